@@ -1,0 +1,210 @@
+"""What an engine is: something that completes requests, with declared capabilities."""
+
+import re
+from typing import Literal, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from plaudit.errors import UsageError
+from plaudit.types import Json, Message, Usage
+
+Mode = Literal["chat", "completion"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine can do, known before anything is sent."""
+
+    logprobs: int = 0
+    """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
+    json_schema: bool = False
+    """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
+    chat: bool = True
+    completion: bool = False
+    default_mode: Mode = "chat"
+    token_ids: bool = False
+    """Whether completions carry the ids of the sampled tokens."""
+    seed: bool = False
+    deterministic: bool = False
+    """Whether the same request gives the same completion whatever else is in flight."""
+    cacheable: bool = True
+    """Whether the engine's identity fixes its weights, so that replies may be stored."""
+    concurrency: int | None = None
+    """Most requests worth having in flight; None: as many as the caller likes."""
+    remote: bool = True
+    """Whether requests cross a network and so can hang; only then do time-outs apply."""
+
+
+class EngineURI(msgspec.Struct, frozen=True):
+    """`scheme:[model][@base_url[,base_url...]][?option=value&...]`, taken apart."""
+
+    scheme: str
+    model: str = ""
+    base_urls: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "EngineURI":
+        """Take an engine URI apart.
+
+        Raises:
+            UsageError: the text is not of that form, or a base URL carries a password.
+        """
+        head, _, query = text.partition("?")
+        scheme, _, rest = head.partition(":")
+        if not _SCHEME.fullmatch(scheme):
+            raise UsageError(
+                f"{text!r} is not an engine URI; write scheme:model@url, such as local, "
+                "gguf:model.gguf or vllm:my-model@http://127.0.0.1:8000/v1"
+            )
+        model, separator, urls = rest.partition("@http")
+        base_urls = tuple(u.rstrip("/") for u in f"http{urls}".split(",")) if separator else ()
+        for url in base_urls:
+            _check_base_url(url)
+        options = tuple(parse_qsl(query, keep_blank_values=True))
+        return cls(scheme, model, base_urls, options)
+
+    def __str__(self) -> str:
+        at = "@" + ",".join(self.base_urls) if self.base_urls else ""
+        colon = ":" if self.model or at else ""
+        query = "?" + urlencode(self.options) if self.options else ""
+        return f"{self.scheme}{colon}{self.model}{at}{query}"
+
+    def take(self, **known: str) -> dict[str, str]:
+        """Return the options by name, with `known` giving the names allowed and their defaults.
+
+        Raises:
+            UsageError: an option is not among the known ones.
+        """
+        given = dict(self.options)
+        unknown = sorted(given.keys() - known.keys())
+        if unknown:
+            names = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"engine {self.scheme}: has no option {unknown[0]!r}; it has {names}")
+        return known | given
+
+
+def _check_base_url(url: str) -> None:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise UsageError(f"{url!r} is not a base URL; write http://host:port/v1")
+    if parts.username or parts.password:
+        raise UsageError(
+            "an engine URI must not hold a password; put the key in the provider's environment "
+            "variable, such as OPENAI_API_KEY"
+        )
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reply is drawn. All of it is part of the request key."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 1
+    seed: int | None = 0
+    stop: tuple[str, ...] = ()
+    extra: tuple[tuple[str, Json], ...] = ()
+    """Further generation parameters by name, sorted, sent to the engine as they are."""
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """A JSON schema that the reply must follow."""
+
+    name: str
+    body: msgspec.Raw
+    """The schema as JSON text."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to complete."""
+
+    prompt: str | tuple[Message, ...]
+    """Text (completion mode) or messages (chat mode), rendered and escaped."""
+    sampling: Sampling
+    logprobs: int = 0
+    """Log-probabilities of the first token that are wanted; 0: none."""
+    schema: Schema | None = None
+    draw: int = 0
+    """Number of the draw; votes and groups differ in it, so they never share a cached reply."""
+    sample_id: str = ""
+    """The sample that it is asked for. Not part of the request key."""
+    turn: str = "main"
+    """What the request is for within its sample (`main`, `swapped`, `repair`, `prior`). Not part of the key."""
+
+    @property
+    def mode(self) -> Mode:
+        """`completion` for a text prompt, `chat` for messages."""
+        return "completion" if isinstance(self.prompt, str) else "chat"
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """One candidate of the first position."""
+
+    token: str
+    """Text of the token, leading space included."""
+    logprob: float
+    """Natural logarithm of its probability, at temperature 1."""
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine answered. Stored in the reply cache as it is."""
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """Candidates of the first token, most probable first; None where none were asked for."""
+    token_ids: tuple[int, ...] | None = None
+    usage: Usage = Usage()
+
+
+class Engine(Protocol):
+    """Something that completes requests.
+
+    An engine is cheap to make and picklable: it opens connections or loads weights in `open`, and
+    drops them when pickled. It may be used from several event loops, and after a fork.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The engine URI that makes this engine again; holds no secret."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do. Known without contacting anything."""
+        ...
+
+    async def identify(self) -> str:
+        """Return the model's identity: scheme, model and revision, or a file's SHA-256.
+
+        No URL, no secret. Contacts the endpoint only where no model was named.
+
+        Raises:
+            EngineUnusableError: the model cannot be found out.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Make ready; called once before the first request, and cheap when repeated.
+
+        Raises:
+            EngineUnusableError: no request can succeed (bad key, nothing listens, no weights).
+        """
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Complete one request.
+
+        Raises:
+            CallError: no reply came.
+            ReplyError: a reply came that is no completion of the model (refused by a filter).
+            EngineUnusableError: no further request can succeed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what `open` took; the engine may be opened again."""
+        ...

@@ -1,0 +1,1 @@
+"""From an engine URI to an engine."""

@@ -1,0 +1,124 @@
+"""Everything that plaudit raises, and every cause that an outcome can have.
+
+::
+
+    PlauditError
+    ├── UsageError              the caller asked for something that cannot be done   (exit status 2)
+    │   ├── InputError          the input cannot be used
+    │   ├── TemplateError       a prompt template cannot be used
+    │   └── MissingDependencyError  an extra is not installed
+    ├── StoreError              the store or the output cannot be used               (exit status 2)
+    ├── EngineUnusableError     no request to this engine can succeed                (exit status 3)
+    ├── CallError               one request got no reply        -> status "failed"
+    └── ReplyError              a reply came and cannot be used -> status "invalid"
+
+`CallError` and `ReplyError` concern one sample: the runner turns them into that sample's verdict
+and goes on. All others end the run.
+"""
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a judgement is not `ok`. The only list of causes; names are stable and stored."""
+
+    # No reply came: `failed`, asked again by the next run.
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    BAD_RESPONSE = "bad_response"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_OVERFLOW = "context_overflow"
+    # A reply came and is unusable: `invalid`, read again from the store, asked again on request.
+    REFUSED = "refused"
+    CUT_OFF = "cut_off"
+    UNPARSEABLE = "unparseable"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_OPTION = "unknown_option"
+    OPTIONS_NOT_VISIBLE = "options_not_visible"
+    LOW_OPTION_MASS = "low_option_mass"
+    # The judge answered, and the answer must not be learned from: `abstained`.
+    BELOW_GATE = "below_gate"
+    TOPIC_SHIFT = "topic_shift"
+    ORDER_CONFLICT = "order_conflict"
+    UNDECIDED_VOTES = "undecided_votes"
+
+
+class PlauditError(Exception):
+    """Base of all errors that plaudit raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(PlauditError):
+    """The caller asked for something that cannot be done; the message says what to do instead."""
+
+    exit_status = 2
+
+
+class InputError(UsageError):
+    """The input, or one row of it, cannot be used; the message names file and line."""
+
+
+class TemplateError(UsageError):
+    """A prompt template cannot be used; the message names file and line."""
+
+
+class MissingDependencyError(UsageError):
+    """An optional package is missing."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed. Install it with: pip install 'plaudit[{extra}]'"
+        )
+
+
+class StoreError(PlauditError):
+    """The store or the output cannot be read or written."""
+
+    exit_status = 2
+
+
+class EngineUnusableError(PlauditError):
+    """No request to this engine can succeed: bad key, unknown model, nothing listens, no weights."""
+
+    exit_status = 3
+
+
+class CallError(PlauditError):
+    """One request got no reply.
+
+    Attributes:
+        cause: why.
+        retryable: whether the same request may succeed when sent again.
+        retry_after: seconds that the server asked to wait, or None.
+        attempts: how many times the request was sent.
+    """
+
+    def __init__(
+        self,
+        cause: Cause,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.attempts = attempts
+
+
+class ReplyError(PlauditError):
+    """A reply came and cannot be used.
+
+    Attributes:
+        cause: why.
+    """
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause

@@ -1,0 +1,150 @@
+"""The words of plaudit as frozen values: messages, samples, usage, verdicts.
+
+All of them are `msgspec.Struct`: immutable, compared by value, picklable, and written to and read
+from JSON by `msgspec.json` without further code.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from plaudit.errors import Cause
+
+Status = Literal["ok", "abstained", "invalid", "failed"]
+"""The four outcomes of a judgement; only `ok` carries a reward."""
+
+Value = str | int | float
+"""What a judge decided: a label, a choice or a score."""
+
+Json = Any
+"""Anything that JSON can hold."""
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One chat message in the OpenAI format."""
+
+    role: str
+    """`system`, `user`, `assistant`, `tool` or another role that the model knows."""
+    content: str | list[dict[str, Json]] | None = None
+    """Text, or a list of content parts, or None for a message that only calls tools."""
+    tool_calls: list[dict[str, Json]] | None = None
+    """The calls that an assistant message makes, as the API gave them."""
+    tool_call_id: str | None = None
+    """The call that a tool message answers."""
+    name: str | None = None
+    """Who speaks, where the role does not say it."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one completion, or summed over all completions of one sample."""
+
+    input_tokens: int = 0
+    """Tokens of the prompt, cached ones included."""
+    output_tokens: int = 0
+    """Tokens that the model wrote."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        )
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge reads. Base of the four sample types."""
+
+    id: str
+    """The row's own id, else a hash of its content. Ids may repeat."""
+    index: int
+    """Position in the run, from 0; identifies the verdict."""
+    metadata: dict[str, Json] = {}
+    """Columns that no judge reads; `label` is among them where the row has one."""
+
+
+class FeedbackSample(Sample, frozen=True, kw_only=True):
+    """A question, its answer, and the user's next message, whose reaction is judged."""
+
+    query: str
+    answer: str
+    follow_up: str
+
+
+class ResponseSample(Sample, frozen=True, kw_only=True):
+    """A response to a conversation, to be scored."""
+
+    prompt: tuple[Message, ...]
+    """All messages before the response."""
+    response: str
+    """The assistant's text."""
+    reference: str | None = None
+    """A reference answer, where the row has one."""
+
+
+class PairSample(Sample, frozen=True, kw_only=True):
+    """Two whole dialogues of which the better is sought."""
+
+    conversation_a: tuple[Message, ...]
+    conversation_b: tuple[Message, ...]
+    reference: str | None = None
+
+    def swap(self) -> "PairSample":
+        """The same pair with A and B exchanged."""
+        return msgspec.structs.replace(
+            self, conversation_a=self.conversation_b, conversation_b=self.conversation_a
+        )
+
+
+class AnswerSample(Sample, frozen=True, kw_only=True):
+    """An answer to be checked against accepted references."""
+
+    question: str
+    answer: str
+    references: tuple[str, ...]
+    """Accepted answers, at least one; matching any of them is right."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a verdict is not `ok`."""
+
+    cause: Cause
+    message: str
+    """One sentence for a person; never holds a secret."""
+    attempts: int = 1
+    """Requests that were sent for it."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome for one sample. Encoded in this order, one JSON object a line."""
+
+    index: int
+    id: str
+    status: Status
+    value: Value | None = None
+    """What was decided; kept when abstained, None when invalid or failed."""
+    reward: float | None = None
+    """A finite number when the status is `ok`, else None."""
+    confidence: float | None = None
+    """Chance in 0..1 that `value` is right, calibrated where a calibration applies."""
+    probabilities: dict[str, float] | None = None
+    """Distribution over the options after prior removal, summing to 1; None in the json readout."""
+    fields: dict[str, Json] = {}
+    """What else the judge said, by judge; see docs/judges.md."""
+    usage: Usage = Usage()
+    judge: str = ""
+    """`kind/fingerprint`, the fingerprint cut to 12 hexadecimal digits."""
+    error: Failure | None = None
+    metadata: dict[str, Json] = {}
+    input: dict[str, Json] | UnsetType = UNSET
+    """What was judged, in the form of an input row."""
+    raw: list[str] | UnsetType = UNSET
+    """The raw replies, in the order in which they were asked for."""
+
+    @property
+    def should_update(self) -> bool:
+        """Whether a trainer may learn from this verdict."""
+        return self.status == "ok"
+
+
+def reward_and_update(verdict: Verdict) -> tuple[float | None, bool]:
+    """The pair that an online learner wants: the reward or None, and whether to learn from it."""
+    return verdict.reward, verdict.should_update
