@@ -1,0 +1,1 @@
+"""Rewards for language models that can be trusted."""

@@ -55,7 +55,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     loop. A keyboard interrupt cancels the coroutine, waits for it, and is raised again.
     """
     loop = background_loop()
-    if threading.get_ident() == getattr(loop, "_thread_id", None):
+    if _background is not None and threading.current_thread() is _background.thread:
         coroutine.close()
         raise RuntimeError(
             "a sync plaudit call inside plaudit's own event loop; use the async form"

@@ -81,7 +81,7 @@ class StoreError(PlauditError):
 
 
 class EngineUnusableError(PlauditError):
-    """No request to this engine can succeed: bad key, unknown model, nothing listens, no weights."""
+    """No request to this engine can succeed: bad key, unknown model, nothing listens."""
 
     exit_status = 3
 

@@ -1,0 +1,1 @@
+"""What completes requests: the embedded model, endpoints, scripts, callables."""

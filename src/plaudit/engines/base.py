@@ -132,7 +132,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     sample_id: str = ""
     """The sample that it is asked for. Not part of the request key."""
     turn: str = "main"
-    """What the request is for within its sample (`main`, `swapped`, `repair`, `prior`). Not part of the key."""
+    """What it is for within its sample: `main`, `swapped`, `repair`, `prior`; not in the key."""
 
     @property
     def mode(self) -> Mode:

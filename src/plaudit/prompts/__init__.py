@@ -1,0 +1,1 @@
+"""Templates, escaping and shots: from a sample to the text that an engine reads."""

@@ -1,0 +1,1 @@
+"""Streaming runs over files: sources, the store, sinks."""
