@@ -126,6 +126,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling
     logprobs: int = 0
     """Log-probabilities of the first token that are wanted; 0: none."""
+    options: tuple[str, ...] = ()
+    """Words whose log-probabilities are wanted; what is not about them need not be kept."""
     schema: Schema | None = None
     draw: int = 0
     """Number of the draw; votes and groups differ in it, so they never share a cached reply."""
@@ -156,6 +158,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason = "stop"
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Candidates of the first token, most probable first; None where none were asked for."""
+    logprob_floor: float | None = None
+    """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None
     usage: Usage = Usage()
 
