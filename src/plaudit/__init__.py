@@ -1,1 +1,68 @@
 """Rewards for language models that can be trusted."""
+
+from plaudit.engines.base import Capabilities, Completion, Engine, Request, Sampling, TokenLogprob
+from plaudit.engines.callable import CallableEngine
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import SendPolicy
+from plaudit.errors import (
+    CallError,
+    Cause,
+    EngineUnusableError,
+    InputError,
+    MissingDependencyError,
+    PlauditError,
+    ReplyError,
+    StoreError,
+    TemplateError,
+    UsageError,
+)
+from plaudit.judges.base import JudgeConfig
+from plaudit.runs.api import Judge
+from plaudit.types import (
+    AnswerSample,
+    Failure,
+    FeedbackSample,
+    Message,
+    PairSample,
+    ResponseSample,
+    Sample,
+    Usage,
+    Verdict,
+    reward_and_update,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnswerSample",
+    "CallError",
+    "CallableEngine",
+    "Capabilities",
+    "Cause",
+    "Completion",
+    "Engine",
+    "EngineUnusableError",
+    "Failure",
+    "FeedbackSample",
+    "InputError",
+    "Judge",
+    "JudgeConfig",
+    "Message",
+    "MissingDependencyError",
+    "PairSample",
+    "PlauditError",
+    "ReplyError",
+    "Request",
+    "ResponseSample",
+    "Sample",
+    "Sampling",
+    "SendPolicy",
+    "StoreError",
+    "TemplateError",
+    "TokenLogprob",
+    "Usage",
+    "UsageError",
+    "Verdict",
+    "load_engine",
+    "reward_and_update",
+]

@@ -1,13 +1,13 @@
-"""The only concurrency primitives: a bounded map, and the loop behind the sync facade."""
+"""The only concurrency primitives: a bounded for-each, and the loop behind the sync facade."""
 
 import asyncio
+import itertools
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 class _BackgroundLoop:
@@ -68,45 +68,62 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def bounded_map(
-    function: Callable[[T], Awaitable[R]], items: Iterable[T] | AsyncIterator[T], limit: int
-) -> AsyncIterator[R]:
-    """Yield `function(item)` for each item as it finishes, with at most `limit` in flight.
+async def for_each(
+    function: Callable[[T], Awaitable[object]], items: Iterable[T] | AsyncIterable[T], limit: int
+) -> None:
+    """Await `function(item)` for every item, with at most `limit` in flight.
 
-    Items are taken only when there is room, so an endless or huge input costs no memory. The first
+    An item is taken only when there is room, so an endless or huge input costs no memory. The first
     exception cancels what is in flight and is raised.
 
     Args:
-        function: async function of one item.
-        items: any iterable or async iterator.
+        function: async function of one item; what it returns is dropped.
+        items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
     """
-    pending: set[asyncio.Task[R]] = set()
+    take = _taker(items)
 
-    async def call(item: T) -> R:
-        return await function(item)
+    async def work() -> None:
+        for taken in itertools.count(1):
+            item = await take()
+            if item is _END:
+                return
+            await function(cast("T", item))
+            if taken % _BREATHE == 0:
+                await asyncio.sleep(0)
 
     try:
-        async for item in _as_async(items):
-            pending.add(asyncio.create_task(call(item)))
-            if len(pending) >= limit:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield task.result()
-    finally:
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(limit):
+                group.create_task(work())
+    except BaseExceptionGroup as group_error:
+        raise _first(group_error) from None
 
 
-async def _as_async(items: Iterable[T] | AsyncIterator[T]) -> AsyncIterator[T]:
-    if isinstance(items, AsyncIterator):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
+_END = object()
+_BREATHE = 64
+"""Items that one worker may finish without waiting before others get their turn."""
+
+
+def _taker(items: Iterable[T] | AsyncIterable[T]) -> Callable[[], Awaitable[T | object]]:
+    if not isinstance(items, AsyncIterable):
+        iterator = iter(items)
+
+        async def take() -> T | object:
+            return next(iterator, _END)
+
+        return take
+
+    stream, lock = aiter(items), asyncio.Lock()
+
+    async def take_async() -> T | object:
+        async with lock:
+            return await anext(stream, _END)
+
+    return take_async
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return error  # pyright: ignore[reportUnknownVariableType]

@@ -1,1 +1,45 @@
-"""From an engine URI to an engine."""
+"""From an engine URI to an engine. Modules of engines are imported when they are named."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import cast
+
+from plaudit.engines.base import Engine, EngineURI
+from plaudit.errors import UsageError
+
+_LLAMA = ("plaudit.engines.llama", "LlamaEngine")
+_OPENAI = ("plaudit.engines.openai", "OpenAIEngine")
+_ANTHROPIC = ("plaudit.engines.anthropic", "AnthropicEngine")
+
+SCHEMES: Mapping[str, tuple[str, str]] = {
+    "local": _LLAMA,
+    "gguf": _LLAMA,
+    "hf": _LLAMA,
+    "openai": _OPENAI,
+    "vllm": _OPENAI,
+    "sglang": _OPENAI,
+    "together": _OPENAI,
+    "mistral": _OPENAI,
+    "anthropic": _ANTHROPIC,
+    "claude": _ANTHROPIC,
+    "scripted": ("plaudit.engines.scripted", "ScriptedEngine"),
+}
+"""Where the engine of each scheme is defined."""
+
+
+def load_engine(uri: str | Engine) -> Engine:
+    """Return the engine of a URI; an engine is returned as it is.
+
+    Nothing is contacted and no weights are loaded.
+
+    Raises:
+        UsageError: the URI is malformed, or there is no such scheme or option.
+    """
+    if not isinstance(uri, str):
+        return uri
+    parsed = EngineURI.parse(uri)
+    place = SCHEMES.get(parsed.scheme)
+    if place is None:
+        raise UsageError(f"there is no engine {parsed.scheme!r}; there are {', '.join(SCHEMES)}")
+    make = cast("Callable[[EngineURI], Engine]", getattr(import_module(place[0]), place[1]))
+    return make(parsed)

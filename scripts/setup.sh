@@ -1,0 +1,35 @@
+# Makes .venv in the repository and installs plaudit with the named extras; sourced by the others.
+# Needs Python 3.11 or newer with pip; the user's own index settings apply.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "plaudit needs Python 3.11 or newer; set PYTHON to its path" >&2
+  return 1
+}
+
+# setup EXTRAS: e.g. setup "" or setup "[dev]"
+setup() {
+  local extras=$1 stamp want python
+  stamp=.venv/.plaudit-installed
+  want="$extras $(cat pyproject.toml constraints.txt | cksum)"
+  if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+    return
+  fi
+  python=$(find_python)
+  if [ ! -x .venv/bin/python ]; then
+    echo "[1/2] making .venv with $("$python" --version)"
+    "$python" -m venv .venv
+  fi
+  echo "[2/2] installing plaudit$extras (about a minute)"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt --editable ".$extras"
+  echo "$want" >"$stamp"
+}

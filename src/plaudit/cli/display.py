@@ -1,0 +1,204 @@
+"""What a person sees: tables, summaries, errors. Text from samples is never read as markup."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from plaudit.runs.asking import SampleAsk
+from plaudit.runs.history import Shown
+from plaudit.runs.plan import Plan
+from plaudit.runs.runner import Summary
+from plaudit.runs.store import RunInfo
+from plaudit.types import Message, Verdict
+
+_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
+_STATUSES = tuple(_STYLES)
+_EXCERPT = 60
+
+
+def stdout() -> Console:
+    """Return a console on standard output."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    """Return a console on standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error(message: str) -> None:
+    """Print an error."""
+    stderr().print(f"[bold red]error[/]: {escape(message)}")
+
+
+def json_line(data: Any, to_stderr: bool = False) -> None:
+    """Print one line of JSON."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    stream.write(msgspec.json.encode(data).decode() + "\n")
+    stream.flush()
+
+
+def _table(*columns: str, **options: Any) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", **options)
+    for column in columns:
+        numeric = column in {"ok", "abstained", "invalid", "failed", "reward", "confidence", "all"}
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
+    return table
+
+
+def summary(done: Summary, to_stderr: bool = False) -> None:
+    """Print the closing table of a run."""
+    console = stderr() if to_stderr else stdout()
+    table = _table("value", *_STATUSES, "all", show_footer=False)
+    for value, counts in sorted(done.values.items(), key=lambda item: -sum(item[1].values())):
+        cells = [str(counts.get(status, "")) for status in _STATUSES]
+        table.add_row(escape(value), *cells, str(sum(counts.values())))
+    table.add_section()
+    totals = [str(getattr(done, status)) for status in _STATUSES]
+    table.add_row("[bold]all[/]", *totals, str(done.samples))
+    console.print(table)
+    for line in _closing_lines(done):
+        console.print(line, soft_wrap=True)
+
+
+def _closing_lines(done: Summary) -> Iterable[str]:
+    reward = "none" if done.mean_reward is None else f"{done.mean_reward:+.3f}"
+    yield f"mean reward {reward} over {done.ok} ok"
+    if done.labelled:
+        share = done.agree / done.labelled
+        yield f"agrees with the label in {done.agree} of {done.labelled} ok ({share:.0%})"
+    if done.causes:
+        yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in done.causes.items())
+    if done.rejected:
+        where = f", see {done.rejects}" if done.rejects else ""
+        yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
+    rate = done.samples / done.seconds if done.seconds else 0
+    yield (
+        f"{done.engine_calls} calls, {done.cached} samples from the store, "
+        f"{done.input_tokens} tokens in, {done.output_tokens} out, "
+        f"{done.seconds:.1f} s, {rate:.1f} samples/s"
+    )
+    yield from (escape(note) for note in done.notes)
+    yield f"judge {done.judge}, run {done.run}" + (f", verdicts in {done.out}" if done.out else "")
+
+
+def verdicts(path: str) -> None:
+    """Print a file of verdicts as a table."""
+    table = _table("id", "judged", "value", "reward", "confidence", "status")
+    decoder = msgspec.json.Decoder(Verdict)
+    with open(path, "rb") as lines:
+        for line in lines:
+            _verdict_row(table, decoder.decode(line))
+    stdout().print(table)
+
+
+def _verdict_row(table: Table, verdict: Verdict) -> None:
+    status = verdict.status if verdict.error is None else f"{verdict.status}: {verdict.error.cause}"
+    shown = {} if isinstance(verdict.input, msgspec.UnsetType) else verdict.input
+    table.add_row(
+        Text(verdict.id),
+        Text(_excerpt(shown)),
+        Text("" if verdict.value is None else str(verdict.value)),
+        "" if verdict.reward is None else f"{verdict.reward:+.2f}",
+        "" if verdict.confidence is None else f"{verdict.confidence:.2f}",
+        Text(status, style=_STYLES[verdict.status]),
+    )
+
+
+def _excerpt(row: Mapping[str, Any]) -> str:
+    """Return the beginning of what was judged: the last text of the row."""
+    texts = [row.get(name) for name in ("follow_up", "answer", "response", "response_a")]
+    text = next((t for t in texts if isinstance(t, str)), "")
+    text = " ".join(text.split())
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "\u2026"
+
+
+def plan(found: Plan, as_json: bool) -> None:
+    """Print a dry run."""
+    if as_json:
+        json_line(found)
+        return
+    stdout().print(
+        f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
+        f"{found.samples} samples, {found.rejected} rows rejected\n"
+        f"{found.calls} calls to send, {found.stored} answered by the store\n"
+        f"about {found.input_tokens_estimated} tokens in, at most {found.output_tokens_limit} out\n"
+        "cost: plaudit has no price list yet; multiply by your provider's prices"
+    )
+
+
+def watch(verdict: Verdict, asked: SampleAsk) -> None:
+    """Print prompt, reply and reading of one sample to standard error."""
+    replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
+    prompts = [prompt_text(request.prompt) for request in asked.requests]
+    _exchange(stderr(), verdict, prompts, replies)
+
+
+def shown(item: Shown) -> None:
+    """Print one sample of a stored run."""
+    _exchange(stdout(), item.verdict, item.prompts, item.replies)
+    for note in item.notes:
+        stdout().print(Text(note, style="yellow"))
+
+
+def _exchange(
+    console: Console, verdict: Verdict, prompts: list[str], replies: list[str]
+) -> None:
+    console.rule(Text(f"sample {verdict.index}: {verdict.id}"), align="left")
+    for number in range(max(len(prompts), len(replies))):
+        if number < len(prompts):
+            console.print("[bold cyan]asked[/]")
+            console.print(Text(prompts[number]))
+        if number < len(replies):
+            console.print("[bold cyan]replied[/]")
+            console.print(Text(replies[number]))
+    console.print("[bold cyan]read[/]")
+    if not isinstance(verdict.input, msgspec.UnsetType) and "question" in verdict.input:
+        for name in ("question", "reference", "answer"):
+            console.print(Text(f"  {name}: {verdict.input[name]}"))
+    for name, text in _reading(verdict):
+        console.print(Text(f"  {name}: {text}"))
+
+
+def _reading(verdict: Verdict) -> Iterable[tuple[str, str]]:
+    yield "status", verdict.status
+    for name in ("value", "reward", "confidence"):
+        if getattr(verdict, name) is not None:
+            yield name, str(getattr(verdict, name))
+    if verdict.probabilities is not None:
+        ranked = sorted(verdict.probabilities.items(), key=lambda item: -item[1])
+        yield "probabilities", ", ".join(f"{label} {p:.3f}" for label, p in ranked)
+    for name, field in verdict.fields.items():
+        yield name, field if isinstance(field, str) else msgspec.json.encode(field).decode()
+    if verdict.error is not None:
+        yield "cause", f"{verdict.error.cause} ({verdict.error.message})"
+
+
+def prompt_text(prompt: str | tuple[Message, ...]) -> str:
+    """Return a prompt as one text, with the roles of messages in angle brackets."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"<{message.role}>\n{message.content}" for message in prompt)
+
+
+def run_list(found: Iterable[RunInfo]) -> None:
+    """Print runs, the newest first."""
+    table = _table("run", "state", "started", "judged", "ok", "abstained", "invalid", "failed")
+    for info in found:
+        counts: dict[str, Any] = msgspec.json.decode(info.summary) if info.summary else {}
+        record = msgspec.json.decode(info.config)
+        table.add_row(
+            info.name,
+            info.state,
+            info.started,
+            Text(f"{record['options']['source']} by {record['engine']}"),
+            *(str(counts.get(status, "")) for status in _STATUSES),
+        )
+    stdout().print(table)

@@ -1,0 +1,237 @@
+"""`plaudit judge`: judge a file."""
+
+import asyncio
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from plaudit.cli import display
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import SendPolicy
+from plaudit.errors import UsageError
+from plaudit.runs.api import make_config
+from plaudit.runs.asking import CachePolicy
+from plaudit.runs.plan import Plan, plan_file
+from plaudit.runs.progress import Progress, download_progress
+from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
+from plaudit.runs.sources import count_hint
+from plaudit.runs.store import Store, default_store_path
+
+
+class Kind(StrEnum):
+    """The judges, for the command line."""
+
+    FEEDBACK = "feedback"
+    POINTWISE = "pointwise"
+    PAIRWISE = "pairwise"
+    VERIFY = "verify"
+
+
+KindArgument = Annotated[
+    Kind,
+    typer.Argument(
+        help="`feedback`: how did the user react? `pointwise`: how good is the response, 1-10? "
+        "`pairwise`: which of two is better? `verify`: is the answer right, given a reference?"
+    ),
+]
+InputArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="JSON Lines, a JSON array or object, Parquet, a saved `datasets` folder, or - .",
+    ),
+]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        "-e",
+        metavar="URI",
+        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:REPO/FILE`, "
+        "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
+        "`scripted:PATH`. Keys come from the provider's environment variable.",
+    ),
+]
+ReadoutOption = Annotated[
+    str,
+    typer.Option(
+        help="`logprob` reads the distribution of one token, `json` a schema-constrained reply; "
+        "`auto`: logprob where the engine has it."
+    ),
+]
+ModeOption = Annotated[
+    str, typer.Option(help="`chat` or `completion`; `auto`: completion for base models and local.")
+]
+TemplateOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="A Jinja prompt template of your own.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="The store of replies and runs, on a local disk."),
+]
+GenerationOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="K=V", help="A further generation parameter; may be repeated."),
+]
+NO_SWAP_HELP = "pairwise: ask one order only instead of both."
+
+
+def judge(  # one parameter an option: that is how Typer reads them
+    kind: KindArgument,
+    source: InputArgument,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Write verdicts here (JSON Lines or .parquet; - )."
+        ),
+    ] = None,
+    engine: EngineOption = "local",
+    readout: ReadoutOption = "auto",
+    mode: ModeOption = "auto",
+    template: TemplateOption = None,
+    gate: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Abstain under this confidence (feedback: 0.6)."),
+    ] = None,
+    no_swap: Annotated[bool, typer.Option("--no-swap", help=NO_SWAP_HELP)] = False,
+    prior: Annotated[
+        str, typer.Option(help="`auto` removes the judge's measured prior; `none` does not.")
+    ] = "auto",
+    temperature: Annotated[float, typer.Option(min=0)] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of a reply.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the engine's sampling.")] = 0,
+    generation: GenerationOption = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Most requests in flight.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Judge the first N samples only.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor keep replies.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask everything again, and keep the new replies.")
+    ] = False,
+    retry_invalid: Annotated[
+        bool, typer.Option("--retry-invalid", help="Ask again where a stored reply is unusable.")
+    ] = False,
+    store: StoreOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count calls and tokens; send nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first malformed row.")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Put the raw replies in the output.")] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Leave the input out of the output.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show prompt, reply and reading of each.")
+    ] = False,
+) -> None:
+    """Judge every sample of INPUT, and say how sure the judge is.
+
+    A judgement that cannot be made is never a number: it is counted as abstained, invalid or
+    failed, with its cause. The same command again costs no call, and goes on where a stopped run
+    stopped.
+
+    Exit status: 0 done; 1 done, but rows were rejected or samples failed or are invalid; 2 wrong
+    usage or no usable input; 3 the engine cannot be used; 130 interrupted.
+    """
+    config = make_config(
+        kind.value,
+        {
+            "readout": readout,
+            "mode": mode,
+            "template": template,
+            "prior": prior,
+            "swap": not no_swap,
+            "gate": gate,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+            "seed": seed,
+            "generation": parse_generation(generation or []),
+        },
+    )
+    options = RunOptions(
+        source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
+    )
+    record = RunRecord(judge=config, engine=engine, options=options)
+    policy = SendPolicy(concurrency=concurrency, timeout=timeout)
+    cache = CachePolicy(
+        read=not (no_cache or fresh), write=not no_cache, retry_invalid=retry_invalid
+    )
+    job = _Job(record, policy, cache, store)
+    if dry_run:
+        display.plan(job.plan(), as_json)
+        return
+    summary = job.run(show_verdicts=out is None and not as_json, verbose=verbose)
+    to_stderr = out == "-"
+    if as_json:
+        display.json_line(summary, to_stderr)
+    else:
+        display.summary(summary, to_stderr)
+    raise typer.Exit(summary.exit_status)
+
+
+def parse_generation(pairs: list[str]) -> dict[str, Any]:
+    """Read `K=V` pairs; a value is JSON where it parses as JSON, else text.
+
+    Raises:
+        UsageError: a pair has no `=`.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise UsageError(f"--generation {pair!r}: write it as name=value")
+        try:
+            found[name] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            found[name] = value
+    return found
+
+
+class _Job:
+    """A command line, ready to run."""
+
+    def __init__(
+        self, record: RunRecord, policy: SendPolicy, cache: CachePolicy, store: str | None
+    ) -> None:
+        self.record = record
+        self.policy = policy
+        self.cache = cache
+        self.store_path = Path(store) if store else default_store_path()
+        self.engine = load_engine(record.engine)
+        if hasattr(self.engine, "progress"):
+            self.engine.progress = download_progress()
+
+    def plan(self) -> Plan:
+        with Store(self.store_path) as store:
+            return asyncio.run(plan_file(self.record, self.engine, store, self.cache))
+
+    def run(self, *, show_verdicts: bool, verbose: bool) -> Summary:
+        if not show_verdicts:
+            return self._run(None, verbose)
+        with tempfile.TemporaryDirectory(prefix="plaudit-") as folder:
+            out = str(Path(folder) / "verdicts.jsonl")
+            summary = self._run(out, verbose)
+            display.verdicts(out)
+        summary.out = None
+        return summary
+
+    def _run(self, out: str | None, verbose: bool) -> Summary:
+        total = count_hint(self.record.options.source)
+        label = f"judge {self.record.judge.kind}"
+        watch = display.watch if verbose else None
+        with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
+            runner = Runner(store, bar, self.policy, self.cache, watch)
+            return asyncio.run(runner.run(self.record, self.engine, out))

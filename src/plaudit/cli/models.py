@@ -1,0 +1,30 @@
+"""`plaudit models`: the embedded models, and fetching their weights."""
+
+from typing import Annotated
+
+import typer
+
+from plaudit.cli import display
+from plaudit.engines.models import ensure, local_models
+from plaudit.runs.progress import download_progress
+
+app = typer.Typer(help="List the embedded models, or fetch one.", invoke_without_command=True)
+
+
+@app.callback()
+def models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a model a line as JSON.")] = False,
+) -> None:
+    """List the embedded models and where their weights are."""
+    if context.invoked_subcommand is None:
+        display.models(local_models(), as_json)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="Name of a model, as `plaudit models` lists it.")],
+) -> None:
+    """Fetch a model's weights into the cache folder, and check their SHA-256."""
+    path = ensure(name, download_progress())
+    display.stdout().print(f"{name} is at {path}", soft_wrap=True)

@@ -1,0 +1,60 @@
+"""`plaudit runs` and `plaudit show`: what was judged before."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from plaudit.cli import display
+from plaudit.cli.judge import StoreOption
+from plaudit.runs.history import show_run
+from plaudit.runs.store import Store, default_store_path
+
+
+def _open(path: str | None) -> Store:
+    return Store(Path(path) if path else default_store_path())
+
+
+def runs(
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N.")] = 20,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a run a line as JSON.")] = False,
+) -> None:
+    """List runs, the newest first."""
+    with _open(store) as opened:
+        found = opened.runs(limit)
+    if not as_json:
+        display.run_list(found)
+        return
+    for info in found:
+        summary = msgspec.Raw(info.summary) if info.summary else None
+        display.json_line(
+            {
+                "run": info.name,
+                "state": info.state,
+                "started": info.started,
+                "finished": info.finished,
+                "config": msgspec.Raw(info.config),
+                "summary": summary,
+            }
+        )
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name or number of a run, or `last`.")],
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what failed or is invalid.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N.")] = None,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a sample a line as JSON.")] = False,
+) -> None:
+    """Show, sample by sample, what was asked, what came back, and how it was read."""
+    with _open(store) as opened:
+        for item in asyncio.run(show_run(opened, run, failed=failed, limit=limit)):
+            if as_json:
+                display.json_line(item)
+            else:
+                display.shown(item)

@@ -1,0 +1,210 @@
+"""Anthropic's Messages API."""
+
+import os
+import re
+from typing import ClassVar
+
+import msgspec
+from yarl import URL
+
+from plaudit.engines.base import Capabilities, Completion, EngineURI, FinishReason, Request
+from plaudit.engines.http import (
+    Feature,
+    HTTPEngine,
+    Transport,
+    check_base_url,
+    complains,
+    give_up,
+    only_base_url,
+)
+from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.types import Json, Message, Usage
+
+SCHEMES = ("anthropic", "claude")
+"""The schemes of engine URIs that `AnthropicEngine` takes."""
+
+_HOST = "https://api.anthropic.com"
+_VERSION = "2023-06-01"
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """What requests ask for."""
+
+    schema: bool = True
+    temperature: bool = True
+    top_p: bool = True
+
+
+_FEATURES = (
+    Feature(
+        fields=frozenset({"tools", "tool_choice"}),
+        complaint=re.compile(r"tool_choice|\btools?\b|input_schema", re.IGNORECASE),
+        lower=give_up("schema", False),
+        note="does not take this JSON schema; the reply is not constrained",
+    ),
+    # Before the temperature: newer models take either, and the temperature matters more.
+    Feature(
+        fields=frozenset({"top_p"}),
+        complaint=complains("top_p"),
+        lower=give_up("top_p", False),
+        note="does not take top_p; its default applies",
+    ),
+    Feature(
+        fields=frozenset({"temperature"}),
+        complaint=complains("temperature"),
+        lower=give_up("temperature", False),
+        note="does not take the temperature; its default applies",
+    ),
+)
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class _Reply(msgspec.Struct):
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+_FINISH: dict[str | None, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+}
+
+
+class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
+    """A Claude model: chat only, no log-probabilities, no seed.
+
+    A JSON schema is the input of a tool that the model must call; the tool's input is the text of
+    the completion. URI option: `revision=NAME`, part of the identity.
+
+    """
+
+    features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
+    reasoning = False
+    """Whether the model writes thoughts first; it does so only where a request asks for it."""
+
+    def __init__(self, uri: EngineURI) -> None:
+        """Prepare the engine; nothing is contacted.
+
+        Raises:
+            UsageError: unknown scheme or option, more than one URL, or a URL that is none.
+        """
+        if uri.scheme not in SCHEMES:
+            raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
+        options = uri.take(revision="")
+        given = only_base_url(uri) or os.environ.get("ANTHROPIC_BASE_URL", "").strip()
+        base_url = check_base_url(given or _HOST).removesuffix("/v1")
+        transport = Transport("anthropic", base_url, "ANTHROPIC_API_KEY", _headers)
+        super().__init__(
+            uri,
+            transport,
+            _Terms(),
+            Capabilities(json_schema=True),
+            scheme="anthropic",
+            models_path="/v1/models",
+            revision=options["revision"],
+            needs_key=not given,
+        )
+        self._messages_url = transport.url("/v1/messages")
+
+    def _url(self, request: Request) -> URL:
+        return self._messages_url
+
+    def _body(self, request: Request, terms: _Terms) -> dict[str, Json]:
+        if isinstance(request.prompt, str) or request.logprobs:
+            lacks = "log-probabilities" if request.logprobs else "completion mode"
+            raise EngineUnusableError(
+                f"{self._transport.name} has no {lacks}; use --mode chat --readout json"
+            )
+        sampling = request.sampling
+        system, messages = _lift_system(request.prompt)
+        body: dict[str, Json] = {
+            "model": self._model,
+            "max_tokens": sampling.max_tokens,
+            "messages": messages,
+        }
+        if system:
+            body["system"] = system
+        if terms.temperature:
+            body["temperature"] = sampling.temperature
+        if terms.top_p and sampling.top_p != 1:
+            body["top_p"] = sampling.top_p
+        if sampling.stop:
+            body["stop_sequences"] = sampling.stop
+        if request.schema and terms.schema:
+            name = request.schema.name
+            tool = {"name": name, "description": _TOOL, "input_schema": request.schema.body}
+            body["tools"] = [tool]
+            body["tool_choice"] = {"type": "tool", "name": name}
+        body.update(sampling.extra)
+        return body
+
+    def _decode(self, content: bytes) -> _Reply:
+        reply = self._transport.decode(content, _REPLY)
+        if reply.content is None:
+            raise self._transport.bad_response("sent no content")
+        return reply
+
+    def _completion(self, reply: _Reply, request: Request) -> Completion:
+        if reply.stop_reason == "refusal":
+            raise ReplyError(Cause.REFUSED, f"{self._transport.name}: the model refused to answer")
+        finish = _FINISH.get(reply.stop_reason, "unknown")
+        text = ""
+        for block in reply.content or ():
+            if block.type == "text":
+                text += block.text
+            elif block.type == "tool_use" and request.schema:
+                text = bytes(block.input).decode()
+                finish = "stop" if finish == "tool_calls" else finish
+                break
+        return Completion(text=text, finish_reason=finish, usage=_sum(reply.usage))
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {})
+
+
+_TOOL = "Gives the answer in the form that is asked for."
+
+
+def _lift_system(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
+    """Return the system messages as one text, and the rest.
+
+    A conversation of system messages alone is sent as the user's, since one message is needed.
+    """
+    others = tuple(message for message in messages if message.role != "system")
+    if len(others) == len(messages):
+        return "", messages
+    system = "\n\n".join(_text(message) for message in messages if message.role == "system")
+    if not others:
+        return "", (Message("user", system),)
+    return system, others
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, list):
+        return "".join(str(part.get("text", "")) for part in message.content)
+    return message.content or ""
+
+
+def _sum(usage: _Usage | None) -> Usage:
+    if usage is None:
+        return Usage()
+    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+    return Usage((usage.input_tokens or 0) + cached, usage.output_tokens or 0)

@@ -1,0 +1,479 @@
+"""Endpoints that speak OpenAI's protocol: OpenAI itself, vLLM, SGLang, Together, Mistral.
+
+`openai:MODEL@URL` is also the scheme for every other compatible server, such as llama.cpp's.
+"""
+
+import os
+import re
+from typing import ClassVar, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import msgspec
+from yarl import URL
+
+from plaudit.engines.base import (
+    Capabilities,
+    Completion,
+    EngineURI,
+    FinishReason,
+    Request,
+    Schema,
+    TokenLogprob,
+)
+from plaudit.engines.http import (
+    ErrorReply,
+    Feature,
+    HTTPEngine,
+    Refusal,
+    Transport,
+    check_base_url,
+    complains,
+    give_up,
+    only_base_url,
+)
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.types import Json, Usage
+
+_MASKED = -9999.0
+_GENEROUS = 256
+_RUNGS = (20, 5)
+
+SchemaForm = Literal["json_schema", "json_object", "text"]
+
+
+class _Provider(NamedTuple):
+    """What is known of a scheme."""
+
+    base_url: str
+    key_variable: str
+    logprobs: int
+    """Most log-probabilities that are asked for; 0: it has none."""
+    completion: bool = True
+    needs_key: bool = True
+    seed: str = "seed"
+    """Its name for the seed."""
+    thinking: bool = False
+    """Whether it is told to turn thinking off."""
+
+
+_OPENAI_HOST = "api.openai.com"
+_CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False)
+_PROVIDERS = {
+    "openai": _Provider(f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False),
+    "vllm": _Provider(
+        "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True
+    ),
+    "sglang": _Provider(
+        "http://127.0.0.1:30000/v1", "SGLANG_API_KEY", _GENEROUS, needs_key=False, thinking=True
+    ),
+    # The limit of 20 is in Together's published OpenAPI description since June 2025.
+    "together": _Provider("https://api.together.xyz/v1", "TOGETHER_API_KEY", 20),
+    "mistral": _Provider(
+        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed"
+    ),
+}
+SCHEMES = tuple(_PROVIDERS)
+"""The schemes of engine URIs that `OpenAIEngine` takes."""
+
+_COMPLETION_ONLY = re.compile(r"(davinci|babbage)-002|gpt-3\.5-turbo-instruct")
+_REASONING = re.compile(
+    r"^(o[1-9](-|$)|gpt-5(?!.*chat)|gpt-oss|grok-3-mini|grok-4(?!.*non-reasoning)|minimax-m[12])"
+    r"|deepseek-r1|deepseek-reasoner|qwq|magistral|skywork-or1|openthinker|marco-o1|exaone-deep"
+    r"|-thinking|-reasoner|(?<!non)-reasoning"
+)
+_HYBRID = re.compile(
+    r"^(qwen3(?!.*(instruct|coder|base|embedding|reranker|-vl-.*instruct))|glm-4\.[5-9]|glm-5"
+    r"|smollm3|hunyuan-a13b)"
+)
+
+
+def _base_name(model: str) -> str:
+    return model.rsplit("/", 1)[-1].lower()
+
+
+def is_reasoning_model(name: str) -> bool:
+    """Tell by its name whether a model writes thoughts before its answer, unless told not to.
+
+    Known families only; a name that says nothing counts as not reasoning.
+    """
+    base = _base_name(name)
+    return bool(_REASONING.search(base) or _HYBRID.search(base))
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """What requests ask for; empty names and False are left out."""
+
+    logprobs: int
+    schema: SchemaForm = "json_schema"
+    seed: str = "seed"
+    max_tokens: str = "max_tokens"
+    temperature: bool = True
+    top_p: bool = True
+    thinking: bool = False
+
+
+def _lower_logprobs(_: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
+    """Ask for as many as the server says it gives, else for the next usual number."""
+    asked = int(body.get("top_logprobs") or body["logprobs"])
+    said = _LOGPROBS_LIMIT.search(reply.message)
+    if said and 0 < int(said[1]) < asked:
+        return {"logprobs": int(said[1])}
+    rungs: list[dict[str, Json]] = [{"logprobs": rung} for rung in _RUNGS if rung < asked]
+    return rungs[0] if rungs else {}
+
+
+def _lower_schema(terms: _Terms, _: ErrorReply, __: dict[str, Json]) -> dict[str, Json]:
+    return {"schema": "json_object" if terms.schema == "json_schema" else "text"}
+
+
+_LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)
+_LOGPROBS_LIMIT = re.compile(
+    r"(?:max(?:imum)? allowed|less than or equal to|at most|maximum(?: value)?(?: is| of)?|<="
+    r"|between 0 and|between 1 and|\[0, ?)[ :]*(\d+)",
+    re.IGNORECASE,
+)
+_FEATURES = (
+    Feature(
+        fields=frozenset({"logprobs", "top_logprobs"}),
+        complaint=_LOGPROBS,
+        lower=_lower_logprobs,
+        note="gives at most {logprobs} log-probabilities",
+        quiet=True,
+    ),
+    Feature(
+        fields=frozenset({"response_format"}),
+        complaint=re.compile(
+            r"response_format|json_schema|json_object|structured.?output|guided|grammar|\bschema\b",
+            re.IGNORECASE,
+        ),
+        lower=_lower_schema,
+        note="does not take this JSON schema; replies are constrained to {schema} instead",
+    ),
+    Feature(
+        fields=frozenset({"max_tokens"}),
+        complaint=complains("max_tokens"),
+        lower=give_up("max_tokens", "max_completion_tokens"),
+        note="wants max_tokens as {max_tokens}",
+        quiet=True,
+    ),
+    Feature(
+        fields=frozenset({"top_p"}),
+        complaint=complains("top_p"),
+        lower=give_up("top_p", False),
+        note="does not take top_p; its default applies",
+    ),
+    Feature(
+        fields=frozenset({"temperature"}),
+        complaint=complains("temperature"),
+        lower=give_up("temperature", False),
+        note="does not take the temperature; its default applies",
+    ),
+    Feature(
+        fields=frozenset({"seed", "random_seed"}),
+        complaint=complains("seed", "random_seed"),
+        lower=give_up("seed", ""),
+        note="does not take a seed; replies may differ from run to run",
+    ),
+    Feature(
+        fields=frozenset({"chat_template_kwargs"}),
+        complaint=re.compile(r"chat_template|enable_thinking", re.IGNORECASE),
+        lower=give_up("thinking", False),
+        note="does not take chat_template_kwargs; thinking is not turned off",
+    ),
+)
+
+
+class _Top(msgspec.Struct):
+    token: str = ""
+    logprob: float | None = None
+
+
+class _Position(msgspec.Struct):
+    token: str = ""
+    logprob: float | None = None
+    top_logprobs: list[_Top] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    """Both shapes: `content` (chat, llama.cpp) and maps keyed by text (vLLM, Together)."""
+
+    content: list[_Position] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float | None] | None] | None = None
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _ReplyMessage(msgspec.Struct):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _ReplyMessage | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+    token_ids: tuple[int, ...] | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Json = None
+    object: str | None = None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+_FINISH: dict[str | None, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
+    """An endpoint that speaks OpenAI's protocol.
+
+    URI options: `logprobs=N`, most log-probabilities asked for (0: none); `revision=NAME`, part of
+    the identity. Keys come from the provider's environment variable.
+
+    """
+
+    features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
+
+    def __init__(self, uri: EngineURI) -> None:
+        """Prepare the engine; nothing is contacted.
+
+        Raises:
+            UsageError: unknown scheme or option, more than one URL, or a URL that is none.
+        """
+        base_url, provider = _place(uri)
+        options = uri.take(logprobs="", revision="")
+        logprobs = _count(uri, options["logprobs"], provider.logprobs)
+        transport = Transport(uri.scheme, base_url, provider.key_variable, _bearer)
+        super().__init__(
+            uri,
+            transport,
+            _Terms(logprobs, seed=provider.seed, thinking=provider.thinking),
+            _capabilities(provider, uri.model, logprobs),
+            revision=options["revision"],
+            needs_key=provider.needs_key,
+        )
+        self._chat_url = transport.url("/chat/completions")
+        self._completion_url = transport.url("/completions")
+        self._counts_only = uri.scheme == "together"
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model writes thoughts first, and so has no logprob readout in chat mode.
+
+        False where thinking can be turned off and is. Known once the model is.
+        """
+        base = _base_name(self._model)
+        if _REASONING.search(base):
+            return True
+        return bool(_HYBRID.search(base)) and not self._terms.thinking
+
+    def _url(self, request: Request) -> URL:
+        return self._completion_url if isinstance(request.prompt, str) else self._chat_url
+
+    def _body(self, request: Request, terms: _Terms) -> dict[str, Json]:
+        sampling = request.sampling
+        body: dict[str, Json] = {"model": self._model, terms.max_tokens: sampling.max_tokens}
+        if isinstance(request.prompt, str):
+            body["prompt"] = request.prompt
+        else:
+            body["messages"] = request.prompt
+            if terms.thinking:
+                body["chat_template_kwargs"] = _NO_THINKING
+        if terms.temperature:
+            body["temperature"] = sampling.temperature
+        if terms.top_p:
+            body["top_p"] = sampling.top_p
+        if terms.seed and sampling.seed is not None:
+            body[terms.seed] = sampling.seed
+        if sampling.stop:
+            body["stop"] = sampling.stop
+        if request.logprobs:
+            self._ask_logprobs(body, request, terms)
+        if request.schema and terms.schema != "text":
+            body["response_format"] = _response_format(request.schema, terms.schema)
+        body.update(sampling.extra)
+        return body
+
+    def _ask_logprobs(self, body: dict[str, Json], request: Request, terms: _Terms) -> None:
+        count = min(request.logprobs, terms.logprobs)
+        if not count:
+            raise EngineUnusableError(
+                f"{self._transport.name} gives no log-probabilities; use --readout json"
+            )
+        if isinstance(request.prompt, str) or self._counts_only:
+            body["logprobs"] = count
+        else:
+            body["logprobs"] = True
+            body["top_logprobs"] = count
+
+    def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
+        if "logprobs" in body and _LOGPROBS.search(
+            f"{refusal.reply.param} {refusal.reply.complaint}"
+        ):
+            return EngineUnusableError(
+                f"{refusal}. It gives no log-probabilities; use --readout json"
+            )
+        return refusal
+
+    def _decode(self, content: bytes) -> _Reply:
+        reply = self._transport.decode(content, _REPLY)
+        if not reply.choices and (reply.error or reply.object == "error"):
+            raise self._transport.translate(self._error_in_ok(content))
+        if not reply.choices:
+            raise self._transport.bad_response("sent no choices")
+        return reply
+
+    def _error_in_ok(self, content: bytes) -> ErrorReply:
+        """Read an error that came with status 200, as gateways and old llama.cpp send it."""
+        reply = self._transport.read_error(500, content)
+        code = re.match(r"[45]\d\d\b", reply.code)
+        return msgspec.structs.replace(reply, status=int(code[0])) if code else reply
+
+    def _completion(self, reply: _Reply, request: Request) -> Completion:
+        choice = cast("list[_Choice]", reply.choices)[0]
+        text = self._text(choice, request)
+        usage = reply.usage
+        return Completion(
+            text=text,
+            finish_reason=self._finish_reason(choice.finish_reason),
+            logprobs=self._logprobs(choice.logprobs) if request.logprobs else None,
+            token_ids=choice.token_ids,
+            usage=Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0)
+            if usage
+            else Usage(),
+        )
+
+    def _text(self, choice: _Choice, request: Request) -> str:
+        if isinstance(request.prompt, str):
+            if choice.text is None:
+                raise self._transport.bad_response("sent a choice without text")
+            return choice.text
+        message = choice.message
+        if message is None:
+            raise self._transport.bad_response("sent a choice without message")
+        if message.refusal:
+            said = self._transport.redact(message.refusal)[:200]
+            raise ReplyError(Cause.REFUSED, f"the model refused: {said}")
+        content = message.content
+        if isinstance(content, list):
+            return "".join(part.text for part in content)
+        return content or ""
+
+    def _finish_reason(self, given: str | None) -> FinishReason:
+        if given == "content_filter":
+            raise ReplyError(
+                Cause.REFUSED, f"a content filter of {self._transport.name} stopped the reply"
+            )
+        if given in ("abort", "error"):
+            raise CallError(
+                Cause.SERVER_ERROR, f"{self._transport.name} broke the reply off", retryable=True
+            )
+        return _FINISH.get(given, "unknown")
+
+    def _logprobs(self, given: _Logprobs | None) -> tuple[TokenLogprob, ...]:
+        found = _first_position(given) if given else []
+        found = [entry for entry in found if _MASKED < entry.logprob < float("inf")]
+        if not found:
+            raise ReplyError(
+                Cause.OPTIONS_NOT_VISIBLE,
+                f"{self._transport.name} sent no log-probabilities although asked; if it never "
+                "does, use --readout json",
+            )
+        found.sort(key=_by_logprob, reverse=True)
+        return tuple(found)
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+_NO_THINKING = {"enable_thinking": False}
+
+
+def _by_logprob(entry: TokenLogprob) -> float:
+    return entry.logprob
+
+
+def _first_position(given: _Logprobs) -> list[TokenLogprob]:
+    """Return the candidates of the first token, the sampled one among them."""
+    if given.content:
+        first = given.content[0]
+        token, logprob = first.token, first.logprob
+        top = [
+            TokenLogprob(entry.token, entry.logprob)
+            for entry in first.top_logprobs or ()
+            if entry.logprob is not None
+        ]
+    else:
+        token = given.tokens[0] if given.tokens else ""
+        logprob = given.token_logprobs[0] if given.token_logprobs else None
+        entries = (given.top_logprobs[0] if given.top_logprobs else None) or {}
+        top = [TokenLogprob(text, value) for text, value in entries.items() if value is not None]
+    if logprob is not None and all(entry.token != token for entry in top):
+        top.append(TokenLogprob(token, logprob))
+    return top
+
+
+def _response_format(schema: Schema, form: SchemaForm) -> dict[str, Json]:
+    if form == "json_object":
+        return {"type": "json_object"}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": schema.name, "schema": schema.body, "strict": True},
+    }
+
+
+def _place(uri: EngineURI) -> tuple[str, _Provider]:
+    """Return base URL and provider of an engine URI."""
+    provider = _PROVIDERS.get(uri.scheme)
+    if provider is None:
+        raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
+    given = only_base_url(uri)
+    if given is None and uri.scheme == "openai":
+        given = os.environ.get("OPENAI_BASE_URL", "").strip() or None
+    base_url = check_base_url(given or provider.base_url)
+    if uri.scheme == "openai" and urlsplit(base_url).hostname != _OPENAI_HOST:
+        return base_url, _CUSTOM
+    return base_url, provider if given is None else provider._replace(needs_key=False)
+
+
+def _count(uri: EngineURI, given: str, default: int) -> int:
+    if not given:
+        return default
+    if not given.isdecimal():
+        raise UsageError(f"engine {uri.scheme}: logprobs={given} is no number; write logprobs=20")
+    return int(given)
+
+
+def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilities:
+    old = not provider.completion and bool(_COMPLETION_ONLY.search(model))
+    return Capabilities(
+        logprobs=logprobs,
+        json_schema=True,
+        chat=not old,
+        completion=provider.completion or old,
+        default_mode="completion" if old else "chat",
+        seed=True,
+    )

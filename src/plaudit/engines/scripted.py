@@ -1,0 +1,158 @@
+"""The scripted engine: replies from a file, chosen by what is asked and never by order of arrival.
+
+A script is JSON Lines of `{"match": {...}, "replies": [...]}`. The first line whose match fits is
+used; `match` may hold `contains` (text that the prompt contains), `sample_id` and `turn`, and an
+empty one fits everything. The reply is the one at the request's draw number, counted round. A reply
+holds `text`, and where wanted `logprobs` (token to log-probability), `finish_reason`, `error` (a
+cause, or `unusable`) and `delay` in seconds.
+"""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from plaudit.engines.base import (
+    Capabilities,
+    Completion,
+    EngineURI,
+    FinishReason,
+    Request,
+    TokenLogprob,
+)
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.types import Usage
+
+_INVALID = frozenset(
+    {
+        Cause.REFUSED,
+        Cause.CUT_OFF,
+        Cause.UNPARSEABLE,
+        Cause.OUT_OF_RANGE,
+        Cause.UNKNOWN_OPTION,
+        Cause.OPTIONS_NOT_VISIBLE,
+        Cause.LOW_OPTION_MASS,
+    }
+)
+
+
+class _Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    contains: str | None = None
+    sample_id: str | None = None
+    turn: str | None = None
+
+    def fits(self, request: Request, prompt: str) -> bool:
+        return (
+            (self.contains is None or self.contains in prompt)
+            and (self.sample_id is None or self.sample_id == request.sample_id)
+            and (self.turn is None or self.turn == request.turn)
+        )
+
+
+class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: str = ""
+    logprobs: dict[str, float] | None = None
+    finish_reason: FinishReason = "stop"
+    error: str | None = None
+    delay: float = 0.0
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    match: _Match
+    replies: list[_Reply]
+
+
+class ScriptedEngine:
+    """Replies from a script; for tests, docs and users without a model."""
+
+    def __init__(self, uri: EngineURI) -> None:
+        """Read the script.
+
+        Raises:
+            UsageError: the file cannot be read or is no script.
+        """
+        uri.take()
+        self.uri = str(uri)
+        self._path = uri.model
+        try:
+            data = Path(self._path).read_bytes()
+        except OSError as error:
+            raise UsageError(f"script {self._path}: {error.strerror}") from None
+        self._digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self._lines = [_line(text, f"{self._path}:{n}") for n, text in _numbered(data)]
+        shows = any(reply.logprobs for line in self._lines for reply in line.replies)
+        self.capabilities = Capabilities(
+            logprobs=20 if shows else 0,
+            json_schema=True,
+            completion=True,
+            seed=True,
+            deterministic=True,
+        )
+
+    async def identify(self) -> str:
+        """Return the hash of the script."""
+        return f"scripted:{self._digest}"
+
+    async def open(self) -> None:
+        """Do nothing; the script is read already."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Give the scripted reply, after its delay."""
+        prompt = _text(request)
+        reply = self._find(request, prompt)
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        if reply.error is not None:
+            raise _error(reply.error)
+        candidates = sorted((reply.logprobs or {}).items(), key=lambda item: -item[1])
+        return Completion(
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            logprobs=tuple(TokenLogprob(t, p) for t, p in candidates) if reply.logprobs else None,
+            usage=Usage(len(prompt.split()), len(reply.text.split())),
+        )
+
+    def _find(self, request: Request, prompt: str) -> _Reply:
+        for line in self._lines:
+            if line.match.fits(request, prompt):
+                return line.replies[request.draw % len(line.replies)]
+        raise CallError(
+            Cause.BAD_RESPONSE,
+            f"no line of the script {self._path} matches sample {request.sample_id!r}, "
+            f"turn {request.turn!r}",
+        )
+
+
+def _numbered(data: bytes) -> list[tuple[int, bytes]]:
+    return [(n, line) for n, line in enumerate(data.splitlines(), 1) if line.strip()]
+
+
+def _line(text: bytes, where: str) -> _Line:
+    try:
+        line = msgspec.json.decode(text, type=_Line)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{where}: not a line of a script: {error}") from None
+    if not line.replies:
+        raise UsageError(f"{where}: 'replies' is empty")
+    return line
+
+
+def _text(request: Request) -> str:
+    if isinstance(request.prompt, str):
+        return request.prompt
+    return "\n".join(m.content for m in request.prompt if isinstance(m.content, str))
+
+
+def _error(name: str) -> Exception:
+    if name == "unusable":
+        return EngineUnusableError("the script says that the engine is unusable")
+    try:
+        cause = Cause(name)
+    except ValueError:
+        return UsageError(f"the script names the error {name!r}, which is no cause")
+    message = f"scripted {name}"
+    return ReplyError(cause, message) if cause in _INVALID else CallError(cause, message)

@@ -1,0 +1,475 @@
+"""What all judges share: configuration, prompts, repair, and the way from a reply to a verdict.
+
+A `Task` is a judge without its engine: it says what to ask about a sample and how to read what
+comes back. It asks through a function that it is given, so it knows nothing of caches, retries or
+runs.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
+from plaudit.errors import CallError, Cause, ReplyError, UsageError
+from plaudit.judges import readout
+from plaudit.judges.readout import Bounds, Option
+from plaudit.prompts import shots as shot_files
+from plaudit.prompts.escape import Escaper
+from plaudit.prompts.template import Template, builtin, read_template
+from plaudit.scoring.calibration import Calibration
+from plaudit.types import (
+    Failure,
+    Json,
+    Message,
+    Sample,
+    Usage,
+    Value,
+    Verdict,
+)
+
+Ask = Callable[[Request], Awaitable[Completion]]
+"""Gets a completion for a request, from a cache or an engine; raises CallError or ReplyError."""
+
+Readout = Literal["logprob", "json"]
+
+Untrusted = str | Sequence[Mapping[str, str]]
+"""A text, or messages as `{"role", "text"}`, as a template sees them."""
+
+
+class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How to judge. Plain data: can be written to JSON, read back, and hashed."""
+
+    kind: str
+    """`feedback`, `pointwise`, `pairwise` or `verify`."""
+    readout: Literal["auto", "logprob", "json"] = "auto"
+    mode: Literal["auto", "chat", "completion"] = "auto"
+    template: str | None = None
+    """Path of a template of the user's own."""
+    prior: Literal["auto", "none"] = "auto"
+    """`auto`: in the logprob readout, remove the prior measured on a shipped balanced set."""
+    swap: bool = True
+    """Whether the pairwise judge asks both orders."""
+    gate: float | None = None
+    """Least confidence of an `ok` verdict; None: the judge's own default."""
+    reward_map: dict[str, float] | None = None
+    """Rewards by value, in place of the judge's own, for the judges that have such a map."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    """None: 1 (logprob), 256 (feedback and verify json), 3072 (others)."""
+    seed: int | None = 0
+    generation: dict[str, Json] = {}
+    """Further generation parameters, sent to the engine as they are."""
+
+
+class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task must know of its engine."""
+
+    identity: str
+    capabilities: Capabilities
+    special_tokens: tuple[str, ...] = ()
+    reasoning: bool = False
+    """Whether the model thinks before it answers and cannot be told not to."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge said about one sample, before gate and calibration."""
+
+    value: Value
+    reward: float
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+    fields: dict[str, Json] = {}
+    abstain: Failure | None = None
+    """Set when the answer itself says that it must not be learned from."""
+
+
+class Task(ABC):
+    """One kind of judge with its configuration, for one model."""
+
+    kind: ClassVar[str]
+    variables: ClassVar[frozenset[str]]
+    """Names under which a template sees the sample."""
+    options: ClassVar[tuple[Option, ...]]
+    schema: ClassVar[Mapping[str, Any]]
+    """JSON schema of a reply in the json readout."""
+    json_tokens: ClassVar[int] = 3072
+    default_gate: ClassVar[float | None] = None
+    json_has_confidence: ClassVar[bool] = False
+    default_shots: ClassVar[int | None] = None
+    """How many of the built-in shots are used; None: all."""
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """Settle readout and mode, load the template, compute the fingerprint.
+
+        Raises:
+            UsageError: the engine cannot do what the configuration asks for.
+            TemplateError: the template cannot be used.
+        """
+        self.config = config
+        self.identity = facts.identity
+        self.readout: Readout = _settle_readout(config, facts)
+        self.mode: Mode = _settle_mode(config, facts.capabilities)
+        self._logprobs = facts.capabilities.logprobs if self.readout == "logprob" else 0
+        self.gate = self._settle_gate()
+        readout.check_words([option.word for option in self.options])
+        self.labels = tuple(option.label for option in self.options)
+        self._words = tuple(option.word for option in self.options)
+        self.template = self._load_template()
+        self._escaper = Escaper(self.template.delimiters, facts.special_tokens)
+        shots, pool_hash = shot_files.load_shots(self.kind)
+        self._prior_rows, prior_hash = self._load_prior()
+        self._static = self._render_static(shots)
+        self._prior: Bounds | None = None
+        self._sampling = self._make_sampling()
+        self._schema = self._make_schema()
+        self.fingerprint = _digest(
+            {
+                "version": 1,
+                "kind": self.kind,
+                "template": _digest(self.template.source),
+                "shots": pool_hash,
+                "prior": prior_hash,
+                "options": [[o.label, o.word] for o in self.options],
+                "readout": self.readout,
+                "mode": self.mode,
+                "orders": 2 if self.kind == "pairwise" and config.swap else 1,
+                "sampling": msgspec.to_builtins(self._sampling),
+                "model": facts.identity,
+            }
+        )
+        self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
+        self.calibration = Calibration.shipped(self.fingerprint)
+
+    # What a judge of one kind must say.
+
+    @classmethod
+    @abstractmethod
+    def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
+        """Take the samples from an input row; the first gets `index`.
+
+        Raises:
+            InputError: a field is missing or of the wrong type.
+        """
+
+    @abstractmethod
+    def row_of(self, sample: Any) -> dict[str, Json]:
+        """Return a sample in the form of an input row."""
+
+    @abstractmethod
+    def sample_variables(self, sample: Any) -> dict[str, Untrusted]:
+        """Return the untrusted texts that the template shows, not yet escaped."""
+
+    @abstractmethod
+    def read_distribution(self, probabilities: dict[str, float]) -> Reading:
+        """Read a distribution over the options."""
+
+    @abstractmethod
+    def read_reply(self, reply: Mapping[str, Any]) -> Reading:
+        """Read the object of the json readout.
+
+        Raises:
+            ReplyError: a field is missing, of the wrong type or out of range.
+        """
+
+    # Asking.
+
+    def render(self, sample: Sample, turn: str = "main") -> Request:
+        """Return the request for a sample."""
+        body = self.template.sample(self._static_variables | self._escaped(sample))
+        prompt: str | tuple[Message, ...]
+        if self.mode == "completion":
+            prompt = self._static + body
+        elif self._static:
+            prompt = (Message("system", self._static.strip()), Message("user", body.strip()))
+        else:
+            prompt = (Message("user", body.strip()),)
+        return Request(
+            prompt=prompt,
+            sampling=self._sampling,
+            logprobs=self._logprobs,
+            options=self._words if self._logprobs else (),
+            schema=self._schema,
+            sample_id=sample.id,
+            turn=turn,
+        )
+
+    def requests(self, sample: Sample) -> list[Request]:
+        """Return what is asked about a sample, repairs left out."""
+        return [self.render(sample)]
+
+    async def prepare(self, ask: Ask) -> None:
+        """Measure the prior, where one is removed. Must be called once before `decide`."""
+        if self._prior_rows and self._prior is None:
+            self._prior = await self._measure_prior(ask)
+
+    async def decide(self, sample: Sample, ask: Ask) -> Verdict:
+        """Ask about one sample and return its verdict; never raises CallError or ReplyError."""
+        told = Transcript(ask)
+        try:
+            reading = await self.judge_sample(sample, told)
+        except CallError as error:
+            return self._unmade(sample, "failed", told, error.cause, str(error), error.attempts)
+        except ReplyError as error:
+            return self._unmade(sample, "invalid", told, error.cause, str(error), told.asked)
+        return self._verdict(sample, reading, told)
+
+    async def judge_sample(self, sample: Sample, told: "Transcript") -> Reading:
+        """Ask once and read the reply. Judges that ask more often replace this."""
+        return await self.ask_and_read(self.render(sample), told)
+
+    async def ask_and_read(self, request: Request, told: "Transcript") -> Reading:
+        """Ask, read, and in the json readout give the model one turn to repair its reply."""
+        completion = await told.ask(request)
+        if self.readout == "logprob":
+            return self.read_logprobs(completion)
+        try:
+            return self.read_reply(readout.read_object(completion))
+        except ReplyError as error:
+            repair = self._repair_request(request, completion, error)
+            return self.read_reply(readout.read_object(await told.ask(repair)))
+
+    def read(self, completion: Completion) -> Reading:
+        """Read one reply, without repair.
+
+        Raises:
+            ReplyError: the reply cannot be used.
+        """
+        if self.readout == "logprob":
+            return self.read_logprobs(completion)
+        return self.read_reply(readout.read_object(completion))
+
+    def read_logprobs(self, completion: Completion) -> Reading:
+        """Read the distribution over the options, with the prior removed where there is one.
+
+        Raises:
+            ReplyError: the reply does not show enough of it.
+        """
+        shown = readout.read_options(completion, self._words)
+        reading = self.read_distribution(readout.distribution(shown, self._prior, self.labels))
+        missing = readout.censored(shown, self.labels)
+        if missing:
+            fields = reading.fields | {"censored": missing}
+            reading = msgspec.structs.replace(reading, fields=fields)
+        return reading
+
+    def _repair_request(self, request: Request, reply: Completion, error: ReplyError) -> Request:
+        said = self._escaper.escape(reply.text)
+        wish = (
+            f"That reply cannot be used: {self._escaper.escape(str(error))}. "
+            "Reply once more, with one JSON object of the described form and nothing else."
+        )
+        if isinstance(request.prompt, str):
+            prompt: str | tuple[Message, ...] = f"{request.prompt}{said}\n\n{wish}\n"
+        else:
+            prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
+        return msgspec.structs.replace(request, prompt=prompt, turn=f"{request.turn}-repair")
+
+    async def _measure_prior(self, ask: Ask) -> Bounds:
+        bounds: list[Bounds] = []
+        for row in self._prior_rows:
+            (sample,) = self.read_row(row, 0)
+            try:
+                completion = await ask(self.render(sample, "prior"))
+                bounds.append(readout.read_options(completion, self._words))
+            except ReplyError:
+                continue  # says nothing about the options; the others do
+        if 2 * len(bounds) < len(self._prior_rows):
+            raise UsageError(
+                f"the {self.kind} judge's option words are hardly ever this model's next token; "
+                "use --readout json"
+            )
+        return readout.mean_bounds(bounds)
+
+    # From a reading to a verdict.
+
+    def _verdict(self, sample: Sample, reading: Reading, told: "Transcript") -> Verdict:
+        confidence, fields = reading.confidence, reading.fields
+        if confidence is not None:
+            fields = fields | {"raw_confidence": confidence}
+            if self.calibration is not None:
+                confidence = self.calibration.apply(confidence)
+        abstain = reading.abstain
+        if abstain is None and self.gate is not None and confidence is not None:
+            abstain = _below(confidence, self.gate)
+        return Verdict(
+            index=sample.index,
+            id=sample.id,
+            status="abstained" if abstain else "ok",
+            value=reading.value,
+            reward=None if abstain else reading.reward,
+            confidence=confidence,
+            probabilities=reading.probabilities,
+            fields=fields,
+            usage=told.usage,
+            judge=self.judge_name,
+            error=abstain,
+            metadata=sample.metadata,
+            input=self.row_of(sample),
+            raw=told.replies,
+        )
+
+    def _unmade(
+        self,
+        sample: Sample,
+        status: Literal["failed", "invalid"],
+        told: "Transcript",
+        cause: Cause,
+        message: str,
+        attempts: int,
+    ) -> Verdict:
+        return Verdict(
+            index=sample.index,
+            id=sample.id,
+            status=status,
+            usage=told.usage,
+            judge=self.judge_name,
+            error=Failure(cause, message, attempts),
+            metadata=sample.metadata,
+            input=self.row_of(sample),
+            raw=told.replies,
+        )
+
+    # Setting up.
+
+    def _settle_gate(self) -> float | None:
+        gate = self.config.gate
+        if gate is None:
+            return self.default_gate if self._has_confidence() else None
+        if not 0 <= gate <= 1:
+            raise UsageError(f"the gate must be in 0..1, not {gate:g}")
+        if not self._has_confidence():
+            raise UsageError(
+                f"the {self.kind} judge has no confidence in the {self.readout} readout, so it "
+                "cannot be gated; leave --gate out"
+            )
+        return gate
+
+    def _has_confidence(self) -> bool:
+        return self.readout == "logprob" or self.json_has_confidence
+
+    def _load_template(self) -> Template:
+        if self.config.template is None:
+            name = f"{self.kind}.{self.mode}"
+            return Template(builtin(name), name, self.variables)
+        return Template(read_template(self.config.template), self.config.template, self.variables)
+
+    def _load_prior(self) -> tuple[Sequence[Mapping[str, Any]], str]:
+        if self.readout != "logprob" or self.config.prior == "none":
+            return (), "none"
+        return shot_files.load_prior(self.kind)
+
+    def _render_static(self, shots: Sequence[Mapping[str, Any]]) -> str:
+        self._static_variables: dict[str, Any] = {
+            "options": [msgspec.to_builtins(option) for option in self.options],
+            "readout": self.readout,
+            "shots": [],
+        }
+        self._static_variables["shots"] = [
+            self._shot_variables(shot) for shot in shots[: self.default_shots]
+        ]
+        return self.template.instructions(self._static_variables)
+
+    def _shot_variables(self, shot: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a shot as a template sees it: its fields, the sample as rendered, the reply."""
+        (sample,) = self.read_row(shot, 0)
+        fields = self._escaped(sample)
+        feedback = shot["feedback"]
+        word = next(o.word for o in self.options if o.label == self.label_of(feedback))
+        reply = word if self.readout == "logprob" else msgspec.json.encode(feedback).decode()
+        text = self.template.sample(self._static_variables | fields)
+        return fields | {"text": text, "reply": reply}
+
+    def _escaped(self, sample: Sample) -> dict[str, Any]:
+        escape = self._escaper.escape
+        return {
+            name: _escape_all(value, escape)
+            for name, value in self.sample_variables(sample).items()
+        }
+
+    @abstractmethod
+    def label_of(self, feedback: Mapping[str, Any]) -> str:
+        """Return the option that a shot's feedback stands for."""
+
+    def _make_sampling(self) -> Sampling:
+        config = self.config
+        tokens = config.max_tokens or (1 if self.readout == "logprob" else self.json_tokens)
+        stops = tuple(f"\n{d}" for d in self.template.delimiters[:4])
+        return Sampling(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_tokens=tokens,
+            seed=config.seed,
+            stop=stops if self.mode == "completion" and self.readout == "json" else (),
+            extra=tuple(sorted(config.generation.items())),
+        )
+
+    def _make_schema(self) -> Schema | None:
+        if self.readout == "logprob":
+            return None
+        return Schema(f"{self.kind}_verdict", msgspec.Raw(msgspec.json.encode(self.schema)))
+
+
+class Transcript:
+    """What was asked and answered for one sample."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.replies: list[str] = []
+        self.usage = Usage()
+        self.asked = 0
+
+    async def ask(self, request: Request) -> Completion:
+        """Ask, and note the reply and its tokens."""
+        self.asked += 1
+        completion = await self._ask(request)
+        self.replies.append(completion.text)
+        self.usage += completion.usage
+        return completion
+
+
+def _below(confidence: float, gate: float) -> Failure | None:
+    if confidence >= gate:
+        return None
+    return Failure(Cause.BELOW_GATE, f"confidence {confidence:.3f} is under the gate of {gate:g}")
+
+
+def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
+    can = facts.capabilities.logprobs > 0
+    if config.readout == "json":
+        return "json"
+    if config.readout == "auto":
+        return "logprob" if can and not facts.reasoning else "json"
+    if not can:
+        raise UsageError(
+            f"{facts.identity} gives no log-probabilities, which the logprob readout reads; "
+            "use --readout json"
+        )
+    if facts.reasoning:
+        raise UsageError(
+            f"{facts.identity} thinks before it answers, so its first token is no answer and the "
+            "logprob readout cannot be used; use --readout json"
+        )
+    return "logprob"
+
+
+def _settle_mode(config: JudgeConfig, capabilities: Capabilities) -> Mode:
+    mode = capabilities.default_mode if config.mode == "auto" else config.mode
+    if not (capabilities.chat if mode == "chat" else capabilities.completion):
+        raise UsageError(f"this engine has no {mode} mode; leave --mode out")
+    return mode
+
+
+def _escape_all(value: Untrusted, escape: Callable[[str], str]) -> Untrusted:
+    if isinstance(value, str):
+        return escape(value)
+    return [{name: escape(text) for name, text in item.items()} for item in value]
+
+
+def _digest(data: Json) -> str:
+    return hashlib.blake2b(
+        msgspec.json.encode(data, order="deterministic"), digest_size=32
+    ).hexdigest()

@@ -1,0 +1,173 @@
+"""The feedback judge: how did the user react to the answer?
+
+The next thing a user writes tells whether the answer served them. Seven labels, each with a reward;
+`topic_shift` says nothing about the answer and is never learned from.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from plaudit.errors import Cause, InputError, UsageError
+from plaudit.judges import readout, rows
+from plaudit.judges.base import EngineFacts, JudgeConfig, Reading, Task, Untrusted
+from plaudit.judges.readout import Option
+from plaudit.types import Failure, FeedbackSample, Json, Message, Sample
+
+REWARDS: Mapping[str, float] = {
+    "neg_constraint_restate": -1.0,
+    "neg_correction": -0.8,
+    "neg_confusion": -0.6,
+    "neutral": 0.0,
+    "pos_progress": 0.1,
+    "pos_praise": 0.8,
+}
+"""Reward of each label; `topic_shift` has none."""
+
+_FIELDS = frozenset({"id", "query", "answer", "follow_up", "query_t", "answer_t", "query_t1"})
+
+
+class FeedbackTask(Task):
+    """Labels the user's reaction; the reward is the expectation over the labels."""
+
+    kind = "feedback"
+    variables = frozenset({"query", "answer", "follow_up"})
+    options = (
+        Option("neg_constraint_restate", "reminder", "the user repeats a wish that was ignored"),
+        Option("neg_correction", "wrong", "the user points out a mistake"),
+        Option("neg_confusion", "confused", "the user does not understand the answer"),
+        Option("neutral", "neutral", "the user shows no opinion of the answer"),
+        Option("pos_progress", "next", "the answer worked and the user builds on it"),
+        Option("pos_praise", "thanks", "the user is pleased or says thanks"),
+        Option("topic_shift", "unrelated", "the user changes the subject"),
+    )
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "rationale": {"type": "string", "maxLength": 300},
+            "label": {"type": "string", "enum": [option.label for option in options]},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "required": ["rationale", "label", "confidence"],
+        "additionalProperties": False,
+    }
+    json_tokens = 256
+    default_gate = 0.6
+    json_has_confidence = True
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """See `Task`; also checks the reward map."""
+        super().__init__(config, facts)
+        self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
+        _check_rewards(self.rewards)
+
+    @classmethod
+    def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
+        """Take one sample from a flat row, or every triple from a conversation."""
+        if "messages" in row:
+            return _triples(row, index)
+        texts = {
+            "query": rows.take_text(row, "query", "query_t"),
+            "answer": rows.take_text(row, "answer", "answer_t"),
+            "follow_up": rows.take_text(row, "follow_up", "query_t1"),
+        }
+        return [
+            FeedbackSample(
+                id=rows.row_id(row, texts),
+                index=index,
+                metadata=rows.unknown_columns(row, _FIELDS),
+                **texts,
+            )
+        ]
+
+    def row_of(self, sample: FeedbackSample) -> dict[str, Json]:
+        """Return the sample as an input row."""
+        return {"query": sample.query, "answer": sample.answer, "follow_up": sample.follow_up}
+
+    def sample_variables(self, sample: FeedbackSample) -> dict[str, Untrusted]:
+        """Return question, answer and follow-up."""
+        return {"query": sample.query, "answer": sample.answer, "follow_up": sample.follow_up}
+
+    def label_of(self, feedback: Mapping[str, Any]) -> str:
+        """Return a shot's label."""
+        return feedback["label"]
+
+    def read_distribution(self, probabilities: dict[str, float]) -> Reading:
+        """Take the most probable label; the reward is the expectation without `topic_shift`."""
+        value = max(probabilities, key=probabilities.__getitem__)
+        weight = math.fsum(probabilities[label] for label in self.rewards)
+        gain = math.fsum(p * self.rewards.get(label, 0.0) for label, p in probabilities.items())
+        expected = gain / weight if weight > 0 else 0.0
+        return self._reading(value, expected, probabilities[value], probabilities, {})
+
+    def read_reply(self, reply: Mapping[str, Any]) -> Reading:
+        """Take the stated label and its reward."""
+        value = readout.take_option(reply, "label", self.labels)
+        confidence = readout.take_number(reply, "confidence", 0, 1)
+        fields = {"rationale": readout.take_text(reply, "rationale")}
+        return self._reading(value, self.rewards.get(value, 0.0), confidence, None, fields)
+
+    def _reading(
+        self,
+        value: str,
+        reward: float,
+        confidence: float,
+        probabilities: dict[str, float] | None,
+        fields: dict[str, Json],
+    ) -> Reading:
+        return Reading(
+            value=value,
+            reward=reward,
+            confidence=confidence,
+            probabilities=probabilities,
+            fields={"expected_reward": reward} | fields,
+            abstain=None if value in self.rewards else _TOPIC_SHIFT,
+        )
+
+
+_TRIPLE_ROLES = ["user", "assistant", "user"]
+_TOPIC_SHIFT = Failure(
+    Cause.TOPIC_SHIFT, "the user changed the subject, which says nothing about the answer"
+)
+
+
+def _triples(row: Mapping[str, Any], index: int) -> list[Sample]:
+    turns = _turns(rows.take_messages(row, "messages"))
+    name = rows.row_id(row, row["messages"])
+    metadata = rows.unknown_columns(row, frozenset({"id", "messages"}))
+    starts = [i for i in range(len(turns) - 2) if [t[0] for t in turns[i : i + 3]] == _TRIPLE_ROLES]
+    if not starts:
+        raise InputError("'messages' has no user message that follows an assistant's answer")
+    return [
+        FeedbackSample(
+            id=f"{name}#{n}",
+            index=index + n - 1,
+            metadata=metadata,
+            query=turns[start][1],
+            answer=turns[start + 1][1],
+            follow_up=turns[start + 2][1],
+        )
+        for n, start in enumerate(starts, 1)
+    ]
+
+
+def _turns(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    """Join consecutive messages of one role; leave out what neither user nor assistant said."""
+    turns: list[tuple[str, str]] = []
+    for message in messages:
+        text = rows.message_text(message) if message.tool_calls is None else message.content or ""
+        if message.role not in ("user", "assistant") or not isinstance(text, str) or not text:
+            continue
+        if turns and turns[-1][0] == message.role:
+            turns[-1] = (message.role, f"{turns[-1][1]}\n\n{text}")
+        else:
+            turns.append((message.role, text))
+    return turns
+
+
+def _check_rewards(rewards: Mapping[str, float]) -> None:
+    if rewards.keys() != REWARDS.keys():
+        raise UsageError(f"the reward map must give a number for each of {', '.join(REWARDS)}")
+    for label, reward in rewards.items():
+        if not math.isfinite(reward):
+            raise UsageError(f"the reward of {label} must be a finite number")

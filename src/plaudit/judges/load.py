@@ -1,0 +1,45 @@
+"""From a configuration and an engine to a task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from plaudit.engines.base import Engine
+from plaudit.errors import UsageError
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task
+from plaudit.judges.feedback import FeedbackTask
+from plaudit.judges.pairwise import PairwiseTask
+from plaudit.judges.pointwise import PointwiseTask
+from plaudit.judges.verification import VerificationTask
+
+KINDS: Mapping[str, type[Task]] = {
+    task.kind: task for task in (FeedbackTask, PointwiseTask, PairwiseTask, VerificationTask)
+}
+
+
+def task_type(kind: str) -> type[Task]:
+    """Return the task of a kind.
+
+    Raises:
+        UsageError: there is no such judge.
+    """
+    found = KINDS.get(kind)
+    if found is None:
+        raise UsageError(f"there is no judge {kind!r}; there are {', '.join(KINDS)}")
+    return found
+
+
+async def bind(config: JudgeConfig, engine: Engine) -> Task:
+    """Make the task of a configuration for an engine's model.
+
+    Raises:
+        UsageError: the engine cannot do what the configuration asks for.
+        EngineUnusableError: the engine's model cannot be found out.
+    """
+    make: Any = task_type(config.kind)
+    facts = EngineFacts(
+        identity=await engine.identify(),
+        capabilities=engine.capabilities,
+        special_tokens=tuple(getattr(engine, "special_tokens", ())),
+        reasoning=bool(getattr(engine, "reasoning", False)),
+    )
+    return make(config, facts)

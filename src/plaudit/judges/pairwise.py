@@ -1,0 +1,208 @@
+"""The pairwise judge: which of two responses is better?
+
+Both orders are asked by default, because judges favour a position. What comes back for the swapped
+order is mapped back to A and B, and both are kept. Orders that contradict each other abstain.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from plaudit.engines.base import Request
+from plaudit.errors import Cause
+from plaudit.judges import readout, rows
+from plaudit.judges.base import Reading, Task, Transcript, Untrusted
+from plaudit.judges.readout import Option
+from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
+from plaudit.types import Failure, Json, Message, PairSample, Sample
+
+CHOICES: Mapping[str, float] = {"A++": 0.95, "A+": 0.75, "A=B": 0.5, "B+": 0.25, "B++": 0.05}
+"""Probability that A is better, by the choice that the json readout states."""
+_SWAPPED = dict(zip(CHOICES, reversed(CHOICES), strict=True))
+_TEXTS = ("analysis of A", "analysis of B", "reason of A=B", "reason of A>B", "reason of B>A")
+_MIRRORED = dict(zip(_TEXTS, [_TEXTS[1], _TEXTS[0], _TEXTS[2], _TEXTS[4], _TEXTS[3]], strict=True))
+_FIELDS = frozenset(
+    {"id", "conversation_A", "conversation_B", "prompt", "response_a", "response_b", "reference"}
+)
+
+
+class PairwiseTask(Task):
+    """Compares two responses; the reward is 2 p_a - 1, from B's to A's favour."""
+
+    kind = "pairwise"
+    variables = frozenset({"context", "a", "b", "reference"})
+    options = (
+        Option("A", "first", "the first response is better"),
+        Option("B", "second", "the second response is better"),
+        Option("A=B", "equal", "neither is better"),
+    )
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            **{name: {"type": "string", "maxLength": 600} for name in _TEXTS},
+            "choice": {"type": "string", "enum": list(CHOICES)},
+        },
+        "required": [*_TEXTS, "choice"],
+        "additionalProperties": False,
+    }
+    json_has_confidence = True
+
+    @classmethod
+    def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
+        """Take two whole dialogues, or a prompt and two responses."""
+        if "conversation_A" in row or "conversation_B" in row:
+            a = rows.take_dialogue(row, "conversation_A")
+            b = rows.take_dialogue(row, "conversation_B")
+        else:
+            prompt = rows.take_prompt(row, "prompt")
+            a = (*prompt, Message("assistant", rows.take_text(row, "response_a")))
+            b = (*prompt, Message("assistant", rows.take_text(row, "response_b")))
+        reference = rows.take_optional_text(row, "reference")
+        return [
+            PairSample(
+                id=rows.row_id(row, _row(a, b, reference)),
+                index=index,
+                metadata=rows.unknown_columns(row, _FIELDS),
+                conversation_a=a,
+                conversation_b=b,
+                reference=reference,
+            )
+        ]
+
+    def row_of(self, sample: PairSample) -> dict[str, Json]:
+        """Return the sample as an input row."""
+        return _row(sample.conversation_a, sample.conversation_b, sample.reference)
+
+    def sample_variables(self, sample: PairSample) -> dict[str, Untrusted]:
+        """Return the shared history and what differs; whole dialogues where histories differ."""
+        a, b = sample.conversation_a, sample.conversation_b
+        shared = a[:-1] == b[:-1]
+        return {
+            "context": rows.shown(a[:-1]) if shared else (),
+            "a": rows.shown(a[-1:] if shared else a),
+            "b": rows.shown(b[-1:] if shared else b),
+            "reference": sample.reference or "",
+        }
+
+    def label_of(self, feedback: Mapping[str, Any]) -> str:
+        """Return the side that a shot's choice favours."""
+        return feedback["choice"].rstrip("+")
+
+    def requests(self, sample: Sample) -> list[Request]:
+        """Return one request an order."""
+        assert isinstance(sample, PairSample)
+        first = self.render(sample)
+        return [first, self.render(sample.swap(), "swapped")] if self.config.swap else [first]
+
+    async def judge_sample(self, sample: Sample, told: Transcript) -> Reading:
+        """Ask one order or both, and combine."""
+        first, *swapped = [await self.ask_and_read(r, told) for r in self.requests(sample)]
+        return _combine(first, _swap(swapped[0])) if swapped else first
+
+    def read_distribution(self, probabilities: dict[str, float]) -> Reading:
+        """Take the most probable outcome; a tie counts half for each side."""
+        value = max(probabilities, key=probabilities.__getitem__)
+        p_a = probabilities["A"] + probabilities["A=B"] / 2
+        return _reading(value, p_a, probabilities[value], probabilities, {})
+
+    def read_reply(self, reply: Mapping[str, Any]) -> Reading:
+        """Take the stated choice."""
+        choice = readout.take_option(reply, "choice", tuple(CHOICES))
+        texts: dict[str, Json] = {name: readout.take_text(reply, name) for name in _TEXTS}
+        p_a = CHOICES[choice]
+        fields = {"choice": choice} | texts
+        return _reading(choice.rstrip("+"), p_a, max(p_a, 1 - p_a), None, fields)
+
+
+def _reading(
+    value: str,
+    p_a: float,
+    confidence: float,
+    probabilities: dict[str, float] | None,
+    fields: Mapping[str, Json],
+) -> Reading:
+    return Reading(
+        value=value,
+        reward=2 * p_a - 1,
+        confidence=confidence,
+        probabilities=probabilities,
+        fields={"p_a": p_a} | dict(fields),
+    )
+
+
+def _swap(reading: Reading) -> Reading:
+    """Map a reading of the swapped order back to A and B."""
+    fields: dict[str, Json] = {
+        _MIRRORED[name]: swap_text(text) for name, text in reading.fields.items() if name in _TEXTS
+    }
+    if "choice" in reading.fields:
+        fields["choice"] = _SWAPPED[reading.fields["choice"]]
+    if "censored" in reading.fields:
+        fields["censored"] = [_OTHER[label] for label in reading.fields["censored"]]
+    probabilities = reading.probabilities and swap_distribution(reading.probabilities, _OTHER)
+    p_a = 1 - reading.fields["p_a"]
+    return _reading(_OTHER[str(reading.value)], p_a, reading.confidence or 0, probabilities, fields)
+
+
+_OTHER: Mapping[str, str] = {"A": "B", "B": "A", "A=B": "A=B"}
+
+
+def _combine(first: Reading, second: Reading) -> Reading:
+    """Combine the readings of both orders, the second mapped back already."""
+    p_a, p_a_second = first.fields["p_a"], second.fields["p_a"]
+    fields: dict[str, Json] = {"order_gap": abs(p_a - p_a_second)}
+    if first.probabilities is not None and second.probabilities is not None:
+        mixed = combine_log_odds(first.probabilities, second.probabilities)
+        value = max(mixed, key=mixed.__getitem__)
+        combined = mixed["A"] + mixed["A=B"] / 2
+        reading = _reading(value, combined, mixed[value], mixed, fields)
+    else:
+        combined = (p_a + p_a_second) / 2
+        value = "A=B" if combined == 0.5 else "A" if combined > 0.5 else "B"
+        fields["choice"] = _nearest_choice(combined)
+        reading = _reading(value, combined, max(combined, 1 - combined), None, fields)
+    reading = _with_orders(reading, first, second)
+    return _abstain(reading, first, second)
+
+
+def _with_orders(reading: Reading, first: Reading, second: Reading) -> Reading:
+    orders = [
+        {"value": r.value, "probabilities": r.probabilities, **r.fields} for r in (first, second)
+    ]
+    missing = [x for r in (first, second) for x in r.fields.get("censored", ())]
+    fields = reading.fields | {"orders": orders}
+    if missing:
+        fields["censored"] = sorted(set(missing))
+    return replace(reading, fields=fields)
+
+
+def _abstain(reading: Reading, first: Reading, second: Reading) -> Reading:
+    if {first.value, second.value} != {"A", "B"}:
+        return reading
+    conflict = Failure(
+        Cause.ORDER_CONFLICT,
+        "the two orders contradict each other: each time the response in the "
+        f"{'first' if first.value == 'A' else 'second'} place won",
+        2,
+    )
+    return replace(reading, abstain=conflict)
+
+
+def _nearest_choice(p_a: float) -> str:
+    """Return the choice whose probability is nearest; of two as near, the weaker one."""
+    return min(CHOICES, key=lambda c: (round(abs(CHOICES[c] - p_a), 9), abs(CHOICES[c] - 0.5)))
+
+
+def _row(a: Sequence[Message], b: Sequence[Message], reference: str | None) -> dict[str, Json]:
+    shared = a[:-1] == b[:-1] and a[-1].tool_calls is None and b[-1].tool_calls is None
+    row: dict[str, Json]
+    if shared and isinstance(a[-1].content, str) and isinstance(b[-1].content, str):
+        row = {
+            "prompt": rows.plain(a[:-1]),
+            "response_a": a[-1].content,
+            "response_b": b[-1].content,
+        }
+    else:
+        row = {"conversation_A": rows.as_json(a), "conversation_B": rows.as_json(b)}
+    return row if reference is None else row | {"reference": reference}

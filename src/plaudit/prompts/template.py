@@ -1,0 +1,130 @@
+"""Prompt templates: Jinja files with a static part and a part for the sample.
+
+A template file has two blocks. `instructions` holds the instructions and the shots: it is the same
+for every sample of a run, so it comes first and servers can cache it. `sample` holds what is
+judged. In chat mode they become the system and the user message; in completion mode they are
+joined. A file without blocks is all `sample`. `{% set delimiters = [...] %}` names the strings that
+delimit sections; they are broken in untrusted text.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from plaudit.errors import TemplateError
+
+STATIC_VARIABLES = frozenset({"shots", "options", "readout", "criteria"})
+"""What a template may use in both blocks."""
+
+
+@cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+
+
+class Template:
+    """One checked prompt template.
+
+    Attributes:
+        name: file name or path, for messages.
+        source: the text of the file; its hash is part of the fingerprint.
+        delimiters: strings that delimit sections.
+    """
+
+    def __init__(self, source: str, name: str, variables: frozenset[str]) -> None:
+        """Compile and check a template.
+
+        Args:
+            source: Jinja source.
+            name: what to call it in messages.
+            variables: names of the sample's fields; each must be used, and no others may be.
+
+        Raises:
+            TemplateError: the syntax is wrong, or a variable is unknown or missing.
+        """
+        self.name = name
+        self.source = source
+        tree = self._check_variables(variables)
+        self._template = _environment().from_string(source)
+        blocks = self._template.blocks.keys() - {"instructions", "sample"}
+        if blocks:
+            raise TemplateError(
+                f"{name}: unknown block {min(blocks)!r}; a template has the blocks "
+                "'instructions' and 'sample'"
+            )
+        if self._template.blocks and "sample" not in self._template.blocks:
+            raise TemplateError(f"{name}: the block 'sample' is missing")
+        self.delimiters = _delimiters(tree, name)
+
+    def _check_variables(self, variables: frozenset[str]) -> nodes.Template:
+        try:
+            tree = _environment().parse(self.source)
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{self.name}:{error.lineno}: {error.message}") from None
+        used = meta.find_undeclared_variables(tree)
+        for unknown in sorted(used - variables - STATIC_VARIABLES):
+            line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown), 1)
+            known = ", ".join(sorted(variables | STATIC_VARIABLES))
+            raise TemplateError(f"{self.name}:{line}: unknown variable {unknown!r}; known: {known}")
+        for missing in sorted(variables - used):
+            raise TemplateError(
+                f"{self.name}: the variable {missing!r} is never used; the judge would not see it"
+            )
+        return tree
+
+    def instructions(self, variables: Mapping[str, Any]) -> str:
+        """Render the static part; empty for a template without blocks."""
+        return self._render("instructions", variables) if self._template.blocks else ""
+
+    def sample(self, variables: Mapping[str, Any]) -> str:
+        """Render the part for one sample. Values are put in as they are and never scanned again."""
+        return self._render("sample", variables)
+
+    def _render(self, block: str, variables: Mapping[str, Any]) -> str:
+        try:
+            if not self._template.blocks:
+                return self._template.render(variables)
+            render = self._template.blocks.get(block)
+            if render is None:
+                return ""
+            return "".join(render(self._template.new_context(dict(variables))))
+        except (UndefinedError, SecurityError, TypeError) as error:
+            raise TemplateError(f"{self.name}: block {block!r}: {error}") from None
+
+
+def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:
+    for node in tree.find_all(nodes.Assign):
+        if isinstance(node.target, nodes.Name) and node.target.name == "delimiters":
+            try:
+                return tuple(str(text) for text in cast("nodes.Expr", node.node).as_const())
+            except nodes.Impossible:
+                raise TemplateError(
+                    f"{name}:{node.lineno}: 'delimiters' must be a list of plain texts"
+                ) from None
+    return ()
+
+
+def builtin(name: str) -> str:
+    """Return the source of a shipped template, such as `feedback.chat`."""
+    folder = resources.files("plaudit.prompts") / "templates"
+    return (folder / f"{name}.jinja").read_text(encoding="utf-8")
+
+
+def read_template(path: str) -> str:
+    """Return the source of a user's template.
+
+    Raises:
+        TemplateError: the file cannot be read as UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"template {path}: {error}") from None

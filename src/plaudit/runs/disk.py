@@ -1,0 +1,152 @@
+"""What the store and the outputs need to know of the disk: file systems, locks, failed writes."""
+
+import errno
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from plaudit.errors import StoreError
+
+_NETWORK = re.compile(
+    r"9p|acfs|afp(fs)?|afs|beegfs|ceph|cifs|coda|davfs|fhgfs|glusterfs|gpfs|lustre|ncpfs|nfs\d?"
+    r"|orangefs|panfs|pvfs2|smb\d?|smbfs|webdav|wekafs"
+    r"|fuse\.(afp|blobfuse2?|cephfs|davfs2?|gcsfuse|geesefs|glusterfs|goofys|juicefs|mfs|moosefs"
+    r"|mount[_-]s3|rclone|s3fs|seaweedfs|smbnetfs|sshfs|weka)"
+)
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+_NO_LOCKS = frozenset((errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS))
+
+_AGAIN = "Free some space and give the same command again"
+
+
+class Partition(Protocol):
+    """One mounted file system, as `psutil.disk_partitions` gives it."""
+
+    @property
+    def mountpoint(self) -> str:
+        """Folder that it is mounted on."""
+        ...
+
+    @property
+    def fstype(self) -> str:
+        """Name of its type, such as `ext4` or `nfs4`."""
+        ...
+
+
+def network_file_system(path: Path, partitions: Iterable[Partition]) -> str | None:
+    """Return the type of the network file system that `path` lies on, or None.
+
+    Args:
+        path: a file or folder, which need not exist.
+        partitions: what is mounted, in mount order; of two on one folder the later one counts.
+    """
+    real = Path(os.path.realpath(path))
+    mounted = [p for p in partitions if real.is_relative_to(p.mountpoint)]
+    if not mounted:
+        return None
+    longest = max(len(Path(p.mountpoint).parts) for p in mounted)
+    kind = [p.fstype for p in mounted if len(Path(p.mountpoint).parts) == longest][-1].lower()
+    # gVisor shows its own root folder, which is local to the sandbox, as 9p.
+    local = kind == "9p" and longest == 1
+    return kind if _NETWORK.fullmatch(kind) and not local else None
+
+
+def lock(path: Path) -> int | None:
+    """Take the exclusive lock that the file `path` stands for, which is made where missing.
+
+    The kernel frees the lock when its holder dies, however it dies; that is why no process id and
+    no heartbeat is recorded. Two locks of one process exclude each other too.
+
+    Returns:
+        The descriptor that holds the lock until it is closed, or None if another holds it. Where
+        the file system has no locks (some network file systems), nobody is excluded.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_same_file(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return descriptor
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # The holder removed the file just before: lock the new one.
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of space: disk, quota or file size limit."""
+    return error.errno in _FULL
+
+
+def output_error(path: str | Path, error: OSError) -> StoreError:
+    """Say for a person why the output could not be written."""
+    if is_full(error):
+        return StoreError(
+            f"{path} could not be written: {error.strerror}. Nothing that was judged is lost: the "
+            f"replies are in the store. {_AGAIN}"
+        )
+    return StoreError(f"{path} could not be written: {error.strerror or error}")
+
+
+def database_error(path: Path, error: sqlite3.Error | OSError) -> StoreError:
+    """Say for a person why the store could not be used."""
+    if isinstance(error, OSError):
+        code = sqlite3.SQLITE_FULL if is_full(error) else sqlite3.SQLITE_CANTOPEN
+    else:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    text = getattr(error, "strerror", None) or str(error)
+    template = _DATABASE_ERRORS.get(code, "the store {path} cannot be used: {text}")
+    return StoreError(template.format(path=path, text=text, again=_AGAIN))
+
+
+_UNWRITABLE = (
+    "the store {path} cannot be opened for writing ({text}): make the file and its folder "
+    "writable, or give another place with --store PATH or $PLAUDIT_HOME"
+)
+_DAMAGED = (
+    "the store {path} is damaged ({text}): move it aside (with its -wal and -shm files) and give "
+    "the same command again; the replies in it would then be asked again"
+)
+_DISK_FULL = (
+    "the store {path} could not be written: {text}. Nothing that was already committed is lost. "
+    "{again}"
+)
+_DISK_FAILED = (
+    "the store {path} could not be written: {text} (a full disk, a quota, a file size limit or a "
+    "failing disk). Nothing that was already committed is lost. {again}"
+)
+_LOCKED = (
+    "the store {path} stayed locked by another process ({text}): wait for it, or give another "
+    "store with --store PATH"
+)
+_DATABASE_ERRORS = {
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FULL: _DISK_FULL,
+    sqlite3.SQLITE_IOERR: _DISK_FAILED,
+}

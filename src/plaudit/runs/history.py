@@ -1,0 +1,118 @@
+"""What a run asked and read, put together again from its record, its replies and its input."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from plaudit.engines.load import load_engine
+from plaudit.errors import InputError, PlauditError
+from plaudit.judges.base import Task
+from plaudit.judges.load import bind
+from plaudit.runs.runner import RunRecord, StoredVerdict
+from plaudit.runs.sources import RowReader
+from plaudit.runs.store import RunInfo, Store
+from plaudit.types import Message, Sample, Verdict
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of a run."""
+
+    verdict: Verdict
+    prompts: list[str]
+    """What was asked; empty where the input is gone. Prompts are not stored but rendered again."""
+    replies: list[str]
+    notes: list[str] = []
+
+
+async def show_run(
+    store: Store, run: str, *, failed: bool = False, limit: int | None = None
+) -> Iterator[Shown]:
+    """Return the samples of a run, one after the other.
+
+    Args:
+        store: where the run is.
+        run: its name or number, or `last`.
+        failed: only what failed or is invalid.
+        limit: most samples.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    info = store.find_run(run)
+    record = msgspec.json.decode(info.config, type=RunRecord)
+    task, reason = None, ""
+    try:
+        task = await bind(record.judge, load_engine(record.engine))
+    except PlauditError as error:
+        reason = f"the prompt cannot be shown: {error}"
+    return _walk(store, info, record, (task, reason), failed, limit)
+
+
+def _walk(
+    store: Store,
+    info: RunInfo,
+    record: RunRecord,
+    bound: tuple[Task | None, str],
+    failed: bool,
+    limit: int | None,
+) -> Iterator[Shown]:
+    task, reason = bound
+    samples = _Samples(task, record) if task is not None else None
+    statuses = {"failed", "invalid"} if failed else None
+    for index, _, payload in store.verdicts(info.number, statuses, limit=limit):
+        stored = msgspec.msgpack.decode(payload, type=StoredVerdict)
+        sample = samples.find(index) if samples is not None else None
+        if task is None or sample is None or sample.id != stored.verdict.id:
+            note = reason or "the prompt cannot be shown: the input is gone or has changed"
+            yield Shown(verdict=stored.verdict, prompts=[], replies=_replies(store, stored),
+                        notes=[note])
+            continue
+        verdict = msgspec.structs.replace(
+            stored.verdict, input=task.row_of(sample), metadata=sample.metadata
+        )
+        prompts = [_text(request.prompt) for request in task.requests(sample)]
+        yield Shown(verdict=verdict, prompts=prompts, replies=_replies(store, stored))
+
+
+class _Samples:
+    """Reads the input along with the verdicts, which come in the order of their index."""
+
+    def __init__(self, task: Task, record: RunRecord) -> None:
+        self._samples = self._read(task, record)
+        self._last: Sample | None = None
+
+    def find(self, index: int) -> Sample | None:
+        while self._last is None or self._last.index < index:
+            self._last = next(self._samples, None)
+            if self._last is None:
+                return None
+        return self._last if self._last.index == index else None
+
+    def _read(self, task: Task, record: RunRecord) -> Iterator[Sample]:
+        index = 0
+        if record.options.source == "-":
+            return
+        try:
+            for row in RowReader(record.options.source):
+                try:
+                    samples = task.read_row(row.data, index) if row.data is not None else []
+                except InputError:
+                    continue
+                yield from samples
+                index += len(samples)
+        except InputError:
+            return
+
+
+def _replies(store: Store, stored: StoredVerdict) -> list[str]:
+    """Return the replies that were kept; where none were, those in the verdict."""
+    kept = [store.get_reply(key) for key in stored.keys]
+    found = [completion.text for completion in kept if completion is not None]
+    raw = stored.verdict.raw
+    return found if found or isinstance(raw, msgspec.UnsetType) else raw
+
+
+def _text(prompt: str | tuple[Message, ...]) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"<{message.role}>\n{message.content}" for message in prompt)

@@ -1,0 +1,352 @@
+"""An open store: connections, the queue of what was put, the thread that commits it, run locks.
+
+Everything about threads, forks and locks is here, so that `store` can be read as SQL.
+"""
+
+import contextlib
+import functools
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from plaudit.engines.base import Completion
+from plaudit.errors import StoreError
+from plaudit.runs import disk
+from plaudit.runs.migrations import migrate
+
+Table = Literal["replies", "verdicts", "held"]
+
+_BUSY_S = 30.0
+_COMMIT_AFTER_S = 0.1
+_COMMIT_ENTRIES = 200
+_QUEUE_ENTRIES = 10_000
+_QUEUE_BYTES = 32 * 2**20
+_ROWS_A_STATEMENT = 200
+
+
+class Batch:
+    """What was put and is not yet committed."""
+
+    def __init__(self) -> None:
+        self.replies: dict[bytes, tuple[Completion, bytes]] = {}
+        self.verdicts: dict[int, tuple[str, bytes]] = {}
+        self.held: dict[int, bytes] = {}
+        self.taken: list[tuple[int, int]] = []
+        self.entries = 0
+        self.bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether further entries must wait."""
+        return self.entries >= _QUEUE_ENTRIES or self.bytes >= _QUEUE_BYTES
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write everything within the transaction that is open."""
+        replies = [(key, encoded) for key, (_, encoded) in self.replies.items()]
+        _insert(connection, "reply (key, completion)", replies)
+        verdicts = [(id, *verdict) for id, verdict in self.verdicts.items()]
+        _insert(connection, "verdict (id, status, payload)", verdicts)
+        _insert(connection, "held (id, line)", list(self.held.items()))
+        for ids in self.taken:
+            connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
+
+
+def _insert(
+    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[int | bytes | str, ...]]
+) -> None:
+    # Many rows a statement, because sqlite3 gives up the GIL once a statement and gets it back
+    # only after the switch interval (5 ms) when another thread computes.
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        chunk = rows[start : start + _ROWS_A_STATEMENT]
+        statement = _insert_statement(into, len(chunk[0]), len(chunk))
+        connection.execute(statement, [value for row in chunk for value in row])
+
+
+@functools.cache
+def _insert_statement(into: str, columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT OR REPLACE INTO {into} VALUES {', '.join([row] * rows)}"
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the store's file, made and brought up to date where needed.
+
+    Raises:
+        StoreError: it cannot be used, and why.
+    """
+    kind = disk.network_file_system(path, psutil.disk_partitions(all=True))
+    if kind:
+        raise StoreError(
+            f"the store {path} would lie on a network file system ({kind}), where SQLite's "
+            "write-ahead log is not safe: give a place on a local disk with --store PATH"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+    except (sqlite3.Error, OSError) as error:
+        raise disk.database_error(path, error) from error
+    try:
+        migrate(connection, path)
+        _use_write_ahead_log(connection, path)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -64000")  # KiB, taken as needed.
+        connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise disk.database_error(path, error) from error
+        raise
+    return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
+    # SQLite does not wait here for another process that does the same, so this does.
+    give_up = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+            continue
+        if mode != "wal":
+            raise StoreError(
+                f"the store {path} lies on a file system without a write-ahead log: give a place "
+                "on a local disk with --store PATH"
+            )
+        return
+
+
+class Session:
+    """An open store: two connections, the queue, the writer thread, the locks of the runs.
+
+    Knows nothing of its `Store`, so that a forgotten store can be closed when it is collected.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_locks: dict[int, int] = {}
+        self.queued = Batch()
+        self.committing = Batch()
+        self._put = 0
+        self._committed = 0
+        self._hurry = False
+        self._closing = False
+        self._failure: StoreError | None = None
+        self._reported = False
+        self._lock = threading.RLock()  # A collected store may be closed while it is held.
+        self._wake = threading.Condition(self._lock)
+        self._progress = threading.Condition(self._lock)
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._writing: sqlite3.Connection | None = _connect(path)
+        self._reading: sqlite3.Cursor | None = None
+        self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
+        self._thread.start()
+
+    # Reading
+
+    def row(self, statement: str, key: bytes) -> bytes | None:
+        """Return the only column of the only row, or None."""
+        try:
+            with self._read_lock:
+                cursor = self._reading or self._open_reading()
+                found = cursor.execute(statement, (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise disk.database_error(self.path, error) from error
+        return found[0] if found else None
+
+    def rows(self, statement: str, values: Sequence[int | str]) -> list[tuple[Any, ...]]:
+        """Return all rows; no statement stays open, so the next one sees the latest commit."""
+        try:
+            with self._read_lock:
+                cursor = self._reading or self._open_reading()
+                return cursor.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise disk.database_error(self.path, error) from error
+
+    def _open_reading(self) -> sqlite3.Cursor:
+        self._reading = _connect(self.path).cursor()
+        return self._reading
+
+    # Writing
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Hold the write connection within a transaction, committed at the end."""
+        try:
+            with self._write_lock:
+                connection = self._writing = self._writing or _connect(self.path)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        with contextlib.suppress(sqlite3.Error):
+                            connection.execute("ROLLBACK")
+        except (sqlite3.Error, OSError) as error:
+            raise disk.database_error(self.path, error) from error
+
+    def put(self, table: Table, key: int | bytes, value: Any, size: int) -> None:
+        """Queue one entry of `size` bytes; waits while the queue is full.
+
+        Raises:
+            StoreError: an earlier entry could not be committed.
+        """
+        with self._lock:
+            self._raise_failure()
+            while self.queued.full:
+                self._progress.wait()
+                self._raise_failure()
+            batch = self.queued
+            getattr(batch, table)[key] = value
+            batch.entries += 1
+            batch.bytes += size
+            self._put += 1
+            if batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
+                self._wake.notify()
+
+    def drop_held(self, first: int, last: int) -> None:
+        """Delete the held lines of these rowids with one of the next commits."""
+        with self._lock:
+            self.queued.taken.append((first, last))
+
+    def flush(self) -> None:
+        """Wait until everything put so far is committed.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        with self._lock:
+            target = self._put
+            while self._committed < target:
+                self._raise_failure()
+                self._hurry = True
+                self._wake.notify()
+                self._progress.wait()
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._reported = True
+            raise self._failure
+        if self._closing:
+            raise StoreError(f"the store {self.path} was closed while it was in use")
+
+    def _run(self) -> None:
+        while self._take_batch():
+            try:
+                with self.transaction() as connection:
+                    self.committing.write(connection)
+            except Exception as error:  # Whatever it is, a waiting put or flush must hear of it.
+                self._fail(error)
+                return
+            with self._lock:
+                self._committed += self.committing.entries
+                self.committing = Batch()
+                self._progress.notify_all()
+
+    def _take_batch(self) -> bool:
+        """Wait for the next batch to commit; False when there will be none."""
+        with self._lock:
+            while not self.queued.entries and not self._closing:
+                self._wake.wait()
+            if not self._due():
+                self._wake.wait_for(self._due, _COMMIT_AFTER_S)
+            # In this order, so that a reader, which looks without a lock, finds an entry in one.
+            self.committing = self.queued
+            self.queued = Batch()
+            self._hurry = False
+            self._progress.notify_all()
+            return self.committing.entries > 0
+
+    def _due(self) -> bool:
+        return self._hurry or self._closing or self.queued.entries >= _COMMIT_ENTRIES
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, StoreError):
+            cause = error
+            error = StoreError(f"the store {self.path} could not be written: {cause!r}")
+            error.__cause__ = cause
+        with self._lock:
+            self._failure = error
+            self._progress.notify_all()
+
+    # Ending
+
+    def close(self) -> None:
+        """Commit what is queued, give up the runs, close everything.
+
+        Raises:
+            StoreError: something could not be committed, and no put or flush has said so.
+        """
+        with self._lock:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is threading.current_thread():
+            return  # The store was collected in the middle of a commit; the thread ends after it.
+        self._thread.join()
+        for run in list(self.run_locks):
+            self.release(run)
+        self._close_connections()
+        if self._failure is not None and not self._reported:
+            self._raise_failure()
+
+    def _close_connections(self) -> None:
+        if self._reading is not None:
+            self._reading.connection.close()
+        if self._writing is not None:
+            self._writing.close()
+        self._reading = self._writing = None
+
+    # Locks of the runs
+
+    def lock_path(self, run: int) -> Path:
+        """Return the file whose lock says who owns a run."""
+        return self.path.with_name(f"{self.path.name}.run-{run}.lock")
+
+    def claim(self, run: int) -> bool:
+        """Try to become the owner of a run. Within a transaction, as is everything about locks."""
+        descriptor = disk.lock(self.lock_path(run))
+        if descriptor is not None:
+            self.run_locks[run] = descriptor
+        return descriptor is not None
+
+    def release(self, run: int) -> None:
+        """Give up a run that this session owns; nothing happens if it does not."""
+        descriptor = self.run_locks.pop(run, None)
+        if descriptor is not None:
+            self.lock_path(run).unlink(missing_ok=True)
+            os.close(descriptor)
+
+    # Forking. SQLite keeps locks in its own memory, which a child would inherit in whatever state
+    # they are in; so no connection may be open while a process forks.
+
+    def before_fork(self) -> None:
+        """Stop everything at a point where nothing is half done, and close the connections."""
+        self._write_lock.acquire()
+        self._read_lock.acquire()
+        self._lock.acquire()
+        self._close_connections()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the connections are opened again when they are needed."""
+        self._lock.release()
+        self._read_lock.release()
+        self._write_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the parent's run locks, which stay the parent's."""
+        for descriptor in self.run_locks.values():
+            os.close(descriptor)

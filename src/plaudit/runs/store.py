@@ -1,0 +1,406 @@
+"""The store: every reply that was paid for, the runs, and their verdicts, in one SQLite file.
+
+Resuming a run *is* the reply cache, so the store has one duty above all: a reply that was put and
+committed is there after a kill, a full disk or a fork. Puts are queued, and a writer thread commits
+them within 100 ms or 200 entries; reads look at the queue first. What fails in that thread is
+raised by the next put, flush or close.
+
+A run belongs to who holds the lock on its lock file (`store.sqlite.run-7.lock`), which the kernel
+frees when the process dies. Beginning a run that is unfinished and not held continues it; beginning
+one that is held makes a new run beside it, and the two share nothing but replies.
+"""
+
+import difflib
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Collection, Generator, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import msgspec
+import platformdirs
+
+from plaudit.engines.base import Completion
+from plaudit.errors import UsageError
+from plaudit.runs.migrations import row_id
+from plaudit.runs.session import Session
+
+RunState = Literal["running", "interrupted", "finished"]
+
+_PAGE = 1_000
+
+_GET_REPLY = "SELECT completion FROM reply WHERE key = ?"
+_RUN_COLUMNS = "number, name, kind, config, state, started, finished, summary"
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """One run, as the store knows it."""
+
+    number: int
+    """Counts from 1 and is never used again."""
+    name: str
+    """Kind and number, such as `feedback-0007`."""
+    kind: str
+    config: bytes
+    """The run's configuration as JSON, that of the latest attempt."""
+    state: RunState
+    """`interrupted` too when its process died without saying so."""
+    started: str
+    """When it first began: ISO 8601, UTC."""
+    finished: str | None = None
+    summary: bytes | None = None
+    """The summary as JSON; None while no attempt has ended."""
+
+
+def default_store_path() -> Path:
+    """Return `store.sqlite` in `$PLAUDIT_HOME`, else in the platform's data folder."""
+    home = os.environ.get("PLAUDIT_HOME")
+    folder = Path(home) if home else Path(platformdirs.user_data_dir("plaudit", appauthor=False))
+    return folder / "store.sqlite"
+
+
+class Store:
+    """Replies, runs and verdicts in one SQLite file.
+
+    Opened on first use, and again when used after `close`. Every method may be called from any
+    thread and sees everything that was put before. After a fork the child opens its own
+    connections, and what the parent had queued is the parent's. A pickled store is its path. Two
+    processes may use one file.
+
+    Every method raises `StoreError` when the file cannot be read or written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.session: Session | None = None
+        """The open file; None while it is closed."""
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Completion).decode
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
+        return Store, (self.path,)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Session:
+        with _opening:
+            if self.session is None:
+                session = Session(self.path)
+                self.session = session
+                self._finalizer = weakref.finalize(self, session.close)
+                _stores.add(self)
+            return self.session
+
+    def flush(self) -> None:
+        """Wait until everything put so far is committed."""
+        if self.session is not None:
+            self.session.flush()
+
+    def close(self) -> None:
+        """Commit everything and close the file; runs that were not ended become interrupted."""
+        with _opening:
+            session, self.session = self.session, None
+            if session is not None and self._finalizer is not None:
+                self._finalizer.detach()
+                session.close()
+
+    def forget_after_fork(self) -> None:
+        """Forget, in a forked child, what belongs to the parent."""
+        if self.session is not None and self._finalizer is not None:
+            self.session.after_fork_in_child()
+            self._finalizer.detach()
+            self.session = None
+
+    # Replies
+
+    def get_reply(self, key: bytes) -> Completion | None:
+        """Return the reply of a request key, or None.
+
+        A reply that cannot be decoded counts as none, so it is asked again and replaced.
+        """
+        session = self.session or self._open()
+        found = session.queued.replies.get(key) or session.committing.replies.get(key)
+        if found:
+            return found[0]
+        encoded = session.row(_GET_REPLY, key)
+        if encoded is None:
+            return None
+        try:
+            return self._decode(encoded)
+        except msgspec.DecodeError:
+            return None
+
+    def put_reply(self, key: bytes, completion: Completion) -> None:
+        """Store the reply of a request key, in place of any earlier one."""
+        encoded = self._encode(completion)
+        session = self.session or self._open()
+        session.put("replies", key, (completion, encoded), len(encoded))
+
+    # Verdicts
+
+    def put_verdict(self, run: int, index: int, status: str, payload: bytes) -> None:
+        """Store the verdict of sample `index`, in place of any earlier one."""
+        session = self.session or self._open()
+        session.put("verdicts", row_id(run, index), (status, payload), len(payload))
+
+    def verdicts(
+        self,
+        run: int,
+        statuses: Collection[str] | None = None,
+        start: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[tuple[int, str, bytes]]:
+        """Yield (index, status, payload) in the order of the index, a page at a time.
+
+        Args:
+            run: number of the run.
+            statuses: only these; None: all.
+            start: first index.
+            limit: most verdicts to yield; None: all.
+        """
+        session = self.session or self._open()
+        if session.queued.verdicts or session.committing.verdicts:
+            session.flush()
+        wanted = tuple(statuses or ())
+        among = "" if statuses is None else f" AND status IN ({', '.join('?' * len(wanted))})"
+        statement = (
+            "SELECT id, status, payload FROM verdict WHERE id >= ? AND id < ?"
+            f"{among} ORDER BY id LIMIT ?"
+        )
+        first, last, left = row_id(run, start), row_id(run + 1, 0), limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = (self.session or self._open()).rows(statement, (first, last, *wanted, size))
+            for id, status, payload in page:
+                yield id - row_id(run, 0), status, payload
+            if len(page) < size:
+                return
+            first = page[-1][0] + 1
+            left = None if left is None else left - size
+
+    # Output lines that wait for an earlier one
+
+    def hold(self, run: int, index: int, line: bytes) -> None:
+        """Keep the output line of sample `index` until an earlier one is finished."""
+        session = self.session or self._open()
+        session.put("held", row_id(run, index), line, len(line))
+
+    def take_held(self, run: int, start: int) -> Generator[bytes]:
+        """Yield the held lines of `start`, `start + 1`, ... up to the first that is not held.
+
+        What was yielded is deleted, by one of the next commits.
+        """
+        session = self.session or self._open()
+        if session.queued.held or session.committing.held:
+            session.flush()
+        statement = "SELECT id, line FROM held WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        expected, last = row_id(run, start), row_id(run + 1, 0)
+        while True:
+            page = session.rows(statement, (expected, last, _PAGE))
+            ids = count(expected)
+            lines = [line for (id, line), wanted in zip(page, ids, strict=False) if id == wanted]
+            yield from self._delete_when_taken(session, expected, lines)
+            expected += len(lines)
+            if len(lines) < _PAGE:
+                return
+
+    def _delete_when_taken(
+        self, session: Session, first: int, lines: list[bytes]
+    ) -> Iterator[bytes]:
+        taken = 0
+        try:
+            for line in lines:
+                taken += 1
+                yield line
+        finally:
+            if taken:
+                session.drop_held(first, first + taken - 1)
+
+    # Runs
+
+    def begin_run(self, identity: bytes, kind: str, config: bytes) -> RunInfo:
+        """Continue the unfinished run of the same identity, or make a new one.
+
+        Verdicts of the earlier attempt are deleted: its replies are in the store, so judging again
+        gives them back, and samples that the input no longer has leave nothing behind. If the
+        unfinished run is being run right now, by this or another process, a new run is made.
+
+        Args:
+            identity: what makes two runs the same.
+            kind: first part of the name.
+            config: the configuration as JSON.
+        """
+        session = self.session or self._open()
+        session.flush()
+        owned = set(session.run_locks)
+        try:
+            with session.transaction() as connection:
+                number = _claim_unfinished(session, connection, identity)
+                if number is None:
+                    number = _new_run(session, connection, identity, kind)
+                connection.execute(
+                    "UPDATE run SET state = 'running', config = ?, finished = NULL, summary = NULL"
+                    " WHERE number = ?",
+                    (config, number),
+                )
+                return _run_where(connection, "number = ?", number)[0]
+        except BaseException:
+            for number in session.run_locks.keys() - owned:
+                session.release(number)
+            raise
+
+    def end_run(self, number: int, state: RunState, summary: bytes) -> None:
+        """Say how a run ended; its verdicts are committed first.
+
+        Args:
+            number: the run.
+            state: `finished`, or `interrupted` if it is to be continued.
+            summary: the summary as JSON.
+        """
+        session = self.session or self._open()
+        session.flush()
+        finished = _now() if state == "finished" else None
+        with session.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET state = ?, finished = ?, summary = ? WHERE number = ?",
+                (state, finished, summary, number),
+            )
+            _delete(connection, "held", number)
+            session.release(number)
+
+    def runs(self, limit: int | None = None) -> list[RunInfo]:
+        """Return the newest runs, newest first."""
+        session = self.session or self._open()
+        with session.transaction() as connection:
+            _settle(session, connection)
+            return _run_where(connection, "number > ?", 0, -1 if limit is None else limit)
+
+    def find_run(self, text: str) -> RunInfo:
+        """Return the run of that name or number, or the newest for `last`.
+
+        Raises:
+            UsageError: there is none; the message lists those that are close.
+        """
+        runs = self.runs()
+        if not runs:
+            raise UsageError(f"the store {self.path} has no runs yet")
+        if text == "last":
+            return runs[0]
+        for run in runs:
+            if text == run.name or text == str(run.number):
+                return run
+        names = [run.name for run in runs]
+        close = difflib.get_close_matches(text, names, n=5, cutoff=0.5) or names[:5]
+        raise UsageError(f"there is no run {text!r}; there are {', '.join(close)}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _new_run(session: Session, connection: sqlite3.Connection, identity: bytes, kind: str) -> int:
+    made = connection.execute(
+        "INSERT INTO run (identity, name, kind, config, state, started)"
+        " VALUES (?, hex(randomblob(16)), ?, '', 'running', ?)",
+        (identity, kind, _now()),
+    )
+    number = made.lastrowid or 0
+    name = f"{kind}-{number:04d}"
+    connection.execute("UPDATE run SET name = ? WHERE number = ?", (name, number))
+    session.claim(number)
+    return number
+
+
+def _claim_unfinished(
+    session: Session, connection: sqlite3.Connection, identity: bytes
+) -> int | None:
+    unfinished = connection.execute(
+        "SELECT number FROM run WHERE identity = ? AND state != 'finished' ORDER BY number DESC",
+        (identity,),
+    ).fetchall()
+    for (number,) in unfinished:
+        if session.claim(number):
+            _delete(connection, "verdict", number)
+            _delete(connection, "held", number)
+            return number
+    return None
+
+
+def _delete(connection: sqlite3.Connection, table: str, run: int) -> None:
+    connection.execute(
+        f"DELETE FROM {table} WHERE id >= ? AND id < ?", (row_id(run, 0), row_id(run + 1, 0))
+    )
+
+
+def _interrupt(connection: sqlite3.Connection, runs: list[int]) -> None:
+    for run in runs:
+        connection.execute("UPDATE run SET state = 'interrupted' WHERE number = ?", (run,))
+        _delete(connection, "held", run)
+
+
+def _settle(session: Session, connection: sqlite3.Connection) -> None:
+    """Mark the runs whose process died as interrupted."""
+    running = connection.execute("SELECT number FROM run WHERE state = 'running'").fetchall()
+    for (number,) in running:
+        if number not in session.run_locks and session.claim(number):
+            _interrupt(connection, [number])
+            session.release(number)
+
+
+def _run_where(
+    connection: sqlite3.Connection, condition: str, value: int, limit: int = -1
+) -> list[RunInfo]:
+    rows = connection.execute(
+        f"SELECT {_RUN_COLUMNS} FROM run WHERE {condition} ORDER BY number DESC LIMIT ?",
+        (value, limit),
+    )
+    return [RunInfo(*row) for row in rows]
+
+
+_opening = threading.Lock()
+_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
+_forking: list[Session] = []
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    _forking.extend(session for store in _stores if (session := store.session))
+    for session in _forking:
+        session.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for session in _forking:
+        session.after_fork_in_parent()
+    _forking.clear()
+    _opening.release()
+
+
+def _after_fork_in_child() -> None:
+    global _opening
+    _opening = threading.Lock()
+    _forking.clear()
+    for store in list(_stores):
+        store.forget_after_fork()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
