@@ -18,8 +18,8 @@ find_python() {
 # setup EXTRAS: e.g. setup "" or setup "[dev]"
 setup() {
   local extras=$1 stamp want python
-  stamp=.venv/.plaudit-installed
-  want="$extras $(cat pyproject.toml constraints.txt | cksum)"
+  stamp=".venv/.installed$extras"
+  want="$(cat pyproject.toml constraints.txt | cksum)"
   if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
     return
   fi

@@ -7,6 +7,7 @@
     │   ├── InputError          the input cannot be used
     │   ├── TemplateError       a prompt template cannot be used
     │   └── MissingDependencyError  an extra is not installed
+    ├── InterruptedRunError     the user stopped the run; it can go on             (exit status 130)
     ├── StoreError              the store or the output cannot be used               (exit status 2)
     ├── EngineUnusableError     no request to this engine can succeed                (exit status 3)
     ├── CallError               one request got no reply        -> status "failed"
@@ -72,6 +73,12 @@ class MissingDependencyError(UsageError):
         super().__init__(
             f"{package} is not installed. Install it with: pip install 'plaudit[{extra}]'"
         )
+
+
+class InterruptedRunError(PlauditError):
+    """The user stopped the run; the same command goes on where it stopped."""
+
+    exit_status = 130
 
 
 class StoreError(PlauditError):

@@ -599,10 +599,10 @@ async def test_child_that_collects_what_it_inherited_breaks_nothing():
 
 
 async def test_many_requests_share_connections():
-    with FakeOpenAI("yes", delay=0.3) as server:
+    with FakeOpenAI("yes", delay=1.0) as server:
         engine = engine_at(server)
         await asyncio.gather(*(engine.complete(ASK) for _ in range(300)))
-        assert server.peak > 200
+        assert server.peak > 100
         assert len(engine._transport._connections) == 1
         await engine.close()
         assert not engine._transport._connections

@@ -88,7 +88,9 @@ def test_store_opens_again_after_close(store: Store):
     assert store.get_reply(key(1)) == completion(1)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     text=st.text(),
     tokens=st.lists(st.tuples(st.text(), st.floats(max_value=0, allow_nan=False)), max_size=5),
@@ -145,12 +147,12 @@ def test_many_threads(store: Store):
 def test_queue_is_bounded(path: Path, monkeypatch):
     monkeypatch.setattr(session, "_QUEUE_ENTRIES", 50)
     with Store(path) as store:
-        for number in range(1_000):
+        for number in range(300):
             store.put_reply(key(number), completion(number))
             assert store.session is not None
             assert len(store.session.queued.replies) <= 50
         store.flush()
-        assert store.get_reply(key(999)) == completion(999)
+        assert store.get_reply(key(299)) == completion(299)
 
 
 def test_damaged_reply_counts_as_none(store: Store, path: Path):
@@ -239,9 +241,7 @@ def _fill(path: Path, first: int, start: "multiprocessing.synchronize.Barrier") 
 def test_processes_share_a_store_from_the_first_moment(path: Path):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
-    processes = [
-        context.Process(target=_fill, args=(path, n * 500, barrier)) for n in range(3)
-    ]
+    processes = [context.Process(target=_fill, args=(path, n * 500, barrier)) for n in range(3)]
     for process in processes:
         process.start()
     for process in processes:
@@ -281,6 +281,7 @@ def test_fork_while_a_thread_writes(store: Store, path: Path):
         while not stop.is_set():
             store.put_reply(key(written[0]), completion(written[0]))
             written[0] += 1
+            time.sleep(0.0002)
 
     def in_child(mark: int) -> None:
         assert store.get_reply(key(0)) == completion(0)
@@ -363,6 +364,12 @@ def test_held_lines_come_back_up_to_the_first_gap(store: Store):
     store.flush()
     assert list(store.take_held(1, 3)) == []
     assert list(store.take_held(2, 6)) == [b"of another run"]
+
+
+def test_line_is_held_again_after_it_was_taken(store: Store):
+    for attempt in range(3):
+        store.hold(1, 0, b"%d" % attempt)
+        assert list(store.take_held(1, 0)) == [b"%d" % attempt]
 
 
 def test_many_held_lines(store: Store):
@@ -463,14 +470,14 @@ def test_run_of_a_killed_process_is_continued(path: Path):
 
 def test_two_processes_begin_at_once(path: Path):
     context = multiprocessing.get_context("spawn")
-    queue, barrier = context.Queue(), context.Barrier(4)
-    processes = [context.Process(target=_begin, args=(path, queue, barrier)) for _ in range(4)]
+    queue, barrier = context.Queue(), context.Barrier(2)
+    processes = [context.Process(target=_begin, args=(path, queue, barrier)) for _ in range(2)]
     for process in processes:
         process.start()
     numbers = sorted(queue.get(timeout=30) for _ in processes)
     for process in processes:
         process.join()
-    assert numbers == [1, 2, 3, 4]
+    assert numbers == [1, 2]
 
 
 def _begin(path: Path, queue, barrier) -> None:
@@ -500,7 +507,10 @@ def test_parent_folders_are_made(tmp_path: Path):
 @pytest.mark.parametrize(
     ("kind", "refused"),
     [
-        *((kind, True) for kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre")),
+        *(
+            (kind, True)
+            for kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre")
+        ),
         *((kind, True) for kind in ("gpfs", "beegfs", "afs", "9p", "ceph", "fuse.rclone")),
         *((kind, False) for kind in ("ext4", "xfs", "overlay", "tmpfs", "apfs", "fuse.ntfs")),
     ],

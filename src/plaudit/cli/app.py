@@ -54,8 +54,8 @@ def setup(
     )
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _terminated(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def main() -> None:
@@ -66,9 +66,6 @@ def main() -> None:
     except PlauditError as error:
         display.error(str(error))
         _exit(error.exit_status)
-    except KeyboardInterrupt:
-        display.error("interrupted; give the same command again to go on where it stopped")
-        _exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _exit(0)

@@ -1,5 +1,6 @@
 """What a person sees: tables, summaries, errors. Text from samples is never read as markup."""
 
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from plaudit.engines.models import LocalModel
 from plaudit.runs.asking import SampleAsk
 from plaudit.runs.history import Shown
 from plaudit.runs.plan import Plan
@@ -21,6 +23,7 @@ from plaudit.types import Message, Verdict
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
 _STATUSES = tuple(_STYLES)
 _EXCERPT = 60
+_SHARED_LINES = 8
 
 
 def stdout() -> Console:
@@ -49,7 +52,8 @@ def _table(*columns: str, **options: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", **options)
     for column in columns:
         numeric = column in {"ok", "abstained", "invalid", "failed", "reward", "confidence", "all"}
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
+        whole = numeric or column in {"run", "state"}
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=whole)
     return table
 
 
@@ -134,37 +138,54 @@ def plan(found: Plan, as_json: bool) -> None:
     )
 
 
-def watch(verdict: Verdict, asked: SampleAsk) -> None:
-    """Print prompt, reply and reading of one sample to standard error."""
-    replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
-    prompts = [prompt_text(request.prompt) for request in asked.requests]
-    _exchange(stderr(), verdict, prompts, replies)
+class Exchanges:
+    """Prints samples one after the other; of a prompt, only what differs from the one before."""
 
+    def __init__(self, console: Console) -> None:
+        """Print to a console."""
+        self._console = console
+        self._last: list[str] = []
 
-def shown(item: Shown) -> None:
-    """Print one sample of a stored run."""
-    _exchange(stdout(), item.verdict, item.prompts, item.replies)
-    for note in item.notes:
-        stdout().print(Text(note, style="yellow"))
+    def watch(self, verdict: Verdict, asked: SampleAsk) -> None:
+        """Print prompt, reply and reading of a sample that was just judged."""
+        replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
+        prompts = [prompt_text(request.prompt) for request in asked.requests]
+        self._print(verdict, prompts, replies)
 
+    def show(self, item: Shown) -> None:
+        """Print one sample of a stored run."""
+        self._print(item.verdict, item.prompts, item.replies)
+        for note in item.notes:
+            self._console.print(Text(note, style="yellow"))
 
-def _exchange(
-    console: Console, verdict: Verdict, prompts: list[str], replies: list[str]
-) -> None:
-    console.rule(Text(f"sample {verdict.index}: {verdict.id}"), align="left")
-    for number in range(max(len(prompts), len(replies))):
-        if number < len(prompts):
-            console.print("[bold cyan]asked[/]")
-            console.print(Text(prompts[number]))
-        if number < len(replies):
-            console.print("[bold cyan]replied[/]")
-            console.print(Text(replies[number]))
-    console.print("[bold cyan]read[/]")
-    if not isinstance(verdict.input, msgspec.UnsetType) and "question" in verdict.input:
-        for name in ("question", "reference", "answer"):
-            console.print(Text(f"  {name}: {verdict.input[name]}"))
-    for name, text in _reading(verdict):
-        console.print(Text(f"  {name}: {text}"))
+    def _print(self, verdict: Verdict, prompts: list[str], replies: list[str]) -> None:
+        self._console.rule(Text(f"sample {verdict.index}: {verdict.id}"), align="left")
+        for number in range(max(len(prompts), len(replies))):
+            if number < len(prompts):
+                self._print_part("asked", self._news(prompts[number]))
+            if number < len(replies):
+                self._print_part("replied", replies[number])
+        self._print_part("read", "")
+        if not isinstance(verdict.input, msgspec.UnsetType) and "question" in verdict.input:
+            for name in ("question", "reference", "answer"):
+                self._console.print(Text(f"  {name}: {verdict.input[name]}"))
+        for name, text in _reading(verdict):
+            self._console.print(Text(f"  {name}: {text}"))
+
+    def _print_part(self, title: str, text: str) -> None:
+        self._console.print(f"[bold cyan]{title}[/]")
+        if text:
+            self._console.print(Text(text))
+
+    def _news(self, prompt: str) -> str:
+        """Return a prompt with the lines that it shares with the last one left out."""
+        lines = prompt.splitlines()
+        pairs = zip(lines, self._last, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        self._last = lines
+        if same < _SHARED_LINES:
+            return prompt
+        return "\n".join([f"[the first {same} lines as before]", *lines[same:]])
 
 
 def _reading(verdict: Verdict) -> Iterable[tuple[str, str]]:
@@ -197,8 +218,21 @@ def run_list(found: Iterable[RunInfo]) -> None:
         table.add_row(
             info.name,
             info.state,
-            info.started,
+            info.started[:16].replace("T", " "),
             Text(f"{record['options']['source']} by {record['engine']}"),
             *(str(counts.get(status, "")) for status in _STATUSES),
         )
+    stdout().print(table)
+
+
+def models(found: Iterable[LocalModel], as_json: bool) -> None:
+    """Print the embedded models."""
+    if as_json:
+        for model in found:
+            json_line(model)
+        return
+    table = _table("model", "size", "licence", "where")
+    for model in found:
+        where = model.path or f"not here; fetch it with: plaudit models pull {model.name}"
+        table.add_row(model.name, f"{model.size / 1e6:.0f} MB", model.licence, Text(str(where)))
     stdout().print(table)

@@ -12,7 +12,7 @@ import typer
 from plaudit.cli import display
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
-from plaudit.errors import UsageError
+from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.runs.api import make_config
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
@@ -231,7 +231,12 @@ class _Job:
     def _run(self, out: str | None, verbose: bool) -> Summary:
         total = count_hint(self.record.options.source)
         label = f"judge {self.record.judge.kind}"
-        watch = display.watch if verbose else None
+        watch = display.Exchanges(display.stderr()).watch if verbose else None
         with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
             runner = Runner(store, bar, self.policy, self.cache, watch)
-            return asyncio.run(runner.run(self.record, self.engine, out))
+            try:
+                return asyncio.run(runner.run(self.record, self.engine, out))
+            except KeyboardInterrupt:
+                raise InterruptedRunError(
+                    "interrupted; give the same command again to go on where it stopped"
+                ) from None

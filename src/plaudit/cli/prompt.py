@@ -33,9 +33,7 @@ def prompt(
     as_json: Annotated[bool, typer.Option("--json", help="Print the requests as JSON.")] = False,
 ) -> None:
     """Show the prompt that a judge sends for INPUT, and send nothing."""
-    config = make_config(
-        kind.value, {"readout": readout, "mode": mode, "template": template}
-    )
+    config = make_config(kind.value, {"readout": readout, "mode": mode, "template": template})
     for request in asyncio.run(_render(config, engine, source, limit)):
         if as_json:
             display.json_line(request)

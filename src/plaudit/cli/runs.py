@@ -53,8 +53,9 @@ def show(
 ) -> None:
     """Show, sample by sample, what was asked, what came back, and how it was read."""
     with _open(store) as opened:
+        printer = display.Exchanges(display.stdout())
         for item in asyncio.run(show_run(opened, run, failed=failed, limit=limit)):
             if as_json:
                 display.json_line(item)
             else:
-                display.shown(item)
+                printer.show(item)

@@ -53,6 +53,8 @@ _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
 _QUOTE_LENGTH = 200
 _COMPLAINT_LENGTH = 300
 _PATIENCE_SECONDS = 2.0
+# Shorter keys are placeholders ("x"), and replacing them would garble every message.
+_SHORTEST_SECRET = 4
 # uvicorn (vLLM, SGLang) drops idle connections after 5 s; one that we drop first is never lost.
 _KEEPALIVE_SECONDS = 4.0
 # aiohttp warns where a larger body is handed over as bytes.
@@ -333,7 +335,7 @@ class Transport:
 
     def redact(self, text: str) -> str:
         """Return a foreign text printable, on one line and without the key."""
-        if self._key:
+        if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "[key]")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 

@@ -124,7 +124,7 @@ class _Tally:
             summary.values.setdefault(value, {})[status] = count
             setattr(summary, status, getattr(summary, status) + count)
         if summary.ok:
-            summary.mean_reward = self.rewards / _REWARD_UNIT / summary.ok
+            summary.mean_reward = round(self.rewards / _REWARD_UNIT / summary.ok, 9)
         summary.causes = dict(sorted(self.causes.items()))
         summary.samples = self.values.total()
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
@@ -224,8 +224,8 @@ class _Run:
         summary.input_tokens = asker.usage.input_tokens
         summary.output_tokens = asker.usage.output_tokens
         summary.rejected = self._rejected
-        if self._rejected and summary.out not in (None, "-"):
-            summary.rejects = str(rejected_path(str(summary.out)))
+        rejects = rejected_path(self._record.options.out) if self._rejected else None
+        summary.rejects = str(rejects) if rejects else None
         self._tally.fill(summary)
 
     async def _judge_all(self, rows: RowReader, out: str | None, judging: Judging) -> None:

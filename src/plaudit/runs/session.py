@@ -48,13 +48,14 @@ class Batch:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write everything within the transaction that is open."""
+        # First, because a line that is held again was held after the earlier one was taken.
+        for ids in self.taken:
+            connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
         replies = [(key, encoded) for key, (_, encoded) in self.replies.items()]
         _insert(connection, "reply (key, completion)", replies)
         verdicts = [(id, *verdict) for id, verdict in self.verdicts.items()]
         _insert(connection, "verdict (id, status, payload)", verdicts)
         _insert(connection, "held (id, line)", list(self.held.items()))
-        for ids in self.taken:
-            connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
 
 
 def _insert(

@@ -71,20 +71,30 @@ class Row(msgspec.Struct, frozen=True):
     """The first 200 characters of a rejected row."""
 
 
+class _Position:
+    """How far a source has been read. Apart, so that a dropped reader closes its file at once."""
+
+    bytes_read = 0
+
+
 class RowReader(Iterator[Row]):
     """The rows of one source, in order. Closed by reading it to the end, `close` or `with`."""
 
     def __init__(self, source: str | Path, strict: bool = False) -> None:
-        self.bytes_read = 0
-        """How much of `count_hint(source)` has been read, for a progress display."""
-        self._source = _open(source, self)
+        self._position = _Position()
+        self._source = _open(source, self._position)
         first = next(self._source, None)
         if first is None:
             raise InputError(f"{_name(source)} is empty: no rows to judge")
         rows = itertools.chain((first,), self._source)
-        self._rows = _strictly(rows) if strict else rows
+        self._rows = _strictly(rows, self._source) if strict else rows
         if strict and first.error:
             next(self._rows)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of `count_hint(source)` has been read, for a progress display."""
+        return self._position.bytes_read
 
     def __iter__(self) -> Iterator[Row]:
         return self._rows  # Not self, which would cost a Python call a row.
@@ -138,44 +148,45 @@ def _name(source: str | Path) -> str:
     return "standard input" if str(source) == "-" else str(source)
 
 
-def _strictly(rows: Iterator[Row]) -> Iterator[Row]:
+def _strictly(rows: Iterator[Row], source: Generator[Row]) -> Iterator[Row]:
     for row in rows:
         if row.error:
+            source.close()
             raise InputError(f"{row.where}: {row.error}")
         yield row
 
 
-def _open(source: str | Path, reader: RowReader) -> Generator[Row]:
+def _open(source: str | Path, position: _Position) -> Generator[Row]:
     if str(source) == "-":
-        return _text_rows(_name(source), contextlib.nullcontext(sys.stdin.buffer), reader)
+        return _text_rows(_name(source), contextlib.nullcontext(sys.stdin.buffer), position)
     path = Path(source)
-    if path.is_dir():
-        return _folder_rows(path, reader)
     try:
-        file = path.open("rb")
+        return _text_rows(str(path), path.open("rb"), position)
+    except IsADirectoryError:
+        return _folder_rows(path, position)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    return _text_rows(str(path), file, reader)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}") from error
 
 
 # Text: JSON Lines, an array, objects over many lines
 
 
 def _text_rows(
-    name: str, opened: "contextlib.AbstractContextManager[BinaryIO]", reader: RowReader
+    name: str, opened: "contextlib.AbstractContextManager[BinaryIO]", position: _Position
 ) -> Generator[Row]:
     with opened as file:
         head, line = _first_line(name, file)
         if head.startswith(b"PAR1"):
             if name == "standard input":
                 raise InputError("Parquet cannot be read from standard input: give the file")
-            yield from _parquet_rows(Path(name), reader)
+            yield from _parquet_rows(Path(name), position)
         elif head:
             head, is_lines = _tell_lines(head, file)
             rows = _line_rows if is_lines else _value_rows
-            yield from rows(name, head, line, file, reader)
+            yield from rows(name, head, line, file, position)
 
 
 def _first_line(name: str, file: BinaryIO) -> tuple[bytes, int]:
@@ -233,11 +244,11 @@ def _is(kind: type, text: bytes) -> bool:
 
 
 def _line_rows(
-    name: str, head: bytes, first_line: int, file: BinaryIO, reader: RowReader
+    name: str, head: bytes, first_line: int, file: BinaryIO, position: _Position
 ) -> Generator[Row]:
     number = 0
     for line, raw in enumerate(_lines(head, file), first_line):
-        reader.bytes_read += len(raw)
+        position.bytes_read += len(raw)
         where = f"{name}:{line}"
         try:
             yield Row(number, where, _decode_row(raw))
@@ -262,7 +273,7 @@ def _lines(head: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _value_rows(
-    name: str, head: bytes, first_line: int, file: BinaryIO, reader: RowReader
+    name: str, head: bytes, first_line: int, file: BinaryIO, position: _Position
 ) -> Generator[Row]:
     scanner = _Scanner(head, file)
     in_array = scanner.enter_array()
@@ -275,9 +286,11 @@ def _value_rows(
             yield Row(number, where, None, f"{scanner.problem}: nothing after it can be read", text)
             return
         yield _value_row(number, where, scanner.take(end))
-        reader.bytes_read = scanner.consumed
+        position.bytes_read = scanner.consumed
         number += 1
-    if in_array and scanner.has_more():
+    more = in_array and scanner.has_more()
+    position.bytes_read = scanner.consumed
+    if more:
         problem = "text after the end of the array is not read"
         yield Row(number, f"{name}, after the array", None, problem, _excerpt(scanner.buffer))
 
@@ -482,7 +495,7 @@ def _import(module: str, extra: str) -> Any:
         raise MissingDependencyError(module.partition(".")[0], extra) from None
 
 
-def _parquet_rows(path: Path, reader: RowReader) -> Generator[Row]:
+def _parquet_rows(path: Path, position: _Position) -> Generator[Row]:
     parquet = _import("pyarrow.parquet", "parquet")
     size = os.path.getsize(path)
     try:
@@ -494,11 +507,11 @@ def _parquet_rows(path: Path, reader: RowReader) -> Generator[Row]:
         batches = file.iter_batches(batch_size=_BATCH)
         pages = (batch.to_pylist(maps_as_pydicts="lossy") for batch in batches)
         for row in _table_rows(str(path), pages):
-            reader.bytes_read = size * (row.number + 1) // max(total, 1)
+            position.bytes_read = size * (row.number + 1) // max(total, 1)
             yield row
 
 
-def _folder_rows(path: Path, reader: RowReader) -> Generator[Row]:
+def _folder_rows(path: Path, position: _Position) -> Generator[Row]:
     if (path / "dataset_dict.json").is_file():
         splits = sorted(file.parent for file in path.glob("*/dataset_info.json"))
         raise UsageError(
@@ -509,10 +522,10 @@ def _folder_rows(path: Path, reader: RowReader) -> Generator[Row]:
             f"{path} is a folder without data: give a file, or a folder that "
             "datasets.save_to_disk wrote"
         )
-    return _dataset_rows(path, reader)
+    return _dataset_rows(path, position)
 
 
-def _dataset_rows(path: Path, reader: RowReader) -> Generator[Row]:
+def _dataset_rows(path: Path, position: _Position) -> Generator[Row]:
     datasets = _import("datasets", "datasets")
     size = count_hint(path) or 0
     try:
@@ -526,7 +539,7 @@ def _dataset_rows(path: Path, reader: RowReader) -> Generator[Row]:
         for batch in dataset.iter(batch_size=_BATCH)
     )
     for row in _table_rows(str(path), pages):
-        reader.bytes_read = size * (row.number + 1) // total
+        position.bytes_read = size * (row.number + 1) // total
         yield row
 
 

@@ -1,0 +1,55 @@
+"""The public API: names and signatures that users rely on."""
+
+import inspect
+import subprocess
+import sys
+
+import plaudit
+
+PUBLIC = {
+    "AnswerSample", "CallError", "CallableEngine", "Capabilities", "Cause", "Completion", "Engine",
+    "EngineUnusableError", "Failure", "FeedbackSample", "InputError", "Judge", "JudgeConfig",
+    "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
+    "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
+    "TokenLogprob", "Usage", "UsageError", "Verdict", "load_engine", "reward_and_update",
+}  # fmt: skip
+
+
+def test_public_names_are_pinned() -> None:
+    assert set(plaudit.__all__) == PUBLIC
+    assert all(hasattr(plaudit, name) for name in PUBLIC)
+
+
+def test_judge_signatures_are_pinned() -> None:
+    parameters = {
+        name: list(inspect.signature(getattr(plaudit.Judge, name)).parameters)[1:]
+        for name in ("__init__", "judge", "judge_batch", "ajudge", "ajudge_batch")
+    }
+    assert parameters == {
+        "__init__": ["kind", "engine", "cache", "send", "config"],
+        "judge": ["row", "cache", "generation"],
+        "judge_batch": ["rows", "progress", "cache", "generation"],
+        "ajudge": ["row", "cache", "generation"],
+        "ajudge_batch": ["rows", "progress", "cache", "generation"],
+    }
+
+
+def test_everything_public_is_documented() -> None:
+    assert [name for name in PUBLIC if not getattr(plaudit, name).__doc__] == []
+
+
+def test_verdict_fields_are_pinned_in_order() -> None:
+    assert plaudit.Verdict.__struct_fields__ == (
+        "index", "id", "status", "value", "reward", "confidence", "probabilities", "fields",
+        "usage", "judge", "error", "metadata", "input", "raw",
+    )  # fmt: skip
+
+
+def test_importing_does_no_work_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, threading, logging, plaudit\n"
+        "heavy = {'xllamacpp', 'torch', 'transformers', 'pyarrow', 'datasets', 'trl', 'ray'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+        "assert threading.active_count() == 1 and not logging.getLogger().handlers\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
