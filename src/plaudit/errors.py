@@ -47,9 +47,13 @@ class Cause(StrEnum):
 
 
 class PlauditError(Exception):
-    """Base of all errors that plaudit raises on purpose."""
+    """Base of all errors that plaudit raises on purpose. They survive pickling and copying."""
 
     exit_status = 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle past `__init__`, which in a subclass takes more than the message."""
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(PlauditError):

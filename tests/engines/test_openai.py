@@ -1,9 +1,10 @@
-import asyncio
-import re
-import time
-
-import msgspec
 import pytest
+
+from plaudit.engines.base import EngineURI, Request, Sampling, TokenLogprob
+from plaudit.engines.openai import OpenAIEngine, is_reasoning_model
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.types import Message, Usage
+from tests.support.asking import SCHEMA, TOO_MANY_LOGPROBS, TOP, request
 from tests.support.server import (
     FakeOpenAI,
     Reply,
@@ -12,39 +13,6 @@ from tests.support.server import (
     error,
     map_logprobs,
 )
-
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema, TokenLogprob
-from plaudit.engines.openai import OpenAIEngine, is_reasoning_model
-from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-from plaudit.types import Message, Usage
-
-SCHEMA = Schema("verdict", msgspec.Raw(b'{"type": "object"}'))
-TOP = [("yes", -0.1), ("no", -2.5), (" yes", -3.0)]
-
-
-def request(prompt="hi", *, chat_mode=True, **options) -> Request:
-    sampling = options.pop("sampling", Sampling())
-    messages = (Message("system", "be good"), Message("user", prompt))
-    return Request(prompt=messages if chat_mode else prompt, sampling=sampling, **options)
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "VLLM_API_KEY", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-async def engines():
-    made = []
-
-    def make(server: FakeOpenAI, scheme="vllm", model="m", options="") -> OpenAIEngine:
-        made.append(OpenAIEngine(EngineURI.parse(f"{scheme}:{model}@{server.url}{options}")))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        await engine.close()
 
 
 async def test_chat_body(engines):
@@ -293,15 +261,12 @@ def refusing(limit: int, message: str, field: str = "top_logprobs", param: str |
     return reply
 
 
-VLLM = "Requested sample logprobs of {asked}, which is greater than max allowed: {limit}"
-
-
 @pytest.mark.parametrize(
     ("limit", "message", "asked"),
     [
-        (20, VLLM, [256, 20]),
-        (100, VLLM, [256, 100]),
-        (5, VLLM, [256, 5]),
+        (20, TOO_MANY_LOGPROBS, [256, 20]),
+        (100, TOO_MANY_LOGPROBS, [256, 100]),
+        (5, TOO_MANY_LOGPROBS, [256, 5]),
         (5, "Invalid value for 'top_logprobs': must be less than or equal to {limit}.", [256, 5]),
         (20, "top_logprobs must be between 0 and {limit}", [256, 20]),
         (20, "bad top_logprobs", [256, 20]),
@@ -362,120 +327,6 @@ async def test_no_logprobs_at_all(engines):
         assert not server.bodies
 
 
-def picky(body):
-    """A server that refuses one thing after another."""
-    if body.get("response_format", {}).get("type") == "json_schema":
-        return error(400, "response_format type json_schema is not supported")
-    if "response_format" in body:
-        return error(422, "json_object not supported", param="response_format")
-    if "seed" in body:
-        detail = [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs"}]
-        return Reply(422, {"detail": detail})
-    if "max_tokens" in body:
-        return error(
-            400,
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-            "'max_completion_tokens' instead.",
-            param="max_tokens",
-            code="unsupported_parameter",
-        )
-    if "temperature" in body:
-        return error(
-            400,
-            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the "
-            "default (1) value is supported.",
-            param="temperature",
-            code="unsupported_value",
-        )
-    if "top_p" in body:
-        return error(400, "Unsupported parameter: 'top_p' is not supported with this model.")
-    if "chat_template_kwargs" in body:
-        return error(400, "chat_template is not supported for Mistral tokenizers.")
-    if body.get("top_logprobs", 0) > 20:
-        return error(400, VLLM.format(asked=body["top_logprobs"], limit=20))
-    return chat("yes", TOP)
-
-
-async def test_everything_is_negotiated_once(engines):
-    ask = request(logprobs=256, schema=SCHEMA)
-    with FakeOpenAI(picky) as server:
-        engine = engines(server)
-        replies = await asyncio.gather(*(engine.complete(ask) for _ in range(50)))
-        assert {reply.text for reply in replies} == {"yes"}
-        assert engine.refused == 8
-        assert len(server.bodies) == 50 + 8
-    assert server.bodies[-1].keys() == {
-        "model",
-        "messages",
-        "max_completion_tokens",
-        "logprobs",
-        "top_logprobs",
-    }
-    assert len(engine.notes) == 8
-
-
-async def test_other_kinds_negotiate_for_themselves(engines):
-    with FakeOpenAI(picky) as server:
-        engine = engines(server)
-        await engine.complete(request())
-        await asyncio.gather(*(engine.complete(request(schema=SCHEMA)) for _ in range(20)))
-        assert engine.refused == 5 + 2
-        assert len(server.bodies) == 1 + 20 + engine.refused
-
-
-async def test_slow_first_reply_holds_nobody_up(engines, monkeypatch):
-    monkeypatch.setattr("plaudit.engines.http._PATIENCE_SECONDS", 0.1)
-    with FakeOpenAI("x", delay=1.0) as server:
-        engine = engines(server)
-        start = time.monotonic()
-        await asyncio.gather(*(engine.complete(request()) for _ in range(20)))
-        assert time.monotonic() - start < 1.9
-        assert server.peak >= 19
-
-
-async def test_failing_first_request_settles_nothing(engines):
-    answers = iter([error(500, "down"), error(429, "busy")])
-
-    def reply(body):
-        return next(answers, None) or picky(body)
-
-    with FakeOpenAI(reply) as server:
-        engine = engines(server)
-        results = await asyncio.gather(
-            *(engine.complete(request()) for _ in range(10)), return_exceptions=True
-        )
-        assert sum(isinstance(result, CallError) for result in results) == 2
-        assert engine.refused == 5
-        assert len(server.bodies) == 10 + 5
-
-
-async def test_what_is_no_refusal_is_not_negotiated(engines):
-    with FakeOpenAI(error(400, "temperature must be between 0 and 2", param="temperature")) as s:
-        engine = engines(s)
-        with pytest.raises(CallError) as caught:
-            await engine.complete(request(sampling=Sampling(temperature=5)))
-        assert caught.value.cause is Cause.BAD_REQUEST
-        assert len(s.bodies) == 1
-        assert not engine.notes
-
-
-async def test_nothing_is_given_up_for_good_unless_it_helped(engines):
-    bad = {"bad": True}
-
-    def reply(body):
-        if "bad" in body["messages"][-1]["content"]:
-            return error(400, "unsupported seed, or not: the prompt is what we dislike")
-        return "fine"
-
-    with FakeOpenAI(reply) as server:
-        engine = engines(server)
-        with pytest.raises(CallError):
-            await engine.complete(request(f"{bad}"))
-        await engine.complete(request())
-        assert server.bodies[-1]["seed"] == 0
-        assert not engine.notes
-
-
 async def test_refusal_with_status_200(engines):
     def reply(body):
         if "seed" in body:
@@ -494,96 +345,7 @@ async def test_mistral_calls_it_random_seed(engines):
         assert "chat_template_kwargs" not in server.bodies[0]
 
 
-# Identity, discovery, preflight
-
-
-@pytest.mark.parametrize(
-    ("model", "options", "identity"),
-    [
-        ("m", "", "vllm:m"),
-        ("org/m:1", "?revision=abc", "vllm:org/m:1@abc"),
-        ("", "", "vllm:found me"),
-    ],
-)
-async def test_identity(model, options, identity, engines):
-    with FakeOpenAI(models=["found me"]) as server:
-        engine = engines(server, model=model, options=options)
-        assert await engine.identify() == identity
-        await engine.complete(request())
-        assert len(server.requests) == (1 if model else 2)
-        assert server.bodies[0]["model"] == (model or "found me")
-
-
-async def test_discovery_asks_once(engines):
-    with FakeOpenAI() as server:
-        engine = engines(server, model="")
-        await asyncio.gather(*(engine.complete(request()) for _ in range(10)))
-        assert len(server.requests) == 11
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"models": ["a", "b"]}, "2 models.*: a, b$"),
-        ({"models": [f"m{i}" for i in range(99)]}, "99 models.*m9, …$"),
-        ({"models": []}, "lists none"),
-        ({"models_reply": Reply(200, b"<html>")}, "lists none"),
-        ({"models_reply": Reply(404, b"")}, "lists none"),
-        ({"models_reply": Reply(500, b"")}, "lists none"),
-        ({"models_reply": {"data": [{"no": "id"}]}}, "lists none"),
-        ({"key": "k"}, "VLLM_API_KEY"),
-    ],
-)
-async def test_discovery_fails(options, message, engines):
-    with FakeOpenAI(**options) as server:
-        engine = engines(server, model="")
-        for call in (engine.identify(), engine.open(), engine.complete(request())):
-            with pytest.raises(EngineUnusableError, match=re.compile(message)) as caught:
-                await call
-            assert server.url in str(caught.value)
-
-
-async def test_discovery_of_nothing_names_the_url():
-    engine = OpenAIEngine(EngineURI.parse("vllm:@http://127.0.0.1:9/v1"))
-    with pytest.raises(EngineUnusableError, match=r"http://127\.0\.0\.1:9/v1/models"):
-        await engine.identify()
-    await engine.close()
-
-
-async def test_list_of_models_alone(engines):
-    with FakeOpenAI(models_reply=[{"id": "only"}]) as server:
-        assert await engines(server, "together", model="").identify() == "together:only"
-
-
-@pytest.mark.parametrize(
-    "models_reply",
-    [Reply(404, b""), Reply(405, b""), Reply(500, b"x"), Reply(200, b"<html>"), Reply(302, b"")],
-)
-async def test_preflight_goes_on(models_reply, engines):
-    with FakeOpenAI(models_reply=models_reply) as server:
-        engine = engines(server)
-        await engine.open()
-        await engine.open()
-        assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_preflight_refuses_bad_key(status, engines):
-    with (
-        FakeOpenAI(models_reply=error(status, "who are you?")) as server,
-        pytest.raises(EngineUnusableError, match="VLLM_API_KEY"),
-    ):
-        await engines(server).open()
-
-
-async def test_preflight_waits_for_a_restart(engines):
-    with FakeOpenAI() as server:
-        engine = engines(server)
-        server.stop()
-        opening = asyncio.create_task(engine.open())
-        await asyncio.sleep(0.1)
-        await asyncio.to_thread(server.start)
-        await opening
+# Keys and base URLs
 
 
 async def test_public_endpoint_needs_a_key():

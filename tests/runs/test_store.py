@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -618,11 +619,48 @@ def test_path_that_is_a_folder(tmp_path: Path):
         Store(tmp_path).get_reply(key(1))
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_folder_that_is_read_only(tmp_path: Path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="cannot be opened for writing"):
-        Store(tmp_path / "store.sqlite").get_reply(key(1))
+@pytest.fixture
+def open_folder():
+    """A folder that every user can reach, which pytest's own is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_folder_that_is_read_only(open_folder: Path, made_before: bool):
+    path = open_folder / "store.sqlite"
+    if made_before:
+        with Store(path) as store:
+            store.put_reply(key(1), completion(1))
+        path.chmod(0o444)
+    open_folder.chmod(0o555)
+    done = python(
+        """
+        import os, sys
+        from plaudit.errors import StoreError, UsageError
+        from plaudit.runs.sinks import check_output
+        from plaudit.runs.store import Store
+        if os.getuid() == 0:
+            os.setuid(65534)  # root may write anywhere
+        for path in sys.argv[1:]:
+            try:
+                Store(path).get_reply(bytes(16))
+            except StoreError as error:
+                print(error)
+        try:
+            check_output(sys.argv[1])
+        except UsageError as error:
+            print(error)
+        """,
+        path,
+        open_folder / "a" / "store.sqlite",
+    )
+    assert done.stderr == ""
+    first, second, third = done.stdout.splitlines()
+    assert f"the store {path} cannot be opened for writing" in first
+    assert "a/store.sqlite cannot be opened for writing (Permission denied)" in second
+    assert third == f"the folder {open_folder} is not writable: give another output"
 
 
 def test_store_that_stays_locked(path: Path, monkeypatch):

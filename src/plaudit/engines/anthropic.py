@@ -8,15 +8,14 @@ import msgspec
 from yarl import URL
 
 from plaudit.engines.base import Capabilities, Completion, EngineURI, FinishReason, Request
-from plaudit.engines.http import (
+from plaudit.engines.endpoint import (
     Feature,
     HTTPEngine,
-    Transport,
     check_base_url,
     complains,
-    give_up,
     only_base_url,
 )
+from plaudit.engines.http import Transport
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
 
@@ -35,24 +34,24 @@ class _Terms(msgspec.Struct, frozen=True):
     top_p: bool = True
 
 
-_FEATURES = (
+_FEATURES: tuple[Feature[_Terms], ...] = (
     Feature(
         fields=frozenset({"tools", "tool_choice"}),
         complaint=re.compile(r"tool_choice|\btools?\b|input_schema", re.IGNORECASE),
-        lower=give_up("schema", False),
+        instead={"schema": False},
         note="does not take this JSON schema; the reply is not constrained",
     ),
     # Before the temperature: newer models take either, and the temperature matters more.
     Feature(
         fields=frozenset({"top_p"}),
         complaint=complains("top_p"),
-        lower=give_up("top_p", False),
+        instead={"top_p": False},
         note="does not take top_p; its default applies",
     ),
     Feature(
         fields=frozenset({"temperature"}),
         complaint=complains("temperature"),
-        lower=give_up("temperature", False),
+        instead={"temperature": False},
         note="does not take the temperature; its default applies",
     ),
 )
@@ -96,6 +95,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
     """
 
     features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
+    models_path = "/v1/models"
     reasoning = False
     """Whether the model writes thoughts first; it does so only where a request asks for it."""
 
@@ -116,8 +116,6 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             transport,
             _Terms(),
             Capabilities(json_schema=True),
-            scheme="anthropic",
-            models_path="/v1/models",
             revision=options["revision"],
             needs_key=not given,
         )

@@ -20,17 +20,15 @@ from plaudit.engines.base import (
     Schema,
     TokenLogprob,
 )
-from plaudit.engines.http import (
-    ErrorReply,
+from plaudit.engines.endpoint import (
     Feature,
     HTTPEngine,
-    Refusal,
-    Transport,
     check_base_url,
     complains,
-    give_up,
     only_base_url,
 )
+from plaudit.engines.http import Transport
+from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Usage
 
@@ -112,72 +110,73 @@ class _Terms(msgspec.Struct, frozen=True):
     thinking: bool = False
 
 
-def _lower_logprobs(_: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
-    """Ask for as many as the server says it gives, else for the next usual number."""
-    asked = int(body.get("top_logprobs") or body["logprobs"])
-    said = _LOGPROBS_LIMIT.search(reply.message)
-    if said and 0 < int(said[1]) < asked:
-        return {"logprobs": int(said[1])}
-    rungs: list[dict[str, Json]] = [{"logprobs": rung} for rung in _RUNGS if rung < asked]
-    return rungs[0] if rungs else {}
+class _LogprobsFeature(Feature[_Terms], frozen=True):
+    def lower(self, terms: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
+        """Ask for as many as the server says it gives, else for the next usual number."""
+        asked = int(body.get("top_logprobs") or body["logprobs"])
+        said = _LOGPROBS_LIMIT.search(reply.message)
+        if said and 0 < int(said[1]) < asked:
+            return {"logprobs": int(said[1])}
+        rung = next((rung for rung in _RUNGS if rung < asked), None)
+        return {"logprobs": rung} if rung else {}
 
 
-def _lower_schema(terms: _Terms, _: ErrorReply, __: dict[str, Json]) -> dict[str, Json]:
-    return {"schema": "json_object" if terms.schema == "json_schema" else "text"}
+class _SchemaFeature(Feature[_Terms], frozen=True):
+    def lower(self, terms: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
+        """Ask for a JSON object, then for nothing."""
+        return {"schema": "json_object" if terms.schema == "json_schema" else "text"}
 
 
-_LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)
 _LOGPROBS_LIMIT = re.compile(
     r"(?:max(?:imum)? allowed|less than or equal to|at most|maximum(?: value)?(?: is| of)?|<="
     r"|between 0 and|between 1 and|\[0, ?)[ :]*(\d+)",
     re.IGNORECASE,
 )
-_FEATURES = (
-    Feature(
-        fields=frozenset({"logprobs", "top_logprobs"}),
-        complaint=_LOGPROBS,
-        lower=_lower_logprobs,
-        note="gives at most {logprobs} log-probabilities",
-        quiet=True,
-    ),
-    Feature(
+_LOGPROBS = _LogprobsFeature(
+    fields=frozenset({"logprobs", "top_logprobs"}),
+    complaint=re.compile(r"logprobs", re.IGNORECASE),
+    note="gives at most {logprobs} log-probabilities",
+    quiet=True,
+)
+_FEATURES: tuple[Feature[_Terms], ...] = (
+    _LOGPROBS,
+    _SchemaFeature(
         fields=frozenset({"response_format"}),
         complaint=re.compile(
             r"response_format|json_schema|json_object|structured.?output|guided|grammar|\bschema\b",
             re.IGNORECASE,
         ),
-        lower=_lower_schema,
         note="does not take this JSON schema; replies are constrained to {schema} instead",
     ),
     Feature(
         fields=frozenset({"max_tokens"}),
         complaint=complains("max_tokens"),
-        lower=give_up("max_tokens", "max_completion_tokens"),
+        instead={"max_tokens": "max_completion_tokens"},
         note="wants max_tokens as {max_tokens}",
         quiet=True,
     ),
     Feature(
         fields=frozenset({"top_p"}),
         complaint=complains("top_p"),
-        lower=give_up("top_p", False),
+        instead={"top_p": False},
         note="does not take top_p; its default applies",
     ),
     Feature(
         fields=frozenset({"temperature"}),
         complaint=complains("temperature"),
-        lower=give_up("temperature", False),
+        instead={"temperature": False},
         note="does not take the temperature; its default applies",
     ),
     Feature(
         fields=frozenset({"seed", "random_seed"}),
         complaint=complains("seed", "random_seed"),
-        lower=give_up("seed", ""),
+        instead={"seed": ""},
         note="does not take a seed; replies may differ from run to run",
     ),
     Feature(
         fields=frozenset({"chat_template_kwargs"}),
         complaint=re.compile(r"chat_template|enable_thinking", re.IGNORECASE),
-        lower=give_up("thinking", False),
+        instead={"thinking": False},
         note="does not take chat_template_kwargs; thinking is not turned off",
     ),
 )
@@ -329,9 +328,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             body["top_logprobs"] = count
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
-        if "logprobs" in body and _LOGPROBS.search(
-            f"{refusal.reply.param} {refusal.reply.complaint}"
-        ):
+        if "logprobs" in body and _LOGPROBS.is_meant_by(refusal.reply):
             return EngineUnusableError(
                 f"{refusal}. It gives no log-probabilities; use --readout json"
             )

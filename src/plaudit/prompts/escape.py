@@ -88,6 +88,8 @@ class Escaper:
         """
         tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if len(t) > 1}
         sections = {d for d in delimiters if len(d) > 1}
+        self._starts = "".join(sorted({token[0] for token in tokens if token.isascii()}))
+        self._folded = tuple(section.lower() for section in sections)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
         self._pattern = re.compile(f"{exact}|(?i:{folded})" if folded else exact)
@@ -96,9 +98,17 @@ class Escaper:
         """Return the text with every delimiter and special token broken."""
         if JOINER in text:
             text = text.replace(JOINER, JOINER + JOINER)
-        while self._pattern.search(text):  # again: matches may overlap
-            text = self._pattern.sub(_break, text)
+        if self._may_match(text):
+            while self._pattern.search(text):  # again: matches may overlap
+                text = self._pattern.sub(_break, text)
         return text
+
+    def _may_match(self, text: str) -> bool:
+        """Rule out most texts at a hundredth of the pattern's cost."""
+        if not text.isascii() or any(start in text for start in self._starts):
+            return True
+        lowered = text.lower()
+        return any(section in lowered for section in self._folded)
 
 
 def unescape(text: str) -> str:

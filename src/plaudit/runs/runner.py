@@ -1,6 +1,7 @@
 """A run: rows in, one verdict a sample out, in order, whatever happens on the way."""
 
 import hashlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -175,9 +176,9 @@ class Runner:
         out = options.out if options.out is not None else out
         if out is not None:
             check_output(out)
-        rows = RowReader(options.source, strict=options.strict)
-        task = await bind(record.judge, engine)
-        return await _Run(self, task, record).execute(rows, engine, out)
+        with RowReader(options.source, strict=options.strict) as rows:
+            task = await bind(record.judge, engine)
+            return await _Run(self, task, record).execute(rows, engine, out)
 
 
 class _Run:
@@ -191,7 +192,6 @@ class _Run:
         self._packer = msgspec.msgpack.Encoder()
         self._tally = _Tally()
         self._rejected = 0
-        self._first_rejection = ""
         self._number = 0
 
     async def execute(self, rows: RowReader, engine: Engine, out: str | None) -> Summary:
@@ -240,7 +240,9 @@ class _Run:
 
         try:
             window = 2 * self._runner.policy.concurrency  # as many again may wait before a retry
-            await for_each(judge, self._samples(rows, rejects), window)
+            samples = self._samples(rows, rejects)
+            wanted = itertools.takewhile(lambda _: writer is None or not writer.broken, samples)
+            await for_each(judge, wanted, window)
             if writer is not None:
                 writer.commit()
             rejects.commit()
@@ -282,7 +284,7 @@ class _Run:
         if index == 0:
             raise InputError(
                 f"{self._record.options.source}: no row can be judged by the {self._task.kind} "
-                f"judge; {self._rejected} rejected, the first: {self._first_rejection}"
+                f"judge; {self._rejected} rejected, the first: {rejects.first}"
             )
 
     def _take(self, row: Row, index: int, rejects: RejectWriter) -> list[Sample]:
@@ -295,6 +297,5 @@ class _Run:
         if self._record.options.strict:
             raise InputError(str(error))
         self._rejected += 1
-        self._first_rejection = self._first_rejection or str(error)
         rejects.write(row, str(error))
         return []
