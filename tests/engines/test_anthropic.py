@@ -4,7 +4,6 @@ import pickle
 
 import msgspec
 import pytest
-from tests.support.server import FakeAnthropic, Reply, anthropic_error, message
 
 from plaudit.engines.anthropic import AnthropicEngine
 from plaudit.engines.base import EngineURI, Request, Sampling, Schema
@@ -16,6 +15,7 @@ from plaudit.errors import (
     UsageError,
 )
 from plaudit.types import Message, Usage
+from tests.support.server import FakeAnthropic, Reply, anthropic_error, message
 
 KEY = "sk-ant-secret-0123456789"
 SCHEMA = Schema("verdict", msgspec.Raw(b'{"type": "object"}'))

@@ -228,11 +228,12 @@ def run_list(found: Iterable[RunInfo]) -> None:
 def models(found: Iterable[LocalModel], as_json: bool) -> None:
     """Print the embedded models."""
     if as_json:
-        for model in found:
-            json_line(model)
+        for local in found:
+            json_line(local)
         return
     table = _table("model", "size", "licence", "where")
-    for model in found:
-        where = model.path or f"not here; fetch it with: plaudit models pull {model.name}"
+    for local in found:
+        model = local.model
+        where = local.path or f"not here; fetch it with: plaudit models pull {model.name}"
         table.add_row(model.name, f"{model.size / 1e6:.0f} MB", model.licence, Text(str(where)))
     stdout().print(table)
