@@ -60,12 +60,50 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise RuntimeError(
             "a sync plaudit call inside plaudit's own event loop; use the async form"
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    ended = threading.Event()
+    future = asyncio.run_coroutine_threadsafe(_telling(coroutine, ended), loop)
     try:
         return future.result()
     except KeyboardInterrupt:
         future.cancel()
+        ended.wait(_PATIENCE)
         raise
+
+
+_PATIENCE = 10.0
+"""Seconds that an interrupted call waits for its coroutine to clean up."""
+
+
+async def _telling(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()
+
+
+class Once:
+    """An async action that is done once, whoever asks; where it failed, it is tried again."""
+
+    def __init__(self, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Name the action; nothing is done yet."""
+        self._action = action
+        self._task: asyncio.Task[None] | None = None
+        self._done = False
+
+    async def __call__(self) -> None:
+        """Do the action, or wait for whoever does it."""
+        if self._done:
+            return
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+        await asyncio.shield(self._task)
+
+    async def _run(self) -> None:
+        try:
+            await self._action()
+            self._done = True
+        finally:
+            self._task = None
 
 
 async def for_each(
@@ -81,6 +119,8 @@ async def for_each(
         items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
     """
+    if limit < 1:
+        raise ValueError(f"at least one item must be in flight, not {limit}")
     take = _taker(items)
 
     async def work() -> None:

@@ -210,9 +210,7 @@ class _Job:
         self.policy = policy
         self.cache = cache
         self.store_path = Path(store) if store else default_store_path()
-        self.engine = load_engine(record.engine)
-        if hasattr(self.engine, "progress"):
-            self.engine.progress = download_progress()
+        self.engine = load_engine(record.engine, download_progress())
 
     def plan(self) -> Plan:
         with Store(self.store_path) as store:

@@ -128,6 +128,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Log-probabilities of the first token that are wanted; 0: none."""
     options: tuple[str, ...] = ()
     """Words whose log-probabilities are wanted; what is not about them need not be kept."""
+    keep: int = 5
+    """Candidates of the first token that are kept whatever they are."""
     schema: Schema | None = None
     draw: int = 0
     """Number of the draw; votes and groups differ in it, so they never share a cached reply."""

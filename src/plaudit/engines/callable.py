@@ -109,6 +109,8 @@ class CallableEngine:
                 replies = await asyncio.to_thread(self._function, prompts, **extra)
                 if inspect.isawaitable(replies):
                     replies = await replies
+            if isinstance(replies, str | bytes | dict):
+                raise TypeError("it must return a list of replies, one a prompt")
             completions = [_completion(reply) for reply in cast("Iterable[Any]", replies)]
         except PlauditError:
             raise

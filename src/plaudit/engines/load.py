@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import cast
 
 from plaudit.engines.base import Engine, EngineURI
+from plaudit.engines.models import Progress
 from plaudit.errors import UsageError
 
 _LLAMA = ("plaudit.engines.llama", "LlamaEngine")
@@ -27,10 +28,14 @@ SCHEMES: Mapping[str, tuple[str, str]] = {
 """Where the engine of each scheme is defined."""
 
 
-def load_engine(uri: str | Engine) -> Engine:
+def load_engine(uri: str | Engine, progress: Progress | None = None) -> Engine:
     """Return the engine of a URI; an engine is returned as it is.
 
     Nothing is contacted and no weights are loaded.
+
+    Args:
+        uri: an engine URI, or an engine.
+        progress: told how far the download of weights is, where there is one.
 
     Raises:
         UsageError: the URI is malformed, or there is no such scheme or option.
@@ -41,5 +46,5 @@ def load_engine(uri: str | Engine) -> Engine:
     place = SCHEMES.get(parsed.scheme)
     if place is None:
         raise UsageError(f"there is no engine {parsed.scheme!r}; there are {', '.join(SCHEMES)}")
-    make = cast("Callable[[EngineURI], Engine]", getattr(import_module(place[0]), place[1]))
-    return make(parsed)
+    make = cast("Callable[..., Engine]", getattr(import_module(place[0]), place[1]))
+    return make(parsed, progress) if place is _LLAMA else make(parsed)

@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import importlib
 import importlib.util
-import json
 import logging
 import os
 import shutil
@@ -19,7 +18,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -311,7 +310,7 @@ def _assemble(
     if digest.hexdigest() != model.sha256:
         raise _Wrong(f"its SHA-256 is {digest.hexdigest()}, not {model.sha256}")
     os.replace(target, model.cached)
-    _remember(model.cached, digest.hexdigest())
+    note("sha256", str(model.cached.resolve()), [*_stamp(model.cached), digest.hexdigest()])
     return model.cached
 
 
@@ -438,14 +437,14 @@ def file_identity(path: Path | str) -> str:
     """
     path = Path(path)
     try:
-        known = _remembered().get(str(path.resolve()))
+        known = recall("sha256", str(path.resolve()))
         if known is not None and known[:-1] == _stamp(path):
             return str(known[-1])
         before = _stamp(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if _stamp(path) == before:
-            _remember(path, digest)
+            note("sha256", str(path.resolve()), [*before, digest])
         return digest
     except OSError as error:
         raise EngineUnusableError(f"cannot read the model file {path}: {error.strerror}") from error
@@ -463,29 +462,32 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def _memory() -> Path:
-    return cache_folder() / "sha256.json"
+def recall(kind: str, key: str) -> list[int | str] | None:
+    """Return what `note` wrote under this key, or None."""
+    return _notes(kind).get(key)
 
 
-def _remembered() -> dict[str, list[int | str]]:
-    """What is remembered, by absolute path; empty where it cannot be read."""
+def note(kind: str, key: str, value: Sequence[int | str]) -> None:
+    """Keep a small finding in `KIND.json` in the cache folder; best effort."""
+    folder = cache_folder()
+    with contextlib.suppress(OSError):
+        kept = {k: v for k, v in _notes(kind).items() if k != key}
+        kept = dict(list(kept.items())[-(_MOST_REMEMBERED - 1) :])
+        kept[key] = list(value)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{kind}-", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(kept))
+        os.replace(name, folder / f"{kind}.json")
+
+
+def _notes(kind: str) -> dict[str, list[int | str]]:
+    """What is kept, oldest first; empty where it cannot be read."""
     try:
-        return msgspec.json.decode(_memory().read_bytes(), type=dict[str, list[int | str]])
+        content = (cache_folder() / f"{kind}.json").read_bytes()
+        return msgspec.json.decode(content, type=dict[str, list[int | str]])
     except (OSError, msgspec.DecodeError):
         return {}
-
-
-def _remember(path: Path, digest: str) -> None:
-    """Note a file's hash. Best effort: a lost note costs one more reading of the file."""
-    with contextlib.suppress(OSError):
-        kept = {k: v for k, v in _remembered().items() if k != str(path.resolve())}
-        kept = dict(list(kept.items())[-(_MOST_REMEMBERED - 1) :])
-        kept[str(path.resolve())] = [*_stamp(path), digest]
-        _memory().parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".sha256-", dir=_memory().parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(kept, file)
-        os.replace(name, _memory())
 
 
 # ---------------------------------------------------------------- the Hugging Face hub

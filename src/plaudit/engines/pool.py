@@ -7,8 +7,9 @@ import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
+from plaudit.aio import Once
 from plaudit.engines.base import Completion, Engine, Request
-from plaudit.errors import CallError, Cause
+from plaudit.errors import CallError, Cause, UsageError
 
 
 class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +32,15 @@ class Pool:
 
     def __init__(self, engine: Engine, policy: SendPolicy) -> None:
         """Bound an engine; nothing is contacted."""
+        if policy.concurrency < 1 or policy.attempts < 1:
+            raise UsageError("at least one request must be in flight and one attempt made")
         self.engine = engine
         self.policy = policy
         self.sent = 0
         """Attempts so far, retries included."""
         limit = engine.capabilities.concurrency or policy.concurrency
         self._slots = asyncio.Semaphore(min(limit, policy.concurrency))
-        self._opened: asyncio.Task[None] | None = None
+        self._open = Once(engine.open)
 
     async def complete(self, request: Request) -> Completion:
         """Complete a request, sending it again where that may help.
@@ -59,23 +62,16 @@ class Pool:
                     raise
         raise AssertionError("tenacity either returns or raises")
 
-    async def _open(self) -> None:
-        if self._opened is None:
-            self._opened = asyncio.ensure_future(self.engine.open())
-        if not self._opened.done() or self._opened.exception():
-            await asyncio.shield(self._opened)
-
     async def _send(self, request: Request) -> Completion:
         limit = self.policy.timeout if self.engine.capabilities.remote else None
+        within = "" if limit is None else f" within {limit:g} s"
         async with self._slots:
             self.sent += 1
             try:
                 async with asyncio.timeout(limit):
                     return await self.engine.complete(request)
             except TimeoutError:
-                raise CallError(
-                    Cause.TIMEOUT, f"no reply within {limit:g} s", retryable=True
-                ) from None
+                raise CallError(Cause.TIMEOUT, f"no reply{within}", retryable=True) from None
 
     def _retrying(self) -> AsyncRetrying:
         policy = self.policy

@@ -8,10 +8,12 @@ runs.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, UsageError
 from plaudit.judges import readout
@@ -20,6 +22,7 @@ from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.head import Head, shipped_heads
 from plaudit.types import (
     Failure,
     Json,
@@ -113,7 +116,6 @@ class Task(ABC):
         self.identity = facts.identity
         self.readout: Readout = _settle_readout(config, facts)
         self.mode: Mode = _settle_mode(config, facts.capabilities)
-        self._logprobs = facts.capabilities.logprobs if self.readout == "logprob" else 0
         self.gate = self._settle_gate()
         readout.check_words([option.word for option in self.options])
         self.labels = tuple(option.label for option in self.options)
@@ -124,6 +126,9 @@ class Task(ABC):
         self._prior_rows, prior_hash = self._load_prior()
         self._static = self._render_static(shots)
         self._prior: Bounds | None = None
+        self._heads = self._load_heads()
+        self._head = next((h for h in self._heads if h.model == facts.identity), None)
+        self._logprobs, self._keep = self._settle_logprobs(facts.capabilities)
         self._sampling = self._make_sampling()
         self._schema = self._make_schema()
         self.fingerprint = _digest(
@@ -133,6 +138,7 @@ class Task(ABC):
                 "template": _digest(self.template.source),
                 "shots": pool_hash,
                 "prior": prior_hash,
+                "heads": _digest(msgspec.to_builtins(self._heads)),
                 "options": [[o.label, o.word] for o in self.options],
                 "readout": self.readout,
                 "mode": self.mode,
@@ -142,7 +148,6 @@ class Task(ABC):
             }
         )
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
-        self.calibration = Calibration.shipped(self.fingerprint)
 
     # What a judge of one kind must say.
 
@@ -192,6 +197,7 @@ class Task(ABC):
             sampling=self._sampling,
             logprobs=self._logprobs,
             options=self._words if self._logprobs else (),
+            keep=self._keep,
             schema=self._schema,
             sample_id=sample.id,
             turn=turn,
@@ -201,10 +207,28 @@ class Task(ABC):
         """Return what is asked about a sample, repairs left out."""
         return [self.render(sample)]
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """What turns raw confidence into the measured chance of being right, where there is one."""
+        return None if self._head is None else self._head.calibration
+
     async def prepare(self, ask: Ask) -> None:
-        """Measure the prior, where one is removed. Must be called once before `decide`."""
-        if self._prior_rows and self._prior is None:
-            self._prior = await self._measure_prior(ask)
+        """Ask the balanced set: find the head of this model, else measure the prior.
+
+        Must be called once before `decide`. Asks nothing where the head is known by the model's
+        identity, and for judges without a balanced set.
+
+        Raises:
+            CallError: a request got no reply.
+        """
+        if not self._prior_rows or self._head is not None or self._prior is not None:
+            return
+        replies = await self._probe(ask)
+        whole = [reply for reply in replies if reply is not None]
+        if len(whole) == len(replies):
+            self._head = next((head for head in self._heads if head.fits(whole)), None)
+        if self._head is None:
+            self._prior = self._mean_prior(whole)
 
     async def decide(self, sample: Sample, ask: Ask) -> Verdict:
         """Ask about one sample and return its verdict; never raises CallError or ReplyError."""
@@ -249,7 +273,11 @@ class Task(ABC):
             ReplyError: the reply does not show enough of it.
         """
         shown = readout.read_options(completion, self._words)
-        reading = self.read_distribution(readout.distribution(shown, self._prior, self.labels))
+        if self._head is not None:
+            probabilities = self._head.distribution(completion)
+        else:
+            probabilities = readout.distribution(shown, self._prior, self.labels)
+        reading = self.read_distribution(probabilities)
         missing = readout.censored(shown, self.labels)
         if missing:
             fields = reading.fields | {"censored": missing}
@@ -268,15 +296,24 @@ class Task(ABC):
             prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
         return msgspec.structs.replace(request, prompt=prompt, turn=f"{request.turn}-repair")
 
-    async def _measure_prior(self, ask: Ask) -> Bounds:
-        bounds: list[Bounds] = []
-        for row in self._prior_rows:
+    async def _probe(self, ask: Ask) -> list[Completion | None]:
+        """Ask the balanced set; None stands for a reply that cannot be used."""
+        replies: list[Completion | None] = [None] * len(self._prior_rows)
+
+        async def probe(numbered: tuple[int, Mapping[str, Any]]) -> None:
+            number, row = numbered
             (sample,) = self.read_row(row, 0)
-            try:
-                completion = await ask(self.render(sample, "prior"))
-                bounds.append(readout.read_options(completion, self._words))
-            except ReplyError:
-                continue  # says nothing about the options; the others do
+            with suppress(ReplyError):
+                replies[number] = await ask(self.render(sample, "prior"))
+
+        await for_each(probe, enumerate(self._prior_rows), len(replies))
+        return replies
+
+    def _mean_prior(self, replies: Sequence[Completion]) -> Bounds:
+        bounds: list[Bounds] = []
+        for reply in replies:
+            with suppress(ReplyError):  # says nothing about the options; the others do
+                bounds.append(readout.read_options(reply, self._words))
         if 2 * len(bounds) < len(self._prior_rows):
             raise UsageError(
                 f"the {self.kind} judge's option words are hardly ever this model's next token; "
@@ -361,6 +398,27 @@ class Task(ABC):
         if self.readout != "logprob" or self.config.prior == "none":
             return (), "none"
         return shot_files.load_prior(self.kind)
+
+    def _load_heads(self) -> tuple[Head, ...]:
+        """Return the shipped heads that were fitted with this very prompt."""
+        if not self._prior_rows:
+            return ()
+        prompt = self.prompt_digest()
+        return tuple(head for head in shipped_heads(self.kind) if head.prompt == prompt)
+
+    def prompt_digest(self) -> str:
+        """Return a digest of all that a prompt of this task shares with the others."""
+        parts = [self.mode, self.readout, self._words, self._static, self.template.source]
+        return _digest(parts)[:32]
+
+    def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
+        """Return how many log-probabilities to ask for, and how many of them to keep."""
+        if self.readout == "json":
+            return 0, 0
+        view = max((head.view for head in self._heads), default=0)
+        if not view:
+            return capabilities.logprobs, 5
+        return min(view, capabilities.logprobs), view
 
     def _render_static(self, shots: Sequence[Mapping[str, Any]]) -> str:
         self._static_variables: dict[str, Any] = {

@@ -14,6 +14,11 @@ import msgspec
 
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _NOT_TEXT = re.compile(r"[^\w\s]|_")
+_SIGN = re.compile(
+    r"[^\w\s.,;:?!'\"()\u2010-\u201d\u2026-]|_"  # what is not prose: + * / ^ < = # ...
+    r"|(?<!\w\w)-(?!\w\w)"  # a minus, and not the hyphen of a word
+    r"|(?<!\w\w)['!](?!\w\w)"  # a derivative or a factorial, and not O'Brien or an exclamation
+)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[+-]?\.\d+")
 _SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:[eE]|\s*[x\u00d7*]\s*10\s*\^\s*)([+-]?\d{1,3})")
 _FRACTION = re.compile(r"([+-]?\d+)\s*/\s*(\d+)|\\d?frac\{([+-]?\d+)\}\{(\d+)\}")
@@ -24,8 +29,10 @@ _OPENERS = re.compile(
     r"let'?s (?:think|solve)[^.:]*|here is (?:the|my) answer)\W*",
     re.IGNORECASE,
 )
+_FORMULA = re.compile(r"(?:[^\W_]|[-+*/^(). ])+")
 _CURRENCY = "$\u20ac\u00a3\u00a5"
 _MAX_LENGTH = 200
+_MAX_BITS = 50_000
 _POINTS = 8
 
 
@@ -42,13 +49,13 @@ def decide(question: str, answer: str, references: Sequence[str]) -> Decision | 
 
     Two plain numbers that differ are a wrong answer, unless one may be the other rounded.
     """
-    guard = _guard(question, answer)
-    if guard:
-        return Decision("incorrect", "guard", guard)
     for reference in references:
         how = equal(answer, reference)
         if how:
             return Decision("correct", "rule", f"equal to the reference ({how})")
+    guard = _guard(question, answer)
+    if guard:
+        return Decision("incorrect", "guard", guard)
     if all(_differ_as_numbers(answer, reference) for reference in references):
         return Decision("incorrect", "rule", "a number other than the reference")
     return None
@@ -60,15 +67,18 @@ def _guard(question: str, answer: str) -> str | None:
         return "the answer is empty"
     if not any(c.isalnum() for c in text):
         return "the answer holds no word and no number"
-    if _OPENERS.fullmatch(text):
+    if len(text) <= _MAX_LENGTH and _OPENERS.fullmatch(text):
         return "the answer is an opening phrase without an answer"
-    if normalise(text) == normalise(question):
+    if len(text) <= 2 * len(question) + 50 and _same_text(text.rstrip(" ?"), question.rstrip(" ?")):
         return "the answer repeats the question"
     return None
 
 
 def equal(answer: str, reference: str) -> str | None:
     """Return how two answers are equal (`text`, `number`, `formula`), or None."""
+    names = {_assigned(answer), _assigned(reference)} - {""}
+    if len(names) > 1:
+        return None  # values of two things, x = 3 and y = 3
     answer, reference = _unwrap(answer), _unwrap(reference)
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         return "text" if answer.strip() == reference.strip() else None
@@ -87,16 +97,17 @@ def normalise(text: str) -> str:
 
 
 def _same_text(answer: str, reference: str) -> bool:
-    """Compare as words where both are words; signs count wherever there is a digit."""
-    if any(c.isdigit() for c in answer + reference):
-        return _spaceless(answer) == _spaceless(reference)
+    """Compare as words where both are words; signs count wherever there is a digit or a formula."""
+    if any(c.isdigit() for c in answer + reference) or _SIGN.search(f"{answer}\n{reference}"):
+        plain = _spaceless(reference)
+        return bool(plain) and _spaceless(answer) == plain
     normal = normalise(reference)
     return bool(normal) and normalise(answer) == normal
 
 
 def _spaceless(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.strip().rstrip(".!").split())
+    return " ".join(folded.strip().rstrip(".").split())
 
 
 def _unwrap(text: str) -> str:
@@ -109,6 +120,12 @@ def _unwrap(text: str) -> str:
         text = text.strip("$")
     match = _ASSIGNED.match(text)
     return text[match.end() :].strip() if match else text.strip()
+
+
+def _assigned(text: str) -> str:
+    """Return the name before the equals sign of a text such as `x = 3`, else nothing."""
+    match = _ASSIGNED.match(text.strip("$ "))
+    return match[0][0] if match else ""
 
 
 def number(text: str) -> Fraction | None:
@@ -148,6 +165,8 @@ def _differ_as_numbers(answer: str, reference: str) -> bool:
     a, b = number(_unwrap(answer)), number(_unwrap(reference))
     if a is None or b is None or a == b:
         return False
+    if ("%" in answer) != ("%" in reference):
+        return False  # 50 may stand for 50 %
     return abs(a - b) > abs(b) / 100  # nearer than 1 %: perhaps rounded, so let the model decide
 
 
@@ -179,7 +198,7 @@ def same_formula(answer: str, reference: str) -> bool:
         try:
             if _evaluate(a, point) != _evaluate(b, point):
                 return False
-        except (ZeroDivisionError, _NotAFormulaError):
+        except (ZeroDivisionError, ValueError, _NotAFormulaError):
             continue
         compared += 1
     return compared > 0
@@ -190,10 +209,13 @@ class _NotAFormulaError(Exception):
 
 
 def _parse_formula(text: str) -> ast.expr | None:
-    text = re.sub(r"(\d)([A-Za-z(])", r"\1*\2", text.strip().rstrip(".").replace("^", "**"))
+    text = text.strip().rstrip(".")
+    if not _FORMULA.fullmatch(text):
+        return None
+    text = re.sub(r"(\d)([A-Za-z(])", r"\1*\2", text.replace("^", "**"))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")
             tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -227,7 +249,11 @@ def _apply(operator: str | None, left: Fraction, right: Fraction) -> Fraction:
             return left * right
         case "/":
             return left / right
-        case "^" if right.denominator == 1 and abs(right) <= 20:
+        case "^" if right.denominator == 1 and abs(right) <= 20 and _bits(left) <= _MAX_BITS:
             return left ** int(right)
         case _:
             raise _NotAFormulaError
+
+
+def _bits(value: Fraction) -> int:
+    return value.numerator.bit_length() + value.denominator.bit_length()

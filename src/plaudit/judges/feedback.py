@@ -33,12 +33,12 @@ class FeedbackTask(Task):
     kind = "feedback"
     variables = frozenset({"query", "answer", "follow_up"})
     options = (
-        Option("neg_constraint_restate", "reminder", "the user repeats a wish that was ignored"),
-        Option("neg_correction", "wrong", "the user points out a mistake"),
-        Option("neg_confusion", "confused", "the user does not understand the answer"),
+        Option("neg_constraint_restate", "requirement", "the user repeats a wish that was ignored"),
+        Option("neg_correction", "correction", "the user points out a mistake"),
+        Option("neg_confusion", "confusion", "the user does not understand the answer"),
         Option("neutral", "neutral", "the user shows no opinion of the answer"),
         Option("pos_progress", "next", "the answer worked and the user builds on it"),
-        Option("pos_praise", "thanks", "the user is pleased or says thanks"),
+        Option("pos_praise", "praise", "the user is pleased or says thanks"),
         Option("topic_shift", "unrelated", "the user changes the subject"),
     )
     schema: ClassVar[Mapping[str, Any]] = {

@@ -21,6 +21,8 @@ CHOICES: Mapping[str, float] = {"A++": 0.95, "A+": 0.75, "A=B": 0.5, "B+": 0.25,
 """Probability that A is better, by the choice that the json readout states."""
 _SWAPPED = dict(zip(CHOICES, reversed(CHOICES), strict=True))
 _TEXTS = ("analysis of A", "analysis of B", "reason of A=B", "reason of A>B", "reason of B>A")
+_LEVEL = 1e-9
+"""Least difference between two probabilities that is one; what is less is rounding."""
 _MIRRORED = dict(zip(_TEXTS, [_TEXTS[1], _TEXTS[0], _TEXTS[2], _TEXTS[4], _TEXTS[3]], strict=True))
 _FIELDS = frozenset(
     {"id", "conversation_A", "conversation_B", "prompt", "response_a", "response_b", "reference"}
@@ -154,8 +156,9 @@ def _combine(first: Reading, second: Reading) -> Reading:
     fields: dict[str, Json] = {"order_gap": abs(p_a - p_a_second)}
     if first.probabilities is not None and second.probabilities is not None:
         mixed = combine_log_odds(first.probabilities, second.probabilities)
-        value = max(mixed, key=mixed.__getitem__)
         combined = mixed["A"] + mixed["A=B"] / 2
+        level = abs(mixed["A"] - mixed["B"]) < _LEVEL  # whichever the order of A and B
+        value = "A=B" if level else max(mixed, key=mixed.__getitem__)
         reading = _reading(value, combined, mixed[value], mixed, fields)
     else:
         combined = (p_a + p_a_second) / 2

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from plaudit.errors import Cause, InputError, ReplyError
+from plaudit.errors import Cause, ReplyError
 from plaudit.judges import readout, rows
 from plaudit.judges.base import Reading, Task, Untrusted
 from plaudit.judges.readout import Option
@@ -101,8 +101,6 @@ def _split(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str]:
     if name is None:
         return rows.take_prompt(row, "prompt"), rows.take_text(row, "response")
     messages = rows.take_dialogue(row, name)
-    if len(messages) == 1:
-        raise InputError(f"{name!r} has nothing before the response")
     return messages[:-1], rows.message_text(messages[-1])
 
 

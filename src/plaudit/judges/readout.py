@@ -21,8 +21,13 @@ MIN_PREFIX = 3
 """Letters in which option words must differ, so that a first token tells them apart."""
 MIN_PRIOR = 1e-3
 """Least prior of an option, so that removing it never multiplies noise without bound."""
-_VARIANTS = 6
-"""Ways to write an option as one token: lower, title and upper case, with a space and without."""
+_SPELLINGS = 6
+"""Ways to spell an option: lower, title and upper case, with a space and without.
+
+A tokenizer begins each spelling with one token, so no more candidates than that can be hidden.
+"""
+_SPACE = " \u2581\u0120\t\r\n"
+"""What stands around the word in a token, the marks of SentencePiece and of GPT-2 included."""
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -63,7 +68,7 @@ def names_option(token: str, word: str) -> bool:
         token: text of the token; spaces around it and its case do not count.
         word: the option word, in lower case.
     """
-    text = token.strip(" \u2581\u0120\t\r\n").casefold()
+    text = token.strip(_SPACE).casefold()
     return text == word or (len(text) >= MIN_PREFIX and word.startswith(text))
 
 
@@ -82,12 +87,13 @@ def read_options(completion: Completion, words: Sequence[str]) -> Bounds:
         raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, "the reply shows no log-probabilities")
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
-    low, count = [0.0] * len(words), [0] * len(words)
+    low = [0.0] * len(words)
+    seen: list[set[str]] = [set() for _ in words]
     for candidate in shown:
         for i, word in enumerate(words):
             if names_option(candidate.token, word):
                 low[i] += math.exp(candidate.logprob)
-                count[i] += 1
+                seen[i].add(_spelling(candidate.token))
                 break
     mass = sum(low)
     if mass < MIN_OPTION_MASS:
@@ -97,8 +103,15 @@ def read_options(completion: Completion, words: Sequence[str]) -> Bounds:
             f"{completion.text[:40]!r}",
         )
     rest = max(0.0, 1.0 - mass)
-    high = [p + min(rest, hidden * max(0, _VARIANTS - n)) for p, n in zip(low, count, strict=True)]
+    unseen = [_SPELLINGS - len(spellings) for spellings in seen]
+    high = [p + min(rest, hidden * n) for p, n in zip(low, unseen, strict=True)]
     return Bounds(tuple(low), tuple(high))
+
+
+def _spelling(token: str) -> str:
+    word = token.strip(_SPACE)
+    case = "lower" if word.islower() else "upper" if word.isupper() else "title"
+    return case if token[0] == word[0] else f"space {case}"
 
 
 def mean_bounds(bounds: Sequence[Bounds]) -> Bounds:
@@ -143,32 +156,36 @@ def censored(shown: Bounds, labels: Sequence[str]) -> list[str]:
     return [label for label, p in zip(labels, shown.low, strict=True) if p == 0.0]
 
 
-_REASONING = re.compile(
-    r"<(think|thinking|reasoning|reflection)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL
+_MARK = re.compile(
+    r"(?P<open><(?:think|thinking|reasoning|reflection)>|\[THINK\])"
+    r"|(?P<close></(?:think|thinking|reasoning|reflection)>|\[/THINK\])"
+    r"|\{|\[(?=\s*[\"'{\[\d-])"
 )
-_REASONING_END = re.compile(r".*(?:</(?:think|thinking|reasoning)>|\[/THINK\])", re.DOTALL)
-_REASONING_START = re.compile(r"(?:<(?:think|thinking|reasoning)>|\[THINK\]).*", re.DOTALL)
-_DECODER = json.JSONDecoder(parse_constant=lambda name: _refuse_constant(name))
-_MAX_STARTS = 200
+_CLOSE = re.compile(r"</(?:think|thinking|reasoning|reflection)>|\[/THINK\]")
+_NESTING = re.compile(rf"\\.|[\"{{}}\[\]]|{_CLOSE.pattern}", re.DOTALL)
+_QUOTED_KEY = re.compile(r"\{\s*[\"']")
+_KEY = re.compile(r"\{\s*[\"'\w]")
+_NOTHING_MORE = re.compile(r"[\s`]*\Z")
+_ODD_NUMBER = re.compile(
+    r"(?:[\"']|[{,]\s*\w+)\s*:\s*[+-]?(?>\d+\.?\d*|\.\d+)(?>(?:[eE][+-]?\d+)?\s*)[^\s,}\]]"
+)
+"""A number with something behind it, as in `7 or 8`, `95%` and `7/10`: not to be guessed at."""
+_MAX_REPAIRED, _MAX_NESTED = 65_536, 100
+"""Most characters and objects of what is read tolerantly; more would take seconds."""
+_DECODER = json.JSONDecoder(parse_constant=lambda name: _refuse_constant(name), strict=False)
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def strip_reasoning(text: str) -> str:
-    """Remove what stands between think tags; a tag without its pair reaches to the text's end."""
-    text = _REASONING.sub("", text)
-    text = _REASONING_END.sub("", text)
-    return _REASONING_START.sub("", text).strip()
-
-
 def read_object(completion: Completion) -> dict[str, Any]:
-    """Return the last well-formed JSON object of a reply.
+    """Return the last JSON object of a reply.
 
-    A reply that is JSON as a whole must be an object. Otherwise reasoning is removed, and the last
-    object or list in the text counts; only where there is none at all is the text read tolerantly
-    (single quotes, trailing commas), and never when its end is missing.
+    A reply that is JSON as a whole must be an object. Otherwise reasoning is passed over, and the
+    last object or list in the text counts, whole: what stands inside a broken one never does. An
+    object that ends the reply is read tolerantly (single quotes, trailing commas), but never when
+    its own end is missing. The time taken grows with the length of the reply only.
 
     Raises:
         ReplyError: the reply is cut off, empty, or holds no object.
@@ -180,8 +197,8 @@ def read_object(completion: Completion) -> dict[str, Any]:
         raise ReplyError(Cause.UNPARSEABLE, "the reply is empty")
     try:
         found: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        found = _search(strip_reasoning(text))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        found = _search(text)
     if not isinstance(found, dict):
         what = "no JSON object" if found is None else "JSON that is not an object"
         raise ReplyError(Cause.UNPARSEABLE, f"the reply holds {what}: {text[:80]!r}")
@@ -189,29 +206,59 @@ def read_object(completion: Completion) -> dict[str, Any]:
 
 
 def _search(text: str) -> Any:
-    """Return the last object or list in a text, else what tolerant reading finds, else None."""
+    """Return the last object or list in a text, tags of reasoning within its strings left alone."""
     found: Any = None
-    position, starts = 0, 0
-    while starts < _MAX_STARTS and (start := _next_start(text, position)) >= 0:
-        starts += 1
-        try:
-            found, position = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            position = start + 1
-    return found if found is not None else _read_tolerantly(text)
+    position = 0
+    while mark := _MARK.search(text, position):
+        if mark["open"]:
+            closing = _CLOSE.search(text, mark.end())
+            position = closing.end() if closing else len(text)
+        elif mark["close"]:  # all before it was reasoning
+            found, position = None, mark.end()
+        else:
+            try:
+                found, position = _DECODER.raw_decode(text, mark.start())
+            except (ValueError, RecursionError):
+                found, position = _pass_broken(text, mark.start(), found)
+    return found
 
 
-def _next_start(text: str, position: int) -> int:
-    starts = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
-    return min(starts, default=-1)
+def _pass_broken(text: str, start: int, found: Any) -> tuple[Any, int]:
+    """Pass what a bracket opens that is no JSON; return what counts now, and where to go on."""
+    end, closed = _find_end(text, start)
+    if not closed:
+        return None, end
+    if found is not None and not _QUOTED_KEY.match(text, start):
+        return found, end
+    return _read_tolerantly(text[start:end]) if _NOTHING_MORE.match(text, end) else None, end
+
+
+def _find_end(text: str, start: int) -> tuple[int, bool]:
+    """Return where a bracket closes, else where reasoning or the text ends, and whether it does."""
+    depth, in_string = 0, False
+    for token in _NESTING.finditer(text, start):
+        if token[0] == '"':
+            in_string = not in_string
+        elif in_string or token[0][0] == "\\":
+            continue
+        elif token[0] in "{[":
+            depth += 1
+        elif token[0] in "}]":
+            depth -= 1
+            if depth == 0:
+                return token.end(), True
+        else:
+            return token.start(), False
+    return len(text), False
 
 
 def _read_tolerantly(text: str) -> Any:
-    body = text.removesuffix("```").rstrip()
-    if "{" not in body or not body.endswith("}"):
+    if len(text) > _MAX_REPAIRED or text.count("{") > _MAX_NESTED:
+        return None
+    if not _KEY.match(text) or _ODD_NUMBER.search(text):
         return None
     try:
-        found: Any = json_repair.loads(body[body.index("{") :], skip_json_loads=True)
+        found: Any = json_repair.loads(text, skip_json_loads=True)
     except (ValueError, RecursionError):
         return None
     return cast(Any, found) if isinstance(found, dict) else None

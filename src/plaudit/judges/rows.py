@@ -109,6 +109,8 @@ def take_dialogue(row: Mapping[str, Any], name: str) -> tuple[Message, ...]:
             f"{name!r} ends with the {messages[-1].role}; it must end with the assistant's "
             "response, which is what is judged"
         )
+    if len(messages) == 1:
+        raise InputError(f"{name!r} has nothing before the response")
     return messages
 
 
@@ -155,7 +157,7 @@ def plain(messages: Sequence[Message]) -> Json:
 
 def as_json(messages: Sequence[Message]) -> Json:
     """Return messages as JSON in the OpenAI format."""
-    return msgspec.to_builtins(messages)
+    return msgspec.to_builtins(list(messages))
 
 
 def json_type(value: Any) -> str:

@@ -4,6 +4,7 @@ Rules come first, because they cannot be talked into anything: an exact or numer
 an empty or boilerplate answer is wrong. Only what they leave open is asked.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -46,6 +47,8 @@ class VerificationTask(Task):
         self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
         if self.rewards.keys() != REWARDS.keys():
             raise UsageError("the reward map must give a number for 'correct' and 'incorrect'")
+        if not all(math.isfinite(reward) for reward in self.rewards.values()):
+            raise UsageError("the rewards of 'correct' and 'incorrect' must be finite numbers")
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:

@@ -84,10 +84,11 @@ class Escaper:
         Args:
             delimiters: section delimiters of a template; matched without regard to case.
             special_tokens: texts of the tokenizer's special tokens; `KNOWN_SPECIAL_TOKENS` are
-                always added. Single characters cannot be broken and are left out.
+                always added. Single characters, and texts that hold word joiners, cannot be
+                broken and are left out.
         """
-        tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if len(t) > 1}
-        sections = {d for d in delimiters if len(d) > 1}
+        tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if _breakable(t)}
+        sections = {d for d in delimiters if _breakable(d)}
         self._starts = "".join(sorted({token[0] for token in tokens if token.isascii()}))
         self._folded = tuple(section.lower() for section in sections)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
@@ -114,6 +115,10 @@ class Escaper:
 def unescape(text: str) -> str:
     """Return the text that was escaped."""
     return re.sub(f"{JOINER}({JOINER}?)", r"\1", text)
+
+
+def _breakable(text: str) -> bool:
+    return len(text) > 1 and JOINER not in text
 
 
 def _break(match: re.Match[str]) -> str:

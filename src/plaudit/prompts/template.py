@@ -13,8 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
-from jinja2.exceptions import SecurityError
+from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.errors import TemplateError
@@ -52,8 +51,13 @@ class Template:
         """
         self.name = name
         self.source = source
-        tree = self._check_variables(variables)
-        self._template = _environment().from_string(source)
+        try:
+            tree = _environment().parse(source)
+            used = meta.find_undeclared_variables(tree)
+            self._template = _environment().from_string(source)
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{name}:{error.lineno}: {error.message}") from None
+        self._check_variables(tree, used, variables)
         blocks = self._template.blocks.keys() - {"instructions", "sample"}
         if blocks:
             raise TemplateError(
@@ -64,12 +68,9 @@ class Template:
             raise TemplateError(f"{name}: the block 'sample' is missing")
         self.delimiters = _delimiters(tree, name)
 
-    def _check_variables(self, variables: frozenset[str]) -> nodes.Template:
-        try:
-            tree = _environment().parse(self.source)
-        except TemplateSyntaxError as error:
-            raise TemplateError(f"{self.name}:{error.lineno}: {error.message}") from None
-        used = meta.find_undeclared_variables(tree)
+    def _check_variables(
+        self, tree: nodes.Template, used: set[str], variables: frozenset[str]
+    ) -> None:
         for unknown in sorted(used - variables - STATIC_VARIABLES):
             line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown), 1)
             known = ", ".join(sorted(variables | STATIC_VARIABLES))
@@ -78,7 +79,6 @@ class Template:
             raise TemplateError(
                 f"{self.name}: the variable {missing!r} is never used; the judge would not see it"
             )
-        return tree
 
     def instructions(self, variables: Mapping[str, Any]) -> str:
         """Render the static part; empty for a template without blocks."""
@@ -96,7 +96,7 @@ class Template:
             if render is None:
                 return ""
             return "".join(render(self._template.new_context(dict(variables))))
-        except (UndefinedError, SecurityError, TypeError) as error:
+        except (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateError(f"{self.name}: block {block!r}: {error}") from None
 
 
@@ -104,11 +104,17 @@ def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:
     for node in tree.find_all(nodes.Assign):
         if isinstance(node.target, nodes.Name) and node.target.name == "delimiters":
             try:
-                return tuple(str(text) for text in cast("nodes.Expr", node.node).as_const())
+                texts = cast("nodes.Expr", node.node).as_const()
             except nodes.Impossible:
+                texts = None
+            if not isinstance(texts, list | tuple) or not all(
+                isinstance(text, str) and len(text) > 1 for text in cast("list[Any]", texts)
+            ):
                 raise TemplateError(
-                    f"{name}:{node.lineno}: 'delimiters' must be a list of plain texts"
-                ) from None
+                    f"{name}:{node.lineno}: 'delimiters' must be a list of plain texts of two or "
+                    "more characters"
+                )
+            return tuple(cast("list[str]", texts))
     return ()
 
 

@@ -12,7 +12,6 @@ from plaudit.judges.readout import names_option
 from plaudit.types import Usage
 
 _KEY_VERSION = 1
-_KEPT_CANDIDATES = 5
 
 
 class ReplyStore(Protocol):
@@ -48,23 +47,25 @@ def request_key(identity: str, request: Request) -> bytes:
         request.sampling,
         request.logprobs,
         request.options,
+        request.keep,
         request.schema,
         request.draw,
     )
     return hashlib.blake2b(_encoder.encode(parts), digest_size=16).digest()
 
 
-def trim(completion: Completion, options: tuple[str, ...]) -> Completion:
+def trim(completion: Completion, request: Request) -> Completion:
     """Keep the candidates that name an option, the first few, and the smallest one's value."""
     shown = completion.logprobs
-    if not shown or len(shown) <= _KEPT_CANDIDATES:
+    if not shown or len(shown) <= request.keep:
         return completion
     kept = tuple(
         candidate
         for rank, candidate in enumerate(shown)
-        if rank < _KEPT_CANDIDATES or _names_any(candidate, options)
+        if rank < request.keep or _names_any(candidate, request.options)
     )
-    floor = shown[-1].logprob
+    floor = completion.logprob_floor
+    floor = shown[-1].logprob if floor is None else floor
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
 
 
@@ -103,7 +104,7 @@ class Asker:
         return await asyncio.shield(task), False
 
     async def _fetch(self, key: bytes, request: Request) -> Completion:
-        completion = trim(await self.pool.complete(request), request.options)
+        completion = trim(await self.pool.complete(request), request)
         self.usage += completion.usage
         if self._store is not None and self.policy.write:
             self._store.put_reply(key, completion)

@@ -64,8 +64,9 @@ def _walk(
         sample = samples.find(index) if samples is not None else None
         if task is None or sample is None or sample.id != stored.verdict.id:
             note = reason or "the prompt cannot be shown: the input is gone or has changed"
-            yield Shown(verdict=stored.verdict, prompts=[], replies=_replies(store, stored),
-                        notes=[note])
+            yield Shown(
+                verdict=stored.verdict, prompts=[], replies=_replies(store, stored), notes=[note]
+            )
             continue
         verdict = msgspec.structs.replace(
             stored.verdict, input=task.row_of(sample), metadata=sample.metadata

@@ -1,7 +1,6 @@
 """Judging one sample within a run: prior first, cached replies, unusable ones asked again."""
 
-import asyncio
-
+from plaudit.aio import Once
 from plaudit.errors import CallError, EngineUnusableError
 from plaudit.judges.base import Task
 from plaudit.runs.asking import Asker, SampleAsk
@@ -15,7 +14,7 @@ class Judging:
         """Join a task and an asker; nothing is asked yet."""
         self.task = task
         self.asker = asker
-        self._prepared: asyncio.Future[None] | None = None
+        self._prepare = Once(self._measure)
 
     async def judge(self, sample: Sample) -> tuple[Verdict, SampleAsk]:
         """Return the verdict on a sample and the record of what was asked for it.
@@ -30,12 +29,6 @@ class Judging:
             asked = SampleAsk(self.asker, fresh=True)
             verdict = await self.task.decide(sample, asked)
         return verdict, asked
-
-    async def _prepare(self) -> None:
-        if self._prepared is None:
-            self._prepared = asyncio.ensure_future(self._measure())
-        if not self._prepared.done() or self._prepared.exception():
-            await asyncio.shield(self._prepared)
 
     async def _measure(self) -> None:
         try:

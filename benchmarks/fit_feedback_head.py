@@ -1,0 +1,214 @@
+"""Fits the readout head of the embedded feedback judge on labelled turns, and measures it.
+
+    scripts/bench fit_feedback_head            measure on benchmarks/data/feedback_blind_*.jsonl
+    scripts/bench fit_feedback_head --write    fit anew and write src/plaudit/scoring/heads/
+
+The turns it is fitted on (benchmarks/data/feedback_turns.jsonl) are neither shots nor examples; the
+blind sets were written apart from them and are never fitted on. All labels are the authors'.
+"""
+
+import argparse
+import asyncio
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from plaudit.aio import for_each
+from plaudit.engines.base import Completion
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import Pool, SendPolicy
+from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.feedback import REWARDS
+from plaudit.judges.load import bind
+from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
+from plaudit.runs.store import Store
+from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.head import Head, likeliest, look, plain_token
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "benchmarks" / "data"
+OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "feedback.json"
+VIEW, FLOOR, SUPPORT = 256, -12.0, 0.1
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+Array = NDArray[np.float64]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """Read labelled turns."""
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+
+
+async def ask(task: Task, found: list[dict[str, Any]], store: Store) -> list[Completion]:
+    """Return the embedded model's replies, kept between runs in a store of their own."""
+    pool = Pool(load_engine("local"), SendPolicy())
+    asker = Asker(pool, task.identity, store, CachePolicy())
+    replies: list[Completion | None] = [None] * len(found)
+
+    async def one(numbered: tuple[int, dict[str, Any]]) -> None:
+        number, row = numbered
+        (sample,) = task.read_row(row, number)
+        request = msgspec.structs.replace(task.render(sample), logprobs=VIEW, keep=VIEW)
+        replies[number] = await SampleAsk(asker)(request)
+
+    await for_each(one, enumerate(found), 50)
+    return [reply for reply in replies if reply is not None]
+
+
+def vocabulary(replies: list[Completion]) -> tuple[str, ...]:
+    """Return the token texts that enough replies show."""
+    counts = Counter(
+        text for r in replies for text in {plain_token(c.token) for c in r.logprobs or ()}
+    )
+    least = max(2, SUPPORT * len(replies))
+    return tuple(sorted(text for text, count in counts.items() if count >= least and text))
+
+
+def features(replies: list[Completion], tokens: tuple[str, ...]) -> Array:
+    """Return a row a reply: log-probabilities of the vocabulary, as the head reads them."""
+    table = np.empty((len(replies), len(tokens)))
+    for row, reply in zip(table, replies, strict=True):
+        seen = look(reply, tokens, VIEW, FLOOR)
+        row[:] = seen.most
+        for place, value in seen.shown.items():
+            row[place] = value
+    return table
+
+
+def fit(task: Task, replies: list[Completion], labels: list[str], probes: list[Completion]) -> Head:
+    """Fit a head; regularisation by cross-validated log loss, calibration on held-out folds."""
+    tokens = vocabulary(replies)
+    table, truth = features(replies, tokens), np.array([task.labels.index(x) for x in labels])
+    centre = table.mean(0)
+    folds = StratifiedKFold(10, shuffle=True, random_state=0)
+    best = (math.inf, 0.0, np.empty(0))
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=10_000)
+        held = cross_val_predict(model, table - centre, truth, cv=folds, method="predict_proba")
+        loss = -float(np.log(held[np.arange(len(truth)), truth]).mean())
+        right = float((held.argmax(1) == truth).mean())
+        print(f"C={strength:<5} held-out log loss {loss:.3f}, labels right {right:.3f}")
+        best = min(best, (loss, strength, held), key=lambda item: item[0])
+    model = LogisticRegression(C=best[1], max_iter=10_000).fit(table - centre, truth)
+    held = best[2]
+    raw = np.clip(held.max(1), 1e-9, 1 - 1e-9)
+    platt = LogisticRegression(C=1e6).fit(
+        np.log(raw / (1 - raw)).reshape(-1, 1), held.argmax(1) == truth
+    )
+    bias = model.intercept_ - model.coef_ @ centre
+    return Head(
+        prompt=task.prompt_digest(),
+        model=task.identity,
+        view=VIEW,
+        floor=FLOOR,
+        labels=list(task.labels),
+        tokens=list(tokens),
+        weights=[[float(f"{w:.4g}") for w in row] for row in model.coef_],
+        bias=[float(f"{b:.6g}") for b in bias],
+        reference=[likeliest(reply) for reply in probes],
+        samples=len(labels),
+        calibration=Calibration(
+            slope=round(float(platt.coef_[0, 0]), 4),
+            intercept=round(float(platt.intercept_[0]), 4),
+            samples=len(labels),
+        ),
+    )
+
+
+def measure(name: str, head: Head, replies: list[Completion], labels: list[str]) -> dict[str, Any]:
+    """Return and print what the head is worth on labelled turns, with bootstrap intervals."""
+    table = [head.distribution(reply) for reply in replies]
+    guess = [max(p, key=p.__getitem__) for p in table]
+    right = np.array([a == b for a, b in zip(guess, labels, strict=True)])
+    sure = np.array([head.calibration.apply(max(p.values())) for p in table])
+    reward = np.array([expected(p) for p in table])
+    kind = np.array([1 if x == "pos_praise" else 0 if x.startswith("neg") else -1 for x in labels])
+    ok = (sure >= 0.6) & (np.array(guess) != "topic_shift")
+    draw = np.random.default_rng(0)
+    picks = [draw.integers(0, len(labels), len(labels)) for _ in range(2000)]
+    result = {
+        "set": name,
+        "turns": len(labels),
+        "labels_right": float(right.mean()),
+        "labels_right_95": np.percentile([right[i].mean() for i in picks], [2.5, 97.5]).tolist(),
+        "auc": auc(kind, reward),
+        "auc_95": np.nanpercentile(
+            [auc(kind[i], reward[i]) for i in picks], [2.5, 97.5]
+        ).tolist(),
+        "mean_confidence": float(sure.mean()),
+        "ece": ece(sure, right),
+        "brier": float(((sure - right) ** 2).mean()),
+        "ok_share": float(ok.mean()),
+        "ok_right": float(right[ok].mean()) if ok.any() else None,
+    }
+    low, high = result["labels_right_95"]
+    print(
+        f"{name:10s} n={len(labels):3d} labels right {right.mean():.3f} [{low:.2f}, {high:.2f}] "
+        f"AUC {result['auc']:.3f} [{result['auc_95'][0]:.2f}, {result['auc_95'][1]:.2f}] "
+        f"confidence {sure.mean():.3f} ECE {result['ece']:.3f} Brier {result['brier']:.3f} "
+        f"ok {ok.mean():.2f}, right {result['ok_right']:.2f}"
+    )
+    return result
+
+
+def expected(probabilities: dict[str, float]) -> float:
+    """Return the expected reward, `topic_shift` left out."""
+    weight = sum(probabilities[label] for label in REWARDS)
+    return sum(probabilities[label] * REWARDS[label] for label in REWARDS) / weight
+
+
+def auc(kind: NDArray[np.int_], reward: Array) -> float:
+    """Return how well the reward tells praise (1) from negative reactions (0)."""
+    chosen = kind >= 0
+    if len(set(kind[chosen])) < 2:
+        return math.nan
+    return float(roc_auc_score(kind[chosen], reward[chosen]))
+
+
+def ece(sure: Array, right: NDArray[np.bool_], bins: int = 10) -> float:
+    """Return the expected calibration error over bins of equal width (Naeini et al. 2015)."""
+    places = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = [
+        abs(sure[places == b].mean() - right[places == b].mean()) * (places == b).mean()
+        for b in range(bins)
+        if (places == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def main() -> None:
+    """Fit where asked to, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="fit anew and write the head")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here")
+    options = parser.parse_args()
+    task = asyncio.run(bind(JudgeConfig(kind="feedback"), load_engine("local")))
+    names = ["feedback_turns", *(p.stem for p in sorted(DATA.glob("feedback_blind_*.jsonl")))]
+    sets = {name: rows(DATA / f"{name}.jsonl") for name in names}
+    sets["examples"] = rows(ROOT / "examples" / "feedback.jsonl")
+    probes = rows(ROOT / "src/plaudit/prompts/pools/feedback.prior.jsonl")
+    with Store(ROOT / "build" / "bench" / "fit.sqlite") as store:
+        replies = {n: asyncio.run(ask(task, found, store)) for n, found in sets.items()}
+        probed = asyncio.run(ask(task, probes, store))
+    labels = {name: [row["label"] for row in found] for name, found in sets.items()}
+    if options.write:
+        head = fit(task, replies["feedback_turns"], labels["feedback_turns"], probed)
+        OUT.write_bytes(msgspec.json.encode([head]) + b"\n")
+        print(f"{OUT}: {len(head.tokens)} tokens, {OUT.stat().st_size} bytes")
+    (head,) = msgspec.json.decode(OUT.read_bytes(), type=list[Head])
+    results = [
+        measure(n, head, replies[n], labels[n]) for n in sets if n != "feedback_turns"
+    ]
+    if options.json:
+        Path(options.json).write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The docs: what they show is run, what is generated is current, and no link is dead."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from scripts import docs
+
+from plaudit import Cause, JudgeConfig, Verdict
+from plaudit.engines.load import SCHEMES
+from plaudit.judges.load import KINDS
+from plaudit.runs.runner import Summary
+
+PAGES = docs.pages()
+EVERYTHING = [*PAGES, docs.ROOT / "CHANGELOG.md", docs.DOCS / "cli.md"]
+
+
+def text(name: str) -> str:
+    return (docs.DOCS / name).read_text(encoding="utf-8")
+
+
+def name_of(page: Path) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_a_page_shows_is_what_happens(page: Path) -> None:
+    assert "\n".join(docs.run_page(page, full=False)) == ""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if any("full" in f.marks for f in docs.fences(p))], ids=name_of
+)
+def test_what_takes_long_is_what_happens_too(page: Path) -> None:
+    assert "\n".join(docs.run_page(page)) == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_only_marked_fences_are_left_out(page: Path) -> None:
+    for fence in docs.fences(page):
+        if "skip" in fence.marks:
+            assert len(fence.marks["skip"]) > 10, f"{fence.where}: say why it is not run"
+        if fence.language in ("sh", "shell", "py", ""):
+            pytest.fail(f"{fence.where}: write console, bash, python or text")
+
+
+def test_the_command_reference_is_current() -> None:
+    assert text("cli.md") == docs.command_reference(), "run: scripts/docs cli"
+
+
+@pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    content = re.sub(r"```.*?\n```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", content):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    content = re.sub(r"```.*?\n```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", content, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_every_cause_is_explained_once() -> None:
+    explained = re.findall(r"^\| `(\w+)` \|", text("verdicts.md"), flags=re.MULTILINE)
+    for cause in Cause:
+        assert explained.count(cause.value) == 1, cause
+
+
+def test_every_field_is_explained() -> None:
+    for field in Verdict.__struct_fields__:
+        assert re.search(rf"^\| `{field}` \|", text("verdicts.md"), flags=re.MULTILINE), field
+    for field in Summary.__struct_fields__:
+        assert f"`{field}`" in text("runs.md"), field
+    for field in JudgeConfig.__struct_fields__[1:]:
+        assert f"`{field}`" in text("python.md"), field
+
+
+def test_every_judge_option_and_engine_is_named() -> None:
+    for kind, task in KINDS.items():
+        assert f"## {kind}" in text("judges.md")
+        for option in task.options[:7]:
+            assert f"`{option.label}`" in text("judges.md") or kind == "pointwise", option
+        for name in task.variables:
+            assert f"`{name}`" in text("prompts.md"), name
+    for scheme in SCHEMES:
+        assert f"`{scheme}" in text("engines.md"), scheme
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((docs.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in project["dependencies"]:
+        name = re.split(r"[<>=\[]", requirement)[0]
+        assert f"`{name}`" in text("dependencies.md"), name
+    for extra in project["optional-dependencies"]:
+        assert f"| `{extra}` |" in text("dependencies.md"), extra
+
+
+def test_the_picture_fetches_nothing() -> None:
+    picture = (docs.DOCS / "images" / "judge.svg").read_text(encoding="utf-8")
+    assert "@font-face" not in picture
+    assert "url(http" not in picture
+
+
+def test_a_difference_is_found() -> None:
+    assert docs.difference(["a 1", "...", "z 0.50"], ["a 1", "b", "c", "z 0.51"]) is None
+    assert docs.difference(["a 1", "...", "z 0.50"], ["a 1", "b", "c", "z 0.59"])
+    assert docs.difference(["a 1"], ["a 2"])
+    assert docs.difference(["a 1"], ["a 2"], slack=3) is None
+    assert docs.difference(["ok", "ok"], ["ok"])
+    assert docs.difference(["ran 1.0 s, 2.0 samples/s"], ["ran 9.0 s, 7.0 samples/s"]) is None
+
+
+@pytest.mark.full
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=docs.ROOT, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r'(?:src|href)="(https?://[^"]+)"', page.read_text(encoding="utf-8"))
+        scripts = [url for url in fetched if "font" in url or url.endswith((".js", ".css"))]
+        assert scripts == [], page.name
+
+
+def test_json_shown_as_a_file_is_json() -> None:
+    for page in PAGES:
+        for fence in docs.fences(page):
+            if fence.language == "json" and fence.marks.get("file") != "mixed.jsonl":
+                for line in fence.lines:
+                    msgspec.json.decode(line)
