@@ -139,9 +139,7 @@ def measure(name: str, head: Head, replies: list[Completion], labels: list[str])
         "labels_right": float(right.mean()),
         "labels_right_95": np.percentile([right[i].mean() for i in picks], [2.5, 97.5]).tolist(),
         "auc": auc(kind, reward),
-        "auc_95": np.nanpercentile(
-            [auc(kind[i], reward[i]) for i in picks], [2.5, 97.5]
-        ).tolist(),
+        "auc_95": np.nanpercentile([auc(kind[i], reward[i]) for i in picks], [2.5, 97.5]).tolist(),
         "mean_confidence": float(sure.mean()),
         "ece": ece(sure, right),
         "brier": float(((sure - right) ** 2).mean()),
@@ -203,9 +201,7 @@ def main() -> None:
         OUT.write_bytes(msgspec.json.encode([head]) + b"\n")
         print(f"{OUT}: {len(head.tokens)} tokens, {OUT.stat().st_size} bytes")
     (head,) = msgspec.json.decode(OUT.read_bytes(), type=list[Head])
-    results = [
-        measure(n, head, replies[n], labels[n]) for n in sets if n != "feedback_turns"
-    ]
+    results = [measure(n, head, replies[n], labels[n]) for n in sets if n != "feedback_turns"]
     if options.json:
         Path(options.json).write_bytes(msgspec.json.format(msgspec.json.encode(results)))
 

@@ -45,7 +45,9 @@ def completion(kind: str) -> bytes:
 
 def response(body: bytes) -> bytes:
     """Return an HTTP response with keep-alive."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 

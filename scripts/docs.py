@@ -8,7 +8,7 @@
 
 What is run: in a `console` fence each line that begins with `$ ` (what follows is its output), a
 `bash` fence as one script, a `python` fence as it is. A page is one session: its fences run in
-order, in a folder of its own that holds a copy of `examples/`, with a `PLAUDIT_HOME` of its own.
+order, in a folder of its own with a copy of `examples/` and `benchmarks/data/`, and with a `PLAUDIT_HOME` of its own.
 Comments before a fence say more:
 
     <!-- file: NAME -->          the fence is a file; it is written, not run
@@ -203,7 +203,8 @@ class Session:
     def __init__(self, folder: Path) -> None:
         """Make the folder ready."""
         self.folder = folder
-        shutil.copytree(ROOT / "examples", folder / "examples")
+        for name in ("examples", "benchmarks/data"):
+            shutil.copytree(ROOT / name, folder / name)
         home = folder / ".home"
         clean = {k: v for k, v in os.environ.items() if k not in KEYS}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -108,6 +108,13 @@ def test_every_dependency_has_its_reason() -> None:
         assert f"| `{extra}` |" in text("dependencies.md"), extra
 
 
+def test_the_figures_of_readme_are_those_of_limits() -> None:
+    figures = [f for f in docs.fences(PAGES[0]) if any("AUC" in line for line in f.lines)]
+    assert figures
+    for line in figures[0].lines:
+        assert line in text("limits.md"), "copy them from docs/limits.md"
+
+
 def test_the_picture_fetches_nothing() -> None:
     picture = (docs.DOCS / "images" / "judge.svg").read_text(encoding="utf-8")
     assert "@font-face" not in picture

@@ -32,7 +32,13 @@ def test_everything_raised_has_one_base_and_is_in_the_tree(error: type[Exception
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(UsageError, 2), (InputError, 2), (TemplateError, 2), (StoreError, 2), (EngineUnusableError, 3)],
+    [
+        (UsageError, 2),
+        (InputError, 2),
+        (TemplateError, 2),
+        (StoreError, 2),
+        (EngineUnusableError, 3),
+    ],
 )
 def test_exit_statuses(error: type[PlauditError], status: int) -> None:
     assert error("x").exit_status == status

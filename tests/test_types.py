@@ -36,8 +36,8 @@ def test_a_verdict_survives_json_and_pickle() -> None:
 def test_the_columns_of_a_verdict_are_pinned() -> None:
     row = msgspec.json.decode(msgspec.json.encode(VERDICT))
     assert list(row) == [
-        "index", "id", "status", "value", "reward", "confidence", "probabilities", "fields", "usage",
-        "judge", "error", "metadata",
+        "index", "id", "status", "value", "reward", "confidence", "probabilities", "fields",
+        "usage", "judge", "error", "metadata",
     ]  # fmt: skip
     assert row["error"] == {"cause": "below_gate", "message": "too low", "attempts": 1}
     assert row["usage"] == {"input_tokens": 4, "output_tokens": 1}
@@ -47,7 +47,8 @@ def test_the_columns_of_a_verdict_are_pinned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "update"), [("ok", True), ("abstained", False), ("invalid", False), ("failed", False)]
+    ("status", "update"),
+    [("ok", True), ("abstained", False), ("invalid", False), ("failed", False)],
 )
 def test_only_ok_is_learned_from(status, update: bool) -> None:
     verdict = Verdict(index=0, id="x", status=status, reward=0.5 if update else None)

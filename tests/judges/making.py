@@ -57,7 +57,9 @@ def say(reply: Any, **fields: Any) -> Completion:
     return Completion(text=text, usage=fields.pop("usage", Usage(10, 2)), **fields)
 
 
-def show(candidates: Mapping[str, float] | Iterable[tuple[str, float]], **fields: Any) -> Completion:
+def show(
+    candidates: Mapping[str, float] | Iterable[tuple[str, float]], **fields: Any
+) -> Completion:
     """A reply whose first token has these candidates, by probability."""
     pairs = candidates.items() if isinstance(candidates, Mapping) else candidates
     ranked = sorted(pairs, key=lambda pair: -pair[1])

@@ -71,7 +71,8 @@ async def test_a_truncated_reply_is_not_repaired_into_a_judgement(kind: str) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "value", ["", "other", "POS_PRAISE", "A+++", "C", "a+", None, True, [], {}, 95, -1, 0, 11, 7.5, "7"]
+    "value",
+    ["", "other", "POS_PRAISE", "A+++", "C", "a+", None, True, [], {}, 95, -1, 0, 11, 7.5, "7"],
 )
 async def test_a_decision_out_of_range_is_not_accepted(kind: str, value) -> None:
     verdict = await decide(make(kind, readout="json"), say(spoiled(kind, DECIDING[kind], value)))
@@ -94,7 +95,9 @@ async def test_a_decision_out_of_range_is_not_accepted(kind: str, value) -> None
     ],
 )
 async def test_garbage_is_not_accepted_as_a_score(value, cause: Cause) -> None:
-    verdict = await decide(make("pointwise", readout="json"), say(spoiled("pointwise", "score", value)))
+    verdict = await decide(
+        make("pointwise", readout="json"), say(spoiled("pointwise", "score", value))
+    )
     assert is_no_number(verdict)
     assert verdict.error.cause == cause
 
@@ -215,7 +218,9 @@ async def test_an_engine_that_cannot_be_used_ends_the_run() -> None:
 @pytest.mark.parametrize("readout", READOUTS)
 async def test_a_verdict_says_who_judged_what(kind: str, readout: str) -> None:
     task = make(kind, readout=readout)
-    first = {label: (0.9 if n == 0 else 0.1 / len(task.labels)) for n, label in enumerate(task.labels)}
+    first = {
+        label: (0.9 if n == 0 else 0.1 / len(task.labels)) for n, label in enumerate(task.labels)
+    }
     reply = over(task, first) if readout == "logprob" else say(GOOD[kind])
     sample = msgspec.structs.replace(sample_of(kind), index=7, id="mine", metadata={"label": "x"})
     verdict = await task.decide(sample, Ask(reply))
@@ -238,7 +243,9 @@ async def test_hidden_options_that_cannot_win_are_listed(kind: str) -> None:
     verdict = await decide(task, show(candidates))
     assert (verdict.status, str(verdict.value)) == ("ok", first)
     assert verdict.fields["censored"] == others
-    full = await decide(task, over(task, {label: 1 / (n + 2) for n, label in enumerate(task.labels)}))
+    full = await decide(
+        task, over(task, {label: 1 / (n + 2) for n, label in enumerate(task.labels)})
+    )
     assert "censored" not in full.fields
 
 
@@ -266,20 +273,20 @@ def sample_row(kind: str) -> dict:
 
 async def test_the_prior_is_measured_once_and_removed() -> None:
     task = with_prior("feedback")
-    flat = {label: 0.1 for label in task.labels} | {"pos_praise": 0.4}
+    flat = dict.fromkeys(task.labels, 0.1) | {"pos_praise": 0.4}
     ask = Ask(over(task, flat))
     await task.prepare(ask)
     await task.prepare(ask)
     assert [request.turn for request in ask.requests] == ["prior", "prior"]
     verdict = await decide(task, over(task, flat))
-    assert verdict.probabilities == pytest.approx({label: 1 / 7 for label in task.labels})
+    assert verdict.probabilities == pytest.approx(dict.fromkeys(task.labels, 1 / 7))
 
 
 async def test_a_prior_with_hidden_options_keeps_the_doubt() -> None:
     task = with_prior("feedback")
     label = task.options[0].word
     await task.prepare(Ask(show({f" {label}": 0.5, " zzz": 0.05})))
-    close = {label: 1 / 7 for label in task.labels}
+    close = dict.fromkeys(task.labels, 1 / 7)
     verdict = await decide(task, over(task, close))
     assert is_no_number(verdict)
     assert verdict.error.cause == Cause.OPTIONS_NOT_VISIBLE

@@ -128,7 +128,8 @@ def test_an_answer_without_a_word_is_wrong(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["Thought process:", "thought process", "Solution", "Let's think step by step", "Answer:"]
+    "answer",
+    ["Thought process:", "thought process", "Solution", "Let's think step by step", "Answer:"],
 )
 def test_an_opening_phrase_is_no_answer(answer: str) -> None:
     decision = decide("Who?", answer, ["Shelley"])
@@ -206,7 +207,7 @@ def test_nothing_is_executed_and_nothing_hangs(text: str, tmp_path) -> None:
     for answer, reference in ((text, "x"), ("x", text), (text, "7")):
         decision = decide("q", answer, [reference])
         assert decision is None or decision.value == "incorrect"
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 5
 
 
 ANSWERS = st.text(alphabet="0123456789xy+-*/^().,%=! \\{}", max_size=20) | st.text(max_size=20)
@@ -225,6 +226,8 @@ def test_numbers_are_read_exactly(top: int, bottom: int) -> None:
     assert number(f"{top}%") * 100 == top
 
 
-@pytest.mark.parametrize("text", ["", "1,20", "1,2,3", "1 2", "one", "1.2.3", "--1", "1/0", "0b1", "1" * 61])
+@pytest.mark.parametrize(
+    "text", ["", "1,20", "1,2,3", "1 2", "one", "1.2.3", "--1", "1/0", "0b1", "1" * 61]
+)
 def test_what_is_no_number_is_none(text: str) -> None:
     assert number(text) is None

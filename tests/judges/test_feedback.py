@@ -29,7 +29,7 @@ async def test_a_change_of_topic_is_never_learned_from() -> None:
 
 async def test_the_reward_is_the_expectation_without_topic_shift() -> None:
     task = make("feedback", readout="logprob", gate=0)
-    p = {label: 0.1 for label in task.labels} | {"pos_praise": 0.4}
+    p = dict.fromkeys(task.labels, 0.1) | {"pos_praise": 0.4}
     verdict = await decide(task, over(task, p))
     expected = math.fsum(p[label] * reward for label, reward in REWARDS.items()) / 0.9
     assert verdict.reward == pytest.approx(expected, abs=1e-12)
@@ -67,7 +67,9 @@ async def test_under_the_gate_the_value_is_kept_and_the_reward_is_not(readout: s
     assert not verdict.should_update
 
 
-@pytest.mark.parametrize(("gate", "status"), [(None, "ok"), (0.6, "ok"), (0.61, "abstained"), (0, "ok")])
+@pytest.mark.parametrize(
+    ("gate", "status"), [(None, "ok"), (0.6, "ok"), (0.61, "abstained"), (0, "ok")]
+)
 async def test_the_gate_is_inclusive_and_configurable(gate, status: str) -> None:
     verdict = await decide(make("feedback", readout="json", gate=gate), reply("neutral", 0.6))
     assert verdict.status == status
@@ -75,7 +77,9 @@ async def test_the_gate_is_inclusive_and_configurable(gate, status: str) -> None
 
 async def test_the_reward_map_is_configuration() -> None:
     rewards = dict.fromkeys(REWARDS, 0.0) | {"pos_praise": 5.0}
-    verdict = await decide(make("feedback", readout="json", reward_map=rewards), reply("pos_praise"))
+    verdict = await decide(
+        make("feedback", readout="json", reward_map=rewards), reply("pos_praise")
+    )
     assert verdict.reward == 5.0
 
 

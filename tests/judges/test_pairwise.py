@@ -1,7 +1,7 @@
 import itertools
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plaudit.aio import run_sync
@@ -40,7 +40,7 @@ async def test_the_choices_have_their_places_on_the_scale(name: str, p_a: float)
     assert verdict.fields["p_a"] == p_a
     assert verdict.fields["choice"] == name
     assert verdict.reward == pytest.approx(2 * p_a - 1)
-    assert [p_a for p_a in CHOICES.values()] == [0.95, 0.75, 0.5, 0.25, 0.05]
+    assert list(CHOICES.values()) == [0.95, 0.75, 0.5, 0.25, 0.05]
 
 
 async def test_both_orders_are_asked_and_no_swap_asks_one() -> None:
@@ -116,9 +116,12 @@ async def test_swapping_the_responses_mirrors_the_verdict(first: str, second: st
     assert there.fields["choice"] == CHOICE_OTHER[back.fields["choice"]]
 
 
-WEIGHTS = st.tuples(*[st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.9]) | st.floats(0.01, 1)] * 3)
+WEIGHTS = st.tuples(
+    *[st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.9]) | st.floats(0.01, 1)] * 3
+)
 
 
+@settings(max_examples=60, deadline=None)
 @given(WEIGHTS, WEIGHTS)
 def test_swapping_the_responses_mirrors_the_distribution(first, second) -> None:
     task = make("pairwise", readout="logprob")
@@ -152,8 +155,14 @@ async def test_a_bias_for_the_first_place_cancels_and_is_no_preference() -> None
 
 async def test_histories_that_differ_are_judged_whole() -> None:
     row = {
-        "conversation_A": [{"role": "user", "content": "q-one"}, {"role": "assistant", "content": "ans1"}],
-        "conversation_B": [{"role": "user", "content": "q-two"}, {"role": "assistant", "content": "ans2"}],
+        "conversation_A": [
+            {"role": "user", "content": "q-one"},
+            {"role": "assistant", "content": "ans1"},
+        ],
+        "conversation_B": [
+            {"role": "user", "content": "q-two"},
+            {"role": "assistant", "content": "ans2"},
+        ],
     }
     task = make("pairwise", readout="json")
     text = text_of(task.render(sample_of("pairwise", row)))

@@ -6,7 +6,9 @@ from tests.judges.making import GOOD, decide, make, over, say, starting
 
 @pytest.mark.parametrize(("score", "reward"), [(1, 0.0), (10, 1.0), (8, 7 / 9), (7.0, 6 / 9)])
 async def test_a_score_is_scaled_to_a_reward(score, reward: float) -> None:
-    verdict = await decide(make("pointwise", readout="json"), say(GOOD["pointwise"] | {"score": score}))
+    verdict = await decide(
+        make("pointwise", readout="json"), say(GOOD["pointwise"] | {"score": score})
+    )
     assert verdict.status == "ok"
     assert isinstance(verdict.value, int)
     assert verdict.value == score
@@ -31,7 +33,11 @@ async def test_a_gate_without_a_confidence_is_a_usage_error() -> None:
         make("pointwise", readout="json", gate=0.5)
     task = make("pointwise", readout="logprob", gate=0.6)
     verdict = await decide(task, over(task, starting(task.labels, "9", 0.5)))
-    assert (verdict.status, verdict.error.cause, verdict.value) == ("abstained", Cause.BELOW_GATE, 9)
+    assert (verdict.status, verdict.error.cause, verdict.value) == (
+        "abstained",
+        Cause.BELOW_GATE,
+        9,
+    )
 
 
 async def test_there_is_no_gate_by_default() -> None:

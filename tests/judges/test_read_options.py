@@ -40,12 +40,16 @@ def test_space_and_case_variants_are_summed() -> None:
     assert low == pytest.approx((0.3, 0.4, 0.0))
 
 
-@pytest.mark.parametrize("token", ["tha", " Than", "thank", "\u2581thanks", "\u0120Thanks", "\nthanks"])
+@pytest.mark.parametrize(
+    "token", ["tha", " Than", "thank", "\u2581thanks", "\u0120Thanks", "\nthanks"]
+)
 def test_a_telling_beginning_of_a_word_counts(token: str) -> None:
     assert names_option(token, "thanks")
 
 
-@pytest.mark.parametrize("token", ["", " ", "t", "th", " Th", "thanksgiving", "hanks", "than ks", "'thanks"])
+@pytest.mark.parametrize(
+    "token", ["", " ", "t", "th", " Th", "thanksgiving", "hanks", "than ks", "'thanks"]
+)
 def test_what_is_not_telling_does_not_count(token: str) -> None:
     assert not names_option(token, "thanks")
 
@@ -129,7 +133,9 @@ def test_a_prior_that_is_not_known_well_enough_is_no_verdict() -> None:
 
 def test_a_hidden_option_with_a_small_prior_could_win() -> None:
     prior = Bounds((0.4, 0.6, 0.001), (0.4, 0.6, 0.001))
-    assert cause_of(read, {"wrong": 0.4, "thanks": 0.5, "a": 0.01}, prior) == Cause.OPTIONS_NOT_VISIBLE
+    assert (
+        cause_of(read, {"wrong": 0.4, "thanks": 0.5, "a": 0.01}, prior) == Cause.OPTIONS_NOT_VISIBLE
+    )
 
 
 def test_a_prior_of_nothing_is_never_divided_by() -> None:

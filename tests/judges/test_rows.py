@@ -112,7 +112,10 @@ def test_pointwise_rows(row) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"conversation_A": [user("p"), assistant("a")], "conversation_B": [user("p"), assistant("b")]},
+        {
+            "conversation_A": [user("p"), assistant("a")],
+            "conversation_B": [user("p"), assistant("b")],
+        },
         {"prompt": "p", "response_a": "a", "response_b": "b"},
         {"prompt": [user("p")], "response_a": "a", "response_b": "b"},
     ],
@@ -239,7 +242,11 @@ def test_a_rows_own_id_is_kept(kind: str) -> None:
 def test_the_id_of_a_row_without_one_is_its_content(kind: str) -> None:
     row = ROWS[kind]
     other_order = dict(reversed(row.items()))
-    assert sample_of(kind, other_order).id == sample_of(kind, row | {"label": 1}).id == sample_of(kind).id
+    assert (
+        sample_of(kind, other_order).id
+        == sample_of(kind, row | {"label": 1}).id
+        == sample_of(kind).id
+    )
     for field in row:
         changed = row | {field: "something else"}
         assert sample_of(kind, changed).id != sample_of(kind).id

@@ -20,13 +20,13 @@ def test_the_logprob_readout_is_the_default_where_there_is_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logprob_readout_is_refused_without_log_probabilities(kind: str) -> None:
-    with pytest.raises(UsageError, match="gives no log-probabilities.*--readout json"):
+    with pytest.raises(UsageError, match=r"gives no log-probabilities.*--readout json"):
         make(kind, facts(DUMB), readout="logprob")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logprob_readout_is_refused_for_a_reasoning_model(kind: str) -> None:
-    with pytest.raises(UsageError, match="thinks before it answers.*--readout json"):
+    with pytest.raises(UsageError, match=r"thinks before it answers.*--readout json"):
         make(kind, facts(reasoning=True), readout="logprob")
 
 
@@ -129,7 +129,9 @@ def test_the_fingerprint_changes_with_what_can_change_the_answer(change) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_fingerprint_changes_with_the_template(kind: str, tmp_path) -> None:
     path = tmp_path / "own.jinja"
-    path.write_text(builtin(f"{kind}.chat").replace("{% block sample %}", "{% block sample %}\nx", 1))
+    path.write_text(
+        builtin(f"{kind}.chat").replace("{% block sample %}", "{% block sample %}\nx", 1)
+    )
     assert fingerprint(kind=kind, template=str(path)) != fingerprint(kind=kind)
 
 

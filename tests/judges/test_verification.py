@@ -43,7 +43,9 @@ async def test_what_the_rules_leave_open_is_asked(value: str) -> None:
 
 
 async def test_yes_in_a_no_is_not_a_yes() -> None:
-    verdict = await decide(make("verify", readout="json"), say("No, it is not correct. Yes, yesterday."))
+    verdict = await decide(
+        make("verify", readout="json"), say("No, it is not correct. Yes, yesterday.")
+    )
     assert (verdict.status, verdict.reward) == ("invalid", None)
 
 
@@ -53,7 +55,8 @@ async def test_partial_credit_is_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "rewards", [{}, {"correct": 1.0}, {"correct": math.nan, "incorrect": 0.0}, {"right": 1, "wrong": 0}]
+    "rewards",
+    [{}, {"correct": 1.0}, {"correct": math.nan, "incorrect": 0.0}, {"right": 1, "wrong": 0}],
 )
 def test_a_reward_map_with_holes_is_refused(rewards) -> None:
     with pytest.raises(UsageError, match="reward"):

@@ -95,7 +95,9 @@ def test_jinja_in_a_text_is_not_expanded(kind: str, mode: str, readout: str) -> 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("readout", READOUTS)
-def test_no_message_and_no_role_of_a_conversation_can_forge_a_section(mode: str, readout: str) -> None:
+def test_no_message_and_no_role_of_a_conversation_can_forge_a_section(
+    mode: str, readout: str
+) -> None:
     for kind in ("pointwise", "pairwise"):
         task = task_of(kind, mode, readout)
         benign = delimiters_of(task, task.render(conversation(kind, "fine words", "user")))

@@ -8,7 +8,8 @@ from plaudit.prompts.shots import load_prior, load_shots
 from plaudit.prompts.template import Template, builtin, read_template
 
 NAMES = frozenset({"query", "answer"})
-BLOCKS = "{% block instructions %}{{ readout }}{% endblock %}{% block sample %}{{ query }}{{ answer }}{% endblock %}"
+SAMPLE = "{% block sample %}{{ query }}{{ answer }}{% endblock %}"
+BLOCKS = "{% block instructions %}{{ readout }}{% endblock %}" + SAMPLE
 
 
 def failure(source: str, names: frozenset[str] = NAMES) -> str:
@@ -49,7 +50,9 @@ def test_a_syntax_error_is_named_with_file_and_line(source: str, line: int) -> N
 
 
 def test_an_unknown_block_is_named() -> None:
-    assert "unknown block 'samples'" in failure("{% block samples %}{{ query }}{{ answer }}{% endblock %}")
+    assert "unknown block 'samples'" in failure(
+        "{% block samples %}{{ query }}{{ answer }}{% endblock %}"
+    )
 
 
 def test_blocks_without_a_sample_are_refused() -> None:
@@ -116,13 +119,13 @@ def test_blocks_are_rendered_apart_and_a_plain_file_is_all_sample() -> None:
 
 
 def test_the_instructions_cannot_see_the_sample() -> None:
-    source = "{% block instructions %}{{ query }}{% endblock %}{% block sample %}{{ query }}{{ answer }}{% endblock %}"
+    source = "{% block instructions %}{{ query }}{% endblock %}" + SAMPLE
     with pytest.raises(TemplateError, match="query"):
         Template(source, "own", NAMES).instructions({"readout": "json"})
 
 
 def test_a_file_that_is_not_there_is_a_template_error(tmp_path) -> None:
-    with pytest.raises(TemplateError, match="none.jinja"):
+    with pytest.raises(TemplateError, match=r"none\.jinja"):
         read_template(str(tmp_path / "none.jinja"))
     with pytest.raises(TemplateError, match=tmp_path.name):
         read_template(str(tmp_path))
@@ -148,7 +151,9 @@ def test_the_shipped_shots_are_rows_of_their_judge(kind: str) -> None:
     assert digest
     for shot in shots:
         assert len(KINDS[kind].read_row(shot, 0)) == 1
-        assert KINDS[kind].label_of(None, shot["feedback"]) in [o.label for o in KINDS[kind].options]
+        assert KINDS[kind].label_of(None, shot["feedback"]) in [
+            o.label for o in KINDS[kind].options
+        ]
     for row in load_prior(kind)[0]:
         assert len(KINDS[kind].read_row(row, 0)) == 1
 

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
 
 OTHER = {"A": "B", "B": "A", "A=B": "A=B"}
-DISTRIBUTION = st.tuples(*[st.floats(0, 1)] * 3).filter(lambda w: sum(w) > 0.01).map(
-    lambda w: {label: p / sum(w) for label, p in zip(OTHER, w, strict=True)}
+DISTRIBUTION = (
+    st.tuples(*[st.floats(0, 1)] * 3)
+    .filter(lambda w: sum(w) > 0.01)
+    .map(lambda w: {label: p / sum(w) for label, p in zip(OTHER, w, strict=True)})
 )
 
 

@@ -52,8 +52,14 @@ def _table(*columns: str, **options: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", **options)
     for column in columns:
         numeric = column in {"ok", "abstained", "invalid", "failed", "reward", "confidence", "all"}
-        whole = numeric or column in {"run", "state"}
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=whole)
+        whole = numeric or column in {"run", "state", "value", "status", "id", "text"}
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            no_wrap=whole,
+            ratio=1 if column == "text" else None,
+            max_width=20 if column == "id" else None,
+        )
     return table
 
 
@@ -95,7 +101,7 @@ def _closing_lines(done: Summary) -> Iterable[str]:
 
 def verdicts(path: str) -> None:
     """Print a file of verdicts as a table."""
-    table = _table("id", "judged", "value", "reward", "confidence", "status")
+    table = _table("id", "text", "value", "reward", "confidence", "status")
     decoder = msgspec.json.Decoder(Verdict)
     with open(path, "rb") as lines:
         for line in lines:

@@ -52,6 +52,7 @@ class Progress:
         self.input_tokens = 0
         self.output_tokens = 0
         self.bytes_read = 0
+        self.taken = 0
         self._stream = stream
         self._started = time.monotonic()
         self._seen: deque[tuple[float, int, float]] = deque()
@@ -65,9 +66,10 @@ class Progress:
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
 
-    def reached(self, bytes_read: int) -> None:
-        """Say how much of the input has been read."""
+    def reached(self, bytes_read: int, taken: int = 0) -> None:
+        """Say how much of the input has been read, and how many samples were taken from it."""
         self.bytes_read = bytes_read
+        self.taken = taken
 
     def __enter__(self) -> "Progress":
         self._started = time.monotonic()
@@ -117,7 +119,10 @@ class Progress:
         """Return which part of the whole is done, 0 if unknown."""
         if self.total_rows:
             return min(1.0, self.done / self.total_rows)
-        return min(1.0, self.bytes_read / self.total_bytes) if self.total_bytes else 0.0
+        if not self.total_bytes:
+            return 0.0
+        finished = self.done / self.taken if self.taken else 1.0  # of what was read, some waits
+        return min(1.0, finished * self.bytes_read / self.total_bytes)
 
     def _look(self) -> None:
         """Note the state, and forget what is older than the time that rates are taken over."""

@@ -278,9 +278,9 @@ class _Run:
             for sample in self._take(row, index, rejects):
                 if limit is not None and index >= limit:
                     return
-                yield sample
                 index += 1
-            self._runner.progress.reached(rows.bytes_read)
+                self._runner.progress.reached(rows.bytes_read, index)
+                yield sample
         if index == 0:
             raise InputError(
                 f"{self._record.options.source}: no row can be judged by the {self._task.kind} "

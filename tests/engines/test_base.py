@@ -1,0 +1,103 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit.engines.base import (
+    Capabilities,
+    Completion,
+    EngineURI,
+    Request,
+    Sampling,
+    TokenLogprob,
+)
+from plaudit.errors import UsageError
+from plaudit.types import Message, Usage
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "model", "urls", "options"),
+    [
+        ("local", "local", "", (), ()),
+        ("local?slots=2", "local", "", (), (("slots", "2"),)),
+        ("gguf:/models/a b.gguf", "gguf", "/models/a b.gguf", (), ()),
+        ("hf:owner/repo/file.gguf", "hf", "owner/repo/file.gguf", (), ()),
+        ("vllm:org/model@http://h:1/v1", "vllm", "org/model", ("http://h:1/v1",), ()),
+        ("vllm:@http://h:1/v1/", "vllm", "", ("http://h:1/v1",), ()),
+        ("vllm:m@http://h:1,https://i", "vllm", "m", ("http://h:1", "https://i"), ()),
+        ("openai:gpt@2024-05", "openai", "gpt@2024-05", (), ()),
+        ("vllm:m:tag@http://h", "vllm", "m:tag", ("http://h",), ()),
+        ("openai:m?a=1&b=x%20y", "openai", "m", (), (("a", "1"), ("b", "x y"))),
+        ("scripted:a/b.jsonl", "scripted", "a/b.jsonl", (), ()),
+    ],
+)
+def test_an_engine_uri_is_taken_apart_and_put_together(text, scheme, model, urls, options) -> None:
+    uri = EngineURI.parse(text)
+    assert (uri.scheme, uri.model, uri.base_urls, uri.options) == (scheme, model, urls, options)
+    assert EngineURI.parse(str(uri)) == uri
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", "1a:m", "A:m", "my engine:m", "http://h/v1", "-x:m", "é:m"]
+)
+def test_what_is_no_engine_uri_is_refused(text: str) -> None:
+    if text.startswith("http"):
+        assert EngineURI.parse(text).scheme == "http"
+        return
+    with pytest.raises(UsageError, match="engine URI"):
+        EngineURI.parse(text)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:hunter2@h/v1", "https://hunter2@h", "http://:hunter2@h"]
+)
+def test_a_password_in_a_uri_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError, match="must not hold a password") as caught:
+        EngineURI.parse(f"vllm:m@{url}")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///v1", "http://h,"])
+def test_a_base_url_without_a_host_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="base URL"):
+        EngineURI.parse(f"vllm:m@{url}")
+
+
+def test_options_have_defaults_and_unknown_ones_are_refused() -> None:
+    uri = EngineURI.parse("vllm:m?b=2")
+    assert uri.take(a="1", b="0") == {"a": "1", "b": "2"}
+    with pytest.raises(UsageError, match="has no option 'b'; it has a"):
+        uri.take(a="1")
+    with pytest.raises(UsageError, match="it has none"):
+        uri.take()
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_uri_or_a_usage_error(text: str) -> None:
+    try:
+        uri = EngineURI.parse(text)
+    except UsageError:
+        return
+    assert EngineURI.parse(str(uri)).scheme == uri.scheme
+
+
+def test_the_mode_of_a_request_is_that_of_its_prompt() -> None:
+    assert Request(prompt="x", sampling=Sampling()).mode == "completion"
+    assert Request(prompt=(Message("user", "x"),), sampling=Sampling()).mode == "chat"
+
+
+def test_a_completion_survives_the_store() -> None:
+    completion = Completion(
+        text="x", finish_reason="length", logprobs=(TokenLogprob(" a", -0.5),), logprob_floor=-3.0,
+        token_ids=(1, 2), usage=Usage(3, 2),
+    )  # fmt: skip
+    data = msgspec.msgpack.encode(completion)
+    assert msgspec.msgpack.decode(data, type=Completion) == completion
+
+
+def test_an_engine_promises_nothing_by_default() -> None:
+    none = Capabilities()
+    assert (none.logprobs, none.json_schema, none.completion, none.token_ids, none.seed) == (
+        0, False, False, False, False
+    )  # fmt: skip
+    assert not none.deterministic

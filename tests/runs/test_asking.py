@@ -1,0 +1,296 @@
+"""The reply cache: keyed by all that can change a reply, and it never keeps a failure."""
+
+import asyncio
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit.engines.base import Capabilities, Completion, Request, Sampling, Schema, TokenLogprob
+from plaudit.engines.pool import Pool, SendPolicy
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.judges.readout import read_options
+from plaudit.runs.asking import Asker, CachePolicy, SampleAsk, request_key, trim
+from plaudit.types import Message, Usage
+from tests.judges.making import show
+
+ASK = Request(prompt="p", sampling=Sampling(), sample_id="s", logprobs=20, options=("yes", "no"))
+FAST = SendPolicy(attempts=1, timeout=5)
+
+
+class Store(dict):
+    """A store in memory."""
+
+    def get_reply(self, key: bytes) -> Completion | None:
+        return self.get(key)
+
+    def put_reply(self, key: bytes, completion: Completion) -> None:
+        self[key] = completion
+
+
+class Engine:
+    """Answers with the number of the request, or raises what it is told."""
+
+    uri = "test:"
+    capabilities = Capabilities(completion=True)
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.count = 0
+
+    async def identify(self) -> str:
+        return "test"
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def complete(self, request: Request) -> Completion:
+        self.count += 1
+        number = self.count
+        await asyncio.sleep(0.002)
+        if self.errors:
+            raise self.errors.pop(0)
+        return Completion(text=str(number), usage=Usage(10, 1))
+
+
+def asker(engine: Engine, store: Store | None = None, identity: str = "test", **policy) -> Asker:
+    return Asker(Pool(engine, FAST), identity, store, CachePolicy(**policy))
+
+
+def changed(**fields) -> Request:
+    return msgspec.structs.replace(ASK, **fields)
+
+
+def sampled(**fields) -> Request:
+    return changed(sampling=Sampling(**fields))
+
+
+# The key.
+
+DIFFERENT = [
+    changed(prompt="q"),
+    changed(prompt=(Message("user", "p"),)),
+    changed(prompt=(Message("assistant", "p"),)),
+    changed(prompt=(Message("user", "p"), Message("user", ""))),
+    sampled(temperature=0.1),
+    sampled(top_p=0.5),
+    sampled(max_tokens=2),
+    sampled(seed=1),
+    sampled(seed=None),
+    sampled(stop=("x",)),
+    sampled(extra=(("min_p", 0.1),)),
+    sampled(extra=(("min_p", 0.2),)),
+    changed(draw=1),
+    changed(logprobs=0),
+    changed(keep=9),
+    changed(options=("yes",)),
+    changed(options=("no", "yes")),
+    changed(schema=Schema("v", msgspec.Raw(b"{}"))),
+    changed(schema=Schema("v", msgspec.Raw(b'{"type": "object"}'))),
+]
+
+
+def test_the_key_changes_with_all_that_can_change_the_reply() -> None:
+    keys = [request_key("m", request) for request in [ASK, *DIFFERENT]]
+    keys.append(request_key("another", ASK))
+    assert len(set(keys)) == len(keys)
+    assert {len(key) for key in keys} == {16}
+
+
+@pytest.mark.parametrize("request_", [changed(sample_id="other"), changed(turn="swapped")])
+def test_the_key_does_not_depend_on_what_it_is_asked_for(request_: Request) -> None:
+    assert request_key("m", request_) == request_key("m", ASK)
+
+
+@given(st.text(max_size=5), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
+def test_two_messages_never_share_a_key_by_joining(a: str, b: str, c: str, d: str) -> None:
+    one = changed(prompt=(Message("user", a), Message("assistant", b)))
+    other = changed(prompt=(Message("user", c), Message("assistant", d)))
+    assert (request_key("m", one) == request_key("m", other)) == ((a, b) == (c, d))
+
+
+# Asking.
+
+
+async def test_the_same_request_in_flight_is_sent_once() -> None:
+    engine = Engine()
+    ask = asker(engine, Store())
+    samples = [SampleAsk(ask) for _ in range(5)]
+    replies = await asyncio.gather(*(sample(ASK) for sample in samples))
+    assert {reply.text for reply in replies} == {"1"}
+    assert (engine.count, ask.pool.sent, ask.usage) == (1, 1, Usage(10, 1))
+    assert not any(sample.from_store for sample in samples)
+
+
+async def test_the_second_time_it_comes_from_the_store() -> None:
+    engine, store = Engine(), Store()
+    await SampleAsk(asker(engine, store))(ASK)
+    again = asker(engine, store)
+    sample = SampleAsk(again)
+    assert (await sample(ASK)).text == "1"
+    assert (engine.count, sample.from_store, again.usage) == (1, True, Usage())
+    assert sample.requests == [ASK]
+
+
+async def test_another_model_does_not_get_the_stored_reply() -> None:
+    engine, store = Engine(), Store()
+    await SampleAsk(asker(engine, store))(ASK)
+    assert (await SampleAsk(asker(engine, store, "another"))(ASK)).text == "2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError(Cause.TIMEOUT, "late"),
+        ReplyError(Cause.REFUSED, "filtered"),
+        EngineUnusableError("bad key"),
+    ],
+)
+async def test_a_failure_is_never_stored(error: Exception) -> None:
+    engine, store = Engine(error), Store()
+    ask = asker(engine, store)
+    with pytest.raises(type(error)):
+        await SampleAsk(ask)(ASK)
+    assert store == {}
+    assert (await SampleAsk(ask)(ASK)).text == "2"
+    assert len(store) == 1
+
+
+async def test_all_who_wait_for_a_failing_request_hear_of_it() -> None:
+    ask = asker(Engine(CallError(Cause.TIMEOUT, "late")), Store())
+    replies = await asyncio.gather(*(SampleAsk(ask)(ASK) for _ in range(3)), return_exceptions=True)
+    assert [type(reply) for reply in replies] == [CallError] * 3
+
+
+async def test_a_draw_of_its_own_is_asked_of_its_own() -> None:
+    engine = Engine()
+    ask = asker(engine, Store())
+    texts = [(await SampleAsk(ask)(changed(draw=draw))).text for draw in (0, 1, 0)]
+    assert texts == ["1", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "texts", "kept"),
+    [
+        ({"read": False}, ["1", "2"], 1),
+        ({"write": False}, ["1", "2"], 0),
+        ({"read": False, "write": False}, ["1", "2"], 0),
+    ],
+)
+async def test_the_store_may_be_left_alone(policy, texts, kept: int) -> None:
+    engine, store = Engine(), Store()
+    ask = asker(engine, store, **policy)
+    assert [(await SampleAsk(ask)(ASK)).text for _ in range(2)] == texts
+    assert len(store) == kept
+
+
+async def test_without_a_store_every_request_is_sent() -> None:
+    ask = asker(Engine())
+    assert [(await SampleAsk(ask)(ASK)).text for _ in range(2)] == ["1", "2"]
+
+
+async def test_a_fresh_sample_passes_the_store_over_and_replaces_the_reply() -> None:
+    engine, store = Engine(), Store()
+    ask = asker(engine, store)
+    await SampleAsk(ask)(ASK)
+    assert (await SampleAsk(ask, fresh=True)(ASK)).text == "2"
+    assert (await SampleAsk(ask)(ASK)).text == "2"
+    assert engine.count == 2
+
+
+async def test_a_sample_that_goes_away_does_not_lose_the_others_reply() -> None:
+    engine, store = Engine(), Store()
+    ask = asker(engine, store)
+    first, second = (asyncio.create_task(SampleAsk(ask)(ASK)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).text == "1"
+    assert len(store) == 1
+
+
+async def test_a_sample_is_from_the_store_only_as_a_whole() -> None:
+    engine, store = Engine(), Store()
+    ask = asker(engine, store)
+    assert not SampleAsk(ask).from_store
+    await SampleAsk(ask)(ASK)
+    sample = SampleAsk(ask)
+    await sample(ASK)
+    await sample(changed(prompt="new"))
+    assert (sample.from_store, sample.hits, len(sample.keys)) == (False, 1, 2)
+
+
+async def test_closing_cancels_what_is_in_flight() -> None:
+    engine, store = Engine(), Store()
+    ask = asker(engine, store)
+    task = asyncio.create_task(SampleAsk(ask)(ASK))
+    await asyncio.sleep(0.001)
+    await ask.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert store == {}
+
+
+# Trimming.
+
+TOKENS = [
+    "yes",
+    " yes",
+    "Yes",
+    "YE",
+    "no",
+    " No",
+    "nob",
+    "The",
+    "a",
+    "\n",
+    "b",
+    "c",
+    "d",
+    "e",
+    "nothing",
+]
+
+
+@st.composite
+def replies(draw) -> Completion:
+    tokens = draw(st.lists(st.sampled_from(TOKENS), unique=True, min_size=1))
+    weights = draw(st.lists(st.floats(1e-6, 1), min_size=len(tokens), max_size=len(tokens)))
+    total = math.fsum(weights) * draw(st.floats(1, 3))
+    return show({t: w / total for t, w in zip(tokens, weights, strict=True)})
+
+
+@given(replies(), st.integers(1, 8))
+def test_reading_a_trimmed_reply_equals_reading_the_whole_one(reply: Completion, keep: int) -> None:
+    request = changed(options=("yes", "nobody"), keep=keep)
+    trimmed = trim(reply, request)
+    again = trim(trimmed, msgspec.structs.replace(request, keep=1))
+    assert outcome(trimmed, request.options) == outcome(reply, request.options)
+    assert outcome(again, request.options) == outcome(reply, request.options)
+    assert trim(trimmed, request) == trimmed
+    assert (trimmed.text, trimmed.usage) == (reply.text, reply.usage)
+
+
+def outcome(reply: Completion, words: tuple[str, ...]):
+    try:
+        return read_options(reply, words)
+    except ReplyError as error:
+        return error.cause
+
+
+def test_a_trimmed_reply_keeps_options_and_floor_and_drops_the_rest() -> None:
+    shown = [TokenLogprob(f"t{n}", -float(n)) for n in range(30)]
+    reply = Completion(text="x", logprobs=(*shown, TokenLogprob(" yes", -31.0)))
+    trimmed = trim(reply, changed(keep=3))
+    assert [c.token for c in trimmed.logprobs] == ["t0", "t1", "t2", " yes"]
+    assert trimmed.logprob_floor == -31.0
+
+
+@pytest.mark.parametrize("logprobs", [None, ()])
+def test_a_reply_without_log_probabilities_is_left_as_it_is(logprobs) -> None:
+    reply = Completion(text="x" * 100, logprobs=logprobs, token_ids=(1, 2))
+    assert trim(reply, ASK) is reply

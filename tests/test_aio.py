@@ -1,0 +1,270 @@
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from plaudit.aio import Once, for_each, run_sync
+
+
+async def test_no_more_items_are_in_flight_than_allowed_and_all_are_done() -> None:
+    running = most = 0
+    done = []
+
+    async def work(item: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        done.append(item)
+
+    await for_each(work, range(40), 7)
+    assert most == 7
+    assert sorted(done) == list(range(40))
+
+
+async def test_items_are_taken_only_when_there_is_room() -> None:
+    taken = 0
+    started = asyncio.Event()
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    async def work(item: int) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(for_each(work, endless(), 5))
+    await started.wait()
+    await asyncio.sleep(0.01)
+    assert taken == 5
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_first_error_cancels_the_others_and_is_raised_as_it_is() -> None:
+    cancelled = []
+
+    async def work(item: int) -> None:
+        if item == 3:
+            await asyncio.sleep(0.005)
+            raise KeyError("three")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+
+    with pytest.raises(KeyError, match="three") as caught:
+        await for_each(work, range(5), 5)
+    assert sorted(cancelled) == [0, 1, 2, 4]
+    assert caught.value.__suppress_context__
+
+
+async def test_an_error_of_the_input_is_raised_as_it_is() -> None:
+    def items():
+        yield 1
+        raise OSError("disk")
+
+    async def stream():
+        yield 1
+        raise OSError("disk")
+
+    for source in (items(), stream()):
+        with pytest.raises(OSError, match="disk"):
+            await for_each(asyncio.sleep, source, 3)
+
+
+async def test_async_input_is_read_by_one_at_a_time() -> None:
+    reading = False
+    done = []
+
+    async def stream():
+        nonlocal reading
+        for item in range(20):
+            assert not reading
+            reading = True
+            await asyncio.sleep(0)
+            reading = False
+            yield item
+
+    async def work(item: int) -> None:
+        await asyncio.sleep(0)
+        done.append(item)
+
+    await for_each(work, stream(), 6)
+    assert sorted(done) == list(range(20))
+
+
+async def test_no_input_is_no_work() -> None:
+    await for_each(asyncio.sleep, [], 3)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_no_room_is_not_silently_no_work(limit: int) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        await for_each(asyncio.sleep, [0], limit)
+
+
+async def test_work_that_never_waits_lets_others_run() -> None:
+    beats = 0
+
+    async def heart() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    async def work(item: int) -> None:
+        pass
+
+    task = asyncio.create_task(heart())
+    await for_each(work, range(10_000), 2)
+    task.cancel()
+    assert beats > 50
+
+
+# Once.
+
+
+async def test_an_action_is_done_once_for_all_who_ask() -> None:
+    count = 0
+
+    async def action() -> None:
+        nonlocal count
+        count += 1
+        await asyncio.sleep(0.002)
+
+    once = Once(action)
+    await asyncio.gather(once(), once(), once())
+    await once()
+    assert count == 1
+
+
+async def test_an_action_that_failed_fails_for_all_who_waited_and_is_tried_again() -> None:
+    outcomes = [ValueError("first"), None]
+
+    async def action() -> None:
+        await asyncio.sleep(0.002)
+        if error := outcomes.pop(0):
+            raise error
+
+    once = Once(action)
+    results = await asyncio.gather(once(), once(), return_exceptions=True)
+    assert [str(result) for result in results] == ["first", "first"]
+    await once()
+    await once()
+    assert outcomes == []
+
+
+async def test_who_goes_away_does_not_stop_the_action() -> None:
+    done = asyncio.Event()
+
+    async def action() -> None:
+        await asyncio.sleep(0.005)
+        done.set()
+
+    once = Once(action)
+    first = asyncio.create_task(once())
+    await asyncio.sleep(0)
+    first.cancel()
+    await once()
+    assert done.is_set()
+
+
+# The sync facade.
+
+
+async def answer() -> int:
+    await asyncio.sleep(0.001)
+    return 42
+
+
+async def test_a_sync_call_works_inside_a_running_event_loop() -> None:
+    assert run_sync(answer()) == 42
+
+
+def test_a_sync_call_works_without_one_and_from_threads() -> None:
+    assert run_sync(answer()) == 42
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(run_sync(answer()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [42] * 8
+
+
+def test_an_error_comes_out_as_it_is() -> None:
+    async def fail() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError, match="x"):
+        run_sync(fail())
+
+
+def test_a_sync_call_inside_the_own_loop_is_refused_and_does_not_hang() -> None:
+    async def inner() -> None:
+        run_sync(answer())
+
+    with pytest.raises(RuntimeError, match="use the async form"):
+        run_sync(inner())
+
+
+def run_script(source: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(source)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_sync_call_works_after_a_fork() -> None:
+    out = run_script("""
+        import asyncio, os
+        from plaudit.aio import run_sync
+        async def answer(): return 42
+        assert run_sync(answer()) == 42
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if run_sync(answer()) == 42 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        print(run_sync(answer()))
+    """)
+    assert out.split() == ["42"]
+
+
+def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
+    out = run_script("""
+        import asyncio, os, signal, threading
+        from plaudit.aio import run_sync
+        async def work():
+            try:
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+                await asyncio.sleep(30)
+            finally:
+                await asyncio.sleep(0.1)
+                print("cleaned up", flush=True)
+        try:
+            run_sync(work())
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """)
+    assert out.splitlines() == ["cleaned up", "interrupted"]
+
+
+def test_importing_starts_no_thread() -> None:
+    out = run_script("""
+        import threading
+        import plaudit
+        print(threading.active_count())
+    """)
+    assert out.split() == ["1"]
