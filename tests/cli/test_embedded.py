@@ -149,9 +149,11 @@ def test_a_long_answer_is_not_cut_in_silence(plaudit: Plaudit, tmp_path: Path) -
 
 SERVER = """
 import sys, time
-from plaudit.engines.base import EngineURI
-from plaudit.engines.llama import LlamaEngine
-print(LlamaEngine(EngineURI.parse("local")).serve(int(sys.argv[1])), flush=True)
+from plaudit.engines.llama import Settings, default_threads, make_server
+from plaudit.engines.models import ensure
+settings = Settings(context=8192, slots=1, threads=default_threads())
+server = make_server(ensure("smollm2-135m-instruct"), settings, "127.0.0.1", int(sys.argv[1]))
+print("ready", flush=True)
 time.sleep(600)
 """
 
@@ -167,7 +169,7 @@ def served(local_weights: Path) -> Iterator[str]:
     process.stdout.readline()
     yield f"http://127.0.0.1:{port}/v1"
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 @pytest.mark.parametrize("kind", SOURCES)

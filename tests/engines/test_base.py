@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.engines.base import (
@@ -72,6 +72,7 @@ def test_options_have_defaults_and_unknown_ones_are_refused() -> None:
         uri.take()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_uri_or_a_usage_error(text: str) -> None:
     try:

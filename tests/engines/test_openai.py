@@ -1,6 +1,7 @@
+import msgspec
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling, TokenLogprob
+from plaudit.engines.base import EngineURI, Request, Sampling, Schema, TokenLogprob
 from plaudit.engines.openai import OpenAIEngine, is_reasoning_model
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Message, Usage
@@ -491,3 +492,16 @@ def test_other_models(name):
 )
 def test_reasoning(uri, reasoning):
     assert OpenAIEngine(EngineURI.parse(uri)).reasoning is reasoning
+
+
+def test_the_public_host_gets_no_lengths_and_llama_cpp_gets_the_schema_twice() -> None:
+    body = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
+    schema = Schema("x", msgspec.Raw(msgspec.json.encode(body)))
+    request = Request(prompt="p", sampling=Sampling(), schema=schema)
+    public = OpenAIEngine(EngineURI.parse("openai:gpt-4o"))
+    sent = msgspec.json.encode(public._body(request, public._terms))
+    assert b"maxLength" not in sent
+    assert b'"response_format"' in sent
+    custom = OpenAIEngine(EngineURI.parse("openai:m@http://127.0.0.1:1/v1"))
+    sent = msgspec.json.decode(msgspec.json.encode(custom._body(request, custom._terms)))
+    assert sent["json_schema"] == body == sent["response_format"]["json_schema"]["schema"]

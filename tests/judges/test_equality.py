@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.judges.equality import decide, equal, number
@@ -213,12 +213,14 @@ def test_nothing_is_executed_and_nothing_hangs(text: str, tmp_path) -> None:
 ANSWERS = st.text(alphabet="0123456789xy+-*/^().,%=! \\{}", max_size=20) | st.text(max_size=20)
 
 
+@settings(deadline=None)
 @given(ANSWERS, ANSWERS)
 def test_equality_never_crashes_and_is_symmetric(answer: str, reference: str) -> None:
     assert (equal(answer, reference) is None) == (equal(reference, answer) is None)
     decide("q", answer, [reference])
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.integers(1, 10**6))
 def test_numbers_are_read_exactly(top: int, bottom: int) -> None:
     assert number(f"{top}/{bottom}") * bottom == top

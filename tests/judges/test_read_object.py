@@ -5,7 +5,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import Cause, ReplyError
@@ -155,6 +155,7 @@ def test_deep_nesting_does_not_crash(left: str, right: str) -> None:
     assert time.perf_counter() - begun < 5
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_an_object_or_refused(text: str) -> None:
     try:
@@ -172,6 +173,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=6), JSON, max_size=4),
     st.sampled_from(["", "So: ", "```json\n"]),

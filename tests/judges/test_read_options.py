@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plaudit.engines.base import Completion
@@ -184,6 +184,7 @@ def truth(reply, prior: list[float] | None) -> list[float]:
     return masses if prior is None else [m / q for m, q in zip(masses, prior, strict=True)]
 
 
+@settings(deadline=None)
 @given(full_replies(1), st.integers(1, 28))
 def test_the_shown_winner_is_the_winner_of_the_full_distribution(replies, k: int) -> None:
     (reply,) = replies
@@ -198,6 +199,7 @@ def test_the_shown_winner_is_the_winner_of_the_full_distribution(replies, k: int
     assert math.fsum(probabilities.values()) == pytest.approx(1, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(full_replies(3), st.integers(1, 28), st.integers(1, 28))
 def test_the_shown_winner_is_the_true_one_with_a_prior(replies, k: int, prior_k: int) -> None:
     reply, *blank = replies
@@ -214,6 +216,7 @@ def test_the_shown_winner_is_the_true_one_with_a_prior(replies, k: int, prior_k:
     assert exact[LABELS.index(winner)] >= max(exact) * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(full_replies(1))
 def test_a_reply_that_shows_everything_is_read_exactly(replies) -> None:
     (reply,) = replies

@@ -5,7 +5,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.engines.base import Capabilities, Completion, Request, Sampling, Schema, TokenLogprob
@@ -107,6 +107,7 @@ def test_the_key_does_not_depend_on_what_it_is_asked_for(request_: Request) -> N
     assert request_key("m", request_) == request_key("m", ASK)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=5), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
 def test_two_messages_never_share_a_key_by_joining(a: str, b: str, c: str, d: str) -> None:
     one = changed(prompt=(Message("user", a), Message("assistant", b)))
@@ -264,6 +265,7 @@ def replies(draw) -> Completion:
     return show({t: w / total for t, w in zip(tokens, weights, strict=True)})
 
 
+@settings(deadline=None)
 @given(replies(), st.integers(1, 8))
 def test_reading_a_trimmed_reply_equals_reading_the_whole_one(reply: Completion, keep: int) -> None:
     request = changed(options=("yes", "nobody"), keep=keep)

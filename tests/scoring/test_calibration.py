@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.scoring.calibration import Calibration
@@ -10,12 +10,14 @@ SAME = Calibration(slope=1, intercept=0, samples=10)
 MEEK = Calibration(slope=0.5, intercept=-1, samples=10)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_a_calibrated_confidence_is_a_probability(raw: float) -> None:
     assert SAME.apply(raw) == pytest.approx(raw, abs=1e-8)
     assert 0 <= MEEK.apply(raw) <= 1
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_calibration_keeps_the_order(one: float, other: float) -> None:
     low, high = sorted((one, other))

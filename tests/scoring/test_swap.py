@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
@@ -35,6 +35,7 @@ def test_texts_about_a_become_texts_about_b(text: str, swapped: str) -> None:
     assert swap_text(text) == swapped
 
 
+@settings(deadline=None)
 @given(DISTRIBUTION, DISTRIBUTION)
 def test_the_combination_is_a_distribution_and_does_not_depend_on_the_order(one, other) -> None:
     mixed = combine_log_odds(one, other)
@@ -44,6 +45,7 @@ def test_the_combination_is_a_distribution_and_does_not_depend_on_the_order(one,
     assert mirrored == pytest.approx(swap_distribution(mixed, OTHER), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(-3, 3))
 def test_a_bias_that_adds_to_the_log_odds_cancels(skill: float, bias: float) -> None:
     first = 1 / (1 + math.exp(-(skill + bias)))

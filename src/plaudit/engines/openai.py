@@ -5,6 +5,7 @@
 
 import os
 import re
+from functools import cache
 from typing import ClassVar, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -276,6 +277,8 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         self._chat_url = transport.url("/chat/completions")
         self._completion_url = transport.url("/completions")
         self._counts_only = uri.scheme == "together"
+        self._public = provider is _PROVIDERS["openai"]
+        self._custom = provider is _CUSTOM
 
     @property
     def reasoning(self) -> bool:
@@ -311,9 +314,15 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if request.logprobs:
             self._ask_logprobs(body, request, terms)
         if request.schema and terms.schema != "text":
-            body["response_format"] = _response_format(request.schema, terms.schema)
+            self._constrain(body, request.schema, terms.schema)
         body.update(sampling.extra)
         return body
+
+    def _constrain(self, body: dict[str, Json], schema: Schema, form: SchemaForm) -> None:
+        shape: Json = _without_lengths(bytes(schema.body)) if self._public else schema.body
+        body["response_format"] = _response_format(schema.name, shape, form)
+        if self._custom and "prompt" in body and form == "json_schema":
+            body["json_schema"] = shape  # llama.cpp ignores response_format in completion mode
 
     def _ask_logprobs(self, body: dict[str, Json], request: Request, terms: _Terms) -> None:
         count = min(request.logprobs, terms.logprobs)
@@ -433,13 +442,22 @@ def _first_position(given: _Logprobs) -> list[TokenLogprob]:
     return top
 
 
-def _response_format(schema: Schema, form: SchemaForm) -> dict[str, Json]:
+def _response_format(name: str, shape: Json, form: SchemaForm) -> dict[str, Json]:
     if form == "json_object":
         return {"type": "json_object"}
     return {
         "type": "json_schema",
-        "json_schema": {"name": schema.name, "schema": schema.body, "strict": True},
+        "json_schema": {"name": name, "schema": shape, "strict": True},
     }
+
+
+@cache
+def _without_lengths(schema: bytes) -> Json:
+    """Return a schema without `maxLength`, which OpenAI's strict schemas do not allow."""
+    shape = msgspec.json.decode(schema)
+    for field in shape.get("properties", {}).values():
+        field.pop("maxLength", None)
+    return shape
 
 
 def _place(uri: EngineURI) -> tuple[str, _Provider]:
