@@ -59,7 +59,7 @@ _VOLATILE = (
     (re.compile(r"[\d.]+ s, [\d.]+ samples/s"), "TIME"),
     (re.compile(r'"seconds":[\d.e-]+'), '"seconds":TIME'),
     (re.compile(r"\b(feedback|pointwise|pairwise|verify)/[0-9a-f]{12}"), r"\1/FINGERPRINT"),
-    (re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d"), "TIME"),
+    (re.compile(r"(20\d\d-)?\d\d-\d\d[ T]\d\d:\d\d"), "TIME"),
 )
 
 

@@ -155,7 +155,7 @@ def test_without_output_the_verdicts_are_printed(
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", [row(n) | {"label": "pos_praise"} for n in (6, 7)])
     done = plaudit("judge", "feedback", source, "-e", script)
-    assert "r6" in done.stdout
+    assert "text 6." in done.stdout
     assert "text 7." in done.stdout
     assert "agrees with the label in 2 of 2 ok" in done.stdout
 

@@ -22,7 +22,7 @@ from plaudit.types import Message, Verdict
 
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
 _STATUSES = tuple(_STYLES)
-_EXCERPT = 60
+_VALUE_WIDTH = 22  # the longest label
 _SHARED_LINES = 8
 
 
@@ -52,14 +52,8 @@ def _table(*columns: str, **options: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", **options)
     for column in columns:
         numeric = column in {"ok", "abstained", "invalid", "failed", "reward", "confidence", "all"}
-        whole = numeric or column in {"run", "state", "value", "status", "id", "text"}
-        table.add_column(
-            column,
-            justify="right" if numeric else "left",
-            no_wrap=whole,
-            ratio=1 if column == "text" else None,
-            max_width=20 if column == "id" else None,
-        )
+        whole = numeric or column in {"run", "state"}
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=whole)
     return table
 
 
@@ -100,34 +94,37 @@ def _closing_lines(done: Summary) -> Iterable[str]:
 
 
 def verdicts(path: str) -> None:
-    """Print a file of verdicts as a table."""
-    table = _table("id", "text", "value", "reward", "confidence", "status")
+    """Print a file of verdicts as a table, one line a verdict."""
+    console = stdout()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", expand=True)
+    table.add_column("judged", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("value", no_wrap=True, min_width=_VALUE_WIDTH)
+    table.add_column("reward", justify="right", min_width=6)
+    table.add_column("conf.", justify="right", min_width=4)
+    table.add_column("status", no_wrap=True, min_width=9)
     decoder = msgspec.json.Decoder(Verdict)
     with open(path, "rb") as lines:
         for line in lines:
             _verdict_row(table, decoder.decode(line))
-    stdout().print(table)
+    console.print(table)
 
 
 def _verdict_row(table: Table, verdict: Verdict) -> None:
-    status = verdict.status if verdict.error is None else f"{verdict.status}: {verdict.error.cause}"
     shown = {} if isinstance(verdict.input, msgspec.UnsetType) else verdict.input
     table.add_row(
-        Text(verdict.id),
-        Text(_excerpt(shown)),
+        Text(_excerpt(shown) or verdict.id),
         Text("" if verdict.value is None else str(verdict.value)),
         "" if verdict.reward is None else f"{verdict.reward:+.2f}",
         "" if verdict.confidence is None else f"{verdict.confidence:.2f}",
-        Text(status, style=_STYLES[verdict.status]),
+        Text(verdict.status, style=_STYLES[verdict.status]),
     )
 
 
 def _excerpt(row: Mapping[str, Any]) -> str:
-    """Return the beginning of what was judged: the last text of the row."""
+    """Return what was judged on one line: the last text of the row."""
     texts = [row.get(name) for name in ("follow_up", "answer", "response", "response_a")]
     text = next((t for t in texts if isinstance(t, str)), "")
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "\u2026"
+    return " ".join(text.split())
 
 
 def plan(found: Plan, as_json: bool) -> None:
@@ -217,16 +214,16 @@ def prompt_text(prompt: str | tuple[Message, ...]) -> str:
 
 def run_list(found: Iterable[RunInfo]) -> None:
     """Print runs, the newest first."""
-    table = _table("run", "state", "started", "judged", "ok", "abstained", "invalid", "failed")
+    table = _table("run", "state", "started", "ok/abstained/invalid/failed", "judged")
     for info in found:
         counts: dict[str, Any] = msgspec.json.decode(info.summary) if info.summary else {}
         record = msgspec.json.decode(info.config)
         table.add_row(
             info.name,
             info.state,
-            info.started[:16].replace("T", " "),
+            info.started[5:16].replace("T", " "),
+            "/".join(str(counts.get(status, "-")) for status in _STATUSES),
             Text(f"{record['options']['source']} by {record['engine']}"),
-            *(str(counts.get(status, "")) for status in _STATUSES),
         )
     stdout().print(table)
 
