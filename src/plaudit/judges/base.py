@@ -135,7 +135,8 @@ class Task(ABC):
             {
                 "version": 1,
                 "kind": self.kind,
-                "template": _digest(self.template.source),
+                "prompt": self.prompt_digest(),
+                "schema": _digest(dict(self.schema)),
                 "shots": pool_hash,
                 "prior": prior_hash,
                 "heads": _digest(msgspec.to_builtins(self._heads)),

@@ -167,6 +167,8 @@ def _differ_as_numbers(answer: str, reference: str) -> bool:
         return False
     if ("%" in answer) != ("%" in reference):
         return False  # 50 may stand for 50 %
+    if 1000 * a == b or a == 1000 * b:
+        return False  # 1.200 may stand for 1,200
     return abs(a - b) > abs(b) / 100  # nearer than 1 %: perhaps rounded, so let the model decide
 
 

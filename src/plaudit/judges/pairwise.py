@@ -163,7 +163,7 @@ def _combine(first: Reading, second: Reading) -> Reading:
     else:
         combined = (p_a + p_a_second) / 2
         value = "A=B" if combined == 0.5 else "A" if combined > 0.5 else "B"
-        fields["choice"] = _nearest_choice(combined)
+        fields["choice"] = _nearest_choice(value, combined)
         reading = _reading(value, combined, max(combined, 1 - combined), None, fields)
     reading = _with_orders(reading, first, second)
     return _abstain(reading, first, second)
@@ -192,9 +192,10 @@ def _abstain(reading: Reading, first: Reading, second: Reading) -> Reading:
     return replace(reading, abstain=conflict)
 
 
-def _nearest_choice(p_a: float) -> str:
-    """Return the choice whose probability is nearest; of two as near, the weaker one."""
-    return min(CHOICES, key=lambda c: (round(abs(CHOICES[c] - p_a), 9), abs(CHOICES[c] - 0.5)))
+def _nearest_choice(value: str, p_a: float) -> str:
+    """Return the choice for a value whose probability is nearest; of two as near, the weaker."""
+    choices = [choice for choice in CHOICES if choice.rstrip("+") == value]
+    return min(choices, key=lambda c: (round(abs(CHOICES[c] - p_a), 9), abs(CHOICES[c] - 0.5)))
 
 
 def _row(a: Sequence[Message], b: Sequence[Message], reference: str | None) -> dict[str, Json]:

@@ -26,6 +26,8 @@ _SPELLINGS = 6
 
 A tokenizer begins each spelling with one token, so no more candidates than that can be hidden.
 """
+_OTHER_WORDS = frozenset({"correct"})
+"""Beginnings of option words that are words of another meaning."""
 _SPACE = " \u2581\u0120\t\r\n"
 """What stands around the word in a token, the marks of SentencePiece and of GPT-2 included."""
 
@@ -69,7 +71,9 @@ def names_option(token: str, word: str) -> bool:
         word: the option word, in lower case.
     """
     text = token.strip(_SPACE).casefold()
-    return text == word or (len(text) >= MIN_PREFIX and word.startswith(text))
+    if text == word:
+        return True
+    return len(text) >= MIN_PREFIX and word.startswith(text) and text not in _OTHER_WORDS
 
 
 def read_options(completion: Completion, words: Sequence[str]) -> Bounds:

@@ -1,7 +1,6 @@
 """Input rows: fields taken from plain dicts, with errors that name the field."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,7 +9,8 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.types import Json, Message
 
-_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+"""Roles of the OpenAI format; others could pass for a section of a prompt."""
 
 
 def row_id(row: Mapping[str, Any], content: Json) -> str:
@@ -121,8 +121,11 @@ def _message(value: Any, where: str) -> Message:
         message = msgspec.convert(value, Message)
     except msgspec.ValidationError as error:
         raise InputError(f"{where} is not a message: {error}") from None
-    if not _ROLE.fullmatch(message.role):
-        raise InputError(f"{where} has the role {message.role[:40]!r}, which is no role")
+    if message.role not in _ROLES:
+        raise InputError(
+            f"{where} has the role {message.role[:40]!r}, which is not one of "
+            + ", ".join(sorted(_ROLES))
+        )
     return message
 
 

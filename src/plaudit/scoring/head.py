@@ -23,6 +23,12 @@ _TOLERANCE = 0.1
 """Natural logarithms by which two servers of one model may differ in a likely token."""
 
 
+_SPELLINGS = 5
+"""Most further spellings of a shown token that can be hidden: with a space, title, upper case."""
+_HIDDEN_SUM = math.log(_SPELLINGS + 1)
+"""By how much the hidden spellings of a hidden token together exceed the likeliest of them."""
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """A fitted head. Plain data, shipped as JSON."""
 
@@ -68,13 +74,22 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return {label: w / total for label, w in zip(self.labels, weights, strict=True)}
 
     def _check_winner(self, scores: Sequence[float], best: int, seen: "Seen") -> None:
-        """Hidden tokens stand at `most` in the scores and may be as low as the floor."""
+        """Refuse where hidden tokens, or hidden spellings of shown ones, could change the winner.
+
+        Hidden tokens stand at `most` in the scores and may be as low as the floor; a shown token
+        may be higher by the spellings that are hidden.
+        """
         room = seen.most - self.floor
+        more = {
+            i: math.log(math.exp(x) + _SPELLINGS * math.exp(seen.most)) - x
+            for i, x in seen.shown.items()
+        }
         for rival, score in enumerate(scores):
-            gain = math.fsum(
-                max(0.0, self.weights[best][i] - self.weights[rival][i]) for i in seen.hidden
-            )
-            if rival != best and score > scores[best] - room * gain:
+            lead = [a - b for a, b in zip(self.weights[best], self.weights[rival], strict=True)]
+            loss = room * math.fsum(max(0.0, lead[i]) for i in seen.hidden)
+            loss += math.fsum(max(0.0, -lead[i]) * rise for i, rise in more.items())
+            loss += math.fsum(max(0.0, -lead[i]) * _HIDDEN_SUM for i in seen.hidden)
+            if rival != best and score > scores[best] - loss:
                 raise ReplyError(
                     Cause.OPTIONS_NOT_VISIBLE,
                     f"{len(seen.hidden)} of the {len(self.tokens)} tokens that the judge reads are "
