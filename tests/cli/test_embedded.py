@@ -206,18 +206,22 @@ def test_with_twenty_log_probabilities_no_winner_is_wrong(
             assert limited["value"] == whole["value"]
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("kills", "limit"), [(2, "12"), pytest.param(20, "56", marks=pytest.mark.full)]
+)
 def test_killed_and_started_again_the_embedded_run_ends_the_same(
-    plaudit: Plaudit, tmp_path: Path
+    plaudit: Plaudit, tmp_path: Path, kills: int, limit: str
 ) -> None:
-    args = ("judge", "feedback", EXAMPLES / "feedback.jsonl", "--limit", "16", "--json")
+    args = ("judge", "feedback", EXAMPLES / "feedback.jsonl", "--limit", limit, "--json")
     quiet, out = tmp_path / "quiet.jsonl", tmp_path / "out.jsonl"
-    plaudit(*args, "-o", quiet)
+    plaudit(*args, "-o", quiet, timeout=800)
     again, draw = Plaudit(tmp_path / "home"), random.Random(5)
-    for _ in range(3):
+    for _ in range(kills):
         process = again.start(*args, "-o", out)
         time.sleep(draw.uniform(1, 4))
         process.kill()
         process.communicate()
-    again(*args, "-o", out)
+    again(*args, "-o", out, timeout=800)
     assert json.loads(again("runs", "--json").stdout.splitlines()[0])["state"] == "finished"
     assert out.read_bytes() == quiet.read_bytes()

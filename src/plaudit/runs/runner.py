@@ -220,7 +220,8 @@ class _Run:
         return summary
 
     def _fill(self, summary: Summary, asker: Asker) -> None:
-        summary.engine_calls = asker.pool.sent
+        refused: int = getattr(asker.pool.engine, "refused", 0)  # sent again without a feature
+        summary.engine_calls = asker.pool.sent + refused
         summary.input_tokens = asker.usage.input_tokens
         summary.output_tokens = asker.usage.output_tokens
         summary.rejected = self._rejected

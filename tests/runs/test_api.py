@@ -1,0 +1,171 @@
+"""The Python API: sync, async, in a notebook's loop, in other processes."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plaudit import (
+    CallableEngine,
+    FeedbackSample,
+    InputError,
+    Judge,
+    Request,
+    UsageError,
+    Verdict,
+    reward_and_update,
+)
+
+ROW = {"query": "2+2?", "answer": "5", "follow_up": "No, it is 4."}
+REPLY = json.dumps({"rationale": "r", "label": "neg_correction", "confidence": 0.9})
+
+
+class Fake:
+    """A function engine that counts what it is asked."""
+
+    def __init__(self, reply: str = REPLY) -> None:
+        self.reply = reply
+        self.requests: list[Request] = []
+        self.batches: list[int] = []
+
+    def __call__(self, prompts: list[Any], requests: Sequence[Request]) -> list[str]:
+        self.batches.append(len(prompts))
+        self.requests.extend(requests)
+        return [self.reply] * len(prompts)
+
+
+def make(fake: Fake, tmp_path: Path, *, cache: bool = True, **config: Any) -> Judge:
+    engine = CallableEngine(fake, name="fake", cache=cache)
+    return Judge("feedback", engine=engine, cache=tmp_path / "store.sqlite", **config)
+
+
+def test_three_lines_give_a_verdict(tmp_path: Path) -> None:
+    verdict = make(Fake(), tmp_path).judge(ROW)
+    assert (verdict.status, verdict.value, verdict.reward) == ("ok", "neg_correction", -0.8)
+    assert reward_and_update(verdict) == (-0.8, True)
+    assert verdict.raw == [REPLY]
+
+
+def test_a_sync_call_inside_a_running_event_loop_learns(tmp_path: Path) -> None:
+    async def notebook() -> Verdict:
+        return make(Fake(), tmp_path).judge(ROW)
+
+    assert asyncio.run(notebook()).value == "neg_correction"
+
+
+async def test_async_forms_and_several_loops(tmp_path: Path) -> None:
+    judge = make(Fake(), tmp_path)
+    assert (await judge.ajudge(ROW)).status == "ok"
+    verdicts = await judge.ajudge_batch([ROW, ROW | {"follow_up": "again"}])
+    assert [v.index for v in verdicts] == [0, 1]
+    assert (await asyncio.to_thread(judge.judge, ROW)).status == "ok"
+    await judge.aclose()
+
+
+def test_a_batch_keeps_order_and_gathers_requests(tmp_path: Path) -> None:
+    fake, seen = Fake(), []
+    rows = [ROW | {"id": f"r{n}", "follow_up": f"no {n}"} for n in range(150)]
+    verdicts = make(fake, tmp_path).judge_batch(rows, progress=seen.append)
+    assert [v.id for v in verdicts] == [f"r{n}" for n in range(150)]
+    assert len(seen) == 150
+    assert max(fake.batches) > 10
+
+
+def test_samples_and_conversations_are_taken_too(tmp_path: Path) -> None:
+    judge = make(Fake(), tmp_path)
+    sample = FeedbackSample(id="s", index=9, query="q", answer="a", follow_up="f")
+    turns = ("user", "assistant", "user", "assistant", "user")
+    talk = {"id": "c", "messages": [{"role": r, "content": f"{n}"} for n, r in enumerate(turns)]}
+    verdicts = judge.judge_batch([sample, talk])
+    assert [(v.index, v.id) for v in verdicts] == [(0, "s"), (1, "c#1"), (2, "c#2")]
+    with pytest.raises(InputError, match="2 samples"):
+        judge.judge(talk)
+
+
+def test_generation_parameters_per_call_reach_the_engine_and_the_key(tmp_path: Path) -> None:
+    fake = Fake()
+    judge = make(fake, tmp_path)
+    judge.judge(ROW)
+    judge.judge(ROW)
+    judge.judge(ROW, temperature=0.7, max_tokens=99, top_k=5)
+    assert len(fake.requests) == 2
+    sampling = fake.requests[1].sampling
+    assert (sampling.temperature, sampling.max_tokens) == (0.7, 99)
+    assert sampling.extra == (("top_k", 5),)
+
+
+def test_a_callables_replies_are_not_kept_unless_asked(tmp_path: Path) -> None:
+    fake = Fake()
+    judge = make(fake, tmp_path, cache=False)
+    judge.judge(ROW)
+    judge.judge(ROW)
+    assert len(fake.requests) == 2
+    kept = make(fake, tmp_path)
+    kept.judge(ROW)
+    kept.judge(ROW)
+    kept.judge(ROW, cache=False)
+    assert len(fake.requests) == 4
+
+
+def test_a_malformed_row_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    fake = Fake()
+    with pytest.raises(InputError, match="row 1: the field 'answer' is missing"):
+        make(fake, tmp_path).judge_batch([ROW, {"query": "q"}])
+    with pytest.raises(InputError, match="row 0 is a int"):
+        make(fake, tmp_path).judge_batch([3])  # type: ignore[list-item]
+    assert fake.requests == []
+
+
+def test_wrong_options_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="no option 'gates'"):
+        Judge("feedback", gates=1)
+    with pytest.raises(UsageError, match="no judge"):
+        Judge("magic")
+    with pytest.raises(UsageError, match="gate"):
+        Judge("feedback", gate="high")
+
+
+def test_an_outage_can_be_told_from_neutral_users(tmp_path: Path) -> None:
+    def broken(prompts: list[str]) -> list[str]:
+        raise RuntimeError("down")
+
+    judge = Judge("feedback", engine=CallableEngine(broken), cache=tmp_path / "s.sqlite")
+    verdicts = judge.judge_batch([ROW] * 3)
+    assert {v.status for v in verdicts} == {"failed"}
+    assert {reward_and_update(v) for v in verdicts} == {(None, False)}
+
+
+def scripted(tmp_path: Path) -> Judge:
+    path = tmp_path / "script.jsonl"
+    path.write_text(json.dumps({"match": {}, "replies": [{"text": REPLY}]}) + "\n")
+    return Judge("feedback", engine=f"scripted:{path}", cache=tmp_path / "store.sqlite")
+
+
+def judge_in_child(judge: Judge) -> tuple[int, str | int | float | None]:
+    return os.getpid(), judge.judge(ROW | {"follow_up": f"{os.getpid()}"}).value
+
+
+def test_a_judge_pickles_with_what_it_has_done(tmp_path: Path) -> None:
+    judge = scripted(tmp_path)
+    judge.judge(ROW)
+    again = pickle.loads(pickle.dumps(judge))
+    assert again.judge(ROW).value == "neg_correction"
+    assert again.config == judge.config
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_judge_works_in_worker_processes_with_one_store(tmp_path: Path, method: str) -> None:
+    judge = scripted(tmp_path)
+    judge.judge(ROW)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.map(judge_in_child, [judge] * 8)
+    assert {value for _, value in found} == {"neg_correction"}
+    assert os.getpid() not in {pid for pid, _ in found}
+    assert judge.judge(ROW | {"follow_up": "after"}).status == "ok"
