@@ -20,8 +20,8 @@ Comments before a fence say more:
     <!-- test: full -->          long: run by scripts/test --full and by this script only
     <!-- test: skip REASON -->   not run
 
-Outputs are compared number by number: decimals may be off by 0.02, times and fingerprints do not
-count, a line `...` stands for lines left out.
+Outputs are compared number by number: decimals may be off by 0.02; times, tokens and fingerprints do
+not count; a line `...` stands for lines left out.
 """
 
 import ast
@@ -58,6 +58,8 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
     (re.compile(r"[\d.]+ s, [\d.]+ samples/s"), "TIME"),
     (re.compile(r'"seconds":[\d.e-]+'), '"seconds":TIME'),
+    (re.compile(r"\d+ tokens in(, |, at most )\d+ out"), "TOKENS"),
+    (re.compile(r'"(input|output)_tokens":\d+'), "TOKENS"),
     (re.compile(r"\b(feedback|pointwise|pairwise|verify)/[0-9a-f]{12}"), r"\1/FINGERPRINT"),
     (re.compile(r"(20\d\d-)?\d\d-\d\d[ T]\d\d:\d\d"), "TIME"),
 )
@@ -429,7 +431,7 @@ def _answer(body: Any) -> Any:
     text_mode = "prompt" in body
     if body.get("logprobs"):
         words = ["praise", "one", "first", "right", "eight", "equal", "wrong"]
-        shown = [*((word, -0.1 - 2.0 * n) for n, word in enumerate(words)), ("...", -16.0)]
+        shown = [*((word, -1.3 - 0.3 * n) for n, word in enumerate(words)), ("...", -16.0)]
         return completion("praise", shown) if text_mode else chat("praise", shown)
     name = body.get("response_format", {}).get("json_schema", {}).get("name", "feedback_verdict")
     text = json.dumps(_verdict(name))

@@ -186,13 +186,11 @@ class Task(ABC):
     def render(self, sample: Sample, turn: str = "main") -> Request:
         """Return the request for a sample."""
         body = self.template.sample(self._static_variables | self._escaped(sample))
-        prompt: str | tuple[Message, ...]
-        if self.mode == "completion":
-            prompt = self._static + body
-        elif self._static:
-            prompt = (Message("system", self._static.strip()), Message("user", body.strip()))
-        else:
-            prompt = (Message("user", body.strip()),)
+        prompt = (
+            self._static + body
+            if self.mode == "completion"
+            else (*self._opening, Message("user", body.strip()))
+        )
         return Request(
             prompt=prompt,
             sampling=self._sampling,
@@ -409,7 +407,8 @@ class Task(ABC):
 
     def prompt_digest(self) -> str:
         """Return a digest of all that a prompt of this task shares with the others."""
-        parts = [self.mode, self.readout, self._words, self._static, self.template.source]
+        opening = [[m.role, m.content] for m in self._opening] if self.mode == "chat" else []
+        parts = [self.mode, self.readout, self._words, self._static, self.template.source, *opening]
         return _digest(parts)[:32]
 
     def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
@@ -427,10 +426,28 @@ class Task(ABC):
             "readout": self.readout,
             "shots": [],
         }
-        self._static_variables["shots"] = [
-            self._shot_variables(shot) for shot in shots[: self.default_shots]
-        ]
-        return self.template.instructions(self._static_variables)
+        chosen = [self._shot_variables(shot) for shot in shots[: self.default_shots]]
+        self._static_variables["shots"] = chosen
+        static = self.template.instructions(self._static_variables)
+        self._opening = self._make_opening(static, chosen)
+        return static
+
+    def _make_opening(self, static: str, shots: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+        """Return the messages before the sample's: instructions, and shots that are not in them."""
+        if not static:
+            return ()
+        turns: Sequence[Mapping[str, Any]] = () if self.template.shows_shots else shots
+        return (
+            Message("system", static.strip()),
+            *(
+                message
+                for shot in turns
+                for message in (
+                    Message("user", shot["text"].strip()),
+                    Message("assistant", shot["reply"]),
+                )
+            ),
+        )
 
     def _shot_variables(self, shot: Mapping[str, Any]) -> dict[str, Any]:
         """Return a shot as a template sees it: its fields, the sample as rendered, the reply."""

@@ -19,7 +19,7 @@ MIN_OPTION_MASS = 0.05
 """Least probability on all options together; under it the judge did not answer the question."""
 MIN_PREFIX = 3
 """Letters in which option words must differ, so that a first token tells them apart."""
-MIN_PRIOR = 1e-3
+MIN_PRIOR = 0.02
 """Least prior of an option, so that removing it never multiplies noise without bound."""
 _SPELLINGS = 6
 """Ways to spell an option: lower, title and upper case, with a space and without.

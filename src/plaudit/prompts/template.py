@@ -2,9 +2,10 @@
 
 A template file has two blocks. `instructions` holds the instructions and the shots: it is the same
 for every sample of a run, so it comes first and servers can cache it. `sample` holds what is
-judged. In chat mode they become the system and the user message; in completion mode they are
-joined. A file without blocks is all `sample`. `{% set delimiters = [...] %}` names the strings that
-delimit sections; they are broken in untrusted text.
+judged. In completion mode they are joined; in chat mode they become the system and the user
+message. A chat template that does not show the shots gets them as turns between the two. A file
+without blocks is all `sample`. `{% set delimiters = [...] %}` names the strings that delimit
+sections; they are broken in untrusted text.
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ class Template:
         name: file name or path, for messages.
         source: the text of the file; its hash is part of the fingerprint.
         delimiters: strings that delimit sections.
+        shows_shots: whether it puts the shots into its text; where it has `instructions` and does
+            not, they become turns of the chat before the sample.
     """
 
     def __init__(self, source: str, name: str, variables: frozenset[str]) -> None:
@@ -67,6 +70,7 @@ class Template:
         if self._template.blocks and "sample" not in self._template.blocks:
             raise TemplateError(f"{name}: the block 'sample' is missing")
         self.delimiters = _delimiters(tree, name)
+        self.shows_shots = "shots" in meta.find_undeclared_variables(tree)
 
     def _check_variables(
         self, tree: nodes.Template, used: set[str], variables: frozenset[str]
