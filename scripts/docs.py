@@ -523,7 +523,7 @@ def picture(command: str = PICTURED) -> str:
     if status not in (0, 1):
         raise SystemExit("\n".join(printed))
     console = Console(record=True, width=int(COLUMNS), file=io.StringIO(), color_system="truecolor")
-    console.print(Text.from_ansi("\n".join([f"$ {command}", *printed])))
+    console.print(Text.from_ansi("\n".join([f"$ {command}", *printed, ""])))
     style = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     return console.export_svg(title="plaudit", code_format=style, unique_id="plaudit")
 

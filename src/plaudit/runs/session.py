@@ -98,7 +98,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         migrate(connection, path)
         _use_write_ahead_log(connection, path)
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -16000")  # KiB; memory must not grow with the store.
+        connection.execute("PRAGMA cache_size = -16000")  # KiB; bounds memory on large stores.
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
     except BaseException as error:
         connection.close()
