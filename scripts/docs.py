@@ -8,8 +8,8 @@
 
 What is run: in a `console` fence each line that begins with `$ ` (what follows is its output), a
 `bash` fence as one script, a `python` fence as it is. A page is one session: its fences run in
-order, in a folder of its own with a copy of `examples/` and `benchmarks/data/`, and with a `PLAUDIT_HOME` of its own.
-Comments before a fence say more:
+order, in a folder of its own with a copy of `examples/` and `benchmarks/data/`, and with a
+`PLAUDIT_HOME` of its own. Comments before a fence say more:
 
     <!-- file: NAME -->          the fence is a file; it is written, not run
     <!-- output -->              the fence is what the Python before it printed
@@ -20,8 +20,8 @@ Comments before a fence say more:
     <!-- test: full -->          long: run by scripts/test --full and by this script only
     <!-- test: skip REASON -->   not run
 
-Outputs are compared number by number: decimals may be off by 0.02; times, tokens and fingerprints do
-not count; a line `...` stands for lines left out.
+Outputs are compared number by number: decimals may be off by 0.02; times, tokens and fingerprints
+do not count; a line `...` stands for lines left out.
 """
 
 import ast
