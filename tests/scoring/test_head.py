@@ -58,7 +58,13 @@ def test_fewer_log_probabilities_never_give_another_winner(
     weights: list[list[float]], bias: list[float], masses: dict[str, float], shown: int
 ) -> None:
     head = make_head(weights, bias)
-    whole = head.distribution(reply(masses, 12))
+    try:
+        whole = head.distribution(reply(masses, 12))
+    except ReplyError as error:
+        assert error.cause == Cause.LOW_OPTION_MASS
+        with pytest.raises(ReplyError):
+            head.distribution(reply(masses, shown))
+        return
     assert abs(sum(whole.values()) - 1) < 1e-9
     try:
         limited = head.distribution(reply(masses, shown))

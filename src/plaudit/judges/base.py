@@ -271,10 +271,11 @@ class Task(ABC):
         Raises:
             ReplyError: the reply does not show enough of it.
         """
-        shown = readout.read_options(completion, self._words)
-        if self._head is not None:
+        if self._head is not None:  # what it reads is more than the option words
+            shown = readout.read_options(completion, self._words, least=0)
             probabilities = self._head.distribution(completion)
         else:
+            shown = readout.read_options(completion, self._words)
             probabilities = readout.distribution(shown, self._prior, self.labels)
         reading = self.read_distribution(probabilities)
         missing = readout.censored(shown, self.labels)

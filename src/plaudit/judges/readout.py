@@ -76,15 +76,18 @@ def names_option(token: str, word: str) -> bool:
     return len(text) >= MIN_PREFIX and word.startswith(text) and text not in _OTHER_WORDS
 
 
-def read_options(completion: Completion, words: Sequence[str]) -> Bounds:
+def read_options(
+    completion: Completion, words: Sequence[str], least: float = MIN_OPTION_MASS
+) -> Bounds:
     """Sum the shown candidates of the first token over the options.
 
     Args:
         completion: a reply with log-probabilities.
         words: option words in lower case, told apart by `check_words`.
+        least: probability that must be on the options together.
 
     Raises:
-        ReplyError: no log-probabilities, or less than `MIN_OPTION_MASS` on the options.
+        ReplyError: no log-probabilities, or less than `least` on the options.
     """
     shown = completion.logprobs
     if not shown:
@@ -100,7 +103,7 @@ def read_options(completion: Completion, words: Sequence[str]) -> Bounds:
                 seen[i].add(_spelling(candidate.token))
                 break
     mass = sum(low)
-    if mass < MIN_OPTION_MASS:
+    if mass < least:
         raise ReplyError(
             Cause.LOW_OPTION_MASS,
             f"only {mass:.3f} of the probability is on the options; the reply began with "

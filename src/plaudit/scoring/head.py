@@ -23,6 +23,8 @@ _TOLERANCE = 0.1
 """Natural logarithms by which two servers of one model may differ in a likely token."""
 
 
+_MIN_MASS = 0.05
+"""Least probability on the vocabulary; under it the reply is no answer to the question."""
 _SPELLINGS = 5
 """Most further spellings of a shown token that can be hidden: with a space, title, upper case."""
 _HIDDEN_SUM = math.log(_SPELLINGS + 1)
@@ -57,9 +59,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Return the options' probabilities, summing to 1.
 
         Raises:
-            ReplyError: what the reply does not show could change the winner.
+            ReplyError: what the reply does not show could change the winner, or next to nothing
+                of its probability is on the vocabulary.
         """
         seen = look(completion, tuple(self.tokens), self.view, self.floor)
+        mass = math.fsum(math.exp(x) for x in seen.shown.values())
+        if mass < _MIN_MASS:
+            raise ReplyError(
+                Cause.LOW_OPTION_MASS if seen.whole else Cause.OPTIONS_NOT_VISIBLE,
+                f"only {mass:.3f} of the probability is on the tokens that the judge reads; the "
+                f"reply began with {completion.text[:40]!r}",
+            )
         scores = [
             bias
             + math.fsum(row[i] * x for i, x in seen.shown.items())
