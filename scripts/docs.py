@@ -53,6 +53,8 @@ TIMEOUT_S = 110
 
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
+_EXACT = -1
+"""Instead of slack: every number must be the same."""
 _PROGRESS = re.compile(r"judge \w+: [\d,]+ .* · |(downloading|unpacking) ")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
@@ -192,6 +194,8 @@ def _bare(line: str) -> str:
 def _near(x: str, y: str, slack: int) -> bool:
     if x == y:
         return True
+    if slack == _EXACT:
+        return False
     decimal = "." in x or "." in y or "e" in x + y
     return abs(float(x) - float(y)) <= (0.02 + slack / 10 if decimal else slack)
 
@@ -348,7 +352,7 @@ class _PageRun:
     def _check(
         self, fence: Fence, first: int, shown: list[str], real: list[str], what: str
     ) -> None:
-        wrong = difference(shown, real, _slack(fence))
+        wrong = difference(shown, real, _EXACT if self._update else _slack(fence))
         if wrong and self._update:
             self.edits.append((first, len(shown), _renewed(shown, real)))
         elif wrong:
