@@ -208,7 +208,7 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     out = tmp_path / "out.jsonl"
     args = ("judge", "feedback", source, "-e", script, "-o", out, "--json", "--concurrency", "10")
     plaudit, draw = Plaudit(tmp_path / "b"), random.Random(7)
-    for _ in range(4):
+    for _ in range(20):
         process = plaudit.start(*args)
         time.sleep(draw.uniform(0.6, 1.4))
         process.kill()
