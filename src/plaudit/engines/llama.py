@@ -370,17 +370,23 @@ class _Loaded:
             CallError: there is no whole reply.
         """
         with self.idle:
-            if self.server is None:
+            server = self.server
+            if server is None:
                 raise _closed()
             self.calls.add(call)
         try:
-            handle = self.server.handle_chat_completions if chat else self.server.handle_completions
-            handle(body, call.take)
+            if chat:
+                server.handle_chat_completions(body, call.take)
+            else:
+                server.handle_completions(body, call.take)
         except RuntimeError as error:
             raise CallError(
                 Cause.BAD_REQUEST, f"llama.cpp rejected the request: {error}"
             ) from error
         finally:
+            # Else this frame, or an error's traceback, would keep the model beyond `close`, and
+            # it would be destroyed by this thread in the middle of the process's end: a crash.
+            del server
             with self.idle:
                 self.calls.discard(call)
                 self.idle.notify_all()
