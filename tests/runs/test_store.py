@@ -16,6 +16,7 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -162,6 +163,49 @@ def test_damaged_reply_counts_as_none(store: Store, path: Path):
     with contextlib.closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE reply SET completion = x'00ff'")
     assert store.get_reply(key(1)) is None
+
+
+def test_a_flipped_bit_is_never_read(store: Store, path: Path, caplog):
+    stored = completion(1_000)
+    store.put_reply(key(1), stored)
+    store.put_reply(key(2), completion(2))
+    store.put_verdict(1, 0, "ok", b"verdict")
+    store.hold(1, 0, b"line")
+    store.flush()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        (sealed,) = other.execute(
+            "SELECT completion FROM reply WHERE key = ?", (key(1),)
+        ).fetchone()
+        for bit in range(0, len(sealed) * 8, 5):
+            damaged = bytearray(sealed)
+            damaged[bit // 8] ^= 1 << bit % 8
+            other.execute("UPDATE reply SET completion = ? WHERE key = ?", (damaged, key(1)))
+            assert store.get_reply(key(1)) is None
+        other.execute("UPDATE reply SET completion = ? WHERE key = ?", (sealed, key(2)))
+        other.execute("UPDATE verdict SET payload = substr(payload, 1, 4) || x'00'")
+        other.execute("UPDATE held SET line = substr(line, 1, 4) || x'00'")
+    assert store.get_reply(key(2)) is None  # whole, but another's
+    assert [r.message for r in caplog.records if "is damaged and is asked again" in r.message] == [
+        caplog.records[0].message
+    ]
+    with pytest.raises(StoreError, match="damaged: verdict 0 of run 1.*judge command again"):
+        list(store.verdicts(1))
+    with pytest.raises(StoreError, match="damaged: output line 0 of run 1"):
+        list(store.take_held(1, 0))
+    store.put_reply(key(1), stored)
+    store.flush()
+    assert store.get_reply(key(1)) == stored
+
+
+def test_store_from_before_the_seals_keeps_its_replies(path: Path):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        migrate(old, path, MIGRATIONS[:1])
+        packed = msgspec.msgpack.encode(completion(1))
+        old.execute("INSERT INTO reply VALUES (?, ?)", (key(1), packed))
+        old.execute("INSERT INTO verdict VALUES (?, 'ok', x'01')", (migrations.row_id(1, 5),))
+    with Store(path) as store:
+        assert store.get_reply(key(1)) == completion(1)
+        assert list(store.verdicts(1)) == [(5, "ok", b"\x01")]
 
 
 def test_pickled_store_is_its_path(store: Store):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from plaudit.errors import StoreError
+from plaudit.runs.seal import row_owner, seal
 
 APPLICATION_ID = 0x706C6474
 """Marks a SQLite file as a plaudit store ("pldt")."""
@@ -43,7 +44,15 @@ def _first_schema(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE held (id INTEGER PRIMARY KEY, line BLOB NOT NULL)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_schema,)
+def _seal_everything(connection: sqlite3.Connection) -> None:
+    connection.create_function("seal", 2, seal, deterministic=True)
+    connection.create_function("row_owner", 1, row_owner, deterministic=True)
+    connection.execute("UPDATE reply SET completion = seal(completion, key)")
+    connection.execute("UPDATE verdict SET payload = seal(payload, row_owner(id))")
+    connection.execute("DELETE FROM held")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_schema, _seal_everything)
 
 
 def migrate(

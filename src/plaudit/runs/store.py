@@ -11,6 +11,7 @@ one that is held makes a new run beside it, and the two share nothing but replie
 """
 
 import difflib
+import logging
 import os
 import sqlite3
 import threading
@@ -26,11 +27,14 @@ import msgspec
 import platformdirs
 
 from plaudit.engines.base import Completion
-from plaudit.errors import UsageError
+from plaudit.errors import StoreError, UsageError
 from plaudit.runs.migrations import row_id
+from plaudit.runs.seal import row_owner, seal, unseal
 from plaudit.runs.session import Session
 
 RunState = Literal["running", "interrupted", "finished"]
+
+_logger = logging.getLogger(__name__)
 
 _PAGE = 1_000
 
@@ -80,6 +84,7 @@ class Store:
         self.session: Session | None = None
         """The open file; None while it is closed."""
         self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._warned = False
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Completion).decode
 
@@ -131,23 +136,34 @@ class Store:
     def get_reply(self, key: bytes) -> Completion | None:
         """Return the reply of a request key, or None.
 
-        A reply that cannot be decoded counts as none, so it is asked again and replaced.
+        A reply that is not what was put counts as none, so it is asked again and replaced.
         """
         session = self.session or self._open()
         found = session.queued.replies.get(key) or session.committing.replies.get(key)
         if found:
             return found[0]
         encoded = session.row(_GET_REPLY, key)
-        if encoded is None:
-            return None
+        return None if encoded is None else self._read_reply(key, encoded)
+
+    def _read_reply(self, key: bytes, stored: bytes) -> Completion | None:
+        body = unseal(stored, key)
         try:
-            return self._decode(encoded)
+            if body is not None:
+                return self._decode(body)
         except msgspec.DecodeError:
-            return None
+            pass
+        if not self._warned:
+            self._warned = True
+            _logger.warning(
+                "a reply in the store %s is damaged and is asked again, as will be any other such; "
+                "the disk or the memory may be failing",
+                self.path,
+            )
+        return None
 
     def put_reply(self, key: bytes, completion: Completion) -> None:
         """Store the reply of a request key, in place of any earlier one."""
-        encoded = self._encode(completion)
+        encoded = seal(self._encode(completion), key)
         session = self.session or self._open()
         session.put("replies", key, (completion, encoded), len(encoded))
 
@@ -156,7 +172,9 @@ class Store:
     def put_verdict(self, run: int, index: int, status: str, payload: bytes) -> None:
         """Store the verdict of sample `index`, in place of any earlier one."""
         session = self.session or self._open()
-        session.put("verdicts", row_id(run, index), (status, payload), len(payload))
+        id = row_id(run, index)
+        sealed = seal(payload, row_owner(id))
+        session.put("verdicts", id, (status, sealed), len(sealed))
 
     def verdicts(
         self,
@@ -186,8 +204,9 @@ class Store:
         while left is None or left > 0:
             size = _PAGE if left is None else min(_PAGE, left)
             page = (self.session or self._open()).rows(statement, (first, last, *wanted, size))
-            for id, status, payload in page:
-                yield id - row_id(run, 0), status, payload
+            for id, status, stored in page:
+                index = id - row_id(run, 0)
+                yield index, status, self._read_row(id, stored, f"verdict {index} of run {run}")
             if len(page) < size:
                 return
             first = page[-1][0] + 1
@@ -198,7 +217,8 @@ class Store:
     def hold(self, run: int, index: int, line: bytes) -> None:
         """Keep the output line of sample `index` until an earlier one is finished."""
         session = self.session or self._open()
-        session.put("held", row_id(run, index), line, len(line))
+        id = row_id(run, index)
+        session.put("held", id, seal(line, row_owner(id)), len(line))
 
     def take_held(self, run: int, start: int) -> Generator[bytes]:
         """Yield the held lines of `start`, `start + 1`, ... up to the first that is not held.
@@ -213,7 +233,11 @@ class Store:
         while True:
             page = session.rows(statement, (expected, last, _PAGE))
             ids = count(expected)
-            lines = [line for (id, line), wanted in zip(page, ids, strict=False) if id == wanted]
+            lines = [
+                self._read_row(id, line, f"output line {id - row_id(run, 0)} of run {run}")
+                for (id, line), wanted in zip(page, ids, strict=False)
+                if id == wanted
+            ]
             yield from self._delete_when_taken(session, expected, lines)
             expected += len(lines)
             if len(lines) < _PAGE:
@@ -230,6 +254,15 @@ class Store:
         finally:
             if taken:
                 session.drop_held(first, first + taken - 1)
+
+    def _read_row(self, id: int, stored: bytes, what: str) -> bytes:
+        body = unseal(stored, row_owner(id))
+        if body is None:
+            raise StoreError(
+                f"the store {self.path} is damaged: {what} is not what was put there. Give the "
+                "judge command again; it makes them anew from the replies"
+            )
+        return body
 
     # Runs
 
