@@ -104,6 +104,8 @@ class Transport:
         base_url: str,
         key_variable: str,
         headers: Callable[[str], dict[str, str]],
+        *,
+        own_key: str | None = None,
     ) -> None:
         """Prepare for an endpoint.
 
@@ -112,11 +114,14 @@ class Transport:
             base_url: without a last slash.
             key_variable: the environment variable that holds the key; need not be set.
             headers: the headers that carry a key, and whatever else is always sent.
+            own_key: the key of a server that this process started, instead of the environment's.
+                Such a server is reached without a proxy.
 
         Raises:
             UsageError: the key cannot be sent.
         """
-        key = read_key(key_variable)
+        key = read_key(key_variable) if own_key is None else own_key
+        self._direct = own_key is not None
         self.scheme = scheme
         self.name = f"{scheme} at {base_url}"
         self.base_url = base_url
@@ -299,7 +304,7 @@ class Transport:
         return here
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> _Connections:
-        proxy, proxy_headers = _proxy(URL(self.base_url))
+        proxy, proxy_headers = (None, {}) if self._direct else _proxy(URL(self.base_url))
         # A proxy reads plain requests themselves; of encrypted ones it sees the CONNECT alone.
         plain = self.base_url.startswith("http:")
         connector = _Connector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300)

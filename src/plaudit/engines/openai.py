@@ -256,8 +256,12 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
 
     features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
 
-    def __init__(self, uri: EngineURI) -> None:
+    def __init__(self, uri: EngineURI, own_key: str | None = None) -> None:
         """Prepare the engine; nothing is contacted.
+
+        Args:
+            uri: scheme, model, base URL and options.
+            own_key: the key of a server that this process started; it is not pickled.
 
         Raises:
             UsageError: unknown scheme or option, more than one URL, or a URL that is none.
@@ -265,7 +269,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         base_url, provider = _place(uri)
         options = uri.take(logprobs="", revision="")
         logprobs = _count(uri, options["logprobs"], provider.logprobs)
-        transport = Transport(uri.scheme, base_url, provider.key_variable, _bearer)
+        transport = Transport(uri.scheme, base_url, provider.key_variable, bearer, own_key=own_key)
         super().__init__(
             uri,
             transport,
@@ -411,7 +415,8 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         return tuple(found)
 
 
-def _bearer(key: str) -> dict[str, str]:
+def bearer(key: str) -> dict[str, str]:
+    """Return the header that carries a key; without one, none."""
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
