@@ -38,7 +38,8 @@ _logger = logging.getLogger(__name__)
 
 _PAGE = 1_000
 
-_GET_REPLY = "SELECT completion FROM reply WHERE key = ?"
+# Cast, because a flipped bit can turn the type of a value.
+_GET_REPLY = "SELECT CAST(completion AS BLOB) FROM reply WHERE key = ?"
 _RUN_COLUMNS = "number, name, kind, config, state, started, finished, summary"
 
 
@@ -197,7 +198,7 @@ class Store:
         wanted = tuple(statuses or ())
         among = "" if statuses is None else f" AND status IN ({', '.join('?' * len(wanted))})"
         statement = (
-            "SELECT id, status, payload FROM verdict WHERE id >= ? AND id < ?"
+            "SELECT id, status, CAST(payload AS BLOB) FROM verdict WHERE id >= ? AND id < ?"
             f"{among} ORDER BY id LIMIT ?"
         )
         first, last, left = row_id(run, start), row_id(run + 1, 0), limit
@@ -228,7 +229,9 @@ class Store:
         session = self.session or self._open()
         if session.queued.held or session.committing.held:
             session.flush()
-        statement = "SELECT id, line FROM held WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        statement = (
+            "SELECT id, CAST(line AS BLOB) FROM held WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        )
         expected, last = row_id(run, start), row_id(run + 1, 0)
         while True:
             page = session.rows(statement, (expected, last, _PAGE))
