@@ -92,9 +92,17 @@ class StoreError(PlauditError):
 
 
 class EngineUnusableError(PlauditError):
-    """No request to this engine can succeed: bad key, unknown model, nothing listens."""
+    """No request to this engine can succeed: bad key, unknown model, nothing listens.
+
+    Attributes:
+        outage: whether it may succeed later, since the endpoint merely does not answer.
+    """
 
     exit_status = 3
+
+    def __init__(self, message: str, *, outage: bool = False) -> None:
+        super().__init__(message)
+        self.outage = outage
 
 
 class CallError(PlauditError):

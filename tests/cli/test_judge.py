@@ -218,6 +218,25 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     assert 0 < done.summary["cached"] <= 600
 
 
+def test_a_background_job_that_ignores_interrupts_is_ended_by_sigterm(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    lines = [{"match": {}, "replies": [{**reply("pos_praise"), "delay": 0.05}]}]
+    script = f"scripted:{write_rows(tmp_path / 'slow.jsonl', lines)}"
+    source = write_rows(tmp_path / "in.jsonl", [row(n) for n in range(2000)])
+    args = ("judge", "feedback", source, "-e", script, "-o", tmp_path / "out.jsonl")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = plaudit.start(*args, "--concurrency", "20")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "same command" in stderr
+
+
 def test_an_interrupt_leaves_the_output_untouched_and_goes_on_later(
     plaudit: Plaudit, tmp_path: Path
 ) -> None:

@@ -413,6 +413,8 @@ def test_modes(uri, modes, default):
     ("uri", "message"),
     [
         (EngineURI("vllm", "m", ("http://a/v1", "http://b/v1")), "one URL"),
+        (EngineURI("vllm", "m", (), (("connect_timeout", "0"),)), "no number of seconds"),
+        (EngineURI("vllm", "m", (), (("first_byte_timeout", "soon"),)), "no number of seconds"),
         (EngineURI("vllm", "m", ("ftp://a/v1",)), "not a base URL"),
         (EngineURI("vllm", "m", ("http://[a/v1",)), "not a base URL"),
         (EngineURI("vllm", "m", ("http://a:99999/v1",)), "not a base URL"),

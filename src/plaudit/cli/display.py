@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plaudit.engines.models import LocalModel
+from plaudit.engines.pool import Attempt
 from plaudit.runs.asking import SampleAsk
 from plaudit.runs.history import Shown
 from plaudit.runs.plan import Plan
@@ -153,21 +154,29 @@ class Exchanges:
         """Print prompt, reply and reading of a sample that was just judged."""
         replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
         prompts = [prompt_text(request.prompt) for request in asked.requests]
-        self._print(verdict, prompts, replies)
+        self._print(verdict, prompts, replies, asked.budget.failed)
 
     def show(self, item: Shown) -> None:
         """Print one sample of a stored run."""
-        self._print(item.verdict, item.prompts, item.replies)
+        self._print(item.verdict, item.prompts, item.replies, item.attempts)
         for note in item.notes:
             self._console.print(Text(note, style="yellow"))
 
-    def _print(self, verdict: Verdict, prompts: list[str], replies: list[str]) -> None:
+    def _print(
+        self,
+        verdict: Verdict,
+        prompts: list[str],
+        replies: list[str],
+        attempts: Iterable[Attempt],
+    ) -> None:
         self._console.rule(Text(f"sample {verdict.index}: {verdict.id}"), align="left")
         for number in range(max(len(prompts), len(replies))):
             if number < len(prompts):
                 self._print_part("asked", self._news(prompts[number]))
             if number < len(replies):
                 self._print_part("replied", replies[number])
+        for attempt in attempts:
+            self._print_part("in vain", f"  {attempt_text(attempt)}")
         self._print_part("read", "")
         if not isinstance(verdict.input, msgspec.UnsetType) and "question" in verdict.input:
             for name in ("question", "reference", "answer"):
@@ -203,6 +212,11 @@ def _reading(verdict: Verdict) -> Iterable[tuple[str, str]]:
         yield name, field if isinstance(field, str) else msgspec.json.encode(field).decode()
     if verdict.error is not None:
         yield "cause", f"{verdict.error.cause} ({verdict.error.message})"
+
+
+def attempt_text(attempt: Attempt) -> str:
+    """Return a failed attempt as one line."""
+    return f"{attempt.turn}, after {attempt.seconds:.1f} s: {attempt.cause} ({attempt.message})"
 
 
 def prompt_text(prompt: str | tuple[Message, ...]) -> str:

@@ -1,7 +1,10 @@
 """`plaudit judge`: judge a file."""
 
 import asyncio
+import functools
+import logging
 import tempfile
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +13,8 @@ import msgspec
 import typer
 
 from plaudit.cli import display
-from plaudit.engines.load import load_engine
+from plaudit.engines.base import Engine
+from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.runs.api import make_config
@@ -77,6 +81,29 @@ GenerationOption = Annotated[
     list[str] | None,
     typer.Option(metavar="K=V", help="A further generation parameter; may be repeated."),
 ]
+LaunchOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Start N servers of `vllm:MODEL` or `sglang:MODEL` for this run, and end them after.",
+    ),
+]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="K", help="--launch: GPUs of each server; one, where not said."),
+]
+LaunchArgOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ARGS",
+        help='--launch: further arguments of the servers, such as "--max-model-len 4096"; '
+        "may be repeated.",
+    ),
+]
+LaunchTimeoutOption = Annotated[
+    float, typer.Option(min=1, metavar="S", help="--launch: seconds until all must be ready.")
+]
 NO_SWAP_HELP = "pairwise: ask one order only instead of both."
 
 
@@ -90,6 +117,10 @@ def judge(  # one parameter an option: that is how Typer reads them
         ),
     ] = None,
     engine: EngineOption = "local",
+    launch: LaunchOption = None,
+    gpus_per_worker: GpusOption = None,
+    launch_arg: LaunchArgOption = None,
+    launch_timeout: LaunchTimeoutOption = 600.0,
     readout: ReadoutOption = "auto",
     mode: ModeOption = "auto",
     template: TemplateOption = None,
@@ -107,7 +138,24 @@ def judge(  # one parameter an option: that is how Typer reads them
     seed: Annotated[int, typer.Option(help="Seed of the engine's sampling.")] = 0,
     generation: GenerationOption = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
-    concurrency: Annotated[int, typer.Option(min=1, help="Most requests in flight.")] = 100,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Most requests in flight at each endpoint; fewer while it bears fewer."
+        ),
+    ] = 100,
+    attempts: Annotated[int, typer.Option(min=1, help="Most times a request is sent.")] = 6,
+    outage: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds that no endpoint may answer before the run ends."),
+    ] = 300.0,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Send no more requests a minute.")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Send no more tokens a minute, as far as known."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Judge the first N samples only.")
     ] = None,
@@ -165,11 +213,27 @@ def judge(  # one parameter an option: that is how Typer reads them
         source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
     )
     record = RunRecord(judge=config, engine=engine, options=options)
-    policy = SendPolicy(concurrency=concurrency, timeout=timeout)
+    policy = SendPolicy(
+        concurrency=concurrency,
+        timeout=timeout,
+        attempts=attempts,
+        outage=outage,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
     cache = CachePolicy(
         read=not (no_cache or fresh), write=not no_cache, retry_invalid=retry_invalid
     )
-    job = _Job(record, policy, cache, store)
+    if launch is not None:
+        asked = launch_engine(
+            engine, launch, gpus_per_worker,
+            arguments=launch_arg or (), timeout=launch_timeout, tell=_tell(verbose),
+        )  # fmt: skip
+    elif gpus_per_worker or launch_arg:
+        raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
+    else:
+        asked = load_engine(engine, download_progress())
+    job = _Job(record, asked, policy, cache, store)
     if dry_run:
         display.plan(job.plan(), as_json)
         return
@@ -200,17 +264,29 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
+def _tell(verbose: bool) -> Callable[[str], None]:
+    """Return what prints how far servers are; verbose: their ports are logged too."""
+    if verbose:
+        logging.getLogger("plaudit.engines.fleet").setLevel(logging.INFO)
+    return functools.partial(typer.echo, err=True)
+
+
 class _Job:
     """A command line, ready to run."""
 
     def __init__(
-        self, record: RunRecord, policy: SendPolicy, cache: CachePolicy, store: str | None
+        self,
+        record: RunRecord,
+        engine: Engine,
+        policy: SendPolicy,
+        cache: CachePolicy,
+        store: str | None,
     ) -> None:
         self.record = record
         self.policy = policy
         self.cache = cache
         self.store_path = Path(store) if store else default_store_path()
-        self.engine = load_engine(record.engine, download_progress())
+        self.engine = engine
 
     def plan(self) -> Plan:
         with Store(self.store_path) as store:

@@ -15,7 +15,7 @@ from plaudit.engines.endpoint import (
     complains,
     only_base_url,
 )
-from plaudit.engines.http import Transport
+from plaudit.engines.http import TIMEOUTS, Transport, call_timeout
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
 
@@ -107,10 +107,16 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         """
         if uri.scheme not in SCHEMES:
             raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
-        options = uri.take(revision="")
+        options = uri.take(revision="", **TIMEOUTS)
         given = only_base_url(uri) or os.environ.get("ANTHROPIC_BASE_URL", "").strip()
         base_url = check_base_url(given or _HOST).removesuffix("/v1")
-        transport = Transport("anthropic", base_url, "ANTHROPIC_API_KEY", _headers)
+        transport = Transport(
+            "anthropic",
+            base_url,
+            "ANTHROPIC_API_KEY",
+            _headers,
+            timeout=call_timeout(uri, options),
+        )
         super().__init__(
             uri,
             transport,

@@ -135,6 +135,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the draw; votes and groups differ in it, so they never share a cached reply."""
     sample_id: str = ""
     """The sample that it is asked for. Not part of the request key."""
+    affinity: str = ""
+    """How what follows the shared prefix begins; requests alike in it profit from one server's
+    cache. Not part of the request key."""
     turn: str = "main"
     """What it is for within its sample: `main`, `swapped`, `repair`, `prior`; not in the key."""
 

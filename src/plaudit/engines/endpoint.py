@@ -50,12 +50,10 @@ def only_base_url(uri: EngineURI) -> str | None:
     """Return the base URL of an engine URI, None where it names none.
 
     Raises:
-        UsageError: it names several.
+        UsageError: it names several, of which `load_engine` makes an engine each.
     """
     if len(uri.base_urls) > 1:
-        raise UsageError(
-            f"engine {uri.scheme}: takes one URL for now, and {len(uri.base_urls)} are given"
-        )
+        raise UsageError(f"one {uri.scheme} engine has one URL; load_engine({str(uri)!r}) has all")
     return uri.base_urls[0] if uri.base_urls else None
 
 
@@ -162,6 +160,11 @@ class HTTPEngine(Generic[Terms, R]):
     def capabilities(self) -> Capabilities:
         """What it can do, before anything was negotiated."""
         return self._capabilities
+
+    @property
+    def base_url(self) -> str:
+        """Where it is reached."""
+        return self._transport.base_url
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -293,7 +296,7 @@ class HTTPEngine(Generic[Terms, R]):
         try:
             await self._preflight()
         except Unreachable as error:
-            raise EngineUnusableError(f"{error}; is the server running?") from None
+            raise EngineUnusableError(f"{error}; is the server running?", outage=True) from None
 
     def _check_key(self, status: int, content: bytes) -> None:
         if status in (401, 403):
@@ -313,7 +316,7 @@ class HTTPEngine(Generic[Terms, R]):
             status, content = await self._transport.get(url)
         except CallError as error:
             raise EngineUnusableError(
-                f"no model is named and {url} cannot be asked for one: {error}"
+                f"no model is named and {url} cannot be asked for one: {error}", outage=True
             ) from None
         self._check_key(status, content)
         models = self._model_names(status, content)

@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from plaudit.engines.base import EngineURI
 from plaudit.engines.http_errors import ErrorReply, Unreachable, read_error, shorten, translate
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 
@@ -30,7 +31,7 @@ BODY_LIMIT = 8 * 1024 * 1024
 CONNECT_SECONDS = 10.0
 """Time for name lookup, connection and TLS. The whole request is bounded by the caller."""
 
-_CALL_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+_DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
 # Shorter keys are placeholders ("x"), and replacing them would garble every message.
 _SHORTEST_SECRET = 4
@@ -52,6 +53,29 @@ def read_key(variable: str) -> str:
     if not (key.isascii() and (key.isprintable() or not key)):
         raise UsageError(f"{variable} holds characters that cannot be sent; set it to the bare key")
     return key
+
+
+TIMEOUTS = {"connect_timeout": f"{CONNECT_SECONDS:g}", "first_byte_timeout": ""}
+"""Options of the engine URI, and their defaults."""
+
+
+def call_timeout(uri: EngineURI, options: Mapping[str, str]) -> aiohttp.ClientTimeout:
+    """Read the time-outs of an engine URI: for the connection, and for each wait for bytes.
+
+    Raises:
+        UsageError: one is no positive number of seconds.
+    """
+    connect, first_byte = (_seconds(uri, name, options[name]) for name in TIMEOUTS)
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=first_byte)
+
+
+def _seconds(uri: EngineURI, name: str, given: str) -> float | None:
+    if not given:
+        return None
+    with suppress(ValueError):
+        if 0 < float(given) < float("inf"):
+            return float(given)
+    raise UsageError(f"engine {uri.scheme}: {name}={given} is no number of seconds")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -105,6 +129,7 @@ class Transport:
         key_variable: str,
         headers: Callable[[str], dict[str, str]],
         *,
+        timeout: aiohttp.ClientTimeout = _DEFAULT_TIMEOUT,
         own_key: str | None = None,
     ) -> None:
         """Prepare for an endpoint.
@@ -114,6 +139,7 @@ class Transport:
             base_url: without a last slash.
             key_variable: the environment variable that holds the key; need not be set.
             headers: the headers that carry a key, and whatever else is always sent.
+            timeout: time-outs of a request, from `call_timeout`.
             own_key: the key of a server that this process started, instead of the environment's.
                 Such a server is reached without a proxy.
 
@@ -122,6 +148,7 @@ class Transport:
         """
         key = read_key(key_variable) if own_key is None else own_key
         self._direct = own_key is not None
+        self._timeout = timeout
         self.scheme = scheme
         self.name = f"{scheme} at {base_url}"
         self.base_url = base_url
@@ -157,7 +184,7 @@ class Transport:
             EngineUnusableError: no further request can succeed.
         """
         data = body if len(body) < _LARGE_BODY else io.BytesIO(body)
-        status, headers, content = await self._exchange("POST", url, data, _CALL_TIMEOUT)
+        status, headers, content = await self._exchange("POST", url, data, self._timeout)
         if status == 200:
             return content
         raise self.translate(self.read_error(status, content, headers))
@@ -278,8 +305,12 @@ class Transport:
                 )
             case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
                 return EngineUnusableError(f"{self.name}: the URL cannot be used ({detail})")
-            case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
-                problem = f"{self.name} cannot be reached: {detail}"
+            case aiohttp.ConnectionTimeoutError():
+                problem = f"{self.name} cannot be reached: no connection in time"
+                return Unreachable(Cause.CONNECTION, problem, retryable=True)
+            case aiohttp.ClientConnectorError():
+                why = self.redact(error.os_error.strerror or "") or detail
+                problem = f"{self.name} cannot be reached: {why}"
                 return Unreachable(Cause.CONNECTION, problem, retryable=True)
             case aiohttp.ClientPayloadError():
                 return self.bad_response(f"broke off in the middle of its reply: {detail}")

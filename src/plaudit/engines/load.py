@@ -1,11 +1,12 @@
 """From an engine URI to an engine. Modules of engines are imported when they are named."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import cast
 
 from plaudit.engines.base import Engine, EngineURI
 from plaudit.engines.models import Progress
+from plaudit.engines.replicas import Replicas
 from plaudit.errors import UsageError
 
 _LLAMA = ("plaudit.engines.llama", "LlamaEngine")
@@ -47,4 +48,35 @@ def load_engine(uri: str | Engine, progress: Progress | None = None) -> Engine:
     if place is None:
         raise UsageError(f"there is no engine {parsed.scheme!r}; there are {', '.join(SCHEMES)}")
     make = cast("Callable[..., Engine]", getattr(import_module(place[0]), place[1]))
-    return make(parsed, progress) if place is _LLAMA else make(parsed)
+    if place is _LLAMA:
+        return make(parsed, progress)
+    return Replicas.of(parsed, make) if len(parsed.base_urls) > 1 else make(parsed)
+
+
+def launch_engine(
+    uri: str,
+    count: int,
+    gpus_per_worker: int | None = None,
+    *,
+    arguments: Sequence[str] = (),
+    timeout: float | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Engine:
+    """Return an engine that starts `count` servers of a model when it is first needed.
+
+    Args:
+        uri: `vllm:MODEL` or `sglang:MODEL`, without a URL.
+        count: number of servers.
+        gpus_per_worker: GPUs of each; None: one, where there are any.
+        arguments: further arguments of each server; each is split as a shell does.
+        timeout: seconds until all must be ready; None: 600.
+        tell: told, now and then, how far they are.
+
+    Raises:
+        UsageError: the URI is malformed, or such servers cannot be started.
+    """
+    launch = import_module("plaudit.engines.launch")
+    limit = launch.START_SECONDS if timeout is None else timeout
+    return launch.LaunchedEngine(
+        EngineURI.parse(uri), count, gpus_per_worker, arguments=arguments, timeout=limit, tell=tell
+    )

@@ -28,7 +28,7 @@ from plaudit.engines.endpoint import (
     complains,
     only_base_url,
 )
-from plaudit.engines.http import Transport
+from plaudit.engines.http import TIMEOUTS, Transport, call_timeout
 from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Usage
@@ -250,8 +250,8 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
     """An endpoint that speaks OpenAI's protocol.
 
     URI options: `logprobs=N`, most log-probabilities asked for (0: none); `revision=NAME`, part of
-    the identity. Keys come from the provider's environment variable.
-
+    the identity; `connect_timeout=S` and `first_byte_timeout=S`, seconds for a connection and for
+    each wait for bytes. Keys come from the provider's environment variable.
     """
 
     features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
@@ -267,9 +267,16 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             UsageError: unknown scheme or option, more than one URL, or a URL that is none.
         """
         base_url, provider = _place(uri)
-        options = uri.take(logprobs="", revision="")
+        options = uri.take(logprobs="", revision="", **TIMEOUTS)
         logprobs = _count(uri, options["logprobs"], provider.logprobs)
-        transport = Transport(uri.scheme, base_url, provider.key_variable, bearer, own_key=own_key)
+        transport = Transport(
+            uri.scheme,
+            base_url,
+            provider.key_variable,
+            bearer,
+            timeout=call_timeout(uri, options),
+            own_key=own_key,
+        )
         super().__init__(
             uri,
             transport,

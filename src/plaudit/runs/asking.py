@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from plaudit.engines.base import Completion, Request, TokenLogprob
-from plaudit.engines.pool import Pool
+from plaudit.engines.pool import Budget, Pool
 from plaudit.judges.readout import names_option
 from plaudit.types import Usage
 
@@ -89,7 +89,7 @@ class Asker:
         self._in_flight: dict[bytes, asyncio.Task[Completion]] = {}
 
     async def complete(
-        self, key: bytes, request: Request, *, fresh: bool
+        self, key: bytes, request: Request, budget: Budget, *, fresh: bool
     ) -> tuple[Completion, bool]:
         """Return a completion and whether it came from the store."""
         if self._store is not None and self.policy.read and not fresh:
@@ -98,13 +98,13 @@ class Asker:
                 return stored, True
         task = self._in_flight.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._fetch(key, request))
+            task = asyncio.ensure_future(self._fetch(key, request, budget))
             self._in_flight[key] = task
             task.add_done_callback(lambda _: self._in_flight.pop(key, None))
         return await asyncio.shield(task), False
 
-    async def _fetch(self, key: bytes, request: Request) -> Completion:
-        completion = trim(await self.pool.complete(request), request)
+    async def _fetch(self, key: bytes, request: Request, budget: Budget) -> Completion:
+        completion = trim(await self.pool.complete(request, budget), request)
         self.usage += completion.usage
         if self._store is not None and self.policy.write:
             self._store.put_reply(key, completion)
@@ -125,6 +125,7 @@ class SampleAsk:
         """Start a sample; with `fresh`, stored replies are passed over."""
         self._asker = asker
         self._fresh = fresh
+        self.budget = asker.pool.budget()
         self.keys: list[bytes] = []
         self.requests: list[Request] = []
         self.hits = 0
@@ -133,7 +134,9 @@ class SampleAsk:
         """Answer one request of the sample."""
         key = request_key(self._asker.identity, request)
         self.requests.append(request)
-        completion, stored = await self._asker.complete(key, request, fresh=self._fresh)
+        completion, stored = await self._asker.complete(
+            key, request, self.budget, fresh=self._fresh
+        )
         self.keys.append(key)
         self.hits += stored
         return completion

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from plaudit.engines.load import load_engine
+from plaudit.engines.pool import Attempt
 from plaudit.errors import InputError, PlauditError
 from plaudit.judges.base import Task
 from plaudit.judges.load import bind
@@ -22,6 +23,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked; empty where the input is gone. Prompts are not stored but rendered again."""
     replies: list[str]
     notes: list[str] = []
+    attempts: list[Attempt] = []
+    """Requests that were sent in vain, in the order in which they failed."""
 
 
 async def show_run(
@@ -65,14 +68,23 @@ def _walk(
         if task is None or sample is None or sample.id != stored.verdict.id:
             note = reason or "the prompt cannot be shown: the input is gone or has changed"
             yield Shown(
-                verdict=stored.verdict, prompts=[], replies=_replies(store, stored), notes=[note]
+                verdict=stored.verdict,
+                prompts=[],
+                replies=_replies(store, stored),
+                notes=[note],
+                attempts=stored.attempts,
             )
             continue
         verdict = msgspec.structs.replace(
             stored.verdict, input=task.row_of(sample), metadata=sample.metadata
         )
         prompts = [_text(request.prompt) for request in task.requests(sample)]
-        yield Shown(verdict=verdict, prompts=prompts, replies=_replies(store, stored))
+        yield Shown(
+            verdict=verdict,
+            prompts=prompts,
+            replies=_replies(store, stored),
+            attempts=stored.attempts,
+        )
 
 
 class _Samples:

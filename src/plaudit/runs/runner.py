@@ -11,7 +11,7 @@ import msgspec
 
 from plaudit.aio import for_each
 from plaudit.engines.base import Engine
-from plaudit.engines.pool import Pool, SendPolicy
+from plaudit.engines.pool import Attempt, Pool, SendPolicy
 from plaudit.errors import InputError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
@@ -52,6 +52,8 @@ class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
 
     verdict: Verdict
     keys: list[bytes]
+    attempts: list[Attempt] = []
+    """Requests that were sent in vain; not every reply that came."""
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -240,10 +242,9 @@ class _Run:
                 writer.write(sample.index, self._line(verdict))
 
         try:
-            window = 2 * self._runner.policy.concurrency  # as many again may wait before a retry
             samples = self._samples(rows, rejects)
             wanted = itertools.takewhile(lambda _: writer is None or not writer.broken, samples)
-            await for_each(judge, wanted, window)
+            await for_each(judge, wanted, judging.asker.pool.window)
             if writer is not None:
                 writer.commit()
             rejects.commit()
@@ -259,7 +260,7 @@ class _Run:
         if self._runner.watch is not None:
             self._runner.watch(verdict, asked)
         lean = msgspec.structs.replace(verdict, input=msgspec.UNSET, metadata={})
-        payload = self._packer.encode(StoredVerdict(lean, asked.keys))
+        payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.budget.failed))
         self._runner.store.put_verdict(self._number, verdict.index, verdict.status, payload)
 
     def _line(self, verdict: Verdict) -> bytes:

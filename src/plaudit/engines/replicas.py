@@ -1,0 +1,120 @@
+"""Several endpoints that serve one model, as one engine."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from plaudit.engines.base import Capabilities, Completion, Engine, EngineURI, Request
+from plaudit.errors import EngineUnusableError, UsageError
+
+
+class Replicas:
+    """Engines that answer alike; a pool chooses among them, request by request.
+
+    They are opened together, and it is enough that one of them can be: the others are tried again
+    by the pool. A refused key or an unknown model at any of them ends the run all the same, since
+    that is a mistake and not an outage.
+    """
+
+    def __init__(self, uri: EngineURI, replicas: Sequence[Engine]) -> None:
+        """Join engines; at least one."""
+        self._uri = uri
+        self.replicas = tuple(replicas)
+
+    def __reduce__(self) -> Any:
+        """Pickle the engines, each of which leaves its connections behind."""
+        return type(self), (self._uri, self.replicas)
+
+    @classmethod
+    def of(cls, uri: EngineURI, make: Callable[[EngineURI], Engine]) -> "Replicas":
+        """Make an engine for each base URL of a URI.
+
+        Raises:
+            UsageError: a URL is given twice.
+        """
+        if len(set(uri.base_urls)) < len(uri.base_urls):
+            raise UsageError(f"{uri} names a base URL twice")
+        single = (msgspec.structs.replace(uri, base_urls=(url,)) for url in uri.base_urls)
+        return cls(uri, [make(one) for one in single])
+
+    @property
+    def replica_count(self) -> int:
+        """How many there are."""
+        return len(self.replicas)
+
+    @property
+    def uri(self) -> str:
+        """The engine URI with all base URLs."""
+        return str(self._uri)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What each of them can do."""
+        return self.replicas[0].capabilities
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What endpoints refused and was given up, each told once."""
+        told = (note for engine in self.replicas for note in getattr(engine, "notes", ()))
+        return tuple(dict.fromkeys(told))
+
+    @property
+    def refused(self) -> int:
+        """Requests that were refused for a feature and sent again without it."""
+        return sum(getattr(engine, "refused", 0) for engine in self.replicas)
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model writes thoughts first."""
+        return any(getattr(engine, "reasoning", False) for engine in self.replicas)
+
+    async def identify(self) -> str:
+        """Return the identity of the model.
+
+        Raises:
+            EngineUnusableError: no endpoint tells, or they serve different models.
+        """
+        found = await asyncio.gather(
+            *(engine.identify() for engine in self.replicas), return_exceptions=True
+        )
+        identities = {identity for identity in found if isinstance(identity, str)}
+        if len(identities) > 1:
+            raise EngineUnusableError(
+                f"the endpoints of {self.uri} serve different models: "
+                f"{', '.join(sorted(identities))}; name the one that is meant"
+            )
+        if not identities:
+            raise _first_error(found)
+        return identities.pop()
+
+    async def open(self) -> None:
+        """Open all of them.
+
+        Raises:
+            EngineUnusableError: none can be opened, or one of them refuses the key.
+        """
+        found = await asyncio.gather(
+            *(engine.open() for engine in self.replicas), return_exceptions=True
+        )
+        errors = [error for error in found if error is not None]
+        if len(errors) == len(self.replicas) or not all(map(_is_outage, errors)):
+            raise _first_error(errors)
+
+    async def complete(self, request: Request) -> Completion:
+        """Complete one request at the first endpoint; pools go to `replicas` themselves."""
+        return await self.replicas[0].complete(request)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(*(engine.close() for engine in self.replicas))
+
+
+def _is_outage(error: BaseException) -> bool:
+    return isinstance(error, EngineUnusableError) and error.outage
+
+
+def _first_error(found: Sequence[object]) -> BaseException:
+    errors = [error for error in found if isinstance(error, BaseException)]
+    return next((error for error in errors if not _is_outage(error)), errors[0])

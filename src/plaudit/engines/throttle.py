@@ -1,0 +1,369 @@
+"""What one endpoint bears: how many requests at once, how many a second, and whether it lives.
+
+Three controllers, all fed by the same outcomes and without a clock or a loop of their own:
+
+- concurrency: additive increase, multiplicative decrease (Chiu and Jain 1989) on time-outs, 5xx and
+  lost connections;
+- pace: the same on 429, in requests a second, once a 429 has been seen;
+- a circuit breaker: an endpoint that only fails gets one trial request now and then, until one
+  succeeds.
+
+A decrease that does not help is taken back: failures that have nothing to do with load would else
+bring a run to a standstill.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from plaudit.errors import CallError, Cause
+
+_EPOCH_ANSWERS = 20
+"""Fewest answers by which a bound is judged."""
+
+_START = 10.0
+"""Requests in flight to begin with."""
+_TURNED_AWAY = 0.1
+"""Part of the answers that may be failures before concurrency is lowered."""
+_LOWER = 0.7
+_RAISE = 0.5
+"""What each success adds to the concurrency before the first decrease."""
+
+_PACE_EPOCH_S, _PACE_ANSWERS = 0.5, 50
+"""Shortest time and fewest answers by which a pace is judged."""
+_REFUSED, _PLENTY = 0.03, 4
+"""Part of the answers that may be 429; and how many of them are a matter at once."""
+_FAR = 0.25
+"""Part of the answers from which on the pace is taken to be far too high."""
+_UNDER = 0.96
+"""What a pace is lowered to, as a part of the rate that was accepted."""
+_BACK, _SLOW, _FASTEST = 0.02, 0.004, 0.1
+"""Growth an epoch: below the known rate, near it, and, doubling, at most above it."""
+_CATCH_UP_S = 0.1
+_REFUSALS_IN_A_ROW = 5
+_LONGEST_HOLD_S = 600.0
+"""Most seconds that a Retry-After holds up everything."""
+
+_IN_VAIN = 0.6
+"""A bound cut to this part of what it was must have halved the failures, else it is restored."""
+_BLIND_S = 30.0
+"""Seconds that such failures are then taken for noise."""
+
+_DEAD_AFTER = 20
+_UNREACHABLE_AFTER = 3
+"""Failures in a row by which an endpoint counts as down."""
+_COOL_S = (0.5, 30.0)
+"""First and longest wait before a trial request; doubles."""
+
+_OVERLOAD = frozenset({Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CONNECTION})
+
+Clock = Callable[[], float]
+
+
+class _Epoch:
+    """Answers to requests that were sent since the bound was last changed."""
+
+    def __init__(self, now: float) -> None:
+        self.since = now
+        self.answers = 0
+        self.away = 0
+
+    def count(self, sent: float, away: bool) -> None:
+        if sent >= self.since:
+            self.answers += 1
+            self.away += away
+
+    @property
+    def part(self) -> float:
+        return self.away / self.answers if self.answers else 0.0
+
+
+class _Cuts:
+    """Remembers from where a bound was cut, to see whether that helps."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self._blind_s = _BLIND_S
+        self.blind_until = -math.inf
+
+    @property
+    def again(self) -> bool:
+        """Whether the bound was cut before and that has not helped yet."""
+        return self._first is not None
+
+    def cut(self, now: float, value: float, part: float, lower: float) -> float:
+        """Return the bound to go on with: `lower`, or the first one if cutting was in vain."""
+        if self._first is None:
+            self._first = (value, part)
+            return lower
+        first, before = self._first
+        if value <= _IN_VAIN * first and part > before / 2:
+            self.blind_until = now + self._blind_s
+            self._blind_s *= 2
+            self._first = None
+            return first
+        return lower
+
+    def helped(self) -> None:
+        self._first = None
+
+
+class Concurrency:
+    """How many requests an endpoint bears at once."""
+
+    def __init__(self, most: int, now: float) -> None:
+        self.most = float(most)
+        self.bound = min(_START, self.most)
+        self._cuts = _Cuts()
+        self._epoch = _Epoch(now)
+        self._calm = True  # No decrease so far.
+
+    def answered(self, now: float, sent: float, away: bool, used: bool) -> None:
+        """Take one outcome.
+
+        Args:
+            now: seconds on the clock.
+            sent: when the request was sent.
+            away: whether it was turned away (time-out, 5xx, lost connection).
+            used: whether the bound was what held further requests back.
+        """
+        if now < self._cuts.blind_until:
+            away = False
+        if not away and used and self.bound < self.most:
+            self.bound = min(self.most, self.bound + (_RAISE if self._calm else 1 / self.bound))
+        epoch = self._epoch
+        epoch.count(sent, away)
+        if epoch.answers < max(_EPOCH_ANSWERS, self.bound):
+            return
+        if epoch.part > _TURNED_AWAY:
+            self._calm = False
+            lower = max(1.0, self.bound * _LOWER)
+            self.bound = self._cuts.cut(now, self.bound, epoch.part, lower)
+        else:
+            self._cuts.helped()
+        self._epoch = _Epoch(now)
+
+
+class Pace:
+    """How many requests a second an endpoint accepts; unlimited until it says 429 too often."""
+
+    def __init__(self, now: float) -> None:
+        self.bound = math.inf
+        self.hold_until = -math.inf
+        """Nothing is sent before; set by Retry-After."""
+        self._next = -math.inf
+        self._accepted: deque[float] = deque()
+        self._cuts = _Cuts()
+        self._epoch = _Epoch(now)
+        self._known = math.inf  # The rate that was accepted when the bound was last lowered.
+        self._growth = _SLOW
+        self._in_a_row = 0
+
+    def ready_at(self) -> float:
+        """When the next request may be sent."""
+        return max(self._next, self.hold_until)
+
+    def sent(self, now: float) -> None:
+        """Count one request that is sent now."""
+        if self.bound < math.inf:
+            # A late one is caught up with, within a tenth of a second.
+            self._next = max(self._next, now - _CATCH_UP_S) + 1 / self.bound
+
+    def accepted(self, now: float, sent: float) -> None:
+        """Take the outcome of a request that was not refused."""
+        self._in_a_row = 0
+        self._accepted.append(now)
+        while self._accepted[0] < now - 1:
+            self._accepted.popleft()
+        self._answered(now, sent, refused=False)
+
+    def refused(self, now: float, sent: float, retry_after: float | None) -> None:
+        """Take a 429."""
+        if now < self._cuts.blind_until:
+            return
+        asked = min(1.0 if retry_after is None else retry_after, _LONGEST_HOLD_S)
+        self._in_a_row += sent >= self._epoch.since
+        if self._in_a_row >= _REFUSALS_IN_A_ROW:  # Nothing gets through, at whatever pace.
+            self.hold_until = max(self.hold_until, now + asked)
+            self._in_a_row = 0
+            self._epoch = _Epoch(self.hold_until)
+            return
+        self._answered(now, sent, refused=True)
+
+    def _answered(self, now: float, sent: float, *, refused: bool) -> None:
+        epoch = self._epoch
+        epoch.count(sent, refused)
+        whole = epoch.answers >= _PACE_ANSWERS and now - epoch.since >= _PACE_EPOCH_S
+        if epoch.part > _REFUSED and (epoch.away >= _PLENTY or (whole and epoch.away > 2)):
+            self._lower(now, epoch.part)
+        elif whole:
+            self._cuts.helped()
+            self._raise(now)
+
+    def _lower(self, now: float, part: float) -> None:
+        if self.bound == math.inf:
+            self.hold_until = max(self.hold_until, now + 1)  # What was accepted was a burst.
+            self._known = max(1.0, float(len(self._accepted)))
+            self.bound = _UNDER * self._known
+        else:
+            self._known = self.bound
+            lower = _LOWER if self._cuts.again else _UNDER if part < _FAR else _UNDER * (1 - part)
+            self.bound = self._cuts.cut(now, self.bound, part, max(0.1, lower * self.bound))
+        if now < self._cuts.blind_until:
+            self.bound = math.inf
+        self._growth = _SLOW
+        self._next = now
+        self._epoch = _Epoch(max(now, self.hold_until))
+
+    def _raise(self, now: float) -> None:
+        self._epoch = _Epoch(now)
+        if self.bound == math.inf:
+            return
+        if self.bound < _UNDER * self._known:
+            growth = _BACK
+        elif self.bound < self._known / _UNDER:
+            growth = _SLOW
+        else:  # The endpoint bears more than it did.
+            growth = self._growth = min(_FASTEST, 2 * self._growth)
+        self.bound *= 1 + growth
+        if self.bound > 4 * len(self._accepted) + 100:  # Not what holds requests back any more.
+            self.bound = math.inf
+
+
+class Breaker:
+    """Whether an endpoint is worth sending to."""
+
+    def __init__(self) -> None:
+        self.down_since: float | None = None
+        """When the failures began that the endpoint is down with; None: it is up."""
+        self.reason: CallError | None = None
+        """The last failure."""
+        self._failing_since = 0.0
+        self._failures = 0
+        self._cool = _COOL_S[0]
+        self._trial_at = -math.inf
+
+    def ready_at(self) -> float:
+        """When a request may be sent."""
+        return -math.inf if self.down_since is None else self._trial_at
+
+    def sent(self, now: float) -> None:
+        """While down: no second trial until the first has ended, or has hung for long."""
+        if self.down_since is not None:
+            self._trial_at = now + _COOL_S[1]
+
+    def dropped(self, now: float) -> None:
+        """Allow another trial, since the last one may have been dropped."""
+        self._trial_at = min(self._trial_at, now + self._cool)
+
+    def alive(self) -> None:
+        """Take an answer of whatever kind."""
+        self._failures = 0
+        self._cool = _COOL_S[0]
+        self.down_since = None
+
+    def failed(self, now: float, error: CallError, unreachable: bool) -> bool:
+        """Take a failure; return whether the endpoint has just been found to be down."""
+        self.reason = error
+        self._failures += 1
+        if self._failures == 1:
+            self._failing_since = now
+        if self.down_since is not None:
+            self._trial_at = now + self._cool
+            self._cool = min(_COOL_S[1], 2 * self._cool)
+            return False
+        if self._failures < (_UNREACHABLE_AFTER if unreachable else _DEAD_AFTER):
+            return False
+        self.down_since = self._failing_since
+        self._trial_at = now + self._cool
+        return True
+
+
+class Throttle:
+    """The three controllers of one endpoint, and its requests in flight."""
+
+    def __init__(self, most: int, *, fixed: bool = False, clock: Clock = time.monotonic) -> None:
+        """Start careful.
+
+        Args:
+            most: requests in flight that are never exceeded.
+            fixed: whether that many are always allowed; for engines in this process.
+            clock: seconds, never going back.
+        """
+        now = clock()
+        self.in_flight = 0
+        self.seconds = 0.0
+        """How long a request took of late; 0 while unknown."""
+        self.concurrency = Concurrency(most, now)
+        self.pace = Pace(now)
+        self.breaker = Breaker()
+        self._fixed = fixed
+        self._clock = clock
+        if fixed:
+            self.concurrency.bound = float(most)
+
+    @property
+    def full(self) -> bool:
+        """Whether a request must wait for another one to end."""
+        return self.in_flight >= max(1, int(self.concurrency.bound))
+
+    @property
+    def free(self) -> bool:
+        """Whether a request may be sent now."""
+        if self.full:
+            return False
+        ready = self.ready_at()
+        return ready == -math.inf or ready <= self._clock()
+
+    @property
+    def work(self) -> float:
+        """Outstanding work if one more request were sent, in seconds."""
+        return (self.in_flight + 1) * (self.seconds or 1e-3)
+
+    def ready_at(self) -> float:
+        """When a request may be sent, as far as pace and health go."""
+        return max(self.pace.ready_at(), self.breaker.ready_at())
+
+    def start(self) -> float:
+        """Count one request that is sent now; return the time."""
+        now = self._clock()
+        self.in_flight += 1
+        if not self._fixed:
+            self.pace.sent(now)
+            self.breaker.sent(now)
+        return now
+
+    def dropped(self) -> None:
+        """Forget a request that was cancelled or raised what says nothing about the endpoint."""
+        self.in_flight -= 1
+        self.breaker.dropped(self._clock())
+
+    def answered(self, sent: float) -> None:
+        """Take an answer, whatever it says."""
+        used = self.in_flight + 1 >= self.concurrency.bound
+        self.in_flight -= 1
+        if self._fixed:
+            return
+        now = self._clock()
+        self.seconds += (now - sent - self.seconds) * (0.1 if self.seconds else 1.0)
+        self.breaker.alive()
+        self.pace.accepted(now, sent)
+        self.concurrency.answered(now, sent, away=False, used=used)
+
+    def failed(self, sent: float, error: CallError, *, unreachable: bool) -> bool:
+        """Take a failure; return whether the endpoint has just been found to be down."""
+        self.in_flight -= 1
+        if self._fixed:
+            return False
+        now = self._clock()
+        if error.cause is Cause.RATE_LIMITED:
+            self.breaker.alive()
+            self.pace.refused(now, sent, error.retry_after)
+            return False
+        if error.cause not in _OVERLOAD:  # It answered, if badly.
+            self.breaker.alive()
+            return False
+        self.concurrency.answered(now, sent, away=True, used=False)
+        self.seconds = max(self.seconds, now - sent)
+        return self.breaker.failed(now, error, unreachable)
