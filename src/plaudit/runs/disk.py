@@ -1,10 +1,12 @@
 """What the store and the outputs need to know of the disk: file systems, locks, failed writes."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -93,6 +95,49 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
+def share(path: Path, wait: float) -> int | None:
+    """Take the shared lock that the file `path` stands for, which is made where missing.
+
+    Args:
+        path: the lock file.
+        wait: seconds to wait while another has it exclusively.
+
+    Returns:
+        The descriptor that holds the lock until it is closed, or None if it could not be had.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    give_up = time.monotonic() + wait
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if _is_same_file(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                os.close(descriptor)
+                return None
+            time.sleep(0.01)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return descriptor
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file on which every user of a store holds a shared lock."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def damage_note(path: Path) -> Path:
+    """Return the file that says that a store was found to be damaged, and how."""
+    return path.with_name(f"{path.name}.damaged")
+
+
 def is_full(error: OSError) -> bool:
     """Whether a write failed for want of space: disk, quota or file size limit."""
     return error.errno in _FULL
@@ -108,24 +153,46 @@ def output_error(path: str | Path, error: OSError) -> StoreError:
     return StoreError(f"{path} could not be written: {error.strerror or error}")
 
 
+class DamagedError(StoreError):
+    """The file of a store is damaged.
+
+    Attributes:
+        reason: what SQLite says of it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"the store {path} is damaged ({reason}): the next command sets it aside and begins a "
+            "new one; `plaudit store recover` brings back the replies that are whole"
+        )
+        self.reason = reason
+
+
 def database_error(path: Path, error: sqlite3.Error | OSError) -> StoreError:
-    """Say for a person why the store could not be used."""
+    """Say for a person why the store could not be used; damage is noted for the next command."""
     if isinstance(error, OSError):
         code = sqlite3.SQLITE_FULL if is_full(error) else sqlite3.SQLITE_CANTOPEN
     else:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     text = getattr(error, "strerror", None) or str(error)
+    if code in _DAMAGE:
+        _note_damage(path, text)
+        return DamagedError(path, text)
     template = _DATABASE_ERRORS.get(code, "the store {path} cannot be used: {text}")
     return StoreError(template.format(path=path, text=text, again=_AGAIN))
 
 
+def _note_damage(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):  # Without a note, the damage is met again.
+        if lock_path(path).stat().st_size:  # It was a store before.
+            damage_note(path).write_text(f"{text}\n", encoding="utf-8")
+
+
+_DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+
 _UNWRITABLE = (
     "the store {path} cannot be opened for writing ({text}): make the file and its folder "
     "writable, or give another place with --store PATH or $PLAUDIT_HOME"
-)
-_DAMAGED = (
-    "the store {path} is damaged ({text}): move it aside (with its -wal and -shm files) and give "
-    "the same command again; the replies in it would then be asked again"
 )
 _DISK_FULL = (
     "the store {path} could not be written: {text}. Nothing that was already committed is lost. "
@@ -145,8 +212,6 @@ _DATABASE_ERRORS = {
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: _DISK_FULL,
     sqlite3.SQLITE_IOERR: _DISK_FAILED,
 }

@@ -7,6 +7,11 @@ and `PRAGMA user_version` counts the steps that a store has seen.
 What was measured to matter: rowid tables. A 16-byte BLOB key costs a reply 8-12 us, a text key
 without rowid 28 us; a verdict and a held line need no second index because run and index together
 fit into their rowid (`row_id`).
+
+The rowid of a reply is its age: SQLite gives each new row, and each replaced one, the next higher
+one. `reply_time(reply, at)` says that all up to `reply` were written by `at` (seconds since 1970).
+What a run wrote lies in `first_reply < rowid <= last_reply`; while it runs `last_reply` is NULL.
+VACUUM keeps the rowids of this table, because it has an index.
 """
 
 import sqlite3
@@ -52,7 +57,32 @@ def _seal_everything(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM held")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_schema, _seal_everything)
+def _keep_limits(connection: sqlite3.Connection) -> None:
+    """Know what may be removed: when replies were written, and in which run's time."""
+    connection.execute("ALTER TABLE run ADD COLUMN first_reply INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE run ADD COLUMN last_reply INTEGER")
+    connection.execute("UPDATE run SET last_reply = (SELECT max(rowid) FROM reply)")
+    connection.execute("CREATE TABLE reply_time (reply INTEGER PRIMARY KEY, at INTEGER NOT NULL)")
+    connection.execute(
+        "INSERT INTO reply_time SELECT max(rowid), CAST(strftime('%s', 'now') AS INTEGER)"
+        " FROM reply HAVING max(rowid) IS NOT NULL"
+    )
+    connection.execute("CREATE TABLE setting (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_schema, _seal_everything, _keep_limits)
+
+
+def make(connection: sqlite3.Connection) -> None:
+    """Let a new file give space back piece by piece, which must be said before its first table.
+
+    The other way, VACUUM, locks everybody out while it writes the whole store anew.
+
+    Raises:
+        sqlite3.Error: the file cannot be read or written.
+    """
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
 
 
 def migrate(

@@ -18,7 +18,8 @@ import psutil
 from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
 from plaudit.runs import disk
-from plaudit.runs.migrations import migrate
+from plaudit.runs.damage import open_sound
+from plaudit.runs.migrations import make, migrate
 
 Table = Literal["replies", "verdicts", "held"]
 
@@ -75,11 +76,11 @@ def _insert_statement(into: str, columns: int, rows: int) -> str:
     return f"INSERT OR REPLACE INTO {into} VALUES {', '.join([row] * rows)}"
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the store's file, made and brought up to date where needed.
+def _check_place(path: Path) -> None:
+    """Refuse a network file system; make the folder.
 
     Raises:
-        StoreError: it cannot be used, and why.
+        StoreError: the store cannot be there, and why.
     """
     kind = disk.network_file_system(path, psutil.disk_partitions(all=True))
     if kind:
@@ -89,12 +90,24 @@ def _connect(path: Path) -> sqlite3.Connection:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk.database_error(path, error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the store's file, made and brought up to date where needed.
+
+    Raises:
+        StoreError: it cannot be used, and why.
+    """
+    try:
         connection = sqlite3.connect(
             path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise disk.database_error(path, error) from error
     try:
+        make(connection)
         migrate(connection, path)
         _use_write_ahead_log(connection, path)
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -145,12 +158,15 @@ class Session:
         self._closing = False
         self._failure: StoreError | None = None
         self._reported = False
+        self._collected = False
         self._lock = threading.RLock()  # A collected store may be closed while it is held.
         self._wake = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
-        self._writing: sqlite3.Connection | None = _connect(path)
+        _check_place(path)
+        self._writing: sqlite3.Connection | None
+        self._writing, self._use = open_sound(path, _connect, _BUSY_S)
         self._reading: sqlite3.Cursor | None = None
         self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
         self._thread.start()
@@ -246,6 +262,11 @@ class Session:
             raise StoreError(f"the store {self.path} was closed while it was in use")
 
     def _run(self) -> None:
+        self._commit_batches()
+        if self._collected:
+            self._let_go()
+
+    def _commit_batches(self) -> None:
         while self._take_batch():
             try:
                 with self.transaction() as connection:
@@ -296,13 +317,18 @@ class Session:
             self._closing = True
             self._wake.notify()
         if self._thread is threading.current_thread():
-            return  # The store was collected in the middle of a commit; the thread ends after it.
+            self._collected = True  # in the middle of a commit; the thread ends after it
+            return
         self._thread.join()
+        self._let_go()
+        if self._failure is not None and not self._reported:
+            self._raise_failure()
+
+    def _let_go(self) -> None:
         for run in list(self.run_locks):
             self.release(run)
         self._close_connections()
-        if self._failure is not None and not self._reported:
-            self._raise_failure()
+        os.close(self._use)
 
     def _close_connections(self) -> None:
         if self._reading is not None:
@@ -348,6 +374,6 @@ class Session:
         self._write_lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Let go of the parent's run locks, which stay the parent's."""
-        for descriptor in self.run_locks.values():
+        """Let go of the parent's locks, which stay the parent's."""
+        for descriptor in (self._use, *self.run_locks.values()):
             os.close(descriptor)

@@ -40,6 +40,7 @@ _PAGE = 1_000
 
 # Cast, because a flipped bit can turn the type of a value.
 _GET_REPLY = "SELECT CAST(completion AS BLOB) FROM reply WHERE key = ?"
+_NEWEST = "(SELECT coalesce(max(rowid), 0) FROM reply)"
 _RUN_COLUMNS = "number, name, kind, config, state, started, finished, summary"
 
 
@@ -286,12 +287,13 @@ class Store:
         owned = set(session.run_locks)
         try:
             with session.transaction() as connection:
+                _settle(session, connection)
                 number = _claim_unfinished(session, connection, identity)
                 if number is None:
                     number = _new_run(session, connection, identity, kind)
                 connection.execute(
-                    "UPDATE run SET state = 'running', config = ?, finished = NULL, summary = NULL"
-                    " WHERE number = ?",
+                    "UPDATE run SET state = 'running', config = ?, finished = NULL, summary = NULL,"
+                    " last_reply = NULL WHERE number = ?",
                     (config, number),
                 )
                 return _run_where(connection, "number = ?", number)[0]
@@ -313,7 +315,8 @@ class Store:
         finished = _now() if state == "finished" else None
         with session.transaction() as connection:
             connection.execute(
-                "UPDATE run SET state = ?, finished = ?, summary = ? WHERE number = ?",
+                f"UPDATE run SET state = ?, finished = ?, summary = ?, last_reply = {_NEWEST}"
+                " WHERE number = ?",
                 (state, finished, summary, number),
             )
             _delete(connection, "held", number)
@@ -351,8 +354,8 @@ def _now() -> str:
 
 def _new_run(session: Session, connection: sqlite3.Connection, identity: bytes, kind: str) -> int:
     made = connection.execute(
-        "INSERT INTO run (identity, name, kind, config, state, started)"
-        " VALUES (?, hex(randomblob(16)), ?, '', 'running', ?)",
+        "INSERT INTO run (identity, name, kind, config, state, started, first_reply)"
+        f" VALUES (?, hex(randomblob(16)), ?, '', 'running', ?, {_NEWEST})",
         (identity, kind, _now()),
     )
     number = made.lastrowid or 0
@@ -383,10 +386,11 @@ def _delete(connection: sqlite3.Connection, table: str, run: int) -> None:
     )
 
 
-def _interrupt(connection: sqlite3.Connection, runs: list[int]) -> None:
-    for run in runs:
-        connection.execute("UPDATE run SET state = 'interrupted' WHERE number = ?", (run,))
-        _delete(connection, "held", run)
+def _interrupt(connection: sqlite3.Connection, run: int) -> None:
+    connection.execute(
+        f"UPDATE run SET state = 'interrupted', last_reply = {_NEWEST} WHERE number = ?", (run,)
+    )
+    _delete(connection, "held", run)
 
 
 def _settle(session: Session, connection: sqlite3.Connection) -> None:
@@ -394,7 +398,7 @@ def _settle(session: Session, connection: sqlite3.Connection) -> None:
     running = connection.execute("SELECT number FROM run WHERE state = 'running'").fetchall()
     for (number,) in running:
         if number not in session.run_locks and session.claim(number):
-            _interrupt(connection, [number])
+            _interrupt(connection, number)
             session.release(number)
 
 
