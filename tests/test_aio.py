@@ -1,12 +1,16 @@
 import asyncio
+import itertools
 import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
 
 import pytest
 
-from plaudit.aio import Once, for_each, run_sync
+from plaudit.aio import Once, for_each, map_ordered, map_ordered_sync, run_sync
 
 
 async def test_no_more_items_are_in_flight_than_allowed_and_all_are_done() -> None:
@@ -131,6 +135,240 @@ async def test_work_that_never_waits_lets_others_run() -> None:
     assert beats > 50
 
 
+# Ordered maps.
+
+Collect = Callable[[list[int], Callable[[int], Any], Iterable[int], int], None]
+
+
+def collect_async(got: list[int], function, items, limit: int) -> None:
+    async def collect() -> None:
+        async for result in map_ordered(function, items, limit):
+            got.append(result)
+
+    asyncio.run(collect())
+
+
+def collect_sync(got: list[int], function, items, limit: int) -> None:
+    for result in map_ordered_sync(function, items, limit):
+        got.append(result)
+
+
+both = pytest.mark.parametrize("collect", [collect_async, collect_sync])
+
+
+@both
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+def test_results_come_in_the_order_of_the_items(collect: Collect, limit: int) -> None:
+    got: list[int] = []
+    running = most = 0
+
+    async def work(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.002 if item % 5 == 0 else 0)
+        running -= 1
+        return -item
+
+    collect(got, work, range(50), limit)
+    assert got == [-n for n in range(50)]
+    assert min(limit, 2) <= most <= limit
+
+
+@both
+def test_an_ordered_map_of_nothing_and_of_work_that_never_waits(collect: Collect) -> None:
+    got: list[int] = []
+
+    async def work(item: int) -> int:
+        return item
+
+    collect(got, work, [], 3)
+    assert got == []
+    collect(got, work, range(1_000), 3)
+    assert got == list(range(1_000))
+    with pytest.raises(ValueError, match="at least one"):
+        collect(got, work, range(3), 0)
+
+
+@both
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_an_error_is_raised_after_the_results_before_it(collect: Collect, at: int) -> None:
+    def items():
+        yield from range(at)
+        raise OSError("disk")
+
+    async def work(item: int) -> int:
+        await asyncio.sleep(0.001 * (10 - item))
+        return item
+
+    async def fail(item: int) -> int:
+        if item == at:
+            raise OSError("disk")
+        return await work(item)
+
+    for function, source in ((work, items()), (fail, range(10))):
+        got: list[int] = []
+        with pytest.raises(OSError, match="disk"):
+            collect(got, function, source, 5)
+        assert got == list(range(at))
+
+
+def test_a_hanging_first_item_stops_the_reading_of_the_input() -> None:
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    async def work(item: int) -> int:
+        await asyncio.sleep(60 if item == 1 else 0)
+        return item
+
+    async def first_for_a_while() -> None:
+        async with asyncio.timeout(0.05):
+            async for _ in map_ordered(work, endless(), 6):
+                pass
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(first_for_a_while())
+    assert taken == 6
+
+
+async def test_the_input_is_read_no_faster_than_results_are_taken() -> None:
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    async def work(item: int) -> int:
+        return item
+
+    async with aclosing(map_ordered(work, endless(), 4)) as results:
+        for done in range(1, 20):
+            assert await anext(results) == done
+            await asyncio.sleep(0.001)
+            assert taken == done + 3
+    sync = map_ordered_sync(work, endless(), 4)
+    taken = 0
+    for done in range(1, 20):
+        assert next(sync) == done
+        assert done <= taken <= done + 3
+    sync.close()
+
+
+async def test_a_result_does_not_wait_for_a_slow_async_input() -> None:
+    async def slowly() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(60)
+
+    async def work(item: int) -> int:
+        await asyncio.sleep(0.001)
+        return item
+
+    async with asyncio.timeout(5), aclosing(map_ordered(work, slowly(), 4)) as results:
+        assert await anext(results) == 1
+
+
+async def test_ending_an_ordered_map_early_ends_its_work() -> None:
+    started, ended = [], []
+
+    async def work(item: int) -> int:
+        started.append(item)
+        try:
+            await asyncio.sleep(60 if item else 0)
+        finally:
+            await asyncio.sleep(0.001)
+            ended.append(item)
+        return item
+
+    async for result in map_ordered(work, itertools.count(), 5):
+        assert result == 0
+        break
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.001)
+    assert sorted(ended) == sorted(started)
+    assert len(started) in (5, 6)
+    started.clear()
+    ended.clear()
+    for result in map_ordered_sync(work, itertools.count(), 5):
+        assert result == 0
+        break
+    assert sorted(ended) == sorted(started) == list(range(len(started)))
+
+
+def test_cancelling_the_consumer_ends_the_work() -> None:
+    ended = []
+
+    async def work(item: int) -> int:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(item)
+        return item
+
+    async def consume() -> None:
+        async for _ in map_ordered(work, itertools.count(), 3):
+            pass
+
+    async def main() -> None:
+        task = asyncio.create_task(consume())
+        await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_the_sync_map_reads_its_input_in_the_callers_thread() -> None:
+    here = threading.get_ident()
+    seen = set()
+
+    def items():
+        seen.add(threading.get_ident())
+        yield from range(3)
+
+    async def work(item: int) -> int:
+        assert threading.get_ident() != here
+        return item
+
+    assert list(map_ordered_sync(work, items(), 2)) == [0, 1, 2]
+    assert seen == {here}
+
+
+def test_a_sync_map_that_is_left_open_ends_with_the_interpreter_or_a_fork() -> None:
+    out = run_script("""
+        import asyncio, gc, itertools, os
+        from plaudit.aio import map_ordered_sync
+        async def work(item):
+            await asyncio.sleep(60 if item else 0)
+            return item
+        left = map_ordered_sync(work, itertools.count(), 5)
+        print(next(left), flush=True)
+        child = os.fork()
+        if child == 0:
+            left.close()
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    assert out.split() == ["0", "0"]
+
+
+def test_a_sync_map_inside_the_own_loop_is_refused() -> None:
+    async def inner() -> None:
+        list(map_ordered_sync(asyncio.sleep, [0], 1))
+
+    with pytest.raises(RuntimeError, match="use the async form"):
+        run_sync(inner())
+
+
 # Once.
 
 
@@ -223,7 +461,7 @@ def run_script(source: str) -> str:
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(source)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 

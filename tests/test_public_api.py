@@ -21,17 +21,21 @@ def test_public_names_are_pinned() -> None:
 
 
 def test_judge_signatures_are_pinned() -> None:
-    parameters = {
-        name: list(inspect.signature(getattr(plaudit.Judge, name)).parameters)[1:]
-        for name in ("__init__", "judge", "judge_batch", "ajudge", "ajudge_batch")
-    }
-    assert parameters == {
+    parameters_of = {
         "__init__": ["kind", "engine", "cache", "send", "config"],
         "judge": ["row", "cache", "generation"],
-        "judge_batch": ["rows", "progress", "cache", "generation"],
+        "judge_batch": ["rows", "progress", "on_reject", "cache", "generation"],
+        "stream": ["rows", "window", "on_reject", "cache", "generation"],
+        "map_batch": ["batch", "prefix", "cache", "generation"],
         "ajudge": ["row", "cache", "generation"],
-        "ajudge_batch": ["rows", "progress", "cache", "generation"],
+        "ajudge_batch": ["rows", "progress", "on_reject", "cache", "generation"],
+        "astream": ["rows", "window", "on_reject", "cache", "generation"],
     }
+    parameters = {
+        name: list(inspect.signature(getattr(plaudit.Judge, name)).parameters)[1:]
+        for name in parameters_of
+    }
+    assert parameters == parameters_of
 
 
 def test_everything_public_is_documented() -> None:

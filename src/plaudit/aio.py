@@ -1,13 +1,26 @@
-"""The only concurrency primitives: a bounded for-each, and the loop behind the sync facade."""
+"""The only concurrency primitives: bounded for-each and maps, the loop of the sync facade."""
 
 import asyncio
 import itertools
 import os
+import sys
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+)
+from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _BackgroundLoop:
@@ -55,11 +68,9 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     loop. A keyboard interrupt cancels the coroutine, waits for it, and is raised again.
     """
     loop = background_loop()
-    if _background is not None and threading.current_thread() is _background.thread:
+    if _inside_background():
         coroutine.close()
-        raise RuntimeError(
-            "a sync plaudit call inside plaudit's own event loop; use the async form"
-        )
+        raise RuntimeError(_INSIDE)
     ended = threading.Event()
     future = asyncio.run_coroutine_threadsafe(_telling(coroutine, ended), loop)
     try:
@@ -68,6 +79,28 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         future.cancel()
         ended.wait(_PATIENCE)
         raise
+
+
+_INSIDE = "a sync plaudit call inside plaudit's own event loop; use the async form"
+
+
+def _inside_background() -> bool:
+    return _background is not None and threading.current_thread() is _background.thread
+
+
+def run_last(
+    loop: asyncio.AbstractEventLoop, ending: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Run what ends earlier work in the background loop, where that loop still goes on.
+
+    It does not in a fork of the process that began the work, nor at the interpreter's end.
+
+    Args:
+        loop: the background loop of that work.
+        ending: makes the coroutine.
+    """
+    if _background is not None and _background.loop is loop and not sys.is_finalizing():
+        run_sync(ending())
 
 
 _PATIENCE = 10.0
@@ -119,8 +152,7 @@ async def for_each(
         items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
     """
-    if limit < 1:
-        raise ValueError(f"at least one item must be in flight, not {limit}")
+    _check_limit(limit)
     take = _taker(items)
 
     async def work() -> None:
@@ -138,6 +170,108 @@ async def for_each(
                 group.create_task(work())
     except BaseExceptionGroup as group_error:
         raise _first(group_error) from None
+
+
+async def map_ordered(
+    function: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    limit: int,
+) -> AsyncGenerator[R]:
+    """Yield `function(item)` for every item, in the order of the items, several in flight.
+
+    At most `limit` items are taken whose results the consumer has not done with, so an endless
+    input, a slow consumer or a first item that hangs cost no memory. An exception of the input or
+    of the function is raised where its result would have come, after those before it. Ending early
+    cancels what is in flight and waits for it; `contextlib.aclosing` makes that prompt.
+
+    Args:
+        function: async function of one item.
+        items: any iterable or async iterable; it is never entered twice at a time.
+        limit: most items taken and not done with, at least 1.
+    """
+    _check_limit(limit)
+    take, room = _taker(items), asyncio.Semaphore(limit)
+    started: asyncio.Queue[asyncio.Task[R] | None] = asyncio.Queue()
+
+    async def feed() -> None:
+        try:
+            while await room.acquire() and (item := await take()) is not _END:
+                started.put_nowait(asyncio.create_task(function(cast("T", item))))
+        finally:
+            started.put_nowait(None)
+
+    feeder, task = asyncio.create_task(feed()), None
+    try:
+        while (task := await started.get()) is not None:
+            yield await task
+            room.release()
+        await feeder
+    finally:
+        await _cancel([feeder])
+        waiting = [task, *(started.get_nowait() for _ in range(started.qsize()))]
+        await _cancel([task for task in waiting if task is not None])
+
+
+def map_ordered_sync(
+    function: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], limit: int
+) -> Generator[R]:
+    """Yield what `map_ordered` yields, to sync code; the function runs in the background loop.
+
+    The input is read in the caller's thread while it asks for a result: one item for each result,
+    and more while the next result is not there and there is room.
+
+    Raises:
+        RuntimeError: it was called inside plaudit's own event loop.
+    """
+    _check_limit(limit)
+    loop = background_loop()
+    if _inside_background():
+        raise RuntimeError(_INSIDE)
+    running: set[asyncio.Task[Any]] = set()
+    ahead: deque[Future[R]] = deque()
+
+    async def call(item: T) -> R:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        running.add(task)
+        try:
+            return await function(item)
+        finally:
+            running.discard(task)
+
+    def begin() -> Generator[Future[R]]:
+        try:
+            for item in items:
+                yield asyncio.run_coroutine_threadsafe(call(item), loop)
+        except Exception as error:  # The input may raise anything; its turn comes later.
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            yield failed
+
+    try:
+        for future in begin():
+            ahead.append(future)
+            if len(ahead) == limit or ahead[0].done():
+                yield ahead[0].result()
+                ahead.popleft()
+        while ahead:
+            yield ahead[0].result()
+            ahead.popleft()
+    finally:
+        if ahead:
+            run_last(loop, lambda: _cancel(running))
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended; what they raise is dropped."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"at least one item must be in flight, not {limit}")
 
 
 _END = object()

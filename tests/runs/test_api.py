@@ -117,7 +117,7 @@ def test_a_malformed_row_is_named_before_anything_is_asked(tmp_path: Path) -> No
     fake = Fake()
     with pytest.raises(InputError, match="row 1: the field 'answer' is missing"):
         make(fake, tmp_path).judge_batch([ROW, {"query": "q"}])
-    with pytest.raises(InputError, match="row 0 is a int"):
+    with pytest.raises(InputError, match="row 0: not a dict, but of type int"):
         make(fake, tmp_path).judge_batch([3])  # type: ignore[list-item]
     assert fake.requests == []
 

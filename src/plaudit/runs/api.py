@@ -1,28 +1,51 @@
 """The Python API: a judge that takes plain dicts and gives verdicts, sync and async."""
 
 import asyncio
+import hashlib
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
+from contextlib import aclosing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from plaudit.aio import for_each, run_sync
+from plaudit.aio import (
+    background_loop,
+    for_each,
+    map_ordered,
+    map_ordered_sync,
+    run_last,
+    run_sync,
+)
 from plaudit.engines.base import Engine, Request
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import Pool, SendPolicy
+from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, task_type
-from plaudit.runs.asking import Asker, CachePolicy
-from plaudit.runs.judging import Judging
+from plaudit.runs import columns
 from plaudit.runs.progress import Progress
-from plaudit.runs.store import Store, default_store_path
+from plaudit.runs.runtime import OwnJudging, Runtime
 from plaudit.types import Json, Sample, Verdict
 
 Row = Mapping[str, Json] | Sample
 """What is judged: a plain dict in the form of an input row, or a sample."""
+
+OnReject = Callable[[int, InputError], object]
+"""Told of a malformed row: its number, from 0, and what is wrong with it."""
 
 _GENERATION = frozenset({"temperature", "top_p", "max_tokens", "seed"})
 
@@ -67,11 +90,15 @@ class Judge:
         self.engine = load_engine(engine)
         self.send = send or SendPolicy()
         self._cache = cache
-        self._runtimes: dict[tuple[int, asyncio.AbstractEventLoop], _Runtime] = {}
+        self._runtimes: dict[tuple[int, asyncio.AbstractEventLoop], Runtime] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process."""
-        return self.__dict__ | {"_runtimes": {}}
+        """Leave out what belongs to this process; tell what the prompts are made of.
+
+        `datasets` hashes this to know whether a map was done before, so it is the same in every
+        process, and another one when plaudit or the template changes.
+        """
+        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config.template)}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -93,57 +120,159 @@ class Judge:
         rows: Iterable[Row],
         *,
         progress: bool | Callable[[Verdict], None] = False,
+        on_reject: OnReject | None = None,
         cache: bool | None = None,
         **generation: Any,
     ) -> list[Verdict]:
         """Judge many rows; the verdicts come in the order of their samples.
 
+        The list holds all verdicts; `stream` holds a few at a time.
+
         Args:
-            rows: dicts in the form of input rows, or samples. A conversation may hold several.
+            rows: dicts in the form of input rows, or samples: a list, a generator, a data set of
+                `datasets`. A conversation may hold several samples.
             progress: True shows a progress bar; a function is called with each verdict.
+            on_reject: called with the number and the error of each malformed row, which is then
+                left out; None: the first one raises.
             cache: see `judge`.
             generation: see `judge`.
 
         Raises:
-            InputError: a row is malformed; nothing has been asked then.
+            InputError: a row is malformed. A list or tuple is checked before anything is asked;
+                another iterable is read while it is judged.
             EngineUnusableError: the engine can answer nothing.
         """
-        return run_sync(self.ajudge_batch(rows, progress=progress, cache=cache, **generation))
+        if isinstance(rows, Sequence):
+            batch = self.ajudge_batch(
+                rows, progress=progress, on_reject=on_reject, cache=cache, **generation
+            )
+            return run_sync(batch)
+        with self._telling(progress, rows) as tell:
+            verdicts = self.stream(rows, on_reject=on_reject, cache=cache, **generation)
+            return [tell(verdict) for verdict in verdicts]
+
+    def stream(
+        self,
+        rows: Iterable[Row],
+        *,
+        window: int | None = None,
+        on_reject: OnReject | None = None,
+        cache: bool | None = None,
+        **generation: Any,
+    ) -> Generator[Verdict]:
+        """Judge rows as they come, and give the verdicts in the order of their samples.
+
+        Holds a window of samples at a time: rows are read only as fast as verdicts are made and
+        taken, so the input may be endless. Ending early cancels what is in flight. What `rows`
+        raises is raised after the verdicts before it.
+
+        Args:
+            rows: as for `judge_batch`; read in the caller's thread.
+            window: most samples read ahead; None: as many as keep the engine busy. A larger one
+                keeps it busier while one sample takes long.
+            on_reject: see `judge_batch`.
+            cache: see `judge`.
+            generation: see `judge`.
+
+        Raises:
+            InputError: a row is malformed; the verdicts before it have been given.
+            EngineUnusableError: the engine can answer nothing.
+        """
+        samples, loop = self._samples(on_reject).of(rows), background_loop()
+        judging, runtime = run_sync(self._own_judging(cache, generation))
+        judged = map_ordered_sync(judging.verdict, samples, window or judging.window)
+        try:
+            yield from judged
+        finally:
+            run_last(loop, lambda: runtime.end(judging))
+
+    def map_batch(
+        self,
+        batch: Mapping[str, Sequence[Json]],
+        *,
+        prefix: str = "plaudit_",
+        cache: bool | None = None,
+        **generation: Any,
+    ) -> dict[str, columns.Column]:
+        """Judge the rows of a batch of columns: `dataset.map(judge.map_batch, batched=True)`.
+
+        Every row gets `plaudit_status`, `plaudit_value`, `plaudit_reward`, `plaudit_confidence`,
+        `plaudit_cause` and `plaudit_message`. What does not exist is null. A row that holds no
+        sample, or several, gets the status `rejected` and the cause `bad_row`, and no exception.
+        When this returns, the replies are in the store, so that the end of a worker loses none.
+
+        Args:
+            batch: columns of the same length, by name.
+            prefix: what the names of the new columns begin with.
+            cache: see `judge`.
+            generation: see `judge`.
+
+        Raises:
+            UsageError: this is one row, and no batch.
+            EngineUnusableError: the engine can answer nothing.
+        """
+        taken = [self._sample_of(row) for row in columns.rows_of(batch)]
+        samples = [sample for sample in taken if isinstance(sample, Sample)]
+        verdicts = iter(self.judge_batch(samples, cache=cache, **generation))
+        outcomes = [next(verdicts) if isinstance(one, Sample) else one for one in taken]
+        return columns.columns_of(outcomes, self.config.kind, prefix)
 
     async def ajudge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row; see `judge`."""
         samples = self.samples([row])
         if len(samples) != 1:
             raise InputError(f"the row holds {len(samples)} samples; use judge_batch")
-        judging = await self._judging(cache, generation)
+        judging = await self._runtime().judging(*self._how(cache, generation))
         return (await judging.judge(samples[0]))[0]
 
     async def ajudge_batch(
         self,
-        rows: Iterable[Row],
+        rows: Iterable[Row] | AsyncIterable[Row],
         *,
         progress: bool | Callable[[Verdict], None] = False,
+        on_reject: OnReject | None = None,
         cache: bool | None = None,
         **generation: Any,
     ) -> list[Verdict]:
-        """Judge many rows; see `judge_batch`."""
-        samples = self.samples(rows)
-        judging = await self._judging(cache, generation)
-        verdicts: list[Verdict | None] = [None] * len(samples)
-        with Progress(
-            f"judge {self.config.kind}", total_rows=len(samples), enabled=progress is True
-        ) as bar:
+        """Judge many rows, of an async iterable too; see `judge_batch`."""
+        samples = self._samples(on_reject)
+        found: Iterable[Sample] | AsyncIterable[Sample]
+        found = list(samples.of(rows)) if isinstance(rows, Sequence) else samples.of_any(rows)
+        verdicts: dict[int, Verdict] = {}
+        judging, runtime = await self._own_judging(cache, generation)
+        with self._telling(progress, rows) as tell:
 
-            async def judge(numbered: tuple[int, Sample]) -> None:
-                number, sample = numbered
-                verdict, _ = await judging.judge(sample)
-                verdicts[number] = verdict
-                bar.advance(verdict.status, verdict.usage)
-                if callable(progress):
-                    progress(verdict)
+            async def judge(sample: Sample) -> None:
+                verdicts[sample.index] = tell(await judging.verdict(sample))
 
-            await for_each(judge, enumerate(samples), 2 * self.send.concurrency)
-        return cast("list[Verdict]", verdicts)
+            try:
+                await for_each(judge, found, judging.window)
+            finally:
+                await runtime.end(judging)
+        return [verdicts[index] for index in range(len(verdicts))]
+
+    async def astream(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        window: int | None = None,
+        on_reject: OnReject | None = None,
+        cache: bool | None = None,
+        **generation: Any,
+    ) -> AsyncGenerator[Verdict]:
+        """Judge rows as they come, of an async iterable too; see `stream`.
+
+        Rows are read in the caller's event loop. `contextlib.aclosing` ends an early end promptly.
+        """
+        samples = self._samples(on_reject).of_any(rows)
+        judging, runtime = await self._own_judging(cache, generation)
+        judged = map_ordered(judging.verdict, samples, window or judging.window)
+        try:
+            async with aclosing(judged):
+                async for verdict in judged:
+                    yield verdict
+        finally:
+            await runtime.end(judging)
 
     def samples(self, rows: Iterable[Row]) -> list[Sample]:
         """Take the samples from rows.
@@ -151,18 +280,7 @@ class Judge:
         Raises:
             InputError: a row is malformed; the message names its number, from 0.
         """
-        found: list[Sample] = []
-        for number, row in enumerate(rows):
-            if isinstance(row, Sample):
-                found.append(msgspec.structs.replace(row, index=len(found)))
-                continue
-            if not isinstance(cast(Any, row), Mapping):
-                raise InputError(f"row {number} is a {type(row).__name__}, not a dict")
-            try:
-                found.extend(self._task_type.read_row(row, len(found)))
-            except InputError as error:
-                raise InputError(f"row {number}: {error}") from None
-        return found
+        return list(self._samples(None).of(rows))
 
     def render(self, row: Row) -> list[Request]:
         """Return what would be asked about a row, without asking."""
@@ -179,40 +297,106 @@ class Judge:
         if runtime is not None:
             await runtime.close()
 
-    async def _judging(self, cache: bool | None, generation: Mapping[str, Any]) -> "Judging":
+    def _samples(self, on_reject: OnReject | None) -> "_Samples":
+        return _Samples(self._task_type, on_reject)
+
+    def _sample_of(self, row: Row) -> Sample | InputError:
+        """Return the one sample of a row, or why there is none."""
+        try:
+            samples = self._samples(None).take(row)
+        except InputError as error:
+            return error
+        if len(samples) != 1:
+            return InputError(f"the row holds {len(samples)} samples, where a row has one verdict")
+        return samples[0]
+
+    @contextmanager
+    def _telling(
+        self, progress: bool | Callable[[Verdict], None], rows: object
+    ) -> Generator[Callable[[Verdict], Verdict]]:
+        """Show progress; yield what is called with each verdict, and returns it."""
+        total = len(rows) if isinstance(rows, Sized) else None
+        label = f"judge {self.config.kind}"
+        with Progress(label, total_rows=total, enabled=progress is True) as bar:
+
+            def tell(verdict: Verdict) -> Verdict:
+                bar.advance(verdict.status, verdict.usage)
+                if callable(progress):
+                    progress(verdict)
+                return verdict
+
+            yield tell
+
+    def _how(self, cache: bool | None, generation: Mapping[str, Any]) -> tuple[JudgeConfig, bool]:
+        return with_generation(self.config, generation), cache is not False
+
+    def _runtime(self) -> Runtime:
         place = (os.getpid(), asyncio.get_running_loop())
         runtime = self._runtimes.get(place)
         if runtime is None:
-            runtime = self._runtimes[place] = _Runtime(self.engine, self.send, self._cache)
-        return await runtime.judging(with_generation(self.config, generation), cache)
+            runtime = self._runtimes[place] = Runtime(self.engine, self.send, self._cache)
+        return runtime
+
+    async def _own_judging(
+        self, cache: bool | None, generation: Mapping[str, Any]
+    ) -> tuple[OwnJudging, Runtime]:
+        runtime = self._runtime()
+        return await runtime.own_judging(*self._how(cache, generation)), runtime
 
 
-class _Runtime:
-    """What a judge holds in one process and event loop."""
+class _Samples:
+    """Takes the samples from rows, one row after another."""
 
-    def __init__(self, engine: Engine, send: SendPolicy, cache: bool | str | Path) -> None:
-        self._pool = Pool(engine, send)
-        self._store: Store | None = None
-        if cache is not False and engine.capabilities.cacheable:
-            self._store = Store(default_store_path() if cache is True else Path(cache))
-        self._judgings: dict[tuple[bytes, bool], Judging] = {}
+    def __init__(self, task_type: type[Task], on_reject: OnReject | None) -> None:
+        self._task_type = task_type
+        self._on_reject = on_reject
+        self._number = itertools.count()
+        self._index = 0
 
-    async def judging(self, config: JudgeConfig, cache: bool | None) -> Judging:
-        keep = self._store is not None and cache is not False
-        place = (msgspec.json.encode(config), keep)
-        if place not in self._judgings:
-            task: Task = await bind(config, self._pool.engine)
-            store = self._store if keep else None
-            asker = Asker(self._pool, task.identity, store, CachePolicy())
-            self._judgings.setdefault(place, Judging(task, asker))
-        return self._judgings[place]
+    def of(self, rows: Iterable[Row]) -> Iterator[Sample]:
+        if isinstance(rows, AsyncIterable):
+            raise UsageError("rows of an async iterable need astream or ajudge_batch")
+        return itertools.chain.from_iterable(map(self._next, rows))
 
-    async def close(self) -> None:
-        for judging in self._judgings.values():
-            await judging.asker.close()
-        await self._pool.engine.close()
-        if self._store is not None:
-            self._store.close()
+    def of_any(
+        self, rows: Iterable[Row] | AsyncIterable[Row]
+    ) -> Iterator[Sample] | AsyncIterable[Sample]:
+        return self._of_async(rows) if isinstance(rows, AsyncIterable) else self.of(rows)
+
+    async def _of_async(self, rows: AsyncIterable[Row]) -> AsyncGenerator[Sample]:
+        async for row in rows:
+            for sample in self._next(row):
+                yield sample
+
+    def _next(self, row: Row) -> list[Sample]:
+        """Take the samples of the next row; an error names its number."""
+        number = next(self._number)
+        try:
+            samples = self.take(row)
+        except InputError as error:
+            named = InputError(f"row {number}: {error}")
+            if self._on_reject is None:
+                raise named from None
+            self._on_reject(number, named)
+            return []
+        self._index += len(samples)
+        return samples
+
+    def take(self, row: Row) -> list[Sample]:
+        """Take the samples of one row."""
+        if isinstance(row, Sample):
+            return [msgspec.structs.replace(row, index=self._index)]
+        if not isinstance(cast(Any, row), Mapping):
+            raise InputError(f"not a dict, but of type {type(row).__name__}")
+        return self._task_type.read_row(row, self._index)
+
+
+def _made_of(template: str | None) -> str:
+    """Return what, beside a judge's configuration, decides its prompts: version and template."""
+    digest = ""
+    if template is not None and os.path.isfile(template):
+        digest = hashlib.blake2b(Path(template).read_bytes(), digest_size=16).hexdigest()
+    return f"plaudit {version('plaudit')} {digest}"
 
 
 def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
