@@ -133,7 +133,11 @@ class Fleet:
         self._gpus = divide(gpus, plan.count, plan.gpus_per_worker)
         for number, port in enumerate(free_ports(plan.count)):
             self.servers.append(self._start(number, port))
-        await self._wait_until_ready(tell)
+        try:
+            await self._wait_until_ready(tell)
+        finally:
+            for server in self.servers:
+                await server.stop_asking()
         self._config.unlink(missing_ok=True)
         self.replicas = tuple(self._replica(server) for server in self.servers)
         for replica in self.replicas:
@@ -190,7 +194,7 @@ class Fleet:
         waiting = dict.fromkeys(range(len(self.servers)), "it has not answered yet")
         while waiting:
             for number in waiting:
-                self._check_start(number)
+                await self._check_start(number)
             found = await asyncio.gather(*(self.servers[n].health() for n in waiting))
             waiting = {
                 n: health.why
@@ -213,13 +217,14 @@ class Fleet:
         ready = self._plan.count - len(waiting)
         return f"waiting for {self._plan.name}: {ready} ready, {seconds:.0f} s; {last[0]}"
 
-    def _check_start(self, number: int) -> None:
+    async def _check_start(self, number: int) -> None:
         """Start a server again whose port was taken from it; give up where it just ended."""
         server = self.servers[number]
         if server.status is None:
             return
         if server.found_its_port_taken and self._tries < _PORT_TRIES:
             self._tries += 1
+            await server.stop_asking()
             self.servers[number] = self._start(number, free_ports(1)[0])
             return
         raise EngineUnusableError(

@@ -140,6 +140,8 @@ class LaunchedEngine:
         here = asyncio.get_running_loop()
         self._users = {loop for loop in self._users - {here} if not loop.is_closed()}
         if self._users:
+            for replica in self.replicas:
+                await replica.close()  # this loop's connections
             return
         opening = self._opening
         if opening is not None and opening.get_loop() is here:

@@ -30,6 +30,7 @@ _PROBE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 400
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ADDRESS_TAKEN = re.compile(
     r"address already in use|errno 98\b|EADDRINUSE|port \S+ is (?:already in use|not available)",
     re.IGNORECASE,
@@ -128,6 +129,11 @@ class Server:
                 return Health(False, f"{path} answers {status}")
         return Health(True, "ready")
 
+    async def stop_asking(self) -> None:
+        """Close the connections that `health` made."""
+        await self._stranger.close()
+        await self._friend.close()
+
     @property
     def found_its_port_taken(self) -> bool:
         """Whether it ended because somebody else listens on its port."""
@@ -138,6 +144,7 @@ class Server:
         with open(self.command.log, "rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
+        text = _COLOURS.sub("", text)
         lines = [self._friend.redact(line)[:_LINE_LENGTH] for line in text.splitlines()]
         return [line for line in lines if line][-count:]
 
@@ -153,8 +160,6 @@ class Server:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_LOOK_SECONDS)
-        await self._stranger.close()
-        await self._friend.close()
         return True
 
     def wait(self, seconds: float) -> None:
