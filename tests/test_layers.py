@@ -61,6 +61,8 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.runs.disk",
                 "plaudit.runs.damage",
                 "plaudit.runs.eviction",
+                "plaudit.runs.keeper",
+                "plaudit.runs.upkeep",
             },
         ),
     ],

@@ -19,6 +19,7 @@ from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
 from plaudit.runs import disk
 from plaudit.runs.damage import open_sound
+from plaudit.runs.keeper import Keeper, environment_limit
 from plaudit.runs.migrations import make, migrate
 
 Table = Literal["replies", "verdicts", "held"]
@@ -165,6 +166,7 @@ class Session:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         _check_place(path)
+        self._keeper = Keeper(path, self.transaction, environment_limit())
         self._writing: sqlite3.Connection | None
         self._writing, self._use = open_sound(path, _connect, _BUSY_S)
         self._reading: sqlite3.Cursor | None = None
@@ -183,7 +185,7 @@ class Session:
             raise disk.database_error(self.path, error) from error
         return found[0] if found else None
 
-    def rows(self, statement: str, values: Sequence[int | str]) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str, values: Sequence[int | str | bytes]) -> list[tuple[Any, ...]]:
         """Return all rows; no statement stays open, so the next one sees the latest commit."""
         try:
             with self._read_lock:
@@ -213,6 +215,15 @@ class Session:
                         with contextlib.suppress(sqlite3.Error):
                             connection.execute("ROLLBACK")
         except (sqlite3.Error, OSError) as error:
+            raise disk.database_error(self.path, error) from error
+
+    def fold_log(self) -> None:
+        """Write the log into the database, which then has its true size."""
+        try:
+            with self._write_lock:
+                connection = self._writing = self._writing or _connect(self.path)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
             raise disk.database_error(self.path, error) from error
 
     def put(self, table: Table, key: int | bytes, value: Any, size: int) -> None:
@@ -270,14 +281,17 @@ class Session:
         while self._take_batch():
             try:
                 with self.transaction() as connection:
+                    self._keeper.note(connection, replies=bool(self.committing.replies))
                     self.committing.write(connection)
+                with self._lock:
+                    self._committed += self.committing.entries
+                    self.committing = Batch()
+                    self._progress.notify_all()
+                if not self._closing:
+                    self._keeper.work()
             except Exception as error:  # Whatever it is, a waiting put or flush must hear of it.
                 self._fail(error)
                 return
-            with self._lock:
-                self._committed += self.committing.entries
-                self.committing = Batch()
-                self._progress.notify_all()
 
     def _take_batch(self) -> bool:
         """Wait for the next batch to commit; False when there will be none."""

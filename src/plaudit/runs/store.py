@@ -11,12 +11,13 @@ one that is held makes a new run beside it, and the two share nothing but replie
 """
 
 import difflib
+import functools
 import logging
 import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -41,7 +42,13 @@ _PAGE = 1_000
 # Cast, because a flipped bit can turn the type of a value.
 _GET_REPLY = "SELECT CAST(completion AS BLOB) FROM reply WHERE key = ?"
 _NEWEST = "(SELECT coalesce(max(rowid), 0) FROM reply)"
+_KEYS_A_STATEMENT = 500
 _RUN_COLUMNS = "number, name, kind, config, state, started, finished, summary"
+
+
+@functools.cache
+def _get_replies(count: int) -> str:
+    return f"SELECT key, completion FROM reply WHERE key IN ({', '.join('?' * count)})"
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -104,6 +111,10 @@ class Store:
     ) -> None:
         self.close()
 
+    def open(self) -> Session:
+        """Open the file now, rather than on first use."""
+        return self.session or self._open()
+
     def _open(self) -> Session:
         with _opening:
             if self.session is None:
@@ -146,6 +157,25 @@ class Store:
             return found[0]
         encoded = session.row(_GET_REPLY, key)
         return None if encoded is None else self._read_reply(key, encoded)
+
+    def get_replies(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
+        """Return the replies of those keys that have one, at a tenth of the cost of one by one."""
+        session = self.session or self._open()
+        found: dict[bytes, Completion] = {}
+        missing: list[bytes] = []
+        for key in keys:
+            queued = session.queued.replies.get(key) or session.committing.replies.get(key)
+            if queued:
+                found[key] = queued[0]
+            else:
+                missing.append(key)
+        for start in range(0, len(missing), _KEYS_A_STATEMENT):
+            some = missing[start : start + _KEYS_A_STATEMENT]
+            for key, encoded in session.rows(_get_replies(len(some)), some):
+                completion = self._read_reply(key, encoded)
+                if completion is not None:
+                    found[key] = completion
+        return found
 
     def _read_reply(self, key: bytes, stored: bytes) -> Completion | None:
         body = unseal(stored, key)
@@ -347,9 +377,32 @@ class Store:
         close = difflib.get_close_matches(text, names, n=5, cutoff=0.5) or names[:5]
         raise UsageError(f"there is no run {text!r}; there are {', '.join(close)}")
 
+    def forget_run(self, text: str, *, dry_run: bool = False) -> int:
+        """Remove a run that nobody is running, by name or number, and return its number.
+
+        Its replies stay, and its verdicts until the next pruning.
+
+        Raises:
+            UsageError: there is no such run, or it is being run.
+        """
+        number = self.find_run(text).number
+        session = self.open()
+        with session.transaction() as connection:
+            if number in session.run_locks or not session.claim(number):
+                raise UsageError(f"run {text} is being run: end it first")
+            if not dry_run:
+                connection.execute("DELETE FROM run WHERE number = ?", (number,))
+            session.release(number)
+        return number
+
+
+def iso(time: datetime) -> str:
+    """Return a time as the store writes it."""
+    return time.isoformat(timespec="seconds")
+
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return iso(datetime.now(UTC))
 
 
 def _new_run(session: Session, connection: sqlite3.Connection, identity: bytes, kind: str) -> int:
