@@ -417,7 +417,13 @@ class Wire:
         return "\r\n".join(lines).encode("latin-1")
 
     async def write(self, data: bytes) -> None:
-        """Write, and wait while the client does not read."""
+        """Write, and wait while the client does not read.
+
+        Raises:
+            ConnectionError: the client left.
+        """
+        if self.writer.transport.is_closing():  # uvloop says this in a way of its own
+            raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
 

@@ -78,7 +78,10 @@ class Server:
     def kill(self) -> None:
         """SIGKILL it."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def slow_down(self) -> None:
         """Make it take ten times as long."""
