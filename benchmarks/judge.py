@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ ROOT = Path(__file__).parents[1]
 PRAISE = json.dumps({"rationale": "r", "label": "pos_praise", "confidence": 0.9})
 
 
-def judge(home: Path, *args: str) -> dict[str, Any]:
+def judge(home: Path, *args: str, prefix: Sequence[str] = ()) -> dict[str, Any]:
     """Run `plaudit judge feedback` as a process; return its summary, seconds and peak memory."""
-    command = [sys.executable, "-m", "plaudit", "judge", "feedback", *args, "--json"]
+    command = [*prefix, sys.executable, "-m", "plaudit", "judge", "feedback", *args, "--json"]
     command += ["-o", str(home / "out.jsonl")]
     env = os.environ | {"PLAUDIT_HOME": str(home)}
     started = time.perf_counter()

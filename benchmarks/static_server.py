@@ -6,11 +6,12 @@ Run as a process of its own: `python benchmarks/static_server.py PORT json|logpr
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 
 WORDS = ["reminder", "wrong", "confused", "neutral", "next", "thanks", "unrelated"]
 
 
-def completion(kind: str) -> bytes:
+def completion(kind: str, words: Sequence[str] = WORDS) -> bytes:
     """Return the body of the reply: 300 characters of JSON, or 20 log-probabilities."""
     usage = {"prompt_tokens": 400, "completion_tokens": 60, "total_tokens": 460}
     if kind == "json":
@@ -18,7 +19,6 @@ def completion(kind: str) -> bytes:
         message = {"role": "assistant", "content": json.dumps(verdict)}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
     else:
-        words = sys.argv[3].split(",") if len(sys.argv) > 3 else WORDS
         tokens = [*words, *(f"other{n}" for n in range(20 - len(words)))]
         shown = [
             {"token": token, "logprob": -0.3 - rank, "bytes": list(token.encode())}

@@ -23,12 +23,27 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop: uvloop's, which is faster, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:  # There is none for Windows and PyPy.
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a loop of its own, like `asyncio.run`."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(coroutine)
+
+
 class _BackgroundLoop:
     """An event loop in a daemon thread, which sync callers share, one a process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_loop()
         started = threading.Event()
         self.loop.call_soon(started.set)
         self.thread = threading.Thread(
@@ -40,12 +55,15 @@ class _BackgroundLoop:
 
 _lock = threading.Lock()
 _background: _BackgroundLoop | None = None
+_inherited: list[_BackgroundLoop | None] = []
 
 
 def _forget_after_fork() -> None:
     """A forked child has the parent's lock and loop object but not its thread."""
     global _background, _lock
     _lock = threading.Lock()
+    # Never collected: closing it would take the parent's connections out of a shared event queue.
+    _inherited.append(_background)
     _background = None
 
 

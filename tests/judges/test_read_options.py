@@ -15,7 +15,7 @@ from plaudit.judges.readout import (
     check_words,
     distribution,
     mean_bounds,
-    names_option,
+    option_of,
     read_options,
 )
 from tests.judges.making import show
@@ -44,27 +44,27 @@ def test_space_and_case_variants_are_summed() -> None:
     "token", ["tha", " Than", "thank", "\u2581thanks", "\u0120Thanks", "\nthanks"]
 )
 def test_a_telling_beginning_of_a_word_counts(token: str) -> None:
-    assert names_option(token, "thanks")
+    assert option_of(token, ("no", "thanks")) == 1
 
 
 @pytest.mark.parametrize(
     "token", ["", " ", "t", "th", " Th", "thanksgiving", "hanks", "than ks", "'thanks"]
 )
 def test_what_is_not_telling_does_not_count(token: str) -> None:
-    assert not names_option(token, "thanks")
+    assert option_of(token, ("no", "thanks")) is None
 
 
 @pytest.mark.parametrize("token", ["1", " 1", "10", "0", "t", "te", " Te"])
 def test_ten_can_never_be_misread_as_one(token: str) -> None:
-    options = KINDS["pointwise"].options
-    assert not any(names_option(token, option.word) for option in options)
+    words = tuple(option.word for option in KINDS["pointwise"].options)
+    assert option_of(token, words) is None
 
 
 def test_each_beginning_of_a_score_names_that_score_only() -> None:
-    words = [option.word for option in KINDS["pointwise"].options]
-    for word in words:
+    words = tuple(option.word for option in KINDS["pointwise"].options)
+    for number, word in enumerate(words):
         for end in range(3, len(word) + 1):
-            assert [w for w in words if names_option(word[:end], w)] == [word]
+            assert option_of(word[:end], words) == number
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,7 +180,7 @@ def full_replies(draw, count: int) -> list[list[tuple[str, float]]]:
 
 
 def truth(reply, prior: list[float] | None) -> list[float]:
-    masses = [math.fsum(p for t, p in reply if names_option(t, word)) for word in WORDS]
+    masses = [math.fsum(p for t, p in reply if option_of(t, WORDS) == n) for n in range(len(WORDS))]
     return masses if prior is None else [m / q for m, q in zip(masses, prior, strict=True)]
 
 

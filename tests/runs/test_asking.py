@@ -12,9 +12,14 @@ from plaudit.engines.base import Capabilities, Completion, Request, Sampling, Sc
 from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.judges.readout import read_options
-from plaudit.runs.asking import Asker, CachePolicy, SampleAsk, request_key, trim
-from plaudit.types import Message, Usage
+from plaudit.runs.asking import Asker, CachePolicy, RequestKeys, SampleAsk, trim
+from plaudit.types import Message, Sample, Usage
 from tests.judges.making import show
+
+
+def request_key(identity: str, request: Request) -> bytes:
+    return RequestKeys(identity).key(request)
+
 
 ASK = Request(prompt="p", sampling=Sampling(), sample_id="s", logprobs=20, options=("yes", "no"))
 FAST = SendPolicy(attempts=1, timeout=5)
@@ -25,6 +30,9 @@ class Store(dict):
 
     def get_reply(self, key: bytes) -> Completion | None:
         return self.get(key)
+
+    def get_replies(self, keys) -> dict[bytes, Completion]:
+        return {key: self[key] for key in keys if key in self}
 
     def put_reply(self, key: bytes, completion: Completion) -> None:
         self[key] = completion
@@ -115,7 +123,45 @@ def test_two_messages_never_share_a_key_by_joining(a: str, b: str, c: str, d: st
     assert (request_key("m", one) == request_key("m", other)) == ((a, b) == (c, d))
 
 
+TURNS = tuple(Message("user", f"turn {n}") for n in range(4))
+
+
+@pytest.mark.parametrize("prompt", ["one two three", TURNS])
+def test_the_key_does_not_depend_on_what_is_hashed_once(prompt) -> None:
+    keys = RequestKeys("m")
+    for shared in (0, 1, 3, 2, 99):
+        request = changed(prompt=prompt, shared=shared)
+        assert keys.key(request) == request_key("m", changed(prompt=prompt))
+        other = changed(prompt=(*prompt[:2], TURNS[0]) if prompt is TURNS else "one three")
+        assert keys.key(other) == request_key("m", other) != keys.key(request)
+
+
+def test_a_text_never_passes_for_another_and_its_draw() -> None:
+    one, other = changed(prompt="a1", draw=0), changed(prompt="a", draw=10)
+    assert request_key("m", one) != request_key("m", other)
+
+
 # Asking.
+
+
+async def test_a_reply_that_came_meanwhile_serves_samples_that_were_looked_up_before() -> None:
+    engine = Engine()
+    ask = asker(engine, Store())
+    sample = Sample(id="s", index=0)
+    questions = ask.look_up([(sample, [ASK]), (sample, [ASK])])
+    for question in questions:
+        assert (await SampleAsk(ask, question)(ASK)).text == "1"
+        ask.release(question)
+    assert engine.count == 1
+    assert (await SampleAsk(asker(engine), questions[0])(ASK)).text == "2"
+
+
+async def test_what_is_kept_for_samples_is_forgotten_with_them() -> None:
+    ask = asker(Engine())
+    (question,) = ask.look_up([(Sample(id="s", index=0), [ASK])])
+    await SampleAsk(ask, question)(ASK)
+    ask.release(question)
+    assert (await SampleAsk(ask)(ASK)).text == "2"
 
 
 async def test_the_same_request_in_flight_is_sent_once() -> None:
@@ -223,17 +269,6 @@ async def test_a_sample_is_from_the_store_only_as_a_whole() -> None:
     await sample(ASK)
     await sample(changed(prompt="new"))
     assert (sample.from_store, sample.hits, len(sample.keys)) == (False, 1, 2)
-
-
-async def test_closing_cancels_what_is_in_flight() -> None:
-    engine, store = Engine(), Store()
-    ask = asker(engine, store)
-    task = asyncio.create_task(SampleAsk(ask)(ASK))
-    await asyncio.sleep(0.001)
-    await ask.close()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert store == {}
 
 
 # Trimming.

@@ -1,7 +1,7 @@
 """`plaudit judge`: judge a file."""
 
-import asyncio
 import functools
+import gc
 import logging
 import tempfile
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from plaudit import aio
 from plaudit.cli import display
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
@@ -271,6 +272,13 @@ def _tell(verbose: bool) -> Callable[[str], None]:
     return functools.partial(typer.echo, err=True)
 
 
+def _collect_seldom() -> None:
+    """Keep the collector of cycles from walking all that is in flight ten times a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 class _Job:
     """A command line, ready to run."""
 
@@ -290,7 +298,7 @@ class _Job:
 
     def plan(self) -> Plan:
         with Store(self.store_path) as store:
-            return asyncio.run(plan_file(self.record, self.engine, store, self.cache))
+            return aio.run(plan_file(self.record, self.engine, store, self.cache))
 
     def run(self, *, show_verdicts: bool, verbose: bool) -> Summary:
         if not show_verdicts:
@@ -307,9 +315,10 @@ class _Job:
         label = f"judge {self.record.judge.kind}"
         watch = display.Exchanges(display.stderr()).watch if verbose else None
         with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
+            _collect_seldom()
             runner = Runner(store, bar, self.policy, self.cache, watch)
             try:
-                return asyncio.run(runner.run(self.record, self.engine, out))
+                return aio.run(runner.run(self.record, self.engine, out))
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted; give the same command again to go on where it stopped"

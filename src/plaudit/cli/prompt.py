@@ -1,10 +1,10 @@
 """`plaudit prompt`: see what a judge would be asked."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
+from plaudit import aio
 from plaudit.cli import display
 from plaudit.cli.judge import (
     EngineOption,
@@ -34,7 +34,7 @@ def prompt(
 ) -> None:
     """Show the prompt that a judge sends for INPUT, and send nothing."""
     config = make_config(kind.value, {"readout": readout, "mode": mode, "template": template})
-    for request in asyncio.run(_render(config, engine, source, limit)):
+    for request in aio.run(_render(config, engine, source, limit)):
         if as_json:
             display.json_line(request)
         else:

@@ -1,12 +1,12 @@
 """`plaudit runs` and `plaudit show`: what was judged before."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from plaudit import aio
 from plaudit.cli import display
 from plaudit.cli.judge import StoreOption
 from plaudit.runs.history import show_run
@@ -54,7 +54,7 @@ def show(
     """Show, sample by sample, what was asked, what came back, and how it was read."""
     with _open(store) as opened:
         printer = display.Exchanges(display.stdout())
-        for item in asyncio.run(show_run(opened, run, failed=failed, limit=limit)):
+        for item in aio.run(show_run(opened, run, failed=failed, limit=limit)):
             if as_json:
                 display.json_line(item)
             else:

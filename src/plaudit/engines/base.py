@@ -135,6 +135,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the draw; votes and groups differ in it, so they never share a cached reply."""
     sample_id: str = ""
     """The sample that it is asked for. Not part of the request key."""
+    shared: int = 0
+    """Messages or characters at the prompt's beginning that a run's requests have in common. What
+    is computed from them need be computed once only; it changes no result."""
     affinity: str = ""
     """How what follows the shared prefix begins; requests alike in it profit from one server's
     cache. Not part of the request key."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from plaudit.engines.base import Capabilities, Completion, EngineURI, Request
 from plaudit.engines.http import Transport
 from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable, shorten
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
-from plaudit.types import Json
+from plaudit.types import Json, Message
 
 _PATIENCE_SECONDS = 2.0
 _RESTART_SECONDS = 0.5
@@ -143,6 +143,8 @@ class HTTPEngine(Generic[Terms, R]):
         self.refused = 0
         """Requests that were refused for a feature and sent again without it."""
         self._ready = False
+        self._opening: tuple[Message, ...] = ()
+        self._encoded: list[msgspec.Raw] = []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.uri!r})"
@@ -213,7 +215,8 @@ class HTTPEngine(Generic[Terms, R]):
             ReplyError: a filter refused, or log-probabilities were asked for and none came.
             EngineUnusableError: no further request can succeed.
         """
-        await self._find_model()
+        if not self._model:
+            await self._find_model()
         kind = _kind(request)
         if kind not in self._settled:
             async with _patiently(await self._transport.lock()):
@@ -225,7 +228,7 @@ class HTTPEngine(Generic[Terms, R]):
         """Send a request on the terms found so far, giving up what is refused."""
         terms = self._terms
         given_up: list[tuple[Feature[Terms], dict[str, Json]]] = []
-        while True:
+        while True:  # Once, but for what is refused.
             body = self._body(request, terms)
             try:
                 content = await self._transport.post(self._url(request), self._encode(body))
@@ -236,7 +239,8 @@ class HTTPEngine(Generic[Terms, R]):
                 self.refused += 1
                 given_up.append((feature, changes))
                 terms = msgspec.structs.replace(terms, **changes)
-        self._remember(given_up)
+        if given_up:
+            self._remember(given_up)
         self._settled.add(kind)
         return self._completion(reply, request)
 
@@ -271,6 +275,18 @@ class HTTPEngine(Generic[Terms, R]):
                 self._notes.append(note)
                 level = logging.INFO if feature.quiet else logging.WARNING
                 _LOG.log(level, "%s: it %s", self._transport.name, note)
+
+    def _messages(self, request: Request) -> Sequence[Message | msgspec.Raw]:
+        """Return a chat's messages; those that requests share are encoded once."""
+        prompt, shared = request.prompt, request.shared
+        assert isinstance(prompt, tuple)
+        if not shared:
+            return prompt
+        opening = prompt[:shared]
+        if opening != self._opening:
+            self._opening = opening
+            self._encoded = [msgspec.Raw(msgspec.json.encode(message)) for message in opening]
+        return [*self._encoded, *prompt[shared:]]
 
     def _encode(self, body: dict[str, Json]) -> bytes:
         try:

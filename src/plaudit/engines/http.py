@@ -29,9 +29,9 @@ BODY_LIMIT = 8 * 1024 * 1024
 """Most bytes of a reply that are read."""
 
 CONNECT_SECONDS = 10.0
-"""Time for name lookup, connection and TLS. The whole request is bounded by the caller."""
+"""Time for a connection and TLS. The whole request is bounded by the caller."""
 
-_DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+_DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
 # Shorter keys are placeholders ("x"), and replacing them would garble every message.
 _SHORTEST_SECRET = 4
@@ -39,6 +39,8 @@ _SHORTEST_SECRET = 4
 _KEEPALIVE_SECONDS = 4.0
 # aiohttp warns where a larger body is handed over as bytes.
 _LARGE_BODY = 1024 * 1024
+_JSON = "application/json"
+_BODY = aiohttp.BytesPayload  # Bytes alone are looked up in a registry first.
 
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ def call_timeout(uri: EngineURI, options: Mapping[str, str]) -> aiohttp.ClientTi
         UsageError: one is no positive number of seconds.
     """
     connect, first_byte = (_seconds(uri, name, options[name]) for name in TIMEOUTS)
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=first_byte)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=first_byte)
 
 
 def _seconds(uri: EngineURI, name: str, given: str) -> float | None:
@@ -156,8 +158,8 @@ class Transport:
         self.has_key = bool(key)
         self._key = key
         self._headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
+            "Content-Type": _JSON,
+            "Accept": _JSON,
             "Accept-Encoding": "identity",
             "User-Agent": "plaudit",
             **headers(key),
@@ -183,7 +185,7 @@ class Transport:
             ReplyError: a content filter stopped it.
             EngineUnusableError: no further request can succeed.
         """
-        data = body if len(body) < _LARGE_BODY else io.BytesIO(body)
+        data = _BODY(body, content_type=_JSON) if len(body) < _LARGE_BODY else io.BytesIO(body)
         status, headers, content = await self._exchange("POST", url, data, self._timeout)
         if status == 200:
             return content
@@ -254,14 +256,16 @@ class Transport:
         self,
         method: str,
         url: URL,
-        data: bytes | io.BytesIO | None,
+        data: aiohttp.BytesPayload | io.BytesIO | None,
         timeout: aiohttp.ClientTimeout,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send one request and read its reply.
 
         `from None` throughout: aiohttp's exceptions carry the request's headers, and so the key.
         """
-        here = await self._here()
+        here = self._connections.get(asyncio.get_running_loop())
+        if here is None or here.session.closed:
+            here = await self._here()
         try:
             response = await here.session.request(
                 method,

@@ -311,7 +311,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if isinstance(request.prompt, str):
             body["prompt"] = request.prompt
         else:
-            body["messages"] = request.prompt
+            body["messages"] = self._messages(request)
             if terms.thinking:
                 body["chat_template_kwargs"] = _NO_THINKING
         if terms.temperature:

@@ -242,13 +242,16 @@ class Pool:
         Requests that begin alike keep to one endpoint, whose cache then holds that beginning,
         while it has not much more to do than the others.
         """
-        free = [endpoint for endpoint in self._endpoints if endpoint.throttle.free]
+        endpoints = self._endpoints
+        if len(endpoints) == 1:
+            return endpoints[0] if endpoints[0].throttle.free else None
+        free = [endpoint for endpoint in endpoints if endpoint.throttle.free]
         if len(free) < 2:
             return free[0] if free else None
         least = min(free, key=_work)
         if request.affinity:
             digest = zlib.crc32(request.affinity.encode(errors="replace"))
-            near = self._endpoints[digest % len(self._endpoints)]
+            near = endpoints[digest % len(endpoints)]
             if near in free and _work(near) <= _NEAR_ENOUGH * _work(least):
                 return near
         return least

@@ -33,6 +33,9 @@ from plaudit.types import (
     Verdict,
 )
 
+_AFFINITY = 512
+"""Characters by which prompts are told to begin alike."""
+
 Ask = Callable[[Request], Awaitable[Completion]]
 """Gets a completion for a request, from a cache or an engine; raises CallError or ReplyError."""
 
@@ -129,6 +132,7 @@ class Task(ABC):
         self._heads = self._load_heads()
         self._head = next((h for h in self._heads if h.model == facts.identity), None)
         self._logprobs, self._keep = self._settle_logprobs(facts.capabilities)
+        self._asked_options = self._words if self._logprobs else ()
         self._sampling = self._make_sampling()
         self._schema = self._make_schema()
         self.fingerprint = _digest(
@@ -186,16 +190,18 @@ class Task(ABC):
     def render(self, sample: Sample, turn: str = "main") -> Request:
         """Return the request for a sample."""
         body = self.template.sample(self._static_variables | self._escaped(sample))
-        prompt = (
-            self._static + body
-            if self.mode == "completion"
-            else (*self._opening, Message("user", body.strip()))
-        )
+        prompt: str | tuple[Message, ...]
+        if self.mode == "completion":
+            prompt, shared = self._static + body, len(self._static)
+        else:
+            prompt, shared = (*self._opening, Message("user", body.strip())), len(self._opening)
         return Request(
             prompt=prompt,
+            shared=shared,
+            affinity=body[:_AFFINITY],
             sampling=self._sampling,
             logprobs=self._logprobs,
-            options=self._words if self._logprobs else (),
+            options=self._asked_options,
             keep=self._keep,
             schema=self._schema,
             sample_id=sample.id,
@@ -229,20 +235,32 @@ class Task(ABC):
         if self._head is None:
             self._prior = self._mean_prior(whole)
 
-    async def decide(self, sample: Sample, ask: Ask) -> Verdict:
-        """Ask about one sample and return its verdict; never raises CallError or ReplyError."""
+    async def decide(
+        self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
+    ) -> Verdict:
+        """Ask about one sample and return its verdict; never raises CallError or ReplyError.
+
+        Args:
+            sample: what is judged.
+            ask: gets completions.
+            requests: `self.requests(sample)`, where it is at hand.
+        """
         told = Transcript(ask)
+        if requests is None:
+            requests = self.requests(sample)
         try:
-            reading = await self.judge_sample(sample, told)
+            reading = await self.judge_sample(sample, requests, told)
         except CallError as error:
             return self._unmade(sample, "failed", told, error.cause, str(error), error.attempts)
         except ReplyError as error:
             return self._unmade(sample, "invalid", told, error.cause, str(error), told.asked)
         return self._verdict(sample, reading, told)
 
-    async def judge_sample(self, sample: Sample, told: "Transcript") -> Reading:
+    async def judge_sample(
+        self, sample: Sample, requests: Sequence[Request], told: "Transcript"
+    ) -> Reading:
         """Ask once and read the reply. Judges that ask more often replace this."""
-        return await self.ask_and_read(self.render(sample), told)
+        return await self.ask_and_read(requests[0], told)
 
     async def ask_and_read(self, request: Request, told: "Transcript") -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
@@ -504,7 +522,7 @@ class Transcript:
         self.asked += 1
         completion = await self._ask(request)
         self.replies.append(completion.text)
-        self.usage += completion.usage
+        self.usage = completion.usage if self.asked == 1 else self.usage + completion.usage
         return completion
 
 

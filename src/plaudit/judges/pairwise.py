@@ -97,9 +97,11 @@ class PairwiseTask(Task):
         first = self.render(sample)
         return [first, self.render(sample.swap(), "swapped")] if self.config.swap else [first]
 
-    async def judge_sample(self, sample: Sample, told: Transcript) -> Reading:
+    async def judge_sample(
+        self, sample: Sample, requests: Sequence[Request], told: Transcript
+    ) -> Reading:
         """Ask one order or both, and combine."""
-        first, *swapped = [await self.ask_and_read(r, told) for r in self.requests(sample)]
+        first, *swapped = [await self.ask_and_read(request, told) for request in requests]
         return _combine(first, _swap(swapped[0])) if swapped else first
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:

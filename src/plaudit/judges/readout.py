@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import json_repair
@@ -63,21 +64,30 @@ def check_words(words: Sequence[str]) -> None:
             raise UsageError(f"options {clash} begin alike; one token could not tell them apart")
 
 
-def names_option(token: str, word: str) -> bool:
-    """Whether a first token stands for an option word: the word itself, or a telling start of it.
+def option_of(token: str, words: tuple[str, ...]) -> int | None:
+    """Return which option word a first token stands for: it is the word, or a telling start of it.
 
     Args:
         token: text of the token; spaces around it and its case do not count.
-        word: the option word, in lower case.
+        words: option words in lower case, told apart by `check_words`.
     """
-    text = token.strip(_SPACE).casefold()
-    if text == word:
-        return True
-    return len(text) >= MIN_PREFIX and word.startswith(text) and text not in _OTHER_WORDS
+    return _beginnings(words).get(token.strip(_SPACE).casefold())
+
+
+@cache
+def _beginnings(words: tuple[str, ...]) -> dict[str, int]:
+    """Map every text that stands for an option to the option's number."""
+    found = {
+        word[:length]: number
+        for number, word in enumerate(words)
+        for length in range(MIN_PREFIX, len(word))
+        if word[:length] not in _OTHER_WORDS
+    }
+    return found | {word: number for number, word in enumerate(words)}
 
 
 def read_options(
-    completion: Completion, words: Sequence[str], least: float = MIN_OPTION_MASS
+    completion: Completion, words: tuple[str, ...], least: float = MIN_OPTION_MASS
 ) -> Bounds:
     """Sum the shown candidates of the first token over the options.
 
@@ -97,11 +107,10 @@ def read_options(
     low = [0.0] * len(words)
     seen: list[set[str]] = [set() for _ in words]
     for candidate in shown:
-        for i, word in enumerate(words):
-            if names_option(candidate.token, word):
-                low[i] += math.exp(candidate.logprob)
-                seen[i].add(_spelling(candidate.token))
-                break
+        i = option_of(candidate.token, words)
+        if i is not None:
+            low[i] += math.exp(candidate.logprob)
+            seen[i].add(_spelling(candidate.token))
     mass = sum(low)
     if mass < least:
         raise ReplyError(

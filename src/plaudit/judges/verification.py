@@ -5,7 +5,7 @@ an empty or boilerplate answer is wrong. Only what they leave open is asked.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from plaudit.engines.base import Request
@@ -88,13 +88,15 @@ class VerificationTask(Task):
         """Return nothing where the rules decide."""
         return [] if _by_rule(sample) else [self.render(sample)]
 
-    async def judge_sample(self, sample: Sample, told: Transcript) -> Reading:
+    async def judge_sample(
+        self, sample: Sample, requests: Sequence[Request], told: Transcript
+    ) -> Reading:
         """Apply the rules; ask where they do not decide."""
-        decision = _by_rule(sample)
+        decision = None if requests else _by_rule(sample)
         if decision is not None:
             fields: dict[str, Json] = {"decided_by": decision.by, "reasoning": decision.reason}
             return self._reading(decision.value, 1.0, None, fields)
-        return await super().judge_sample(sample, told)
+        return await super().judge_sample(sample, requests, told)
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""

@@ -90,7 +90,10 @@ class Escaper:
         tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if _breakable(t)}
         sections = {d for d in delimiters if _breakable(d)}
         self._starts = "".join(sorted({token[0] for token in tokens if token.isascii()}))
-        self._folded = tuple(section.lower() for section in sections)
+        # Those that begin with the sign of a token are found by it; letters have two cases.
+        self._folded = tuple(
+            s.lower() for s in sections if s[0] not in self._starts or s[0].isalpha()
+        )
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
         self._pattern = re.compile(f"{exact}|(?i:{folded})" if folded else exact)
@@ -106,8 +109,13 @@ class Escaper:
 
     def _may_match(self, text: str) -> bool:
         """Rule out most texts at a hundredth of the pattern's cost."""
-        if not text.isascii() or any(start in text for start in self._starts):
+        if not text.isascii():
             return True
+        for start in self._starts:
+            if start in text:
+                return True
+        if not self._folded:
+            return False
         lowered = text.lower()
         return any(section in lowered for section in self._folded)
 

@@ -1,17 +1,18 @@
-"""Asking with a memory: the reply cache, requests in flight sent once, and who paid for what."""
+"""Asking with a memory: the reply cache, identical requests sent once, and who paid for what."""
 
 import asyncio
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from plaudit.engines.base import Completion, Request, TokenLogprob
-from plaudit.engines.pool import Budget, Pool
-from plaudit.judges.readout import names_option
-from plaudit.types import Usage
+from plaudit.engines.base import Completion, Request
+from plaudit.engines.pool import Pool
+from plaudit.judges.readout import option_of
+from plaudit.types import Message, Sample, Usage
 
-_KEY_VERSION = 1
+_KEY_VERSION = 2
 
 
 class ReplyStore(Protocol):
@@ -19,6 +20,10 @@ class ReplyStore(Protocol):
 
     def get_reply(self, key: bytes) -> Completion | None:
         """Return the reply under a key, or None."""
+        ...
+
+    def get_replies(self, keys: Sequence[bytes]) -> Mapping[bytes, Completion]:
+        """Return the replies of those keys that have one."""
         ...
 
     def put_reply(self, key: bytes, completion: Completion) -> None:
@@ -35,23 +40,66 @@ class CachePolicy(msgspec.Struct, frozen=True):
     """Whether an unusable stored reply is asked for again."""
 
 
-_encoder = msgspec.msgpack.Encoder()
+class RequestKeys:
+    """Computes request keys: all that can change a reply, and nothing else, in 16 bytes.
 
+    What a run's requests have in common is hashed once, which changes no key.
+    """
 
-def request_key(identity: str, request: Request) -> bytes:
-    """Return the 16-byte key of a request: all that can change its reply, and nothing else."""
-    parts = (
-        _KEY_VERSION,
-        identity,
-        request.prompt,
-        request.sampling,
-        request.logprobs,
-        request.options,
-        request.keep,
-        request.schema,
-        request.draw,
-    )
-    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).digest()
+    def __init__(self, identity: str) -> None:
+        """Make keys for the requests to one model."""
+        self._identity = identity
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._like: Request | None = None
+        self._begun = hashlib.blake2b()
+        self._opening: Sequence[Message] | str = ()
+
+    def key(self, request: Request) -> bytes:
+        """Return the key of a request."""
+        hasher, rest = self._begin(request)
+        if isinstance(rest, str):
+            hasher.update(rest.encode("utf-8", "surrogatepass"))
+        else:
+            for message in rest:
+                hasher.update(self._encode(message))
+        # With the length, so that no text can pass for another one and a number.
+        hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
+        return hasher.digest()
+
+    def _begin(self, request: Request) -> "tuple[hashlib.blake2b, str | Sequence[Message]]":
+        """Return a hash of the request's beginning, and what of its prompt is still to come."""
+        like, prompt, shared = self._like, request.prompt, request.shared
+        if (
+            like is None
+            or request.sampling is not like.sampling
+            or request.schema is not like.schema
+            or request.options is not like.options
+            or request.logprobs != like.logprobs
+            or request.keep != like.keep
+            or prompt[:shared] != self._opening
+        ):
+            self._like, self._opening = request, prompt[:shared]
+            self._begun = self._hash_shared(request, self._opening)
+        return self._begun.copy(), prompt[shared:]
+
+    def _hash_shared(self, request: Request, opening: str | Sequence[Message]) -> "hashlib.blake2b":
+        settings = (
+            _KEY_VERSION,
+            self._identity,
+            request.mode,
+            request.sampling,
+            request.logprobs,
+            request.options,
+            request.keep,
+            request.schema,
+        )
+        hasher = hashlib.blake2b(self._encode(settings), digest_size=16)
+        if isinstance(opening, str):
+            hasher.update(opening.encode("utf-8", "surrogatepass"))
+        else:
+            for message in opening:
+                hasher.update(self._encode(message))
+        return hasher
 
 
 def trim(completion: Completion, request: Request) -> Completion:
@@ -62,15 +110,45 @@ def trim(completion: Completion, request: Request) -> Completion:
     kept = tuple(
         candidate
         for rank, candidate in enumerate(shown)
-        if rank < request.keep or _names_any(candidate, request.options)
+        if rank < request.keep or option_of(candidate.token, request.options) is not None
     )
     floor = completion.logprob_floor
     floor = shown[-1].logprob if floor is None else floor
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
 
 
-def _names_any(candidate: TokenLogprob, options: tuple[str, ...]) -> bool:
-    return any(names_option(candidate.token, word) for word in options)
+class _Wanted:
+    """A reply that the store does not have and that somebody wants."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        """Samples that may ask for it; while there are any, it is kept in memory."""
+        self.asked = False
+        self.completion: Completion | None = None
+        self.waiting: list[asyncio.Future[Completion | None]] = []
+
+    def settle(self, completion: Completion | None, error: Exception | None = None) -> None:
+        """Tell those who wait. With neither: nobody asks any more, and one of them must."""
+        self.asked = False
+        self.completion = completion
+        waiting, self.waiting = self.waiting, []
+        for future in waiting:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(completion)
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A sample, what is asked about it, and what the store knows already."""
+
+    sample: Sample
+    requests: Sequence[Request]
+    keys: Sequence[bytes]
+    stored: Mapping[bytes, Completion]
+    """Replies that may be used; shared with other questions."""
 
 
 class Asker:
@@ -81,49 +159,98 @@ class Asker:
     ) -> None:
         """Join a pool and a store; `store` is None where nothing is to be kept."""
         self.pool = pool
-        self.identity = identity
         self.policy = policy
         self.usage = Usage()
         """Tokens of the replies that were asked for, cached ones left out."""
+        self.key = RequestKeys(identity).key
         self._store = store
-        self._in_flight: dict[bytes, asyncio.Task[Completion]] = {}
+        self._reads = store is not None and policy.read
+        self._wanted: dict[bytes, _Wanted] = {}
 
-    async def complete(
-        self, key: bytes, request: Request, budget: Budget, *, fresh: bool
-    ) -> tuple[Completion, bool]:
-        """Return a completion and whether it came from the store."""
-        if self._store is not None and self.policy.read and not fresh:
-            stored = self._store.get_reply(key)
-            if stored is not None:
-                return stored, True
-        task = self._in_flight.get(key)
-        if task is None:
-            task = asyncio.ensure_future(self._fetch(key, request, budget))
-            self._in_flight[key] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(key, None))
-        return await asyncio.shield(task), False
+    def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Question]:
+        """Look up everything that is asked about some samples at once."""
+        asked = [(sample, requests, list(map(self.key, requests))) for sample, requests in samples]
+        keys = [key for *_, found in asked for key in found]
+        stored: Mapping[bytes, Completion] = {}
+        if self._store is not None and self._reads:
+            stored = self._store.get_replies(keys)
+        for key in keys:
+            if key not in stored:
+                self._want(key)
+        return [Question(sample, requests, keys, stored) for sample, requests, keys in asked]
 
-    async def _fetch(self, key: bytes, request: Request, budget: Budget) -> Completion:
-        completion = trim(await self.pool.complete(request, budget), request)
+    def release(self, question: Question) -> None:
+        """Forget what was kept for a sample that is finished."""
+        for key in question.keys:
+            if key not in question.stored:
+                self._unwant(key)
+
+    async def complete(self, key: bytes, request: Request, ask: "SampleAsk") -> Completion:
+        """Return a completion; its request is sent unless another sample's reply will do.
+
+        Raises:
+            CallError: no reply came, to this sample's request or to the one it shared.
+            ReplyError: what came is no completion.
+            EngineUnusableError: no request can succeed.
+        """
+        wanted = self._want(key)
+        try:
+            while wanted.completion is None:
+                if not wanted.asked:
+                    return await self._fetch(key, request, ask, wanted)
+                future: asyncio.Future[Completion | None]
+                future = asyncio.get_running_loop().create_future()
+                wanted.waiting.append(future)
+                await future
+            return wanted.completion
+        finally:
+            self._unwant(key)
+
+    def stored(self, key: bytes) -> Completion | None:
+        """Return what the store has under a key that was not looked up before."""
+        return self._store.get_reply(key) if self._store is not None and self._reads else None
+
+    async def _fetch(
+        self, key: bytes, request: Request, ask: "SampleAsk", wanted: _Wanted
+    ) -> Completion:
+        wanted.asked = True
+        try:
+            completion = trim(await self.pool.complete(request, ask.budget), request)
+        except Exception as error:
+            wanted.settle(None, error)
+            raise
+        except BaseException:
+            wanted.settle(None)
+            raise
         self.usage += completion.usage
         if self._store is not None and self.policy.write:
             self._store.put_reply(key, completion)
+        wanted.settle(completion)
         return completion
 
-    async def close(self) -> None:
-        """Cancel what is in flight."""
-        tasks = list(self._in_flight.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _want(self, key: bytes) -> _Wanted:
+        wanted = self._wanted.get(key)
+        if wanted is None:
+            wanted = self._wanted[key] = _Wanted()
+        wanted.users += 1
+        return wanted
+
+    def _unwant(self, key: bytes) -> None:
+        wanted = self._wanted[key]
+        wanted.users -= 1
+        if not wanted.users:
+            del self._wanted[key]
 
 
 class SampleAsk:
     """Asks for one sample, and remembers which replies it got and from where."""
 
-    def __init__(self, asker: Asker, *, fresh: bool = False) -> None:
+    def __init__(
+        self, asker: Asker, question: Question | None = None, *, fresh: bool = False
+    ) -> None:
         """Start a sample; with `fresh`, stored replies are passed over."""
         self._asker = asker
+        self._question = question
         self._fresh = fresh
         self.budget = asker.pool.budget()
         self.keys: list[bytes] = []
@@ -132,14 +259,24 @@ class SampleAsk:
 
     async def __call__(self, request: Request) -> Completion:
         """Answer one request of the sample."""
-        key = request_key(self._asker.identity, request)
         self.requests.append(request)
-        completion, stored = await self._asker.complete(
-            key, request, self.budget, fresh=self._fresh
-        )
+        key, completion = self._look_up(request)
+        if completion is None:
+            completion = await self._asker.complete(key, request, self)
+        else:
+            self.hits += 1
         self.keys.append(key)
-        self.hits += stored
         return completion
+
+    def _look_up(self, request: Request) -> tuple[bytes, Completion | None]:
+        question = self._question
+        if question is not None:
+            for number, known in enumerate(question.requests):
+                if known is request:
+                    key = question.keys[number]
+                    return key, None if self._fresh else question.stored.get(key)
+        key = self._asker.key(request)
+        return key, None if self._fresh else self._asker.stored(key)
 
     @property
     def from_store(self) -> bool:

@@ -1,10 +1,17 @@
-"""Judging one sample within a run: prior first, cached replies, unusable ones asked again."""
+"""One judge at work: what a run over a file and a call from Python have in common."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from plaudit.aio import Once
 from plaudit.errors import CallError, EngineUnusableError
 from plaudit.judges.base import Task
-from plaudit.runs.asking import Asker, SampleAsk
+from plaudit.runs.asking import Asker, Question, SampleAsk
 from plaudit.types import Sample, Verdict
+
+_LOOKED_UP = 128
+"""Samples that are looked up in the store at once."""
 
 
 class Judging:
@@ -15,19 +22,40 @@ class Judging:
         self.task = task
         self.asker = asker
         self._prepare = Once(self._measure)
+        self._prepared = False
 
-    async def judge(self, sample: Sample) -> tuple[Verdict, SampleAsk]:
+    def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
+        """Look samples up in the store, some at a time, shortly before they are judged."""
+        samples = iter(samples)
+        while some := [(s, self.task.requests(s)) for s in islice(samples, _LOOKED_UP)]:
+            found = deque(self.asker.look_up(some))
+            try:
+                while found:
+                    yield found.popleft()
+            finally:
+                for question in found:
+                    self.asker.release(question)
+
+    async def judge(self, question: Question | Sample) -> tuple[Verdict, SampleAsk]:
         """Return the verdict on a sample and the record of what was asked for it.
 
         Raises:
             EngineUnusableError: no sample can be judged.
         """
-        await self._prepare()
-        asked = SampleAsk(self.asker)
-        verdict = await self.task.decide(sample, asked)
-        if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
-            asked = SampleAsk(self.asker, fresh=True)
-            verdict = await self.task.decide(sample, asked)
+        if isinstance(question, Sample):
+            (question,) = self.questions([question])
+        sample, requests = question.sample, question.requests
+        try:
+            if not self._prepared:
+                await self._prepare()
+                self._prepared = True
+            asked = SampleAsk(self.asker, question)
+            verdict = await self.task.decide(sample, asked, requests)
+            if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
+                asked = SampleAsk(self.asker, question, fresh=True)
+                verdict = await self.task.decide(sample, asked, requests)
+        finally:
+            self.asker.release(question)
         return verdict, asked
 
     async def _measure(self) -> None:

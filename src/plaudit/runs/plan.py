@@ -6,7 +6,7 @@ from plaudit.engines.base import Engine, Request
 from plaudit.errors import InputError
 from plaudit.judges.base import Task
 from plaudit.judges.load import bind
-from plaudit.runs.asking import CachePolicy, request_key
+from plaudit.runs.asking import CachePolicy, RequestKeys
 from plaudit.runs.runner import RunRecord
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import Store
@@ -38,13 +38,13 @@ class _Counter:
 
     def __init__(self, plan: Plan, task: Task, store: Store, policy: CachePolicy) -> None:
         self._plan = plan
-        self._task = task
+        self._key = RequestKeys(task.identity).key
         self._store = store
         self._read = policy.read
         self._seen: set[bytes] = set()
 
     def count(self, request: Request) -> None:
-        key = request_key(self._task.identity, request)
+        key = self._key(request)
         stored = self._store.get_reply(key) if self._read else None
         if stored is not None:
             self._plan.stored += 1

@@ -15,7 +15,7 @@ from plaudit.engines.pool import Attempt, Pool, SendPolicy
 from plaudit.errors import InputError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
-from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
+from plaudit.runs.asking import Asker, CachePolicy, Question, SampleAsk
 from plaudit.runs.judging import Judging
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import OrderedWriter, RejectWriter, check_output, rejected_path
@@ -214,7 +214,6 @@ class _Run:
             await self._judge_all(rows, out, Judging(self._task, asker))
             state = "finished"
         finally:
-            await asker.close()
             self._fill(summary, asker)
             summary.seconds = round(time.monotonic() - started, 3)
             runner.store.end_run(info.number, state, self._encoder.encode(summary))
@@ -235,16 +234,16 @@ class _Run:
         writer = None if out is None else OrderedWriter(out, self._runner.store, self._number)
         rejects = RejectWriter(self._record.options.out)
 
-        async def judge(sample: Sample) -> None:
-            verdict, asked = await judging.judge(sample)
+        async def judge(question: Question) -> None:
+            verdict, asked = await judging.judge(question)
             self._keep(verdict, asked)
             if writer is not None:
-                writer.write(sample.index, self._line(verdict))
+                writer.write(verdict.index, self._line(verdict))
 
         try:
             samples = self._samples(rows, rejects)
             wanted = itertools.takewhile(lambda _: writer is None or not writer.broken, samples)
-            await for_each(judge, wanted, judging.asker.pool.window)
+            await for_each(judge, judging.questions(wanted), judging.asker.pool.window)
             if writer is not None:
                 writer.commit()
             rejects.commit()

@@ -54,7 +54,6 @@ class Runtime:
 
     async def end(self, judging: OwnJudging) -> None:
         """Cancel what is in flight, and wait until the replies that came are in the store."""
-        await judging.asker.close()
         if self._store is not None:
             await asyncio.to_thread(self._store.flush)
 
@@ -63,8 +62,6 @@ class Runtime:
 
     async def close(self) -> None:
         """Cancel what is in flight, free the engine and close the store."""
-        for judging in self._judgings.values():
-            await judging.asker.close()
         await self._pool.engine.close()
         if self._store is not None:
             self._store.close()
