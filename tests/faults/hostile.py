@@ -60,6 +60,7 @@ TRANSPORT = {
 """What is no reply, with its share in percent."""
 PRESETS: dict[str, dict[str, float]] = {
     "none": {},
+    "mild": {kind: share / 4 for kind, share in (TRANSPORT | UNUSABLE).items()},
     "transport": TRANSPORT,
     "all": TRANSPORT | UNUSABLE,
 }
@@ -161,7 +162,7 @@ class Draw:
 
 
 def read_shares(given: str) -> dict[str, float]:
-    """Read `all`, `none`, `transport`, or `500=10,hang=0.5`, in percent; joined by commas."""
+    """Read `none`, `mild`, `transport`, `all`, or `500=10,hang=0.5` (percent); joined by commas."""
     shares: dict[str, float] = {}
     for part in given.split(","):
         kind, separator, share = part.partition("=")
@@ -302,7 +303,7 @@ class Hostile:
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while not writer.is_closing():
                 await self.answer(await read_request(reader), Wire(reader, writer, self.options))
         writer.close()
@@ -556,7 +557,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--port", type=int, default=0)
     add("--seed", type=int, default=7)
-    add("--faults", default="none", help="none, transport, all, or e.g. all,500=10 (percent)")
+    add("--faults", default="none", help="none, transport, mild, all, or e.g. all,500=10 (%%)")
     add("--log", help="append every request and answer to this file")
     add("--rate", type=float, help="requests allowed a second")
     add("--window", choices=[*WINDOWS], default="sliding", help="how they are counted")

@@ -31,7 +31,7 @@ UNUSABLE_CAUSES = {
     "json": {"wrong": {"unknown_option"}, "cut": {"cut_off"}},
     "logprob": {"wrong": {"low_option_mass"}, "cut": {"low_option_mass"}},
 }
-SMALL = "all,hang=1,drip=1,big=1"
+SMALL = "all,429=2,hang=1,drip=1,big=1"
 
 
 def check_verdict(verdict: dict[str, Any], last: Asked, asked: int, readout: str) -> None:
