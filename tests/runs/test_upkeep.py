@@ -142,6 +142,17 @@ def test_a_run_given_up_spares_nothing(store: Store):
     assert store.runs() == []
 
 
+def test_a_run_given_up_later_spares_nothing_any_more(store: Store):
+    fill(store, range(500))
+    number = store.begin_run(b"one", "feedback", b"{}").number
+    store.put_verdict(number, 0, "ok", verdict(*range(100)))
+    store.end_run(number, "interrupted", b"{}")
+    upkeep.prune(store, size=0, pause=at_once)
+    assert have(store, range(500)) == list(range(100))
+    upkeep.prune(store, size=0, forget=("1",), pause=at_once)
+    assert have(store, range(500)) == []
+
+
 def test_a_run_under_way_cannot_be_given_up(store: Store):
     run(store, b"one", range(5), state=None)
     with pytest.raises(UsageError, match="feedback-0001 is being run"):

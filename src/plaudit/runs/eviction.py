@@ -7,6 +7,7 @@ longer, and memory does not grow with the store: what is spared by name waits in
 """
 
 import contextlib
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -22,6 +23,7 @@ Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 _SLICE_S = (0.02, 0.08)
 _ROWS = (16, 4_000)
 _VERDICTS = 2_000
+_KEYS = 500
 _STILL_COMING = 10_000
 """Verdicts below the last one seen that may have come since: a run's samples end out of order."""
 _RUNS_EVERY = 20
@@ -29,6 +31,9 @@ _FOREVER = 2**62
 """A rowid above all."""
 _ROW_OVERHEAD = 52
 """Bytes that a reply takes besides its own: the key twice, two rowids, headers."""
+
+
+_numbers = itertools.count(1)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +109,7 @@ class Eviction:
         self._seen: dict[int, int] = {}
         """By run: all its verdicts before this one were looked at."""
         self._gone = set(given_up)
+        self._named = f"named_{next(_numbers)}"
 
     @contextlib.contextmanager
     def _slice(self) -> Generator[sqlite3.Connection]:
@@ -116,8 +122,20 @@ class Eviction:
         elif took > _SLICE_S[1]:
             self._rows = max(least, self._rows // 2)
 
-    def grant(self, wish: Wish) -> Iterator[None]:
-        """Remove what is wished for; between two steps of the iterator, others may write."""
+    def grant(self, wish: Wish, file_size: int = 0) -> Iterator[None]:
+        """Remove what is wished for; between two steps of the iterator, others may write.
+
+        Args:
+            wish: what is to be removed.
+            file_size: above so many bytes, empty pages are given back to the file system.
+        """
+        for _ in self._remove_wished(wish):
+            yield
+            # At once, because SQLite looks through all empty pages for each one it gives back.
+            yield from self._shrink(file_size)
+        yield from self._shrink(file_size)
+
+    def _remove_wished(self, wish: Wish) -> Iterator[None]:
         self._at = 0
         if self._dry_run:
             self._count_verdicts(self._gone)
@@ -131,14 +149,14 @@ class Eviction:
             yield from self._name()
             yield from self._remove_to(wish.size)
 
-    def shrink(self, to: int = 0) -> Iterator[None]:
-        """Give empty pages back to the file system until the file has that many bytes."""
+    def _shrink(self, to: int) -> Iterator[None]:
         while not self._dry_run:
             with self._slice() as connection:
                 size = _pragma(connection, "page_count")
                 if not free_pages(connection) or size * page_size(connection) <= to:
                     return
-                connection.execute(f"PRAGMA incremental_vacuum({self._rows})").fetchall()
+                for _ in range(min(self._rows, free_pages(connection))):
+                    connection.execute("PRAGMA incremental_vacuum(1)")  # sqlite3 takes one step.
                 if _pragma(connection, "page_count") == size:
                     return  # Made without it.
             yield
@@ -189,7 +207,7 @@ class Eviction:
         start, end = free
         found = connection.execute(
             "SELECT rowid, length(completion), EXISTS"
-            " (SELECT 1 FROM temp.named WHERE named.key = reply.key)"
+            f" (SELECT 1 FROM temp.{self._named} AS named WHERE named.key = reply.key)"
             " FROM reply WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?",
             (start, end, self._rows),
         ).fetchall()
@@ -227,8 +245,11 @@ class Eviction:
 
     def _name_some(self, connection: sqlite3.Connection) -> bool:
         """Note the replies that the next few verdicts of unfinished runs name."""
-        if not connection.execute("SELECT 1 FROM sqlite_temp_master").fetchone():
-            connection.execute("CREATE TEMP TABLE named (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        made = "SELECT 1 FROM sqlite_temp_master WHERE name = ?"
+        if not connection.execute(made, (self._named,)).fetchone():
+            connection.execute(
+                f"CREATE TEMP TABLE {self._named} (key BLOB PRIMARY KEY) WITHOUT ROWID"
+            )
             self._seen.clear()
         unfinished = self._unfinished(connection)
         self.spared_for = [name for _, name, _, _ in unfinished]
@@ -240,10 +261,21 @@ class Eviction:
             ).fetchall()
             if found:
                 keys = [key for id, payload in found for key in self._keys(id, payload)]
-                _spare(connection, keys, first, last)
+                self._spare(connection, keys, first, last)
                 self._seen[number] = found[-1][0] - row_id(number, 0) + 1
                 return True
         return False
+
+    def _spare(
+        self, connection: sqlite3.Connection, keys: list[bytes], first: int, last: int
+    ) -> None:
+        for start in range(0, len(keys), _KEYS):
+            chunk = keys[start : start + _KEYS]
+            connection.execute(
+                f"INSERT OR IGNORE INTO temp.{self._named} SELECT key FROM reply WHERE key IN"
+                f" ({', '.join('?' * len(chunk))}) AND NOT (rowid > ? AND rowid <= ?)",
+                (*chunk, first, last),
+            )
 
     def _unfinished(self, connection: sqlite3.Connection) -> list[tuple[int, str, int, int]]:
         """Return number, name, and between which rowids its replies were written, in order."""
@@ -325,16 +357,6 @@ def _lower_marks(connection: sqlite3.Connection, newest: int) -> None:
         (newest, newest),
     )
     connection.execute("DELETE FROM reply_time WHERE reply > ?", (newest,))
-
-
-def _spare(connection: sqlite3.Connection, keys: list[bytes], first: int, last: int) -> None:
-    for start in range(0, len(keys), 500):
-        chunk = keys[start : start + 500]
-        connection.execute(
-            f"INSERT OR IGNORE INTO temp.named SELECT key FROM reply WHERE key IN"
-            f" ({', '.join('?' * len(chunk))}) AND NOT (rowid > ? AND rowid <= ?)",
-            (*chunk, first, last),
-        )
 
 
 def _first_without_run(connection: sqlite3.Connection, start: int) -> int | None:

@@ -63,8 +63,7 @@ class Keeper:
         self._working = None
 
     def _evict(self, limit: int) -> Iterator[None]:
-        yield from self._eviction.grant(Wish(size=int(limit * _EVICT_TO)))
-        yield from self._eviction.shrink(to=limit)
+        yield from self._eviction.grant(Wish(size=int(limit * _EVICT_TO)), file_size=limit)
         if self._eviction.stuck:
             self._idle_until = time.monotonic() + _TRY_AGAIN_S
             with self._transaction() as connection:

@@ -223,8 +223,7 @@ def prune(
         replies_by=None if older_than is None else int((_now() - older_than).timestamp()),
         runs_by=None if runs_older_than is None else iso(_now() - runs_older_than),
     )
-    for step in (eviction.grant(wish), eviction.shrink()):
-        _work_through(step, pause)
+    _work_through(eviction.grant(wish), pause)
     if not dry_run:
         store.open().fold_log()
     with store.open().transaction() as connection:
