@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from plaudit.errors import Cause, MissingDependencyError, StoreError, UsageError
 from plaudit.runs.sinks import OrderedWriter, RejectWriter, check_output, rejected_path
 from plaudit.runs.sources import Row, read_rows
 from plaudit.runs.store import Store
+from plaudit.runs.tables import is_verdict_folder
 from plaudit.types import Failure, Usage, Verdict
 
 
@@ -403,13 +405,173 @@ def test_parquet_of_many_rows_and_of_none(store: Store, out: Path):
 @pytest.mark.parametrize("rows", [[{"a": 1}, {"b": 1}], [{"id": 1}, {"id": "x"}]])
 def test_rows_that_fit_no_table(store: Store, out: Path, rows: list[dict], monkeypatch):
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr("plaudit.runs.sinks._ROW_GROUP", 1)
+    monkeypatch.setattr("plaudit.runs.tables._ROW_GROUP", 1)
     out = out.with_suffix(".parquet")
     writer = OrderedWriter(out, store, 1)
     with pytest.raises(StoreError, match="write JSON Lines"):
         for index, row in enumerate(rows):
             writer.write(index, json.dumps(row).encode())
     assert names(out.parent) == []
+
+
+def test_a_value_of_another_type_is_named(store: Store, out: Path, monkeypatch):
+    monkeypatch.setattr("plaudit.runs.tables._ROW_GROUP", 1)
+    writer = OrderedWriter(out.with_suffix(".parquet"), store, 1)
+    writer.write(0, b'{"index":0,"value":3}')
+    with pytest.raises(StoreError, match="the value of sample 1 is text, where earlier ones are"):
+        writer.write(1, b'{"index":1,"value":"A"}')
+    assert names(out.parent) == []
+
+
+def test_the_type_of_values_does_not_hang_on_an_outage_at_the_beginning(
+    store: Store, out: Path, monkeypatch
+):
+    monkeypatch.setattr("plaudit.runs.tables._ROW_GROUP", 1)
+    for judge, value in (("pointwise/1", 7.0), ("verify/1", "correct")):
+        verdicts = [
+            Verdict(index=0, id="a", status="failed", judge=judge),
+            Verdict(index=1, id="b", status="ok", value=value, judge=judge),
+        ]
+        rows = write_parquet(out.with_suffix(".parquet"), store, verdicts)
+        assert [row["value"] for row in rows] == [None, value]
+
+
+def test_metadata_of_any_type_is_json_text(store: Store, out: Path, monkeypatch):
+    monkeypatch.setattr("plaudit.runs.tables._ROW_GROUP", 1)
+    kinds = [{"x": 1}, {"x": "one"}, {"x": [1, {"y": None}]}, {"z": 1.5}]
+    verdicts = [Verdict(index=n, id="i", status="ok", metadata=m) for n, m in enumerate(kinds)]
+    rows = write_parquet(out.with_suffix(".parquet"), store, verdicts)
+    assert [json.loads(row["metadata"]) for row in rows] == kinds
+
+
+def test_large_rows_make_small_row_groups(store: Store, out: Path):
+    out = out.with_suffix(".parquet")
+    verdicts = [
+        Verdict(index=n, id="i", status="ok", input={"query": "x" * 4_000_000}) for n in range(20)
+    ]
+    write_parquet(out, store, verdicts)
+    assert pytest.importorskip("pyarrow.parquet").ParquetFile(out).num_row_groups == 3
+
+
+_MANY = """
+    import resource, sys
+    from plaudit.runs.sinks import OrderedWriter
+    writer = OrderedWriter(sys.argv[1], None, 1)
+    text = b"lorem ipsum " * 40
+    for n in range(int(sys.argv[2])):
+        writer.write(
+            n, b'{"index":%d,"id":"i%d","status":"ok","input":{"query":"%d %b"}}' % (n, n, n, text)
+        )
+    writer.commit()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out/"])
+def test_memory_of_a_table_does_not_grow_with_its_rows(out: Path, name: str):
+    """Ten times the rows, 70 MB of text more."""
+    pytest.importorskip("pyarrow")
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(_MANY), f"{out.parent}/{name}", str(rows)],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for rows in (20_000, 160_000)
+    ]
+    assert peaks[1] < peaks[0] + 40
+
+
+# Folders of datasets
+
+
+def write_folder(folder: Path, store: Store, verdicts: list[Verdict]):
+    datasets = pytest.importorskip("datasets")
+    writer = OrderedWriter(f"{folder}/", store, 1)
+    for verdict in reversed(verdicts):
+        writer.write(verdict.index, msgspec.json.encode(verdict))
+    writer.commit()
+    return datasets.load_from_disk(str(folder))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_folder_of_datasets(store: Store, out: Path):
+    folder = out.parent / "verdicts"
+    data = write_folder(folder, store, VERDICTS)
+    ok, failed = data
+    assert data.column_names == list(Verdict.__struct_fields__[:-1])  # no raw
+    assert (ok["index"], ok["status"], ok["value"], ok["reward"]) == (0, "ok", "pos_praise", 0.5)
+    assert json.loads(ok["probabilities"]) == {"pos_praise": 0.75, "neutral": 0.25}
+    assert json.loads(ok["metadata"]) == {"label": "x", "n": [1, None]}
+    assert ok["usage"] == {"input_tokens": 7, "output_tokens": 1}
+    assert (ok["error"], failed["reward"], failed["probabilities"]) == (None, None, None)
+    assert failed["error"] == {"cause": "timeout", "message": "no reply", "attempts": 3}
+    before = contents(folder)
+    write_folder(folder, store, VERDICTS)
+    assert contents(folder) == before
+    rows = [row.data for row in read_rows(folder)]
+    assert [row["id"] for row in rows if row] == ["a", "b"]
+
+
+def test_a_folder_is_replaced_as_a_whole_and_only_at_the_end(store: Store, out: Path):
+    folder = out.parent / "verdicts"
+    data = write_folder(folder, store, VERDICTS)
+    fingerprint = data._fingerprint
+    data.map(lambda row: {"more": 1})  # datasets keeps a cache in the folder
+    before = contents(folder)
+    writer = OrderedWriter(folder, store, 1)  # known without the / now that it is there
+    writer.write(0, msgspec.json.encode(VERDICTS[0]))
+    assert contents(folder) == before
+    assert names(out.parent) == [".verdicts.partial", "verdicts"]
+    with pytest.raises(StoreError, match="being written by another"):
+        OrderedWriter(f"{folder}/", store, 2)
+    writer.abort()
+    assert (contents(folder), names(out.parent)) == (before, ["verdicts"])
+    data = write_folder(folder, store, VERDICTS[:1])
+    assert (len(data), data._fingerprint == fingerprint) == (1, False)
+    assert len(contents(folder)) == 3
+    assert names(out.parent) == ["verdicts"]
+    assert len(write_folder(out.parent / "none", store, [])) == 0
+
+
+@pytest.mark.parametrize("killed_before", ["first rename", "second rename", "the old is removed"])
+def test_a_kill_while_a_folder_is_replaced(store: Store, out: Path, killed_before: str):
+    """The states that a kill can leave; the next run ends with one folder and nothing beside it."""
+    folder = out.parent / "verdicts"
+    new, old = out.parent / ".verdicts.new", out.parent / ".verdicts.old"
+    write_folder(folder, store, VERDICTS)
+    shutil.copytree(folder, new)
+    if killed_before == "second rename":
+        folder.rename(old)
+    if killed_before == "the old is removed":
+        new.rename(old)
+    writer = OrderedWriter(f"{folder}/", store, 1)
+    assert is_verdict_folder(folder)
+    writer.abort()
+    assert is_verdict_folder(folder)
+    assert len(write_folder(folder, store, VERDICTS[:1])) == 1
+    assert names(out.parent) == ["verdicts"]
+
+
+def test_folders_that_are_not_ours_are_never_replaced(tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "empty").mkdir()
+    check_output(f"{tmp_path}/empty/")
+    check_output(f"{tmp_path}/new/")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is a file, not a folder: leave out the /"):
+        check_output(f"{tmp_path}/file/")
+    datasets.Dataset.from_dict({"x": [1]}).save_to_disk(str(tmp_path / "data"))
+    with pytest.raises(UsageError, match="is a folder that plaudit has not written"):
+        check_output(f"{tmp_path}/data/")
+    with pytest.raises(UsageError, match="or the name of a new folder with a / at its end"):
+        check_output(tmp_path / "data")
 
 
 # Rejected rows

@@ -37,8 +37,10 @@ from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, task_type
 from plaudit.runs import columns
+from plaudit.runs.asking import Question
+from plaudit.runs.judging import Judging
 from plaudit.runs.progress import Progress
-from plaudit.runs.runtime import OwnJudging, Runtime
+from plaudit.runs.runtime import Runtime
 from plaudit.types import Json, Sample, Verdict
 
 Row = Mapping[str, Json] | Sample
@@ -179,12 +181,15 @@ class Judge:
             EngineUnusableError: the engine can answer nothing.
         """
         samples, loop = self._samples(on_reject).of(rows), background_loop()
-        judging, runtime = run_sync(self._own_judging(cache, generation))
-        judged = map_ordered_sync(judging.verdict, samples, window or judging.window)
+        runtime, judging = run_sync(self._judging(cache, generation))
+
+        async def judge(sample: Sample) -> Verdict:
+            return (await judging.judge(sample))[0]
+
         try:
-            yield from judged
+            yield from map_ordered_sync(judge, samples, window or runtime.window)
         finally:
-            run_last(loop, lambda: runtime.end(judging))
+            run_last(loop, runtime.flush)
 
     def map_batch(
         self,
@@ -222,7 +227,7 @@ class Judge:
         samples = self.samples([row])
         if len(samples) != 1:
             raise InputError(f"the row holds {len(samples)} samples; use judge_batch")
-        judging = await self._runtime().judging(*self._how(cache, generation))
+        _, judging = await self._judging(cache, generation)
         return (await judging.judge(samples[0]))[0]
 
     async def ajudge_batch(
@@ -235,20 +240,21 @@ class Judge:
         **generation: Any,
     ) -> list[Verdict]:
         """Judge many rows, of an async iterable too; see `judge_batch`."""
-        samples = self._samples(on_reject)
-        found: Iterable[Sample] | AsyncIterable[Sample]
-        found = list(samples.of(rows)) if isinstance(rows, Sequence) else samples.of_any(rows)
+        taken = self._samples(on_reject)
+        samples = list(taken.of(rows)) if isinstance(rows, Sequence) else taken.of_any(rows)
+        runtime, judging = await self._judging(cache, generation)
+        asked = judging.questions(samples) if isinstance(samples, list) else samples
         verdicts: dict[int, Verdict] = {}
-        judging, runtime = await self._own_judging(cache, generation)
         with self._telling(progress, rows) as tell:
 
-            async def judge(sample: Sample) -> None:
-                verdicts[sample.index] = tell(await judging.verdict(sample))
+            async def judge(question: Question | Sample) -> None:
+                verdict, _ = await judging.judge(question)
+                verdicts[verdict.index] = tell(verdict)
 
             try:
-                await for_each(judge, found, judging.window)
+                await for_each(judge, asked, runtime.window)
             finally:
-                await runtime.end(judging)
+                await runtime.flush()
         return [verdicts[index] for index in range(len(verdicts))]
 
     async def astream(
@@ -265,14 +271,18 @@ class Judge:
         Rows are read in the caller's event loop. `contextlib.aclosing` ends an early end promptly.
         """
         samples = self._samples(on_reject).of_any(rows)
-        judging, runtime = await self._own_judging(cache, generation)
-        judged = map_ordered(judging.verdict, samples, window or judging.window)
+        runtime, judging = await self._judging(cache, generation)
+
+        async def judge(sample: Sample) -> Verdict:
+            return (await judging.judge(sample))[0]
+
+        judged = map_ordered(judge, samples, window or runtime.window)
         try:
             async with aclosing(judged):
                 async for verdict in judged:
                     yield verdict
         finally:
-            await runtime.end(judging)
+            await runtime.flush()
 
     def samples(self, rows: Iterable[Row]) -> list[Sample]:
         """Take the samples from rows.
@@ -327,21 +337,15 @@ class Judge:
 
             yield tell
 
-    def _how(self, cache: bool | None, generation: Mapping[str, Any]) -> tuple[JudgeConfig, bool]:
-        return with_generation(self.config, generation), cache is not False
-
-    def _runtime(self) -> Runtime:
+    async def _judging(
+        self, cache: bool | None, generation: Mapping[str, Any]
+    ) -> tuple[Runtime, Judging]:
         place = (os.getpid(), asyncio.get_running_loop())
         runtime = self._runtimes.get(place)
         if runtime is None:
             runtime = self._runtimes[place] = Runtime(self.engine, self.send, self._cache)
-        return runtime
-
-    async def _own_judging(
-        self, cache: bool | None, generation: Mapping[str, Any]
-    ) -> tuple[OwnJudging, Runtime]:
-        runtime = self._runtime()
-        return await runtime.own_judging(*self._how(cache, generation)), runtime
+        config = with_generation(self.config, generation)
+        return runtime, await runtime.judging(config, cache is not False)
 
 
 class _Samples:

@@ -1,6 +1,6 @@
 """Verdicts as columns of a table: a batch of `datasets.map` in, typed columns out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from importlib import import_module
 from typing import Any
 
@@ -45,10 +45,13 @@ def rows_of(batch: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
         UsageError: it is one row, and no batch.
     """
     columns = {name: batch[name] for name in batch}
-    single = any(isinstance(values, str | Mapping) for values in columns.values())
-    if single or len({len(values) for values in columns.values()}) > 1:
+    if not all(map(_is_column, columns.values())) or len(set(map(len, columns.values()))) > 1:
         raise UsageError("map_batch takes a batch of columns: call map with batched=True")
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, Sized) and not isinstance(values, str | Mapping)
 
 
 def columns_of(

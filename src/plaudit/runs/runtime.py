@@ -7,25 +7,11 @@ import msgspec
 
 from plaudit.engines.base import Engine
 from plaudit.engines.pool import Pool, SendPolicy
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from plaudit.runs.store import Store, default_store_path
-from plaudit.types import Sample, Verdict
-
-
-class OwnJudging(Judging):
-    """The judging of one batch or stream, whose requests end with it."""
-
-    @property
-    def window(self) -> int:
-        """Samples worth having under way."""
-        return self.asker.pool.window
-
-    async def verdict(self, sample: Sample) -> Verdict:
-        """Return the verdict on a sample."""
-        return (await self.judge(sample))[0]
 
 
 class Runtime:
@@ -39,26 +25,25 @@ class Runtime:
             self._store = Store(default_store_path() if cache is True else Path(cache))
         self._judgings: dict[tuple[bytes, bool], Judging] = {}
 
+    @property
+    def window(self) -> int:
+        """Samples worth having under way."""
+        return self._pool.window
+
     async def judging(self, config: JudgeConfig, keep: bool) -> Judging:
-        """Return what all single rows of a configuration share."""
+        """Return what all calls with a configuration share; `keep`: whether it uses the store."""
         place = (msgspec.json.encode(config), keep)
         if place not in self._judgings:
             task = await bind(config, self._pool.engine)
-            self._judgings.setdefault(place, Judging(task, self._asker(task, keep)))
+            store = self._store if keep else None
+            asker = Asker(self._pool, task.identity, store, CachePolicy())
+            self._judgings.setdefault(place, Judging(task, asker))
         return self._judgings[place]
 
-    async def own_judging(self, config: JudgeConfig, keep: bool) -> OwnJudging:
-        """Return one that can be ended without disturbing others."""
-        task = (await self.judging(config, keep)).task
-        return OwnJudging(task, self._asker(task, keep))
-
-    async def end(self, judging: OwnJudging) -> None:
-        """Cancel what is in flight, and wait until the replies that came are in the store."""
+    async def flush(self) -> None:
+        """Wait until the replies that came are in the store."""
         if self._store is not None:
             await asyncio.to_thread(self._store.flush)
-
-    def _asker(self, task: Task, keep: bool) -> Asker:
-        return Asker(self._pool, task.identity, self._store if keep else None, CachePolicy())
 
     async def close(self) -> None:
         """Cancel what is in flight, free the engine and close the store."""

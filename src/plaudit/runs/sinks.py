@@ -1,4 +1,4 @@
-"""Where verdicts go: a file in input order, written beside its place and renamed at the end.
+"""Where verdicts go: a file or folder in input order, written beside its place, renamed at the end.
 
 Verdicts finish in any order. What may not be written yet, because an earlier one is still in
 flight, waits in memory up to a bound and then in the store; so one sample that hangs while a
@@ -6,24 +6,23 @@ million others finish costs no memory. OUT is untouched until `commit` replaces 
 """
 
 import contextlib
-import importlib
 import os
 import stat
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError, StoreError, UsageError
+from plaudit.errors import UsageError
 from plaudit.runs import disk
+from plaudit.runs.partial import BUFFER, PartialFile
 from plaudit.runs.sources import Row
+from plaudit.runs.tables import DatasetFolder, ParquetFile, import_pyarrow, is_verdict_folder
 
 _MEMORY_BYTES = 32 * 2**20
 _LINES_A_WRITE = 5_000
-_BUFFER = 2**18
-_ROW_GROUP = 10_000
 _EXCERPT = 200
 
 
@@ -56,8 +55,13 @@ def check_output(out: str | Path) -> None:
     if str(out) == "-":
         return
     path = Path(out)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file in it")
+    if _names_folder(out):
+        _check_folder(path)
+    elif path.is_dir():
+        raise UsageError(
+            f"{path} is a folder: give the name of a file in it, or the name of a new folder with "
+            "a / at its end"
+        )
     if _is_special(path):
         if not os.access(path, os.W_OK):
             raise UsageError(f"{path} is not writable")
@@ -67,8 +71,21 @@ def check_output(out: str | Path) -> None:
         raise UsageError(f"the folder {folder} does not exist: make it with mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {folder} is not writable: give another output")
-    if path.suffix == ".parquet":
-        _import_pyarrow("pyarrow")
+    if path.suffix == ".parquet" or _names_folder(out):
+        import_pyarrow("pyarrow")
+
+
+def _names_folder(out: str | Path) -> bool:
+    """Whether verdicts go to a folder of `datasets`: it ends in `/`, or it is such a folder."""
+    return str(out).endswith("/") or is_verdict_folder(Path(out))
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse to replace what plaudit has not written."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, not a folder: leave out the / at its end")
+    if path.is_dir() and any(path.iterdir()) and not is_verdict_folder(path):
+        raise UsageError(f"{path} is a folder that plaudit has not written: give a new one")
 
 
 def rejected_path(out: str | Path | None) -> Path | None:
@@ -103,7 +120,7 @@ class OrderedWriter:
 
         Args:
             out: a file, a device or pipe, or `-` for standard output. Parquet if it ends in
-                `.parquet`, else JSON Lines.
+                `.parquet`, a folder for `datasets.load_from_disk` if in `/`, else JSON Lines.
             held: where lines wait that do not fit into memory.
             run: the run's number there.
             memory_lines: most lines that wait in memory.
@@ -211,9 +228,11 @@ def _open_target(out: str | Path) -> _Target:
     path = Path(out)
     try:
         if _is_special(path):
-            return _Direct(str(path), path.open("wb", buffering=_BUFFER))
+            return _Direct(str(path), path.open("wb", buffering=BUFFER))
+        if _names_folder(out):
+            return DatasetFolder(path)
         if path.suffix == ".parquet":
-            return _ParquetFile(path)
+            return ParquetFile(path)
         return _LinesFile(path)
     except OSError as error:
         raise disk.output_error(path, error) from error
@@ -268,57 +287,12 @@ def _drop_standard_output() -> None:
         os.close(null)
 
 
-class _Partial:
-    """The hidden file `.NAME.partial` beside OUT, locked while it is written."""
-
-    def __init__(self, out: Path) -> None:
-        # A link is followed, so that it stays a link and the file is renamed within its folder.
-        self.out = Path(os.path.realpath(out))
-        self.path = self.out.with_name(f".{self.out.name}.partial")
-        descriptor = disk.lock(self.path)
-        if descriptor is None:
-            raise StoreError(
-                f"{out} is being written by another plaudit: wait for it, or give another output"
-            )
-        os.ftruncate(descriptor, 0)
-        self.file = os.fdopen(descriptor, "wb", buffering=_BUFFER)
-        self._done = False
-
-    def commit(self) -> None:
-        self.file.flush()
-        with contextlib.suppress(FileNotFoundError):
-            os.fchmod(self.file.fileno(), stat.S_IMODE(self.out.stat().st_mode))
-        os.fsync(self.file.fileno())
-        os.replace(self.path, self.out)
-        self._done = True
-        self.file.close()
-        _sync_folder(self.out.parent)
-
-    def abort(self) -> None:
-        if self._done:
-            return
-        self._done = True
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # Its buffer may not fit on a full disk.
-            self.file.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # Some file systems cannot, and need not.
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class _LinesFile:
     """JSON Lines."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._partial = _Partial(out)
+        self._partial = PartialFile(out)
 
     def write(self, line: bytes) -> None:
         try:
@@ -334,119 +308,6 @@ class _LinesFile:
 
     def abort(self) -> None:
         self._partial.abort()
-
-
-# Parquet
-
-
-def _import_pyarrow(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError("pyarrow", "parquet") from None
-
-
-_USAGE = (("input_tokens", "int64"), ("output_tokens", "int64"))
-_ERROR = (("cause", "string"), ("message", "string"), ("attempts", "int64"))
-_COLUMNS: dict[str, Any] = {
-    "index": "int64",
-    "id": "string",
-    "status": "string",
-    "reward": "float64",
-    "confidence": "float64",
-    "probabilities": {"string": "float64"},
-    "usage": _USAGE,
-    "judge": "string",
-    "error": _ERROR,
-}
-_VERDICT = "index id status value reward confidence probabilities fields usage judge error metadata"
-
-
-class _ParquetFile:
-    """Parquet with the columns of a verdict; what is not listed there is a column of JSON text.
-
-    `value` is a number or a text, by what the first rows hold.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self._arrow = _import_pyarrow("pyarrow")
-        self._parquet = _import_pyarrow("pyarrow.parquet")
-        self._out = out
-        self._partial = _Partial(out)
-        self._rows: list[dict[str, Any]] = []
-        self._writer: Any = None
-        self._schema: Any = None
-        self._texts: list[str] = []
-
-    def write(self, line: bytes) -> None:
-        self._rows.append(msgspec.json.decode(line))
-        if len(self._rows) >= _ROW_GROUP:
-            self._write_rows()
-
-    def commit(self) -> None:
-        if self._rows or self._writer is None:
-            self._write_rows()
-        try:
-            cast("Any", self._writer).close()
-            self._partial.commit()
-        except OSError as error:
-            raise disk.output_error(self._out, error) from error
-
-    def abort(self) -> None:
-        if self._writer is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._writer.close()
-        self._partial.abort()
-
-    def _write_rows(self) -> None:
-        rows, self._rows = self._rows, []
-        if self._schema is None:
-            self._schema = self._make_schema(rows)
-        columns = set(self._schema.names)
-        for row in rows:
-            if not row.keys() <= columns:
-                new = ", ".join(sorted(row.keys() - columns))
-                raise StoreError(f"{self._out}: row without a column for {new}; write JSON Lines")
-            self._flatten(row)
-        try:
-            table = self._arrow.Table.from_pylist(rows, schema=self._schema)
-            if self._writer is None:
-                self._writer = self._parquet.ParquetWriter(self._partial.file, self._schema)
-            self._writer.write_table(table)
-        except OSError as error:
-            raise disk.output_error(self._out, error) from error
-        except (ValueError, TypeError) as error:  # pyarrow's own errors derive from these.
-            raise StoreError(
-                f"{self._out}: rows that do not fit one table ({error}); write JSON Lines"
-            ) from error
-
-    def _make_schema(self, rows: list[dict[str, Any]]) -> Any:
-        names = list(dict.fromkeys(name for row in rows for name in row)) or _VERDICT.split()
-        kinds = dict(_COLUMNS)
-        values = [row["value"] for row in rows if row.get("value") is not None]
-        numbers = values and not any(isinstance(value, str) for value in values)
-        kinds["value"] = "float64" if numbers else "string"
-        self._texts = [name for name in names if name not in kinds]
-        return self._arrow.schema([(name, self._type(kinds.get(name, "string"))) for name in names])
-
-    def _type(self, kind: Any) -> Any:
-        if isinstance(kind, dict):
-            return self._arrow.map_(self._arrow.string(), self._arrow.float64())
-        if isinstance(kind, tuple):
-            fields = cast("tuple[tuple[str, str], ...]", kind)
-            return self._arrow.struct([(name, self._type(part)) for name, part in fields])
-        return getattr(self._arrow, kind)()
-
-    def _flatten(self, row: dict[str, Any]) -> None:
-        for name in self._texts:
-            if row.get(name) is not None:
-                row[name] = msgspec.json.encode(row[name]).decode()
-        probabilities = row.get("probabilities")
-        if probabilities is not None:
-            row["probabilities"] = list(probabilities.items())
-        value = row.get("value")
-        if value is not None and self._schema.field("value").type == self._arrow.string():
-            row["value"] = str(value)
 
 
 # Rejected rows
