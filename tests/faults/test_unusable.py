@@ -92,4 +92,4 @@ def test_a_key_that_is_revoked_in_mid_run_ends_it_and_the_same_command_goes_on(
     again = plaudit(*command)
     assert again.status == 0
     assert again.summary["ok"] == 600
-    assert again.summary["engine_calls"] == 400
+    assert 400 <= again.summary["engine_calls"] <= 400 + CONCURRENCY
