@@ -24,7 +24,8 @@ from plaudit.engines.throttle import Throttle
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 
 _NEAR_ENOUGH = 1.5
-"""How much more work than the least busy endpoint one may have that knows a request's beginning."""
+"""How much more work one may have that knows a request's beginning than the least busy endpoint
+would have with one more request."""
 _LOOK_AGAIN_S = 1.0
 
 _LOG = logging.getLogger(__name__)
@@ -252,7 +253,8 @@ class Pool:
         if request.affinity:
             digest = zlib.crc32(request.affinity.encode(errors="replace"))
             near = endpoints[digest % len(endpoints)]
-            if near in free and _work(near) <= _NEAR_ENOUGH * _work(least):
+            spare = _work(least) + least.throttle.seconds
+            if near in free and _work(near) <= _NEAR_ENOUGH * spare:
                 return near
         return least
 

@@ -26,20 +26,24 @@ _START = 10.0
 """Requests in flight to begin with."""
 _TURNED_AWAY = 0.1
 """Part of the answers that may be failures before concurrency is lowered."""
+_MANY_AWAY = 4
+"""So many failures are a matter at once, if there is hardly anything else."""
 _LOWER = 0.7
+_NEAR_STEP = 0.2
 _RAISE = 0.5
 """What each success adds to the concurrency before the first decrease."""
 
-_PACE_EPOCH_S, _PACE_ANSWERS = 0.5, 50
+_PACE_EPOCH_S, _PACE_ANSWERS = 1.0, 50
 """Shortest time and fewest answers by which a pace is judged."""
 _REFUSED, _PLENTY = 0.03, 4
 """Part of the answers that may be 429; and how many of them are a matter at once."""
-_FAR = 0.25
-"""Part of the answers from which on the pace is taken to be far too high."""
-_UNDER = 0.96
+_UNDER = 0.97
 """What a pace is lowered to, as a part of the rate that was accepted."""
 _BACK, _SLOW, _FASTEST = 0.02, 0.004, 0.1
 """Growth an epoch: below the known rate, near it, and, doubling, at most above it."""
+_LEAST_PACE = 0.1
+_SETTLE_S = 1.0
+"""How long after a cut answers say nothing yet: servers count by the second."""
 _CATCH_UP_S = 0.1
 _REFUSALS_IN_A_ROW = 5
 _LONGEST_HOLD_S = 600.0
@@ -87,11 +91,6 @@ class _Cuts:
         self._blind_s = _BLIND_S
         self.blind_until = -math.inf
 
-    @property
-    def again(self) -> bool:
-        """Whether the bound was cut before and that has not helped yet."""
-        return self._first is not None
-
     def cut(self, now: float, value: float, part: float, lower: float) -> float:
         """Return the bound to go on with: `lower`, or the first one if cutting was in vain."""
         if self._first is None:
@@ -117,7 +116,7 @@ class Concurrency:
         self.bound = min(_START, self.most)
         self._cuts = _Cuts()
         self._epoch = _Epoch(now)
-        self._calm = True  # No decrease so far.
+        self._known = math.inf  # The bound at the last decrease.
 
     def answered(self, now: float, sent: float, away: bool, used: bool) -> None:
         """Take one outcome.
@@ -131,18 +130,26 @@ class Concurrency:
         if now < self._cuts.blind_until:
             away = False
         if not away and used and self.bound < self.most:
-            self.bound = min(self.most, self.bound + (_RAISE if self._calm else 1 / self.bound))
+            self.bound = min(self.most, self.bound + self._step())
         epoch = self._epoch
         epoch.count(sent, away)
-        if epoch.answers < max(_EPOCH_ANSWERS, self.bound):
+        many = epoch.away >= _MANY_AWAY and epoch.part > 3 * _TURNED_AWAY
+        if epoch.answers < max(_EPOCH_ANSWERS, self.bound) and not many:
             return
         if epoch.part > _TURNED_AWAY:
-            self._calm = False
+            self._known = self.bound
             lower = max(1.0, self.bound * _LOWER)
             self.bound = self._cuts.cut(now, self.bound, epoch.part, lower)
         else:
             self._cuts.helped()
         self._epoch = _Epoch(now)
+
+    def _step(self) -> float:
+        """Return what a success adds: one a round trip, and less near what was once too much."""
+        if self._known == math.inf:
+            return _RAISE
+        near = 0.8 * self._known < self.bound < 1.2 * self._known
+        return (_NEAR_STEP if near else 1.0) / self.bound
 
 
 class Pace:
@@ -156,7 +163,7 @@ class Pace:
         self._accepted: deque[float] = deque()
         self._cuts = _Cuts()
         self._epoch = _Epoch(now)
-        self._known = math.inf  # The rate that was accepted when the bound was last lowered.
+        self._known = 0.0  # The pace that was too high.
         self._growth = _SLOW
         self._in_a_row = 0
 
@@ -186,8 +193,7 @@ class Pace:
         self._in_a_row += sent >= self._epoch.since
         if self._in_a_row >= _REFUSALS_IN_A_ROW:  # Nothing gets through, at whatever pace.
             self.hold_until = max(self.hold_until, now + asked)
-            self._in_a_row = 0
-            self._epoch = _Epoch(self.hold_until)
+            self._lower(now, self._epoch.part)
             return
         self._answered(now, sent, refused=True)
 
@@ -195,7 +201,8 @@ class Pace:
         epoch = self._epoch
         epoch.count(sent, refused)
         whole = epoch.answers >= _PACE_ANSWERS and now - epoch.since >= _PACE_EPOCH_S
-        if epoch.part > _REFUSED and (epoch.away >= _PLENTY or (whole and epoch.away > 2)):
+        plenty = epoch.away >= _PLENTY and self.bound < math.inf
+        if epoch.part > _REFUSED and (plenty or (whole and epoch.away > 2)):
             self._lower(now, epoch.part)
         elif whole:
             self._cuts.helped()
@@ -203,18 +210,24 @@ class Pace:
 
     def _lower(self, now: float, part: float) -> None:
         if self.bound == math.inf:
-            self.hold_until = max(self.hold_until, now + 1)  # What was accepted was a burst.
-            self._known = max(1.0, float(len(self._accepted)))
-            self.bound = _UNDER * self._known
+            self._engage()
         else:
             self._known = self.bound
-            lower = _LOWER if self._cuts.again else _UNDER if part < _FAR else _UNDER * (1 - part)
-            self.bound = self._cuts.cut(now, self.bound, part, max(0.1, lower * self.bound))
+            if now - self.hold_until > 1:  # Else the last second says too little.
+                self._known = min(self.bound, max(1.0, float(len(self._accepted))))
+            lower = max(_LEAST_PACE, _UNDER * self._known)
+            self.bound = self._cuts.cut(now, self.bound, part, lower)
         if now < self._cuts.blind_until:
             self.bound = math.inf
         self._growth = _SLOW
-        self._next = now
-        self._epoch = _Epoch(max(now, self.hold_until))
+        self._in_a_row = 0
+        self._next = max(now, self.hold_until)
+        self._epoch = _Epoch(max(now + _SETTLE_S, self.hold_until))
+
+    def _engage(self) -> None:
+        """Go on at the rate at which requests were just accepted."""
+        self.bound = _UNDER * max(1.0, float(len(self._accepted)))
+        self._known = 0.0  # What was just accepted may be less than what can be.
 
     def _raise(self, now: float) -> None:
         self._epoch = _Epoch(now)

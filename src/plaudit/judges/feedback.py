@@ -95,8 +95,8 @@ class FeedbackTask(Task):
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable label; the reward is the expectation without `topic_shift`."""
         value = max(probabilities, key=probabilities.__getitem__)
-        weight = math.fsum(probabilities[label] for label in self.rewards)
-        gain = math.fsum(p * self.rewards.get(label, 0.0) for label, p in probabilities.items())
+        weight = math.fsum([probabilities[label] for label in self.rewards])
+        gain = math.fsum([p * probabilities[label] for label, p in self.rewards.items()])
         expected = gain / weight if weight > 0 else 0.0
         return self._reading(value, expected, probabilities[value], probabilities, {})
 

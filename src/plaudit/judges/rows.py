@@ -13,13 +13,15 @@ _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "functio
 """Roles of the OpenAI format; others could pass for a section of a prompt."""
 
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
 def row_id(row: Mapping[str, Any], content: Json) -> str:
     """Return the row's own id as text, else a hash of its content."""
     given = row.get("id")
     if given is not None:
         return str(given)
-    data = msgspec.json.encode(content, order="deterministic")
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    return hashlib.blake2b(_encode(content), digest_size=8).hexdigest()
 
 
 def unknown_columns(row: Mapping[str, Any], known: frozenset[str]) -> dict[str, Json]:
@@ -33,13 +35,13 @@ def take_text(row: Mapping[str, Any], name: str, *aliases: str) -> str:
     Raises:
         InputError: it is missing or no text.
     """
-    found = next((n for n in (name, *aliases) if n in row), None)
-    if found is None:
-        raise InputError(f"the field {name!r} is missing")
-    value = row[found]
-    if not isinstance(value, str):
-        raise InputError(f"{found!r} must be text, not {json_type(value)}")
-    return value
+    for found in (name, *aliases):
+        if found in row:
+            value = row[found]
+            if not isinstance(value, str):
+                raise InputError(f"{found!r} must be text, not {json_type(value)}")
+            return value
+    raise InputError(f"the field {name!r} is missing")
 
 
 def take_optional_text(row: Mapping[str, Any], name: str) -> str | None:

@@ -89,11 +89,10 @@ class Escaper:
         """
         tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if _breakable(t)}
         sections = {d for d in delimiters if _breakable(d)}
-        self._starts = "".join(sorted({token[0] for token in tokens if token.isascii()}))
-        # Those that begin with the sign of a token are found by it; letters have two cases.
-        self._folded = tuple(
-            s.lower() for s in sections if s[0] not in self._starts or s[0].isalpha()
-        )
+        lettered = {s for s in sections if s[0].isalpha()}  # Such a beginning has two cases.
+        starts = {text[0] for text in tokens | sections - lettered if text[0].isascii()}
+        self._starts = tuple(sorted(starts))
+        self._folded = tuple(section.lower() for section in lettered)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
         self._pattern = re.compile(f"{exact}|(?i:{folded})" if folded else exact)

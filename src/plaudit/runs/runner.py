@@ -48,7 +48,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
-    """A verdict in the store: without what the input holds, with the keys of its replies."""
+    """A verdict in the store: without what input and replies hold, with the keys of the replies.
+
+    The replies themselves are part of it only where they are not kept by their keys.
+    """
 
     verdict: Verdict
     keys: list[bytes]
@@ -195,6 +198,7 @@ class _Run:
         self._tally = _Tally()
         self._rejected = 0
         self._number = 0
+        self._keeps_replies = False
 
     async def execute(self, rows: RowReader, engine: Engine, out: str | None) -> Summary:
         started = time.monotonic()
@@ -206,7 +210,7 @@ class _Run:
         )
         self._number = info.number
         pool = Pool(engine, runner.policy)
-        keep = cache.write and engine.capabilities.cacheable
+        keep = self._keeps_replies = cache.write and engine.capabilities.cacheable
         asker = Asker(pool, self._task.identity, runner.store if keep else None, cache)
         summary = Summary(run=info.name, judge=self._task.judge_name, out=out)
         state = "interrupted"
@@ -258,7 +262,8 @@ class _Run:
         self._runner.progress.advance(verdict.status, verdict.usage)
         if self._runner.watch is not None:
             self._runner.watch(verdict, asked)
-        lean = msgspec.structs.replace(verdict, input=msgspec.UNSET, metadata={})
+        raw = msgspec.UNSET if self._keeps_replies else verdict.raw
+        lean = msgspec.structs.replace(verdict, input=msgspec.UNSET, raw=raw, metadata={})
         payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.budget.failed))
         self._runner.store.put_verdict(self._number, verdict.index, verdict.status, payload)
 
