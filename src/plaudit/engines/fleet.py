@@ -20,6 +20,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, EngineURI, Request
 from plaudit.engines.gpus import divide, visible_gpus
+from plaudit.engines.http_errors import shorten
 from plaudit.engines.openai import OpenAIEngine
 from plaudit.engines.servers import Command, Server, end_at_once, free_ports
 from plaudit.errors import CallError, EngineUnusableError, UsageError
@@ -106,7 +107,7 @@ class Fleet:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._key = secrets.token_urlsafe(32)
+        self._key = secrets.token_hex(32)
         self._program = _program(plan.uri.scheme)
         self._gpus: list[tuple[str, ...]] = []
         self._folder = Path(tempfile.mkdtemp(prefix=f"plaudit-{plan.uri.scheme}-"))
@@ -215,7 +216,7 @@ class Fleet:
             return f"{self._plan.name} ready after {seconds:.0f} s"
         last = self.servers[waiting[0]].log_lines(1) or ["no line of log yet"]
         ready = self._plan.count - len(waiting)
-        return f"waiting for {self._plan.name}: {ready} ready, {seconds:.0f} s; {last[0]}"
+        return f"waiting for {self._plan.name}: {ready} ready, {seconds:.0f} s; {shorten(last[0])}"
 
     async def _check_start(self, number: int) -> None:
         """Start a server again whose port was taken from it; give up where it just ended."""
