@@ -1,15 +1,12 @@
 """The examples, judged through real servers. Run with -s to see the figures."""
 
-import os
-import shlex
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.live.conftest import SCHEMES, LiveServer, setting
+from tests.live.conftest import LiveServer
 from tests.support.command import EXAMPLES, Plaudit, rows_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
@@ -145,31 +142,6 @@ def wait_for_verdicts(running: Any, count: int) -> None:
         if not count:
             return
     raise AssertionError("the run ended too early")
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_server_that_plaudit_starts(scheme: str, plaudit: Plaudit, tmp_path: Path) -> None:
-    model = setting(scheme, "LAUNCH")
-    if not model:
-        pytest.skip(f"set PLAUDIT_LIVE_{scheme.upper()}_LAUNCH")
-    extra = [
-        part
-        for argument in shlex.split(setting(scheme, "LAUNCH_ARGS"))
-        for part in ("--launch-arg", shlex.quote(argument))
-    ]
-    before = {process.pid for process in psutil.process_iter()}
-    done = plaudit(
-        "judge", "feedback", EXAMPLES / "feedback.jsonl", "-e", f"{scheme}:{model}", "--json",
-        "--launch", "1", *extra, "--limit", "8", "-o", tmp_path / "out.jsonl", timeout=900,
-    )  # fmt: skip
-    print(f"\n--launch 1 with a real {scheme}: exit status {done.status}\n{done.stderr[-1500:]}")
-    assert done.status in (0, 1)
-    verdicts = rows_of(tmp_path / "out.jsonl")
-    check(verdicts)
-    assert any(v["status"] == "ok" for v in verdicts)
-    left = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before]
-    assert [p for p in left if model in " ".join(p.info["cmdline"] or ())] == []
-    assert not [p for p in left if p.ppid() == os.getpid()]
 
 
 def statuses(verdicts: Verdicts) -> str:
