@@ -86,7 +86,7 @@ def test_info_and_prune(plaudit: Plaudit, source: Path, tmp_path: Path):
     assert info["in_use"] is False
     done = plaudit("store", "prune", "--max-size", "0", "--json").summary
     assert (done["replies"], done["runs"], done["verdicts"]) == (SAMPLES, 1, SAMPLES)
-    assert done["size_after"] < 0.4 * done["size_before"]
+    assert done["size_after"] < 0.5 * done["size_before"]
 
 
 @pytest.fixture
@@ -236,17 +236,17 @@ def test_one_is_killed_while_the_other_goes_on(plaudit: Plaudit, source: Path, t
 def test_prune_while_a_run_goes_on(plaudit: Plaudit, source: Path, tmp_path: Path):
     plaudit(*judge(source, script(tmp_path), tmp_path / "old.jsonl"))
     out = tmp_path / "out.jsonl"
-    command = judge(source, script(tmp_path, 0.02, "slow"), out, "--concurrency", "5")
+    command = judge(source, script(tmp_path, 0.05, "slow"), out, "--concurrency", "5")
     going_on = plaudit.start(*command)
-    wait_for(plaudit, SAMPLES + 30)
-    done = plaudit("store", "prune", "--max-size", "0", "--json").summary
+    wait_for(plaudit, SAMPLES + 20)
+    here = ("--store", str(store_of(plaudit)))
+    done = json.loads(said("prune", "--max-size", "0", "--json", *here))
     assert going_on.poll() is None  # Else this shows nothing.
     assert (done["replies"], done["runs"]) == (SAMPLES, 1)
     assert done["spared_for"] == ["feedback-0002"]
     assert done["kept_over_size"] is True
-    busy = plaudit("store", "prune", "--forget", "feedback-0002")
-    if going_on.poll() is None:
-        assert (busy.status, "is being run" in busy.stderr) == (2, True)
+    with pytest.raises(UsageError, match="feedback-0002 is being run"):
+        said("prune", "--forget", "feedback-0002", *here)
     assert end(going_on)["engine_calls"] == SAMPLES
     assert plaudit(*command).summary["cached"] == SAMPLES
 

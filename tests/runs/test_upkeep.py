@@ -97,6 +97,14 @@ def test_finished_runs_go_with_the_replies_of_their_time(store: Store):
     assert len(list(store.verdicts(4))) == 1_000
 
 
+def test_a_size_that_is_kept_already_removes_nothing(store: Store):
+    run(store, b"none", range(0))
+    run(store, b"one", range(100))
+    done = upkeep.prune(store, size=10_000_000, pause=at_once)
+    assert (done.replies, done.runs) == (0, 0)
+    assert len(store.runs()) == 2
+
+
 @pytest.mark.parametrize("state", ["interrupted", None])
 def test_what_an_unfinished_run_needs_is_spared(store: Store, state: str | None):
     fill(store, range(1_000))

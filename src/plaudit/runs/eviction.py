@@ -180,12 +180,13 @@ class Eviction:
                 excess = used_bytes(connection) - self.would_free() - size
                 if excess <= 0:
                     break
+                slices += 1
                 more = self._remove_some(connection, _newest(connection), excess)
             yield
-            slices += 1
             if slices % _RUNS_EVERY == 0:
                 yield from self._forget("state = 'finished' AND last_reply <= ?", self._at)
-        yield from self._forget("state = 'finished' AND last_reply <= ?", self._at)
+        if slices:
+            yield from self._forget("state = 'finished' AND last_reply <= ?", self._at)
         with self._transaction() as connection:
             self.stuck = used_bytes(connection) - self.would_free() > size
 
