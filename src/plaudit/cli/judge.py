@@ -114,7 +114,10 @@ def judge(  # one parameter an option: that is how Typer reads them
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", "-o", metavar="OUT", help="Write verdicts here (JSON Lines or .parquet; - )."
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="Write verdicts here: JSON Lines, .parquet, DIR/ for `datasets`, or - .",
         ),
     ] = None,
     engine: EngineOption = "local",
