@@ -183,6 +183,7 @@ def test_a_flipped_bit_is_never_read(store: Store, path: Path, caplog):
         for wrong in ("text", 7, 2.5):
             other.execute("UPDATE reply SET completion = ? WHERE key = ?", (wrong, key(1)))
             assert store.get_reply(key(1)) is None
+            assert store.get_replies([key(1), key(2)]).keys() == {key(2)}
         other.execute("UPDATE reply SET completion = ? WHERE key = ?", (sealed, key(2)))
         other.execute("UPDATE verdict SET payload = substr(payload, 1, 4) || x'00'")
         other.execute("UPDATE held SET line = substr(line, 1, 4) || x'00'")

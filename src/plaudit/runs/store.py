@@ -48,7 +48,8 @@ _RUN_COLUMNS = "number, name, kind, config, state, started, finished, summary"
 
 @functools.cache
 def _get_replies(count: int) -> str:
-    return f"SELECT key, completion FROM reply WHERE key IN ({', '.join('?' * count)})"
+    columns = "key, CAST(completion AS BLOB)"
+    return f"SELECT {columns} FROM reply WHERE key IN ({', '.join('?' * count)})"
 
 
 class RunInfo(msgspec.Struct, frozen=True):
