@@ -39,7 +39,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def setup(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
     log_file: Annotated[
         str | None, typer.Option(help="Write logs here, with rotation, instead of to stderr.")

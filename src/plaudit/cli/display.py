@@ -24,6 +24,7 @@ from plaudit.types import Message, Verdict
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
 _STATUSES = tuple(_STYLES)
 _VALUE_WIDTH = 22  # the longest label
+_WIDE = 100  # characters from which on there is room for causes
 _SHARED_LINES = 8
 
 
@@ -73,6 +74,11 @@ def summary(done: Summary, to_stderr: bool = False) -> None:
         console.print(line, soft_wrap=True)
 
 
+def count(number: int, noun: str) -> str:
+    """Return `1 call` or `2 calls`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _closing_lines(done: Summary) -> Iterable[str]:
     reward = "none" if done.mean_reward is None else f"{done.mean_reward:+.3f}"
     yield f"mean reward {reward} over {done.ok} ok"
@@ -86,39 +92,49 @@ def _closing_lines(done: Summary) -> Iterable[str]:
         yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
     rate = done.samples / done.seconds if done.seconds else 0
     yield (
-        f"{done.engine_calls} calls, {done.cached} samples from the store, "
+        f"{count(done.engine_calls, 'call')}, {done.cached} samples from the store, "
         f"{done.input_tokens} tokens in, {done.output_tokens} out, "
         f"{done.seconds:.1f} s, {rate:.1f} samples/s"
     )
     yield from (escape(note) for note in done.notes)
-    yield f"judge {done.judge}, run {done.run}" + (f", verdicts in {done.out}" if done.out else "")
+    how = f"{done.readout} readout, {done.mode} mode"
+    yield f"judge {done.judge} ({how}), run {done.run}" + (
+        f", verdicts in {done.out}" if done.out else ""
+    )
 
 
 def verdicts(path: str) -> None:
     """Print a file of verdicts as a table, one line a verdict."""
     console = stdout()
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", expand=True)
+    table.add_column("#", justify="right", style="dim")
     table.add_column("judged", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("value", no_wrap=True, min_width=_VALUE_WIDTH)
     table.add_column("reward", justify="right", min_width=6)
     table.add_column("conf.", justify="right", min_width=4)
     table.add_column("status", no_wrap=True, min_width=9)
+    wide = console.width >= _WIDE
+    if wide:
+        table.add_column("why not", no_wrap=True)
     decoder = msgspec.json.Decoder(Verdict)
     with open(path, "rb") as lines:
         for line in lines:
-            _verdict_row(table, decoder.decode(line))
+            cells = _verdict_cells(decoder.decode(line))
+            table.add_row(*(cells if wide else cells[:-1]))
     console.print(table)
 
 
-def _verdict_row(table: Table, verdict: Verdict) -> None:
+def _verdict_cells(verdict: Verdict) -> list[str | Text]:
     shown = {} if isinstance(verdict.input, msgspec.UnsetType) else verdict.input
-    table.add_row(
+    return [
+        str(verdict.index),
         Text(_excerpt(shown) or verdict.id),
         Text("" if verdict.value is None else str(verdict.value)),
-        "" if verdict.reward is None else f"{verdict.reward:+.2f}",
+        "" if verdict.reward is None else f"{verdict.reward:+z.2f}",
         "" if verdict.confidence is None else f"{verdict.confidence:.2f}",
         Text(verdict.status, style=_STYLES[verdict.status]),
-    )
+        "" if verdict.error is None else verdict.error.cause,
+    ]
 
 
 def _excerpt(row: Mapping[str, Any]) -> str:
@@ -136,7 +152,7 @@ def plan(found: Plan, as_json: bool) -> None:
     stdout().print(
         f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
         f"{found.samples} samples, {found.rejected} rows rejected\n"
-        f"{found.calls} calls to send, {found.stored} answered by the store\n"
+        f"{count(found.calls, 'call')} to send, {found.stored} answered by the store\n"
         f"about {found.input_tokens_estimated} tokens in, at most {found.output_tokens_limit} out\n"
         "cost: plaudit has no price list yet; multiply by your provider's prices"
     )
@@ -249,6 +265,7 @@ def models(found: Iterable[LocalModel], as_json: bool) -> None:
             json_line(local)
         return
     table = _table("model", "size", "licence", "where")
+    table.columns[-1].overflow = "fold"
     for local in found:
         model = local.model
         where = local.path or f"not here; fetch it with: plaudit models pull {model.name}"

@@ -56,7 +56,7 @@ EngineOption = Annotated[
         "--engine",
         "-e",
         metavar="URI",
-        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:REPO/FILE`, "
+        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, "
         "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
         "`scripted:PATH`. Keys come from the provider's environment variable.",
     ),
@@ -136,8 +136,12 @@ def judge(  # one parameter an option: that is how Typer reads them
     prior: Annotated[
         str, typer.Option(help="`auto` removes the judge's measured prior; `none` does not.")
     ] = "auto",
-    temperature: Annotated[float, typer.Option(min=0)] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of the engine's sampling.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Nucleus of the engine's sampling.")
+    ] = 1.0,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of a reply.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the engine's sampling.")] = 0,
     generation: GenerationOption = None,

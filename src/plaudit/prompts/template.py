@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.errors import TemplateError
 
-STATIC_VARIABLES = frozenset({"shots", "options", "readout", "criteria"})
+STATIC_VARIABLES = frozenset({"shots", "options", "readout"})
 """What a template may use in both blocks."""
 
 

@@ -64,6 +64,9 @@ class Summary(msgspec.Struct, kw_only=True):
 
     run: str = ""
     judge: str = ""
+    readout: str = ""
+    mode: str = ""
+    """How the judge asked and read, as it was settled for this engine."""
     samples: int = 0
     ok: int = 0
     abstained: int = 0
@@ -92,6 +95,7 @@ class Summary(msgspec.Struct, kw_only=True):
     out: str | None = None
     rejects: str | None = None
     notes: list[str] = []
+    """What the engine refused and was given up."""
 
     @property
     def exit_status(self) -> int:
@@ -212,7 +216,10 @@ class _Run:
         pool = Pool(engine, runner.policy)
         keep = self._keeps_replies = cache.write and engine.capabilities.cacheable
         asker = Asker(pool, self._task.identity, runner.store if keep else None, cache)
-        summary = Summary(run=info.name, judge=self._task.judge_name, out=out)
+        task = self._task
+        summary = Summary(
+            run=info.name, judge=task.judge_name, readout=task.readout, mode=task.mode, out=out
+        )
         state = "interrupted"
         try:
             await self._judge_all(rows, out, Judging(self._task, asker))
@@ -226,6 +233,7 @@ class _Run:
 
     def _fill(self, summary: Summary, asker: Asker) -> None:
         refused: int = getattr(asker.pool.engine, "refused", 0)  # sent again without a feature
+        summary.notes = [f"the endpoint {n}" for n in getattr(asker.pool.engine, "notes", ())]
         summary.engine_calls = asker.pool.sent + refused
         summary.input_tokens = asker.usage.input_tokens
         summary.output_tokens = asker.usage.output_tokens
@@ -299,9 +307,9 @@ class _Run:
             try:
                 return self._task.read_row(row.data, index)
             except InputError as wrong:
-                error = f"{row.where}: {wrong}"
+                error = str(wrong)
         if self._record.options.strict:
-            raise InputError(str(error))
+            raise InputError(f"{row.where}: {error}")
         self._rejected += 1
         rejects.write(row, str(error))
         return []
