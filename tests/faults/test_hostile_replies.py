@@ -135,14 +135,15 @@ def label_all(labelling: Labelling, count: int, readout: str, timeout: float) ->
     assert not asked
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("readout", ["json", "logprob"])
 def test_every_sample_ends_with_the_verdict_that_its_last_answer_stands_for(
     plaudit: Plaudit, server_of, source_of, tmp_path: Path, readout: str
 ) -> None:
     server = server_of("--faults", SMALL, "--no-usage")
-    options = ("--readout", readout, "--prior", "none", "--timeout", "0.7", "--attempts", "2")
+    options = ("--readout", readout, "--prior", "none", "--timeout", "1", "--attempts", "2")
     out = tmp_path / "out.jsonl"
-    label_all(Labelling(plaudit, server, source_of(300), out, *options), 300, readout, 60)
+    label_all(Labelling(plaudit, server, source_of(300), out, *options), 300, readout, 100)
     honest = server_of("--no-usage")
     quiet = tmp_path / "quiet.jsonl"
     Labelling(Plaudit(tmp_path / "quiet"), honest, source_of(300), quiet, *options).run(timeout=60)

@@ -17,6 +17,8 @@ from tests.support.command import Plaudit
 CONCURRENCY = 20
 UNCOMMITTED = 200
 """Replies that may wait for a commit."""
+COMMITTED_WITHIN_S = 1.0
+"""How old what is paid twice may be; commits come every 0.1 s, and the machine may be busy."""
 
 
 def judge(server: Server, source: Path, out: Path) -> list[str | Path]:
@@ -40,15 +42,21 @@ def kill_after(
     return time.time()
 
 
-def paid_twice(asked: list[Asked], kills: list[float]) -> Counter[int]:
-    """Count good answers to what had a good answer before, by the kill that came in between."""
-    paid: set[str] = set()
-    twice: Counter[int] = Counter()
+def paid_twice(asked: list[Asked], kills: list[float]) -> list[tuple[int, float]]:
+    """Find good answers to what had a good answer before.
+
+    Returns:
+        The kill that lost the first answer, and how many seconds before it that was asked for.
+    """
+    paid: dict[str, float] = {}
+    twice: list[tuple[int, float]] = []
     for entry in asked:
         if entry.answer == "good":
             if entry.body in paid:
-                twice[bisect.bisect(kills, entry.at)] += 1
-            paid.add(entry.body)
+                kill = bisect.bisect(kills, paid[entry.body])
+                assert kill < bisect.bisect(kills, entry.at), "paid twice without a kill"
+                twice.append((kill, kills[kill] - paid[entry.body]))
+            paid[entry.body] = entry.at
     return twice
 
 
@@ -73,14 +81,13 @@ def check_kills(
     assert calm.status == 0
     assert out.read_bytes() == quiet.read_bytes()
     assert list(out.parent.iterdir()) == [out]
-    asked = server.asked()
-    twice = paid_twice(asked, kills)
-    print(
-        f"paid twice: {twice.total()} requests over {len(kills)} kills, most {max(twice.values())}"
-    )
-    assert 0 not in twice, "paid twice before any kill"
-    assert max(twice.values()) <= 2 * CONCURRENCY + UNCOMMITTED
-    assert twice.total() < sum(entry.at < kills[-1] for entry in asked) / 3
+    twice = paid_twice(server.asked(), kills)
+    cost = Counter(kill for kill, _ in twice)
+    oldest = max((age for _, age in twice), default=0.0)
+    most = max(cost.values(), default=0)
+    print(f"paid twice: {len(twice)} over {len(kills)} kills, at most {most}, {oldest:.2f} s old")
+    assert most <= 2 * CONCURRENCY + UNCOMMITTED
+    assert oldest < COMMITTED_WITHIN_S
 
 
 def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
@@ -88,8 +95,8 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
 ) -> None:
     draw = random.Random(7)
     server = server_of("--faults", "mild,429=0", "--no-usage", "--delay", 0.02)
-    moments = [draw.uniform(0.2, 1.2) for _ in range(4)]
-    check_kills(plaudit, server, server_of("--no-usage"), source_of(2_500), tmp_path, moments)
+    moments = [draw.uniform(0.5, 2.0) for _ in range(4)]
+    check_kills(plaudit, server, server_of("--no-usage"), source_of(4_000), tmp_path, moments)
 
 
 @pytest.mark.full
