@@ -30,21 +30,21 @@ _MANY_AWAY = 4
 """So many failures are a matter at once, if there is hardly anything else."""
 _LOWER = 0.7
 _NEAR_STEP = 0.2
-_RAISE = 0.5
+_RAISE = 0.4
 """What each success adds to the concurrency before the first decrease."""
 
-_PACE_EPOCH_S, _PACE_ANSWERS = 1.0, 50
-"""Shortest time and fewest answers by which a pace is judged."""
+_PACE_EPOCH_S, _PACE_ANSWERS, _FEW_ANSWERS = 1.0, 50, 5
+"""Shortest time and fewest answers by which a pace is judged; fewest where no rate is known."""
 _REFUSED, _PLENTY = 0.03, 4
 """Part of the answers that may be 429; and how many of them are a matter at once."""
 _UNDER = 0.97
 """What a pace is lowered to, as a part of the rate that was accepted."""
-_BACK, _SLOW, _FASTEST = 0.02, 0.004, 0.1
-"""Growth an epoch: below the known rate, near it, and, doubling, at most above it."""
+_SEARCH, _BACK, _SLOW, _FASTEST = 0.3, 0.02, 0.004, 0.1
+"""Growth an epoch: where no rate is known, below it, near it, and, doubling, at most above it."""
 _LEAST_PACE = 0.1
 _SETTLE_S = 1.0
 """How long after a cut answers say nothing yet: servers count by the second."""
-_CATCH_UP_S = 0.1
+_CATCH_UP_S = 0.03
 _REFUSALS_IN_A_ROW = 5
 _LONGEST_HOLD_S = 600.0
 """Most seconds that a Retry-After holds up everything."""
@@ -174,7 +174,7 @@ class Pace:
     def sent(self, now: float) -> None:
         """Count one request that is sent now."""
         if self.bound < math.inf:
-            # A late one is caught up with, within a tenth of a second.
+            # A late one is caught up with, but for a moment only.
             self._next = max(self._next, now - _CATCH_UP_S) + 1 / self.bound
 
     def accepted(self, now: float, sent: float) -> None:
@@ -200,7 +200,8 @@ class Pace:
     def _answered(self, now: float, sent: float, *, refused: bool) -> None:
         epoch = self._epoch
         epoch.count(sent, refused)
-        whole = epoch.answers >= _PACE_ANSWERS and now - epoch.since >= _PACE_EPOCH_S
+        enough = _PACE_ANSWERS if self._known else _FEW_ANSWERS
+        whole = epoch.answers >= enough and now - epoch.since >= _PACE_EPOCH_S
         plenty = epoch.away >= _PLENTY and self.bound < math.inf
         if epoch.part > _REFUSED and (plenty or (whole and epoch.away > 2)):
             self._lower(now, epoch.part)
@@ -233,7 +234,9 @@ class Pace:
         self._epoch = _Epoch(now)
         if self.bound == math.inf:
             return
-        if self.bound < _UNDER * self._known:
+        if not self._known:
+            growth = _SEARCH
+        elif self.bound < _UNDER * self._known:
             growth = _BACK
         elif self.bound < self._known / _UNDER:
             growth = _SLOW
@@ -253,6 +256,7 @@ class Breaker:
         self.reason: CallError | None = None
         """The last failure."""
         self._failing_since = 0.0
+        self._opened = -math.inf
         self._failures = 0
         self._cool = _COOL_S[0]
         self._trial_at = -math.inf
@@ -276,19 +280,22 @@ class Breaker:
         self._cool = _COOL_S[0]
         self.down_since = None
 
-    def failed(self, now: float, error: CallError, unreachable: bool) -> bool:
+    def failed(self, now: float, sent: float, error: CallError, unreachable: bool) -> bool:
         """Take a failure; return whether the endpoint has just been found to be down."""
         self.reason = error
         self._failures += 1
         if self._failures == 1:
             self._failing_since = now
         if self.down_since is not None:
+            if sent <= self._opened:  # No trial, but one of those that were in flight.
+                return False
             self._trial_at = now + self._cool
             self._cool = min(_COOL_S[1], 2 * self._cool)
             return False
         if self._failures < (_UNREACHABLE_AFTER if unreachable else _DEAD_AFTER):
             return False
         self.down_since = self._failing_since
+        self._opened = now
         self._trial_at = now + self._cool
         return True
 
@@ -379,4 +386,4 @@ class Throttle:
             return False
         self.concurrency.answered(now, sent, away=True, used=False)
         self.seconds = max(self.seconds, now - sent)
-        return self.breaker.failed(now, error, unreachable)
+        return self.breaker.failed(now, sent, error, unreachable)
