@@ -6,7 +6,7 @@ import pytest
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.engines.pool import Pool, SendPolicy
-from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from tests.judges.making import GOOD, make, over, sample_of, say
@@ -179,6 +179,22 @@ async def test_a_model_that_never_says_the_options_is_refused() -> None:
 async def test_one_unusable_reply_to_the_prior_does_not_spoil_it() -> None:
     task = task_with_prior()
     deaf = Completion(text="The", logprobs=(TokenLogprob("The", -0.01),))
-    engine = Engine(prior=[deaf, even(task), even(task)], main=leaning(task))
+    engine = Engine(prior=[deaf, even(task), even(task), deaf], main=leaning(task))
     verdict, _ = await judging_of(engine, task, Store()).judge(SAMPLE)
     assert (verdict.status, verdict.value) == ("ok", "pos_praise")
+
+
+@pytest.mark.parametrize("bad", ["deaf", "filtered"])
+async def test_an_unusable_reply_to_the_prior_is_asked_for_once_more_and_replaced(bad: str) -> None:
+    task, store = task_with_prior(), Store()
+    deaf = Completion(text="The", logprobs=(TokenLogprob("The", -0.01),))
+    first = deaf if bad == "deaf" else ReplyError(Cause.REFUSED, "filtered")
+    engine = Engine(prior=[first, *[even(task)] * 3], main=leaning(task))
+    clean = Engine(prior=even(task), main=leaning(task))
+    verdict, _ = await judging_of(engine, task, store).judge(SAMPLE)
+    assert engine.turns == ["prior"] * 4 + ["main"]
+    expected, _ = await judging_of(clean, task_with_prior(), Store()).judge(SAMPLE)
+    assert verdict == expected
+    again, _ = await judging_of(engine, task_with_prior(), store).judge(SAMPLE)
+    assert again == expected
+    assert len(engine.turns) == 5

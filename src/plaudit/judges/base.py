@@ -314,6 +314,14 @@ class Task(ABC):
             prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
         return msgspec.structs.replace(request, prompt=prompt, turn=f"{request.turn}-repair")
 
+    def shows_options(self, completion: Completion) -> bool:
+        """Tell whether a reply says anything about the options."""
+        try:
+            readout.read_options(completion, self._words)
+        except ReplyError:
+            return False
+        return True
+
     async def _probe(self, ask: Ask) -> list[Completion | None]:
         """Ask the balanced set; None stands for a reply that cannot be used."""
         replies: list[Completion | None] = [None] * len(self._prior_rows)
@@ -335,7 +343,7 @@ class Task(ABC):
         if 2 * len(bounds) < len(self._prior_rows):
             raise UsageError(
                 f"the {self.kind} judge's option words are hardly ever this model's next token; "
-                "use --readout json"
+                "use --readout json (or --fresh, if the server merely misbehaved)"
             )
         return readout.mean_bounds(bounds)
 

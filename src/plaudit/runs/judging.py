@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 
 from plaudit.aio import Once
-from plaudit.errors import CallError, EngineUnusableError
+from plaudit.engines.base import Completion, Request
+from plaudit.errors import CallError, EngineUnusableError, ReplyError
 from plaudit.judges.base import Task
 from plaudit.runs.asking import Asker, Question, SampleAsk
 from plaudit.types import Sample, Verdict
@@ -58,9 +60,22 @@ class Judging:
             self.asker.release(question)
         return verdict, asked
 
+    async def _probe(self, request: Request) -> Completion:
+        """Answer one probe of the prior; an unusable new reply is asked for once more.
+
+        The prior changes every verdict and its replies are stored, so one bad minute of a server
+        must not stay in it.
+        """
+        asked = SampleAsk(self.asker)
+        with suppress(ReplyError):
+            completion = await asked(request)
+            if asked.hits or self.task.shows_options(completion):
+                return completion
+        return await SampleAsk(self.asker, fresh=True)(request)
+
     async def _measure(self) -> None:
         try:
-            await self.task.prepare(SampleAsk(self.asker))
+            await self.task.prepare(self._probe)
         except CallError as error:
             raise EngineUnusableError(
                 f"the judge's prior could not be measured ({error}); give the command again, or "
