@@ -63,7 +63,8 @@ def test_the_logprob_readout(server: LiveServer, judged: Judged, kind: str, mode
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_json_readout(server: LiveServer, judged: Judged, kind: str) -> None:
-    verdicts = judged(kind, server.engine, "--readout", "json", "--limit", "12")
+    patience = ("--max-tokens", "400", "--timeout", "600")  # a small model may write on and on
+    verdicts = judged(kind, server.engine, "--readout", "json", "--limit", "12", *patience)
     check(verdicts)
     print(f"\n{kind} json: {len(verdicts)} judged, {statuses(verdicts)}")
     assert any(v["value"] is not None for v in verdicts)
