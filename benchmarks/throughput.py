@@ -10,7 +10,7 @@ are distinct, of 1.5 KB; json replies have 300 characters, logprob replies 20 lo
 - bare: aiohttp and orjson, which send the same requests and parse the replies; its start and
   imports are left out. Once on asyncio's own event loop and once on uvloop, which plaudit uses;
   `ratio` is against the first, `ratio_uvloop` against the second;
-- cached: the same command again on more samples, answered from the store;
+- cached: the same command again on more samples, answered from the store, on all cores;
 - memory: peak resident memory for 10,000 samples and for many more.
 
 Rounds alternate, and medians are given, since shared machines are noisy. The last line is JSON.
@@ -185,7 +185,7 @@ def measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, A
             shutil.rmtree(home)
             home.mkdir()
             judge(home, str(more), *args)
-            again = [judge(home, str(more), *args, prefix=on_core(0)) for _ in range(3)]
+            again = [judge(home, str(more), *args) for _ in range(3)]
             assert not any(one["engine_calls"] for one in again)
             found["cached"] = statistics.median(one["samples_a_second"] for one in again)
             print(kind, "cached", found["cached"], file=sys.stderr)

@@ -36,7 +36,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who speaks, where the role does not say it."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one completion, or summed over all completions of one sample."""
 
     input_tokens: int = 0

@@ -150,7 +150,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return "completion" if isinstance(self.prompt, str) else "chat"
 
 
-class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One candidate of the first position."""
 
     token: str

@@ -393,10 +393,10 @@ class _Kind(NamedTuple):
 
 def _kind(request: Request) -> _Kind:
     return _Kind(
-        completion=isinstance(request.prompt, str),
-        logprobs=request.logprobs > 0,
-        schema=request.schema is not None,
-        seed=request.sampling.seed is not None,
+        isinstance(request.prompt, str),
+        request.logprobs > 0,
+        request.schema is not None,
+        request.sampling.seed is not None,
     )
 
 

@@ -6,6 +6,7 @@
 import os
 import re
 from functools import cache
+from operator import attrgetter
 from typing import ClassVar, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -183,7 +184,7 @@ _FEATURES: tuple[Feature[_Terms], ...] = (
 )
 
 
-class _Top(msgspec.Struct):
+class _Top(msgspec.Struct, gc=False):
     token: str = ""
     logprob: float | None = None
 
@@ -411,7 +412,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
 
     def _logprobs(self, given: _Logprobs | None) -> tuple[TokenLogprob, ...]:
         found = _first_position(given) if given else []
-        found = [entry for entry in found if _MASKED < entry.logprob < float("inf")]
+        found = [entry for entry in found if _MASKED < entry.logprob < _INFINITE]
         if not found:
             raise ReplyError(
                 Cause.OPTIONS_NOT_VISIBLE,
@@ -430,8 +431,8 @@ def bearer(key: str) -> dict[str, str]:
 _NO_THINKING = {"enable_thinking": False}
 
 
-def _by_logprob(entry: TokenLogprob) -> float:
-    return entry.logprob
+_by_logprob = attrgetter("logprob")
+_INFINITE = float("inf")
 
 
 def _first_position(given: _Logprobs) -> list[TokenLogprob]:
@@ -439,11 +440,8 @@ def _first_position(given: _Logprobs) -> list[TokenLogprob]:
     if given.content:
         first = given.content[0]
         token, logprob = first.token, first.logprob
-        top = [
-            TokenLogprob(entry.token, entry.logprob)
-            for entry in first.top_logprobs or ()
-            if entry.logprob is not None
-        ]
+        shown = first.top_logprobs or ()
+        top = [TokenLogprob(e.token, e.logprob) for e in shown if e.logprob is not None]
     else:
         token = given.tokens[0] if given.tokens else ""
         logprob = given.token_logprobs[0] if given.token_logprobs else None

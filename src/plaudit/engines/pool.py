@@ -16,7 +16,7 @@ import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from plaudit.aio import Once
+from plaudit.aio import Deadlines, Once
 from plaudit.engines.base import Completion, Engine, Request
 from plaudit.engines.http_errors import Unreachable
 from plaudit.engines.quota import Quota
@@ -83,7 +83,7 @@ class _Endpoint:
         self.engine = engine
         self.name = getattr(engine, "base_url", engine.uri)
         self.throttle = Throttle(most, fixed=not able.remote)
-        self.timeout = policy.timeout if able.remote else None
+        self.deadlines = Deadlines(policy.timeout) if able.remote else None
 
 
 _Ticket = tuple[_Endpoint, float]
@@ -173,14 +173,13 @@ class Pool:
 
     async def _send(self, endpoint: _Endpoint, request: Request) -> Completion:
         self.sent += 1
-        limit = endpoint.timeout
+        deadlines = endpoint.deadlines
         try:
-            if limit is None:
+            if deadlines is None:
                 return await endpoint.engine.complete(request)
-            async with asyncio.timeout(limit):
-                return await endpoint.engine.complete(request)
+            return await deadlines.limit(endpoint.engine.complete(request))
         except TimeoutError:
-            within = "" if limit is None else f" within {limit:g} s"
+            within = "" if deadlines is None else f" within {self.policy.timeout:g} s"
             raise CallError(Cause.TIMEOUT, f"no reply{within}", retryable=True) from None
         except EngineUnusableError as error:
             if not error.outage:

@@ -74,6 +74,7 @@ class _Epoch:
         self.away = 0
 
     def count(self, sent: float, away: bool) -> None:
+        """Count an answer, unless its request was sent before."""
         if sent >= self.since:
             self.answers += 1
             self.away += away
@@ -127,11 +128,18 @@ class Concurrency:
             away: whether it was turned away (time-out, 5xx, lost connection).
             used: whether the bound was what held further requests back.
         """
-        if now < self._cuts.blind_until:
-            away = False
-        if not away and used and self.bound < self.most:
-            self.bound = min(self.most, self.bound + self._step())
         epoch = self._epoch
+        if not away:
+            if used and self.bound < self.most:
+                self.bound = min(self.most, self.bound + self._step())
+            if not epoch.away:  # The usual case, for which this is on the hot path.
+                epoch.answers += 1
+                return
+        elif now < self._cuts.blind_until:
+            away = False
+        elif not epoch.away and epoch.answers > max(_EPOCH_ANSWERS, self.bound):
+            epoch = self._epoch = _Epoch(epoch.since)  # What was long ago says nothing now.
+            self._cuts.helped()
         epoch.count(sent, away)
         many = epoch.away >= _MANY_AWAY and epoch.part > 3 * _TURNED_AWAY
         if epoch.answers < max(_EPOCH_ANSWERS, self.bound) and not many:
@@ -180,15 +188,22 @@ class Pace:
     def accepted(self, now: float, sent: float) -> None:
         """Take the outcome of a request that was not refused."""
         self._in_a_row = 0
-        self._accepted.append(now)
-        while self._accepted[0] < now - 1:
-            self._accepted.popleft()
-        self._answered(now, sent, refused=False)
+        accepted, epoch = self._accepted, self._epoch
+        accepted.append(now)
+        while accepted[0] < now - 1:
+            accepted.popleft()
+        if self.bound == math.inf and not epoch.away:
+            epoch.answers += 1
+        else:
+            self._answered(now, sent, refused=False)
 
     def refused(self, now: float, sent: float, retry_after: float | None) -> None:
         """Take a 429."""
         if now < self._cuts.blind_until:
             return
+        if self.bound == math.inf and not self._epoch.away:
+            self._epoch = _Epoch(self._epoch.since)  # Of what was before, a second counts.
+            self._epoch.answers = len(self._accepted)
         asked = min(1.0 if retry_after is None else retry_after, _LONGEST_HOLD_S)
         self._in_a_row += sent >= self._epoch.since
         if self._in_a_row >= _REFUSALS_IN_A_ROW:  # Nothing gets through, at whatever pace.
@@ -257,7 +272,8 @@ class Breaker:
         """The last failure."""
         self._failing_since = 0.0
         self._opened = -math.inf
-        self._failures = 0
+        self.failures = 0
+        """In a row."""
         self._cool = _COOL_S[0]
         self._trial_at = -math.inf
 
@@ -276,15 +292,15 @@ class Breaker:
 
     def alive(self) -> None:
         """Take an answer of whatever kind."""
-        self._failures = 0
+        self.failures = 0
         self._cool = _COOL_S[0]
         self.down_since = None
 
     def failed(self, now: float, sent: float, error: CallError, unreachable: bool) -> bool:
         """Take a failure; return whether the endpoint has just been found to be down."""
         self.reason = error
-        self._failures += 1
-        if self._failures == 1:
+        self.failures += 1
+        if self.failures == 1:
             self._failing_since = now
         if self.down_since is not None:
             if sent <= self._opened:  # No trial, but one of those that were in flight.
@@ -292,7 +308,7 @@ class Breaker:
             self._trial_at = now + self._cool
             self._cool = min(_COOL_S[1], 2 * self._cool)
             return False
-        if self._failures < (_UNREACHABLE_AFTER if unreachable else _DEAD_AFTER):
+        if self.failures < (_UNREACHABLE_AFTER if unreachable else _DEAD_AFTER):
             return False
         self.down_since = self._failing_since
         self._opened = now
@@ -367,7 +383,8 @@ class Throttle:
             return
         now = self._clock()
         self.seconds += (now - sent - self.seconds) * (0.1 if self.seconds else 1.0)
-        self.breaker.alive()
+        if self.breaker.failures:
+            self.breaker.alive()
         self.pace.accepted(now, sent)
         self.concurrency.answered(now, sent, away=False, used=used)
 

@@ -489,7 +489,7 @@ class Task(ABC):
     def _escaped(self, sample: Sample) -> dict[str, Any]:
         escape = self._escaper.escape
         return {
-            name: _escape_all(value, escape)
+            name: escape(value) if isinstance(value, str) else _escape_all(value, escape)
             for name, value in self.sample_variables(sample).items()
         }
 
@@ -566,9 +566,9 @@ def _settle_mode(config: JudgeConfig, capabilities: Capabilities) -> Mode:
     return mode
 
 
-def _escape_all(value: Untrusted, escape: Callable[[str], str]) -> Untrusted:
-    if isinstance(value, str):
-        return escape(value)
+def _escape_all(
+    value: Sequence[Mapping[str, str]], escape: Callable[[str], str]
+) -> list[dict[str, str]]:
     return [{name: escape(text) for name, text in item.items()} for item in value]
 
 

@@ -6,8 +6,8 @@ Both readers either return what the judge said or raise `ReplyError` with a caus
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import json_repair
@@ -71,7 +71,13 @@ def option_of(token: str, words: tuple[str, ...]) -> int | None:
         token: text of the token; spaces around it and its case do not count.
         words: option words in lower case, told apart by `check_words`.
     """
-    return _beginnings(words).get(token.strip(_SPACE).casefold())
+    return options_of([token], words)[0]
+
+
+def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None]:
+    """Return which option word each token stands for; see `option_of`."""
+    numbers = _beginnings(words)
+    return [numbers.get(token.strip(_SPACE).casefold()) for token in tokens]
 
 
 @cache
@@ -105,12 +111,12 @@ def read_options(
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
     low = [0.0] * len(words)
-    seen: list[set[str]] = [set() for _ in words]
-    for candidate in shown:
-        i = option_of(candidate.token, words)
+    seen: dict[int, set[str]] = {}
+    numbers = options_of([candidate.token for candidate in shown], words)
+    for candidate, i in zip(shown, numbers, strict=True):
         if i is not None:
             low[i] += math.exp(candidate.logprob)
-            seen[i].add(_spelling(candidate.token))
+            seen.setdefault(i, set()).add(_spelling(candidate.token))
     mass = sum(low)
     if mass < least:
         raise ReplyError(
@@ -119,11 +125,11 @@ def read_options(
             f"{completion.text[:40]!r}",
         )
     rest = max(0.0, 1.0 - mass)
-    unseen = [_SPELLINGS - len(spellings) for spellings in seen]
-    high = [p + min(rest, hidden * n) for p, n in zip(low, unseen, strict=True)]
+    high = [p + min(rest, hidden * (_SPELLINGS - len(seen.get(i, ())))) for i, p in enumerate(low)]
     return Bounds(tuple(low), tuple(high))
 
 
+@lru_cache(4096)
 def _spelling(token: str) -> str:
     word = token.strip(_SPACE)
     case = "lower" if word.islower() else "upper" if word.isupper() else "title"

@@ -9,6 +9,7 @@ sections; they are broken in untrusted text.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -93,7 +94,7 @@ class Template:
         """Render the part for one sample. Values are put in as they are and never scanned again."""
         if self._pieces is not None:
             values = [variables[piece] if named else piece for piece, named in self._pieces]
-            if all(type(value) is str for value in values):
+            with suppress(TypeError):  # A value that is no text.
                 return "".join(values)
         return self._render("sample", variables)
 

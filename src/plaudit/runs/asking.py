@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.pool import Pool
-from plaudit.judges.readout import option_of
+from plaudit.judges.readout import options_of
 from plaudit.types import Message, Sample, Usage
 
 _KEY_VERSION = 2
@@ -107,10 +107,10 @@ def trim(completion: Completion, request: Request) -> Completion:
     shown = completion.logprobs
     if not shown or len(shown) <= request.keep:
         return completion
-    kept = tuple(
-        candidate
-        for rank, candidate in enumerate(shown)
-        if rank < request.keep or option_of(candidate.token, request.options) is not None
+    rest = shown[request.keep :]
+    named = options_of([candidate.token for candidate in rest], request.options)
+    kept = shown[: request.keep] + tuple(
+        candidate for candidate, option in zip(rest, named, strict=True) if option is not None
     )
     floor = completion.logprob_floor
     floor = shown[-1].logprob if floor is None else floor
@@ -193,16 +193,27 @@ class Asker:
             ReplyError: what came is no completion.
             EngineUnusableError: no request can succeed.
         """
-        wanted = self._want(key)
+        wanted, asking = self._want(key), False
         try:
-            while wanted.completion is None:
-                if not wanted.asked:
-                    return await self._fetch(key, request, ask, wanted)
+            while wanted.asked:
                 future: asyncio.Future[Completion | None]
                 future = asyncio.get_running_loop().create_future()
                 wanted.waiting.append(future)
                 await future
-            return wanted.completion
+            if wanted.completion is None:
+                wanted.asked = asking = True
+                completion = trim(await self.pool.complete(request, ask.budget), request)
+                self._keep(key, completion)
+                wanted.settle(completion)
+            return cast("Completion", wanted.completion)
+        except Exception as error:
+            if asking:
+                wanted.settle(None, error)
+            raise
+        except BaseException:
+            if asking:
+                wanted.settle(None)
+            raise
         finally:
             self._unwant(key)
 
@@ -210,23 +221,10 @@ class Asker:
         """Return what the store has under a key that was not looked up before."""
         return self._store.get_reply(key) if self._store is not None and self._reads else None
 
-    async def _fetch(
-        self, key: bytes, request: Request, ask: "SampleAsk", wanted: _Wanted
-    ) -> Completion:
-        wanted.asked = True
-        try:
-            completion = trim(await self.pool.complete(request, ask.budget), request)
-        except Exception as error:
-            wanted.settle(None, error)
-            raise
-        except BaseException:
-            wanted.settle(None)
-            raise
+    def _keep(self, key: bytes, completion: Completion) -> None:
         self.usage += completion.usage
         if self._store is not None and self.policy.write:
             self._store.put_reply(key, completion)
-        wanted.settle(completion)
-        return completion
 
     def _want(self, key: bytes) -> _Wanted:
         wanted = self._wanted.get(key)

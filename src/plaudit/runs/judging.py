@@ -12,7 +12,7 @@ from plaudit.judges.base import Task
 from plaudit.runs.asking import Asker, Question, SampleAsk
 from plaudit.types import Sample, Verdict
 
-_LOOKED_UP = 128
+_LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
 
 

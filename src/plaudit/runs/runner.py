@@ -254,8 +254,9 @@ class _Run:
 
         try:
             samples = self._samples(rows, rejects)
-            wanted = itertools.takewhile(lambda _: writer is None or not writer.broken, samples)
-            await for_each(judge, judging.questions(wanted), judging.asker.pool.window)
+            if writer is not None and writer.direct:
+                samples = itertools.takewhile(lambda _: not writer.broken, samples)
+            await for_each(judge, judging.questions(samples), judging.asker.pool.window)
             if writer is not None:
                 writer.commit()
             rejects.commit()

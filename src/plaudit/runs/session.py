@@ -26,7 +26,8 @@ Table = Literal["replies", "verdicts", "held"]
 
 _BUSY_S = 30.0
 _COMMIT_AFTER_S = 0.1
-_COMMIT_ENTRIES = 200
+_COMMIT_REPLIES = 200  # What was paid for must not wait for company.
+_COMMIT_ENTRIES = 2_000
 _QUEUE_ENTRIES = 10_000
 _QUEUE_BYTES = 32 * 2**20
 _ROWS_A_STATEMENT = 200
@@ -42,6 +43,10 @@ class Batch:
         self.taken: list[tuple[int, int]] = []
         self.entries = 0
         self.bytes = 0
+
+    def table(self, name: Table) -> dict[Any, Any]:
+        """Return what is to be written to a table, by key."""
+        return self.replies if name == "replies" else getattr(self, name)
 
     @property
     def full(self) -> bool:
@@ -114,6 +119,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -16000")  # KiB; bounds memory on large stores.
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+        connection.execute("PRAGMA wal_autocheckpoint = 10000")
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
@@ -238,11 +244,13 @@ class Session:
                 self._progress.wait()
                 self._raise_failure()
             batch = self.queued
-            getattr(batch, table)[key] = value
+            entries = batch.table(table)
+            entries[key] = value
             batch.entries += 1
             batch.bytes += size
             self._put += 1
-            if batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
+            paid = table == "replies" and len(entries) == _COMMIT_REPLIES
+            if paid or batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
                 self._wake.notify()
 
     def drop_held(self, first: int, last: int) -> None:
@@ -308,7 +316,9 @@ class Session:
             return self.committing.entries > 0
 
     def _due(self) -> bool:
-        return self._hurry or self._closing or self.queued.entries >= _COMMIT_ENTRIES
+        batch = self.queued
+        many = len(batch.replies) >= _COMMIT_REPLIES or batch.entries >= _COMMIT_ENTRIES
+        return self._hurry or self._closing or many
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, StoreError):

@@ -139,6 +139,11 @@ class OrderedWriter:
         self._missing: set[int] = set()
 
     @property
+    def direct(self) -> bool:
+        """Whether lines are written where they are read at once, and the reader may go."""
+        return isinstance(self._target, _Direct)
+
+    @property
     def broken(self) -> bool:
         """Whether who reads standard output has gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
@@ -158,7 +163,8 @@ class OrderedWriter:
             self._emit(line)
         else:
             self._wait(index, line)
-        self._drain(_LINES_A_WRITE)
+        if self._next < self._top:
+            self._drain(_LINES_A_WRITE)
 
     def commit(self) -> None:
         """Write what waits, then put the file in its place.
@@ -179,8 +185,11 @@ class OrderedWriter:
         self._target.abort()
 
     def _emit(self, line: bytes) -> None:
-        with _undone_on_error(self._target):
+        try:  # Not by the context manager, which would cost as much as the write.
             self._target.write(line)
+        except BaseException:
+            self._target.abort()
+            raise
         self._next += 1
 
     def _wait(self, index: int, line: bytes) -> None:
