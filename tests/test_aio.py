@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.aio import Once, for_each, map_ordered, map_ordered_sync, run_sync
+from plaudit.aio import Deadlines, Once, for_each, map_ordered, map_ordered_sync, run_sync
 
 
 async def test_no_more_items_are_in_flight_than_allowed_and_all_are_done() -> None:
@@ -506,3 +506,66 @@ def test_importing_starts_no_thread() -> None:
         print(threading.active_count())
     """)
     assert out.split() == ["1"]
+
+
+# ---------------------------------------------------------------- time limits
+
+
+async def test_what_takes_too_long_is_cancelled_and_the_task_goes_on() -> None:
+    deadlines = Deadlines(0.1)
+    began = asyncio.get_running_loop().time()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await deadlines.limit(asyncio.sleep(30))
+    took = asyncio.get_running_loop().time() - began
+    assert 0.2 <= took < 3
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert await deadlines.limit(asyncio.sleep(0.01, "in time")) == "in time"
+
+
+async def test_limits_of_many_tasks_are_their_own() -> None:
+    deadlines = Deadlines(0.2)
+
+    async def work(seconds: float) -> str:
+        try:
+            return await deadlines.limit(asyncio.sleep(seconds, "done"))
+        except TimeoutError:
+            return "late"
+
+    found = await asyncio.gather(*(work(s) for s in (0.0, 9.0, 0.01, 9.0, 0.02)))
+    assert found == ["done", "late", "done", "late", "done"]
+
+
+async def test_a_task_that_is_cancelled_by_others_is_no_time_out() -> None:
+    deadlines = Deadlines(5)
+    task = asyncio.create_task(deadlines.limit(asyncio.sleep(30)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_task_that_is_cancelled_at_its_time_out_too_is_cancelled() -> None:
+    deadlines = Deadlines(0.05)
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            task.cancel()  # as a task group does whose other task failed meanwhile
+
+    task = asyncio.create_task(deadlines.limit(stubborn()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_passes_through_a_limit() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    deadlines = Deadlines(1)
+    with pytest.raises(ZeroDivisionError):
+        await deadlines.limit(fail())
+    assert await deadlines.limit(asyncio.sleep(0, 5)) == 5

@@ -150,12 +150,20 @@ class Pool:
         if self._quota is not None:
             await self._quota.take(request)
         endpoint, started = self._admit(request) or await self._wait(request)
-        throttle = endpoint.throttle
+        throttle, deadlines = endpoint.throttle, endpoint.deadlines
+        self.sent += 1
         try:
-            completion = await self._send(endpoint, request)
-        except CallError as error:
+            if deadlines is None:
+                completion = await endpoint.engine.complete(request)
+            else:
+                completion = await deadlines.limit(endpoint.engine.complete(request))
+        except (CallError, TimeoutError, EngineUnusableError) as problem:
+            error = self._translate(problem, endpoint)
+            if not isinstance(error, CallError):
+                throttle.dropped()
+                raise
             self._note(endpoint, request, started, budget, error)
-            raise
+            raise error from None
         except ReplyError:
             throttle.answered(started)
             raise
@@ -171,20 +179,14 @@ class Pool:
             self._quota.used(request, completion.usage)
         return completion
 
-    async def _send(self, endpoint: _Endpoint, request: Request) -> Completion:
-        self.sent += 1
-        deadlines = endpoint.deadlines
-        try:
-            if deadlines is None:
-                return await endpoint.engine.complete(request)
-            return await deadlines.limit(endpoint.engine.complete(request))
-        except TimeoutError:
-            within = "" if deadlines is None else f" within {self.policy.timeout:g} s"
-            raise CallError(Cause.TIMEOUT, f"no reply{within}", retryable=True) from None
-        except EngineUnusableError as error:
-            if not error.outage:
-                raise
-            raise Unreachable(Cause.CONNECTION, str(error), retryable=True) from None
+    def _translate(self, problem: Exception, endpoint: _Endpoint) -> Exception:
+        """Return a time-out and an outage as failed calls; all else as it is."""
+        if isinstance(problem, TimeoutError):
+            limit = f" within {self.policy.timeout:g} s" if endpoint.deadlines else ""
+            return CallError(Cause.TIMEOUT, f"no reply{limit}", retryable=True)
+        if isinstance(problem, EngineUnusableError) and problem.outage:
+            return Unreachable(Cause.CONNECTION, str(problem), retryable=True)
+        return problem
 
     def _note(
         self,

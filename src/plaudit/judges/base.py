@@ -256,11 +256,11 @@ class Task(ABC):
             return self._unmade(sample, "invalid", told, error.cause, str(error), told.asked)
         return self._verdict(sample, reading, told)
 
-    async def judge_sample(
+    def judge_sample(
         self, sample: Sample, requests: Sequence[Request], told: "Transcript"
-    ) -> Reading:
+    ) -> Awaitable[Reading]:
         """Ask once and read the reply. Judges that ask more often replace this."""
-        return await self.ask_and_read(requests[0], told)
+        return self.ask_and_read(requests[0], told)
 
     async def ask_and_read(self, request: Request, told: "Transcript") -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""

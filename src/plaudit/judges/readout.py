@@ -77,7 +77,15 @@ def option_of(token: str, words: tuple[str, ...]) -> int | None:
 def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None]:
     """Return which option word each token stands for; see `option_of`."""
     numbers = _beginnings(words)
-    return [numbers.get(token.strip(_SPACE).casefold()) for token in tokens]
+    return [numbers.get(_spelled(token)[0]) for token in tokens]
+
+
+@lru_cache(65_536)
+def _spelled(token: str) -> tuple[str, int]:
+    """Return a token's word in lower case, and how it is spelled as one of `_SPELLINGS` bits."""
+    word = token.strip(_SPACE)
+    case = 0 if word.islower() else 1 if word.isupper() else 2
+    return word.casefold(), 1 << (2 * case + (not token.startswith(word)))
 
 
 @cache
@@ -110,13 +118,14 @@ def read_options(
         raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, "the reply shows no log-probabilities")
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
-    low = [0.0] * len(words)
-    seen: dict[int, set[str]] = {}
-    numbers = options_of([candidate.token for candidate in shown], words)
-    for candidate, i in zip(shown, numbers, strict=True):
+    low, spelled = [0.0] * len(words), [0] * len(words)
+    numbers = _beginnings(words)
+    for candidate in shown:
+        word, spelling = _spelled(candidate.token)
+        i = numbers.get(word)
         if i is not None:
             low[i] += math.exp(candidate.logprob)
-            seen.setdefault(i, set()).add(_spelling(candidate.token))
+            spelled[i] |= spelling
     mass = sum(low)
     if mass < least:
         raise ReplyError(
@@ -125,15 +134,11 @@ def read_options(
             f"{completion.text[:40]!r}",
         )
     rest = max(0.0, 1.0 - mass)
-    high = [p + min(rest, hidden * (_SPELLINGS - len(seen.get(i, ())))) for i, p in enumerate(low)]
+    high = [
+        p + min(rest, hidden * (_SPELLINGS - bits.bit_count()))
+        for p, bits in zip(low, spelled, strict=True)
+    ]
     return Bounds(tuple(low), tuple(high))
-
-
-@lru_cache(4096)
-def _spelling(token: str) -> str:
-    word = token.strip(_SPACE)
-    case = "lower" if word.islower() else "upper" if word.isupper() else "title"
-    return case if token[0] == word[0] else f"space {case}"
 
 
 def mean_bounds(bounds: Sequence[Bounds]) -> Bounds:
@@ -161,8 +166,9 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
         low = [p / q for p, q in zip(shown.low, prior.high, strict=True)]
         high = [p / q for p, q in zip(shown.high, prior.low, strict=True)]
     point = low if prior is None else [p / q for p, q in zip(shown.low, prior.low, strict=True)]
-    best = max(range(len(point)), key=point.__getitem__)
-    rivals = [labels[i] for i in range(len(point)) if i != best and high[i] > low[best]]
+    best = point.index(max(point))
+    least = low[best]
+    rivals = [labels[i] for i, p in enumerate(high) if p > least and i != best]
     if rivals:
         raise ReplyError(
             Cause.OPTIONS_NOT_VISIBLE,
@@ -170,11 +176,13 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
             + ", ".join(map(repr, rivals)),
         )
     total = math.fsum(point)
-    return {label: p / total for label, p in zip(labels, point, strict=True)}
+    return dict(zip(labels, [p / total for p in point], strict=True))
 
 
 def censored(shown: Bounds, labels: Sequence[str]) -> list[str]:
     """Name the options of which the reply shows nothing."""
+    if 0.0 not in shown.low:
+        return []
     return [label for label, p in zip(labels, shown.low, strict=True) if p == 0.0]
 
 
