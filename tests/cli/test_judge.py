@@ -218,9 +218,7 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     assert 0 < done.summary["cached"] <= 600
 
 
-def test_every_attempt_is_counted_and_shown(
-    plaudit: Plaudit, script: str, tmp_path: Path
-) -> None:
+def test_every_attempt_is_counted_and_shown(plaudit: Plaudit, script: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", [row(3), row(4)])
     args = ("judge", "feedback", source, "-e", script, "--attempts", "3", "--json")
     done = plaudit(*args)
