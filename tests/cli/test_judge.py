@@ -218,24 +218,6 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     assert 0 < done.summary["cached"] <= 600
 
 
-def test_every_attempt_is_counted_and_shown(plaudit: Plaudit, script: str, tmp_path: Path) -> None:
-    source = write_rows(tmp_path / "in.jsonl", [row(3), row(4)])
-    args = ("judge", "feedback", source, "-e", script, "--attempts", "3", "--json")
-    done = plaudit(*args)
-    assert (done.summary["failed"], done.summary["engine_calls"]) == (1, 2 + 3)
-    (told,) = (
-        json.loads(line)
-        for line in plaudit("show", "last", "--json").stdout.splitlines()
-        if json.loads(line)["verdict"]["status"] == "failed"
-    )
-    assert told["verdict"]["error"]["attempts"] == 3
-    assert [attempt[0] for attempt in told["attempts"]] == ["main"] * 3
-    assert {attempt[2] for attempt in told["attempts"]} == {"timeout"}
-    shown = plaudit("show", "last", "--failed").stdout
-    assert shown.count("in vain") == 3
-    assert "main, after 0.0 s: timeout" in shown
-
-
 def test_a_background_job_that_ignores_interrupts_is_ended_by_sigterm(
     plaudit: Plaudit, tmp_path: Path
 ) -> None:
