@@ -199,7 +199,7 @@ def test_one_that_dies_at_its_start_is_told_with_its_last_words(launching: Launc
     ("fault", "why"),
     [
         ("loading", "/health answers 503"),
-        ("silent", "it does not answer"),
+        pytest.param("silent", "it does not answer", marks=pytest.mark.full),
         ("open", "answers 200 to a request without its key"),
     ],
 )

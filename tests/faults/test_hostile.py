@@ -114,6 +114,7 @@ def test_it_knows_the_words_of_the_judge() -> None:
     assert {option.label: option.word for option in FeedbackTask.options} == hostile.WORDS
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("window", hostile.WINDOWS)
 def test_it_allows_so_many_a_second(server_of, window: str) -> None:
     server = server_of("--rate", 20, "--window", window)

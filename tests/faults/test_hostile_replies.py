@@ -136,7 +136,7 @@ def label_all(labelling: Labelling, count: int, readout: str, timeout: float) ->
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("readout", ["json", "logprob"])
+@pytest.mark.parametrize("readout", ["json", pytest.param("logprob", marks=pytest.mark.full)])
 def test_every_sample_ends_with_the_verdict_that_its_last_answer_stands_for(
     plaudit: Plaudit, server_of, source_of, tmp_path: Path, readout: str
 ) -> None:

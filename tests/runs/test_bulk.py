@@ -463,6 +463,7 @@ def fingerprint(folder: Path, engine: str, options: dict[str, Json], seed: str) 
     return done.stdout.strip()
 
 
+@pytest.mark.full
 def test_datasets_knows_a_judge_again_and_tells_judges_apart(tmp_path: Path, datasets: Any) -> None:
     engine = script(tmp_path)
     found: dict[str, str] = {}
