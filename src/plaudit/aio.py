@@ -141,11 +141,12 @@ class Once:
         """Name the action; nothing is done yet."""
         self._action = action
         self._task: asyncio.Task[None] | None = None
-        self._done = False
+        self.done = False
+        """Whether it has been done."""
 
     async def __call__(self) -> None:
         """Do the action, or wait for whoever does it."""
-        if self._done:
+        if self.done:
             return
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
@@ -154,7 +155,7 @@ class Once:
     async def _run(self) -> None:
         try:
             await self._action()
-            self._done = True
+            self.done = True
         finally:
             self._task = None
 

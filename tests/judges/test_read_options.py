@@ -15,7 +15,7 @@ from plaudit.judges.readout import (
     check_words,
     distribution,
     mean_bounds,
-    option_of,
+    options_of,
     read_options,
 )
 from tests.judges.making import show
@@ -38,6 +38,10 @@ def test_space_and_case_variants_are_summed() -> None:
     shown = {"thanks": 0.1, " thanks": 0.2, "Thanks": 0.05, " THANKS": 0.05, "wrong": 0.3, "x": 0.1}
     low = read_options(show(shown), WORDS).low
     assert low == pytest.approx((0.3, 0.4, 0.0))
+
+
+def option_of(token: str, words: tuple[str, ...]) -> int | None:
+    return options_of([token], words)[0]
 
 
 @pytest.mark.parametrize(

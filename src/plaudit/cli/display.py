@@ -15,11 +15,11 @@ from rich.text import Text
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
 from plaudit.runs.asking import SampleAsk
-from plaudit.runs.history import Shown
+from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.plan import Plan
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
-from plaudit.types import Message, Verdict
+from plaudit.types import Verdict
 
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
 _STATUSES = tuple(_STYLES)
@@ -233,13 +233,6 @@ def _reading(verdict: Verdict) -> Iterable[tuple[str, str]]:
 def attempt_text(attempt: Attempt) -> str:
     """Return a failed attempt as one line."""
     return f"{attempt.turn}, after {attempt.seconds:.1f} s: {attempt.cause} ({attempt.message})"
-
-
-def prompt_text(prompt: str | tuple[Message, ...]) -> str:
-    """Return a prompt as one text, with the roles of messages in angle brackets."""
-    if isinstance(prompt, str):
-        return prompt
-    return "\n".join(f"<{message.role}>\n{message.content}" for message in prompt)
 
 
 def run_list(found: Iterable[RunInfo]) -> None:

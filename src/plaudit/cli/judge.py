@@ -281,7 +281,6 @@ def _tell(verbose: bool) -> Callable[[str], None]:
 
 def _collect_seldom() -> None:
     """Keep the collector of cycles from walking all that is in flight ten times a second."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 

@@ -19,6 +19,7 @@ from plaudit.engines.load import load_engine
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.runs.api import make_config
+from plaudit.runs.history import prompt_text
 from plaudit.runs.sources import RowReader
 
 
@@ -39,7 +40,7 @@ def prompt(
             display.json_line(request)
         else:
             display.stdout().rule(f"sample {request.sample_id}, {request.turn}", align="left")
-            typer.echo(display.prompt_text(request.prompt))
+            typer.echo(prompt_text(request.prompt))
 
 
 async def _render(config: JudgeConfig, engine: str, source: str, limit: int) -> list[Request]:

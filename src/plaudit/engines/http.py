@@ -263,9 +263,7 @@ class Transport:
 
         `from None` throughout: aiohttp's exceptions carry the request's headers, and so the key.
         """
-        here = self._connections.get(asyncio.get_running_loop())
-        if here is None or here.session.closed:
-            here = await self._here()
+        here = await self._here()
         try:
             response = await here.session.request(
                 method,

@@ -347,7 +347,7 @@ class Throttle:
     @property
     def free(self) -> bool:
         """Whether a request may be sent now."""
-        if self.in_flight >= max(1, int(self.concurrency.bound)):
+        if self.full:
             return False
         ready = self.ready_at()
         return ready == -math.inf or ready <= self._clock()

@@ -64,18 +64,13 @@ def check_words(words: Sequence[str]) -> None:
             raise UsageError(f"options {clash} begin alike; one token could not tell them apart")
 
 
-def option_of(token: str, words: tuple[str, ...]) -> int | None:
-    """Return which option word a first token stands for: it is the word, or a telling start of it.
+def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None]:
+    """Return which option word each first token stands for: it is the word, or a telling start.
 
     Args:
-        token: text of the token; spaces around it and its case do not count.
+        tokens: texts of tokens; spaces around them and their case do not count.
         words: option words in lower case, told apart by `check_words`.
     """
-    return options_of([token], words)[0]
-
-
-def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None]:
-    """Return which option word each token stands for; see `option_of`."""
     numbers = _beginnings(words)
     return [numbers.get(_spelled(token)[0]) for token in tokens]
 

@@ -57,11 +57,7 @@ class RequestKeys:
     def key(self, request: Request) -> bytes:
         """Return the key of a request."""
         hasher, rest = self._begin(request)
-        if isinstance(rest, str):
-            hasher.update(rest.encode("utf-8", "surrogatepass"))
-        else:
-            for message in rest:
-                hasher.update(self._encode(message))
+        self._add(hasher, rest)
         # With the length, so that no text can pass for another one and a number.
         hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
         return hasher.digest()
@@ -94,12 +90,16 @@ class RequestKeys:
             request.schema,
         )
         hasher = hashlib.blake2b(self._encode(settings), digest_size=16)
-        if isinstance(opening, str):
-            hasher.update(opening.encode("utf-8", "surrogatepass"))
-        else:
-            for message in opening:
-                hasher.update(self._encode(message))
+        self._add(hasher, opening)
         return hasher
+
+    def _add(self, hasher: "hashlib.blake2b", part: str | Sequence[Message]) -> None:
+        """Hash a part of a prompt; parts one after the other give what the whole gives."""
+        if isinstance(part, str):
+            hasher.update(part.encode("utf-8", "surrogatepass"))
+            return
+        for message in part:
+            hasher.update(self._encode(message))
 
 
 def trim(completion: Completion, request: Request) -> Completion:

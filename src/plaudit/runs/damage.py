@@ -101,13 +101,8 @@ def _connect(path: Path, connect: Connect) -> sqlite3.Connection:
     if _is_marked(path) and path.exists() and not path.stat().st_size:
         raise disk.DamagedError(path, "the file is empty")
     connection = connect(path)
-    try:
+    with disk.closed_on_error(connection, path):
         _probe(connection)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise disk.database_error(path, error) from error
-        raise
     return connection
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -71,21 +71,7 @@ def lock(path: Path) -> int | None:
     Raises:
         OSError: the file cannot be made.
     """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same_file(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return descriptor
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # The holder removed the file just before: lock the new one.
+    return _take(path, fcntl.LOCK_EX, wait=None)
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -108,15 +94,20 @@ def share(path: Path, wait: float) -> int | None:
     Raises:
         OSError: the file cannot be made.
     """
-    give_up = time.monotonic() + wait
+    return _take(path, fcntl.LOCK_SH, wait)
+
+
+def _take(path: Path, kind: int, wait: float | None) -> int | None:
+    """Take a lock; None where another holds it, still after `wait` seconds if there is a wait."""
+    give_up = None if wait is None else time.monotonic() + wait
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             if _is_same_file(descriptor, path):
                 return descriptor
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            if give_up is None or time.monotonic() > give_up:
                 os.close(descriptor)
                 return None
             time.sleep(0.01)
@@ -125,7 +116,7 @@ def share(path: Path, wait: float) -> int | None:
                 return descriptor
             os.close(descriptor)
             raise
-        os.close(descriptor)
+        os.close(descriptor)  # The holder removed the file just before: lock the new one.
 
 
 def lock_path(path: Path) -> Path:
@@ -166,6 +157,18 @@ class DamagedError(StoreError):
             "new one; `plaudit store recover` brings back the replies that are whole"
         )
         self.reason = reason
+
+
+@contextlib.contextmanager
+def closed_on_error(connection: sqlite3.Connection, path: Path) -> Generator[None]:
+    """Close a connection whose preparation fails, and say for a person why."""
+    try:
+        yield
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise database_error(path, error) from error
+        raise
 
 
 def database_error(path: Path, error: sqlite3.Error | OSError) -> StoreError:

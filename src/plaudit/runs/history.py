@@ -78,7 +78,7 @@ def _walk(
         verdict = msgspec.structs.replace(
             stored.verdict, input=task.row_of(sample), metadata=sample.metadata
         )
-        prompts = [_text(request.prompt) for request in task.requests(sample)]
+        prompts = [prompt_text(request.prompt) for request in task.requests(sample)]
         yield Shown(
             verdict=verdict,
             prompts=prompts,
@@ -125,7 +125,8 @@ def _replies(store: Store, stored: StoredVerdict) -> list[str]:
     return found if found or isinstance(raw, msgspec.UnsetType) else raw
 
 
-def _text(prompt: str | tuple[Message, ...]) -> str:
+def prompt_text(prompt: str | tuple[Message, ...]) -> str:
+    """Return a prompt as one text, with the roles of messages in angle brackets."""
     if isinstance(prompt, str):
         return prompt
     return "\n".join(f"<{message.role}>\n{message.content}" for message in prompt)

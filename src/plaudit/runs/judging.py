@@ -24,7 +24,6 @@ class Judging:
         self.task = task
         self.asker = asker
         self._prepare = Once(self._measure)
-        self._prepared = False
 
     def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
         """Look samples up in the store, some at a time, shortly before they are judged."""
@@ -48,9 +47,8 @@ class Judging:
             (question,) = self.questions([question])
         sample, requests = question.sample, question.requests
         try:
-            if not self._prepared:
+            if not self._prepare.done:
                 await self._prepare()
-                self._prepared = True
             asked = SampleAsk(self.asker, question)
             verdict = await self.task.decide(sample, asked, requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:

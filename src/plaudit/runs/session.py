@@ -112,7 +112,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise disk.database_error(path, error) from error
-    try:
+    with disk.closed_on_error(connection, path):
         make(connection)
         migrate(connection, path)
         _use_write_ahead_log(connection, path)
@@ -120,11 +120,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size = -16000")  # KiB; bounds memory on large stores.
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
         connection.execute("PRAGMA wal_autocheckpoint = 10000")
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise disk.database_error(path, error) from error
-        raise
     return connection
 
 
