@@ -838,3 +838,30 @@ def test_use_while_another_thread_closes_never_hangs(path: Path):
     assert not thread.is_alive()
     store.close()
     assert failures == []
+
+
+def test_reading_while_another_thread_closes_never_crashes(path: Path):
+    """A connection closed under a reader is a crash of the process, as at an interpreter's end."""
+    keys = [key(number) for number in range(500)]
+    store = Store(path)
+    for each in keys:
+        store.put_reply(each, completion(1))
+    store.flush()
+    errors: list[StoreError] = []
+
+    def read(session: session.Session) -> None:
+        try:
+            while True:
+                session.rows("SELECT * FROM reply WHERE completion != ?", [0])
+        except StoreError as error:
+            errors.append(error)
+
+    for _ in range(30):
+        reader = threading.Thread(target=read, args=[store.open()])
+        reader.start()
+        time.sleep(0.005)
+        store.close()
+        reader.join(timeout=20)
+        assert not reader.is_alive()
+    assert len(errors) == 30
+    assert all("was closed while it was in use" in str(error) for error in errors)

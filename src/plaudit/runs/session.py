@@ -158,6 +158,7 @@ class Session:
         self._committed = 0
         self._hurry = False
         self._closing = False
+        self._closed = False
         self._failure: StoreError | None = None
         self._reported = False
         self._collected = False
@@ -180,8 +181,7 @@ class Session:
         """Return the only column of the only row, or None."""
         try:
             with self._read_lock:
-                cursor = self._reading or self._open_reading()
-                found = cursor.execute(statement, (key,)).fetchone()
+                found = self._cursor().execute(statement, (key,)).fetchone()
         except sqlite3.Error as error:
             raise disk.database_error(self.path, error) from error
         return found[0] if found else None
@@ -190,13 +190,15 @@ class Session:
         """Return all rows; no statement stays open, so the next one sees the latest commit."""
         try:
             with self._read_lock:
-                cursor = self._reading or self._open_reading()
-                return cursor.execute(statement, values).fetchall()
+                return self._cursor().execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise disk.database_error(self.path, error) from error
 
-    def _open_reading(self) -> sqlite3.Cursor:
-        self._reading = _connect(self.path).cursor()
+    def _cursor(self) -> sqlite3.Cursor:
+        if self._closed:
+            raise self._closed_in_use()
+        if self._reading is None:
+            self._reading = _connect(self.path).cursor()
         return self._reading
 
     # Writing
@@ -273,7 +275,10 @@ class Session:
             self._reported = True
             raise self._failure
         if self._closing:
-            raise StoreError(f"the store {self.path} was closed while it was in use")
+            raise self._closed_in_use()
+
+    def _closed_in_use(self) -> StoreError:
+        return StoreError(f"the store {self.path} was closed while it was in use")
 
     def _run(self) -> None:
         self._commit_batches()
@@ -346,7 +351,10 @@ class Session:
     def _let_go(self) -> None:
         for run in list(self.run_locks):
             self.release(run)
-        self._close_connections()
+        # At the interpreter's end, threads that nobody waits for may still read.
+        with self._write_lock, self._read_lock:
+            self._closed = True
+            self._close_connections()
         os.close(self._use)
 
     def _close_connections(self) -> None:
