@@ -118,9 +118,9 @@ def free_url() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
 
-@pytest.mark.parametrize("url", [free_url(), "http://no-such-host.invalid/v1"])
+@pytest.mark.parametrize("url", [None, "http://no-such-host.invalid/v1"])
 async def test_unreachable(url):
-    engine = OpenAIEngine(EngineURI("vllm", "m", (url,)))
+    engine = OpenAIEngine(EngineURI("vllm", "m", (url or free_url(),)))
     with pytest.raises(CallError) as caught:
         await engine.complete(ASK)
     assert (caught.value.cause, caught.value.retryable) == (Cause.CONNECTION, True)

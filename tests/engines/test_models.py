@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -303,3 +304,24 @@ def test_the_hub_needs_a_whole_name_and_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingDependencyError, match=r"plaudit\[hf\]"):
         models.hub_file("owner/repo/file.gguf")
+
+
+def test_a_folder_that_pip_removes_meanwhile_is_no_error(tmp_path):
+    """The download's size is watched while pip makes and removes folders of its own."""
+    (tmp_path / "kept").write_bytes(b"12345")
+    ended = threading.Event()
+
+    def churn():
+        while not ended.is_set():
+            for number in range(20):
+                (tmp_path / f"{number}" / "inner").mkdir(parents=True)
+            for number in range(20):
+                shutil.rmtree(tmp_path / f"{number}")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        assert {models._folder_bytes(tmp_path) for _ in range(1_000)} == {5}
+    finally:
+        ended.set()
+        thread.join()

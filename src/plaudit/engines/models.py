@@ -399,9 +399,10 @@ def _pip_download(
 def _folder_bytes(folder: Path) -> int:
     """Bytes under a folder that another process is changing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for inside, _, files in os.walk(folder):  # Unlike rglob, it passes over a folder that is gone.
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(inside, file)).st_size
     return total
 
 
