@@ -89,6 +89,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     fields: dict[str, Json] = {}
+    """Its own, to be added to."""
     abstain: Failure | None = None
     """Set when the answer itself says that it must not be learned from."""
 
@@ -298,8 +299,7 @@ class Task(ABC):
         reading = self.read_distribution(probabilities)
         missing = readout.censored(shown, self.labels)
         if missing:
-            fields = reading.fields | {"censored": missing}
-            reading = msgspec.structs.replace(reading, fields=fields)
+            reading.fields["censored"] = missing
         return reading
 
     def _repair_request(self, request: Request, reply: Completion, error: ReplyError) -> Request:
@@ -352,7 +352,7 @@ class Task(ABC):
     def _verdict(self, sample: Sample, reading: Reading, told: "Transcript") -> Verdict:
         confidence, fields = reading.confidence, reading.fields
         if confidence is not None:
-            fields = fields | {"raw_confidence": confidence}
+            fields["raw_confidence"] = confidence
             if self.calibration is not None:
                 confidence = self.calibration.apply(confidence)
         abstain = reading.abstain

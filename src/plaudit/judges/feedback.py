@@ -120,7 +120,7 @@ class FeedbackTask(Task):
             reward=reward,
             confidence=confidence,
             probabilities=probabilities,
-            fields={"expected_reward": reward} | fields,
+            fields={"expected_reward": reward, **fields},
             abstain=None if value in self.rewards else _TOPIC_SHIFT,
         )
 

@@ -71,16 +71,15 @@ def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None
         tokens: texts of tokens; spaces around them and their case do not count.
         words: option words in lower case, told apart by `check_words`.
     """
-    numbers = _beginnings(words)
-    return [numbers.get(_spelled(token)[0]) for token in tokens]
+    return [_spelled(token, words)[0] for token in tokens]
 
 
 @lru_cache(65_536)
-def _spelled(token: str) -> tuple[str, int]:
-    """Return a token's word in lower case, and how it is spelled as one of `_SPELLINGS` bits."""
+def _spelled(token: str, words: tuple[str, ...]) -> tuple[int | None, int]:
+    """Return a token's option, and how it is spelled as one of `_SPELLINGS` bits."""
     word = token.strip(_SPACE)
     case = 0 if word.islower() else 1 if word.isupper() else 2
-    return word.casefold(), 1 << (2 * case + (not token.startswith(word)))
+    return _beginnings(words).get(word.casefold()), 1 << (2 * case + (not token.startswith(word)))
 
 
 @cache
@@ -114,10 +113,8 @@ def read_options(
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
     low, spelled = [0.0] * len(words), [0] * len(words)
-    numbers = _beginnings(words)
     for candidate in shown:
-        word, spelling = _spelled(candidate.token)
-        i = numbers.get(word)
+        i, spelling = _spelled(candidate.token, words)
         if i is not None:
             low[i] += math.exp(candidate.logprob)
             spelled[i] |= spelling
@@ -163,8 +160,8 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
     point = low if prior is None else [p / q for p, q in zip(shown.low, prior.low, strict=True)]
     best = point.index(max(point))
     least = low[best]
-    rivals = [labels[i] for i, p in enumerate(high) if p > least and i != best]
-    if rivals:
+    if max(high[:best], default=0.0) > least or max(high[best + 1 :], default=0.0) > least:
+        rivals = [labels[i] for i, p in enumerate(high) if p > least and i != best]
         raise ReplyError(
             Cause.OPTIONS_NOT_VISIBLE,
             f"too few log-probabilities are shown to tell {labels[best]!r} from "
