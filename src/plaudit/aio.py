@@ -23,6 +23,7 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E", bound=Exception)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -248,6 +249,33 @@ async def for_each(
                 group.create_task(work() if shared is None else work_shared(shared))
     except BaseExceptionGroup as group_error:
         raise _first(group_error) from None
+
+
+async def together(
+    coroutines: Iterable[Coroutine[Any, Any, R]], outcomes: tuple[type[E], ...]
+) -> list[R | E]:
+    """Await several coroutines at once; what each gave comes in their order.
+
+    Args:
+        coroutines: at least one; the first is awaited without a task of its own.
+        outcomes: exceptions that are an outcome like any other. Another one cancels the rest, and
+            is raised.
+    """
+
+    async def settle(coroutine: Coroutine[Any, Any, R]) -> R | E:
+        try:
+            return await coroutine
+        except outcomes as outcome:
+            return outcome
+
+    first, *rest = coroutines
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(settle(coroutine)) for coroutine in rest]
+            done = [await settle(first)]
+    except BaseExceptionGroup as group_error:
+        raise _first(group_error) from None
+    return done + [task.result() for task in tasks]
 
 
 async def map_ordered(

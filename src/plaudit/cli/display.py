@@ -85,6 +85,8 @@ def _closing_lines(done: Summary) -> Iterable[str]:
     if done.labelled:
         share = done.agree / done.labelled
         yield f"agrees with the label in {done.agree} of {done.labelled} ok ({share:.0%})"
+    if not isinstance(done.mean_votes, msgspec.UnsetType):
+        yield f"{done.mean_votes:.1f} votes a sample"
     if done.causes:
         yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in done.causes.items())
     if done.rejected:
@@ -153,8 +155,17 @@ def plan(found: Plan, as_json: bool) -> None:
         f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
         f"{found.samples} samples, {found.rejected} rows rejected\n"
         f"{count(found.calls, 'call')} to send, {found.stored} answered by the store\n"
-        f"about {found.input_tokens_estimated} tokens in, at most {found.output_tokens_limit} out\n"
+        f"about {found.input_tokens_estimated} tokens in, at most {found.output_tokens_limit} out"
+        f"{_vote_note(found)}\n"
         "cost: plaudit has no price list yet; multiply by your provider's prices"
+    )
+
+
+def _vote_note(found: Plan) -> str:
+    if found.votes == 1:
+        return ""
+    return (
+        f"\ncounted with {found.least_votes} votes a sample; where they differ, up to {found.votes}"
     )
 
 
@@ -170,7 +181,7 @@ class Exchanges:
         """Print prompt, reply and reading of a sample that was just judged."""
         replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
         prompts = [prompt_text(request.prompt) for request in asked.requests]
-        self._print(verdict, prompts, replies, asked.budget.failed)
+        self._print(verdict, prompts, replies, asked.failed)
 
     def show(self, item: Shown) -> None:
         """Print one sample of a stored run."""

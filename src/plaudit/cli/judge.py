@@ -74,6 +74,14 @@ ModeOption = Annotated[
 TemplateOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="A Jinja prompt template of your own.")
 ]
+CriteriaOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="pointwise: score by these criteria (JSON, JSON Lines or TOML: name, description, "
+        "scale, weight) instead of from 1 to 10.",
+    ),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="The store of replies and runs, on a local disk."),
@@ -136,9 +144,29 @@ def judge(  # one parameter an option: that is how Typer reads them
     prior: Annotated[
         str, typer.Option(help="`auto` removes the judge's measured prior; `none` does not.")
     ] = "auto",
+    criteria: CriteriaOption = None,
+    votes: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Judge up to N times (json readout), until it is decided."
+        ),
+    ] = 1,
+    vote_error: Annotated[
+        float,
+        typer.Option(
+            metavar="E",
+            help="--votes: chance of stopping at another outcome than the most frequent one.",
+        ),
+    ] = 0.05,
+    all_votes: Annotated[
+        bool, typer.Option("--all-votes", help="--votes: take all N, and the plurality.")
+    ] = False,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Temperature of the engine's sampling.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, help="Temperature of the engine's sampling; by default 0, with --votes 0.7."
+        ),
+    ] = None,
     top_p: Annotated[
         float, typer.Option(min=0, max=1, help="Nucleus of the engine's sampling.")
     ] = 1.0,
@@ -210,6 +238,10 @@ def judge(  # one parameter an option: that is how Typer reads them
             "prior": prior,
             "swap": not no_swap,
             "gate": gate,
+            "criteria": criteria,
+            "votes": votes,
+            "vote_error": vote_error,
+            "all_votes": all_votes,
             "temperature": temperature,
             "top_p": top_p,
             "max_tokens": max_tokens,

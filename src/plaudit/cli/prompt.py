@@ -7,6 +7,7 @@ import typer
 from plaudit import aio
 from plaudit.cli import display
 from plaudit.cli.judge import (
+    CriteriaOption,
     EngineOption,
     InputArgument,
     KindArgument,
@@ -30,11 +31,13 @@ def prompt(
     readout: ReadoutOption = "auto",
     mode: ModeOption = "auto",
     template: TemplateOption = None,
+    criteria: CriteriaOption = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show the first N samples.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the requests as JSON.")] = False,
 ) -> None:
     """Show the prompt that a judge sends for INPUT, and send nothing."""
-    config = make_config(kind.value, {"readout": readout, "mode": mode, "template": template})
+    fields = {"readout": readout, "mode": mode, "template": template, "criteria": criteria}
+    config = make_config(kind.value, fields)
     for request in aio.run(_render(config, engine, source, limit)):
         if as_json:
             display.json_line(request)

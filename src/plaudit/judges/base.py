@@ -7,8 +7,9 @@ runs.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -17,27 +18,23 @@ from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, UsageError
 from plaudit.judges import readout
+from plaudit.judges.criteria import Criterion
+from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
+from plaudit.judges.voting import TEMPERATURE, Voting
 from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.head import Head, shipped_heads
-from plaudit.types import (
-    Failure,
-    Json,
-    Message,
-    Sample,
-    Usage,
-    Value,
-    Verdict,
-)
+from plaudit.scoring.votes import VoteRule
+from plaudit.types import Failure, Json, Message, Sample, Verdict
 
 _AFFINITY = 512
 """Characters by which prompts are told to begin alike."""
 
-Ask = Callable[[Request], Awaitable[Completion]]
-"""Gets a completion for a request, from a cache or an engine; raises CallError or ReplyError."""
+REPAIR = "-repair"
+"""What the turn of a request ends with that asks for a better reply."""
 
 Readout = Literal["logprob", "json"]
 
@@ -62,7 +59,16 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Least confidence of an `ok` verdict; None: the judge's own default."""
     reward_map: dict[str, float] | None = None
     """Rewards by value, in place of the judge's own, for the judges that have such a map."""
-    temperature: float = 0.0
+    votes: int = 1
+    """Most judgements of one sample that are drawn and combined."""
+    vote_error: float = 0.05
+    """Chance with which the votes may stop at another outcome than the judge's most frequent."""
+    all_votes: bool = False
+    """Whether all votes are drawn and the plurality counts, decided or not."""
+    criteria: tuple[Criterion, ...] = ()
+    """What the pointwise judge scores by, instead of its own scale."""
+    temperature: float | None = None
+    """None: 0, or 0.7 with votes."""
     top_p: float = 1.0
     max_tokens: int | None = None
     """None: 1 (logprob), 256 (feedback and verify json), 3072 (others)."""
@@ -81,31 +87,19 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the model thinks before it answers and cannot be told not to."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a judge said about one sample, before gate and calibration."""
-
-    value: Value
-    reward: float
-    confidence: float | None = None
-    probabilities: dict[str, float] | None = None
-    fields: dict[str, Json] = {}
-    """Its own, to be added to."""
-    abstain: Failure | None = None
-    """Set when the answer itself says that it must not be learned from."""
-
-
 class Task(ABC):
     """One kind of judge with its configuration, for one model."""
 
     kind: ClassVar[str]
-    variables: ClassVar[frozenset[str]]
+    variables: frozenset[str]
     """Names under which a template sees the sample."""
-    options: ClassVar[tuple[Option, ...]]
+    options: tuple[Option, ...]
     schema: ClassVar[Mapping[str, Any]]
     """JSON schema of a reply in the json readout."""
     json_tokens: ClassVar[int] = 3072
     default_gate: ClassVar[float | None] = None
     json_has_confidence: ClassVar[bool] = False
+    takes_criteria: ClassVar[bool] = False
     default_shots: ClassVar[int | None] = None
     """How many of the built-in shots are used; None: all."""
 
@@ -116,6 +110,8 @@ class Task(ABC):
             UsageError: the engine cannot do what the configuration asks for.
             TemplateError: the template cannot be used.
         """
+        if config.criteria and not self.takes_criteria:
+            raise UsageError(f"the {self.kind} judge takes no criteria; the pointwise judge does")
         self.config = config
         self.identity = facts.identity
         self.readout: Readout = _settle_readout(config, facts)
@@ -136,12 +132,13 @@ class Task(ABC):
         self._asked_options = self._words if self._logprobs else ()
         self._sampling = self._make_sampling()
         self._schema = self._make_schema()
+        self._voting = self._settle_votes()
         self.fingerprint = _digest(
             {
                 "version": 1,
                 "kind": self.kind,
                 "prompt": self.prompt_digest(),
-                "schema": _digest(dict(self.schema)),
+                "schema": _digest(dict(self.reply_schema())),
                 "shots": pool_hash,
                 "prior": prior_hash,
                 "heads": _digest(msgspec.to_builtins(self._heads)),
@@ -151,6 +148,7 @@ class Task(ABC):
                 "orders": 2 if self.kind == "pairwise" and config.swap else 1,
                 "sampling": msgspec.to_builtins(self._sampling),
                 "model": facts.identity,
+                **self._optional_identity(),
             }
         )
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
@@ -213,6 +211,16 @@ class Task(ABC):
         """Return what is asked about a sample, repairs left out."""
         return [self.render(sample)]
 
+    def first_requests(self, sample: Sample) -> list[Request]:
+        """Return what is asked about a sample at first: with votes, all of the first round."""
+        requests = self.requests(sample)
+        return requests if self._voting is None else self._voting.first_round(requests)
+
+    @property
+    def least_votes(self) -> int:
+        """Votes that a sample takes where all are alike."""
+        return 1 if self._voting is None else self._voting.rule.wanted((), 0)
+
     @property
     def calibration(self) -> Calibration | None:
         """What turns raw confidence into the measured chance of being right, where there is one."""
@@ -244,13 +252,17 @@ class Task(ABC):
         Args:
             sample: what is judged.
             ask: gets completions.
-            requests: `self.requests(sample)`, where it is at hand.
+            requests: `self.requests(sample)` or `self.first_requests(sample)`, where at hand.
         """
         told = Transcript(ask)
         if requests is None:
             requests = self.requests(sample)
         try:
-            reading = await self.judge_sample(sample, requests, told)
+            if self._voting is None or not requests:
+                reading = await self.judge_sample(sample, requests, told)
+            else:
+                once = partial(self.judge_sample, sample)
+                reading = await self._voting.judge(requests, once, told)
         except CallError as error:
             return self._unmade(sample, "failed", told, error.cause, str(error), error.attempts)
         except ReplyError as error:
@@ -258,12 +270,31 @@ class Task(ABC):
         return self._verdict(sample, reading, told)
 
     def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: "Transcript"
-    ) -> Awaitable[Reading]:
+        self, sample: Sample, requests: Sequence[Request], told: Transcript
+    ) -> Coroutine[Any, Any, Reading]:
         """Ask once and read the reply. Judges that ask more often replace this."""
         return self.ask_and_read(requests[0], told)
 
-    async def ask_and_read(self, request: Request, told: "Transcript") -> Reading:
+    def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
+        """Make one reading of several votes: here that of the first vote for the winner.
+
+        Args:
+            votes: at least one.
+            winners: the first vote for the most frequent outcome; where several outcomes share the
+                first place, the first vote for each of them.
+
+        Returns:
+            A reading with fields of its own; shares, confidence and whether the votes decide are
+            added to it.
+        """
+        return msgspec.structs.replace(winners[0], fields=dict(winners[0].fields))
+
+    @property
+    def outcomes(self) -> int:
+        """Outcomes that one judgement can have."""
+        return len(self.options)
+
+    async def ask_and_read(self, request: Request, told: Transcript) -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
         completion = await told.ask(request)
         if self.readout == "logprob":
@@ -312,7 +343,7 @@ class Task(ABC):
             prompt: str | tuple[Message, ...] = f"{request.prompt}{said}\n\n{wish}\n"
         else:
             prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
-        return msgspec.structs.replace(request, prompt=prompt, turn=f"{request.turn}-repair")
+        return msgspec.structs.replace(request, prompt=prompt, turn=request.turn + REPAIR)
 
     def shows_options(self, completion: Completion) -> bool:
         """Tell whether a reply says anything about the options."""
@@ -349,7 +380,7 @@ class Task(ABC):
 
     # From a reading to a verdict.
 
-    def _verdict(self, sample: Sample, reading: Reading, told: "Transcript") -> Verdict:
+    def _verdict(self, sample: Sample, reading: Reading, told: Transcript) -> Verdict:
         confidence, fields = reading.confidence, reading.fields
         if confidence is not None:
             fields["raw_confidence"] = confidence
@@ -379,7 +410,7 @@ class Task(ABC):
         self,
         sample: Sample,
         status: Literal["failed", "invalid"],
-        told: "Transcript",
+        told: Transcript,
         cause: Cause,
         message: str,
         attempts: int,
@@ -412,11 +443,55 @@ class Task(ABC):
         return gate
 
     def _has_confidence(self) -> bool:
-        return self.readout == "logprob" or self.json_has_confidence
+        return self.readout == "logprob" or self.json_has_confidence or self.config.votes > 1
+
+    def _settle_votes(self) -> Voting | None:
+        config = self.config
+        if config.votes == 1:
+            if config.all_votes:
+                raise UsageError("--all-votes goes with --votes N")
+            return None
+        if self.readout == "logprob":
+            raise UsageError(
+                "votes draw replies to learn how they are distributed, and the logprob readout "
+                "reads that distribution itself, from one token; leave --votes out, or use "
+                "--readout json"
+            )
+        if config.temperature == 0:
+            raise UsageError("at temperature 0 all votes would be alike; leave --temperature out")
+        rule = VoteRule(
+            votes=config.votes,
+            error=config.vote_error,
+            outcomes=self.outcomes,
+            every=config.all_votes,
+        )
+        return Voting(rule, self.tally)
+
+    def _optional_identity(self) -> dict[str, Json]:
+        """Return what of the fingerprint there is only where a feature is used."""
+        found: dict[str, Json] = {}
+        if self._voting is not None:
+            found["votes"] = msgspec.to_builtins(self._voting.rule)
+        if self.config.criteria:
+            found["criteria"] = msgspec.to_builtins(self.config.criteria)
+        return found
+
+    def template_name(self) -> str:
+        """Return the name of the shipped template, its mode left out."""
+        return self.kind
+
+    def reply_schema(self) -> Mapping[str, Any]:
+        """Return the JSON schema of a reply in the json readout."""
+        return self.schema
+
+    def takes_shot(self, shot: Mapping[str, Any]) -> bool:
+        """Tell whether a shot shows the kind of reply that is wanted."""
+        del shot
+        return True
 
     def _load_template(self) -> Template:
         if self.config.template is None:
-            name = f"{self.kind}.{self.mode}"
+            name = f"{self.template_name()}.{self.mode}"
             return Template(builtin(name), name, self.variables)
         return Template(read_template(self.config.template), self.config.template, self.variables)
 
@@ -452,8 +527,12 @@ class Task(ABC):
             "options": [msgspec.to_builtins(option) for option in self.options],
             "readout": self.readout,
             "shots": [],
+            "criteria": [
+                criterion.shown(self._escaper.escape) for criterion in self.config.criteria
+            ],
         }
-        chosen = [self._shot_variables(shot) for shot in shots[: self.default_shots]]
+        fitting = [shot for shot in shots if self.takes_shot(shot)]
+        chosen = [self._shot_variables(shot) for shot in fitting[: self.default_shots]]
         self._static_variables["shots"] = chosen
         static = self.template.instructions(self._static_variables)
         self._opening = self._make_opening(static, chosen)
@@ -502,7 +581,7 @@ class Task(ABC):
         tokens = config.max_tokens or (1 if self.readout == "logprob" else self.json_tokens)
         stops = tuple(f"\n{d}" for d in self.template.delimiters[:4])
         return Sampling(
-            temperature=config.temperature,
+            temperature=_temperature(config),
             top_p=config.top_p,
             max_tokens=tokens,
             seed=config.seed,
@@ -513,25 +592,13 @@ class Task(ABC):
     def _make_schema(self) -> Schema | None:
         if self.readout == "logprob":
             return None
-        return Schema(f"{self.kind}_verdict", msgspec.Raw(msgspec.json.encode(self.schema)))
+        return Schema(f"{self.kind}_verdict", msgspec.Raw(msgspec.json.encode(self.reply_schema())))
 
 
-class Transcript:
-    """What was asked and answered for one sample."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.replies: list[str] = []
-        self.usage = Usage()
-        self.asked = 0
-
-    async def ask(self, request: Request) -> Completion:
-        """Ask, and note the reply and its tokens."""
-        self.asked += 1
-        completion = await self._ask(request)
-        self.replies.append(completion.text)
-        self.usage = completion.usage if self.asked == 1 else self.usage + completion.usage
-        return completion
+def _temperature(config: JudgeConfig) -> float:
+    if config.temperature is not None:
+        return config.temperature
+    return TEMPERATURE if config.votes > 1 else 0.0
 
 
 def _below(confidence: float, gate: float) -> Failure | None:

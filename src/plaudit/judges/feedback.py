@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Reading, Task, Untrusted
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.reading import Reading
 from plaudit.judges.readout import Option
 from plaudit.types import Failure, FeedbackSample, Json, Message, Sample
 
@@ -106,6 +107,18 @@ class FeedbackTask(Task):
         confidence = readout.take_number(reply, "confidence", 0, 1)
         fields = {"rationale": readout.take_text(reply, "rationale")}
         return self._reading(value, self.rewards.get(value, 0.0), confidence, None, fields)
+
+    def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
+        """Take the expectation over the votes, those for `topic_shift` left out."""
+        learned = [vote.reward for vote in votes if vote.abstain is None]
+        expected = math.fsum(learned) / len(learned) if learned else 0.0
+        return self._reading(
+            str(winners[0].value),
+            expected,
+            0.0,
+            None,
+            {name: field for name, field in winners[0].fields.items() if name != "expected_reward"},
+        )
 
     def _reading(
         self,

@@ -4,7 +4,9 @@ Both orders are asked by default, because judges favour a position. What comes b
 order is mapped back to A and B, and both are kept. Orders that contradict each other abstain.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
@@ -12,7 +14,8 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause
 from plaudit.judges import readout, rows
-from plaudit.judges.base import Reading, Task, Transcript, Untrusted
+from plaudit.judges.base import Task, Untrusted
+from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
 from plaudit.types import Failure, Json, Message, PairSample, Sample
@@ -100,9 +103,34 @@ class PairwiseTask(Task):
     async def judge_sample(
         self, sample: Sample, requests: Sequence[Request], told: Transcript
     ) -> Reading:
-        """Ask one order or both, and combine."""
-        first, *swapped = [await self.ask_and_read(request, told) for request in requests]
-        return _combine(first, _swap(swapped[0])) if swapped else first
+        """Ask one order, or both at once, and combine."""
+        if len(requests) == 1:
+            return await self.ask_and_read(requests[0], told)
+        orders = [partial(self.ask_and_read, request) for request in requests]
+        first, second = await told.do_all(orders, requests)
+        return _combine(first, _swap(second))
+
+    def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
+        """Take the mean of `p_a`; a winner that it contradicts is none."""
+        p_a = math.fsum(vote.fields["p_a"] for vote in votes) / len(votes)
+        side = "A=B" if abs(p_a - 0.5) < _LEVEL else "A" if p_a > 0.5 else "B"
+        won = winners[0]
+        clear = len(winners) == 1 and won.abstain is None
+        value = str(won.value) if clear else side
+        fields = won.fields | {"p_a": p_a, "choice": _nearest_choice(value, p_a)}
+        if "order_gap" in fields:
+            gaps = [vote.fields["order_gap"] for vote in votes]
+            fields["order_gap"] = math.fsum(gaps) / len(gaps)
+        abstain = won.abstain
+        if {value, side} == {"A", "B"}:
+            why = f"most votes are for {value}, and stronger ones for {side}"
+            abstain = Failure(Cause.UNDECIDED_VOTES, why, len(votes))
+        return replace(_reading(value, p_a, 0.0, None, fields), abstain=abstain)
+
+    @property
+    def outcomes(self) -> int:
+        """A, B, a tie, and with both orders that they contradict each other."""
+        return len(self.options) + self.config.swap
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable outcome; a tie counts half for each side."""

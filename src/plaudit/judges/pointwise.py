@@ -1,17 +1,31 @@
-"""The pointwise judge: how good is this response, from 1 to 10?"""
+"""The pointwise judge: how good is this response, from 1 to 10, or by the user's own criteria?
+
+In the json readout all criteria are scored in one reply. In the logprob readout, which reads one
+token, each criterion is a request of its own, made and read by a task for that criterion alone.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
 
+from msgspec.structs import replace
+
+from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import Reading, Task, Untrusted
-from plaudit.judges.readout import Option
-from plaudit.types import Json, Message, ResponseSample, Sample
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.criteria import (
+    HIGHEST,
+    LOWEST,
+    Criterion,
+    overall_scale,
+    scale_options,
+    weighted_score,
+)
+from plaudit.judges.reading import Reading, Transcript
+from plaudit.types import Json, Message, ResponseSample, Sample, Value
 
-_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-LOWEST, HIGHEST = 1, len(_WORDS)
 _FIELDS = frozenset({"id", "conversation", "messages", "prompt", "response", "reference"})
 _TEXTS = ("intent", "checklist", "strengths", "weaknesses")
 
@@ -21,11 +35,15 @@ class PointwiseTask(Task):
 
     The scores are words, not digits: `10` is two tokens for many models, and the first of them
     is `1`.
+
+    Attributes:
+        low: the worst score.
+        high: the best one.
     """
 
     kind = "pointwise"
     variables = frozenset({"conversation", "response", "reference"})
-    options = tuple(Option(str(score), word) for score, word in enumerate(_WORDS, LOWEST))
+    options = scale_options(LOWEST, HIGHEST)
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "properties": {
@@ -35,6 +53,24 @@ class PointwiseTask(Task):
         "required": [*_TEXTS, "score"],
         "additionalProperties": False,
     }
+
+    takes_criteria = True
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """See `Task`; with criteria, prompt, options and schema are made of them."""
+        self._criteria = config.criteria
+        self.low, self.high = LOWEST, HIGHEST
+        if config.criteria:
+            self.low, self.high = overall_scale(config.criteria)
+            self.options = scale_options(self.low, self.high)
+            self.variables = self.variables | {"criteria"}
+        super().__init__(config, facts)
+        self._parts: tuple[PointwiseTask, ...] = ()
+        if self.readout == "logprob" and len(config.criteria) > 1:
+            self._parts = tuple(
+                PointwiseTask(replace(config, criteria=(criterion,)), facts)
+                for criterion in config.criteria
+            )
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
@@ -65,35 +101,158 @@ class PointwiseTask(Task):
             "reference": sample.reference or "",
         }
 
+    def template_name(self) -> str:
+        """Return the template that shows criteria, where there are any."""
+        return "pointwise_criteria" if self._criteria else self.kind
+
+    def reply_schema(self) -> Mapping[str, Any]:
+        """Return the schema of a reply: with one score, or with one for each criterion."""
+        return _scores_schema(self._criteria) if self._criteria else self.schema
+
+    def takes_shot(self, shot: Mapping[str, Any]) -> bool:
+        """Tell whether a shot has a score for everything that is scored."""
+        if not self._criteria:
+            return True
+        scores: Any = shot["feedback"].get("scores")
+        return isinstance(scores, dict) and all(c.name in scores for c in self._criteria)
+
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return a shot's score."""
-        return str(feedback["score"])
+        if "scores" not in feedback:
+            return str(feedback["score"])
+        return str(math.floor(weighted_score(self._criteria, feedback["scores"]) + 0.5))
+
+    @property
+    def outcomes(self) -> int:
+        """Scores of the scale."""
+        return self.high - self.low + 1
+
+    def requests(self, sample: Sample) -> list[Request]:
+        """Return one request; in the logprob readout one for each criterion."""
+        if not self._parts:
+            return [self.render(sample)]
+        return [part.render(sample, part.turn) for part in self._parts]
+
+    @property
+    def turn(self) -> str:
+        """What a request is for that asks about one of several criteria."""
+        return f"criterion {self._criteria[0].name}"
+
+    async def judge_sample(
+        self, sample: Sample, requests: Sequence[Request], told: Transcript
+    ) -> Reading:
+        """Ask once, or about all criteria at once, and combine."""
+        if not self._parts:
+            return await self.ask_and_read(requests[0], told)
+        pairs = zip(self._parts, requests, strict=True)
+        asks = [partial(part.ask_and_read, request) for part, request in pairs]
+        return self._join(await told.do_all(asks, requests))
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the modal score; the reward is the expected one, scaled."""
         modal = max(probabilities, key=probabilities.__getitem__)
         expected = math.fsum(int(score) * p for score, p in probabilities.items())
+        fields: dict[str, Json] = {"expected_score": expected}
+        if self._criteria:
+            fields["criteria"] = {self._criteria[0].name: expected}
         return Reading(
             value=int(modal),
-            reward=_scaled(expected),
+            reward=self._scaled(expected),
             confidence=probabilities[modal],
             probabilities=probabilities,
-            fields={"expected_score": expected},
+            fields=fields,
         )
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
-        """Take the stated score."""
-        score = readout.take_number(reply, "score", LOWEST, HIGHEST)
-        if score != int(score):
-            raise ReplyError(Cause.OUT_OF_RANGE, f"score is {score}, not a whole number")
+        """Take the stated score, or the weighted mean of the stated scores."""
         texts = {name: readout.take_text(reply, name) for name in _TEXTS}
+        if self._criteria:
+            scores = _take_scores(reply, self._criteria)
+            return self._weighted(scores, {"criteria": scores} | texts)
+        score = _take_whole(reply, "score", LOWEST, HIGHEST)
+        return self._scored(int(score), score, texts)
+
+    def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
+        """Take the mean score; the value stays the most frequent one."""
+        won = winners[0]
+        fields = dict(won.fields)
+        if self._criteria:
+            fields["criteria"] = {
+                c.name: _mean([vote.fields["criteria"][c.name] for vote in votes])
+                for c in self._criteria
+            }
+        mean = _mean([vote.fields["expected_score"] for vote in votes])
+        return self._scored(won.value, mean, fields)
+
+    def _join(self, readings: Sequence[Reading]) -> Reading:
+        """Make one reading of those of the criteria."""
+        pairs = list(zip(self._criteria, readings, strict=True))
+        fields: dict[str, Json] = {
+            "criteria": {c.name: reading.fields["expected_score"] for c, reading in pairs},
+            "distributions": {c.name: reading.probabilities for c, reading in pairs},
+        }
+        missing = {
+            c.name: reading.fields["censored"]
+            for c, reading in pairs
+            if "censored" in reading.fields
+        }
+        if missing:
+            fields["censored"] = missing
+        total = math.fsum(c.weight for c in self._criteria)
+        confidence = math.fsum(c.weight * (reading.confidence or 0) for c, reading in pairs) / total
+        return replace(self._weighted(fields["criteria"], fields), confidence=confidence)
+
+    def _weighted(self, scores: Mapping[str, float], fields: Mapping[str, Json]) -> Reading:
+        expected = weighted_score(self._criteria, scores)
+        return self._scored(math.floor(expected + 0.5), expected, fields)
+
+    def _scored(self, value: Value, expected: float, fields: Mapping[str, Json]) -> Reading:
         return Reading(
-            value=int(score), reward=_scaled(score), fields={"expected_score": score} | texts
+            value=value,
+            reward=self._scaled(expected),
+            fields={**fields, "expected_score": expected},
         )
 
+    def _scaled(self, score: float) -> float:
+        return (score - self.low) / (self.high - self.low)
 
-def _scaled(score: float) -> float:
-    return (score - LOWEST) / (HIGHEST - LOWEST)
+
+def _scores_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
+    """Return the schema of a reply with a score for each criterion."""
+    scores = {
+        c.name: {"type": "integer", "minimum": c.scale[0], "maximum": c.scale[1]} for c in criteria
+    }
+    texts = {name: PointwiseTask.schema["properties"][name] for name in _TEXTS}
+    nested = {
+        "type": "object",
+        "properties": scores,
+        "required": [*scores],
+        "additionalProperties": False,
+    }
+    return {
+        **PointwiseTask.schema,
+        "properties": texts | {"scores": nested},
+        "required": [*_TEXTS, "scores"],
+    }
+
+
+def _take_scores(reply: Mapping[str, Any], criteria: Sequence[Criterion]) -> dict[str, int]:
+    scores = reply.get("scores")
+    if not isinstance(scores, dict):
+        raise ReplyError(Cause.UNPARSEABLE, "the reply has no object 'scores'")
+    given = cast("dict[str, Any]", scores)
+    return {c.name: int(_take_whole(given, c.name, *c.scale)) for c in criteria}
+
+
+def _take_whole(reply: Mapping[str, Any], name: str, low: int, high: int) -> float:
+    score = readout.take_number(reply, name, low, high)
+    if score != int(score):
+        raise ReplyError(Cause.OUT_OF_RANGE, f"{name} is {score}, not a whole number")
+    return score
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _split(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str]:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from plaudit.engines.base import Request
 from plaudit.errors import UsageError
 from plaudit.judges import equality, readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Reading, Task, Transcript, Untrusted
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
 from plaudit.types import AnswerSample, Json, Sample
 

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.errors import TemplateError
 
-STATIC_VARIABLES = frozenset({"shots", "options", "readout"})
+STATIC_VARIABLES = frozenset({"shots", "options", "readout", "criteria"})
 """What a template may use in both blocks."""
 
 

@@ -35,6 +35,7 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.criteria import take_criteria
 from plaudit.judges.load import bind, task_type
 from plaudit.runs import columns
 from plaudit.runs.asking import Question
@@ -49,7 +50,9 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
-_GENERATION = frozenset({"temperature", "top_p", "max_tokens", "seed"})
+_GENERATION = frozenset(
+    {"temperature", "top_p", "max_tokens", "seed", "votes", "vote_error", "all_votes", "criteria"}
+)
 
 
 class Judge:
@@ -82,7 +85,8 @@ class Judge:
             engine: an engine URI or an engine.
             cache: whether replies are kept in the store, or the path of another store.
             send: concurrency, time-out and retries.
-            config: fields of `JudgeConfig`, such as `readout="json"` or `gate=0.8`.
+            config: fields of `JudgeConfig`, such as `readout="json"` or `gate=0.8`; `criteria` may
+                be the path of a file.
 
         Raises:
             UsageError: there is no such judge, engine or option.
@@ -108,8 +112,8 @@ class Judge:
         Args:
             row: a dict in the form of an input row, or a sample.
             cache: False: neither read nor write stored replies for this call.
-            generation: `temperature`, `top_p`, `max_tokens`, `seed`, and any parameter that the
-                engine knows.
+            generation: `temperature`, `top_p`, `max_tokens`, `seed`, `votes`, `vote_error`,
+                `all_votes`, `criteria`, and any parameter that the engine knows.
 
         Raises:
             InputError: the row is malformed, or holds several samples.
@@ -413,6 +417,8 @@ def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
     if unknown:
         known = ", ".join(JudgeConfig.__struct_fields__)
         raise UsageError(f"a judge has no option {unknown[0]!r}; it has {known}")
+    if "criteria" in fields:
+        fields = {**fields, "criteria": take_criteria(fields["criteria"])}
     try:
         return msgspec.convert({"kind": kind, **fields}, JudgeConfig)
     except msgspec.ValidationError as error:

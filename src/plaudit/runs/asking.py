@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.engines.pool import Pool
+from plaudit.engines.pool import Attempt, Budget, Pool
+from plaudit.judges.base import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.types import Message, Sample, Usage
 
@@ -185,7 +186,7 @@ class Asker:
             if key not in question.stored:
                 self._unwant(key)
 
-    async def complete(self, key: bytes, request: Request, ask: "SampleAsk") -> Completion:
+    async def complete(self, key: bytes, request: Request, budget: Budget) -> Completion:
         """Return a completion; its request is sent unless another sample's reply will do.
 
         Raises:
@@ -202,7 +203,7 @@ class Asker:
                 await future
             if wanted.completion is None:
                 wanted.asked = asking = True
-                completion = trim(await self.pool.complete(request, ask.budget), request)
+                completion = trim(await self.pool.complete(request, budget), request)
                 self._keep(key, completion)
                 wanted.settle(completion)
             return cast("Completion", wanted.completion)
@@ -241,7 +242,11 @@ class Asker:
 
 
 class SampleAsk:
-    """Asks for one sample, and remembers which replies it got and from where."""
+    """Asks for one sample, and remembers which replies it got and from where.
+
+    What is asked at once may be asked, and answered, in any order; what is remembered does not
+    depend on it.
+    """
 
     def __init__(
         self, asker: Asker, question: Question | None = None, *, fresh: bool = False
@@ -250,21 +255,68 @@ class SampleAsk:
         self._asker = asker
         self._question = question
         self._fresh = fresh
-        self.budget = asker.pool.budget()
-        self.keys: list[bytes] = []
-        self.requests: list[Request] = []
+        self._asked: list[Request] = []
+        self._answered: dict[int, bytes] = {}
+        self._budgets: dict[int, Budget] = {}
         self.hits = 0
 
     async def __call__(self, request: Request) -> Completion:
         """Answer one request of the sample."""
-        self.requests.append(request)
+        number = len(self._asked)
+        self._asked.append(request)
         key, completion = self._look_up(request)
         if completion is None:
-            completion = await self._asker.complete(key, request, self)
+            completion = await self._asker.complete(key, request, self.budget(request.draw))
         else:
             self.hits += 1
-        self.keys.append(key)
+        self._answered[number] = key
         return completion
+
+    def holds(self, request: Request) -> bool:
+        """Whether the reply to a request of the question is at hand."""
+        question = self._question
+        if question is None or self._fresh:
+            return False
+        numbers = (n for n, known in enumerate(question.requests) if known is request)
+        number = next(numbers, None)
+        return number is not None and question.keys[number] in question.stored
+
+    def budget(self, draw: int) -> Budget:
+        """Return what a draw may spend on retries: each has as much as a sample without votes."""
+        if draw not in self._budgets:
+            self._budgets[draw] = self._asker.pool.budget()
+        return self._budgets[draw]
+
+    @property
+    def requests(self) -> list[Request]:
+        """What was asked, draw by draw."""
+        return [self._asked[number] for number in self._in_order(range(len(self._asked)))]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Keys of the replies that came, draw by draw."""
+        return [self._answered[number] for number in self._in_order(self._answered)]
+
+    @property
+    def failed(self) -> list[Attempt]:
+        """Attempts that brought nothing, draw by draw."""
+        return [attempt for _, budget in sorted(self._budgets.items()) for attempt in budget.failed]
+
+    @property
+    def from_store(self) -> bool:
+        """Whether everything that was asked came from the store."""
+        return 0 < self.hits == len(self._asked)
+
+    def _in_order(self, numbers: Collection[int]) -> Iterable[int]:
+        if len(numbers) < 2 or self._question is None:
+            return numbers
+        turns = {request.turn: n for n, request in enumerate(self._question.requests)}
+
+        def place(number: int) -> tuple[int, int, str]:
+            request = self._asked[number]
+            return request.draw, turns.get(request.turn.removesuffix(REPAIR), -1), request.turn
+
+        return sorted(numbers, key=place)
 
     def _look_up(self, request: Request) -> tuple[bytes, Completion | None]:
         question = self._question
@@ -275,8 +327,3 @@ class SampleAsk:
                     return key, None if self._fresh else question.stored.get(key)
         key = self._asker.key(request)
         return key, None if self._fresh else self._asker.stored(key)
-
-    @property
-    def from_store(self) -> bool:
-        """Whether everything that was asked came from the store."""
-        return 0 < self.hits == len(self.keys)

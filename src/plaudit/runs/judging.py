@@ -28,7 +28,7 @@ class Judging:
     def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
         """Look samples up in the store, some at a time, shortly before they are judged."""
         samples = iter(samples)
-        while some := [(s, self.task.requests(s)) for s in islice(samples, _LOOKED_UP)]:
+        while some := [(s, self.task.first_requests(s)) for s in islice(samples, _LOOKED_UP)]:
             found = deque(self.asker.look_up(some))
             try:
                 while found:

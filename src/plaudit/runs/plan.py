@@ -21,6 +21,10 @@ class Plan(msgspec.Struct, kw_only=True):
     judge: str = ""
     readout: str = ""
     mode: str = ""
+    votes: int = 1
+    """Most votes a sample."""
+    least_votes: int = 1
+    """Votes a sample that calls and tokens are counted with: what it takes where all are alike."""
     samples: int = 0
     rejected: int = 0
     calls: int = 0
@@ -63,7 +67,13 @@ async def plan_file(record: RunRecord, engine: Engine, store: Store, cache: Cach
         UsageError: input, judge or engine do not go together.
     """
     task = await bind(record.judge, engine)
-    plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
+    plan = Plan(
+        judge=task.judge_name,
+        readout=task.readout,
+        mode=task.mode,
+        votes=task.config.votes,
+        least_votes=task.least_votes,
+    )
     counter = _Counter(plan, task, store, cache)
     for row in RowReader(record.options.source, strict=record.options.strict):
         try:
@@ -75,6 +85,6 @@ async def plan_file(record: RunRecord, engine: Engine, store: Store, cache: Cach
             if plan.samples == record.options.limit:
                 return plan
             plan.samples += 1
-            for request in task.requests(sample):
+            for request in task.first_requests(sample):
                 counter.count(request)
     return plan

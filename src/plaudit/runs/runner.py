@@ -92,6 +92,8 @@ class Summary(msgspec.Struct, kw_only=True):
     """`ok` samples whose row has a `label`."""
     agree: int = 0
     """Those whose value equals it."""
+    mean_votes: float | msgspec.UnsetType = msgspec.UNSET
+    """Votes a sample, over the samples that were voted on; only there with votes."""
     out: str | None = None
     rejects: str | None = None
     notes: list[str] = []
@@ -115,11 +117,15 @@ class _Tally:
         self.causes: Counter[str] = Counter()
         self.rewards = 0
         self.cached = self.labelled = self.agree = 0
+        self.votes = self.voted = 0
 
     def add(self, verdict: Verdict, asked: SampleAsk) -> None:
         value = "-" if verdict.value is None else str(verdict.value)
         self.values[value, verdict.status] += 1
         self.cached += asked.from_store
+        if "votes" in verdict.fields:
+            self.votes += verdict.fields["votes"]
+            self.voted += 1
         if verdict.error is not None:
             self.causes[verdict.error.cause] += 1
         if verdict.reward is not None:
@@ -135,6 +141,8 @@ class _Tally:
             setattr(summary, status, getattr(summary, status) + count)
         if summary.ok:
             summary.mean_reward = round(self.rewards / _REWARD_UNIT / summary.ok, 9)
+        if self.voted:
+            summary.mean_votes = round(self.votes / self.voted, 3)
         summary.causes = dict(sorted(self.causes.items()))
         summary.samples = self.values.total()
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
@@ -273,7 +281,7 @@ class _Run:
             self._runner.watch(verdict, asked)
         raw = msgspec.UNSET if self._keeps_replies else verdict.raw
         lean = msgspec.structs.replace(verdict, input=msgspec.UNSET, raw=raw, metadata={})
-        payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.budget.failed))
+        payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.failed))
         self._runner.store.put_verdict(self._number, verdict.index, verdict.status, payload)
 
     def _line(self, verdict: Verdict) -> bytes:

@@ -1,0 +1,88 @@
+"""What a judge said about one sample, and the record of what it was asked."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from plaudit.aio import together
+from plaudit.engines.base import Completion, Request
+from plaudit.errors import CallError, ReplyError
+from plaudit.types import Failure, Json, Usage, Value
+
+R = TypeVar("R")
+
+Ask = Callable[[Request], Awaitable[Completion]]
+"""Gets a completion for a request, from a cache or an engine; raises CallError or ReplyError."""
+
+Part = Callable[["Transcript"], Coroutine[Any, Any, R]]
+"""One of several things to do for a sample, with a transcript of its own."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge said about one sample, before gate and calibration."""
+
+    value: Value
+    reward: float
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+    fields: dict[str, Json] = {}
+    """Its own, to be added to."""
+    abstain: Failure | None = None
+    """Set when the answer itself says that it must not be learned from."""
+
+
+class Transcript:
+    """What was asked and answered for one sample."""
+
+    def __init__(self, ask: Ask) -> None:
+        """Begin one; nothing is asked yet."""
+        self._ask = ask
+        self.replies: list[str] = []
+        self.usage = Usage()
+        self.asked = 0
+
+    async def ask(self, request: Request) -> Completion:
+        """Ask, and note the reply and its tokens."""
+        self.asked += 1
+        completion = await self._ask(request)
+        self.replies.append(completion.text)
+        self.usage = completion.usage if self.asked == 1 else self.usage + completion.usage
+        return completion
+
+    async def do_all(self, parts: Sequence[Part[R]], requests: Sequence[Request]) -> list[R]:
+        """Do several parts, at once where they have to wait, and return what each gave.
+
+        Args:
+            parts: what is to be done, in an order that does not depend on time.
+            requests: what the parts ask. Where all the replies are at hand, there is nothing to
+                wait for, and a task for each part would only cost time.
+
+        Raises:
+            CallError: a part raised it; the first such part counts, not the first in time.
+            ReplyError: likewise.
+        """
+        holds = getattr(self._ask, "holds", None)
+        if holds is not None and all(map(holds, requests)):
+            return [await part(self) for part in parts]
+        done: list[R] = []
+        for outcome in await self.at_once(parts):
+            if isinstance(outcome, CallError | ReplyError):
+                raise outcome
+            done.append(outcome)
+        return done
+
+    async def at_once(self, parts: Sequence[Part[R]]) -> list[R | CallError | ReplyError]:
+        """Do several parts at once; what each gave or raised comes in their order.
+
+        So do the replies in this transcript, whatever the order in which they came.
+        """
+        told = [Transcript(self._ask) for _ in parts]
+        doing = [part(own) for part, own in zip(parts, told, strict=True)]
+        try:
+            return await together(doing, (CallError, ReplyError))
+        finally:
+            for own in told:
+                self.replies += own.replies
+                self.usage += own.usage
+                self.asked += own.asked
