@@ -30,7 +30,7 @@ from plaudit.judges.feedback import REWARDS
 from plaudit.judges.load import bind
 from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
 from plaudit.runs.store import Store
-from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.calibration import Platt
 from plaudit.scoring.head import Head, likeliest, look, plain_token
 
 ROOT = Path(__file__).parents[1]
@@ -114,7 +114,7 @@ def fit(task: Task, replies: list[Completion], labels: list[str], probes: list[C
         bias=[float(f"{b:.6g}") for b in bias],
         reference=[likeliest(reply) for reply in probes],
         samples=len(labels),
-        calibration=Calibration(
+        calibration=Platt(
             slope=round(float(platt.coef_[0, 0]), 4),
             intercept=round(float(platt.intercept_[0]), 4),
             samples=len(labels),

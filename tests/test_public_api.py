@@ -7,11 +7,13 @@ import sys
 import plaudit
 
 PUBLIC = {
-    "AnswerSample", "CallError", "CallableEngine", "Capabilities", "Cause", "Completion", "Engine",
-    "EngineUnusableError", "Failure", "FeedbackSample", "InputError", "Judge", "JudgeConfig",
+    "AnswerSample", "Calibration", "CallError", "CallableEngine", "Capabilities", "Cause",
+    "Completion", "Engine", "EngineUnusableError", "Failure", "FeedbackSample",
+    "InputError", "Judge", "JudgeConfig",
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
-    "TokenLogprob", "Usage", "UsageError", "Verdict", "load_engine", "reward_and_update",
+    "TokenLogprob", "Usage", "UsageError", "Verdict", "fit_calibration", "load_calibration",
+    "load_engine", "reward_and_update",
 }  # fmt: skip
 
 
@@ -52,7 +54,8 @@ def test_verdict_fields_are_pinned_in_order() -> None:
 def test_importing_does_no_work_and_loads_nothing_heavy() -> None:
     code = (
         "import sys, threading, logging, plaudit\n"
-        "heavy = {'xllamacpp', 'torch', 'transformers', 'pyarrow', 'datasets', 'trl', 'ray'}\n"
+        "heavy = {'xllamacpp', 'torch', 'transformers', 'pyarrow', 'datasets', 'trl', 'ray',"
+        "'numpy', 'scipy', 'sklearn', 'matplotlib'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
         "assert threading.active_count() == 1 and not logging.getLogger().handlers\n"
     )

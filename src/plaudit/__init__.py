@@ -18,6 +18,8 @@ from plaudit.errors import (
 )
 from plaudit.judges.base import JudgeConfig
 from plaudit.runs.api import Judge
+from plaudit.runs.calibrating import fit_calibration
+from plaudit.scoring.calibration import Calibration, load_calibration
 from plaudit.types import (
     AnswerSample,
     Failure,
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnswerSample",
+    "Calibration",
     "CallError",
     "CallableEngine",
     "Capabilities",
@@ -63,6 +66,8 @@ __all__ = [
     "Usage",
     "UsageError",
     "Verdict",
+    "fit_calibration",
+    "load_calibration",
     "load_engine",
     "reward_and_update",
 ]

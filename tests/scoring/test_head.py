@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plaudit.engines.base import Completion, TokenLogprob
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges.feedback import FeedbackTask
-from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.calibration import Platt
 from plaudit.scoring.head import Head, likeliest, shipped_heads
 
 TOKENS = ["a", "b", "c", "d", "e"]
@@ -30,7 +30,7 @@ def make_head(weights: list[list[float]], bias: list[float], view: int = 12) -> 
         bias=bias,
         reference=[],
         samples=1,
-        calibration=Calibration(slope=1, intercept=0, samples=1),
+        calibration=Platt(slope=1, intercept=0, samples=1),
     )
 
 

@@ -19,6 +19,8 @@ from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.plan import Plan
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
+from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.stats import Estimate
 from plaudit.types import Verdict
 
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
@@ -260,6 +262,44 @@ def run_list(found: Iterable[RunInfo]) -> None:
             Text(f"{record['options']['source']} by {record['engine']}"),
         )
     stdout().print(table)
+
+
+def calibration(found: Calibration, out: str) -> None:
+    """Print what a calibration is worth."""
+    console = stdout()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("held out")
+    for column in ("before", "after", "change"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, title in (("ece", "ECE"), ("brier", "Brier score"), ("log_loss", "log loss")):
+        scores: list[Estimate] = [getattr(s, name) for s in (found.before, found.after)]
+        change: Estimate = getattr(found.change, name)
+        table.add_row(title, *map(_interval, scores), _interval(change, "+"))
+    table.add_row("accuracy", _interval(found.accuracy), "", "")
+    if found.auroc is not None:
+        table.add_row("AUROC", _interval(found.auroc), "", "")
+    console.print(table)
+    for line in _calibration_lines(found, out):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _interval(estimate: Estimate, sign: str = "") -> str:
+    bounds = f"{estimate.low:{sign}.3f} to {estimate.high:{sign}.3f}"
+    return f"{estimate.value:{sign}.3f} ({bounds})"
+
+
+def _calibration_lines(found: Calibration, out: str) -> Iterable[str]:
+    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in found.fold_log_loss.items())
+    why = f"by cross-validated log loss ({losses})" if losses else "too few for a choice"
+    yield f"map: {found.method}, {why}"
+    if found.gate is None or found.kept is None:
+        yield f"no gate: {found.reason}"
+    else:
+        yield f"gate {found.gate:.3f} keeps {found.kept.value:.1%}: {found.reason}"
+    others = "".join(f", {number} {reason}" for reason, number in found.left_out.items())
+    fitted = found.samples - found.held_out
+    yield f"{found.judge}: {fitted} verdicts fitted on, {found.held_out} held out{others}"
+    yield f"calibration in {out}"
 
 
 def models(found: Iterable[LocalModel], as_json: bool) -> None:

@@ -140,6 +140,12 @@ def judge(  # one parameter an option: that is how Typer reads them
         float | None,
         typer.Option(metavar="P", help="Abstain under this confidence (feedback: 0.6)."),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Apply the calibration and gate that `plaudit calibrate` wrote."
+        ),
+    ] = None,
     no_swap: Annotated[bool, typer.Option("--no-swap", help=NO_SWAP_HELP)] = False,
     prior: Annotated[
         str, typer.Option(help="`auto` removes the judge's measured prior; `none` does not.")
@@ -242,6 +248,7 @@ def judge(  # one parameter an option: that is how Typer reads them
             "votes": votes,
             "vote_error": vote_error,
             "all_votes": all_votes,
+            "calibration": calibration,
             "temperature": temperature,
             "top_p": top_p,
             "max_tokens": max_tokens,

@@ -25,7 +25,7 @@ from plaudit.judges.voting import TEMPERATURE, Voting
 from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
-from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.calibration import Calibration, Platt, load_calibration
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.scoring.votes import VoteRule
 from plaudit.types import Failure, Json, Message, Sample, Verdict
@@ -56,7 +56,9 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     swap: bool = True
     """Whether the pairwise judge asks both orders."""
     gate: float | None = None
-    """Least confidence of an `ok` verdict; None: the judge's own default."""
+    """Least confidence of an `ok` verdict; None: the calibration's, else the judge's own."""
+    calibration: str | None = None
+    """Path of a calibration that `plaudit calibrate` wrote for this very judge."""
     reward_map: dict[str, float] | None = None
     """Rewards by value, in place of the judge's own, for the judges that have such a map."""
     votes: int = 1
@@ -116,6 +118,7 @@ class Task(ABC):
         self.identity = facts.identity
         self.readout: Readout = _settle_readout(config, facts)
         self.mode: Mode = _settle_mode(config, facts.capabilities)
+        self._fitted = self._load_calibration()
         self.gate = self._settle_gate()
         readout.check_words([option.word for option in self.options])
         self.labels = tuple(option.label for option in self.options)
@@ -152,6 +155,7 @@ class Task(ABC):
             }
         )
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
+        self._check_calibration()
 
     # What a judge of one kind must say.
 
@@ -222,8 +226,13 @@ class Task(ABC):
         return 1 if self._voting is None else self._voting.rule.wanted((), 0)
 
     @property
-    def calibration(self) -> Calibration | None:
-        """What turns raw confidence into the measured chance of being right, where there is one."""
+    def calibration(self) -> Calibration | Platt | None:
+        """What turns raw confidence into the measured chance of being right, where there is one.
+
+        The user's, else the one that the head of this model has.
+        """
+        if self._fitted is not None:
+            return self._fitted
         return None if self._head is None else self._head.calibration
 
     async def prepare(self, ask: Ask) -> None:
@@ -431,6 +440,8 @@ class Task(ABC):
 
     def _settle_gate(self) -> float | None:
         gate = self.config.gate
+        if gate is None and self._fitted is not None and self._fitted.gate is not None:
+            return self._fitted.gate
         if gate is None:
             return self.default_gate if self._has_confidence() else None
         if not 0 <= gate <= 1:
@@ -441,6 +452,24 @@ class Task(ABC):
                 "cannot be gated; leave --gate out"
             )
         return gate
+
+    def _load_calibration(self) -> Calibration | None:
+        if self.config.calibration is None:
+            return None
+        if not self._has_confidence():
+            raise UsageError(
+                f"the {self.kind} judge has no confidence in the {self.readout} readout, so there "
+                "is nothing to calibrate; leave --calibration out"
+            )
+        return load_calibration(self.config.calibration)
+
+    def _check_calibration(self) -> None:
+        if self._fitted is not None and self._fitted.judge != self.judge_name:
+            raise UsageError(
+                f"{self.config.calibration} was made for the judge {self._fitted.judge}, and this "
+                f"one is {self.judge_name}: another model, prompt, readout or sampling; calibrate "
+                "this judge with plaudit calibrate"
+            )
 
     def _has_confidence(self) -> bool:
         return self.readout == "logprob" or self.json_has_confidence or self.config.votes > 1

@@ -102,9 +102,9 @@ class Judge:
         """Leave out what belongs to this process; tell what the prompts are made of.
 
         `datasets` hashes this to know whether a map was done before, so it is the same in every
-        process, and another one when plaudit or the template changes.
+        process, and another one when plaudit, the template or the calibration changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config.template)}
+        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config)}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -399,12 +399,15 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
-def _made_of(template: str | None) -> str:
-    """Return what, beside a judge's configuration, decides its prompts: version and template."""
-    digest = ""
-    if template is not None and os.path.isfile(template):
-        digest = hashlib.blake2b(Path(template).read_bytes(), digest_size=16).hexdigest()
-    return f"plaudit {version('plaudit')} {digest}"
+def _made_of(config: JudgeConfig) -> str:
+    """Return what, beside a judge's configuration, decides its verdicts: version and files."""
+    files = [path for path in (config.template, config.calibration) if path is not None]
+    digests = [
+        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        for path in files
+        if os.path.isfile(path)
+    ]
+    return " ".join(["plaudit", version("plaudit"), *digests])
 
 
 def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:

@@ -17,7 +17,7 @@ import msgspec
 
 from plaudit.engines.base import Completion
 from plaudit.errors import Cause, ReplyError
-from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.calibration import Platt
 
 _TOLERANCE = 0.1
 """Natural logarithms by which two servers of one model may differ in a likely token."""
@@ -52,7 +52,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The likeliest tokens of the model's replies to the probes, by which it is recognised."""
     samples: int
     """Labelled samples that it was fitted on."""
-    calibration: Calibration
+    calibration: Platt
     """Of the probability that the head gives to its winner, cross-validated on the same samples."""
 
     def distribution(self, completion: Completion) -> dict[str, float]:

@@ -1,0 +1,287 @@
+"""Verdicts and what people said, put together: from files, or from a program."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plaudit.errors import Cause, InputError
+from plaudit.runs.sources import RowReader
+from plaudit.types import Failure, Json, Value, Verdict
+
+Verdicts = str | Path | Iterable[Verdict]
+"""The output of `plaudit judge`, or verdicts of a `Judge`."""
+
+Labels = str | Path | Mapping[str | int, Value]
+"""A file of labels, or labels by id (text) or index (number) of the verdict."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a calibration needs of a verdict."""
+
+    where: str
+    """For a person."""
+    index: int
+    id: str
+    judge: str
+    value: str | None
+    """None where no verdict was reached."""
+    raw: float | None
+    """Raw confidence in 0..1."""
+    gated: bool
+    """Whether the gate alone decides if it is kept: it is `ok`, or abstained under the gate."""
+    label: str | None
+    """The label that came with the sample."""
+
+
+class Labelled(msgspec.Struct, frozen=True):
+    """Verdicts with labels, all of one judge."""
+
+    judge: str
+    """`kind/fingerprint`."""
+    raw: list[float]
+    """Raw confidences."""
+    right: list[bool]
+    """Whether the value is the label."""
+    left_out: dict[str, int]
+    """Verdicts that are not among them, by the reason."""
+
+
+def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
+    """Put verdicts and labels together.
+
+    Args:
+        verdicts: a file or verdicts, of one judge.
+        labels: a file of rows with `label` and `id` or `index`, or a mapping; None: the labels
+            that came with the samples, in `metadata.label`.
+
+    Raises:
+        InputError: verdicts or labels cannot be read, do not match, or are of no use for a
+            calibration; the message says which, and how many.
+    """
+    judged = list(_read_verdicts(verdicts))
+    if labels is not None:
+        given = _read_labels(labels)
+        found = _assign(judged, given)
+    else:
+        found = {one.index: one.label for one in judged if one.label is not None}
+        if not found:
+            raise InputError(
+                f"none of the {len(judged)} verdicts has a metadata.label; give labels in a file "
+                "with --labels"
+            )
+    judge = _one_judge(judged)
+    usable, left_out = _usable(judged, found)
+    _check_values(usable, found)
+    return Labelled(
+        judge,
+        [one.raw for one in usable if one.raw is not None],
+        [one.value == found[one.index] for one in usable],
+        left_out,
+    )
+
+
+def as_text(value: Json) -> str:
+    """Return a value or label as text; a whole number is the same whether `7`, `7.0` or `"7"`."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+# Reading.
+
+
+class _VerdictRow(msgspec.Struct, frozen=True):
+    """A verdict as a file holds it; tables hold `fields` and `metadata` as JSON text."""
+
+    index: int
+    id: str
+    status: str
+    judge: str
+    fields: dict[str, Json] | str | None
+    value: Value | None = None
+    error: Failure | None = None
+    metadata: dict[str, Json] | str | None = None
+
+
+def _read_verdicts(verdicts: Verdicts) -> Iterator[Judged]:
+    if isinstance(verdicts, str | Path):
+        with RowReader(verdicts, strict=True) as rows:
+            for row in rows:
+                yield _judged(row.where, _verdict_row(row.where, row.data))
+    else:
+        for number, verdict in enumerate(verdicts):
+            row = msgspec.convert(verdict, _VerdictRow, from_attributes=True)
+            yield _judged(f"verdict {number}", row)
+
+
+def _verdict_row(where: str, data: Mapping[str, Json] | None) -> _VerdictRow:
+    try:
+        return msgspec.convert(data, _VerdictRow)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: not a verdict as plaudit judge writes it: {error}") from None
+
+
+def _judged(where: str, row: _VerdictRow) -> Judged:
+    cause = None if row.error is None else row.error.cause
+    decided = row.status in ("ok", "abstained") and row.value is not None
+    label = _object(where, row.metadata).get("label")
+    return Judged(
+        where=where,
+        index=row.index,
+        id=row.id,
+        judge=row.judge,
+        value=as_text(row.value) if decided else None,
+        raw=_confidence(where, _object(where, row.fields).get("raw_confidence")),
+        gated=row.status == "ok" or cause == Cause.BELOW_GATE,
+        label=None if label is None else as_text(label),
+    )
+
+
+def _object(where: str, data: dict[str, Json] | str | None) -> dict[str, Json]:
+    if not isinstance(data, str):
+        return data or {}
+    try:
+        return msgspec.json.decode(data, type=dict[str, Json])
+    except msgspec.DecodeError as error:
+        raise InputError(f"{where}: 'fields' or 'metadata' is no JSON object: {error}") from None
+
+
+def _confidence(where: str, raw: Json) -> float | None:
+    if raw is None or (isinstance(raw, int | float) and 0 <= raw <= 1):
+        return raw
+    raise InputError(f"{where}: raw_confidence must be a number in 0..1, not {raw!r}")
+
+
+class _LabelRow(msgspec.Struct, frozen=True):
+    label: Value | bool
+    id: str | int | None = None
+    index: int | None = None
+
+
+class _Given(msgspec.Struct, frozen=True):
+    """A label and what it is of."""
+
+    where: str
+    label: str
+    id: str | None
+    index: int | None
+
+
+def _read_labels(labels: Labels) -> list[_Given]:
+    if isinstance(labels, Mapping):
+        return [
+            _Given(f"label of {key!r}", as_text(label), key, None)
+            if isinstance(key, str)
+            else _Given(f"label of {key}", as_text(label), None, key)
+            for key, label in labels.items()
+        ]
+    with RowReader(labels, strict=True) as rows:
+        return [_given(row.where, row.data) for row in rows]
+
+
+def _given(where: str, data: Any) -> _Given:
+    try:
+        row = msgspec.convert(data, _LabelRow)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{where}: not a label: {error}; a row has `label`, and `id` or `index`"
+        ) from None
+    if row.id is None and row.index is None:
+        raise InputError(f"{where}: the label is of no sample; give `id` or `index` with it")
+    return _Given(where, as_text(row.label), None if row.id is None else str(row.id), row.index)
+
+
+# Matching.
+
+
+def _assign(judged: list[Judged], given: list[_Given]) -> dict[int, str]:
+    """Return the label of each verdict by its index.
+
+    Raises:
+        InputError: a label is of no verdict, of several, or not the only one.
+    """
+    by_index = {one.index: one for one in judged}
+    by_id = {one.id: one for one in judged}
+    repeated = {name for name, count in Counter(one.id for one in judged).items() if count > 1}
+    found: dict[int, str] = {}
+    strange: list[_Given] = []
+    for label in given:
+        if label.index is None and label.id in repeated:
+            raise InputError(
+                f"{label.where}: several verdicts have the id {label.id!r}; label by `index`"
+            )
+        one = by_id.get(label.id or "") if label.index is None else by_index.get(label.index)
+        if one is None or (label.id is not None and label.id != one.id):
+            strange.append(label)
+        elif one.index in found:
+            raise InputError(f"{label.where}: a second label for the sample {one.id!r}")
+        else:
+            found[one.index] = label.label
+    if strange:
+        first = strange[0]
+        name = f"id {first.id!r}" if first.index is None else f"index {first.index}"
+        if first.index is not None and first.id is not None:
+            name += f" and id {first.id!r}"
+        raise InputError(
+            f"{len(strange)} of {len(given)} labels are of no sample that was judged, the first: "
+            f"{first.where}, {name}; the verdicts are of another input, or of a part of it"
+        )
+    return found
+
+
+def _one_judge(judged: list[Judged]) -> str:
+    judges = Counter(one.judge for one in judged)
+    if len(judges) > 1:
+        counts = ", ".join(f"{count} of {name}" for name, count in judges.most_common())
+        raise InputError(
+            f"the verdicts are of {len(judges)} judges ({counts}), and a calibration is of one; "
+            "calibrate each on its own"
+        )
+    if not judges:
+        raise InputError("there are no verdicts to calibrate a judge on")
+    return next(iter(judges))
+
+
+def _usable(judged: list[Judged], labels: Mapping[int, str]) -> tuple[list[Judged], dict[str, int]]:
+    """Return the verdicts that a calibration is made of, and how many others there are."""
+    left_out: Counter[str] = Counter()
+    usable: list[Judged] = []
+    for one in judged:
+        if one.index not in labels:
+            left_out["without a label"] += 1
+        elif one.value is None:
+            left_out["failed or invalid"] += 1
+        elif not one.gated:
+            left_out["abstained whatever the gate"] += 1
+        elif one.raw is None:
+            left_out["without a confidence"] += 1
+        else:
+            usable.append(one)
+    if not usable:
+        counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        hint = (
+            "; this judge has no confidence in this readout, so there is nothing to calibrate"
+            if left_out["without a confidence"]
+            else ""
+        )
+        raise InputError(f"no verdict can be used: {counts}{hint}")
+    return usable, dict(left_out)
+
+
+def _check_values(usable: list[Judged], labels: Mapping[int, str]) -> None:
+    """Refuse labels of other words than the judge's, which would only look like a bad judge."""
+    values = {one.value for one in usable}
+    said = {labels[one.index] for one in usable}
+    if values.isdisjoint(said):
+        raise InputError(
+            f"no label is ever a value of the judge: labels are {_list(said)}, values are "
+            f"{_list(values)}; write the labels as the judge writes its values"
+        )
+
+
+def _list(texts: Iterable[str | None]) -> str:
+    shown = sorted(map(repr, texts))
+    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
