@@ -49,7 +49,10 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
-_GENERATION = frozenset({"temperature", "top_p", "max_tokens", "seed"})
+_OF_CALLS = frozenset(
+    {"temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select"}
+)
+"""Fields of a judge's configuration that a call may set; others are parameters of the engine."""
 
 
 class Judge:
@@ -98,9 +101,9 @@ class Judge:
         """Leave out what belongs to this process; tell what the prompts are made of.
 
         `datasets` hashes this to know whether a map was done before, so it is the same in every
-        process, and another one when plaudit or the template changes.
+        process, and another one when plaudit, a template or the pool changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config.template)}
+        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config)}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -109,7 +112,7 @@ class Judge:
             row: a dict in the form of an input row, or a sample.
             cache: False: neither read nor write stored replies for this call.
             generation: `temperature`, `top_p`, `max_tokens`, `seed`, and any parameter that the
-                engine knows.
+                engine knows; also `shots` (rows, ready text or a number), `pool` and `select`.
 
         Raises:
             InputError: the row is malformed, or holds several samples.
@@ -395,12 +398,16 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
-def _made_of(template: str | None) -> str:
-    """Return what, beside a judge's configuration, decides its prompts: version and template."""
-    digest = ""
-    if template is not None and os.path.isfile(template):
-        digest = hashlib.blake2b(Path(template).read_bytes(), digest_size=16).hexdigest()
-    return f"plaudit {version('plaudit')} {digest}"
+def _made_of(config: JudgeConfig) -> str:
+    """Return what, beside a judge's configuration, decides its prompts: version and files."""
+    choices = (config.template, config.shot_template, config.feedback_template, config.pool)
+    paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
+    digests = [
+        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        for path in paths
+        if path is not None and os.path.isfile(path)
+    ]
+    return f"plaudit {version('plaudit')} {' '.join(digests)}"
 
 
 def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
@@ -423,8 +430,8 @@ def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> Judge
     """Return the configuration with generation parameters of one call."""
     if not generation:
         return config
-    own = {name: value for name, value in generation.items() if name in _GENERATION}
-    extra = {name: value for name, value in generation.items() if name not in _GENERATION}
+    own = {name: value for name, value in generation.items() if name in _OF_CALLS}
+    extra = {name: value for name, value in generation.items() if name not in _OF_CALLS}
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
     fields |= own | {"generation": {**config.generation, **extra}}
     return make_config(config.kind, fields)
