@@ -12,6 +12,7 @@ PUBLIC = {
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
     "TokenLogprob", "Usage", "UsageError", "Verdict", "load_engine", "reward_and_update",
+    "sample_shots",
 }  # fmt: skip
 
 

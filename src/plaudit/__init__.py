@@ -18,6 +18,7 @@ from plaudit.errors import (
 )
 from plaudit.judges.base import JudgeConfig
 from plaudit.runs.api import Judge
+from plaudit.runs.pools import sample_shots
 from plaudit.types import (
     AnswerSample,
     Failure,
@@ -65,4 +66,5 @@ __all__ = [
     "Verdict",
     "load_engine",
     "reward_and_update",
+    "sample_shots",
 ]

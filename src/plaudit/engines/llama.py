@@ -126,7 +126,8 @@ def make_server(
 
     The HTTP server is OpenAI-compatible (`listening_address` + `/v1`). xllamacpp always starts it;
     without `host` and `port` it listens on 127.0.0.1 behind `key`, else a random one, so that no
-    other user of the machine can ask it. Loading takes 0.2 s for 100 MB and holds the interpreter lock meanwhile.
+    other user of the machine can ask it. Loading takes 0.2 s for 100 MB and holds the interpreter
+    lock meanwhile.
 
     Raises:
         EngineUnusableError: the file cannot be loaded, or the port cannot be had.

@@ -1,7 +1,7 @@
 """How shots are shown: as the shipped templates show them, or by templates of the user's own."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -173,7 +173,9 @@ def _split(template: Snippet, variables: dict[str, Any], reply: str) -> tuple[st
         slot += "\0"
     parts = template.render(variables | {"reply": slot}).split(slot)
     if len(parts) != 2:
-        raise TemplateError(f"{template.name}: 'reply' must be shown once, not {len(parts) - 1}×")
+        raise TemplateError(
+            f"{template.name}: 'reply' must be shown once, not {len(parts) - 1} times"
+        )
     return parts[0].removesuffix(" "), reply + parts[1]
 
 
@@ -181,7 +183,8 @@ def _escape_all(value: Json, escape: Callable[[str], str]) -> Json:
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, Mapping):
-        return {k: _escape_all(v, escape) for k, v in value.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [_escape_all(v, escape) for v in value]  # pyright: ignore[reportUnknownVariableType]
+        items = cast("Mapping[str, Json]", value).items()
+        return {name: _escape_all(inner, escape) for name, inner in items}
+    if isinstance(value, list):
+        return [_escape_all(inner, escape) for inner in cast("list[Json]", value)]
     return value

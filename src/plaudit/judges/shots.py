@@ -6,7 +6,7 @@ with the bare `label`. What the leakage guard takes from a sample is counted and
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import msgspec
 
@@ -131,15 +131,15 @@ def _read(judge: ShotReader, entry: PoolRow) -> Shot:
 def _label(judge: ShotReader, feedback: Any) -> str:
     if not isinstance(feedback, dict):
         raise InputError("'feedback' must be an object, as the judge's json readout gives it")
-    known = judge.schema["properties"]
-    unknown = sorted(feedback.keys() - known.keys())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
+    reply, known = cast("dict[str, Any]", feedback), judge.schema["properties"]
+    unknown = sorted(reply.keys() - known.keys())
     if unknown:
-        raise InputError(f"'feedback' has an unknown field {unknown[0]!r}; known: {', '.join(known)}")
+        raise InputError(f"'feedback' has no field {unknown[0]!r}; it has {', '.join(known)}")
     try:
-        judge.read_reply(feedback)  # pyright: ignore[reportUnknownArgumentType]
+        judge.read_reply(reply)
     except ReplyError as error:
         raise InputError(f"'feedback': {error}") from None
-    return judge.label_of(feedback)  # pyright: ignore[reportUnknownArgumentType]
+    return judge.label_of(reply)
 
 
 def open_pool(judge: ShotReader, path: str | None) -> list[Shot]:
@@ -275,7 +275,12 @@ class ShotSet:
 
 
 def choose_shots(
-    judge: ShotReader, shots: Shots, pool: str | None, select: Select, seed: int, default: int | None
+    judge: ShotReader,
+    shots: Shots,
+    pool: str | None,
+    select: Select,
+    seed: int,
+    default: int | None,
 ) -> ShotSet:
     """Return the shots that a configuration asks for.
 

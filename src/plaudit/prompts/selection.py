@@ -1,10 +1,11 @@
-"""Which shots of a pool a sample gets: seeded or by likeness, balanced, and never the sample itself.
+"""Which shots of a pool a sample gets: seeded or alike, balanced, and never the sample itself.
 
 All of it works on texts and labels. The text of a pair must be the same for both orders of its
 responses; then swapping them changes neither the shots nor their order.
 """
 
 import hashlib
+import logging
 import math
 import random
 import re
@@ -44,8 +45,10 @@ def balanced(ranking: Iterable[int], labels: Sequence[str], count: int) -> tuple
     seen: Counter[str] = Counter()
     turns: list[tuple[int, int, int]] = []
     for rank, place in enumerate(ranking):
-        turns.append((seen[labels[place]], rank, place))
-        seen[labels[place]] += 1
+        turn = seen[labels[place]]
+        if turn < count:
+            turns.append((turn, rank, place))
+            seen[labels[place]] = turn + 1
     return tuple(place for _, _, place in sorted(turns)[:count])
 
 
@@ -89,6 +92,7 @@ class Nearest:
             import bm25s  # pyright: ignore[reportMissingTypeStubs]
         except ImportError:
             raise MissingDependencyError("bm25s", "search") from None
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # It logs every step otherwise.
         self._count = len(texts)
         self._index: Any = bm25s.BM25()
         self._index.index([words(text) for text in texts], show_progress=False)

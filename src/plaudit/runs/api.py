@@ -49,9 +49,7 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
-_OF_CALLS = frozenset(
-    {"temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select"}
-)
+_OF_CALLS = frozenset({"temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select"})
 """Fields of a judge's configuration that a call may set; others are parameters of the engine."""
 
 

@@ -13,7 +13,6 @@ from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from plaudit.runs.store import Store, default_store_path
 
-
 _JUDGINGS = 64
 """Most configurations that are kept; calls may each have shots of their own."""
 
