@@ -14,6 +14,7 @@ PUBLIC = {
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
     "TokenLogprob", "Usage", "UsageError", "Verdict", "fit_calibration", "load_calibration",
     "load_engine", "reward_and_update",
+    "sample_shots",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from plaudit.errors import (
 from plaudit.judges.base import JudgeConfig
 from plaudit.runs.api import Judge
 from plaudit.runs.calibrating import fit_calibration
+from plaudit.runs.pools import sample_shots
 from plaudit.scoring.calibration import Calibration, load_calibration
 from plaudit.types import (
     AnswerSample,
@@ -70,4 +71,5 @@ __all__ = [
     "load_calibration",
     "load_engine",
     "reward_and_update",
+    "sample_shots",
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from plaudit import __version__
-from plaudit.cli import calibrate, display, judge, models, prompt, runs, store
+from plaudit.cli import calibrate, display, judge, models, prompt, runs, shots, store
 from plaudit.errors import PlauditError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("prompt")(prompt.prompt)
 app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
+app.add_typer(shots.app, name="shots")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 

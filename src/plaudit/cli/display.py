@@ -17,6 +17,7 @@ from plaudit.engines.pool import Attempt
 from plaudit.runs.asking import SampleAsk
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.plan import Plan
+from plaudit.runs.pools import PoolReport
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
 from plaudit.scoring.calibration import Calibration
@@ -28,6 +29,7 @@ _STATUSES = tuple(_STYLES)
 _VALUE_WIDTH = 22  # the longest label
 _WIDE = 100  # characters from which on there is room for causes
 _SHARED_LINES = 8
+_SIDES = ("A longer", "B longer", "as long")
 
 
 def stdout() -> Console:
@@ -300,6 +302,37 @@ def _calibration_lines(found: Calibration, out: str) -> Iterable[str]:
     fitted = found.samples - found.held_out
     yield f"{found.judge}: {fitted} verdicts fitted on, {found.held_out} held out{others}"
     yield f"calibration in {out}"
+
+
+def shots(found: Iterable[tuple[str, str, str]]) -> None:
+    """Print shots as a table: where they stand, their labels, what they say."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", expand=True)
+    table.add_column("shot", style="dim", no_wrap=True)
+    table.add_column("label", no_wrap=True)
+    table.add_column("sample", ratio=1, no_wrap=True, overflow="ellipsis")
+    for where, label, text in found:
+        table.add_row(Text(where), Text(label), Text(" ".join(text.split())))
+    stdout().print(table)
+
+
+def pool_report(report: PoolReport) -> None:
+    """Print what a pool holds, and what is wrong with it."""
+    console = stdout()
+    table = _table("label", "all", *(name for name in _SIDES if report.longer))
+    for label, number in report.labels.items():
+        longer = report.longer.get(label, {})
+        cells = [str(longer.get(name, 0)) for name in _SIDES] if report.longer else []
+        table.add_row(Text(label), str(number), *cells)
+    console.print(table)
+    if report.lengths:
+        least, median, most = (f"{report.lengths[n]:.0f}" for n in ("least", "median", "most"))
+        console.print(f"{least} to {most} characters a sample, {median} at the median")
+    for problem in report.problems:
+        console.print(Text(f"problem: {problem}", style="red"))
+    for hint in report.hints:
+        console.print(Text(f"hint: {hint}"))
+    fit = "cannot be used as it is" if report.problems else "can be used"
+    console.print(f"{count(report.shots, 'shot')} for the {report.judge} judge: the pool {fit}")
 
 
 def models(found: Iterable[LocalModel], as_json: bool) -> None:

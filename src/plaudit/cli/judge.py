@@ -72,7 +72,12 @@ ModeOption = Annotated[
     str, typer.Option(help="`chat` or `completion`; `auto`: completion for base models and local.")
 ]
 TemplateOption = Annotated[
-    str | None, typer.Option(metavar="FILE", help="A Jinja prompt template of your own.")
+    list[str] | None,
+    typer.Option(
+        metavar="[MODE=]FILE",
+        help="A Jinja prompt template of your own; `chat=FILE` and `completion=FILE`: for that "
+        "mode only, may be repeated.",
+    ),
 ]
 CriteriaOption = Annotated[
     str | None,
@@ -82,6 +87,35 @@ CriteriaOption = Annotated[
         "scale, weight) instead of from 1 to 10.",
     ),
 ]
+ShotTemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[MODE=]FILE", help="A template of one shot; as for --template."),
+]
+FeedbackTemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[MODE=]FILE", help="A template of the reply in a shot; likewise."),
+]
+ShotsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Draw N shots from the pool (3 where only the pool is given)."
+    ),
+]
+PoolOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="A pool of labelled shots; without it the one that ships is used."
+    ),
+]
+SelectOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        help="`fixed`: the same shots for all; `random`: drawn for each sample; `similar`: the "
+        "nearest to each (needs plaudit\\[search]). All balanced over labels.",
+    ),
+]
+SEED_HELP = "Seed of the engine's sampling and of the choice of shots."
 StoreOption = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="The store of replies and runs, on a local disk."),
@@ -136,6 +170,11 @@ def judge(  # one parameter an option: that is how Typer reads them
     readout: ReadoutOption = "auto",
     mode: ModeOption = "auto",
     template: TemplateOption = None,
+    shot_template: ShotTemplateOption = None,
+    feedback_template: FeedbackTemplateOption = None,
+    shots: ShotsOption = None,
+    pool: PoolOption = None,
+    select: SelectOption = "fixed",
     gate: Annotated[
         float | None,
         typer.Option(metavar="P", help="Abstain under this confidence (feedback: 0.6)."),
@@ -177,7 +216,7 @@ def judge(  # one parameter an option: that is how Typer reads them
         float, typer.Option(min=0, max=1, help="Nucleus of the engine's sampling.")
     ] = 1.0,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of a reply.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the engine's sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
     generation: GenerationOption = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
     concurrency: Annotated[
@@ -240,7 +279,12 @@ def judge(  # one parameter an option: that is how Typer reads them
         {
             "readout": readout,
             "mode": mode,
-            "template": template,
+            "template": parse_templates("--template", template),
+            "shot_template": parse_templates("--shot-template", shot_template),
+            "feedback_template": parse_templates("--feedback-template", feedback_template),
+            "shots": shots,
+            "pool": pool,
+            "select": select,
             "prior": prior,
             "swap": not no_swap,
             "gate": gate,
@@ -309,6 +353,25 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
         except msgspec.DecodeError:
             found[name] = value
     return found
+
+
+def parse_templates(option: str, values: list[str] | None) -> str | dict[str, str] | None:
+    """Read a template option: one FILE for whatever mode is settled on, or `MODE=FILE`.
+
+    Raises:
+        UsageError: several files are for one mode.
+    """
+    if not values:
+        return None
+    by_mode: dict[str, str] = {}
+    for value in values:
+        mode, separator, path = value.partition("=")
+        if not separator or mode not in ("chat", "completion"):
+            mode, path = "", value
+        if mode in by_mode or (by_mode and "" in (mode, *by_mode)):
+            raise UsageError(f"{option}: give one FILE, or chat=FILE and completion=FILE")
+        by_mode[mode] = path
+    return by_mode.get("") or by_mode
 
 
 def _tell(verbose: bool) -> Callable[[str], None]:

@@ -159,6 +159,13 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Natural logarithm of its probability, at temperature 1."""
 
 
+class PromptToken(msgspec.Struct, frozen=True):
+    """One token of a prompt, as the model reads it."""
+
+    id: int
+    text: str
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine answered. Stored in the reply cache as it is."""
 

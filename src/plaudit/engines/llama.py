@@ -18,6 +18,7 @@ import queue
 import secrets
 import sys
 import threading
+import urllib.request
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -34,6 +35,7 @@ from plaudit.engines.base import (
     Completion,
     EngineURI,
     FinishReason,
+    PromptToken,
     Request,
     TokenLogprob,
 )
@@ -114,13 +116,18 @@ def _library() -> Any:
 
 
 def make_server(
-    path: Path | str, settings: Settings, host: str | None = None, port: int | None = None
+    path: Path | str,
+    settings: Settings,
+    host: str | None = None,
+    port: int | None = None,
+    key: str | None = None,
 ) -> NativeServer:
     """Load a model with plaudit's deterministic settings; it answers in process and over HTTP.
 
     The HTTP server is OpenAI-compatible (`listening_address` + `/v1`). xllamacpp always starts it;
-    without `host` and `port` it listens on 127.0.0.1 behind a random key, so that no other user of
-    the machine can ask it. Loading takes 0.2 s for 100 MB and holds the interpreter lock meanwhile.
+    without `host` and `port` it listens on 127.0.0.1 behind `key`, else a random one, so that no
+    other user of the machine can ask it. Loading takes 0.2 s for 100 MB and holds the interpreter
+    lock meanwhile.
 
     Raises:
         EngineUnusableError: the file cannot be loaded, or the port cannot be had.
@@ -143,7 +150,7 @@ def make_server(
     params.verbosity = -1
     params.hostnames, params.port = [host or "127.0.0.1"], port or 0
     if host is None and port is None:
-        params.api_keys, params.n_threads_http = [secrets.token_hex(32)], 1
+        params.api_keys, params.n_threads_http = [key or secrets.token_hex(32)], 1
     try:
         return cast("NativeServer", library.Server(params))
     except RuntimeError as error:
@@ -276,6 +283,11 @@ class _Call:
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
+def _piece(piece: str | list[int]) -> str:
+    """Return a token's text; llama.cpp gives bytes where they are not UTF-8 by themselves."""
+    return piece if isinstance(piece, str) else bytes(piece).decode(errors="backslashreplace")
+
+
 def _closed() -> CallError:
     return CallError(Cause.CONNECTION, "the model was closed meanwhile", retryable=True)
 
@@ -349,8 +361,9 @@ class _Workers:
 class _Loaded:
     """A loaded model with its threads and the calls in flight; belongs to one process."""
 
-    def __init__(self, server: NativeServer, settings: Settings) -> None:
+    def __init__(self, server: NativeServer, settings: Settings, key: str) -> None:
         self.server: NativeServer | None = server
+        self._key = key
         self.settings = settings
         self.reuse = False
         """Whether a cached prefix may be used."""
@@ -392,6 +405,33 @@ class _Loaded:
                 self.idle.notify_all()
         call.check()
         return call
+
+    def tokenize(self, request: Request, no_thinking: bool) -> list[PromptToken]:
+        """Return the tokens of a prompt, asked over HTTP: in process there is no such call."""
+        prompt = request.prompt
+        if not isinstance(prompt, str):
+            body: dict[str, Json] = {"messages": prompt}
+            if no_thinking:
+                body["chat_template_kwargs"] = {_SWITCH: False}
+            prompt = self._post("/apply-template", body)["prompt"]
+        body = {"content": prompt, "add_special": True, "parse_special": True, "with_pieces": True}
+        return [
+            PromptToken(token["id"], _piece(token["piece"]))
+            for token in self._post("/tokenize", body)["tokens"]
+        ]
+
+    def _post(self, path: str, body: dict[str, Json]) -> Any:
+        server = self.server
+        if server is None:
+            raise _closed()
+        asked = urllib.request.Request(
+            server.listening_address + path,
+            msgspec.json.encode(body),
+            {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(asked, timeout=60) as answer:
+            return msgspec.json.decode(answer.read())
 
     def close(self, patience: float | None = None) -> bool:
         """Cancel what is in flight, wait for it, and free the model; return whether that was done.
@@ -650,6 +690,19 @@ class LlamaEngine:
             call.cancelled = True
             raise
 
+    async def tokenize(self, request: Request) -> list[PromptToken]:
+        """Return the tokens of a request's prompt as the model reads them; nothing is computed.
+
+        Raises:
+            EngineUnusableError: the file cannot be had or loaded.
+        """
+        await self.open()
+        loaded = self._here()
+        if loaded is None:
+            raise _closed()
+        no_thinking = self._can_stop_thinking(request)
+        return await _aside(partial(loaded.tokenize, request, no_thinking))
+
     def forget(self) -> None:
         """In a forked child: have no model loaded, and a lock that no lost thread holds."""
         self._loaded = None
@@ -686,7 +739,8 @@ class LlamaEngine:
             self._fetch(stop)
             settings = self._settings()
             _hook()
-            loaded = _Loaded(make_server(self.metadata.path, settings), settings)
+            key = secrets.token_hex(32)
+            loaded = _Loaded(make_server(self.metadata.path, settings, key=key), settings, key)
             try:
                 loaded.reuse = self._may_reuse(loaded)
             except BaseException:

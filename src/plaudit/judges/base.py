@@ -16,15 +16,23 @@ import msgspec
 
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
-from plaudit.errors import CallError, Cause, ReplyError, UsageError
+from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
 from plaudit.judges import readout
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
+from plaudit.judges.shot_text import (
+    ShotText,
+    TemplateChoice,
+    feedback_snippet,
+    shot_snippet,
+    template_path,
+)
+from plaudit.judges.shots import DEFAULT_SHOTS, Select, Shots, ShotSet, choose_shots
 from plaudit.judges.voting import TEMPERATURE, Voting
 from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
-from plaudit.prompts.template import Template, builtin, read_template
+from plaudit.prompts.template import Snippet, Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration, Platt, load_calibration
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.scoring.votes import VoteRule
@@ -32,6 +40,8 @@ from plaudit.types import Failure, Json, Message, Sample, Verdict
 
 _AFFINITY = 512
 """Characters by which prompts are told to begin alike."""
+_OPENINGS = 256
+"""Most beginnings of prompts that are kept, where samples have shots of their own."""
 
 REPAIR = "-repair"
 """What the turn of a request ends with that asks for a better reply."""
@@ -49,8 +59,18 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`feedback`, `pointwise`, `pairwise` or `verify`."""
     readout: Literal["auto", "logprob", "json"] = "auto"
     mode: Literal["auto", "chat", "completion"] = "auto"
-    template: str | None = None
-    """Path of a template of the user's own."""
+    template: TemplateChoice = None
+    """Path of a template of the user's own, or paths by mode."""
+    shot_template: TemplateChoice = None
+    """Path of a template of one shot, or paths by mode."""
+    feedback_template: TemplateChoice = None
+    """Path of a template of the reply in a shot, or paths by mode."""
+    shots: Shots = None
+    """How many shots are drawn from the pool; or rows, or ready text; None: the default ones."""
+    pool: str | None = None
+    """Path of the pool file; None: the pool that ships with the judge."""
+    select: Select = "fixed"
+    """`fixed`: the same shots for all; `random`, `similar`: chosen for each sample."""
     prior: Literal["auto", "none"] = "auto"
     """`auto`: in the logprob readout, remove the prior measured on a shipped balanced set."""
     swap: bool = True
@@ -75,6 +95,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     """None: 1 (logprob), 256 (feedback and verify json), 3072 (others)."""
     seed: int | None = 0
+    """Of the engine's sampling and of the choice of shots, where None counts as 0."""
     generation: dict[str, Json] = {}
     """Further generation parameters, sent to the engine as they are."""
 
@@ -102,8 +123,6 @@ class Task(ABC):
     default_gate: ClassVar[float | None] = None
     json_has_confidence: ClassVar[bool] = False
     takes_criteria: ClassVar[bool] = False
-    default_shots: ClassVar[int | None] = None
-    """How many of the built-in shots are used; None: all."""
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """Settle readout and mode, load the template, compute the fingerprint.
@@ -124,10 +143,12 @@ class Task(ABC):
         self.labels = tuple(option.label for option in self.options)
         self._words = tuple(option.word for option in self.options)
         self.template = self._load_template()
-        self._escaper = Escaper(self.template.delimiters, facts.special_tokens)
-        shots, pool_hash = shot_files.load_shots(self.kind)
+        self._snippets = self._load_snippets()
+        delimiters = [d for t in (self.template, *self._snippets) if t for d in t.delimiters]
+        self._escaper = Escaper(delimiters, facts.special_tokens)
+        self.shots = self._load_shots()
         self._prior_rows, prior_hash = self._load_prior()
-        self._static = self._render_static(shots)
+        self._show_shots()
         self._prior: Bounds | None = None
         self._heads = self._load_heads()
         self._head = next((h for h in self._heads if h.model == facts.identity), None)
@@ -142,7 +163,7 @@ class Task(ABC):
                 "kind": self.kind,
                 "prompt": self.prompt_digest(),
                 "schema": _digest(dict(self.reply_schema())),
-                "shots": pool_hash,
+                "shots": self.shots.digest,
                 "prior": prior_hash,
                 "heads": _digest(msgspec.to_builtins(self._heads)),
                 "options": [[o.label, o.word] for o in self.options],
@@ -192,16 +213,18 @@ class Task(ABC):
 
     def render(self, sample: Sample, turn: str = "main") -> Request:
         """Return the request for a sample."""
-        body = self.template.sample(self._static_variables | self._escaped(sample))
+        variables = self.sample_variables(sample)
+        opening = self._main if turn == "prior" else self._opening_for(variables, turn)
+        body = self.template.sample(opening.variables | self._escaped(variables))
         prompt: str | tuple[Message, ...]
         if self.mode == "completion":
-            prompt, shared = self._static + body, len(self._static)
+            prompt = opening.text + body
         else:
-            prompt, shared = (*self._opening, Message("user", body.strip())), len(self._opening)
+            prompt = (*opening.messages, Message("user", body.strip()))
         return Request(
             prompt=prompt,
-            shared=shared,
-            affinity=body[:_AFFINITY],
+            shared=opening.shared,
+            affinity=opening.affinity or body[:_AFFINITY],
             sampling=self._sampling,
             logprobs=self._logprobs,
             options=self._asked_options,
@@ -210,6 +233,26 @@ class Task(ABC):
             sample_id=sample.id,
             turn=turn,
         )
+
+    def text_of(self, sample: Sample) -> str:
+        """Return what a sample says, without regard to the order of a pair's responses.
+
+        Shots are chosen by it, so that swapping the responses changes neither them nor their order.
+        """
+        return self.said(self.sample_variables(sample))
+
+    def said(self, variables: Mapping[str, Untrusted]) -> str:
+        """Return the texts of a sample's variables as one."""
+        return "\n".join(map(joined, variables.values()))
+
+    def feedback_of(self, label: str) -> dict[str, Json] | None:
+        """Return a shot's reply that says no more than its label; None: it would lack too much."""
+        return None
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of how the configuration was applied."""
+        return [*self._unused_templates(), *self.shots.notes]
 
     def requests(self, sample: Sample) -> list[Request]:
         """Return what is asked about a sample, repairs left out."""
@@ -519,14 +562,56 @@ class Task(ABC):
         return True
 
     def _load_template(self) -> Template:
-        if self.config.template is None:
+        path = template_path(self.config.template, self.mode)
+        if path is None:
             name = f"{self.template_name()}.{self.mode}"
             return Template(builtin(name), name, self.variables)
-        return Template(read_template(self.config.template), self.config.template, self.variables)
+        return Template(read_template(path), path, self.variables)
+
+    def _load_snippets(self) -> tuple[Snippet | None, Snippet | None]:
+        """Return the user's templates of one shot and of its reply."""
+        return (
+            shot_snippet(self.config.shot_template, self.mode, self.variables),
+            feedback_snippet(
+                self.config.feedback_template, self.mode, self.reply_schema()["properties"]
+            ),
+        )
+
+    def _unused_templates(self) -> list[str]:
+        choices = {
+            "--template": self.config.template,
+            "--shot-template": self.config.shot_template,
+            "--feedback-template": self.config.feedback_template,
+        }
+        return [
+            f"{name} is for {' and '.join(choice)} mode, and the run is in {self.mode} mode: it is "
+            "not used"
+            for name, choice in choices.items()
+            if isinstance(choice, dict) and self.mode not in choice
+        ]
+
+    def _load_shots(self) -> ShotSet:
+        config = self.config
+        found = choose_shots(
+            self,
+            config.shots,
+            config.pool,
+            config.select,
+            config.seed or 0,
+            DEFAULT_SHOTS.get((self.kind, self.mode, self.readout)),
+        )
+        shown = self.template.shows_shots or (self.mode == "chat" and self.template.has_blocks)
+        asked = config.shots or config.pool or any(self._snippets) or config.select != "fixed"
+        if asked and found.shots and not shown:
+            raise TemplateError(
+                f"{self.template.name}: it never shows the shots; loop over 'shots', or leave "
+                "shots, pool and their templates out"
+            )
+        return found
 
     def _load_prior(self) -> tuple[Sequence[Mapping[str, Any]], str]:
-        if self.readout != "logprob" or self.config.prior == "none":
-            return (), "none"
+        if self.readout != "logprob" or self.config.prior == "none" or self.shots.fixed is None:
+            return (), "none"  # A prior holds for the shots with which it was measured.
         return shot_files.load_prior(self.kind)
 
     def _load_heads(self) -> tuple[Head, ...]:
@@ -538,8 +623,11 @@ class Task(ABC):
 
     def prompt_digest(self) -> str:
         """Return a digest of all that a prompt of this task shares with the others."""
-        opening = [[m.role, m.content] for m in self._opening] if self.mode == "chat" else []
+        messages = self._main.messages if self.mode == "chat" else ()
+        opening = [[m.role, m.content] for m in messages]
         parts = [self.mode, self.readout, self._words, self._static, self.template.source, *opening]
+        if any(self._snippets):
+            parts.append([snippet and snippet.source for snippet in self._snippets])
         return _digest(parts)[:32]
 
     def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
@@ -551,7 +639,8 @@ class Task(ABC):
             return capabilities.logprobs, 5
         return min(view, capabilities.logprobs), view
 
-    def _render_static(self, shots: Sequence[Mapping[str, Any]]) -> str:
+    def _show_shots(self) -> None:
+        """Render what comes before a sample, as far as it is the same for all."""
         self._static_variables: dict[str, Any] = {
             "options": [msgspec.to_builtins(option) for option in self.options],
             "readout": self.readout,
@@ -560,12 +649,44 @@ class Task(ABC):
                 criterion.shown(self._escaper.escape) for criterion in self.config.criteria
             ],
         }
-        fitting = [shot for shot in shots if self.takes_shot(shot)]
-        chosen = [self._shot_variables(shot) for shot in fitting[: self.default_shots]]
-        self._static_variables["shots"] = chosen
-        static = self.template.instructions(self._static_variables)
-        self._opening = self._make_opening(static, chosen)
-        return static
+        shot, feedback = self._snippets
+        self._shot_text = ShotText(
+            self, self.template, shot, feedback, self.options, self.readout == "json",
+            self._escaper.escape,
+        )  # fmt: skip
+        self._openings: dict[tuple[int, ...], _Opening] = {}
+        if self.config.pool or any(self._snippets):
+            for place in range(len(self.shots.shots)):  # What cannot be shown is told now.
+                self._shot_variables(place)
+        self._main = self._open(self.shots.fixed or (), common=True)
+        self._static = self._main.text
+
+    def _opening_for(self, variables: Mapping[str, Untrusted], turn: str) -> "_Opening":
+        """Return what comes before a sample; the leakage guard may take shots out of it."""
+        if not self.shots.shots:
+            return self._main
+        chosen = self.shots.choose(self.said(variables), count=turn == "main")
+        if chosen is self.shots.fixed:
+            return self._main
+        known = self._openings.get(chosen)
+        if known is None:
+            if len(self._openings) >= _OPENINGS:
+                self._openings.clear()
+            known = self._openings[chosen] = self._open(chosen, common=False)
+        return known
+
+    def _open(self, chosen: Sequence[int], *, common: bool) -> "_Opening":
+        shots = [self._shot_variables(place) for place in chosen]
+        variables = self._static_variables | {"shots": shots}
+        text = self.template.instructions(variables)
+        if self.shots.text:
+            text = f"{text.rstrip()}\n\n{self.shots.text.strip()}\n\n".lstrip()
+        messages = self._make_opening(text, shots)
+        if common:
+            shared = len(text) if self.mode == "completion" else len(messages)
+            return _Opening(variables, text, messages, shared)
+        same = self.mode == "chat" and messages[:1] == self._main.messages[:1]
+        return _Opening(variables, text, messages, int(same), f"shots {chosen}")
 
     def _make_opening(self, static: str, shots: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
         """Return the messages before the sample's: instructions, and shots that are not in them."""
@@ -584,21 +705,17 @@ class Task(ABC):
             ),
         )
 
-    def _shot_variables(self, shot: Mapping[str, Any]) -> dict[str, Any]:
+    def _shot_variables(self, place: int) -> dict[str, Any]:
         """Return a shot as a template sees it: its fields, the sample as rendered, the reply."""
-        (sample,) = self.read_row(shot, 0)
-        fields = self._escaped(sample)
-        feedback = shot["feedback"]
-        word = next(o.word for o in self.options if o.label == self.label_of(feedback))
-        reply = word if self.readout == "logprob" else msgspec.json.encode(feedback).decode()
-        text = self.template.sample(self._static_variables | fields)
-        return fields | {"text": text, "reply": reply}
+        shot = self.shots.shots[place]
+        fields = self._escaped(self.sample_variables(shot.sample))
+        return self._shot_text.show(shot, fields, self._static_variables)
 
-    def _escaped(self, sample: Sample) -> dict[str, Any]:
+    def _escaped(self, variables: Mapping[str, Untrusted]) -> dict[str, Any]:
         escape = self._escaper.escape
         return {
             name: escape(value) if isinstance(value, str) else _escape_all(value, escape)
-            for name, value in self.sample_variables(sample).items()
+            for name, value in variables.items()
         }
 
     @abstractmethod
@@ -628,6 +745,21 @@ def _temperature(config: JudgeConfig) -> float:
     if config.temperature is not None:
         return config.temperature
     return TEMPERATURE if config.votes > 1 else 0.0
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    """What comes before a sample in its prompt."""
+
+    variables: dict[str, Any]
+    """What the template sees beside the sample."""
+    text: str
+    """The rendered instructions, with the shots that they show."""
+    messages: tuple[Message, ...]
+    """The same in chat mode, with the shots that are turns of their own."""
+    shared: int
+    """See `Request.shared`."""
+    affinity: str = ""
+    """See `Request.affinity`; empty: the sample says it."""
 
 
 def _below(confidence: float, gate: float) -> Failure | None:
@@ -666,6 +798,11 @@ def _escape_all(
     value: Sequence[Mapping[str, str]], escape: Callable[[str], str]
 ) -> list[dict[str, str]]:
     return [{name: escape(text) for name, text in item.items()} for item in value]
+
+
+def joined(value: Untrusted) -> str:
+    """Return a text, or the texts of messages, as one text."""
+    return value if isinstance(value, str) else "\n".join(item["text"] for item in value)
 
 
 def _digest(data: Json) -> str:

@@ -58,9 +58,9 @@ class FeedbackTask(Task):
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """See `Task`; also checks the reward map."""
-        super().__init__(config, facts)
         self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
         _check_rewards(self.rewards)
+        super().__init__(config, facts)
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
@@ -92,6 +92,11 @@ class FeedbackTask(Task):
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return a shot's label."""
         return feedback["label"]
+
+    def feedback_of(self, label: str) -> dict[str, Json] | None:
+        """Return the label with its meaning for a reason."""
+        meaning = next((o.meaning for o in self.options if o.label == label), "")
+        return {"rationale": f"{meaning.capitalize()}.", "label": label, "confidence": 0.95}
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable label; the reward is the expectation without `topic_shift`."""

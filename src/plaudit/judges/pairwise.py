@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause
 from plaudit.judges import readout, rows
-from plaudit.judges.base import Task, Untrusted
+from plaudit.judges.base import Task, Untrusted, joined
 from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
@@ -89,6 +89,11 @@ class PairwiseTask(Task):
             "b": rows.shown(b[-1:] if shared else b),
             "reference": sample.reference or "",
         }
+
+    def said(self, variables: Mapping[str, Untrusted]) -> str:
+        """Return the texts, with the responses in an order that does not depend on theirs."""
+        responses = sorted((joined(variables["a"]), joined(variables["b"])))
+        return "\n".join((joined(variables["context"]), *responses, joined(variables["reference"])))
 
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return the side that a shot's choice favours."""

@@ -113,7 +113,8 @@ class PointwiseTask(Task):
         """Tell whether a shot has a score for everything that is scored."""
         if not self._criteria:
             return True
-        scores: Any = shot["feedback"].get("scores")
+        feedback: Any = shot.get("feedback")
+        scores: Any = cast("Any", feedback).get("scores") if isinstance(feedback, dict) else None
         return isinstance(scores, dict) and all(c.name in scores for c in self._criteria)
 
     def label_of(self, feedback: Mapping[str, Any]) -> str:

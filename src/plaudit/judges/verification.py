@@ -44,12 +44,12 @@ class VerificationTask(Task):
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """See `Task`; also checks the reward map."""
-        super().__init__(config, facts)
         self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
         if self.rewards.keys() != REWARDS.keys():
             raise UsageError("the reward map must give a number for 'correct' and 'incorrect'")
         if not all(math.isfinite(reward) for reward in self.rewards.values()):
             raise UsageError("the rewards of 'correct' and 'incorrect' must be finite numbers")
+        super().__init__(config, facts)
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
@@ -84,6 +84,11 @@ class VerificationTask(Task):
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return a shot's verdict."""
         return feedback["verdict"]
+
+    def feedback_of(self, label: str) -> dict[str, Json] | None:
+        """Return the verdict with its meaning for a reason."""
+        meaning = next((o.meaning for o in self.options if o.label == label), "")
+        return {"reasoning": f"{meaning.capitalize()}.", "verdict": label, "confidence": 0.95}
 
     def requests(self, sample: Sample) -> list[Request]:
         """Return nothing where the rules decide."""

@@ -8,7 +8,7 @@ without blocks is all `sample`. `{% set delimiters = [...] %}` names the strings
 sections; they are broken in untrusted text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import resources
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, meta, nodes
+from jinja2 import Template as CompiledTemplate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.errors import TemplateError
@@ -40,6 +41,7 @@ class Template:
         delimiters: strings that delimit sections.
         shows_shots: whether it puts the shots into its text; where it has `instructions` and does
             not, they become turns of the chat before the sample.
+        has_blocks: whether it has a static part apart from the sample.
     """
 
     def __init__(self, source: str, name: str, variables: frozenset[str]) -> None:
@@ -55,13 +57,8 @@ class Template:
         """
         self.name = name
         self.source = source
-        try:
-            tree = _environment().parse(source)
-            used = meta.find_undeclared_variables(tree)
-            self._template = _environment().from_string(source)
-        except TemplateSyntaxError as error:
-            raise TemplateError(f"{name}:{error.lineno}: {error.message}") from None
-        self._check_variables(tree, used, variables)
+        self._template, tree = _compile(source, name)
+        _check_variables(tree, name, variables, STATIC_VARIABLES)
         blocks = self._template.blocks.keys() - {"instructions", "sample"}
         if blocks:
             raise TemplateError(
@@ -70,21 +67,10 @@ class Template:
             )
         if self._template.blocks and "sample" not in self._template.blocks:
             raise TemplateError(f"{name}: the block 'sample' is missing")
+        self.has_blocks = bool(self._template.blocks)
         self._pieces = _pieces(tree)
         self.delimiters = _delimiters(tree, name)
         self.shows_shots = "shots" in meta.find_undeclared_variables(tree)
-
-    def _check_variables(
-        self, tree: nodes.Template, used: set[str], variables: frozenset[str]
-    ) -> None:
-        for unknown in sorted(used - variables - STATIC_VARIABLES):
-            line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown), 1)
-            known = ", ".join(sorted(variables | STATIC_VARIABLES))
-            raise TemplateError(f"{self.name}:{line}: unknown variable {unknown!r}; known: {known}")
-        for missing in sorted(variables - used):
-            raise TemplateError(
-                f"{self.name}: the variable {missing!r} is never used; the judge would not see it"
-            )
 
     def instructions(self, variables: Mapping[str, Any]) -> str:
         """Render the static part; empty for a template without blocks."""
@@ -108,6 +94,93 @@ class Template:
             return "".join(render(self._template.new_context(dict(variables))))
         except (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateError(f"{self.name}: block {block!r}: {error}") from None
+
+
+class Snippet:
+    """One checked template for a part of a shot: the shot itself, or the reply in it.
+
+    Attributes:
+        name: file name or path, for messages.
+        source: the text of the file; its hash is part of the fingerprint.
+        delimiters: strings that delimit sections.
+    """
+
+    def __init__(
+        self, source: str, name: str, required: frozenset[str], optional: frozenset[str]
+    ) -> None:
+        """Compile and check a template.
+
+        Args:
+            source: Jinja source.
+            name: what to call it in messages.
+            required: variables that must be used.
+            optional: variables that may be used.
+
+        Raises:
+            TemplateError: the syntax is wrong, or a variable is unknown or missing.
+        """
+        self.name = name
+        self.source = source
+        self._template, tree = _compile(source, name)
+        if self._template.blocks:
+            raise TemplateError(f"{name}: only the template of the whole prompt has blocks")
+        _check_variables(tree, name, required, optional)
+        self.uses = frozenset(meta.find_undeclared_variables(tree))
+        self.delimiters = _delimiters(tree, name)
+        self._tree = tree
+
+    def check_fields(self, variable: str, fields: Collection[str]) -> None:
+        """Check what is taken from a variable that holds an object.
+
+        Raises:
+            TemplateError: a field that there is not; the message names file and line.
+        """
+        for node in self._tree.find_all((nodes.Getattr, nodes.Getitem)):
+            if not isinstance(node.node, nodes.Name) or node.node.name != variable:
+                continue
+            key = node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg)
+            if isinstance(key, str) and key not in fields:
+                raise TemplateError(
+                    f"{self.name}:{node.lineno}: {variable} has no field {key!r}; it has "
+                    + ", ".join(map(repr, fields))
+                )
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """Render it. Values are put in as they are and never scanned again."""
+        try:
+            return self._template.render(variables)
+        except (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise TemplateError(f"{self.name}: {error}") from None
+
+
+def _compile(source: str, name: str) -> tuple[CompiledTemplate, nodes.Template]:
+    try:
+        tree = _environment().parse(source)
+        meta.find_undeclared_variables(tree)
+        return _environment().from_string(source), tree
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"{name}:{error.lineno}: {error.message}") from None
+
+
+def _check_variables(
+    tree: nodes.Template, name: str, required: frozenset[str], optional: frozenset[str]
+) -> None:
+    used = meta.find_undeclared_variables(tree)
+    for unknown in sorted(used - required - optional):
+        line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown), 1)
+        known = ", ".join(sorted(required | optional))
+        raise TemplateError(f"{name}:{line}: unknown variable {unknown!r}; known: {known}")
+    for missing in sorted(required - used):
+        raise TemplateError(
+            f"{name}: the variable {missing!r} is never used; the judge would not see it"
+        )
+
+
+def _constant(node: nodes.Expr) -> Any:
+    try:
+        return node.as_const()
+    except nodes.Impossible:
+        return None
 
 
 def _pieces(tree: nodes.Template) -> list[tuple[str, bool]] | None:
@@ -135,10 +208,7 @@ def _pieces(tree: nodes.Template) -> list[tuple[str, bool]] | None:
 def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:
     for node in tree.find_all(nodes.Assign):
         if isinstance(node.target, nodes.Name) and node.target.name == "delimiters":
-            try:
-                texts = cast("nodes.Expr", node.node).as_const()
-            except nodes.Impossible:
-                texts = None
+            texts = _constant(cast("nodes.Expr", node.node))
             if not isinstance(texts, list | tuple) or not all(
                 isinstance(text, str) and len(text) > 1 for text in cast("list[Any]", texts)
             ):

@@ -50,9 +50,13 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
-_GENERATION = frozenset(
-    {"temperature", "top_p", "max_tokens", "seed", "votes", "vote_error", "all_votes", "criteria"}
-)
+_OF_CALLS = frozenset(
+    {
+        "temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select",
+        "votes", "vote_error", "all_votes", "criteria",
+    }
+)  # fmt: skip
+"""Fields of a judge's configuration that a call may set; others are parameters of the engine."""
 
 
 class Judge:
@@ -102,7 +106,7 @@ class Judge:
         """Leave out what belongs to this process; tell what the prompts are made of.
 
         `datasets` hashes this to know whether a map was done before, so it is the same in every
-        process, and another one when plaudit, the template or the calibration changes.
+        process, and another one when plaudit, a template, the pool or the calibration changes.
         """
         return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config)}
 
@@ -112,8 +116,9 @@ class Judge:
         Args:
             row: a dict in the form of an input row, or a sample.
             cache: False: neither read nor write stored replies for this call.
-            generation: `temperature`, `top_p`, `max_tokens`, `seed`, `votes`, `vote_error`,
-                `all_votes`, `criteria`, and any parameter that the engine knows.
+            generation: `temperature`, `top_p`, `max_tokens`, `seed`, and any parameter that the
+                engine knows; also `shots` (rows, ready text or a number), `pool`, `select`,
+                `votes`, `vote_error`, `all_votes` and `criteria`.
 
         Raises:
             InputError: the row is malformed, or holds several samples.
@@ -401,11 +406,18 @@ class _Samples:
 
 def _made_of(config: JudgeConfig) -> str:
     """Return what, beside a judge's configuration, decides its verdicts: version and files."""
-    files = [path for path in (config.template, config.calibration) if path is not None]
+    choices = (
+        config.template,
+        config.shot_template,
+        config.feedback_template,
+        config.pool,
+        config.calibration,
+    )
+    paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
     digests = [
         hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
-        for path in files
-        if os.path.isfile(path)
+        for path in paths
+        if path is not None and os.path.isfile(path)
     ]
     return " ".join(["plaudit", version("plaudit"), *digests])
 
@@ -432,8 +444,8 @@ def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> Judge
     """Return the configuration with generation parameters of one call."""
     if not generation:
         return config
-    own = {name: value for name, value in generation.items() if name in _GENERATION}
-    extra = {name: value for name, value in generation.items() if name not in _GENERATION}
+    own = {name: value for name, value in generation.items() if name in _OF_CALLS}
+    extra = {name: value for name, value in generation.items() if name not in _OF_CALLS}
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
     fields |= own | {"generation": {**config.generation, **extra}}
     return make_config(config.kind, fields)

@@ -97,7 +97,7 @@ class Summary(msgspec.Struct, kw_only=True):
     out: str | None = None
     rejects: str | None = None
     notes: list[str] = []
-    """What the engine refused and was given up."""
+    """What the engine refused and was given up, and which shots were withheld."""
 
     @property
     def exit_status(self) -> int:
@@ -242,6 +242,7 @@ class _Run:
     def _fill(self, summary: Summary, asker: Asker) -> None:
         refused: int = getattr(asker.pool.engine, "refused", 0)  # sent again without a feature
         summary.notes = [f"the endpoint {n}" for n in getattr(asker.pool.engine, "notes", ())]
+        summary.notes += self._task.notes
         summary.engine_calls = asker.pool.sent + refused
         summary.input_tokens = asker.usage.input_tokens
         summary.output_tokens = asker.usage.output_tokens

@@ -13,6 +13,9 @@ from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from plaudit.runs.store import Store, default_store_path
 
+_JUDGINGS = 64
+"""Most configurations that are kept; calls may each have shots of their own."""
+
 
 class Runtime:
     """What a judge holds in one process and event loop."""
@@ -37,6 +40,8 @@ class Runtime:
             task = await bind(config, self._pool.engine)
             store = self._store if keep else None
             asker = Asker(self._pool, task.identity, store, CachePolicy())
+            if len(self._judgings) >= _JUDGINGS:
+                del self._judgings[next(iter(self._judgings))]
             self._judgings.setdefault(place, Judging(task, asker))
         return self._judgings[place]
 
