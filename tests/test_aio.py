@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from plaudit.aio import Deadlines, Once, for_each, map_ordered, map_ordered_sync, run_sync
+from plaudit.aio import (
+    Deadlines,
+    Once,
+    for_each,
+    map_ordered,
+    map_ordered_sync,
+    run_sync,
+    together,
+)
 
 
 async def test_no_more_items_are_in_flight_than_allowed_and_all_are_done() -> None:
@@ -370,6 +378,61 @@ def test_a_sync_map_inside_the_own_loop_is_refused() -> None:
 
 
 # Once.
+
+
+async def test_what_is_awaited_together_runs_at_once_and_comes_in_order() -> None:
+    ended: list[int] = []
+    go = [asyncio.Event() for _ in range(4)]
+
+    async def work(number: int) -> str:
+        if number < 3:
+            await go[number + 1].wait()  # the last one ends first
+        ended.append(number)
+        go[number].set()
+        if number == 1:
+            raise LookupError("one")
+        return str(number)
+
+    zero, one, *rest = await together([work(n) for n in range(4)], (LookupError,))
+    assert (zero, rest) == ("0", ["2", "3"])
+    assert isinstance(one, LookupError)
+    assert ended == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("wrong", [0, 2])
+async def test_an_exception_that_is_no_outcome_cancels_what_runs_together(wrong: int) -> None:
+    cancelled = []
+
+    async def work(number: int) -> None:
+        if number == wrong:
+            await asyncio.sleep(0)
+            raise ValueError("wrong")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+
+    with pytest.raises(ValueError, match="wrong"):
+        await together([work(n) for n in range(3)], (LookupError,))
+    assert sorted(cancelled) == [n for n in range(3) if n != wrong]
+
+
+async def test_cancelling_who_awaits_together_cancels_all() -> None:
+    cancelled = []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(number)
+
+    task = asyncio.create_task(together([work(n) for n in range(3)], (LookupError,)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(cancelled) == [0, 1, 2]
 
 
 async def test_an_action_is_done_once_for_all_who_ask() -> None:

@@ -9,10 +9,8 @@ from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
-from tests.judges.making import GOOD, make, over, sample_of, say
+from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
 from tests.runs.test_asking import Store
-
-FAST = SendPolicy(attempts=1)
 
 
 class Engine:
@@ -42,9 +40,12 @@ class Engine:
         return [request.turn for request in self.requests]
 
 
-def judging_of(engine: Engine, task=None, store: Store | None = None, **policy) -> Judging:
+def judging_of(
+    engine: Engine, task=None, store: Store | None = None, concurrency: int = 100, **policy
+) -> Judging:
     task = task or make("feedback", readout="json")
-    asker = Asker(Pool(engine, FAST), task.identity, store, CachePolicy(**policy))
+    send = SendPolicy(attempts=1, concurrency=concurrency)
+    asker = Asker(Pool(engine, send), task.identity, store, CachePolicy(**policy))
     return Judging(task, asker)
 
 
@@ -198,3 +199,138 @@ async def test_an_unusable_reply_to_the_prior_is_asked_for_once_more_and_replace
     again, _ = await judging_of(engine, task_with_prior(), store).judge(SAMPLE)
     assert again == expected
     assert len(engine.turns) == 5
+
+
+# Several requests of one sample.
+
+
+class Slow(Engine):
+    """Says how many requests are in flight; answers the later ones first."""
+
+    def __init__(self, replies: list[str], *, most: int | None = None) -> None:
+        super().__init__()
+        self.words = replies
+        self.capabilities = Capabilities(json_schema=True, concurrency=most)
+        self.flying = self.most = 0
+
+    async def complete(self, request: Request) -> Completion:
+        self.requests.append(request)
+        self.flying += 1
+        self.most = max(self.most, self.flying)
+        for _ in range(50 - 10 * (request.turn != "main") - request.draw):
+            await asyncio.sleep(0)
+        self.flying -= 1
+        word = self.words[min(request.draw, len(self.words) - 1)]
+        choice = {"A+": "B+", "B+": "A+"}[word] if request.turn.startswith("swapped") else word
+        return say(GOOD["pairwise"] | {"choice": choice})
+
+
+PAIR = sample_of("pairwise")
+PAIRWISE = make("pairwise", readout="json")
+VOTER = make("pairwise", readout="json", votes=20)
+
+
+async def test_both_orders_are_in_flight_at_once_and_noted_in_order() -> None:
+    engine = Slow(["A+"])
+    verdict, asked = await judging_of(engine, PAIRWISE).judge(PAIR)
+    assert (verdict.status, verdict.value, engine.most) == ("ok", "A", 2)
+    assert verdict.raw == [say(GOOD["pairwise"] | {"choice": c}).text for c in ("A+", "B+")]
+    assert [request.turn for request in asked.requests] == ["main", "swapped"]
+
+
+async def test_where_every_slot_is_taken_orders_are_asked_one_after_the_other() -> None:
+    """And what comes of it is the same, to the byte."""
+    engine = Slow(["A+"], most=1)
+    judging = judging_of(engine, PAIRWISE, concurrency=1)
+    samples = [
+        sample_of("pairwise", ROWS["pairwise"] | {"prompt": f"Name {n} primes."}) for n in range(6)
+    ]
+    judged = await asyncio.gather(*map(judging.judge, samples))
+    assert engine.most == 1
+    free = Slow(["A+"])
+    for sample, (verdict, _) in zip(samples, judged, strict=True):
+        alone, _ = await judging_of(free, PAIRWISE).judge(sample)
+        assert alone == verdict
+
+
+async def test_from_the_store_no_task_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    first, _ = await judging_of(Slow(["A+"]), PAIRWISE, store).judge(PAIR)
+    judging = judging_of(Slow(["A+"]), PAIRWISE, store)
+    await judging._prepare()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a task was made")
+
+    monkeypatch.setattr(asyncio, "create_task", refuse)
+    monkeypatch.setattr(asyncio.TaskGroup, "create_task", refuse)
+    again, asked = await judging.judge(PAIR)
+    assert again == first
+    assert asked.from_store
+
+
+async def test_an_order_is_asked_even_where_the_other_one_failed() -> None:
+    """So that a verdict does not depend on which of them was asked first."""
+    lost = CallError(Cause.TIMEOUT, "no reply")
+    good = say(GOOD["pairwise"])
+    engine = Engine(main=lost, swapped=good)
+    verdict, asked = await judging_of(engine, PAIRWISE).judge(PAIR)
+    assert (verdict.status, verdict.error.cause) == ("failed", Cause.TIMEOUT)
+    assert verdict.raw == [good.text]
+    assert sorted(engine.turns) == ["main", "swapped"]
+    assert not asked.from_store
+
+
+async def test_votes_are_stored_by_draw_and_come_back_without_a_request() -> None:
+    store, words = Store(), ["A+", "B+", "A+"]
+    engine = Slow(words)
+    verdict, asked = await judging_of(engine, VOTER, store).judge(PAIR)
+    assert (verdict.status, verdict.value) == ("ok", "A")
+    assert engine.most >= 10
+    assert len(asked.keys) == len(store) == 2 * verdict.fields["votes"]
+    assert asked.keys == [judging_of(engine).asker.key(request) for request in asked.requests]
+    assert [(r.draw, r.turn) for r in asked.requests] == [
+        (draw, turn) for draw in range(verdict.fields["votes"]) for turn in ("main", "swapped")
+    ]
+    silent = Slow(words)
+    again, asked = await judging_of(silent, VOTER, store).judge(PAIR)
+    assert again == verdict
+    assert asked.from_store
+    assert silent.requests == []
+
+
+async def test_a_vote_that_got_no_reply_is_the_only_one_that_is_asked_again() -> None:
+    store = Store()
+
+    class Flaky(Slow):
+        async def complete(self, request: Request) -> Completion:
+            if request.draw == 4 and request.turn == "swapped":
+                self.requests.append(request)
+                raise CallError(Cause.TIMEOUT, "no reply")
+            return await super().complete(request)
+
+    verdict, asked = await judging_of(Flaky(["A+"]), VOTER, store).judge(PAIR)
+    assert verdict.status == "failed"
+    assert not asked.from_store
+    engine = Slow(["A+"])
+    verdict, _ = await judging_of(engine, VOTER, store).judge(PAIR)
+    assert (verdict.status, verdict.fields["votes"]) == ("ok", 10)
+    assert [(r.draw, r.turn) for r in engine.requests] == [(4, "swapped")]
+
+
+async def test_each_vote_has_the_retries_of_a_sample() -> None:
+    class Stumbling(Slow):
+        """Fails once for each request."""
+
+        async def complete(self, request: Request) -> Completion:
+            if request not in self.requests:
+                self.requests.append(request)
+                raise CallError(Cause.SERVER_ERROR, "stumbled", retryable=True)
+            return await super().complete(request)
+
+    policy = SendPolicy(attempts=3, backoff=0.0001, max_backoff=0.0001)
+    engine = Stumbling(["A+"])
+    asker = Asker(Pool(engine, policy), "test", None, CachePolicy())
+    verdict, asked = await Judging(VOTER, asker).judge(PAIR)
+    assert verdict.status == "ok"
+    assert len(asked.failed) == 20

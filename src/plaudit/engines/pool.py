@@ -113,6 +113,11 @@ class Pool:
         count = getattr(self.engine, "replica_count", 1)
         return 2 * self.policy.concurrency * count
 
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait to be let in, so that sending more gains nothing."""
+        return bool(self._waiting)
+
     def budget(self) -> Budget:
         """Return the budget of one sample."""
         return Budget(self.policy.attempts - 1)

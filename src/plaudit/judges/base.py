@@ -743,7 +743,7 @@ class Task(ABC):
 
 def _temperature(config: JudgeConfig) -> float:
     if config.temperature is not None:
-        return config.temperature
+        return float(config.temperature)
     return TEMPERATURE if config.votes > 1 else 0.0
 
 

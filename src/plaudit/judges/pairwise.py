@@ -15,7 +15,7 @@ from plaudit.engines.base import Request
 from plaudit.errors import Cause
 from plaudit.judges import readout, rows
 from plaudit.judges.base import Task, Untrusted, joined
-from plaudit.judges.reading import Reading, Transcript
+from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.readout import Option
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
 from plaudit.types import Failure, Json, Message, PairSample, Sample
@@ -112,7 +112,7 @@ class PairwiseTask(Task):
         if len(requests) == 1:
             return await self.ask_and_read(requests[0], told)
         orders = [partial(self.ask_and_read, request) for request in requests]
-        first, second = await told.do_all(orders, requests)
+        first, second = all_made(await told.do_all(orders, requests))
         return _combine(first, _swap(second))
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:

@@ -23,7 +23,7 @@ from plaudit.judges.criteria import (
     scale_options,
     weighted_score,
 )
-from plaudit.judges.reading import Reading, Transcript
+from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.types import Json, Message, ResponseSample, Sample, Value
 
 _FIELDS = frozenset({"id", "conversation", "messages", "prompt", "response", "reference"})
@@ -147,7 +147,7 @@ class PointwiseTask(Task):
             return await self.ask_and_read(requests[0], told)
         pairs = zip(self._parts, requests, strict=True)
         asks = [partial(part.ask_and_read, request) for part, request in pairs]
-        return self._join(await told.do_all(asks, requests))
+        return self._join(all_made(await told.do_all(asks, requests)))
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the modal score; the reward is the expected one, scaled."""

@@ -50,33 +50,30 @@ class Transcript:
         self.usage = completion.usage if self.asked == 1 else self.usage + completion.usage
         return completion
 
-    async def do_all(self, parts: Sequence[Part[R]], requests: Sequence[Request]) -> list[R]:
-        """Do several parts, at once where they have to wait, and return what each gave.
+    async def do_all(
+        self, parts: Sequence[Part[R]], requests: Sequence[Request]
+    ) -> list[R | CallError | ReplyError]:
+        """Do several parts, at once where that is faster; return what each gave or raised.
+
+        What comes of it, and what is noted here, does not depend on which part was done first:
+        all are done, whatever one of them raised, and noted in their order.
 
         Args:
-            parts: what is to be done, in an order that does not depend on time.
-            requests: what the parts ask. Where all the replies are at hand, there is nothing to
-                wait for, and a task for each part would only cost time.
-
-        Raises:
-            CallError: a part raised it; the first such part counts, not the first in time.
-            ReplyError: likewise.
+            parts: what is to be done.
+            requests: what they are going to ask, as far as that is known.
         """
-        holds = getattr(self._ask, "holds", None)
-        if holds is not None and all(map(holds, requests)):
-            return [await part(self) for part in parts]
-        done: list[R] = []
-        for outcome in await self.at_once(parts):
-            if isinstance(outcome, CallError | ReplyError):
-                raise outcome
-            done.append(outcome)
-        return done
+        gains = getattr(self._ask, "gains_at_once", None)
+        if gains is None or gains(requests):
+            return await self._at_once(parts)
+        outcomes: list[R | CallError | ReplyError] = []
+        for part in parts:
+            try:
+                outcomes.append(await part(self))
+            except (CallError, ReplyError) as outcome:
+                outcomes.append(outcome)
+        return outcomes
 
-    async def at_once(self, parts: Sequence[Part[R]]) -> list[R | CallError | ReplyError]:
-        """Do several parts at once; what each gave or raised comes in their order.
-
-        So do the replies in this transcript, whatever the order in which they came.
-        """
+    async def _at_once(self, parts: Sequence[Part[R]]) -> list[R | CallError | ReplyError]:
         told = [Transcript(self._ask) for _ in parts]
         doing = [part(own) for part, own in zip(parts, told, strict=True)]
         try:
@@ -86,3 +83,13 @@ class Transcript:
                 self.replies += own.replies
                 self.usage += own.usage
                 self.asked += own.asked
+
+
+def all_made(outcomes: Sequence[R | CallError | ReplyError]) -> list[R]:
+    """Return what parts gave; where some raised, raise what the first of them did."""
+    made: list[R] = []
+    for outcome in outcomes:
+        if isinstance(outcome, CallError | ReplyError):
+            raise outcome
+        made.append(outcome)
+    return made

@@ -1,12 +1,13 @@
 """Votes: several judgements of one sample, drawn until they decide.
 
-Votes are drawn in rounds. A round has as many as could decide at the least, all asked at once, so
+Votes are drawn in rounds. A round has as many as could decide at the least, asked at once, so
 none is drawn in vain; and what is drawn depends on the votes only, never on who replied first.
 """
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from msgspec.structs import replace
@@ -74,8 +75,9 @@ class Voting:
         while wanted := self.rule.wanted(_count(votes).values(), drawn):
             draws = range(drawn, drawn + wanted)
             drawn += wanted
-            parts = [partial(once, _of_draw(requests, draw)) for draw in draws]
-            for outcome in await told.at_once(parts):
+            asked = [_of_draw(requests, draw) for draw in draws]
+            parts = [partial(once, of_draw) for of_draw in asked]
+            for outcome in await told.do_all(parts, [*chain.from_iterable(asked)]):
                 if isinstance(outcome, CallError):
                     raise outcome
                 if isinstance(outcome, ReplyError):

@@ -272,14 +272,15 @@ class SampleAsk:
         self._answered[number] = key
         return completion
 
-    def holds(self, request: Request) -> bool:
-        """Whether the reply to a request of the question is at hand."""
-        question = self._question
-        if question is None or self._fresh:
+    def gains_at_once(self, requests: Sequence[Request]) -> bool:
+        """Whether asking requests at once is faster than one after the other.
+
+        Not where all replies are at hand, and not where other samples keep every slot busy: there a
+        task for each would only cost time.
+        """
+        if self._asker.pool.busy:
             return False
-        numbers = (n for n, known in enumerate(question.requests) if known is request)
-        number = next(numbers, None)
-        return number is not None and question.keys[number] in question.stored
+        return any(self._look_up(request)[1] is None for request in requests)
 
     def budget(self, draw: int) -> Budget:
         """Return what a draw may spend on retries: each has as much as a sample without votes."""
