@@ -18,6 +18,8 @@ _FITTED = 1 / 3
 """Share of them that the map is fitted on. The gate needs more samples than the map does: with a
 half for each it kept less, with a fifth for the map hardly more."""
 _FOLDS = 5
+_NO_PENALTY = 1e6
+"""Next to none: it only decides where all confidences are the same, and then for a slope of 0."""
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,7 @@ def _fit_platt(raw: Any, right: Any) -> Platt:
     weight = np.where(right, (many + 1) / (many + 2), 1 / (few + 2))
     scores = np.array([logit(x) for x in raw.tolist()])
     model = load_package("sklearn.linear_model").LogisticRegression(
-        C=np.inf, solver="newton-cholesky", tol=1e-8
+        C=_NO_PENALTY, solver="newton-cholesky", tol=1e-8
     )
     model.fit(
         np.concatenate([scores, scores]).reshape(-1, 1),
