@@ -259,6 +259,21 @@ async def test_http_gives_the_same_numbers(engine, local_weights, prompts):
         del server
 
 
+@pytest.mark.parametrize(
+    "prompt", ["Where? Über ß 火\n", [("system", "be good"), ("user", "why?")]]
+)
+async def test_the_tokens_of_a_prompt_are_those_that_the_model_reads(engine, prompt):
+    tokens = await engine.tokenize(ask(prompt))
+    assert len(tokens) == (await engine.complete(ask(prompt))).usage.input_tokens
+    text = "".join(token.text for token in tokens)
+    if isinstance(prompt, str):
+        assert text.startswith("Where? ")
+        assert tokens[0].text == "Where"
+    else:
+        assert "<|im_start|>user\nwhy?<|im_end|>" in text
+    assert all(token.id >= 0 for token in tokens)
+
+
 async def test_the_engine_itself_answers_nobody_over_http(local_weights):
     server = await asyncio.to_thread(make_server, local_weights, Settings(context=256))
     url = f"{server.listening_address}/v1/completions"
