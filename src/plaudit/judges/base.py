@@ -16,7 +16,7 @@ import msgspec
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, UsageError
-from plaudit.judges import readout
+from plaudit.judges import continuations, readout
 from plaudit.judges.readout import Bounds, Option
 from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
@@ -130,6 +130,9 @@ class Task(ABC):
         self._prior_rows, prior_hash = self._load_prior()
         self._static = self._render_static(shots)
         self._prior: Bounds | None = None
+        self._continued_prior: Bounds | None = None
+        continued = facts.capabilities.continuations
+        self._continues = self.readout == "logprob" and self.mode in continued
         self._heads = self._load_heads()
         self._head = next((h for h in self._heads if h.model == facts.identity), None)
         self._logprobs, self._keep = self._settle_logprobs(facts.capabilities)
@@ -152,6 +155,7 @@ class Task(ABC):
                 "sampling": msgspec.to_builtins(self._sampling),
                 "model": facts.identity,
             }
+            | ({"continuations": True} if self._continues else {})
         )
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
 
@@ -235,6 +239,8 @@ class Task(ABC):
             self._head = next((head for head in self._heads if head.fits(whole)), None)
         if self._head is None:
             self._prior = self._mean_prior(whole)
+            if self._continues and any(self._hides_options(reply) for reply in whole):
+                self._continued_prior = await self._measure_continued(ask)
 
     async def decide(
         self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
@@ -267,7 +273,12 @@ class Task(ABC):
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
         completion = await told.ask(request)
         if self.readout == "logprob":
-            return self.read_logprobs(completion)
+            try:
+                return self.read_logprobs(completion)
+            except ReplyError as error:
+                if not self._may_continue(completion):
+                    raise
+                return await self._read_continued(request, told, error)
         try:
             return self.read_reply(readout.read_object(completion))
         except ReplyError as error:
@@ -301,6 +312,50 @@ class Task(ABC):
         if missing:
             reading.fields["censored"] = missing
         return reading
+
+    def _may_continue(self, completion: Completion) -> bool:
+        """Whether options that a reply does not show are to be scored as continuations.
+
+        Not with a head: it reads more than the option words.
+        """
+        if not self._continues or self._head is not None:
+            return False
+        return continuations.could_help(completion, self._words)
+
+    async def _read_continued(
+        self, request: Request, told: "Transcript", hidden: ReplyError
+    ) -> Reading:
+        """Score the options as continuations, after a reply that hides some of them."""
+        shown = await continuations.score(request, self._words, told.ask)
+        if shown is None:
+            raise ReplyError(
+                hidden.cause, f"{hidden}; the engine does not score given continuations either"
+            )
+        prior = self._continued_prior or self._prior
+        reading = self.read_distribution(readout.distribution(shown, prior, self.labels))
+        reading.fields["read_by"] = "continuations"
+        return reading
+
+    def _hides_options(self, completion: Completion) -> bool:
+        try:
+            return 0.0 in readout.read_options(completion, self._words).low
+        except ReplyError:
+            return True
+
+    async def _measure_continued(self, ask: Ask) -> Bounds | None:
+        """Measure the prior as continuations are read; None where the engine does not tell them."""
+        found: list[Bounds | None] = [None] * len(self._prior_rows)
+
+        async def probe(numbered: tuple[int, Mapping[str, Any]]) -> None:
+            number, row = numbered
+            (sample,) = self.read_row(row, 0)
+            with suppress(ReplyError):
+                request = self.render(sample, "prior")
+                found[number] = await continuations.score(request, self._words, ask)
+
+        await for_each(probe, enumerate(self._prior_rows), len(found))
+        whole = [bounds for bounds in found if bounds is not None]
+        return readout.mean_bounds(whole) if 2 * len(whole) >= len(found) else None
 
     def _repair_request(self, request: Request, reply: Completion, error: ReplyError) -> Request:
         said = self._escaper.escape(reply.text)
