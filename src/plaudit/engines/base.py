@@ -24,6 +24,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
     continuations: tuple[Mode, ...] = ()
     """Modes in which it can tell the log-probability of a text that a request gives it."""
+    scores: bool = False
+    """Whether it is a trained reward model or classifier, which writes scores and nothing else."""
+    labels: tuple[tuple[str, float], ...] = ()
+    """A classifier's outputs by name, and what each is worth as a reward."""
     chat: bool = True
     completion: bool = False
     default_mode: Mode = "chat"
@@ -176,6 +180,15 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None
     usage: Usage = Usage()
+
+
+class ScoreReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reward model's outputs for one conversation; as JSON, the text of its completion."""
+
+    scores: list[float | None]
+    """Raw, one an output; null: not a finite number."""
+    label: str | None = None
+    """What the server calls the greatest one, where it has a name for it."""
 
 
 class Engine(Protocol):

@@ -39,7 +39,8 @@ _AFFINITY = 512
 Ask = Callable[[Request], Awaitable[Completion]]
 """Gets a completion for a request, from a cache or an engine; raises CallError or ReplyError."""
 
-Readout = Literal["logprob", "json"]
+Readout = Literal["logprob", "json", "score"]
+"""How replies are read; `score` is what a reward model's are, and is never asked for by name."""
 
 Untrusted = str | Sequence[Mapping[str, str]]
 """A text, or messages as `{"role", "text"}`, as a template sees them."""
@@ -495,7 +496,7 @@ class Task(ABC):
 
     def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
         """Return how many log-probabilities to ask for, and how many of them to keep."""
-        if self.readout == "json":
+        if self.readout != "logprob":
             return 0, 0
         view = max((head.view for head in self._heads), default=0)
         if not view:
@@ -597,6 +598,8 @@ def _below(confidence: float, gate: float) -> Failure | None:
 
 def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
     can = facts.capabilities.logprobs > 0
+    if facts.capabilities.scores:
+        return "score"
     if config.readout == "json":
         return "json"
     if config.readout == "auto":
@@ -625,6 +628,11 @@ def _escape_all(
     value: Sequence[Mapping[str, str]], escape: Callable[[str], str]
 ) -> list[dict[str, str]]:
     return [{name: escape(text) for name, text in item.items()} for item in value]
+
+
+def fingerprint_of(parts: Mapping[str, Json]) -> str:
+    """Return the hash of what a judge is made of, 64 hexadecimal digits."""
+    return _digest(dict(parts))
 
 
 def _digest(data: Json) -> str:
