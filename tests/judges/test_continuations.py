@@ -77,6 +77,16 @@ async def test_the_space_is_what_the_place_calls_for(tmp_path: Path) -> None:
     assert [r.continuation for r in line.requests[1:]] == ["right", "wrong"]
 
 
+async def test_the_case_is_that_of_the_reply() -> None:
+    for shown, spelled in (
+        ({"Right": 0.2, "right": 0.1, "The": 0.2}, ["Right", "Wrong"]),
+        ({"Right": 0.1, "right": 0.2, "The": 0.2}, ["right", "wrong"]),
+    ):
+        ask = Scored(dict.fromkeys(("Right", "Wrong", "right", "wrong"), 0.3), show(shown))
+        await judged(ask, task(mode="chat"))
+        assert [r.continuation for r in ask.requests[1:]] == spelled
+
+
 @pytest.mark.parametrize(
     "able",
     [

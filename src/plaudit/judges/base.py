@@ -241,7 +241,7 @@ class Task(ABC):
         if self._head is None:
             self._prior = self._mean_prior(whole)
             if self._continues and any(self._hides_options(reply) for reply in whole):
-                self._continued_prior = await self._measure_continued(ask)
+                self._continued_prior = await self._measure_continued(replies, ask)
 
     async def decide(
         self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
@@ -279,7 +279,7 @@ class Task(ABC):
             except ReplyError as error:
                 if not self._may_continue(completion):
                     raise
-                return await self._read_continued(request, told, error)
+                return await self._read_continued(request, completion, told, error)
         try:
             return self.read_reply(readout.read_object(completion))
         except ReplyError as error:
@@ -324,10 +324,10 @@ class Task(ABC):
         return continuations.could_help(completion, self._words)
 
     async def _read_continued(
-        self, request: Request, told: "Transcript", hidden: ReplyError
+        self, request: Request, reply: Completion, told: "Transcript", hidden: ReplyError
     ) -> Reading:
         """Score the options as continuations, after a reply that hides some of them."""
-        shown = await continuations.score(request, self._words, told.ask)
+        shown = await continuations.score(request, reply, self._words, told.ask)
         if shown is None:
             raise ReplyError(
                 hidden.cause, f"{hidden}; the engine does not score given continuations either"
@@ -343,7 +343,9 @@ class Task(ABC):
         except ReplyError:
             return True
 
-    async def _measure_continued(self, ask: Ask) -> Bounds | None:
+    async def _measure_continued(
+        self, replies: Sequence[Completion | None], ask: Ask
+    ) -> Bounds | None:
         """Measure the prior as continuations are read; None where the engine does not tell them."""
         found: list[Bounds | None] = [None] * len(self._prior_rows)
 
@@ -352,7 +354,8 @@ class Task(ABC):
             (sample,) = self.read_row(row, 0)
             with suppress(ReplyError):
                 request = self.render(sample, "prior")
-                found[number] = await continuations.score(request, self._words, ask)
+                reply = replies[number]
+                found[number] = await continuations.score(request, reply, self._words, ask)
 
         await for_each(probe, enumerate(self._prior_rows), len(found))
         whole = [bounds for bounds in found if bounds is not None]

@@ -6,13 +6,13 @@ done only for the replies that need it.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, ReplyError
-from plaudit.judges.readout import MIN_OPTION_MASS, Bounds, read_options
+from plaudit.judges.readout import MIN_OPTION_MASS, Bounds, options_of, read_options
 
 
 def could_help(completion: Completion, words: tuple[str, ...]) -> bool:
@@ -27,14 +27,19 @@ def could_help(completion: Completion, words: tuple[str, ...]) -> bool:
 
 
 async def score(
-    request: Request, words: Sequence[str], ask: Callable[[Request], Awaitable[Completion]]
+    request: Request,
+    reply: Completion | None,
+    words: tuple[str, ...],
+    ask: Callable[[Request], Awaitable[Completion]],
 ) -> Bounds | None:
     """Ask for each option's word, one after the other; return probabilities as bounds that meet.
 
     Args:
         request: what the options answer.
-        words: the options, asked for in lower case as prompts show them. A text that does not end
-            with a space calls for one before the word; a chat's reply begins without one.
+        reply: what it brought. Words are asked for in lower case, as prompts show them, unless
+            the reply has more of them with a capital. A text that does not end with a space calls
+            for one before the word; a chat's reply begins without one.
+        words: the options, in lower case.
         ask: gets completions.
 
     Returns:
@@ -44,7 +49,8 @@ async def score(
         ReplyError: together they are too improbable to be an answer.
     """
     found: list[float] = []
-    for word in words:
+    spelled = map(str.title, words) if _in_capitals(reply, words) else words
+    for word in spelled:
         told = (await ask(_continued(request, word))).logprobs
         if not told:
             return None
@@ -56,6 +62,21 @@ async def score(
             f"only {mass:.3f} of the probability is on the options, scored as continuations",
         )
     return Bounds(tuple(found), tuple(found))
+
+
+_MARKS = " \u2581\u0120"
+"""How tokenizers write the space before a word; the last one counts as a capital."""
+
+
+def _in_capitals(reply: Completion | None, words: tuple[str, ...]) -> bool:
+    shown = (reply.logprobs if reply else None) or ()
+    options = options_of([candidate.token for candidate in shown], words)
+    balance = math.fsum(
+        math.exp(candidate.logprob) * (-1 if candidate.token.lstrip(_MARKS).islower() else 1)
+        for candidate, option in zip(shown, options, strict=True)
+        if option is not None
+    )
+    return balance > 0
 
 
 def _continued(request: Request, word: str) -> Request:
