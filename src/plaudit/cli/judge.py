@@ -58,7 +58,8 @@ EngineOption = Annotated[
         metavar="URI",
         help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, "
         "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
-        "`scripted:PATH`. Keys come from the provider's environment variable.",
+        "`scripted:PATH`; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. Keys "
+        "come from the provider's environment variable.",
     ),
 ]
 ReadoutOption = Annotated[

@@ -22,6 +22,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
     json_schema: bool = False
     """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
+    continuations: tuple[Mode, ...] = ()
+    """Modes in which it can tell the log-probability of a text that a request gives it."""
+    scores: bool = False
+    """Whether it is a trained reward model or classifier, which writes scores and nothing else."""
+    labels: tuple[tuple[str, float], ...] = ()
+    """A classifier's outputs by name, and what each is worth as a reward."""
     chat: bool = True
     completion: bool = False
     default_mode: Mode = "chat"
@@ -131,6 +137,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     keep: int = 5
     """Candidates of the first token that are kept whatever they are."""
     schema: Schema | None = None
+    continuation: str = ""
+    """A text whose log-probability after the prompt is wanted, instead of a reply of the model's
+    own: the completion's only candidate. Part of the request key where there is one."""
     draw: int = 0
     """Number of the draw; votes and groups differ in it, so they never share a cached reply."""
     sample_id: str = ""
@@ -172,11 +181,21 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     finish_reason: FinishReason = "stop"
     logprobs: tuple[TokenLogprob, ...] | None = None
-    """Candidates of the first token, most probable first; None where none were asked for."""
+    """Candidates of the first token, most probable first; None where none were asked for. Of a
+    request with a continuation: that text alone, None where the engine could not tell."""
     logprob_floor: float | None = None
     """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None
     usage: Usage = Usage()
+
+
+class ScoreReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reward model's outputs for one conversation; as JSON, the text of its completion."""
+
+    scores: list[float | None]
+    """Raw, one an output; null: not a finite number."""
+    label: str | None = None
+    """What the server calls the greatest one, where it has a name for it."""
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ from plaudit.errors import UsageError
 
 _LLAMA = ("plaudit.engines.llama", "LlamaEngine")
 _OPENAI = ("plaudit.engines.openai", "OpenAIEngine")
+_REWARD = ("plaudit.engines.reward", "RewardEngine")
 _ANTHROPIC = ("plaudit.engines.anthropic", "AnthropicEngine")
 
 SCHEMES: Mapping[str, tuple[str, str]] = {
@@ -20,6 +21,8 @@ SCHEMES: Mapping[str, tuple[str, str]] = {
     "openai": _OPENAI,
     "vllm": _OPENAI,
     "sglang": _OPENAI,
+    "vllm-rm": _REWARD,
+    "sglang-rm": _REWARD,
     "together": _OPENAI,
     "mistral": _OPENAI,
     "anthropic": _ANTHROPIC,

@@ -18,9 +18,19 @@ from plaudit.engines.base import (
     Completion,
     EngineURI,
     FinishReason,
+    Mode,
     Request,
     Schema,
     TokenLogprob,
+)
+from plaudit.engines.continuation import (
+    Form,
+    Scored,
+    echoed_prompt,
+    echoed_tokens,
+    extend,
+    listed_tokens,
+    tail_logprob,
 )
 from plaudit.engines.endpoint import (
     Feature,
@@ -54,6 +64,8 @@ class _Provider(NamedTuple):
     """Its name for the seed."""
     thinking: bool = False
     """Whether it is told to turn thinking off."""
+    continuations: Form | None = None
+    """How it is asked for the log-probability of a given text; None: it cannot be."""
 
 
 _OPENAI_HOST = "api.openai.com"
@@ -61,17 +73,21 @@ _CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False)
 _PROVIDERS = {
     "openai": _Provider(f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False),
     "vllm": _Provider(
-        "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True
+        "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True,
+        continuations="prompt_logprobs",
     ),
     "sglang": _Provider(
-        "http://127.0.0.1:30000/v1", "SGLANG_API_KEY", _GENEROUS, needs_key=False, thinking=True
+        "http://127.0.0.1:30000/v1", "SGLANG_API_KEY", _GENEROUS, needs_key=False, thinking=True,
+        continuations="echo",
     ),
     # The limit of 20 is in Together's published OpenAPI description since June 2025.
-    "together": _Provider("https://api.together.xyz/v1", "TOGETHER_API_KEY", 20),
+    "together": _Provider(
+        "https://api.together.xyz/v1", "TOGETHER_API_KEY", 20, continuations="echo"
+    ),
     "mistral": _Provider(
         "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed"
     ),
-}
+}  # fmt: skip
 SCHEMES = tuple(_PROVIDERS)
 """The schemes of engine URIs that `OpenAIEngine` takes."""
 
@@ -219,6 +235,7 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
     token_ids: tuple[int, ...] | None = None
+    prompt_logprobs: Json = None
 
 
 class _Usage(msgspec.Struct):
@@ -231,6 +248,8 @@ class _Reply(msgspec.Struct):
     usage: _Usage | None = None
     error: Json = None
     object: str | None = None
+    prompt: Json = None
+    prompt_logprobs: Json = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
@@ -289,6 +308,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         self._chat_url = transport.url("/chat/completions")
         self._completion_url = transport.url("/completions")
         self._counts_only = uri.scheme == "together"
+        self._continues: Form | None = provider.continuations
         self._public = provider is _PROVIDERS["openai"]
         self._custom = provider is _CUSTOM
 
@@ -302,6 +322,32 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if _REASONING.search(base):
             return True
         return bool(_HYBRID.search(base)) and not self._terms.thinking
+
+    async def complete(self, request: Request) -> Completion:
+        """Complete one request, or tell the log-probability of its continuation.
+
+        Raises:
+            CallError: no reply came.
+            ReplyError: a filter refused, or log-probabilities were asked for and none came.
+            EngineUnusableError: no further request can succeed.
+        """
+        if not request.continuation:
+            return await super().complete(request)
+        if self._continues is None or self._opens_with_thoughts(request):
+            return _UNTOLD
+        try:
+            return await super().complete(request)
+        except Refusal as refusal:
+            if not _about_continuations(refusal):
+                raise
+            self._continues = None
+            self._notes.append("does not tell the log-probability of a given text")
+            return _UNTOLD
+
+    def _opens_with_thoughts(self, request: Request) -> bool:
+        """Whether a chat's reply begins with (empty) thoughts, which a given message lacks."""
+        base = _base_name(self._model)
+        return request.mode == "chat" and bool(_HYBRID.search(base) or _REASONING.search(base))
 
     def _url(self, request: Request) -> URL:
         return self._completion_url if isinstance(request.prompt, str) else self._chat_url
@@ -328,6 +374,9 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if request.schema and terms.schema != "text":
             self._constrain(body, request.schema, terms.schema)
         body.update(sampling.extra)
+        if request.continuation and self._continues:
+            body[terms.max_tokens] = 1  # The fewest that all servers take.
+            extend(body, request.continuation, self._continues)
         return body
 
     def _constrain(self, body: dict[str, Json], schema: Schema, form: SchemaForm) -> None:
@@ -347,6 +396,16 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         else:
             body["logprobs"] = True
             body["top_logprobs"] = count
+
+    def _lower(
+        self, terms: _Terms, refusal: Refusal, body: dict[str, Json]
+    ) -> tuple[Feature[_Terms], dict[str, Json]]:
+        """See `HTTPEngine`; what scores a continuation cannot be had in part."""
+        if not body.keys().isdisjoint({"echo", "prompt_logprobs"}) and _about_continuations(
+            refusal
+        ):
+            raise refusal
+        return super()._lower(terms, refusal, body)
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         if "logprobs" in body and _LOGPROBS.is_meant_by(refusal.reply):
@@ -371,17 +430,30 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
 
     def _completion(self, reply: _Reply, request: Request) -> Completion:
         choice = cast("list[_Choice]", reply.choices)[0]
-        text = self._text(choice, request)
         usage = reply.usage
+        used = Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else Usage()
+        if request.continuation:
+            return self._told(reply, request, used)
         return Completion(
-            text=text,
+            text=self._text(choice, request),
             finish_reason=self._finish_reason(choice.finish_reason),
             logprobs=self._logprobs(choice.logprobs) if request.logprobs else None,
             token_ids=choice.token_ids,
-            usage=Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0)
-            if usage
-            else Usage(),
+            usage=used,
         )
+
+    def _told(self, reply: _Reply, request: Request, usage: Usage) -> Completion:
+        """Return a continuation with its log-probability, or what says that it is not told."""
+        text, prompt = request.continuation, request.prompt
+        try:
+            scored = _scored(reply, request, usage)
+        except msgspec.ValidationError as error:
+            problem = f"sent prompt log-probabilities of an unknown shape: {error}"
+            raise self._transport.bad_response(problem) from None
+        logprob = tail_logprob(scored, prompt if isinstance(prompt, str) else None, text)
+        if logprob is None:
+            return msgspec.structs.replace(_UNTOLD, usage=usage)
+        return Completion(text=text, logprobs=(TokenLogprob(text, logprob),), usage=usage)
 
     def _text(self, choice: _Choice, request: Request) -> str:
         if isinstance(request.prompt, str):
@@ -421,6 +493,32 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             )
         found.sort(key=_by_logprob, reverse=True)
         return tuple(found)
+
+
+_UNTOLD = Completion(text="", finish_reason="unknown")
+"""Stands for a continuation whose log-probability the engine does not tell."""
+
+_CONTINUATION = re.compile(r"echo|prompt_?.?logprobs|continue_final_message", re.IGNORECASE)
+
+
+def _about_continuations(refusal: Refusal) -> bool:
+    return bool(_CONTINUATION.search(f"{refusal.reply.param} {refusal.reply.complaint}"))
+
+
+def _scored(reply: _Reply, request: Request, usage: Usage) -> Scored:
+    """Return the tokens of prompt and continuation, as far as a reply tells them."""
+    choice = cast("list[_Choice]", reply.choices)[0]
+    if not isinstance(request.prompt, str):
+        return listed_tokens(reply.prompt_logprobs)
+    if choice.prompt_logprobs is not None:
+        return listed_tokens(choice.prompt_logprobs)
+    if reply.prompt is not None:
+        return echoed_prompt(reply.prompt)
+    given = choice.logprobs
+    echoed = (choice.text or "").startswith(request.prompt + request.continuation)
+    if not echoed or given is None or not given.tokens or not given.token_logprobs:
+        return ()
+    return echoed_tokens(given.tokens, given.token_logprobs, usage)
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -492,6 +590,13 @@ def _count(uri: EngineURI, given: str, default: int) -> int:
     return int(given)
 
 
+_CONTINUED: dict[Form | None, tuple[Mode, ...]] = {
+    None: (),
+    "echo": ("completion",),
+    "prompt_logprobs": ("completion", "chat"),
+}
+
+
 def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilities:
     old = not provider.completion and bool(_COMPLETION_ONLY.search(model))
     return Capabilities(
@@ -501,4 +606,5 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
         completion=provider.completion or old,
         default_mode="completion" if old else "chat",
         seed=True,
+        continuations=_CONTINUED[provider.continuations],
     )

@@ -17,7 +17,7 @@ import msgspec
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
-from plaudit.judges import readout
+from plaudit.judges import continuations, readout
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -46,7 +46,8 @@ _OPENINGS = 256
 REPAIR = "-repair"
 """What the turn of a request ends with that asks for a better reply."""
 
-Readout = Literal["logprob", "json"]
+Readout = Literal["logprob", "json", "score"]
+"""How replies are read; `score` is what a reward model's are, and is never asked for by name."""
 
 Untrusted = str | Sequence[Mapping[str, str]]
 """A text, or messages as `{"role", "text"}`, as a template sees them."""
@@ -150,6 +151,9 @@ class Task(ABC):
         self._prior_rows, prior_hash = self._load_prior()
         self._show_shots()
         self._prior: Bounds | None = None
+        self._continued_prior: Bounds | None = None
+        continued = facts.capabilities.continuations
+        self._continues = self.readout == "logprob" and self.mode in continued
         self._heads = self._load_heads()
         self._head = next((h for h in self._heads if h.model == facts.identity), None)
         self._logprobs, self._keep = self._settle_logprobs(facts.capabilities)
@@ -157,24 +161,7 @@ class Task(ABC):
         self._sampling = self._make_sampling()
         self._schema = self._make_schema()
         self._voting = self._settle_votes()
-        self.fingerprint = _digest(
-            {
-                "version": 1,
-                "kind": self.kind,
-                "prompt": self.prompt_digest(),
-                "schema": _digest(dict(self.reply_schema())),
-                "shots": self.shots.digest,
-                "prior": prior_hash,
-                "heads": _digest(msgspec.to_builtins(self._heads)),
-                "options": [[o.label, o.word] for o in self.options],
-                "readout": self.readout,
-                "mode": self.mode,
-                "orders": 2 if self.kind == "pairwise" and config.swap else 1,
-                "sampling": msgspec.to_builtins(self._sampling),
-                "model": facts.identity,
-                **self._optional_identity(),
-            }
-        )
+        self.fingerprint = _digest(self._made_of(facts, prior_hash))
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
         self._check_calibration()
 
@@ -295,6 +282,8 @@ class Task(ABC):
             self._head = next((head for head in self._heads if head.fits(whole)), None)
         if self._head is None:
             self._prior = self._mean_prior(whole)
+            if self._continues and any(self._hides_options(reply) for reply in whole):
+                self._continued_prior = await self._measure_continued(replies, ask)
 
     async def decide(
         self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
@@ -350,7 +339,12 @@ class Task(ABC):
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
         completion = await told.ask(request)
         if self.readout == "logprob":
-            return self.read_logprobs(completion)
+            try:
+                return self.read_logprobs(completion)
+            except ReplyError as error:
+                if not self._may_continue(completion):
+                    raise
+                return await self._read_continued(request, completion, told, error)
         try:
             return self.read_reply(readout.read_object(completion))
         except ReplyError as error:
@@ -384,6 +378,53 @@ class Task(ABC):
         if missing:
             reading.fields["censored"] = missing
         return reading
+
+    def _may_continue(self, completion: Completion) -> bool:
+        """Whether options that a reply does not show are to be scored as continuations.
+
+        Not with a head: it reads more than the option words.
+        """
+        if not self._continues or self._head is not None:
+            return False
+        return continuations.could_help(completion, self._words)
+
+    async def _read_continued(
+        self, request: Request, reply: Completion, told: "Transcript", hidden: ReplyError
+    ) -> Reading:
+        """Score the options as continuations, after a reply that hides some of them."""
+        shown = await continuations.score(request, reply, self._words, told.ask)
+        if shown is None:
+            raise ReplyError(
+                hidden.cause, f"{hidden}; the engine does not score given continuations either"
+            )
+        prior = self._continued_prior or self._prior
+        reading = self.read_distribution(readout.distribution(shown, prior, self.labels))
+        reading.fields["read_by"] = "continuations"
+        return reading
+
+    def _hides_options(self, completion: Completion) -> bool:
+        try:
+            return 0.0 in readout.read_options(completion, self._words).low
+        except ReplyError:
+            return True
+
+    async def _measure_continued(
+        self, replies: Sequence[Completion | None], ask: Ask
+    ) -> Bounds | None:
+        """Measure the prior as continuations are read; None where the engine does not tell them."""
+        found: list[Bounds | None] = [None] * len(self._prior_rows)
+
+        async def probe(numbered: tuple[int, Mapping[str, Any]]) -> None:
+            number, row = numbered
+            (sample,) = self.read_row(row, 0)
+            with suppress(ReplyError):
+                request = self.render(sample, "prior")
+                reply = replies[number]
+                found[number] = await continuations.score(request, reply, self._words, ask)
+
+        await for_each(probe, enumerate(self._prior_rows), len(found))
+        whole = [bounds for bounds in found if bounds is not None]
+        return readout.mean_bounds(whole) if 2 * len(whole) >= len(found) else None
 
     def _repair_request(self, request: Request, reply: Completion, error: ReplyError) -> Request:
         said = self._escaper.escape(reply.text)
@@ -539,6 +580,25 @@ class Task(ABC):
         )
         return Voting(rule, self.tally)
 
+    def _made_of(self, facts: EngineFacts, prior_hash: str) -> dict[str, Json]:
+        """Return all that can change a verdict but the decision on it: what is fingerprinted."""
+        return {
+            "version": 1,
+            "kind": self.kind,
+            "prompt": self.prompt_digest(),
+            "schema": _digest(dict(self.reply_schema())),
+            "shots": self.shots.digest,
+            "prior": prior_hash,
+            "heads": _digest(msgspec.to_builtins(self._heads)),
+            "options": [[o.label, o.word] for o in self.options],
+            "readout": self.readout,
+            "mode": self.mode,
+            "orders": 2 if self.kind == "pairwise" and self.config.swap else 1,
+            "sampling": msgspec.to_builtins(self._sampling),
+            "model": facts.identity,
+            **self._optional_identity(),
+        }
+
     def _optional_identity(self) -> dict[str, Json]:
         """Return what of the fingerprint there is only where a feature is used."""
         found: dict[str, Json] = {}
@@ -546,6 +606,8 @@ class Task(ABC):
             found["votes"] = msgspec.to_builtins(self._voting.rule)
         if self.config.criteria:
             found["criteria"] = msgspec.to_builtins(self.config.criteria)
+        if self._continues:
+            found["continuations"] = True
         return found
 
     def template_name(self) -> str:
@@ -632,7 +694,7 @@ class Task(ABC):
 
     def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
         """Return how many log-probabilities to ask for, and how many of them to keep."""
-        if self.readout == "json":
+        if self.readout != "logprob":
             return 0, 0
         view = max((head.view for head in self._heads), default=0)
         if not view:
@@ -770,6 +832,8 @@ def _below(confidence: float, gate: float) -> Failure | None:
 
 def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
     can = facts.capabilities.logprobs > 0
+    if facts.capabilities.scores:
+        return "score"
     if config.readout == "json":
         return "json"
     if config.readout == "auto":

@@ -9,11 +9,17 @@ from plaudit.judges.base import EngineFacts, JudgeConfig, Task
 from plaudit.judges.feedback import FeedbackTask
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.judges.pointwise import PointwiseTask
+from plaudit.judges.scored import ScoredPairwiseTask, ScoredPointwiseTask
 from plaudit.judges.verification import VerificationTask
 
 KINDS: Mapping[str, type[Task]] = {
     task.kind: task for task in (FeedbackTask, PointwiseTask, PairwiseTask, VerificationTask)
 }
+
+SCORED: Mapping[str, type[Task]] = {
+    task.kind: task for task in (ScoredPointwiseTask, ScoredPairwiseTask)
+}
+"""The judges that a trained reward model can be."""
 
 
 def task_type(kind: str) -> type[Task]:
@@ -36,6 +42,8 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         EngineUnusableError: the engine's model cannot be found out.
     """
     make: Any = task_type(config.kind)
+    if engine.capabilities.scores:
+        make = _scored_type(config.kind)
     facts = EngineFacts(
         identity=await engine.identify(),
         capabilities=engine.capabilities,
@@ -43,3 +51,12 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         reasoning=bool(getattr(engine, "reasoning", False)),
     )
     return make(config, facts)
+
+
+def _scored_type(kind: str) -> type[Task]:
+    if kind not in SCORED:
+        raise UsageError(
+            f"a reward model scores responses, so it cannot be the {kind} judge; it can be "
+            + " or ".join(SCORED)
+        )
+    return SCORED[kind]

@@ -177,6 +177,8 @@ def _swap(reading: Reading) -> Reading:
         fields["choice"] = _SWAPPED[reading.fields["choice"]]
     if "censored" in reading.fields:
         fields["censored"] = [_OTHER[label] for label in reading.fields["censored"]]
+    if "read_by" in reading.fields:
+        fields["read_by"] = reading.fields["read_by"]
     probabilities = reading.probabilities and swap_distribution(reading.probabilities, _OTHER)
     p_a = 1 - reading.fields["p_a"]
     return _reading(_OTHER[str(reading.value)], p_a, reading.confidence or 0, probabilities, fields)
@@ -212,6 +214,8 @@ def _with_orders(reading: Reading, first: Reading, second: Reading) -> Reading:
     fields = reading.fields | {"orders": orders}
     if missing:
         fields["censored"] = sorted(set(missing))
+    if any("read_by" in r.fields for r in (first, second)):
+        fields["read_by"] = "continuations"
     return replace(reading, fields=fields)
 
 

@@ -61,6 +61,8 @@ class RequestKeys:
         self._add(hasher, rest)
         # With the length, so that no text can pass for another one and a number.
         hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
+        if request.continuation:  # Ends as no key without one does.
+            hasher.update(b"%s continued" % request.continuation.encode())
         return hasher.digest()
 
     def _begin(self, request: Request) -> "tuple[hashlib.blake2b, str | Sequence[Message]]":

@@ -67,7 +67,7 @@ class Judging:
         asked = SampleAsk(self.asker)
         with suppress(ReplyError):
             completion = await asked(request)
-            if asked.hits or self.task.shows_options(completion):
+            if asked.hits or request.continuation or self.task.shows_options(completion):
                 return completion
         return await SampleAsk(self.asker, fresh=True)(request)
 

@@ -85,11 +85,12 @@ class Summary(msgspec.Struct, kw_only=True):
     mean_reward: float | None = None
     """Over the `ok` samples; None where there are none."""
     values: dict[str, dict[str, int]] = {}
-    """Counts by value and status; a verdict without a value counts under `-`."""
+    """Counts by value and status; a verdict without a value counts under `-`, a raw score under the
+    nearest whole number, as `~3`."""
     causes: dict[str, int] = {}
     """Counts by cause of what is not `ok`."""
     labelled: int = 0
-    """`ok` samples whose row has a `label`."""
+    """`ok` samples whose row has a `label`; without those whose value is a raw score."""
     agree: int = 0
     """Those whose value equals it."""
     mean_votes: float | msgspec.UnsetType = msgspec.UNSET
@@ -120,7 +121,7 @@ class _Tally:
         self.votes = self.voted = 0
 
     def add(self, verdict: Verdict, asked: SampleAsk) -> None:
-        value = "-" if verdict.value is None else str(verdict.value)
+        value = _counted_as(verdict)
         self.values[value, verdict.status] += 1
         self.cached += asked.from_store
         if "votes" in verdict.fields:
@@ -131,7 +132,8 @@ class _Tally:
         if verdict.reward is not None:
             self.rewards += round(verdict.reward * _REWARD_UNIT)
         label = verdict.metadata.get("label")
-        if verdict.status == "ok" and label is not None:
+        comparable = label is not None and not isinstance(verdict.value, float)
+        if verdict.status == "ok" and comparable:
             self.labelled += 1
             self.agree += str(label) == value
 
@@ -146,6 +148,13 @@ class _Tally:
         summary.causes = dict(sorted(self.causes.items()))
         summary.samples = self.values.total()
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
+
+
+def _counted_as(verdict: Verdict) -> str:
+    """Return what a verdict's value is counted as; raw scores by the nearest whole number."""
+    if isinstance(verdict.value, float):
+        return f"~{round(verdict.value)}"
+    return "-" if verdict.value is None else str(verdict.value)
 
 
 def run_identity(record: RunRecord, fingerprint: str) -> bytes:

@@ -1,0 +1,235 @@
+"""Judges whose engine is a trained reward model: it reads the conversation itself, no prompt.
+
+The score readout. A model trained on comparisons (Bradley and Terry 1952) gives a score whose
+difference between two responses is the log-odds that the first is the better one.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
+from plaudit.errors import Cause, ReplyError, UsageError
+from plaudit.judges import rows
+from plaudit.judges.base import EngineFacts, JudgeConfig, Reading, Task, Transcript
+from plaudit.judges.pairwise import PairwiseTask
+from plaudit.judges.pointwise import PointwiseTask
+from plaudit.judges.shots import ShotSet
+from plaudit.prompts.template import Template
+from plaudit.types import Json, Message, PairSample, ResponseSample, Sample
+
+_REPLY = msgspec.json.Decoder(ScoreReply)
+
+
+class ScoredTask(Task):
+    """What judges with a reward model share."""
+
+    variables = frozenset()
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """Refuse what only a prompt has, and settle the rest.
+
+        Raises:
+            UsageError: the configuration asks for what a reward model does not have.
+        """
+        _refuse_prompt_options(config)
+        self.outputs = dict(facts.capabilities.labels)
+        super().__init__(config, facts)
+
+    def _made_of(self, facts: EngineFacts, prior_hash: str) -> dict[str, Json]:
+        del prior_hash
+        return {
+            "version": 1,
+            "kind": self.kind,
+            "readout": self.readout,
+            "outputs": facts.capabilities.labels,
+            "extra": self._sampling.extra,
+            "model": facts.identity,
+        }
+
+    def _load_template(self) -> Template:
+        return Template("", "none", frozenset())
+
+    def _load_shots(self) -> ShotSet:
+        return ShotSet((), 0, "none")
+
+    def _make_sampling(self) -> Sampling:
+        """Nothing is drawn, so that requests differ in the conversation only."""
+        extra = tuple(sorted(self.config.generation.items()))
+        return Sampling(max_tokens=0, seed=None, extra=extra)
+
+    def _make_schema(self) -> Schema | None:
+        return None
+
+    async def ask_and_read(self, request: Request, told: Transcript) -> Reading:
+        """Ask for the scores and read them."""
+        return self.read(await told.ask(request))
+
+    def conversation(self, messages: Sequence[Message], sample: Sample, turn: str) -> Request:
+        """Return the request for the scores of a conversation."""
+        escape = self._escaper.escape
+        prompt = tuple(Message(m.role, escape(rows.message_text(m))) for m in messages)
+        return Request(prompt=prompt, sampling=self._sampling, sample_id=sample.id, turn=turn)
+
+
+class ScoredPointwiseTask(ScoredTask, PointwiseTask):
+    """Scores a response by a reward model, or by what a classifier's labels are worth.
+
+    With one output the value is the raw score and the reward its sigmoid, in 0..1. With the
+    outputs of a classifier the value is what the likeliest label is worth (a pointwise value is a
+    number), and the reward the expectation over all labels.
+    """
+
+    def _has_confidence(self) -> bool:
+        return bool(self.outputs)
+
+    def render(self, sample: Sample, turn: str = "main") -> Request:
+        """Return the request for the scores of the whole conversation."""
+        assert isinstance(sample, ResponseSample)
+        whole = (*sample.prompt, Message("assistant", sample.response))
+        return self.conversation(whole, sample, turn)
+
+    def read(self, completion: Completion) -> Reading:
+        """Read the scores.
+
+        Raises:
+            ReplyError: they are not finite numbers, or not as many as are named.
+        """
+        reply = read_scores(completion)
+        if not self.outputs:
+            score = only_score(reply)
+            return Reading(value=score, reward=sigmoid(score), fields={"raw_score": score})
+        if len(reply.scores) != len(self.outputs):
+            raise ReplyError(
+                Cause.UNKNOWN_OPTION,
+                f"the model has {len(reply.scores)} outputs, and {len(self.outputs)} are named "
+                "in the engine URI (labels=)",
+            )
+        return self._read_labels(finite(reply), reply.label)
+
+    def _read_labels(self, scores: Sequence[float], label: str | None) -> Reading:
+        top = max(scores)
+        weights = [math.exp(score - top) for score in scores]
+        total = math.fsum(weights)
+        probabilities = {n: w / total for n, w in zip(self.outputs, weights, strict=True)}
+        likeliest = max(probabilities, key=probabilities.__getitem__)
+        fields: dict[str, Json] = {"label": likeliest, "raw_scores": list(scores)}
+        if label is not None:
+            fields["server_label"] = label
+        return Reading(
+            value=self.outputs[likeliest],
+            reward=math.fsum(p * self.outputs[name] for name, p in probabilities.items()),
+            confidence=probabilities[likeliest],
+            probabilities=probabilities,
+            fields=fields,
+        )
+
+
+class ScoredPairwiseTask(ScoredTask, PairwiseTask):
+    """Compares two responses by their scores: p_a is the sigmoid of the difference.
+
+    Each conversation is scored alone, so there is no order that could matter.
+    """
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """See `ScoredTask`; a classifier's labels are no scores that could be compared."""
+        if facts.capabilities.labels:
+            raise UsageError(
+                "the pairwise judge compares the scores of a reward model with one output; use "
+                "the pointwise judge with labels="
+            )
+        super().__init__(config, facts)
+
+    def render(self, sample: Sample, turn: str = "A") -> Request:
+        """Return the request for the scores of one conversation, that of the turn `A` or `B`."""
+        assert isinstance(sample, PairSample)
+        messages = sample.conversation_b if turn == "B" else sample.conversation_a
+        return self.conversation(messages, sample, turn)
+
+    def requests(self, sample: Sample) -> list[Request]:
+        """Return one request a conversation."""
+        return [self.render(sample, "A"), self.render(sample, "B")]
+
+    async def judge_sample(
+        self, sample: Sample, requests: Sequence[Request], told: Transcript
+    ) -> Reading:
+        """Score both, and compare."""
+        asks = [partial(told.ask, request) for request in requests]
+        replies = all_made(await told.do_all(asks, requests))
+        a, b = (only_score(read_scores(reply)) for reply in replies)
+        p_a = sigmoid(a - b)
+        value = "A=B" if a == b else "A" if a > b else "B"
+        return Reading(
+            value=value,
+            reward=2 * p_a - 1,
+            confidence=max(p_a, 1 - p_a),
+            probabilities={"A": p_a, "B": sigmoid(b - a), "A=B": 0.0},
+            fields={"p_a": p_a, "raw_scores": {"A": a, "B": b}},
+        )
+
+
+def read_scores(completion: Completion) -> ScoreReply:
+    """Return what a reward engine's completion holds.
+
+    Raises:
+        ReplyError: it is no such completion.
+    """
+    try:
+        reply = _REPLY.decode(completion.text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ReplyError(Cause.UNPARSEABLE, f"the reply holds no scores: {error}") from None
+    return reply
+
+
+def only_score(reply: ScoreReply) -> float:
+    """Return the score of a model with one output.
+
+    Raises:
+        ReplyError: it has several, or the score is no finite number.
+    """
+    if len(reply.scores) != 1:
+        raise ReplyError(
+            Cause.UNKNOWN_OPTION,
+            f"the model has {len(reply.scores)} outputs, so it is a classifier; for the pointwise "
+            "judge, name them and what each is worth in the engine URI: ?labels=bad:0,good:1",
+        )
+    return finite(reply)[0]
+
+
+def finite(reply: ScoreReply) -> list[float]:
+    """Return scores.
+
+    Raises:
+        ReplyError: one is no finite number.
+    """
+    found = [score for score in reply.scores if score is not None and math.isfinite(score)]
+    if len(found) < len(reply.scores):
+        raise ReplyError(Cause.OUT_OF_RANGE, "a score is not a finite number")
+    return found
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)), for any finite x."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _refuse_prompt_options(config: JudgeConfig) -> None:
+    given = {
+        "--readout": config.readout != "auto",
+        "--template": config.template is not None,
+        "--shots": config.shots is not None,
+        "--pool": config.pool is not None,
+        "--select": config.select != "fixed",
+        "--shot-template": config.shot_template is not None,
+        "--feedback-template": config.feedback_template is not None,
+        "--criteria": bool(config.criteria),
+        "--votes": config.votes > 1,
+        "a reward map": config.reward_map is not None,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(
+                f"a reward model reads the conversation itself and answers with a score; leave "
+                f"{name} out"
+            )
