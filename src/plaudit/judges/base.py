@@ -22,6 +22,7 @@ from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration
+from plaudit.scoring.cascade import Promise
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.types import (
     Failure,
@@ -108,6 +109,8 @@ class Task(ABC):
     json_has_confidence: ClassVar[bool] = False
     default_shots: ClassVar[int | None] = None
     """How many of the built-in shots are used; None: all."""
+    promise: Promise | None = None
+    """What the gate promises about the verdicts that reach it; set where a calibration does."""
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """Settle readout and mode, load the template, compute the fingerprint.
