@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from plaudit import __version__
-from plaudit.cli import display, judge, models, prompt, runs, store
+from plaudit.cli import display, judge, jury, models, prompt, runs, store
 from plaudit.errors import PlauditError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("judge")(judge.judge)
+app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
+from plaudit.judges.panels import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
 from plaudit.runs.panel import PanelSummary
@@ -327,8 +328,25 @@ def run_list(found: Iterable[RunInfo]) -> None:
             info.state,
             info.started[5:16].replace("T", " "),
             "/".join(str(counts.get(status, "-")) for status in _STATUSES),
-            Text(f"{record['options']['source']} by {record['engine']}"),
+            Text(f"{record['options']['source']} by {_judged_by(record)}"),
         )
+    stdout().print(table)
+
+
+def _judged_by(record: Mapping[str, Any]) -> str:
+    panel = record.get("panel")
+    if panel is None:
+        return record["engine"]
+    return f"a {panel['panel']} of {', '.join(member['engine'] for member in panel['members'])}"
+
+
+def weights(found: Mapping[str, LearnedWeight]) -> None:
+    """Print learned weights."""
+    table = _table("member", "labelled", "right", "mean squared error", "weight")
+    for name, one in found.items():
+        accuracy = "" if one.accuracy is None else f"{one.accuracy:.3f}"
+        error = "" if one.error is None else f"{one.error:.3f}"
+        table.add_row(Text(name), str(one.samples), accuracy, error, f"{one.weight:.3f}")
     stdout().print(table)
 
 

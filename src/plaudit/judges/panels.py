@@ -4,7 +4,7 @@ A panel is configured by a specification: a TOML or JSON file, or a dict of the 
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,10 +16,11 @@ from plaudit.engines.prices import read_mapping
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, make_config
-from plaudit.scoring.jury import Combine, Rule, Scale, check
+from plaudit.scoring.jury import Combine, Learned, Rule, Scale, check
 from plaudit.types import Json, Sample
 
-_SCALES: Mapping[str, Scale] = {"pointwise": "scores", "pairwise": "pair"}
+SCALES: Mapping[str, Scale] = {"pointwise": "scores", "pairwise": "pair"}
+"""What the values of a judge are, where they are not mere labels."""
 
 Spec = str | Path | Mapping[str, Any]
 """The path of a specification, or what is in it."""
@@ -56,12 +57,11 @@ class CascadeConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="panel"
 PanelConfig = JuryConfig | CascadeConfig
 
 
-class LearnedWeight(msgspec.Struct, frozen=True, kw_only=True):
+class LearnedWeight(Learned, frozen=True, kw_only=True):
     """One entry of a file of learned weights, by member name."""
 
     judge: str
     """`kind/fingerprint` of the judge for which it was learned."""
-    weight: float
 
 
 # Reading a specification
@@ -139,7 +139,7 @@ def _convert(table: Mapping[str, Any], form: type[Any], where: str) -> Any:
 def _usual_rule(kind: str, weighs: bool) -> Combine:
     if weighs:
         return "weighted"
-    return "mean" if _SCALES.get(kind) == "scores" else "majority"
+    return "mean" if SCALES.get(kind) == "scores" else "majority"
 
 
 def _members(
@@ -253,7 +253,7 @@ class PanelTask:
 
     def _make_rule(self) -> Rule:
         config = cast("JuryConfig", self.config)
-        scale = _SCALES.get(self.kind, "labels")
+        scale = SCALES.get(self.kind, "labels")
         rule = Rule(
             combine=config.combine,
             scale=scale,
@@ -300,9 +300,9 @@ async def bind_panel(config: PanelConfig, engines: Sequence[Engine]) -> PanelTas
 
 
 @contextmanager
-def named(name: str, where: str = ""):
+def named(name: str, where: str = "") -> Generator[None]:
     """Put the name of a member before what goes wrong with it."""
-    before = f"{where}: {name!r}" if where else f"{name!r}"
+    before = f"{where}: judge {name!r}" if where else f"judge {name!r}"
     try:
         yield
     except EngineUnusableError as error:

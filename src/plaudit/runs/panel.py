@@ -105,7 +105,7 @@ class PanelAsk:
     def from_store(self) -> bool:
         """Whether everything that was asked came from the store."""
         hits = sum(part.hits for _, part in self._parts)
-        return 0 < hits == len(self.keys)
+        return 0 < hits == len(self.requests)
 
 
 class _Seat:
