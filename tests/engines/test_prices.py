@@ -84,7 +84,9 @@ def test_own_prices_come_first(tmp_path: Path, name: str, text: str) -> None:
 
 
 def test_own_prices_by_scheme_and_model_and_before_the_list(tmp_path: Path) -> None:
-    path = write(tmp_path / "own.toml", '["vllm:m"]\ninput=1\noutput=1\n[gpt-4o]\ninput=7\noutput=7')
+    path = write(
+        tmp_path / "own.toml", '["vllm:m"]\ninput=1\noutput=1\n[gpt-4o]\ninput=7\noutput=7'
+    )
     prices = Prices.read(path)
     assert price_of(f"vllm:m@{HERE}", "vllm:m", prices) == Price(1, 1)
     assert price_of(f"sglang:m@{HERE}", "sglang:m", prices) is None

@@ -93,7 +93,10 @@ def test_a_specification_is_a_file_or_a_dict(tmp_path: Path, form: str) -> None:
         ({"members": [{"name": "a"}, {"name": "b", "color": 1}]}, "'b': a judge has no option"),
         ({"members": [{"name": "a"}, {"name": "b", "gate": "x"}]}, "'b': judge options"),
         ({"members": [{"name": "a"}, {"name": "b", "kind": "verify"}]}, "all are of one kind"),
-        ({"members": [{"name": "a"}, {"name": "b", "engine": "nope:x"}]}, "'b': there is no engine"),
+        (
+            {"members": [{"name": "a"}, {"name": "b", "engine": "nope:x"}]},
+            "'b': there is no engine",
+        ),
         ({"members": [{"name": "a"}, {"name": "b", "weight": "x"}]}, "must be a number"),
         ({"members": [{"name": "a"}, {"name": "b", "weight": 2}], "combine": "mean"}, "weighted"),
         ({"members": TWO, "weights": "none.json"}, "none.json"),

@@ -95,7 +95,10 @@ def test_with_a_quorum_the_missing_do_not_vote() -> None:
 def test_scores_are_pooled_on_both_scales() -> None:
     verdicts = [ok(score, (score - 1) / 9, fields={"expected_score": score}) for score in (2, 3, 9)]
     mean = decide(verdicts, rule("mean", "scores"))
-    assert (mean.value, mean.fields["expected_score"]) == (pytest.approx(14 / 3), pytest.approx(14 / 3))
+    assert (mean.value, mean.fields["expected_score"]) == (
+        pytest.approx(14 / 3),
+        pytest.approx(14 / 3),
+    )
     assert mean.reward == pytest.approx((14 / 3 - 1) / 9)
     middle = decide(verdicts, rule("median", "scores"))
     assert (middle.value, middle.reward) == (3, pytest.approx(2 / 9))

@@ -29,16 +29,17 @@ def learn_from(source: str) -> dict[str, LearnedWeight]:
     labels: list[Value] = []
     for where, row in _labelled(source):
         members = _members(row, where)
-        judges = judges or tuple(_judge(member) for member in members)
-        if tuple(_judge(member) for member in members) != judges:
+        own = tuple((line.name, line.judge) for line in members)
+        judges = judges or own
+        if own != judges:
             raise InputError(f"{where}: not of the same jury as the verdicts before it")
         labels.append(_label(row["metadata"]["label"], _kind(judges), where))
-        votes.append([m["value"] if m["status"] == "ok" else None for m in members])
+        votes.append([line.value if line.status == "ok" else None for line in members])
     judges = judges or ()
     kind = _kind(judges)
-    own = [[vote[number] for vote in votes] for number in range(len(judges))]
+    by_member = [[vote[number] for vote in votes] for number in range(len(judges))]
     options = len(KINDS[kind].options) if kind else 0
-    learned = learn_weights(own, labels, SCALES.get(kind, "labels"), options)
+    learned = learn_weights(by_member, labels, SCALES.get(kind, "labels"), options)
     return {
         name: LearnedWeight(judge=judge, **msgspec.structs.asdict(one))
         for (name, judge), one in zip(judges, learned, strict=True)
@@ -76,16 +77,25 @@ def _decoded(column: Any) -> Any:
     return msgspec.json.decode(column) if isinstance(column, str) else column
 
 
-def _members(row: Mapping[str, Any], where: str) -> Sequence[Mapping[str, Any]]:
+class _Line(msgspec.Struct, frozen=True):
+    """What a verdict says of one member."""
+
+    name: str
+    judge: str
+    status: str
+    value: Value | None
+
+
+def _members(row: Mapping[str, Any], where: str) -> list[_Line]:
     fields = cast("dict[str, Any]", row.get("fields") or {})
-    members = fields.get("members")
-    if not isinstance(members, list) or "step" in fields:
+    try:
+        members = msgspec.convert(fields.get("members"), list[_Line])
+    except msgspec.ValidationError:
+        members = []
+    kinds = {member.judge.partition("/")[0] for member in members}
+    if not members or "step" in fields or not kinds <= KINDS.keys():
         raise InputError(f"{where}: not a jury's verdict; give what plaudit judge --jury wrote")
-    return cast("list[Mapping[str, Any]]", members)
-
-
-def _judge(member: Mapping[str, Any]) -> tuple[str, str]:
-    return member["name"], member["judge"]
+    return members
 
 
 def _kind(judges: Sequence[tuple[str, str]]) -> str:
