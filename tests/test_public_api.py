@@ -25,7 +25,7 @@ def test_public_names_are_pinned() -> None:
 
 def test_judge_signatures_are_pinned() -> None:
     parameters_of = {
-        "__init__": ["kind", "engine", "cache", "send", "config"],
+        "__init__": ["kind", "engine", "cache", "send", "jury", "cascade", "config"],
         "judge": ["row", "cache", "generation"],
         "judge_batch": ["rows", "progress", "on_reject", "cache", "generation"],
         "stream": ["rows", "window", "on_reject", "cache", "generation"],

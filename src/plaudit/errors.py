@@ -44,6 +44,7 @@ class Cause(StrEnum):
     TOPIC_SHIFT = "topic_shift"
     ORDER_CONFLICT = "order_conflict"
     UNDECIDED_VOTES = "undecided_votes"
+    JURY_TIE = "jury_tie"
 
 
 class PlauditError(Exception):

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from plaudit import __version__
-from plaudit.cli import calibrate, display, judge, models, prompt, runs, shots, store
+from plaudit.cli import calibrate, display, judge, jury, models, prompt, runs, shots, store
 from plaudit.errors import PlauditError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("judge")(judge.judge)
+app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)

@@ -14,9 +14,11 @@ from rich.text import Text
 
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
-from plaudit.runs.asking import SampleAsk
+from plaudit.judges.panels import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
-from plaudit.runs.plan import Plan
+from plaudit.runs.judging import Asked
+from plaudit.runs.panel import PanelSummary
+from plaudit.runs.plan import Load, Plan
 from plaudit.runs.pools import PoolReport
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
@@ -74,6 +76,8 @@ def summary(done: Summary, to_stderr: bool = False) -> None:
     totals = [str(getattr(done, status)) for status in _STATUSES]
     table.add_row("[bold]all[/]", *totals, str(done.samples))
     console.print(table)
+    if not isinstance(done.panel, msgspec.UnsetType):
+        _panel(console, done.panel)
     for line in _closing_lines(done):
         console.print(line, soft_wrap=True)
 
@@ -81,6 +85,58 @@ def summary(done: Summary, to_stderr: bool = False) -> None:
 def count(number: int, noun: str) -> str:
     """Return `1 call` or `2 calls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _panel(console: Console, panel: PanelSummary) -> None:
+    """Print what each member of a jury or cascade did, and what that says."""
+    settles = panel.form == "cascade"
+    columns = (*_STATUSES, *(["settled"] if settles else []), "calls", "tokens in", "out", "cost")
+    table = _table("step" if settles else "member", "asked")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for member in panel.members:
+        cells = [member.name, member.samples, *(getattr(member, s) for s in _STATUSES)]
+        cells += [member.settled] if settles else []
+        cells += [member.engine_calls, member.input_tokens, member.output_tokens]
+        cells += ["unknown" if member.cost_usd is None else money(member.cost_usd)]
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(table)
+    for line in (*_agreement_lines(panel), *_saved_lines(panel)):
+        console.print(line, soft_wrap=True)
+
+
+def _agreement_lines(panel: PanelSummary) -> Iterable[str]:
+    if not isinstance(panel.agreement, msgspec.UnsetType):
+        found = panel.agreement
+        alpha = "is not defined" if found.alpha is None else f"{found.alpha:.3f}"
+        yield (
+            f"agreement among the members: Krippendorff's alpha {alpha} "
+            f"({found.level}, {found.samples} samples with two votes or more)"
+        )
+    if isinstance(panel.promised, msgspec.UnsetType):
+        return
+    if panel.promised is None:
+        yield "promised agreement: none, since no gate comes from a calibration"
+    else:
+        yield (
+            f"promised agreement: at least {panel.promised.agreement:.1%} on the "
+            f"{count(panel.promised.samples, 'sample')} that calibrated gates settled, with "
+            f"probability {panel.promised.probability:.3g}; nothing about the others"
+        )
+
+
+def _saved_lines(panel: PanelSummary) -> Iterable[str]:
+    if isinstance(panel.saved, msgspec.UnsetType):
+        return
+    saved, last = panel.saved, panel.members[-1].name
+    line = f"{escape(last)} was not asked about {count(saved.samples, 'sample')}"
+    if saved.requests is not None:
+        line += (
+            f"; saved against asking it alone, estimated: {count(saved.requests, 'request')}, "
+            f"{saved.input_tokens} tokens in, {saved.output_tokens} out"
+        )
+        line += "" if saved.cost_usd is None else f", {money(saved.cost_usd)}"
+    yield line
 
 
 def _closing_lines(done: Summary) -> Iterable[str]:
@@ -102,11 +158,25 @@ def _closing_lines(done: Summary) -> Iterable[str]:
         f"{done.input_tokens} tokens in, {done.output_tokens} out, "
         f"{done.seconds:.1f} s, {rate:.1f} samples/s"
     )
+    if done.cost_usd is None or done.cost_usd:
+        yield f"cost {UNKNOWN_COST if done.cost_usd is None else money(done.cost_usd)}"
     yield from (escape(note) for note in done.notes)
     how = f"{done.readout} readout, {done.mode} mode"
     yield f"judge {done.judge} ({how}), run {done.run}" + (
         f", verdicts in {done.out}" if done.out else ""
     )
+
+
+UNKNOWN_COST = (
+    "unknown, since no price of the model is; give one with --prices FILE, or take the price "
+    "list: pip install 'plaudit\\[prices]'"
+)
+
+
+def money(dollars: float) -> str:
+    """Return an amount, with as many digits as say something."""
+    digits = 2 if dollars >= 1 or not dollars else 4 if dollars >= 0.01 else 6
+    return f"${dollars:,.{digits}f}"
 
 
 def verdicts(path: str) -> None:
@@ -158,14 +228,27 @@ def plan(found: Plan, as_json: bool) -> None:
     stdout().print(
         f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
         f"{found.samples} samples, {found.rejected} rows rejected\n"
-        f"{count(found.calls, 'call')} to send, {found.stored} answered by the store\n"
-        f"about {found.input_tokens_estimated} tokens in, at most {found.output_tokens_limit} out"
-        f"{_vote_note(found)}\n"
-        "cost: plaudit has no price list yet; multiply by your provider's prices"
+        f"{_load(found)}{_vote_note(found)}"
+    )
+    members = [] if isinstance(found.members, msgspec.UnsetType) else found.members
+    for member in members:
+        stdout().print(
+            f"{escape(member.name)}, {member.judge}:\n{_load(member)}{_vote_note(member)}"
+        )
+
+
+def _load(load: Load) -> str:
+    cost = UNKNOWN_COST
+    if load.cost_usd_limit is not None:
+        cost = f"at most about {money(load.cost_usd_limit)}" if load.cost_usd_limit else "nothing"
+    return (
+        f"{count(load.calls, 'call')} to send, {load.stored} answered by the store\n"
+        f"about {load.input_tokens_estimated} tokens in, at most {load.output_tokens_limit} out\n"
+        f"cost: {cost}"
     )
 
 
-def _vote_note(found: Plan) -> str:
+def _vote_note(found: Load) -> str:
     if found.votes == 1:
         return ""
     return (
@@ -181,7 +264,7 @@ class Exchanges:
         self._console = console
         self._last: list[str] = []
 
-    def watch(self, verdict: Verdict, asked: SampleAsk) -> None:
+    def watch(self, verdict: Verdict, asked: Asked) -> None:
         """Print prompt, reply and reading of a sample that was just judged."""
         replies = [] if isinstance(verdict.raw, msgspec.UnsetType) else verdict.raw
         prompts = [prompt_text(request.prompt) for request in asked.requests]
@@ -261,7 +344,7 @@ def run_list(found: Iterable[RunInfo]) -> None:
             info.state,
             info.started[5:16].replace("T", " "),
             "/".join(str(counts.get(status, "-")) for status in _STATUSES),
-            Text(f"{record['options']['source']} by {record['engine']}"),
+            Text(f"{record['options']['source']} by {_judged_by(record)}"),
         )
     stdout().print(table)
 
@@ -333,6 +416,23 @@ def pool_report(report: PoolReport) -> None:
         console.print(Text(f"hint: {hint}"))
     fit = "cannot be used as it is" if report.problems else "can be used"
     console.print(f"{count(report.shots, 'shot')} for the {report.judge} judge: the pool {fit}")
+
+
+def _judged_by(record: Mapping[str, Any]) -> str:
+    panel = record.get("panel")
+    if panel is None:
+        return record["engine"]
+    return f"a {panel['panel']} of {', '.join(member['engine'] for member in panel['members'])}"
+
+
+def weights(found: Mapping[str, LearnedWeight]) -> None:
+    """Print learned weights."""
+    table = _table("member", "labelled", "right", "mean squared error", "weight")
+    for name, one in found.items():
+        accuracy = "" if one.accuracy is None else f"{one.accuracy:.3f}"
+        error = "" if one.error is None else f"{one.error:.3f}"
+        table.add_row(Text(name), str(one.samples), accuracy, error, f"{one.weight:.3f}")
+    stdout().print(table)
 
 
 def models(found: Iterable[LocalModel], as_json: bool) -> None:

@@ -4,7 +4,7 @@ import functools
 import gc
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +17,11 @@ from plaudit.cli import display
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.pool import SendPolicy
+from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
-from plaudit.runs.api import make_config
+from plaudit.judges.base import JudgeConfig
+from plaudit.judges.load import make_config
+from plaudit.judges.panels import PanelConfig, read_cascade, read_jury
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
 from plaudit.runs.progress import Progress, download_progress
@@ -164,6 +167,22 @@ def judge(  # one parameter an option: that is how Typer reads them
         ),
     ] = None,
     engine: EngineOption = "local",
+    jury: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Ask several judges about every sample and combine their verdicts: a TOML or "
+            "JSON file of members.",
+        ),
+    ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Ask a cheap judge first, and the next only about what it cannot decide: a TOML "
+            "or JSON file of steps.",
+        ),
+    ] = None,
     launch: LaunchOption = None,
     gpus_per_worker: GpusOption = None,
     launch_arg: LaunchArgOption = None,
@@ -251,8 +270,15 @@ def judge(  # one parameter an option: that is how Typer reads them
         bool, typer.Option("--retry-invalid", help="Ask again where a stored reply is unusable.")
     ] = False,
     store: StoreOption = None,
+    prices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prices of your own, by model, before those of the price list (TOML or JSON).",
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count calls and tokens; send nothing.")
+        bool, typer.Option("--dry-run", help="Count calls, tokens and cost; send nothing.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first malformed row.")
@@ -304,7 +330,6 @@ def judge(  # one parameter an option: that is how Typer reads them
     options = RunOptions(
         source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
     )
-    record = RunRecord(judge=config, engine=engine, options=options)
     policy = SendPolicy(
         concurrency=concurrency,
         timeout=timeout,
@@ -316,7 +341,10 @@ def judge(  # one parameter an option: that is how Typer reads them
     cache = CachePolicy(
         read=not (no_cache or fresh), write=not no_cache, retry_invalid=retry_invalid
     )
-    if launch is not None:
+    panel = None
+    if jury is not None or cascade is not None:
+        panel, asked = _read_panel(jury, cascade, config, engine, launch)
+    elif launch is not None:
         asked = launch_engine(
             engine, launch, gpus_per_worker,
             arguments=launch_arg or (), timeout=launch_timeout, tell=_tell(verbose),
@@ -325,7 +353,8 @@ def judge(  # one parameter an option: that is how Typer reads them
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
     else:
         asked = load_engine(engine, download_progress())
-    job = _Job(record, asked, policy, cache, store)
+    record = RunRecord(judge=config, engine=engine, options=options, panel=panel)
+    job = _Job(record, asked, policy, cache, store, Prices.read(prices))
     if dry_run:
         display.plan(job.plan(), as_json)
         return
@@ -336,6 +365,21 @@ def judge(  # one parameter an option: that is how Typer reads them
     else:
         display.summary(summary, to_stderr)
     raise typer.Exit(summary.exit_status)
+
+
+def _read_panel(
+    jury: str | None, cascade: str | None, config: JudgeConfig, engine: str, launch: int | None
+) -> tuple[PanelConfig, Sequence[Engine]]:
+    """Read the jury or the cascade, and load its engines."""
+    if jury is not None and cascade is not None:
+        raise UsageError("give --jury or --cascade, not both")
+    if launch is not None:
+        raise UsageError("--launch starts servers of one model; start those of a panel yourself")
+    load = functools.partial(load_engine, progress=download_progress())
+    if jury is not None:
+        return read_jury(jury, config, engine, load)
+    assert cascade is not None
+    return read_cascade(cascade, config, engine, load)
 
 
 def parse_generation(pairs: list[str]) -> dict[str, Any]:
@@ -394,20 +438,22 @@ class _Job:
     def __init__(
         self,
         record: RunRecord,
-        engine: Engine,
+        engine: Engine | Sequence[Engine],
         policy: SendPolicy,
         cache: CachePolicy,
         store: str | None,
+        prices: Prices,
     ) -> None:
         self.record = record
         self.policy = policy
         self.cache = cache
         self.store_path = Path(store) if store else default_store_path()
         self.engine = engine
+        self.prices = prices
 
     def plan(self) -> Plan:
         with Store(self.store_path) as store:
-            return aio.run(plan_file(self.record, self.engine, store, self.cache))
+            return aio.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
 
     def run(self, *, show_verdicts: bool, verbose: bool) -> Summary:
         if not show_verdicts:
@@ -425,7 +471,7 @@ class _Job:
         watch = display.Exchanges(display.stderr()).watch if verbose else None
         with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
             _collect_seldom()
-            runner = Runner(store, bar, self.policy, self.cache, watch)
+            runner = Runner(store, bar, self.policy, self.cache, watch, self.prices)
             try:
                 return aio.run(runner.run(self.record, self.engine, out))
             except KeyboardInterrupt:

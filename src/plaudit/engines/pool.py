@@ -11,6 +11,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -64,12 +65,20 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     seconds: float
 
 
+class Meter(Protocol):
+    """Counts attempts."""
+
+    sent: int
+    """Attempts so far, retries included."""
+
+
 class Budget:
     """What one sample may spend on retries, and what it has spent."""
 
-    def __init__(self, retries: int) -> None:
-        """Allow so many retries, over all requests of the sample."""
+    def __init__(self, retries: int, meter: Meter) -> None:
+        """Allow so many retries, over all requests of the sample; the meter counts attempts."""
         self.retries = retries
+        self.meter = meter
         self.failed: list[Attempt] = []
         """Attempts that brought nothing."""
 
@@ -120,7 +129,7 @@ class Pool:
 
     def budget(self) -> Budget:
         """Return the budget of one sample."""
-        return Budget(self.policy.attempts - 1)
+        return Budget(self.policy.attempts - 1, self)
 
     async def complete(self, request: Request, budget: Budget | None = None) -> Completion:
         """Complete a request, sending it again where that may help.
@@ -156,7 +165,7 @@ class Pool:
             await self._quota.take(request)
         endpoint, started = self._admit(request) or await self._wait(request)
         throttle, deadlines = endpoint.throttle, endpoint.deadlines
-        self.sent += 1
+        budget.meter.sent += 1
         try:
             if deadlines is None:
                 completion = await endpoint.engine.complete(request)
@@ -316,6 +325,39 @@ class Pool:
             _, place = self._waiting.popleft()
             if not place.done():
                 place.set_exception(error)
+
+
+class PoolShare:
+    """One of several users of a pool: they share its slots and limits, each counts its own."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take a share; nothing is contacted."""
+        self._pool = pool
+        self.sent = 0
+        """Attempts of this user so far, retries included."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the pool."""
+        return self._pool.engine
+
+    @property
+    def window(self) -> int:
+        """Samples worth having under way."""
+        return self._pool.window
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait to be let in, those of other users included."""
+        return self._pool.busy
+
+    def budget(self) -> Budget:
+        """Return the budget of one sample."""
+        return Budget(self._pool.policy.attempts - 1, self)
+
+    async def complete(self, request: Request, budget: Budget | None = None) -> Completion:
+        """Complete a request; see `Pool.complete`."""
+        return await self._pool.complete(request, budget or self.budget())
 
 
 def _work(endpoint: _Endpoint) -> float:

@@ -265,6 +265,14 @@ class Task(ABC):
             return self._fitted
         return None if self._head is None else self._head.calibration
 
+    @property
+    def promise(self) -> Promise | None:
+        """What the gate promises about the verdicts that reach it, where a calibration set it."""
+        fitted = self._fitted
+        if fitted is None or fitted.gate is None or self.gate != fitted.gate:
+            return None
+        return Promise(agreement=fitted.target, delta=fitted.delta)
+
     async def prepare(self, ask: Ask) -> None:
         """Ask the balanced set: find the head of this model, else measure the prior.
 

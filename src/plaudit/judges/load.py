@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
+from plaudit.judges.criteria import take_criteria
 from plaudit.judges.feedback import FeedbackTask
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.judges.pointwise import PointwiseTask
@@ -32,6 +35,24 @@ def task_type(kind: str) -> type[Task]:
     if found is None:
         raise UsageError(f"there is no judge {kind!r}; there are {', '.join(KINDS)}")
     return found
+
+
+def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
+    """Check a judge's configuration.
+
+    Raises:
+        UsageError: a field is unknown or of the wrong type.
+    """
+    unknown = sorted(fields.keys() - set(JudgeConfig.__struct_fields__))
+    if unknown:
+        known = ", ".join(JudgeConfig.__struct_fields__)
+        raise UsageError(f"a judge has no option {unknown[0]!r}; it has {known}")
+    if "criteria" in fields:
+        fields = {**fields, "criteria": take_criteria(fields["criteria"])}
+    try:
+        return msgspec.convert({"kind": kind, **fields}, JudgeConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"judge options: {error}") from None
 
 
 async def bind(config: JudgeConfig, engine: Engine) -> Task:

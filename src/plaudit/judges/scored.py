@@ -6,15 +6,17 @@ difference between two responses is the log-odds that the first is the better on
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Reading, Task, Transcript
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.judges.pointwise import PointwiseTask
+from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.shots import ShotSet
 from plaudit.prompts.template import Template
 from plaudit.types import Json, Message, PairSample, ResponseSample, Sample
@@ -155,7 +157,7 @@ class ScoredPairwiseTask(ScoredTask, PairwiseTask):
         self, sample: Sample, requests: Sequence[Request], told: Transcript
     ) -> Reading:
         """Score both, and compare."""
-        asks = [partial(told.ask, request) for request in requests]
+        asks = [partial(_ask, request) for request in requests]
         replies = all_made(await told.do_all(asks, requests))
         a, b = (only_score(read_scores(reply)) for reply in replies)
         p_a = sigmoid(a - b)
@@ -167,6 +169,10 @@ class ScoredPairwiseTask(ScoredTask, PairwiseTask):
             probabilities={"A": p_a, "B": sigmoid(b - a), "A=B": 0.0},
             fields={"p_a": p_a, "raw_scores": {"A": a, "B": b}},
         )
+
+
+async def _ask(request: Request, told: Transcript) -> Completion:
+    return await told.ask(request)
 
 
 def read_scores(completion: Completion) -> ScoreReply:

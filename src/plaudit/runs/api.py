@@ -35,11 +35,11 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
-from plaudit.judges.criteria import take_criteria
-from plaudit.judges.load import bind, task_type
+from plaudit.judges.load import bind, make_config, task_type
+from plaudit.judges.panels import PanelConfig, Spec, read_cascade, read_jury
 from plaudit.runs import columns
-from plaudit.runs.asking import Question
 from plaudit.runs.judging import Judging
+from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.progress import Progress
 from plaudit.runs.runtime import Runtime
 from plaudit.types import Json, Sample, Verdict
@@ -80,6 +80,8 @@ class Judge:
         engine: str | Engine = "local",
         cache: bool | str | Path = True,
         send: SendPolicy | None = None,
+        jury: Spec | None = None,
+        cascade: Spec | None = None,
         **config: Any,
     ) -> None:
         """Configure a judge.
@@ -89,6 +91,9 @@ class Judge:
             engine: an engine URI or an engine.
             cache: whether replies are kept in the store, or the path of another store.
             send: concurrency, time-out and retries.
+            jury: a jury, as the path of its specification or as a dict of the same form; `engine`
+                and `config` then hold for the members that do not say otherwise.
+            cascade: a cascade, in the same way.
             config: fields of `JudgeConfig`, such as `readout="json"` or `gate=0.8`; `criteria` may
                 be the path of a file.
 
@@ -98,6 +103,14 @@ class Judge:
         self._task_type = task_type(kind)
         self.config = make_config(kind, config)
         self.engine = load_engine(engine)
+        self.panel: PanelConfig | None = None
+        self._engines: tuple[Engine, ...] = (self.engine,)
+        if jury is not None and cascade is not None:
+            raise UsageError("a judge is a jury or a cascade, not both")
+        if jury is not None:
+            self.panel, self._engines = read_jury(jury, self.config, self.engine, load_engine)
+        elif cascade is not None:
+            self.panel, self._engines = read_cascade(cascade, self.config, self.engine, load_engine)
         self.send = send or SendPolicy()
         self._cache = cache
         self._runtimes: dict[tuple[int, asyncio.AbstractEventLoop], Runtime] = {}
@@ -108,7 +121,7 @@ class Judge:
         `datasets` hashes this to know whether a map was done before, so it is the same in every
         process, and another one when plaudit, a template, the pool or the calibration changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self.config)}
+        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self._configs)}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -196,7 +209,7 @@ class Judge:
             return (await judging.judge(sample))[0]
 
         try:
-            yield from map_ordered_sync(judge, samples, window or runtime.window)
+            yield from map_ordered_sync(judge, samples, window or judging.window)
         finally:
             run_last(loop, runtime.flush)
 
@@ -256,12 +269,12 @@ class Judge:
         verdicts: dict[int, Verdict] = {}
         with self._telling(progress, rows) as tell:
 
-            async def judge(question: Question | Sample) -> None:
+            async def judge(question: Any) -> None:
                 verdict, _ = await judging.judge(question)
                 verdicts[verdict.index] = tell(verdict)
 
             try:
-                await for_each(judge, asked, runtime.window)
+                await for_each(judge, asked, judging.window)
             finally:
                 await runtime.flush()
         return [verdicts[index] for index in range(len(verdicts))]
@@ -285,7 +298,7 @@ class Judge:
         async def judge(sample: Sample) -> Verdict:
             return (await judging.judge(sample))[0]
 
-        judged = map_ordered(judge, samples, window or runtime.window)
+        judged = map_ordered(judge, samples, window or judging.window)
         try:
             async with aclosing(judged):
                 async for verdict in judged:
@@ -303,8 +316,12 @@ class Judge:
 
     def render(self, row: Row) -> list[Request]:
         """Return what would be asked about a row, without asking."""
-        task = run_sync(bind(self.config, self.engine))
-        return [task.render(sample) for sample in self.samples([row])]
+        samples = self.samples([row])
+        found: list[Request] = []
+        for config, engine in zip(self._configs, self._engines, strict=True):
+            task = run_sync(bind(config, engine))
+            found += [task.render(sample) for sample in samples]
+        return found
 
     def close(self) -> None:
         """Write what is not written yet and free the engine."""
@@ -315,6 +332,13 @@ class Judge:
         runtime = self._runtimes.pop((os.getpid(), asyncio.get_running_loop()), None)
         if runtime is not None:
             await runtime.close()
+
+    @property
+    def _configs(self) -> tuple[JudgeConfig, ...]:
+        """The configuration of the judge, or of each member."""
+        if self.panel is None:
+            return (self.config,)
+        return tuple(member.judge for member in self.panel.members)
 
     def _samples(self, on_reject: OnReject | None) -> "_Samples":
         return _Samples(self._task_type, on_reject)
@@ -348,13 +372,14 @@ class Judge:
 
     async def _judging(
         self, cache: bool | None, generation: Mapping[str, Any]
-    ) -> tuple[Runtime, Judging]:
+    ) -> tuple[Runtime, Judging | Jury | Cascade]:
         place = (os.getpid(), asyncio.get_running_loop())
         runtime = self._runtimes.get(place)
         if runtime is None:
-            runtime = self._runtimes[place] = Runtime(self.engine, self.send, self._cache)
+            runtime = self._runtimes[place] = Runtime(self._engines, self.send, self._cache)
         config = with_generation(self.config, generation)
-        return runtime, await runtime.judging(config, cache is not False)
+        panel = panel_with_generation(self.panel, generation)
+        return runtime, await runtime.judging(config, panel, cache is not False)
 
 
 class _Samples:
@@ -404,8 +429,18 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
-def _made_of(config: JudgeConfig) -> str:
-    """Return what, beside a judge's configuration, decides its verdicts: version and files."""
+def _made_of(configs: Sequence[JudgeConfig]) -> str:
+    """Return what, beside configurations, decides the verdicts: version and files."""
+    digests = [
+        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        for config in configs
+        for path in _files_of(config)
+        if os.path.isfile(path)
+    ]
+    return " ".join(["plaudit", version("plaudit"), *digests])
+
+
+def _files_of(config: JudgeConfig) -> list[str]:
     choices = (
         config.template,
         config.shot_template,
@@ -414,30 +449,7 @@ def _made_of(config: JudgeConfig) -> str:
         config.calibration,
     )
     paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
-    digests = [
-        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
-        for path in paths
-        if path is not None and os.path.isfile(path)
-    ]
-    return " ".join(["plaudit", version("plaudit"), *digests])
-
-
-def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
-    """Check a judge's configuration.
-
-    Raises:
-        UsageError: a field is unknown or of the wrong type.
-    """
-    unknown = sorted(fields.keys() - set(JudgeConfig.__struct_fields__))
-    if unknown:
-        known = ", ".join(JudgeConfig.__struct_fields__)
-        raise UsageError(f"a judge has no option {unknown[0]!r}; it has {known}")
-    if "criteria" in fields:
-        fields = {**fields, "criteria": take_criteria(fields["criteria"])}
-    try:
-        return msgspec.convert({"kind": kind, **fields}, JudgeConfig)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"judge options: {error}") from None
+    return [path for path in paths if path is not None]
 
 
 def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> JudgeConfig:
@@ -449,3 +461,16 @@ def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> Judge
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
     fields |= own | {"generation": {**config.generation, **extra}}
     return make_config(config.kind, fields)
+
+
+def panel_with_generation(
+    panel: PanelConfig | None, generation: Mapping[str, Any]
+) -> PanelConfig | None:
+    """Return the panel with generation parameters of one call in each member."""
+    if panel is None or not generation:
+        return panel
+    replace = msgspec.structs.replace
+    members = tuple(
+        replace(member, judge=with_generation(member.judge, generation)) for member in panel.members
+    )
+    return replace(panel, members=members)

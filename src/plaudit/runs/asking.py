@@ -8,7 +8,7 @@ from typing import Protocol, cast
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.engines.pool import Attempt, Budget, Pool
+from plaudit.engines.pool import Attempt, Budget, Pool, PoolShare
 from plaudit.judges.base import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.types import Message, Sample, Usage
@@ -158,7 +158,11 @@ class Asker:
     """Answers requests from the store or the engine, and counts."""
 
     def __init__(
-        self, pool: Pool, identity: str, store: ReplyStore | None, policy: CachePolicy
+        self,
+        pool: Pool | PoolShare,
+        identity: str,
+        store: ReplyStore | None,
+        policy: CachePolicy,
     ) -> None:
         """Join a pool and a store; `store` is None where nothing is to be kept."""
         self.pool = pool
@@ -169,6 +173,11 @@ class Asker:
         self._store = store
         self._reads = store is not None and policy.read
         self._wanted: dict[bytes, _Wanted] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether new replies go into the store."""
+        return self._store is not None and self.policy.write
 
     def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Question]:
         """Look up everything that is asked about some samples at once."""

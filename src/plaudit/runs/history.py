@@ -1,14 +1,16 @@
 """What a run asked and read, put together again from its record, its replies and its input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import Attempt
 from plaudit.errors import InputError, PlauditError
 from plaudit.judges.base import Task
 from plaudit.judges.load import bind
+from plaudit.judges.panels import PanelTask, bind_panel
 from plaudit.runs.runner import RunRecord, StoredVerdict
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import RunInfo, Store
@@ -45,17 +47,24 @@ async def show_run(
     record = msgspec.json.decode(info.config, type=RunRecord)
     task, reason = None, ""
     try:
-        task = await bind(record.judge, load_engine(record.engine))
+        task = await _bind(record)
     except PlauditError as error:
         reason = f"the prompt cannot be shown: {error}"
     return _walk(store, info, record, (task, reason), failed, limit)
+
+
+async def _bind(record: RunRecord) -> Task | PanelTask:
+    if record.panel is None:
+        return await bind(record.judge, load_engine(record.engine))
+    engines = [load_engine(member.engine) for member in record.panel.members]
+    return await bind_panel(record.panel, engines)
 
 
 def _walk(
     store: Store,
     info: RunInfo,
     record: RunRecord,
-    bound: tuple[Task | None, str],
+    bound: tuple[Task | PanelTask | None, str],
     failed: bool,
     limit: int | None,
 ) -> Iterator[Shown]:
@@ -78,7 +87,7 @@ def _walk(
         verdict = msgspec.structs.replace(
             stored.verdict, input=task.row_of(sample), metadata=sample.metadata
         )
-        prompts = [prompt_text(request.prompt) for request in task.requests(sample)]
+        prompts = [prompt_text(request.prompt) for request in _requests(task, sample, verdict)]
         yield Shown(
             verdict=verdict,
             prompts=prompts,
@@ -87,10 +96,18 @@ def _walk(
         )
 
 
+def _requests(task: Task | PanelTask, sample: Sample, verdict: Verdict) -> Sequence[Request]:
+    """Return what was asked about a sample; of a cascade, by the steps that it reached."""
+    if isinstance(task, PanelTask):
+        reached = task.tasks[: len(verdict.fields["members"])]
+        return [request for member in reached for request in member.requests(sample)]
+    return task.requests(sample)
+
+
 class _Samples:
     """Reads the input along with the verdicts, which come in the order of their index."""
 
-    def __init__(self, task: Task, record: RunRecord) -> None:
+    def __init__(self, task: Task | PanelTask, record: RunRecord) -> None:
         self._samples = self._read(task, record)
         self._last: Sample | None = None
 
@@ -101,7 +118,7 @@ class _Samples:
                 return None
         return self._last if self._last.index == index else None
 
-    def _read(self, task: Task, record: RunRecord) -> Iterator[Sample]:
+    def _read(self, task: Task | PanelTask, record: RunRecord) -> Iterator[Sample]:
         index = 0
         if record.options.source == "-":
             return

@@ -1,19 +1,97 @@
-"""One judge at work: what a run over a file and a call from Python have in common."""
+"""A judge at work: what a run over a file and a call from Python have in common."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
 
 from plaudit.aio import Once
 from plaudit.engines.base import Completion, Request
+from plaudit.engines.pool import Attempt
+from plaudit.engines.prices import Prices, cost
 from plaudit.errors import CallError, EngineUnusableError, ReplyError
 from plaudit.judges.base import Task
+from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import Asker, Question, SampleAsk
-from plaudit.types import Sample, Verdict
+from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
+
+
+class Asked(Protocol):
+    """What was asked for one sample."""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """Everything that was asked."""
+        ...
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The keys of the replies that came."""
+        ...
+
+    @property
+    def failed(self) -> list[Attempt]:
+        """Requests that were sent in vain."""
+        ...
+
+    @property
+    def from_store(self) -> bool:
+        """Whether everything that was asked came from the store."""
+        ...
+
+
+class Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """What was spent so far."""
+
+    engine_calls: int
+    """Requests sent, retries and the prior's included."""
+    usage: Usage
+    """Tokens of the replies that were asked for."""
+    cost_usd: float | None
+    """None: unknown."""
+    notes: list[str]
+    """What was given up, for a person."""
+
+
+class AnyJudging(Protocol):
+    """One judge at work, or several."""
+
+    @property
+    def task(self) -> Task | PanelTask:
+        """What is judged, and how."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Samples worth having under way."""
+        ...
+
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether all replies are stored by their keys."""
+        ...
+
+    def questions(self, samples: Iterable[Sample]) -> Iterator[Any]:
+        """Look samples up in the store shortly before they are judged."""
+        ...
+
+    async def judge(self, question: Any) -> tuple[Verdict, Asked]:
+        """Judge a sample, looked up or not."""
+        ...
+
+    def bill(self, prices: Prices) -> Bill:
+        """Say what was spent."""
+        ...
+
+    async def close(self) -> None:
+        """Free what the engines took."""
+        ...
 
 
 class Judging:
@@ -25,7 +103,35 @@ class Judging:
         self.asker = asker
         self._prepare = Once(self._measure)
 
-    def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
+    @property
+    def window(self) -> int:
+        """Samples worth having under way."""
+        return self.asker.pool.window
+
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether all replies are stored by their keys."""
+        return self.asker.keeps
+
+    def bill(self, prices: Prices) -> Bill:
+        """Say what was spent."""
+        engine, usage = self.asker.pool.engine, self.asker.usage
+        refused: int = getattr(engine, "refused", 0)  # sent again without a feature
+        return Bill(
+            engine_calls=self.asker.pool.sent + refused,
+            usage=usage,
+            cost_usd=cost(prices.of(engine, self.task.identity), usage),
+            notes=[
+                *(f"the endpoint {note}" for note in getattr(engine, "notes", ())),
+                *self.task.notes,
+            ],
+        )
+
+    async def close(self) -> None:
+        """Free what the engine took."""
+        await self.asker.pool.engine.close()
+
+    def questions(self, samples: Iterable[Sample]) -> Generator[Question]:
         """Look samples up in the store, some at a time, shortly before they are judged."""
         samples = iter(samples)
         while some := [(s, self.task.first_requests(s)) for s in islice(samples, _LOOKED_UP)]:

@@ -4,19 +4,23 @@ import hashlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from plaudit.aio import for_each
 from plaudit.engines.base import Engine
-from plaudit.engines.pool import Attempt, Pool, SendPolicy
+from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
+from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
-from plaudit.runs.asking import Asker, CachePolicy, Question, SampleAsk
-from plaudit.runs.judging import Judging
+from plaudit.judges.panels import PanelConfig, bind_panel
+from plaudit.runs.asking import Asker, CachePolicy
+from plaudit.runs.judging import AnyJudging, Asked, Judging
+from plaudit.runs.panel import Cascade, Jury, PanelSummary, panel_judging, pools_of
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import OrderedWriter, RejectWriter, check_output, rejected_path
 from plaudit.runs.sources import Row, RowReader
@@ -39,12 +43,14 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     input: bool = True
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that is needed to do a run again, or to show it."""
 
     judge: JudgeConfig
     engine: str
     options: RunOptions
+    panel: PanelConfig | None = None
+    """The judges of a jury or a cascade; `judge` and `engine` then are what it is based on."""
 
 
 class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +87,8 @@ class Summary(msgspec.Struct, kw_only=True):
     input_tokens: int = 0
     """Tokens of the replies asked for in this run."""
     output_tokens: int = 0
+    cost_usd: float | None = None
+    """What those tokens cost; None: unknown, where a price is."""
     seconds: float = 0.0
     mean_reward: float | None = None
     """Over the `ok` samples; None where there are none."""
@@ -98,7 +106,9 @@ class Summary(msgspec.Struct, kw_only=True):
     out: str | None = None
     rejects: str | None = None
     notes: list[str] = []
-    """What the engine refused and was given up, and which shots were withheld."""
+    """What was given up, and which shots were withheld."""
+    panel: PanelSummary | UnsetType = UNSET
+    """What each member of a jury or a cascade did; not there for a single judge."""
 
     @property
     def exit_status(self) -> int:
@@ -120,7 +130,7 @@ class _Tally:
         self.cached = self.labelled = self.agree = 0
         self.votes = self.voted = 0
 
-    def add(self, verdict: Verdict, asked: SampleAsk) -> None:
+    def add(self, verdict: Verdict, asked: Asked) -> None:
         value = _counted_as(verdict)
         self.values[value, verdict.status] += 1
         self.cached += asked.from_store
@@ -163,7 +173,7 @@ def run_identity(record: RunRecord, fingerprint: str) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-Watch = Callable[[Verdict, SampleAsk], None]
+Watch = Callable[[Verdict, Asked], None]
 """Told of every verdict and of what was asked for it, in order of arrival."""
 
 
@@ -177,6 +187,7 @@ class Runner:
         policy: SendPolicy,
         cache: CachePolicy,
         watch: Watch | None = None,
+        prices: Prices | None = None,
     ) -> None:
         """Put a runner together; nothing is read, asked or written yet."""
         self.store = store
@@ -184,13 +195,16 @@ class Runner:
         self.policy = policy
         self.cache = cache
         self.watch = watch
+        self.prices = prices or Prices()
 
-    async def run(self, record: RunRecord, engine: Engine, out: str | None = None) -> Summary:
+    async def run(
+        self, record: RunRecord, engine: Engine | Sequence[Engine], out: str | None = None
+    ) -> Summary:
         """Judge a file. What can be refused is refused before the engine is contacted.
 
         Args:
             record: judge, engine URI, input and output; identifies the run.
-            engine: the engine of that URI.
+            engine: the engine of that URI; for a panel, one a member.
             out: where verdicts go when the record names no output.
 
         Raises:
@@ -203,68 +217,82 @@ class Runner:
         if out is not None:
             check_output(out)
         with RowReader(options.source, strict=options.strict) as rows:
-            task = await bind(record.judge, engine)
-            return await _Run(self, task, record).execute(rows, engine, out)
+            judging = await self._begin(record, engine)
+            return await _Run(self, judging, record).execute(rows, out)
+
+    async def _begin(self, record: RunRecord, engine: Engine | Sequence[Engine]) -> AnyJudging:
+        if isinstance(engine, Sequence):
+            assert record.panel is not None
+            panel = await bind_panel(record.panel, engine)
+            return panel_judging(panel, pools_of(engine, self.policy), self._asker)
+        task = await bind(record.judge, engine)
+        return Judging(task, self._asker(Pool(engine, self.policy), task))
+
+    def _asker(self, pool: Pool | PoolShare, task: Task) -> Asker:
+        keep = self.cache.write and pool.engine.capabilities.cacheable
+        return Asker(pool, task.identity, self.store if keep else None, self.cache)
 
 
 class _Run:
     """One run on its way."""
 
-    def __init__(self, runner: Runner, task: Task, record: RunRecord) -> None:
+    def __init__(self, runner: Runner, judging: AnyJudging, record: RunRecord) -> None:
         self._runner = runner
-        self._task = task
+        self._judging = judging
+        self._task = judging.task
         self._record = record
         self._encoder = msgspec.json.Encoder()
         self._packer = msgspec.msgpack.Encoder()
         self._tally = _Tally()
         self._rejected = 0
         self._number = 0
-        self._keeps_replies = False
+        self._keeps_replies = judging.keeps_replies
 
-    async def execute(self, rows: RowReader, engine: Engine, out: str | None) -> Summary:
+    async def execute(self, rows: RowReader, out: str | None) -> Summary:
         started = time.monotonic()
-        runner, cache = self._runner, self._runner.cache
+        runner = self._runner
         info = runner.store.begin_run(
             run_identity(self._record, self._task.fingerprint),
             self._task.kind,
             self._encoder.encode(self._record),
         )
         self._number = info.number
-        pool = Pool(engine, runner.policy)
-        keep = self._keeps_replies = cache.write and engine.capabilities.cacheable
-        asker = Asker(pool, self._task.identity, runner.store if keep else None, cache)
         task = self._task
         summary = Summary(
             run=info.name, judge=task.judge_name, readout=task.readout, mode=task.mode, out=out
         )
         state = "interrupted"
         try:
-            await self._judge_all(rows, out, Judging(self._task, asker))
+            await self._judge_all(rows, out)
             state = "finished"
         finally:
-            self._fill(summary, asker)
+            self._fill(summary)
             summary.seconds = round(time.monotonic() - started, 3)
             runner.store.end_run(info.number, state, self._encoder.encode(summary))
-            await engine.close()
+            await self._judging.close()
         return summary
 
-    def _fill(self, summary: Summary, asker: Asker) -> None:
-        refused: int = getattr(asker.pool.engine, "refused", 0)  # sent again without a feature
-        summary.notes = [f"the endpoint {n}" for n in getattr(asker.pool.engine, "notes", ())]
-        summary.notes += self._task.notes
-        summary.engine_calls = asker.pool.sent + refused
-        summary.input_tokens = asker.usage.input_tokens
-        summary.output_tokens = asker.usage.output_tokens
+    def _fill(self, summary: Summary) -> None:
+        judging, prices = self._judging, self._runner.prices
+        bill = judging.bill(prices)
+        summary.notes = bill.notes
+        summary.engine_calls = bill.engine_calls
+        summary.input_tokens = bill.usage.input_tokens
+        summary.output_tokens = bill.usage.output_tokens
+        summary.cost_usd = bill.cost_usd
+        if isinstance(judging, Jury | Cascade):
+            summary.panel = judging.summary(prices)
         summary.rejected = self._rejected
         rejects = rejected_path(self._record.options.out) if self._rejected else None
         summary.rejects = str(rejects) if rejects else None
         self._tally.fill(summary)
 
-    async def _judge_all(self, rows: RowReader, out: str | None, judging: Judging) -> None:
+    async def _judge_all(self, rows: RowReader, out: str | None) -> None:
+        judging = self._judging
         writer = None if out is None else OrderedWriter(out, self._runner.store, self._number)
         rejects = RejectWriter(self._record.options.out)
 
-        async def judge(question: Question) -> None:
+        async def judge(question: Any) -> None:
             verdict, asked = await judging.judge(question)
             self._keep(verdict, asked)
             if writer is not None:
@@ -274,7 +302,7 @@ class _Run:
             samples = self._samples(rows, rejects)
             if writer is not None and writer.direct:
                 samples = itertools.takewhile(lambda _: not writer.broken, samples)
-            await for_each(judge, judging.questions(samples), judging.asker.pool.window)
+            await for_each(judge, judging.questions(samples), judging.window)
             if writer is not None:
                 writer.commit()
             rejects.commit()
@@ -284,7 +312,7 @@ class _Run:
             rejects.abort()
             raise
 
-    def _keep(self, verdict: Verdict, asked: SampleAsk) -> None:
+    def _keep(self, verdict: Verdict, asked: Asked) -> None:
         self._tally.add(verdict, asked)
         self._runner.progress.advance(verdict.status, verdict.usage)
         if self._runner.watch is not None:

@@ -1,0 +1,28 @@
+"""`plaudit jury-weights`: how much each member of a jury should count."""
+
+from typing import Annotated
+
+import typer
+
+from plaudit.cli import display
+from plaudit.runs.weights import learn_from, write_weights
+
+
+def jury_weights(
+    verdicts: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERDICTS", help="What `plaudit judge --jury` wrote about labelled rows."
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="Write the weights here, as JSON.")
+    ],
+) -> None:
+    """Learn how much each member of a jury should count, from rows that have a `label`.
+
+    The file goes into the jury's specification: `combine = "weighted"` and `weights = "FILE"`.
+    """
+    weights = learn_from(verdicts)
+    write_weights(weights, out)
+    display.weights(weights)

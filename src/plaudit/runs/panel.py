@@ -1,0 +1,419 @@
+"""A jury or a cascade at work: several judgings behind what looks like one."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import tee
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from plaudit.aio import for_each
+from plaudit.engines.base import Engine, Request
+from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
+from plaudit.engines.prices import Price, Prices, cost
+from plaudit.judges.base import Task
+from plaudit.judges.panels import Member, PanelTask, named
+from plaudit.runs.asking import Asker, Question, SampleAsk
+from plaudit.runs.judging import Bill, Judging
+from plaudit.scoring.agreement import Agreement
+from plaudit.scoring.cascade import Promise, Promised, Saved, Spent, promised, saved, settles
+from plaudit.scoring.jury import Combine, decide
+from plaudit.types import Json, Sample, Usage, Verdict
+
+
+class MemberSummary(msgspec.Struct, kw_only=True):
+    """What one member of a panel did. Counts are of samples."""
+
+    name: str
+    engine: str
+    judge: str
+    readout: str
+    mode: str
+    weight: float | UnsetType = UNSET
+    """In a jury that weighs its votes."""
+    gate: float | UnsetType | None = UNSET
+    """In a cascade."""
+    promise: Promise | UnsetType | None = UNSET
+    """In a cascade: what the calibrated gate promises about what it settles."""
+    samples: int = 0
+    """Samples that it was asked about."""
+    settled: int | UnsetType = UNSET
+    """In a cascade: those whose verdict stayed."""
+    ok: int = 0
+    abstained: int = 0
+    invalid: int = 0
+    failed: int = 0
+    engine_calls: int = 0
+    input_tokens: int = 0
+    """Tokens of the replies asked for in this run."""
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    """Of those tokens; None: unknown."""
+
+
+class Alpha(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the members of a jury agree."""
+
+    alpha: float | None
+    """Krippendorff's alpha: 1 full agreement, 0 chance; None where it is not defined."""
+    level: Literal["nominal", "interval"]
+    samples: int
+    """Samples with at least two votes, on which it rests."""
+
+
+class PanelSummary(msgspec.Struct, kw_only=True):
+    """What a panel did."""
+
+    form: Literal["jury", "cascade"]
+    members: list[MemberSummary]
+    combine: Combine | UnsetType = UNSET
+    quorum: int | UnsetType = UNSET
+    agreement: Alpha | UnsetType = UNSET
+    promised: Promised | UnsetType | None = UNSET
+    saved: Saved | UnsetType = UNSET
+
+
+class PanelAsk:
+    """What was asked for one sample, of one member after the other."""
+
+    def __init__(self, parts: Sequence[tuple[str, SampleAsk]]) -> None:
+        """Join what the members asked, by name."""
+        self._parts = parts
+
+    @property
+    def requests(self) -> list[Request]:
+        """Everything that was asked."""
+        return [request for _, part in self._parts for request in part.requests]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The keys of the replies that came."""
+        return [key for _, part in self._parts for key in part.keys]
+
+    @property
+    def failed(self) -> list[Attempt]:
+        """Requests that were sent in vain; each says for which member."""
+        return [
+            msgspec.structs.replace(attempt, turn=f"{name}: {attempt.turn}")
+            for name, part in self._parts
+            for attempt in part.failed
+        ]
+
+    @property
+    def from_store(self) -> bool:
+        """Whether everything that was asked came from the store."""
+        hits = sum(part.hits for _, part in self._parts)
+        return 0 < hits == len(self.requests)
+
+
+class _Seat:
+    """A member with its judging, and what it did."""
+
+    def __init__(self, member: Member, judging: Judging) -> None:
+        self.member = member
+        self.judging = judging
+        self.statuses: Counter[str] = Counter()
+        self.settled = 0
+        self.requests = 0
+        self.usage = Usage()
+
+    @property
+    def task(self) -> Task:
+        return self.judging.task
+
+    async def judge(self, question: Question | Sample) -> tuple[Verdict, SampleAsk]:
+        with named(self.member.name):
+            verdict, asked = await self.judging.judge(question)
+        self.statuses[verdict.status] += 1
+        self.requests += len(asked.requests)
+        self.usage += verdict.usage
+        return verdict, asked
+
+    def price(self, prices: Prices) -> Price | None:
+        return prices.of(self.judging.asker.pool.engine, self.task.identity)
+
+    def spent(self, prices: Prices) -> Spent:
+        return Spent(
+            samples=self.statuses.total(),
+            requests=self.requests,
+            usage=self.usage,
+            cost_usd=cost(self.price(prices), self.usage),
+        )
+
+    def summary(self, prices: Prices) -> MemberSummary:
+        usage, task = self.judging.asker.usage, self.task
+        return MemberSummary(
+            name=self.member.name,
+            engine=self.member.engine,
+            judge=task.judge_name,
+            readout=task.readout,
+            mode=task.mode,
+            samples=self.statuses.total(),
+            ok=self.statuses["ok"],
+            abstained=self.statuses["abstained"],
+            invalid=self.statuses["invalid"],
+            failed=self.statuses["failed"],
+            engine_calls=self.judging.asker.pool.sent,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=cost(self.price(prices), usage),
+        )
+
+    def line(self, verdict: Verdict) -> dict[str, Json]:
+        """Return what `fields` says of the member's verdict."""
+        return {
+            "name": self.member.name,
+            "judge": verdict.judge,
+            "status": verdict.status,
+            "value": verdict.value,
+            "reward": verdict.reward,
+            "confidence": verdict.confidence,
+            "cause": None if verdict.error is None else verdict.error.cause,
+        }
+
+
+class _Panel:
+    """What juries and cascades have in common."""
+
+    def __init__(self, task: PanelTask, judgings: Sequence[Judging]) -> None:
+        self.task = task
+        self._seats = [
+            _Seat(member, judging)
+            for member, judging in zip(task.config.members, judgings, strict=True)
+        ]
+
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether all replies are stored by their keys."""
+        return all(seat.judging.keeps_replies for seat in self._seats)
+
+    def bill(self, prices: Prices) -> Bill:
+        """Say what was spent; what members with one engine share is counted once."""
+        bills = [seat.judging.bill(prices) for seat in self._seats]
+        costs = [bill.cost_usd for bill in bills]
+        known = [cost for cost in costs if cost is not None]
+        usage, notes, calls = Usage(), dict[str, None](), 0
+        for seat, bill in zip(self._seats, bills, strict=True):
+            calls += seat.judging.asker.pool.sent
+            usage += bill.usage
+            notes |= dict.fromkeys(f"{seat.member.engine}: {note}" for note in bill.notes)
+        refused = sum(getattr(engine, "refused", 0) for engine in self._engines())
+        return Bill(
+            engine_calls=calls + refused,
+            usage=usage,
+            cost_usd=round(sum(known), 9) if len(known) == len(costs) else None,
+            notes=list(notes),
+        )
+
+    async def close(self) -> None:
+        """Free what the engines took."""
+        for engine in self._engines():
+            await engine.close()
+
+    def _engines(self) -> list[Engine]:
+        found = [seat.judging.asker.pool.engine for seat in self._seats]
+        return list({id(engine): engine for engine in found}.values())
+
+    def _verdict(
+        self, sample: Sample, verdicts: Sequence[Verdict], asked: Sequence[SampleAsk]
+    ) -> tuple[Verdict, PanelAsk]:
+        """Return a verdict without a decision: what all members' verdicts have in common."""
+        usage, raw = Usage(), list[str]()
+        for verdict in verdicts:
+            usage += verdict.usage
+            raw += [] if isinstance(verdict.raw, UnsetType) else verdict.raw
+        names = [seat.member.name for seat in self._seats]
+        return (
+            Verdict(
+                index=sample.index,
+                id=sample.id,
+                status="failed",
+                usage=usage,
+                judge=self.task.judge_name,
+                metadata=sample.metadata,
+                input=verdicts[0].input,
+                raw=raw,
+            ),
+            PanelAsk(list(zip(names, asked, strict=False))),
+        )
+
+
+class _Sitting(msgspec.Struct, frozen=True):
+    """A sample with each member's question about it."""
+
+    sample: Sample
+    questions: Sequence[Question | Sample]
+
+
+class Jury(_Panel):
+    """Asks all members about every sample, at the same time, and combines their verdicts."""
+
+    def __init__(self, task: PanelTask, judgings: Sequence[Judging]) -> None:
+        """Seat the members; nothing is asked yet."""
+        super().__init__(task, judgings)
+        assert task.rule is not None
+        self._rule = task.rule
+        self._agreement = Agreement("interval" if task.rule.scale == "scores" else "nominal")
+
+    @property
+    def window(self) -> int:
+        """Samples worth having under way."""
+        return max(seat.judging.window for seat in self._seats)
+
+    def questions(self, samples: Iterable[Sample]) -> Iterator[_Sitting]:
+        """Look samples up for each member, some at a time, shortly before they are judged."""
+        copies = tee(samples, len(self._seats))
+        with ExitStack() as stack:
+            asking = [
+                stack.enter_context(closing(seat.judging.questions(copy)))
+                for seat, copy in zip(self._seats, copies, strict=True)
+            ]
+            for questions in zip(*asking, strict=True):
+                yield _Sitting(questions[0].sample, questions)
+
+    async def judge(self, question: _Sitting | Sample) -> tuple[Verdict, PanelAsk]:
+        """Judge a sample.
+
+        Raises:
+            EngineUnusableError: a member can answer nothing; the message names it.
+        """
+        if isinstance(question, Sample):
+            question = _Sitting(question, [question] * len(self._seats))
+        questions = question.questions
+        found: dict[int, tuple[Verdict, SampleAsk]] = {}
+
+        async def ask(number: int) -> None:
+            found[number] = await self._seats[number].judge(questions[number])
+
+        await for_each(ask, range(len(self._seats)), len(self._seats))
+        results = [found[number] for number in range(len(self._seats))]
+        return self._combine(question.sample, results)
+
+    def _combine(
+        self, sample: Sample, results: Sequence[tuple[Verdict, SampleAsk]]
+    ) -> tuple[Verdict, PanelAsk]:
+        verdicts = [verdict for verdict, _ in results]
+        decision = decide(verdicts, self._rule)
+        self._agreement.add([v.value for v in verdicts if v.status == "ok" and v.value is not None])
+        members = [seat.line(v) for seat, v in zip(self._seats, verdicts, strict=True)]
+        verdict, asked = self._verdict(sample, verdicts, [ask for _, ask in results])
+        fields = decision.fields | {"members": members}
+        if decision.confidence is not None:
+            fields["raw_confidence"] = decision.confidence
+        decided = msgspec.structs.replace(
+            verdict,
+            status=decision.status,
+            value=decision.value,
+            reward=decision.reward,
+            confidence=decision.confidence,
+            probabilities=decision.probabilities,
+            fields=fields,
+            error=decision.error,
+        )
+        return decided, asked
+
+    def summary(self, prices: Prices) -> PanelSummary:
+        """Return what every member did, and how much they agree."""
+        members = [seat.summary(prices) for seat in self._seats]
+        if self._rule.combine == "weighted":
+            for member, weight in zip(members, self._rule.weights, strict=True):
+                member.weight = weight
+        return PanelSummary(
+            form="jury",
+            members=members,
+            combine=self._rule.combine,
+            quorum=self._rule.quorum,
+            agreement=Alpha(
+                alpha=self._agreement.alpha,
+                level=self._agreement.level,
+                samples=self._agreement.samples,
+            ),
+        )
+
+
+class Cascade(_Panel):
+    """Asks one step after the other, until one settles the sample."""
+
+    @property
+    def window(self) -> int:
+        """Samples worth having under way: enough for all steps at a time."""
+        return sum(seat.judging.window for seat in self._seats)
+
+    def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
+        """Look samples up for the first step; later ones look up what reaches them."""
+        return self._seats[0].judging.questions(samples)
+
+    async def judge(self, question: Question | Sample) -> tuple[Verdict, PanelAsk]:
+        """Judge a sample.
+
+        Raises:
+            EngineUnusableError: a step can answer nothing; the message names it.
+        """
+        sample = question if isinstance(question, Sample) else question.sample
+        results = [await self._seats[0].judge(question)]
+        for seat, after in zip(self._seats, self._seats[1:], strict=False):
+            if settles(results[-1][0], seat.task.gate or 0.0):
+                break
+            results.append(await after.judge(sample))
+        return self._settle(sample, results)
+
+    def _settle(
+        self, sample: Sample, results: Sequence[tuple[Verdict, SampleAsk]]
+    ) -> tuple[Verdict, PanelAsk]:
+        verdicts = [verdict for verdict, _ in results]
+        last, seat = verdicts[-1], self._seats[len(results) - 1]
+        seat.settled += 1
+        steps = [s.line(v) for s, v in zip(self._seats, verdicts, strict=False)]
+        verdict, asked = self._verdict(sample, verdicts, [ask for _, ask in results])
+        decided = msgspec.structs.replace(
+            verdict,
+            status=last.status,
+            value=last.value,
+            reward=last.reward,
+            confidence=last.confidence,
+            probabilities=last.probabilities,
+            fields=last.fields | {"step": seat.member.name, "members": steps},
+            error=last.error,
+        )
+        return decided, asked
+
+    def summary(self, prices: Prices) -> PanelSummary:
+        """Return what every step did, what the whole promises, and what it saved."""
+        members = [seat.summary(prices) for seat in self._seats]
+        for member, seat in zip(members, self._seats, strict=True):
+            member.gate, member.settled = seat.task.gate, seat.settled
+            member.promise = seat.task.promise
+        spent = [seat.spent(prices) for seat in self._seats]
+        return PanelSummary(
+            form="cascade",
+            members=members,
+            promised=promised([(seat.task.promise, seat.settled) for seat in self._seats]),
+            saved=saved(spent, spent[0].samples),
+        )
+
+
+def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
+    """Return a pool for each engine; the same engine has the same pool, slots and limits."""
+    pools: dict[int, Pool] = {}
+    for engine in engines:
+        pools.setdefault(id(engine), Pool(engine, policy))
+    return [pools[id(engine)] for engine in engines]
+
+
+def panel_judging(
+    task: PanelTask, pools: Sequence[Pool], make_asker: Callable[[PoolShare, Task], Asker]
+) -> Jury | Cascade:
+    """Put a panel to work; nothing is contacted.
+
+    Args:
+        task: the panel.
+        pools: one a member, some of them the same.
+        make_asker: joins a member's share of a pool, its task and the store.
+    """
+    judgings = [
+        Judging(one, make_asker(PoolShare(pool), one))
+        for one, pool in zip(task.tasks, pools, strict=True)
+    ]
+    return Jury(task, judgings) if task.form == "jury" else Cascade(task, judgings)

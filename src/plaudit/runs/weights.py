@@ -1,0 +1,117 @@
+"""Weights of a jury's members, learned from its verdicts on labelled rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from plaudit.errors import InputError, StoreError
+from plaudit.judges.load import KINDS
+from plaudit.judges.panels import SCALES, LearnedWeight
+from plaudit.runs.sources import RowReader
+from plaudit.scoring.jury import learn_weights
+from plaudit.types import Value
+
+
+def learn_from(source: str) -> dict[str, LearnedWeight]:
+    """Learn the weight of each member from the verdicts that a jury wrote.
+
+    Args:
+        source: verdicts of one jury; those whose row had a `label` count.
+
+    Raises:
+        InputError: these are not the verdicts of one jury, or a label is no value of its judge.
+        UsageError: no row has a label, or the labels say nothing about weights.
+    """
+    judges: tuple[tuple[str, str], ...] | None = None
+    votes: list[list[Value | None]] = []
+    labels: list[Value] = []
+    for where, row in _labelled(source):
+        members = _members(row, where)
+        own = tuple((line.name, line.judge) for line in members)
+        judges = judges or own
+        if own != judges:
+            raise InputError(f"{where}: not of the same jury as the verdicts before it")
+        labels.append(_label(row["metadata"]["label"], _kind(judges), where))
+        votes.append([line.value if line.status == "ok" else None for line in members])
+    judges = judges or ()
+    kind = _kind(judges)
+    by_member = [[vote[number] for vote in votes] for number in range(len(judges))]
+    options = len(KINDS[kind].options) if kind else 0
+    learned = learn_weights(by_member, labels, SCALES.get(kind, "labels"), options)
+    return {
+        name: LearnedWeight(judge=judge, **msgspec.structs.asdict(one))
+        for (name, judge), one in zip(judges, learned, strict=True)
+    }
+
+
+def write_weights(weights: Mapping[str, LearnedWeight], path: str) -> None:
+    """Write weights as JSON.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    data = msgspec.json.format(msgspec.json.encode(weights), indent=2) + b"\n"
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _labelled(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the verdicts whose row has a label, with their place."""
+    with RowReader(source, strict=True) as rows:
+        for row in rows:
+            # In Parquet these columns are JSON text.
+            data = {k: _decoded(v) if k in _TEXTS else v for k, v in (row.data or {}).items()}
+            metadata = data.get("metadata")
+            if isinstance(metadata, dict) and cast("Any", metadata).get("label") is not None:
+                yield row.where, data
+
+
+_TEXTS = frozenset({"fields", "metadata"})
+
+
+def _decoded(column: Any) -> Any:
+    return msgspec.json.decode(column) if isinstance(column, str) else column
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What a verdict says of one member."""
+
+    name: str
+    judge: str
+    status: str
+    value: Value | None
+
+
+def _members(row: Mapping[str, Any], where: str) -> list[_Line]:
+    fields = cast("dict[str, Any]", row.get("fields") or {})
+    try:
+        members = msgspec.convert(fields.get("members"), list[_Line])
+    except msgspec.ValidationError:
+        members = []
+    kinds = {member.judge.partition("/")[0] for member in members}
+    if not members or "step" in fields or not kinds <= KINDS.keys():
+        raise InputError(f"{where}: not a jury's verdict; give what plaudit judge --jury wrote")
+    return members
+
+
+def _kind(judges: Sequence[tuple[str, str]]) -> str:
+    return judges[0][1].partition("/")[0] if judges else ""
+
+
+def _label(label: Any, kind: str, where: str) -> Value:
+    """Check a label against what the judge can say."""
+    if SCALES.get(kind) == "scores":
+        if isinstance(label, bool) or not isinstance(label, int | float):
+            raise InputError(f"{where}: the label {label!r} is no score")
+        return label
+    known = [option.label for option in KINDS[kind].options]
+    if str(label) not in known:
+        raise InputError(
+            f"{where}: the label {label!r} is no value of the {kind} judge; it has "
+            f"{', '.join(known)}"
+        )
+    return str(label)
