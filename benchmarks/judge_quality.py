@@ -23,6 +23,7 @@ tokens do not count that. Replies are kept in build/bench, so that a second run 
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import random
 import sys
@@ -118,10 +119,9 @@ def draw(rows: Sequence[Row], limit: int | None, seed: int) -> list[Row]:
 # ------------------------------------------------------------------ judging
 
 
-def judged(arm: Arm, kind: str, rows: Sequence[Row], engine: str) -> list[Verdict]:
+def judged(arm: Arm, kind: str, rows: Sequence[Row], options: argparse.Namespace) -> list[Verdict]:
     """Judge rows as an arm does."""
-    STORE.parent.mkdir(parents=True, exist_ok=True)
-    judge = Judge(kind, engine=engine, cache=STORE, **arm.config)
+    judge = Judge(kind, engine=options.engine, cache=options.store, **arm.config)
     try:
         return judge.judge_batch(rows, progress=sys.stderr.isatty())
     finally:
@@ -130,13 +130,13 @@ def judged(arm: Arm, kind: str, rows: Sequence[Row], engine: str) -> list[Verdic
 
 def outcomes(arm: Arm, kind: str, rows: Sequence[Row], options: argparse.Namespace) -> "Seen":
     """Judge rows, and set the verdicts beside their labels."""
-    verdicts = judged(arm, kind, rows, options.engine)
+    verdicts = judged(arm, kind, rows, options)
     seen = [
         msgspec.structs.replace(outcome_of(kind, verdict, hard=arm.hard), cluster=cluster(row))
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
     if kind == "pairwise" and not arm.config.get("swap", True):
-        turned = judged(arm, kind, [turn_over(row) for row in rows], options.engine)
+        turned = judged(arm, kind, [turn_over(row) for row in rows], options)
         mirrored = [outcome_of(kind, verdict, hard=arm.hard) for verdict in turned]
         seen = [
             msgspec.structs.replace(one, consistent=same_winner(one, other))
@@ -169,8 +169,6 @@ def same_winner(one: Outcome, turned: Outcome) -> bool | None:
 
 def calibrated(seen: Sequence[Outcome], verdicts: Sequence[Verdict], seed: int) -> list[Outcome]:
     """Map each half's raw confidence by what was fitted on the other half."""
-    from plaudit.scoring.calibration import fit_calibration
-
     names = sorted({one.cluster or one.id for one in seen})
     first = set(random.Random(seed).sample(names, len(names) // 2))
     raw = [verdict.fields.get("raw_confidence") for verdict in verdicts]
@@ -181,11 +179,20 @@ def calibrated(seen: Sequence[Outcome], verdicts: Sequence[Verdict], seed: int) 
             for one, sure in zip(seen, raw, strict=True)
             if ((one.cluster or one.id) in first) == inside and sure is not None
         ]
-        calibration = fit_calibration([s for s, _ in fitted_on], [bool(a) for _, a in fitted_on])
+        calibration = fit([s for s, _ in fitted_on], [bool(a) for _, a in fitted_on], seed)
         for place, (one, sure) in enumerate(zip(seen, raw, strict=True)):
             if ((one.cluster or one.id) in first) != inside and sure is not None:
                 mapped[place] = msgspec.structs.replace(one, confidence=calibration.apply(sure))
     return mapped
+
+
+def fit(raw: Sequence[float], right: Sequence[bool], seed: int) -> Any:
+    """Return the map that `plaudit calibrate` would fit, on all of these samples."""
+    import numpy as np
+
+    from plaudit.scoring.fitting import fit_map
+
+    return fit_map(np.array(raw), np.array(right), seed)[0]
 
 
 # ------------------------------------------------------------------ measuring
@@ -196,11 +203,8 @@ def missing(arm: Arm) -> str | None:
     unknown = sorted(arm.config.keys() - set(JudgeConfig.__struct_fields__))
     if unknown:
         return f"judges have no option {unknown[0]!r}"
-    if arm.calibrated:
-        from plaudit.scoring import calibration
-
-        return None if hasattr(calibration, "fit_calibration") else "no calibration can be fitted"
-    return None
+    fitting = importlib.util.find_spec("plaudit.scoring.fitting")
+    return "no calibration can be fitted" if arm.calibrated and fitting is None else None
 
 
 def measured(labelled: Labelled, rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
@@ -261,10 +265,10 @@ def by_group(seen: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
     }
 
 
-def plain(estimates: Mapping[str, Estimate]) -> dict[str, list[float] | None]:
+def plain(estimates: Mapping[str, Estimate | None]) -> dict[str, list[float] | None]:
     """Return estimates as [value, low, high], rounded."""
     return {
-        name: None if one.value is None else [round(x, 4) for x in (one.value, one.low, one.high)]
+        name: one and [round(x, 4) for x in (one.value, one.low, one.high)]
         for name, one in estimates.items()
     }
 
@@ -342,9 +346,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="rows of each set, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of all draws and placements")
     parser.add_argument("--draws", type=int, default=2_000, help="of the bootstrap")
+    parser.add_argument("--store", type=Path, default=STORE, help="where replies are kept")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the docs")
     options = parser.parse_args()
+    options.store.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"engine": options.engine, "seed": options.seed, "sets": {}}
     for labelled in SETS:
         if options.sets and labelled.name not in options.sets:

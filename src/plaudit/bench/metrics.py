@@ -1,9 +1,10 @@
 """How well a judge agrees with people, how sure it is of it, and what that costs.
 
-Every figure comes with an interval from a bootstrap over samples (Efron 1979, percentiles). Samples
-that share a question or a prompt are drawn together, since they are not independent: to draw them
-one by one would give intervals that are too narrow. Two arms are compared on the samples that both
-have, drawn alike for both (a paired bootstrap), so that what is hard for both cancels.
+Every figure comes with an interval from a bootstrap over samples (Efron 1979). The intervals are
+"basic" ones, twice the value less a quantile, which undo the bias that a calibration error has.
+Samples that share a question or a prompt are drawn together, since they are not independent: to
+draw them one by one would give intervals that are too narrow. Two arms are compared on the samples
+that both have, drawn alike for both (a paired bootstrap), so that what is hard for both cancels.
 """
 
 import importlib
@@ -30,11 +31,15 @@ BINS = 10
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A figure with its interval; all None where it is not defined."""
+    """A figure with the interval that it may be in."""
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    value: float
+    low: float
+    high: float
+
+
+Estimates = dict[str, Estimate | None]
+"""By the name of the measure; None where it is not defined."""
 
 
 class Table:
@@ -174,9 +179,7 @@ def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     return {"samples": len(outcomes)} | {status: found[status] for status in statuses}
 
 
-def measure(
-    outcomes: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS
-) -> dict[str, Estimate]:
+def measure(outcomes: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS) -> Estimates:
     """Return every measure with its 95 % interval.
 
     Args:
@@ -192,12 +195,12 @@ def measure(
         raise UsageError("there are no outcomes to measure")
     table = Table(outcomes)
     drawn = [_all(table.take(places)) for places in _places(outcomes, seed, draws)]
-    return _estimates(_all(table), drawn)
+    return _estimates(_all(table), drawn, least=0)
 
 
 def compare(
     first: Sequence[Outcome], second: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS
-) -> dict[str, Estimate]:
+) -> Estimates:
     """Return what the second arm has more than the first, on the samples that both have.
 
     Args:
@@ -219,7 +222,7 @@ def compare(
     drawn = [
         _all(b.take(places)) - _all(a.take(places)) for places in _places(pair[0], seed, draws)
     ]
-    return _estimates(_all(b) - _all(a), drawn)
+    return _estimates(_all(b) - _all(a), drawn, least=-1)
 
 
 def _all(table: Table) -> "Floats":
@@ -227,11 +230,15 @@ def _all(table: Table) -> "Floats":
     return np.array([metric(table) for metric in METRICS.values()])
 
 
-def _estimates(values: "Floats", drawn: "Sequence[Floats]") -> dict[str, Estimate]:
-    return {
-        name: _estimate(float(values[place]), [float(one[place]) for one in drawn])
-        for place, name in enumerate(METRICS)
-    }
+def _estimates(values: "Floats", drawn: "Sequence[Floats]", least: float) -> Estimates:
+    """Return estimates, cut to `least`..1 where the measure is a share."""
+    found: Estimates = {}
+    for place, name in enumerate(METRICS):
+        one = _estimate(float(values[place]), [float(each[place]) for each in drawn])
+        if one and name != "tokens":
+            one = Estimate(one.value, max(one.low, least), min(one.high, 1))
+        found[name] = one
+    return found
 
 
 def _by_id(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
@@ -256,14 +263,14 @@ def _places(outcomes: Sequence[Outcome], seed: int, draws: int) -> "Iterator[Pla
         yield chosen if single else np.concatenate([members[n] for n in chosen])
 
 
-def _estimate(value: float, drawn: Sequence[float]) -> Estimate:
+def _estimate(value: float, drawn: Sequence[float]) -> Estimate | None:
     np = _numpy()
     if np.isnan(value):
-        return Estimate(None)
-    defined = [one for one in drawn if not np.isnan(one)]
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(defined, [tail, 100 - tail]) if defined else (value, value)
-    return Estimate(float(value), float(low), float(high))
+        return None
+    defined = [one for one in drawn if not np.isnan(one)] or [value]
+    tail = (1 - LEVEL) / 2
+    lower, upper = np.quantile(defined, [tail, 1 - tail])
+    return Estimate(value, float(2 * value - upper), float(2 * value - lower))
 
 
 def _sure(table: Table) -> "tuple[Floats, Floats]":
