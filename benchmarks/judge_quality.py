@@ -1,6 +1,7 @@
 """How well one model judges, and what each step of plaudit adds, on published human labels.
 
-    scripts/bench judge_quality --data DIR [--engine local] [--limit 200] [--sets NAME...] [--write]
+    scripts/bench judge_quality --data DIR [--engine local] [--limit 200] [--write]
+                                [--sets NAME...] [--arms NAME...]
 
 DIR holds the published files in the folders `llmbar`, `pandalm`, `biasbench` and `evouna`; what is
 not there is left out, and said. The feedback set is the repository's own. Pairs are placed so that
@@ -12,7 +13,9 @@ The arms build on each other:
   alone, as greedy decoding would have said it;
 - distribution: the same request, read as a distribution: the expectation and a confidence;
 - both orders: pairs are asked in both orders, and their log-odds averaged;
-- selected shots: the shots most like the sample, in place of the built-in ones;
+- drawn shots: four shots from the shipped pool, the same for all samples, in place of the built-in
+  ones: what selection has to be measured against;
+- selected shots: as many, those most like the sample;
 - calibration: the confidence mapped to the measured chance of being right. The samples are halved
   by a seed, and each half is mapped by what was fitted on the other.
 
@@ -27,6 +30,7 @@ import importlib.util
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,13 +77,15 @@ def arms() -> tuple[Arm, ...]:
     greedy: dict[str, Any] = {"swap": False, "prior": "none"}
     distribution = {"swap": False, "readout": "logprob"}
     both = {"readout": "logprob"}
-    shots = both | {"shots": 3, "select": "similar"}
+    drawn = both | {"shots": 4, "select": "fixed"}
+    similar = both | {"shots": 4, "select": "similar"}
     return (
         Arm("greedy", greedy, hard=True),
         Arm("distribution", distribution),
         Arm("both orders", both, kinds=("pairwise",)),
-        Arm("selected shots", shots),
-        Arm("calibration", shots, calibrated=True),
+        Arm("drawn shots", drawn),
+        Arm("selected shots", similar),
+        Arm("calibration", similar, calibrated=True),
     )
 
 
@@ -212,7 +218,7 @@ def measured(labelled: Labelled, rows: list[Row], options: argparse.Namespace) -
     found: dict[str, Seen] = {}
     skipped: dict[str, str] = {}
     for arm in arms():
-        if labelled.kind not in arm.kinds:
+        if labelled.kind not in arm.kinds or (options.arms and arm.name not in options.arms):
             continue
         reason = missing(arm)
         if reason is None:
@@ -230,11 +236,26 @@ def measured(labelled: Labelled, rows: list[Row], options: argparse.Namespace) -
             name: [o for o, by in zip(*seen, strict=True) if by != "rule" and by != "guard"]
             for name, seen in found.items()
         }
+    labels = {row["id"]: str(row["label"]) for row in rows}
     return {
-        name: {"kind": labelled.kind, "arms": figures(view, options), "skipped": skipped}
+        name: {
+            "kind": labelled.kind,
+            "always_the_same": always_the_same(view, labels),
+            "arms": figures(view, options),
+            "skipped": skipped,
+        }
         for name, view in views.items()
         if any(view.values())
     }
+
+
+def always_the_same(
+    found: Mapping[str, Sequence[Outcome]], labels: Mapping[str, str]
+) -> float | None:
+    """Return how often a judge would be right that always says the same; ties left out."""
+    ids = {one.id for seen in found.values() for one in seen}
+    told = Counter(labels[name] for name in ids if labels[name] != "A=B")
+    return round(max(told.values()) / told.total(), 4) if told else None
 
 
 def figures(
@@ -303,7 +324,11 @@ def _table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     size = max((arm["samples"] for arm in found["arms"].values()), default=0)
     yield f"### {name}"
     yield ""
-    yield f"{size:,} samples for the {found['kind']} judge."
+    same = found["always_the_same"]
+    beside = (
+        "" if same is None else f" To say always the same would be right on {same:.2f} of them."
+    )
+    yield f"{size:,} samples for the {found['kind']} judge.{beside}"
     yield ""
     yield f"| arm | {' | '.join(COLUMNS.values())} |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
@@ -343,6 +368,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the published sets")
     parser.add_argument("--engine", default="local")
     parser.add_argument("--sets", nargs="*", choices=[s.name for s in SETS], metavar="NAME")
+    parser.add_argument("--arms", nargs="*", choices=[a.name for a in arms()], metavar="NAME")
     parser.add_argument("--limit", type=int, help="rows of each set, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of all draws and placements")
     parser.add_argument("--draws", type=int, default=2_000, help="of the bootstrap")

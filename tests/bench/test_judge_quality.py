@@ -120,6 +120,8 @@ def test_what_the_rules_leave_open_is_measured_apart(report: dict[str, Any]) -> 
     assert figure(report, "EVOUNA NQ", "distribution", "auroc") == 1.0
     assert figure(report, "EVOUNA NQ, asked", "distribution", "auroc") is None  # one class
     assert "both orders" not in whole
+    assert report["sets"]["EVOUNA NQ"]["always_the_same"] == 0.5
+    assert report["sets"]["EVOUNA NQ, asked"]["always_the_same"] == 1.0
     assert list(whole["greedy"]["by_group"]) == ["one"]
 
 
