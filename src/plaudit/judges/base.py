@@ -34,6 +34,7 @@ from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Snippet, Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration, Platt, load_calibration
+from plaudit.scoring.cascade import Promise
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.scoring.votes import VoteRule
 from plaudit.types import Failure, Json, Message, Sample, Verdict
