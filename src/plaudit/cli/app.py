@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from plaudit import __version__
-from plaudit.cli import display, judge, models, prompt, runs, store
+from plaudit.cli import display, judge, models, prompt, rubric, runs, store
 from plaudit.errors import PlauditError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("judge")(judge.judge)
 app.command("prompt")(prompt.prompt)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
+app.add_typer(rubric.app, name="rubric")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 

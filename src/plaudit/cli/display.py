@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from plaudit.bench.rubric import Rubric
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
 from plaudit.runs.asking import SampleAsk
@@ -19,6 +20,7 @@ from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.plan import Plan
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
+from plaudit.scoring.stats import Estimate
 from plaudit.types import Verdict
 
 _STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
@@ -103,6 +105,35 @@ def _closing_lines(done: Summary) -> Iterable[str]:
     yield f"judge {done.judge} ({how}), run {done.run}" + (
         f", verdicts in {done.out}" if done.out else ""
     )
+
+
+def rubric(found: Rubric, out: str) -> None:
+    """Print what was learned, criterion by criterion."""
+    table = _table("criterion", "right", "added", "what it asks for", show_footer=False)
+    about = {criterion.name: criterion.description for criterion in found.criteria}
+    for number, step in enumerate(found.steps):
+        added = f"{step.gain:+.3f}" if number else ""
+        table.add_row(escape(step.name), f"{step.accuracy:.3f}", added, escape(about[step.name]))
+    console = stdout()
+    console.print(table)
+    unseen = found.unseen
+    lines = [
+        f"on {count(unseen.pairs, 'pair')} that nothing was chosen on: {_estimate(unseen.rubric)} "
+        f"right, {_estimate(unseen.overall)} by {found.steps[0].name!r} alone, gain "
+        f"{_estimate(unseen.gain)}",
+        f"{count(len(found.dropped), 'proposal')} that added nothing: "
+        + (", ".join(found.dropped) or "none"),
+        f"{count(found.pairs, 'labelled pair')}, {count(found.ties, 'tie')} left out, "
+        f"{found.unusable} of {found.asked} replies held no criterion, {found.unscored} scores "
+        "could not be had and count as not right",
+        f"criteria in {out}",
+    ]
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
+
+
+def _estimate(found: Estimate) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def verdicts(path: str) -> None:

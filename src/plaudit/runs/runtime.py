@@ -40,6 +40,10 @@ class Runtime:
             self._judgings.setdefault(place, Judging(task, asker))
         return self._judgings[place]
 
+    async def asker(self) -> Asker:
+        """Return what asks for requests that belong to no judge."""
+        return Asker(self._pool, await self._pool.engine.identify(), self._store, CachePolicy())
+
     async def flush(self) -> None:
         """Wait until the replies that came are in the store."""
         if self._store is not None:

@@ -1,0 +1,1 @@
+"""Judges measured against people: labelled sets, and what is measured on them."""
