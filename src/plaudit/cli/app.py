@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from plaudit import __version__
-from plaudit.cli import calibrate, display, judge, jury, models, prompt, runs, shots, store
+from plaudit.cli import (
+    calibrate,
+    display,
+    judge,
+    jury,
+    models,
+    prompt,
+    rubric,
+    runs,
+    shots,
+    store,
+)
 from plaudit.errors import PlauditError
 
 app = typer.Typer(
@@ -29,6 +40,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")
+app.add_typer(rubric.app, name="rubric")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 

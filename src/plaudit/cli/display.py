@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from plaudit.bench.rubric import Rubric
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
 from plaudit.judges.panels import LearnedWeight
@@ -177,6 +178,31 @@ def money(dollars: float) -> str:
     """Return an amount, with as many digits as say something."""
     digits = 2 if dollars >= 1 or not dollars else 4 if dollars >= 0.01 else 6
     return f"${dollars:,.{digits}f}"
+
+
+def rubric(found: Rubric, out: str) -> None:
+    """Print what was learned, criterion by criterion."""
+    table = _table("criterion", "right", "added", "what it asks for", show_footer=False)
+    about = {criterion.name: criterion.description for criterion in found.criteria}
+    for number, step in enumerate(found.steps):
+        added = f"{step.gain:+.3f}" if number else ""
+        table.add_row(escape(step.name), f"{step.accuracy:.3f}", added, escape(about[step.name]))
+    console = stdout()
+    console.print(table)
+    unseen = found.unseen
+    lines = [
+        f"on {count(unseen.pairs, 'pair')} that nothing was chosen on: {_interval(unseen.rubric)} "
+        f"right, {_interval(unseen.overall)} by {found.steps[0].name!r} alone, gain "
+        f"{_interval(unseen.gain)}",
+        f"{count(len(found.dropped), 'proposal')} that added nothing: "
+        + (", ".join(found.dropped) or "none"),
+        f"{count(found.pairs, 'labelled pair')}, {count(found.ties, 'tie')} left out, "
+        f"{found.unusable} of {found.asked} replies held no criterion, {found.unscored} scores "
+        "could not be had and count as not right",
+        f"criteria in {out}",
+    ]
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
 
 
 def verdicts(path: str) -> None:

@@ -59,6 +59,11 @@ class Runtime:
         task = await bind(config, pool.engine)
         return Judging(task, asker(pool, task))
 
+    async def asker(self) -> Asker:
+        """Return what asks the only engine for requests that belong to no judge."""
+        (pool,) = self._pools
+        return Asker(pool, await pool.engine.identify(), self._store, CachePolicy())
+
     async def flush(self) -> None:
         """Wait until the replies that came are in the store."""
         if self._store is not None:
