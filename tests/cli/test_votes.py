@@ -78,8 +78,8 @@ def test_what_is_printed_and_planned(plaudit: Plaudit, votes: str, tmp_path: Pat
     source = write_rows(tmp_path / "in.jsonl", [verify_row(n) for n in range(5)])
     command = ("judge", "verify", source, "-e", votes, "--votes", "40")
     planned = plaudit(*command, "--dry-run", "--json").summary
-    assert (planned["calls"], planned["votes"], planned["least_votes"]) == (40, 40, 8)
-    assert "8 votes a sample" in plaudit(*command, "--dry-run").stdout
+    assert (planned["calls"], planned["votes"], planned["least_votes"]) == (35, 40, 7)
+    assert "7 votes a sample" in plaudit(*command, "--dry-run").stdout
     assert "votes a sample" in plaudit(*command).stdout
     alone = plaudit(*command[:5], "--json").summary
     assert "mean_votes" not in alone
@@ -155,7 +155,7 @@ def test_votes_and_criteria_in_python_for_a_judge_and_for_a_call(tmp_path: Path)
         assert verdict.fields["criteria"] == {"truth": 9, "tone": 2}
         assert "votes" not in verdict.fields
         voted = judge.judge(row, votes=15, vote_error=0.1)
-        assert (voted.fields["votes"], voted.fields["criteria"]) == (10, {"truth": 9, "tone": 2})
+        assert (voted.fields["votes"], voted.fields["criteria"]) == (9, {"truth": 9, "tone": 2})
         plain = judge.judge(row, criteria=None, votes=3, all_votes=True)
         assert (plain.value, plain.fields["votes"]) == (4, 3)
         assert "criteria" not in plain.fields

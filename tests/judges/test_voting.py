@@ -66,10 +66,10 @@ async def decide(task: Task, words: Sequence[Any], **config: Any) -> tuple[Verdi
 
 async def test_each_draw_has_a_number_a_seed_and_a_temperature() -> None:
     _, ask = await decide(voter("verify", seed=5), ["correct"])
-    assert [r.draw for r in ask.requests] == list(range(8))
-    assert [r.sampling.seed for r in ask.requests] == list(range(5, 13))
+    assert [r.draw for r in ask.requests] == list(range(7))
+    assert [r.sampling.seed for r in ask.requests] == list(range(5, 12))
     assert {r.sampling.temperature for r in ask.requests} == {0.7}
-    assert len({RequestKeys("m").key(r) for r in ask.requests}) == 8
+    assert len({RequestKeys("m").key(r) for r in ask.requests}) == 7
     single = make("verify", readout="json", temperature=0.7, seed=5)
     (first,) = single.requests(sample_of("verify"))
     assert RequestKeys("m").key(first) == RequestKeys("m").key(ask.requests[0])
@@ -78,10 +78,10 @@ async def test_each_draw_has_a_number_a_seed_and_a_temperature() -> None:
 async def test_without_a_seed_the_draw_alone_tells_them_apart() -> None:
     _, ask = await decide(voter("verify", seed=None), ["correct"])
     assert {r.sampling.seed for r in ask.requests} == {None}
-    assert len({RequestKeys("m").key(r) for r in ask.requests}) == 8
+    assert len({RequestKeys("m").key(r) for r in ask.requests}) == 7
 
 
-@pytest.mark.parametrize(("kind", "votes"), [("verify", 8), ("feedback", 11), ("pointwise", 12)])
+@pytest.mark.parametrize(("kind", "votes"), [("verify", 7), ("feedback", 10), ("pointwise", 10)])
 async def test_where_all_agree_it_stops_as_soon_as_it_can(kind: str, votes: int) -> None:
     verdict, ask = await decide(voter(kind), [GOOD[kind][DECIDING[kind]]])
     assert verdict.status == "ok"
@@ -95,38 +95,38 @@ async def test_where_all_agree_it_stops_as_soon_as_it_can(kind: str, votes: int)
 async def test_where_they_differ_it_takes_more_votes() -> None:
     verdict, ask = await decide(voter("verify"), ["correct", "incorrect", "correct"])
     assert (verdict.status, verdict.value, verdict.reward) == ("ok", "correct", 1.0)
-    assert verdict.fields["votes"] == len(ask.requests) == 12
-    assert verdict.confidence == pytest.approx(11 / 12)
-    assert verdict.fields["shares"] == {"correct": 11 / 12, "incorrect": 1 / 12}
+    assert verdict.fields["votes"] == len(ask.requests) == 11
+    assert verdict.confidence == pytest.approx(10 / 11)
+    assert verdict.fields["shares"] == {"correct": 10 / 11, "incorrect": 1 / 11}
 
 
 async def test_undecided_votes_abstain_with_their_shares() -> None:
     verdict, ask = await decide(voter("verify", 12), ["correct"] * 5 + ["incorrect"])
     assert (verdict.status, verdict.error.cause) == ("abstained", Cause.UNDECIDED_VOTES)
     assert (verdict.value, verdict.reward) == ("correct", None)
-    assert verdict.fields["shares"] == {"correct": 5 / 8, "incorrect": 3 / 8}
-    assert len(ask.requests) == 8, "the four votes that are left could not decide"
-    assert "correct 5, incorrect 3" in verdict.error.message
+    assert verdict.fields["shares"] == {"correct": 5 / 7, "incorrect": 2 / 7}
+    assert len(ask.requests) == 7, "the five votes that are left could not decide"
+    assert "correct 5, incorrect 2" in verdict.error.message
 
 
 async def test_a_vote_without_a_reply_fails_the_sample_wherever_it_is() -> None:
-    for lost in (0, 3, 7):
+    for lost in (0, 3, 6):
         words = ["correct"] * lost + [LOST] + ["correct"] * 20
         verdict, ask = await decide(voter("verify"), words)
         assert is_no_number(verdict)
         assert (verdict.status, verdict.error.cause) == ("failed", Cause.TIMEOUT)
-        assert len(verdict.raw) == 7, "the others came, and are kept for the next run"
-        assert ask.drawn == set(range(8))
+        assert len(verdict.raw) == 6, "the others came, and are kept for the next run"
+        assert ask.drawn == set(range(7))
 
 
 async def test_unusable_votes_are_no_votes() -> None:
     verdict, ask = await decide(voter("verify"), ["correct", "?", "?", "correct"])
     assert (verdict.status, verdict.value, verdict.confidence) == ("ok", "correct", 1.0)
-    assert (verdict.fields["votes"], verdict.fields["unusable_votes"]) == (8, 2)
-    assert ask.drawn == set(range(10))
+    assert (verdict.fields["votes"], verdict.fields["unusable_votes"]) == (7, 2)
+    assert ask.drawn == set(range(9))
 
 
-@pytest.mark.parametrize("words", [["?"], ["correct"] * 7 + ["?"]])
+@pytest.mark.parametrize("words", [["?"], ["correct"] * 6 + ["?"]])
 async def test_where_the_unusable_votes_could_have_decided_it_is_invalid(words) -> None:
     verdict, _ = await decide(voter("verify", 10), words)
     assert is_no_number(verdict)
@@ -206,16 +206,16 @@ async def pairs(firsts: Sequence[str], seconds: Sequence[str], **config: Any) ->
 async def test_each_vote_of_pairwise_asks_both_orders() -> None:
     ask = Draws(orders(["A+"], ["B++"]))
     verdict = await voter("pairwise").decide(sample_of("pairwise"), ask)
-    assert (verdict.status, verdict.value, verdict.fields["votes"]) == ("ok", "A", 10)
+    assert (verdict.status, verdict.value, verdict.fields["votes"]) == ("ok", "A", 9)
     assert sorted((r.draw, r.turn) for r in ask.requests) == [
-        (draw, turn) for draw in range(10) for turn in ("main", "swapped")
+        (draw, turn) for draw in range(9) for turn in ("main", "swapped")
     ]
     assert verdict.fields["p_a"] == pytest.approx(0.85)
     assert verdict.reward == pytest.approx(0.7)
     assert verdict.fields["order_gap"] == pytest.approx(0.2)
     single = voter("pairwise", swap=False)
     verdict, ask = await decide(single, ["A+"])
-    assert (len(ask.requests), verdict.fields["p_a"]) == (9, 0.75)
+    assert (len(ask.requests), verdict.fields["p_a"]) == (8, 0.75)
 
 
 FIRSTS = ["A++", "A+", "B+", "A=B", "A+", "B++", "A++"]
@@ -282,11 +282,11 @@ async def test_the_first_round_may_be_given_whole() -> None:
     task = voter("pairwise")
     sample = sample_of("pairwise")
     asked = task.first_requests(sample)
-    assert len(asked) == 20
+    assert len(asked) == 18
     ask = Draws(orders(["A+", "B+", "A+"], ["B+"]))
     await task.decide(sample, ask, asked)
     assert all(any(r is known for r in ask.requests) for known in asked)
-    assert len(ask.requests) > 20
+    assert len(ask.requests) > 18
 
 
 @pytest.mark.parametrize(

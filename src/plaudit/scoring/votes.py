@@ -2,11 +2,16 @@
 
 The stopping rule is PPR-1v1 (Jain, Shah, Gupta, Mehta, Nair, Vora, Khyalia, Das, Ribeiro,
 Kalyanakrishnan: "PAC Mode Estimation using PPR Martingale Confidence Sequences", AISTATS 2022),
-on the prior-posterior-ratio martingale (Waudby-Smith & Ramdas, NeurIPS 2020).
+on the prior-posterior-ratio martingale (Waudby-Smith & Ramdas, NeurIPS 2020). It differs in one
+point. There the prior is uniform on 0..1; here it is uniform on the leader's side of 1/2, since
+only an outcome in the lead is ever decided on (the one-sided beta-binomial mixture of Howard,
+Ramdas, McAuliffe & Sekhon, Annals of Statistics 2021). That doubles the ratio and saves a vote or
+two for the same promise.
 """
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -41,7 +46,7 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
         if least > self.votes and not self.every:
             raise UsageError(
                 f"{self.votes} votes can never decide at an error of {self.error:g}, not even if "
-                f"all are alike; allow more votes (8 to 20 are usual), a larger --vote-error, or "
+                f"all are alike; allow more votes (10 to 20 are usual), a larger --vote-error, or "
                 "take the plurality with --all-votes"
             )
 
@@ -80,15 +85,19 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
         return leader > rival and ratio(leader, rival) * self.error >= self.outcomes - 1
 
 
+@lru_cache(65_536)
 def ratio(leader: int, rival: int) -> float:
     """Return the prior-posterior ratio at 1/2 of the leader's share among two outcomes' votes.
 
-    That is the density at 1/2 of a uniform prior over that of its Beta(leader + 1, rival + 1)
-    posterior. Were both equally likely, it would be a martingale that begins at 1, so that it ever
-    reaches 1/e has a chance of at most e (Ville's inequality), however often one looks.
+    That is the density at 1/2 of a prior that is uniform on 1/2..1 over that of its posterior; as a
+    likelihood ratio, the integral of 2 (2 p)^leader (2 - 2 p)^rival over p from 1/2 to 1. Were the
+    leader no more likely than the rival, this would be a supermartingale that begins at 1 (a
+    martingale where both are equally likely), so that it ever reaches 1/e has a chance of at most e
+    (Ville's inequality), however often one looks.
     """
     both = leader + rival
-    return 2**both / ((both + 1) * math.comb(both, leader))
+    below = sum(math.comb(both + 1, wins) for wins in range(leader + 1))
+    return below / ((both + 1) * math.comb(both, leader))
 
 
 def _first_two(counts: Iterable[int]) -> tuple[int, int]:
