@@ -59,7 +59,7 @@ class Pool:
     """So many samples that they stand for all."""
 
     def __init__(self, world: World) -> None:
-        raw, chance = world.draw(np.random.default_rng(99), 100_000)
+        raw, chance = world.draw(np.random.default_rng(99), 40_000)
         order = np.argsort(-raw, kind="stable")
         self.raw, chances = raw[order], chance[order]
         self.agreement = np.cumsum(chances) / np.arange(1, len(chances) + 1)
@@ -68,6 +68,10 @@ class Pool:
         good = np.nonzero((self.agreement >= TARGET) & last_of_its_raw)[0]
         self.best = (good[-1] + 1) / len(chances) if len(good) else 0.0
         """Share that the best possible gate keeps."""
+        levels = np.unique(self.raw)
+        few = len(levels) <= 1_000
+        self.grid = levels if few else np.quantile(levels, np.linspace(0, 1, 1_000))
+        """Raw confidences at which a map is applied; between them it is as good as straight."""
 
     def kept(self, confidence: Array, threshold: float) -> tuple[float, float]:
         """Return the share that a gate keeps, and how much of it is right."""
@@ -120,10 +124,9 @@ def run_whole(world: World, size: int, draws: int) -> tuple[Pool, list[tuple[flo
         if done.gate.threshold is None:
             found.append((0.0, 1.0))
             continue
-        levels, places = np.unique(pool.raw, return_inverse=True)
-        grid = levels if len(levels) < 3_000 else np.quantile(levels, np.linspace(0, 1, 3_000))
-        curve = np.array([done.map.apply(x) for x in grid.tolist()])
-        found.append(pool.kept(np.interp(levels, grid, curve)[places], done.gate.threshold))
+        curve = np.array([done.map.apply(x) for x in pool.grid.tolist()])
+        sure = np.interp(pool.raw, pool.grid, curve)
+        found.append(pool.kept(sure, done.gate.threshold))
     return pool, found
 
 

@@ -53,7 +53,7 @@ def save_diagram(calibration: Calibration, path: str | Path) -> None:
         figure = figures.Figure(figsize=(8, 4.7), layout="constrained")
         _draw(figure, calibration)
         suffix = Path(path).suffix.lower()
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        metadata = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
         try:
             figure.savefig(path, format=suffix[1:], dpi=150, metadata=metadata)
         except OSError as error:
