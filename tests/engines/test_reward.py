@@ -194,6 +194,7 @@ async def test_what_is_no_finite_number_is_kept_as_none(number):
             Cause.CONTEXT_OVERFLOW,
         ),
         (error(400, "roles must alternate"), Cause.BAD_REQUEST),
+        (error(400, "the chat template says: roles must alternate"), Cause.BAD_REQUEST),
     ],
 )
 async def test_errors_are_those_of_other_endpoints(answer, cause):
