@@ -22,7 +22,7 @@ from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration
-from plaudit.scoring.cascade import Promise
+from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.types import (
     Failure,
@@ -109,7 +109,7 @@ class Task(ABC):
     json_has_confidence: ClassVar[bool] = False
     default_shots: ClassVar[int | None] = None
     """How many of the built-in shots are used; None: all."""
-    promise: Promise | None = None
+    promise: GatePromise | None = None
     """What the gate promises about the verdicts that reach it; set where a calibration does."""
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:

@@ -114,7 +114,7 @@ class Judge:
         `datasets` hashes this to know whether a map was done before, so it is the same in every
         process, and another one when plaudit or the template changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self._configs)}
+        return self.__dict__ | {"_runtimes": {}, "_made_of": [*map(_made_of, self._configs)]}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -421,14 +421,13 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
-def _made_of(configs: Sequence[JudgeConfig]) -> str:
-    """Return what, beside configurations, decides the prompts: version and templates."""
-    digests: list[str] = []
-    for template in (config.template for config in configs):
-        if template is not None and os.path.isfile(template):
-            content = Path(template).read_bytes()
-            digests.append(hashlib.blake2b(content, digest_size=16).hexdigest())
-    return f"plaudit {version('plaudit')} {' '.join(digests)}"
+def _made_of(config: JudgeConfig) -> str:
+    """Return what, beside a judge's configuration, decides its prompts: version and template."""
+    digest = ""
+    if config.template is not None and os.path.isfile(config.template):
+        content = Path(config.template).read_bytes()
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return f"plaudit {version('plaudit')} {digest}"
 
 
 def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> JudgeConfig:
