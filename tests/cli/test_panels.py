@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.server import FakeOpenAI
 
 LABELS = ["neg_correction", "neg_confusion", "neutral", "pos_progress", "pos_praise"]
 
@@ -256,6 +257,23 @@ def test_a_dry_run_counts_every_member_and_what_it_would_cost(
     text = plaudit(*args[:-1]).stdout
     assert "--prices FILE" in text
     assert "plaudit[prices]" in text
+
+
+def test_a_run_tells_what_it_cost_where_a_price_is_known(plaudit: Plaudit, files: Files) -> None:
+    source = files.rows([row(n) for n in range(3)])
+    prices = files.spec("prices", m={"input": 1000, "output": 2000})
+    args = ("judge", "feedback", source, "--readout", "json", "--json", "-e")
+    with FakeOpenAI(said("neutral")["text"]) as server:
+        known = plaudit(*args, f"vllm:m@{server.url}", "--prices", prices).summary
+        tokens = (known["input_tokens"], known["output_tokens"])
+        assert min(tokens) > 0
+        assert known["cost_usd"] == pytest.approx((tokens[0] * 1000 + tokens[1] * 2000) / 1e6)
+        unknown = plaudit(*args, f"vllm:m@{server.url}", "--fresh").summary
+        assert (unknown["engine_calls"], unknown["cost_usd"]) == (3, None)
+        stored = plaudit(*args, f"vllm:m@{server.url}").summary
+        assert (stored["engine_calls"], stored["cost_usd"]) == (0, 0)
+        text = plaudit(*args[:-2], "-e", f"vllm:m@{server.url}", "--fresh").stdout
+        assert "cost unknown" in text
 
 
 # Weights.

@@ -133,7 +133,8 @@ def test_every_step_but_the_last_needs_a_gate(script: str) -> None:
     with pytest.raises(UsageError, match="'a' has no gate"):
         bound(steps("verify"))
     assert bound(steps("verify", gate=0.7)).tasks[0].gate == 0.7
-    assert bound(steps("feedback")).tasks[0].gate == 0.6  # its own
+    with pytest.raises(UsageError, match="'a' has no gate"):
+        bound(steps("feedback"))  # its default promises nothing
     with pytest.raises(UsageError, match="judge 'a': the pointwise judge has no confidence"):
         bound(steps("pointwise", gate=0.7))
 
@@ -154,7 +155,7 @@ def test_the_fingerprint_follows_members_and_rule_and_not_names_or_gates(script:
     others = {print_of(b, a), print_of(a, b, quorum=1), print_of({**a, "weight": 2}, b)}
     assert len(same) == 1
     assert len(same | others) == 4
-    steps = bound(cascade({"steps": [a, b]}, "feedback", script))
+    steps = bound(cascade({"steps": [a | {"gate": 0.6}, b]}, "feedback", script))
     assert steps.fingerprint not in same | others
     assert steps.judge_name == f"feedback/{steps.fingerprint[:12]}"
 

@@ -18,6 +18,7 @@ from plaudit.judges.panels import CascadeConfig, JuryConfig, Member, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.runner import RunOptions, RunRecord
+from plaudit.scoring.cascade import GatePromise, Promised
 from plaudit.types import Usage
 from tests.judges.making import sample_of
 from tests.runs.test_asking import Store
@@ -248,6 +249,16 @@ async def test_an_answer_that_must_not_be_learned_from_settles_too() -> None:
     small.reply = said("topic_shift", 0.7)  # under the gate of 0.8
     (verdict,), _ = await judge_all(await work(STEPS, [small, large]), SAMPLES[:1])
     assert (verdict.status, verdict.value) == ("ok", "neutral")
+
+
+async def test_a_promise_is_about_what_its_gate_settled() -> None:
+    panel = await work(STEPS, [Engine("x", unsure), Engine("y", said("neutral"))])
+    panel.task.tasks[0].promise = GatePromise(agreement=0.9, delta=0.05)
+    await judge_all(panel)
+    found = panel.summary(Prices())
+    assert found.promised == Promised(agreement=0.9, probability=0.95, samples=75)
+    assert found.members[0].promise == GatePromise(agreement=0.9, delta=0.05)
+    assert found.members[1].promise is None
 
 
 async def test_another_gate_asks_only_the_step_that_it_concerns() -> None:

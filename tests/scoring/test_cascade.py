@@ -5,7 +5,7 @@ import random
 import pytest
 
 from plaudit.errors import Cause
-from plaudit.scoring.cascade import Promise, Saved, Spent, promised, saved, settles
+from plaudit.scoring.cascade import GatePromise, Saved, Spent, promised, saved, settles
 from plaudit.types import Failure, Usage, Verdict
 
 
@@ -33,7 +33,7 @@ def test_only_what_a_step_decided_stays(found: Verdict, stays: bool) -> None:
 
 
 def test_promises_add_up_to_no_more_than_they_are() -> None:
-    first, second = Promise(agreement=0.9, delta=0.05), Promise(agreement=0.8, delta=0.1)
+    first, second = GatePromise(agreement=0.9, delta=0.05), GatePromise(agreement=0.8, delta=0.1)
     both = promised([(first, 300), (second, 100), (None, 600)])
     assert both is not None
     assert (both.agreement, both.probability, both.samples) == (0.875, 0.85, 400)
@@ -41,7 +41,7 @@ def test_promises_add_up_to_no_more_than_they_are() -> None:
     nothing = promised([(first, 0), (second, 0)])
     assert nothing is not None
     assert (nothing.agreement, nothing.samples) == (0.8, 0)
-    many = promised([(Promise(agreement=0.9, delta=0.6), 1)] * 2)
+    many = promised([(GatePromise(agreement=0.9, delta=0.6), 1)] * 2)
     assert many is not None
     assert many.probability == 0
 

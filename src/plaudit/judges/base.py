@@ -34,7 +34,7 @@ from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Snippet, Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration, Platt, load_calibration
-from plaudit.scoring.cascade import Promise
+from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.scoring.votes import VoteRule
 from plaudit.types import Failure, Json, Message, Sample, Verdict
@@ -267,12 +267,12 @@ class Task(ABC):
         return None if self._head is None else self._head.calibration
 
     @property
-    def promise(self) -> Promise | None:
+    def promise(self) -> GatePromise | None:
         """What the gate promises about the verdicts that reach it, where a calibration set it."""
         fitted = self._fitted
         if fitted is None or fitted.gate is None or self.gate != fitted.gate:
             return None
-        return Promise(agreement=fitted.target, delta=fitted.delta)
+        return GatePromise(agreement=fitted.target, delta=fitted.delta)
 
     async def prepare(self, ask: Ask) -> None:
         """Ask the balanced set: find the head of this model, else measure the prior.

@@ -291,10 +291,10 @@ async def bind_panel(config: PanelConfig, engines: Sequence[Engine]) -> PanelTas
             tasks.append(await bind(member.judge, engine))
     if isinstance(config, CascadeConfig):
         for member, task in zip(config.members[:-1], tasks[:-1], strict=True):
-            if task.gate is None:
+            if member.judge.gate is None and task.promise is None:
                 raise UsageError(
-                    f"the step {member.name!r} has no gate, so the next one would never be asked: "
-                    "give it a gate or a calibration that has one"
+                    f"the step {member.name!r} has no gate that says what it settles: give it a "
+                    "gate, or a calibration that has one"
                 )
     return PanelTask(config, tasks)
 

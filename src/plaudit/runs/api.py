@@ -121,7 +121,7 @@ class Judge:
         `datasets` hashes this to know whether a map was done before, so it is the same in every
         process, and another one when plaudit, a template, the pool or the calibration changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": _made_of(self._configs)}
+        return self.__dict__ | {"_runtimes": {}, "_made_of": [*map(_made_of, self._configs)]}
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -429,18 +429,8 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
-def _made_of(configs: Sequence[JudgeConfig]) -> str:
-    """Return what, beside configurations, decides the verdicts: version and files."""
-    digests = [
-        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
-        for config in configs
-        for path in _files_of(config)
-        if os.path.isfile(path)
-    ]
-    return " ".join(["plaudit", version("plaudit"), *digests])
-
-
-def _files_of(config: JudgeConfig) -> list[str]:
+def _made_of(config: JudgeConfig) -> str:
+    """Return what, beside a judge's configuration, decides its verdicts: version and files."""
     choices = (
         config.template,
         config.shot_template,
@@ -449,7 +439,12 @@ def _files_of(config: JudgeConfig) -> list[str]:
         config.calibration,
     )
     paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
-    return [path for path in paths if path is not None]
+    digests = [
+        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        for path in paths
+        if path is not None and os.path.isfile(path)
+    ]
+    return " ".join(["plaudit", version("plaudit"), *digests])
 
 
 def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> JudgeConfig:

@@ -18,7 +18,7 @@ from plaudit.judges.panels import Member, PanelTask, named
 from plaudit.runs.asking import Asker, Question, SampleAsk
 from plaudit.runs.judging import Bill, Judging
 from plaudit.scoring.agreement import Agreement
-from plaudit.scoring.cascade import Promise, Promised, Saved, Spent, promised, saved, settles
+from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
 from plaudit.scoring.jury import Combine, decide
 from plaudit.types import Json, Sample, Usage, Verdict
 
@@ -35,7 +35,7 @@ class MemberSummary(msgspec.Struct, kw_only=True):
     """In a jury that weighs its votes."""
     gate: float | UnsetType | None = UNSET
     """In a cascade."""
-    promise: Promise | UnsetType | None = UNSET
+    promise: GatePromise | UnsetType | None = UNSET
     """In a cascade: what the calibrated gate promises about what it settles."""
     samples: int = 0
     """Samples that it was asked about."""
@@ -194,17 +194,17 @@ class _Panel:
         bills = [seat.judging.bill(prices) for seat in self._seats]
         costs = [bill.cost_usd for bill in bills]
         known = [cost for cost in costs if cost is not None]
-        usage, notes, calls = Usage(), dict[str, None](), 0
+        usage, notes, calls = Usage(), list[str](), 0
         for seat, bill in zip(self._seats, bills, strict=True):
             calls += seat.judging.asker.pool.sent
             usage += bill.usage
-            notes |= dict.fromkeys(f"{seat.member.engine}: {note}" for note in bill.notes)
+            notes += [f"{seat.member.name}: {note}" for note in bill.notes]
         refused = sum(getattr(engine, "refused", 0) for engine in self._engines())
         return Bill(
             engine_calls=calls + refused,
             usage=usage,
             cost_usd=round(sum(known), 9) if len(known) == len(costs) else None,
-            notes=list(notes),
+            notes=notes,
         )
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ def settles(verdict: Verdict, gate: float) -> bool:
     return answered and (verdict.confidence is None or verdict.confidence >= gate)
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
+class GatePromise(msgspec.Struct, frozen=True, kw_only=True):
     """What a calibrated gate promises about the samples that pass it."""
 
     agreement: float
@@ -44,7 +44,7 @@ class Promised(msgspec.Struct, frozen=True, kw_only=True):
     """Samples that were settled under a promise; about the others nothing is promised."""
 
 
-def promised(steps: Sequence[tuple[Promise | None, int]]) -> Promised | None:
+def promised(steps: Sequence[tuple[GatePromise | None, int]]) -> Promised | None:
     """Combine the promises of steps, each given with the number of samples that it settled.
 
     By the union bound all promises hold with probability at least 1 minus the sum of the deltas,
