@@ -299,7 +299,11 @@ class Judge:
     def render(self, row: Row) -> list[Request]:
         """Return what would be asked about a row, without asking."""
         task = run_sync(bind(self.config, self.engine))
-        return [task.render(sample) for sample in self.samples([row])]
+        return [
+            request
+            for sample in self.samples([row])
+            for request in task.requests(sample) or [task.render(sample)]
+        ]
 
     def close(self) -> None:
         """Write what is not written yet and free the engine."""
