@@ -22,6 +22,7 @@ from plaudit.judges.criteria import (
 )
 from plaudit.runs.api import make_config
 from tests.judges.making import (
+    GOOD,
     MODES,
     Ask,
     decide,
@@ -299,10 +300,81 @@ def test_more_that_is_refused(tmp_path: Path) -> None:
     assert take_criteria(None) == take_criteria([]) == ()
 
 
-@pytest.mark.parametrize("kind", ["feedback", "pairwise", "verify"])
-def test_only_the_pointwise_judge_takes_criteria(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["feedback", "verify"])
+def test_other_judges_take_no_criteria(kind: str) -> None:
     with pytest.raises(UsageError, match="takes no criteria"):
         make(kind, readout="json", criteria=(TRUE,))
+
+
+# Pairs
+
+
+def chosen(truth: str, kindness: str):
+    return say(GOOD["pairwise"] | {"choices": {"truth": truth, "kindness": kindness}})
+
+
+def pair_task(**config: Any):
+    return make("pairwise", readout="json", criteria=(TRUE, KIND), **config)
+
+
+async def test_pairs_are_compared_by_each_criterion_and_weighted() -> None:
+    verdict = await decide(pair_task(swap=False), chosen("A+", "B++"))
+    assert verdict.fields["p_a"] == pytest.approx((3 * 0.75 + 0.05) / 4)
+    assert (verdict.status, verdict.value, verdict.fields["choice"]) == ("ok", "A", "A+")
+    assert verdict.fields["criteria"] == {"truth": 0.75, "kindness": 0.05}
+    assert verdict.fields["reason of A>B"] == "4"
+
+
+async def test_swapping_the_responses_mirrors_the_criteria() -> None:
+    first, second = chosen("A++", "B+"), chosen("A=B", "A+")
+    there = await decide(pair_task(), first, second)
+    back = await decide(pair_task(), second, first)
+    assert there.fields["criteria"] == {"truth": pytest.approx(0.725), "kindness": 0.25}
+    for name, p_a in there.fields["criteria"].items():
+        assert p_a + back.fields["criteria"][name] == pytest.approx(1, abs=1e-12)
+    assert there.fields["p_a"] + back.fields["p_a"] == pytest.approx(1, abs=1e-12)
+    assert (there.value, back.value) == ("A", "B")
+    conflict = await decide(pair_task(), chosen("A+", "A+"), chosen("A+", "A+"))
+    assert conflict.error.cause == Cause.ORDER_CONFLICT
+    voted = await decide(pair_task(votes=3, all_votes=True, swap=False), first)
+    assert voted.fields["criteria"] == {"truth": pytest.approx(0.95), "kindness": 0.25}
+    assert voted.fields["votes"] == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        say(GOOD["pairwise"]),
+        say(GOOD["pairwise"] | {"choices": {"truth": "A+"}}),
+        say(GOOD["pairwise"] | {"choices": "A+"}),
+        chosen("A+", "A"),
+    ],
+)
+async def test_a_pair_without_a_choice_for_each_criterion_is_no_number(reply) -> None:
+    verdict = await decide(pair_task(), reply)
+    assert is_no_number(verdict)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_prompt_and_the_schema_of_pairs_name_the_criteria(mode: str) -> None:
+    task = pair_task(mode=mode)
+    requests = task.requests(sample_of("pairwise"))
+    assert [request.turn for request in requests] == ["main", "swapped"]
+    for request in requests:
+        text = text_of(request)
+        assert all(part in text for part in ("Is it so?", "Is it friendly?", "Seven.", "Nine."))
+        assert '"choice":' not in text
+        properties = json.loads(bytes(request.schema.body))["properties"]
+        assert properties["choices"]["required"] == ["truth", "kindness"]
+        assert "choice" not in properties
+    assert task.takes_shot({"feedback": {"choices": {"truth": "A+", "kindness": "B+"}}})
+    assert not task.takes_shot({"feedback": {"choice": "A+"}})
+    assert task.label_of({"choices": {"truth": "A+", "kindness": "B+"}}) == "A"
+
+
+def test_pairs_by_criteria_need_the_json_readout() -> None:
+    with pytest.raises(UsageError, match="--readout json"):
+        make("pairwise", readout="logprob", criteria=(TRUE,))
 
 
 # Prompts

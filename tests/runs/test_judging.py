@@ -269,6 +269,14 @@ async def test_from_the_store_no_task_is_made(monkeypatch: pytest.MonkeyPatch) -
     assert asked.from_store
 
 
+async def test_orders_that_are_the_same_request_are_sent_once() -> None:
+    engine = Slow(["A+"])
+    same = sample_of("pairwise", ROWS["pairwise"] | {"response_b": "Seven."})
+    verdict, _ = await judging_of(engine, PAIRWISE).judge(same)
+    assert (verdict.status, verdict.error.cause) == ("abstained", Cause.ORDER_CONFLICT)
+    assert len(engine.requests) == 1
+
+
 async def test_an_order_is_asked_even_where_the_other_one_failed() -> None:
     """So that a verdict does not depend on which of them was asked first."""
     lost = CallError(Cause.TIMEOUT, "no reply")

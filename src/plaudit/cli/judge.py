@@ -87,8 +87,8 @@ CriteriaOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="pointwise: score by these criteria (JSON, JSON Lines or TOML: name, description, "
-        "scale, weight) instead of from 1 to 10.",
+        help="pointwise, pairwise: judge by these criteria (JSON, JSON Lines or TOML: name, "
+        "description, scale, weight).",
     ),
 ]
 ShotTemplateOption = Annotated[

@@ -90,7 +90,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     all_votes: bool = False
     """Whether all votes are drawn and the plurality counts, decided or not."""
     criteria: tuple[Criterion, ...] = ()
-    """What the pointwise judge scores by, instead of its own scale."""
+    """What pointwise and pairwise judge by, instead of their own question."""
     temperature: float | None = None
     """None: 0, or 0.7 with votes."""
     top_p: float = 1.0
@@ -134,7 +134,7 @@ class Task(ABC):
             TemplateError: the template cannot be used.
         """
         if config.criteria and not self.takes_criteria:
-            raise UsageError(f"the {self.kind} judge takes no criteria; the pointwise judge does")
+            raise UsageError(f"the {self.kind} judge takes no criteria; pointwise and pairwise do")
         self.config = config
         self.identity = facts.identity
         self.readout: Readout = _settle_readout(config, facts)

@@ -143,12 +143,14 @@ def overall_scale(criteria: Sequence[Criterion]) -> tuple[int, int]:
 
 def weighted_score(criteria: Sequence[Criterion], scores: Mapping[str, float]) -> float:
     """Return the weighted mean of scores by name, each put on the overall scale first."""
-    low, high = overall_scale(criteria)
-    total = math.fsum(criterion.weight for criterion in criteria)
-    return math.fsum(
-        criterion.weight / total * _put(scores[criterion.name], criterion.scale, (low, high))
-        for criterion in criteria
-    )
+    onto = overall_scale(criteria)
+    return weighted_mean(criteria, {c.name: _put(scores[c.name], c.scale, onto) for c in criteria})
+
+
+def weighted_mean(criteria: Sequence[Criterion], values: Mapping[str, float]) -> float:
+    """Return the weighted mean of values by name."""
+    total = math.fsum(c.weight for c in criteria)
+    return math.fsum(c.weight / total * values[c.name] for c in criteria)
 
 
 def _put(score: float, scale: tuple[int, int], onto: tuple[int, int]) -> float:

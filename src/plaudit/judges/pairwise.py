@@ -7,14 +7,15 @@ order is mapped back to A and B, and both are kept. Orders that contradict each 
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from msgspec.structs import replace
 
 from plaudit.engines.base import Request
-from plaudit.errors import Cause
+from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import Task, Untrusted, joined
+from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted, joined
+from plaudit.judges.criteria import Criterion, weighted_mean
 from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.readout import Option
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
@@ -52,6 +53,23 @@ class PairwiseTask(Task):
         "additionalProperties": False,
     }
     json_has_confidence = True
+    takes_criteria = True
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """See `Task`; with criteria there is one choice for each, in the json readout.
+
+        Raises:
+            UsageError: criteria with the logprob readout, which reads one choice.
+        """
+        self._criteria = config.criteria
+        if config.criteria:
+            self.variables = self.variables | {"criteria"}
+        super().__init__(config, facts)
+        if config.criteria and self.readout == "logprob":
+            raise UsageError(
+                "the pairwise judge reads one choice in the logprob readout, and criteria have one "
+                "each; use --readout json"
+            )
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
@@ -97,7 +115,25 @@ class PairwiseTask(Task):
 
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return the side that a shot's choice favours."""
+        if "choices" in feedback:
+            return _side(weighted_mean(self._criteria, _chances(feedback["choices"])))
         return feedback["choice"].rstrip("+")
+
+    def template_name(self) -> str:
+        """Return the template that shows criteria, where there are any."""
+        return "pairwise_criteria" if self._criteria else self.kind
+
+    def reply_schema(self) -> Mapping[str, Any]:
+        """Return the schema of a reply: with one choice, or with one for each criterion."""
+        return _choices_schema(self._criteria) if self._criteria else self.schema
+
+    def takes_shot(self, shot: Mapping[str, Any]) -> bool:
+        """Tell whether a shot has a choice for everything that is compared."""
+        if not self._criteria:
+            return True
+        feedback: Any = shot.get("feedback")
+        choices: Any = cast("Any", feedback).get("choices") if isinstance(feedback, dict) else None
+        return isinstance(choices, dict) and all(c.name in choices for c in self._criteria)
 
     def requests(self, sample: Sample) -> list[Request]:
         """Return one request an order."""
@@ -118,7 +154,7 @@ class PairwiseTask(Task):
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
         """Take the mean of `p_a`; a winner that it contradicts is none."""
         p_a = math.fsum(vote.fields["p_a"] for vote in votes) / len(votes)
-        side = "A=B" if abs(p_a - 0.5) < _LEVEL else "A" if p_a > 0.5 else "B"
+        side = _side(p_a)
         won = winners[0]
         clear = len(winners) == 1 and won.abstain is None
         value = str(won.value) if clear else side
@@ -126,6 +162,8 @@ class PairwiseTask(Task):
         if "order_gap" in fields:
             gaps = [vote.fields["order_gap"] for vote in votes]
             fields["order_gap"] = math.fsum(gaps) / len(gaps)
+        if self._criteria:
+            fields["criteria"] = _mean_chances([vote.fields["criteria"] for vote in votes])
         abstain = won.abstain
         if {value, side} == {"A", "B"}:
             why = f"most votes are for {value}, and stronger ones for {side}"
@@ -144,9 +182,15 @@ class PairwiseTask(Task):
         return _reading(value, p_a, probabilities[value], probabilities, {})
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
-        """Take the stated choice."""
-        choice = readout.take_option(reply, "choice", tuple(CHOICES))
+        """Take the stated choice, or the weighted mean of the stated choices."""
         texts: dict[str, Json] = {name: readout.take_text(reply, name) for name in _TEXTS}
+        if self._criteria:
+            chances = _chances(_take_choices(reply, self._criteria))
+            p_a = weighted_mean(self._criteria, chances)
+            value = _side(p_a)
+            fields = {"choice": _nearest_choice(value, p_a), "criteria": chances} | texts
+            return _reading(value, p_a, max(p_a, 1 - p_a), None, fields)
+        choice = readout.take_option(reply, "choice", tuple(CHOICES))
         p_a = CHOICES[choice]
         fields = {"choice": choice} | texts
         return _reading(choice.rstrip("+"), p_a, max(p_a, 1 - p_a), None, fields)
@@ -168,6 +212,43 @@ def _reading(
     )
 
 
+def _side(p_a: float) -> str:
+    return "A=B" if abs(p_a - 0.5) < _LEVEL else "A" if p_a > 0.5 else "B"
+
+
+def _choices_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
+    """Return the schema of a reply with a choice for each criterion."""
+    nested = {
+        "type": "object",
+        "properties": {c.name: PairwiseTask.schema["properties"]["choice"] for c in criteria},
+        "required": [c.name for c in criteria],
+        "additionalProperties": False,
+    }
+    texts = {name: PairwiseTask.schema["properties"][name] for name in _TEXTS}
+    return {
+        **PairwiseTask.schema,
+        "properties": texts | {"choices": nested},
+        "required": [*_TEXTS, "choices"],
+    }
+
+
+def _take_choices(reply: Mapping[str, Any], criteria: Sequence[Criterion]) -> dict[str, str]:
+    choices = reply.get("choices")
+    if not isinstance(choices, dict):
+        raise ReplyError(Cause.UNPARSEABLE, "the reply has no object 'choices'")
+    given = cast("dict[str, Any]", choices)
+    return {c.name: readout.take_option(given, c.name, tuple(CHOICES)) for c in criteria}
+
+
+def _chances(choices: Mapping[str, str]) -> dict[str, float]:
+    """Return the probability that A is better, by criterion."""
+    return {name: CHOICES[choice] for name, choice in choices.items()}
+
+
+def _mean_chances(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
 def _swap(reading: Reading) -> Reading:
     """Map a reading of the swapped order back to A and B."""
     fields: dict[str, Json] = {
@@ -175,6 +256,8 @@ def _swap(reading: Reading) -> Reading:
     }
     if "choice" in reading.fields:
         fields["choice"] = _SWAPPED[reading.fields["choice"]]
+    if "criteria" in reading.fields:
+        fields["criteria"] = {name: 1 - p for name, p in reading.fields["criteria"].items()}
     if "censored" in reading.fields:
         fields["censored"] = [_OTHER[label] for label in reading.fields["censored"]]
     if "read_by" in reading.fields:
@@ -199,7 +282,11 @@ def _combine(first: Reading, second: Reading) -> Reading:
         reading = _reading(value, combined, mixed[value], mixed, fields)
     else:
         combined = (p_a + p_a_second) / 2
-        value = "A=B" if combined == 0.5 else "A" if combined > 0.5 else "B"
+        value = _side(combined)
+        if "criteria" in first.fields:
+            fields["criteria"] = _mean_chances(
+                [first.fields["criteria"], second.fields["criteria"]]
+            )
         fields["choice"] = _nearest_choice(value, combined)
         reading = _reading(value, combined, max(combined, 1 - combined), None, fields)
     reading = _with_orders(reading, first, second)

@@ -85,7 +85,7 @@ class Voting:
                 else:
                     votes.append(outcome)
         self._check_spoiled(votes, spoiled, drawn)
-        return self._read(votes, len(spoiled))
+        return self._read(votes, len(spoiled), told.asked)
 
     def _check_spoiled(
         self, votes: Sequence[Reading], spoiled: Sequence[ReplyError], drawn: int
@@ -101,7 +101,7 @@ class Voting:
                 f"{len(spoiled)} of {drawn} votes are unusable; the first: {spoiled[0]}",
             )
 
-    def _read(self, votes: Sequence[Reading], spoiled: int) -> Reading:
+    def _read(self, votes: Sequence[Reading], spoiled: int, asked: int) -> Reading:
         counts = _count(votes)
         most = max(counts.values())
         winners = [
@@ -119,10 +119,10 @@ class Voting:
             reading,
             confidence=most / len(votes),
             fields=fields,
-            abstain=self._undecided(counts) or reading.abstain,
+            abstain=self._undecided(counts, asked) or reading.abstain,
         )
 
-    def _undecided(self, counts: Counter[str]) -> Failure | None:
+    def _undecided(self, counts: Counter[str], asked: int) -> Failure | None:
         if self.rule.every:
             decided = list(counts.values()).count(max(counts.values())) == 1
         else:
@@ -131,7 +131,7 @@ class Voting:
             return None
         told = ", ".join(f"{name} {n}" for name, n in _ranked(counts))
         why = "tie" if self.rule.every else f"do not decide at an error of {self.rule.error:g}"
-        return Failure(Cause.UNDECIDED_VOTES, f"the votes {why}: {told}", counts.total())
+        return Failure(Cause.UNDECIDED_VOTES, f"the votes {why}: {told}", asked)
 
 
 def outcome_of(vote: Reading) -> str:

@@ -320,7 +320,8 @@ class Judge:
         found: list[Request] = []
         for config, engine in zip(self._configs, self._engines, strict=True):
             task = run_sync(bind(config, engine))
-            found += [task.render(sample) for sample in samples]
+            for sample in samples:
+                found += task.requests(sample) or [task.render(sample)]
         return found
 
     def close(self) -> None:
