@@ -173,15 +173,15 @@ def test_a_judge_works_in_worker_processes_with_one_store(tmp_path: Path, method
 
 def test_shots_of_one_call(tmp_path: Path) -> None:
     fake = Fake()
-    judge = make(fake, tmp_path, shots=2, mode="chat")
+    judge = make(fake, tmp_path, shots=2)
     shot = {"query": "SHOT", "answer": "a", "follow_up": "b", "label": "neutral"}
     given: list[dict[str, Any]] = [
         {}, {"shots": [shot]}, {"shots": "READY {{ text }}"}, {"shots": 0},
         {"shots": 3, "select": "random"}, {},
     ]  # fmt: skip
     verdicts = [judge.judge(ROW, **options) for options in given]
-    texts = ["\n".join(str(m.content) for m in request.prompt) for request in fake.requests]
-    assert [len(request.prompt) for request in fake.requests] == [6, 4, 2, 2, 8]  # one is stored
+    texts = [str(request.prompt) for request in fake.requests]
+    assert [text.count("Reaction:") for text in texts] == [3, 2, 1, 1, 4]  # the last one is stored
     assert [("SHOT" in text, "READY {{ text }}" in text) for text in texts] == [
         (False, False), (True, False), (False, True), (False, False), (False, False)
     ]  # fmt: skip
