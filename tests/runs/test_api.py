@@ -169,3 +169,38 @@ def test_a_judge_works_in_worker_processes_with_one_store(tmp_path: Path, method
     assert {value for _, value in found} == {"neg_correction"}
     assert os.getpid() not in {pid for pid, _ in found}
     assert judge.judge(ROW | {"follow_up": "after"}).status == "ok"
+
+
+def test_shots_of_one_call(tmp_path: Path) -> None:
+    fake = Fake()
+    judge = make(fake, tmp_path, shots=2)
+    shot = {"query": "SHOT", "answer": "a", "follow_up": "b", "label": "neutral"}
+    given: list[dict[str, Any]] = [
+        {}, {"shots": [shot]}, {"shots": "READY {{ text }}"}, {"shots": 0},
+        {"shots": 3, "select": "random"}, {},
+    ]  # fmt: skip
+    verdicts = [judge.judge(ROW, **options) for options in given]
+    texts = [str(request.prompt) for request in fake.requests]
+    assert [text.count("Reaction:") for text in texts] == [3, 2, 1, 1, 4]  # the last one is stored
+    assert [("SHOT" in text, "READY {{ text }}" in text) for text in texts] == [
+        (False, False), (True, False), (False, True), (False, False), (False, False)
+    ]  # fmt: skip
+    assert len({verdict.judge for verdict in verdicts}) == 5
+    assert verdicts[0] == verdicts[5]
+
+
+def test_many_calls_with_shots_of_their_own_do_not_pile_up(tmp_path: Path) -> None:
+    judge = make(Fake(), tmp_path)
+    for number in range(70):
+        judge.judge(ROW, shots=f"Example {number}.")
+    (runtime,) = judge._runtimes.values()
+    assert len(runtime._judgings) == 64
+
+
+def test_a_changed_pool_changes_what_datasets_hashes(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text("one")
+    judge = make(Fake(), tmp_path, pool=str(pool))
+    before = judge.__getstate__()["_made_of"]
+    pool.write_text("two")
+    assert judge.__getstate__()["_made_of"] != before
