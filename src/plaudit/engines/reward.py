@@ -34,7 +34,8 @@ _PROVIDERS = {
 }
 _ENDPOINTS = ("classify", "pooling")
 _NO_CONVERSATION = re.compile(
-    r"(?:default|no|a) chat[ _]template|(?=.*\b(?:input|messages)\b)(?=.*(?:required|missing|extra|forbidden))",
+    r"(?:default|no|a) chat[ _]template"
+    r"|(?=.*\b(?:input|messages)\b)(?=.*(?:required|missing|extra|forbidden))",
     re.IGNORECASE | re.DOTALL,
 )
 """What a server says that cannot make a text of messages."""
