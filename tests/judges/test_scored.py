@@ -204,7 +204,7 @@ def test_what_is_no_score_stays_none(
     assert (verdict.status, verdict.error.cause) == (status, cause)
 
 
-@pytest.mark.parametrize("kind", SCORED)
+@pytest.mark.parametrize("kind", ["pointwise", pytest.param("pairwise", marks=pytest.mark.full)])
 def test_the_command_line(tmp_path: Path, kind: str) -> None:
     plaudit = Plaudit(tmp_path / "home")
     source = EXAMPLES / f"{kind}.jsonl"
