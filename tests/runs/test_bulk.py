@@ -198,9 +198,9 @@ async def test_ending_a_stream_early_leaves_nothing_in_flight(tmp_path: Path) ->
     for _ in judge.stream(Counted(), window=20):
         break
     (runtime,) = [r for (_, loop), r in judge._runtimes.items() if loop is not _loop()]
-    assert runtime._pool.sent <= 21
+    assert runtime._pools[0].sent <= 21
     await asyncio.sleep(0.02)
-    assert runtime._pool.sent <= 21
+    assert runtime._pools[0].sent <= 21
     await judge.aclose()
 
 
@@ -284,7 +284,7 @@ def test_when_a_batch_returns_its_replies_are_in_the_store(tmp_path: Path) -> No
     judge = scripted(tmp_path)
     judge.judge_batch([{"query": f"q{n}", "answer": "a", "follow_up": "f"} for n in range(50)])
     (runtime,) = judge._runtimes.values()
-    assert runtime._pool.sent == 0
+    assert runtime._pools[0].sent == 0
 
 
 _PEAK = """
@@ -424,7 +424,7 @@ def test_four_processes_share_one_store(tmp_path: Path, datasets: Any, used: boo
     again = scripted(tmp_path)
     again.judge_batch(rows(400))
     (runtime,) = again._runtimes.values()
-    assert runtime._pool.sent == 0, "all replies were in the store"
+    assert runtime._pools[0].sent == 0, "all replies were in the store"
     with Store(tmp_path / "store.sqlite") as store:
         assert len(list(store._open().rows("SELECT key FROM reply WHERE ?", (1,)))) == 400
 
