@@ -205,7 +205,7 @@ def test_shots_are_balanced_repeatable_and_of_the_number_asked_for(kind: str, se
 
 
 def test_random_shots_vary_with_the_sample_and_fixed_ones_with_the_seed_alone() -> None:
-    rows = [{"question": f"What is {n}?", "answer": "x", "reference": "y"} for n in range(20)]
+    rows = [{"question": f"What is {n}?", "answer": "x", "reference": "y"} for n in range(8)]
 
     def draws(select: str, seed: int = 0) -> list[list[str]]:
         return [
@@ -215,7 +215,7 @@ def test_random_shots_vary_with_the_sample_and_fixed_ones_with_the_seed_alone() 
             for row in rows
         ]  # fmt: skip
 
-    assert len({tuple(drawn) for drawn in draws("random")}) > 10
+    assert len({tuple(drawn) for drawn in draws("random")}) > 4
     assert len({tuple(drawn) for drawn in draws("fixed")}) == 1
     assert draws("fixed", 0) != draws("fixed", 1)
     assert draws("random", 0) != draws("random", 1)
