@@ -41,7 +41,7 @@ def test_the_most_votes_win_and_the_reward_is_that_of_the_winners() -> None:
     found = decide([ok("good", 0.8), ok("bad", -1.0), ok("good", 0.6)], rule())
     assert (found.status, found.value, found.reward) == ("ok", "good", 0.7)
     assert found.confidence == pytest.approx(2 / 3)
-    assert found.fields["votes"] == {"good": 2, "bad": 1}
+    assert found.fields["ballot"] == {"good": 2, "bad": 1}
 
 
 @pytest.mark.parametrize("values", [("good", "bad"), ("good", "bad", "so"), ("a", "b", "a", "b")])

@@ -128,7 +128,7 @@ def _tie(votes: Sequence[_Vote], what: str, fields: dict[str, Json]) -> Decision
 
 def _majority(votes: Sequence[_Vote], rule: Rule) -> Decision:
     counts = Counter(vote.value for vote in votes)
-    fields: dict[str, Json] = {"votes": {str(value): n for value, n in counts.items()}}
+    fields: dict[str, Json] = {"ballot": {str(value): n for value, n in counts.items()}}
     (value, most), *others = counts.most_common()
     if others and others[0][1] == most:
         return _tie(votes, _shown(counts), fields)
@@ -155,7 +155,7 @@ def _weighted(votes: Sequence[_Vote], rule: Rule) -> Decision:
     sums: dict[Value, float] = dict.fromkeys(rule.labels, 0.0)
     for vote in votes:
         sums[vote.value] = sums.get(vote.value, 0.0) + vote.weight
-    fields: dict[str, Json] = {"votes": {str(v): round(w, 9) for v, w in sums.items() if w}}
+    fields: dict[str, Json] = {"ballot": {str(v): round(w, 9) for v, w in sums.items() if w}}
     (value, best), *others = sorted(sums.items(), key=lambda item: -item[1])
     if best <= 0 or (others and best - others[0][1] < _LEVEL):
         return _tie(votes, _shown({v: round(w, 3) for v, w in sums.items() if w}), fields)
