@@ -7,15 +7,15 @@ draw them one by one would give intervals that are too narrow. Two arms are comp
 that both have, drawn alike for both (a paired bootstrap), so that what is hard for both cancels.
 """
 
-import importlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from plaudit.bench.outcomes import Outcome
-from plaudit.errors import MissingDependencyError, UsageError
+from plaudit.errors import UsageError
+from plaudit.scoring import stats
+from plaudit.scoring.stats import LEVEL, Estimate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     Places = NDArray[np.intp]
 
 DRAWS = 2_000
-LEVEL = 0.95
-BINS = 10
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A figure with the interval that it may be in."""
-
-    value: float
-    low: float
-    high: float
-
 
 Estimates = dict[str, Estimate | None]
 """By the name of the measure; None where it is not defined."""
@@ -119,37 +108,25 @@ def consistency(table: Table) -> float:
 
 
 def calibration_error(table: Table) -> float:
-    """Expected calibration error over bins of equal width (Naeini et al. 2015).
+    """Expected calibration error; see `plaudit.scoring.stats.ece`.
 
     Over all that was said with a confidence, also where the judge abstained.
     """
-    np = _numpy()
     sure, right = _sure(table)
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=sure - right)
-    return float(np.abs(gaps).sum() / len(sure)) if len(sure) else float("nan")
+    return stats.ece(sure, right) if len(sure) else math.nan
 
 
 def brier_score(table: Table) -> float:
-    """Mean squared difference of confidence and being right (Brier 1950); see above for what."""
+    """Mean squared difference of confidence and being right; see above for what."""
     sure, right = _sure(table)
-    return _mean((sure - right) ** 2)
+    return stats.brier(sure, right) if len(sure) else math.nan
 
 
 def auroc(table: Table) -> float:
-    """Chance that a positive sample scores above a negative one, where 0.5 is a coin.
-
-    From ranks, ties counting half (Mann and Whitney 1947).
-    """
+    """Chance that a positive sample scores above a negative one, where 0.5 is a coin."""
     np = _numpy()
     there = ~np.isnan(table.score) & ~np.isnan(table.positive)
-    positive = table.positive[there] == 1
-    good, bad = int(positive.sum()), int((~positive).sum())
-    if not good or not bad:
-        return float("nan")
-    _, place, count = np.unique(table.score[there], return_inverse=True, return_counts=True)
-    ranks = np.cumsum(count) - (count - 1) / 2
-    return float((ranks[place][positive].sum() - good * (good + 1) / 2) / (good * bad))
+    return stats.auroc(table.score[there], table.positive[there]) if there.any() else math.nan
 
 
 def mean_tokens(table: Table) -> float:
@@ -288,11 +265,8 @@ def _column(values: "Iterator[float | None]") -> "Floats":
 def _mean(values: Any) -> float:
     """Return the mean of what is not NaN; NaN where there is nothing."""
     there = values[values == values]
-    return float(there.mean()) if len(there) else float("nan")
+    return float(there.mean()) if len(there) else math.nan
 
 
 def _numpy() -> Any:
-    try:
-        return importlib.import_module("numpy")
-    except ImportError:
-        raise MissingDependencyError("numpy", "stats") from None
+    return stats.load_package("numpy")
