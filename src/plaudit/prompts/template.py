@@ -9,7 +9,6 @@ sections; they are broken in untrusted text.
 """
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -80,8 +79,10 @@ class Template:
         """Render the part for one sample. Values are put in as they are and never scanned again."""
         if self._pieces is not None:
             values = [variables[piece] if named else piece for piece, named in self._pieces]
-            with suppress(TypeError):  # A value that is no text.
+            try:
                 return "".join(values)
+            except TypeError:  # A value that is no text.
+                pass
         return self._render("sample", variables)
 
     def _render(self, block: str, variables: Mapping[str, Any]) -> str:

@@ -307,11 +307,15 @@ class SampleAsk:
     @property
     def keys(self) -> list[bytes]:
         """Keys of the replies that came, draw by draw."""
+        if len(self._answered) < 2:
+            return list(self._answered.values())
         return [self._answered[number] for number in self._in_order(self._answered)]
 
     @property
     def failed(self) -> list[Attempt]:
         """Attempts that brought nothing, draw by draw."""
+        if not self._budgets:
+            return []
         return [attempt for _, budget in sorted(self._budgets.items()) for attempt in budget.failed]
 
     @property
