@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from plaudit.errors import InputError, PlauditError, StoreError, UsageError
-from plaudit.runs.weights import learn_from, write_weights
+from plaudit.errors import InputError, PlauditError, UsageError
+from plaudit.runs.weights import learn_from
 from tests.support.command import write_rows
 
 
@@ -75,8 +75,3 @@ def test_what_nothing_can_be_learned_from(
 ) -> None:
     with pytest.raises(error, match=message):
         learn(tmp_path, rows)
-
-
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be written"):
-        write_weights({}, str(tmp_path / "none" / "w.json"))

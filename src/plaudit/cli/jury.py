@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display
-from plaudit.runs.weights import learn_from, write_weights
+from plaudit.runs.partial import write_json
+from plaudit.runs.weights import learn_from
 
 
 def jury_weights(
@@ -24,5 +25,5 @@ def jury_weights(
     The file goes into the jury's specification: `combine = "weighted"` and `weights = "FILE"`.
     """
     weights = learn_from(verdicts)
-    write_weights(weights, out)
+    write_json(out, weights)
     display.weights(weights)

@@ -1,10 +1,8 @@
 """`plaudit rubric`: criteria learned from labelled pairs."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from plaudit import aio
@@ -13,9 +11,7 @@ from plaudit.cli import display
 from plaudit.cli.judge import EngineOption, ReadoutOption, StoreOption
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
-from plaudit.judges.criteria import Criterion
-from plaudit.runs import disk
-from plaudit.runs.partial import PartialFile
+from plaudit.runs.partial import write_json
 from plaudit.runs.progress import download_progress
 from plaudit.runs.sinks import check_output
 from plaudit.runs.sources import RowReader
@@ -75,7 +71,7 @@ def learn(
             progress=True,
         )
     )
-    _write(Path(out), found.criteria)
+    write_json(out, found.criteria)
     if as_json:
         display.json_line(found)
     else:
@@ -87,15 +83,3 @@ def _rows(labels: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for row in rows:
             if row.data is not None:
                 yield row.where, row.data
-
-
-def _write(out: Path, criteria: Sequence[Criterion]) -> None:
-    try:
-        partial = PartialFile(out)
-        try:
-            partial.file.write(msgspec.json.format(msgspec.json.encode(criteria), indent=2) + b"\n")
-            partial.commit()
-        finally:
-            partial.abort()
-    except OSError as error:
-        raise disk.output_error(out, error) from error

@@ -6,6 +6,8 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
+
 from plaudit.errors import StoreError
 from plaudit.runs import disk
 
@@ -64,6 +66,24 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_json(out: str | Path, value: object) -> None:
+    """Write one value as indented JSON: the whole file, or none.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    data = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    try:
+        partial = PartialFile(Path(out))
+        try:
+            partial.file.write(data)
+            partial.commit()
+        finally:
+            partial.abort()
+    except OSError as error:
+        raise disk.output_error(Path(out), error) from error
 
 
 class PartialFolder(PartialFile):

@@ -1,12 +1,11 @@
 """Weights of a jury's members, learned from its verdicts on labelled rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from plaudit.errors import InputError, StoreError
+from plaudit.errors import InputError
 from plaudit.judges.load import KINDS
 from plaudit.judges.panels import SCALES, LearnedWeight
 from plaudit.runs.sources import RowReader
@@ -44,19 +43,6 @@ def learn_from(source: str) -> dict[str, LearnedWeight]:
         name: LearnedWeight(judge=judge, **msgspec.structs.asdict(one))
         for (name, judge), one in zip(judges, learned, strict=True)
     }
-
-
-def write_weights(weights: Mapping[str, LearnedWeight], path: str) -> None:
-    """Write weights as JSON.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    data = msgspec.json.format(msgspec.json.encode(weights), indent=2) + b"\n"
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _labelled(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
