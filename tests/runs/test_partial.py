@@ -15,6 +15,6 @@ def test_json_is_written_whole_and_read_back(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_told_and_left_alone(tmp_path):
-    with pytest.raises(StoreError, match="w.json could not be written"):
+    with pytest.raises(StoreError, match=r"w\.json could not be written"):
         write_json(tmp_path / "none" / "w.json", {})
     assert list(tmp_path.iterdir()) == []
