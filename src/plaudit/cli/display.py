@@ -91,12 +91,14 @@ def count(number: int, noun: str) -> str:
 def _panel(console: Console, panel: PanelSummary) -> None:
     """Print what each member of a jury or cascade did, and what that says."""
     settles = panel.form == "cascade"
-    columns = (*_STATUSES, *(["settled"] if settles else []), "calls", "tokens in", "out", "cost")
+    # Only the statuses that there are: the table must fit on a narrow terminal.
+    statuses = [s for s in _STATUSES if s == "ok" or any(getattr(m, s) for m in panel.members)]
+    columns = (*statuses, *(["settled"] if settles else []), "calls", "tokens in", "out", "cost")
     table = _table("step" if settles else "member", "asked")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for member in panel.members:
-        cells = [member.name, member.samples, *(getattr(member, s) for s in _STATUSES)]
+        cells = [member.name, member.samples, *(getattr(member, s) for s in statuses)]
         cells += [member.settled] if settles else []
         cells += [member.engine_calls, member.input_tokens, member.output_tokens]
         cells += ["unknown" if member.cost_usd is None else money(member.cost_usd)]
