@@ -476,7 +476,8 @@ class Task(ABC):
         if 2 * len(bounds) < len(self._prior_rows):
             raise UsageError(
                 f"the {self.kind} judge's option words are hardly ever this model's next token; "
-                "use --readout json (or --fresh, if the server merely misbehaved)"
+                "use --readout json, or shots that show every option (--fresh, if the server "
+                "merely misbehaved)"
             )
         return readout.mean_bounds(bounds)
 
