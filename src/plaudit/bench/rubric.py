@@ -6,7 +6,6 @@ are added one by one as long as they raise agreement with the labels, and the la
 nothing was chosen on, says how good the result is.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +21,7 @@ from plaudit.judges import readout, rows
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.prompts.escape import Escaper
+from plaudit.prompts.selection import words
 from plaudit.prompts.template import Template, builtin
 from plaudit.runs.api import Judge
 from plaudit.runs.asking import SampleAsk
@@ -38,7 +38,6 @@ OVERALL = Criterion(name="overall", description="how well the response serves th
 _MAX_TOKENS = 512
 _ALIKE = 0.6
 """Share of the words of two names or descriptions from which they count as the same."""
-_WORD = re.compile(r"\w+")
 _SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -286,7 +285,7 @@ def _alike(one: Criterion, other: Criterion) -> bool:
 
 def _overlap(one: str, other: str) -> float:
     """Return the share of the words of both that are in both (Jaccard)."""
-    a, b = (set(_WORD.findall(text.casefold())) for text in (one, other))
+    a, b = set(words(one)), set(words(other))
     return len(a & b) / max(1, len(a | b))
 
 

@@ -306,9 +306,7 @@ def judge(  # one parameter an option: that is how Typer reads them
         {
             "readout": readout,
             "mode": mode,
-            "template": parse_templates("--template", template),
-            "shot_template": parse_templates("--shot-template", shot_template),
-            "feedback_template": parse_templates("--feedback-template", feedback_template),
+            **template_fields(template, shot_template, feedback_template),
             "shots": shots,
             "pool": pool,
             "select": select,
@@ -400,7 +398,22 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-def parse_templates(option: str, values: list[str] | None) -> str | dict[str, str] | None:
+def template_fields(
+    template: list[str] | None, shot_template: list[str] | None, feedback_template: list[str] | None
+) -> dict[str, Any]:
+    """Read the template options; return them as fields of a judge's configuration.
+
+    Raises:
+        UsageError: several files are for one mode.
+    """
+    return {
+        "template": _parse_templates("--template", template),
+        "shot_template": _parse_templates("--shot-template", shot_template),
+        "feedback_template": _parse_templates("--feedback-template", feedback_template),
+    }
+
+
+def _parse_templates(option: str, values: list[str] | None) -> str | dict[str, str] | None:
     """Read a template option: one FILE for whatever mode is settled on, or `MODE=FILE`.
 
     Raises:

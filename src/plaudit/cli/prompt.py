@@ -20,7 +20,7 @@ from plaudit.cli.judge import (
     ShotsOption,
     ShotTemplateOption,
     TemplateOption,
-    parse_templates,
+    template_fields,
 )
 from plaudit.engines.base import Engine, PromptToken, Request
 from plaudit.engines.load import load_engine
@@ -58,9 +58,7 @@ def prompt(  # one parameter an option: that is how Typer reads them
         {
             "readout": readout,
             "mode": mode,
-            "template": parse_templates("--template", template),
-            "shot_template": parse_templates("--shot-template", shot_template),
-            "feedback_template": parse_templates("--feedback-template", feedback_template),
+            **template_fields(template, shot_template, feedback_template),
             "shots": shots,
             "pool": pool,
             "select": select,

@@ -127,20 +127,25 @@ def _verdict_row(where: str, data: Mapping[str, Json] | None) -> _VerdictRow:
 def _judged(where: str, row: _VerdictRow) -> Judged:
     cause = None if row.error is None else row.error.cause
     decided = row.status in ("ok", "abstained") and row.value is not None
-    label = _object(where, row.metadata).get("label")
+    label = json_object(where, row.metadata).get("label")
     return Judged(
         where=where,
         index=row.index,
         id=row.id,
         judge=row.judge,
         value=as_text(row.value) if decided else None,
-        raw=_confidence(where, _object(where, row.fields).get("raw_confidence")),
+        raw=_confidence(where, json_object(where, row.fields).get("raw_confidence")),
         gated=row.status == "ok" or cause == Cause.BELOW_GATE,
         label=None if label is None else as_text(label),
     )
 
 
-def _object(where: str, data: dict[str, Json] | str | None) -> dict[str, Json]:
+def json_object(where: str, data: dict[str, Json] | str | None) -> dict[str, Json]:
+    """Return `fields` or `metadata` of a verdict in a file; in tables they are JSON text.
+
+    Raises:
+        InputError: the text is no JSON object; the message names its place.
+    """
     if not isinstance(data, str):
         return data or {}
     try:

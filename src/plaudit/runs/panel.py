@@ -19,7 +19,7 @@ from plaudit.runs.asking import Asker, Question, SampleAsk
 from plaudit.runs.judging import Bill, Judging
 from plaudit.scoring.agreement import Agreement
 from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
-from plaudit.scoring.jury import Combine, decide
+from plaudit.scoring.jury import Combine, Decision, decide
 from plaudit.types import Json, Sample, Usage, Verdict
 
 
@@ -217,11 +217,15 @@ class _Panel:
         return list({id(engine): engine for engine in found}.values())
 
     def _verdict(
-        self, sample: Sample, verdicts: Sequence[Verdict], asked: Sequence[SampleAsk]
+        self,
+        sample: Sample,
+        results: Sequence[tuple[Verdict, SampleAsk]],
+        decided: Decision | Verdict,
+        fields: dict[str, Json],
     ) -> tuple[Verdict, PanelAsk]:
-        """Return a verdict without a decision: what all members' verdicts have in common."""
+        """Return the panel's verdict: the decision, and what all members spent and said."""
         usage, raw = Usage(), list[str]()
-        for verdict in verdicts:
+        for verdict, _ in results:
             usage += verdict.usage
             raw += [] if isinstance(verdict.raw, UnsetType) else verdict.raw
         names = [seat.member.name for seat in self._seats]
@@ -229,14 +233,20 @@ class _Panel:
             Verdict(
                 index=sample.index,
                 id=sample.id,
-                status="failed",
+                status=decided.status,
+                value=decided.value,
+                reward=decided.reward,
+                confidence=decided.confidence,
+                probabilities=decided.probabilities,
+                fields=fields,
                 usage=usage,
                 judge=self.task.judge_name,
+                error=decided.error,
                 metadata=sample.metadata,
-                input=verdicts[0].input,
+                input=results[0][0].input,
                 raw=raw,
             ),
-            PanelAsk(list(zip(names, asked, strict=False))),
+            PanelAsk(list(zip(names, [asked for _, asked in results], strict=False))),
         )
 
 
@@ -298,21 +308,10 @@ class Jury(_Panel):
         decision = decide(verdicts, self._rule)
         self._agreement.add([v.value for v in verdicts if v.status == "ok" and v.value is not None])
         members = [seat.line(v) for seat, v in zip(self._seats, verdicts, strict=True)]
-        verdict, asked = self._verdict(sample, verdicts, [ask for _, ask in results])
         fields = decision.fields | {"members": members}
         if decision.confidence is not None:
             fields["raw_confidence"] = decision.confidence
-        decided = msgspec.structs.replace(
-            verdict,
-            status=decision.status,
-            value=decision.value,
-            reward=decision.reward,
-            confidence=decision.confidence,
-            probabilities=decision.probabilities,
-            fields=fields,
-            error=decision.error,
-        )
-        return decided, asked
+        return self._verdict(sample, results, decision, fields)
 
     def summary(self, prices: Prices) -> PanelSummary:
         """Return what every member did, and how much they agree."""
@@ -366,18 +365,8 @@ class Cascade(_Panel):
         last, seat = verdicts[-1], self._seats[len(results) - 1]
         seat.settled += 1
         steps = [s.line(v) for s, v in zip(self._seats, verdicts, strict=False)]
-        verdict, asked = self._verdict(sample, verdicts, [ask for _, ask in results])
-        decided = msgspec.structs.replace(
-            verdict,
-            status=last.status,
-            value=last.value,
-            reward=last.reward,
-            confidence=last.confidence,
-            probabilities=last.probabilities,
-            fields=last.fields | {"step": seat.member.name, "members": steps},
-            error=last.error,
-        )
-        return decided, asked
+        fields = last.fields | {"step": seat.member.name, "members": steps}
+        return self._verdict(sample, results, last, fields)
 
     def summary(self, prices: Prices) -> PanelSummary:
         """Return what every step did, what the whole promises, and what it saved."""

@@ -8,6 +8,7 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.judges.load import KINDS
 from plaudit.judges.panels import SCALES, LearnedWeight
+from plaudit.runs.labels import json_object
 from plaudit.runs.sources import RowReader
 from plaudit.scoring.jury import learn_weights
 from plaudit.types import Value
@@ -49,18 +50,15 @@ def _labelled(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give the verdicts whose row has a label, with their place."""
     with RowReader(source, strict=True) as rows:
         for row in rows:
-            # In Parquet these columns are JSON text.
-            data = {k: _decoded(v) if k in _TEXTS else v for k, v in (row.data or {}).items()}
+            data = dict(row.data or {})
+            for name in _TEXTS & data.keys():
+                data[name] = json_object(row.where, data[name])
             metadata = data.get("metadata")
             if isinstance(metadata, dict) and cast("Any", metadata).get("label") is not None:
                 yield row.where, data
 
 
 _TEXTS = frozenset({"fields", "metadata"})
-
-
-def _decoded(column: Any) -> Any:
-    return msgspec.json.decode(column) if isinstance(column, str) else column
 
 
 class _Line(msgspec.Struct, frozen=True):
