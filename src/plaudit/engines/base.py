@@ -31,8 +31,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     chat: bool = True
     completion: bool = False
     default_mode: Mode = "chat"
+    tools: bool = False
+    """Whether it takes tools in chat mode and gives the calls apart from the text."""
     token_ids: bool = False
-    """Whether completions carry the ids of the sampled tokens."""
+    """Whether completions carry ids and log-probabilities of the sampled tokens where wanted."""
+    token_prompts: bool = False
+    """Whether a prompt can be given as token ids (`Request.prompt_ids`)."""
     seed: bool = False
     deterministic: bool = False
     """Whether the same request gives the same completion whatever else is in flight."""
@@ -124,6 +128,25 @@ class Schema(msgspec.Struct, frozen=True):
     """The schema as JSON text."""
 
 
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool as a model is told of it."""
+
+    name: str
+    description: str
+    parameters: msgspec.Raw
+    """JSON schema of the arguments, an object, as JSON text."""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that a model made."""
+
+    id: str
+    """The engine's own, else `call-TURN-NUMBER`; unique within a rollout."""
+    name: str
+    arguments: str
+    """JSON text as the model wrote it: not checked, it may be no JSON at all."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to complete."""
 
@@ -137,6 +160,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     keep: int = 5
     """Candidates of the first token that are kept whatever they are."""
     schema: Schema | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    """Tools that a model with native tool calls may use, in chat mode. Part of the request key."""
+    prompt_ids: tuple[int, ...] = ()
+    """The prompt as token ids, sent in place of its text where there are any; `prompt` is then the
+    same as text, in completion mode. Part of the request key."""
+    trace_tokens: bool = False
+    """Whether ids and log-probabilities of every sampled token, and the prompt's ids, are wanted.
+    Part of the request key."""
     continuation: str = ""
     """A text whose log-probability after the prompt is wanted, instead of a reply of the model's
     own: the completion's only candidate. Part of the request key where there is one."""
@@ -175,7 +206,7 @@ class PromptToken(msgspec.Struct, frozen=True):
     text: str
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
+class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an engine answered. Stored in the reply cache as it is."""
 
     text: str
@@ -186,6 +217,13 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     logprob_floor: float | None = None
     """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None
+    """Ids of what was sampled, the token that ended the reply included where one did."""
+    token_logprobs: tuple[float, ...] | None = None
+    """Natural logarithm of the probability of each sampled token, at temperature 1."""
+    prompt_token_ids: tuple[int, ...] | None = None
+    """Ids of the prompt as the model read it."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that the engine read from the reply, in order; `text` is without them."""
     usage: Usage = Usage()
 
 

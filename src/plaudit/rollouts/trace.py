@@ -1,0 +1,172 @@
+"""What an agent did: one rollout as a frozen value, written as one JSON object a line."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from plaudit.engines.base import FinishReason
+from plaudit.rollouts.question import Question
+from plaudit.types import Failure, Json, Message, Usage
+
+SCHEMA = 1
+"""Version of the trace format; written into every trace."""
+
+Exactness = Literal["exact", "approximate"]
+"""Whether ids are those that the engine read and sampled, or come from tokenising its text."""
+
+CallStatus = Literal[
+    "ok", "malformed", "unknown_tool", "invalid_arguments", "timeout", "raised", "bad_result"
+]
+"""What became of a tool call. All but `ok` were answered with an error under the call's id."""
+
+
+class StopReason(StrEnum):
+    """Why a rollout ended. The only list of reasons; names are stable and stored."""
+
+    ANSWERED = "answered"
+    """The model ended a turn without calling a tool."""
+    # Limits: the rollout is finished, and has an answer only where one was written before.
+    MAX_TURNS = "max_turns"
+    MAX_NEW_TOKENS = "max_new_tokens"
+    MAX_TOOL_CALLS = "max_tool_calls"
+    CONTEXT_FULL = "context_full"
+    """The next prompt would not fit into the model's context."""
+    # Broken off from outside: what the model would have done is not known.
+    DEADLINE = "deadline"
+    FAILED = "failed"
+    """The engine gave no reply; `error` says why."""
+    REFUSED = "refused"
+    """The provider's filter kept the reply back."""
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether nothing can be said of what the model would have answered."""
+        return self in (StopReason.DEADLINE, StopReason.FAILED, StopReason.REFUSED)
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """The rollout as the model read and wrote it. T: number of tokens, prompt included."""
+
+    ids: list[int]
+    """Length T."""
+    mask: list[int]
+    """Length T: 1 where the model sampled the token (its end-of-turn token too), else 0."""
+    logprobs: list[float | None]
+    """Length T: natural logarithms at temperature 1; None where not sampled or not known."""
+    exactness: Exactness
+    prompt_length: int
+    """Ids at the beginning that are the prompt: system prompt, tools and question."""
+    forks: int = 0
+    """Times that the engine read a prompt that did not begin with what was read and sampled before;
+    the ids are then those of the last branch, and only what was sampled on it is in the mask."""
+    truncated: int = 0
+    """Tokens that were cut off the end, with their mask and log-probabilities."""
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The ids before the first sampled one."""
+        return self.ids[: self.prompt_length]
+
+    @property
+    def completion_ids(self) -> list[int]:
+        """The ids after the prompt: what was sampled, and tool results in between."""
+        return self.ids[self.prompt_length :]
+
+    @property
+    def completion_mask(self) -> list[int]:
+        """The mask of `completion_ids`."""
+        return self.mask[self.prompt_length :]
+
+    @property
+    def completion_logprobs(self) -> list[float | None]:
+        """The log-probabilities of `completion_ids`."""
+        return self.logprobs[self.prompt_length :]
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One reply of the model, exactly as it wrote it."""
+
+    text: str
+    """Everything, thoughts and calls written as text included; special tokens left out."""
+    reasoning: str = ""
+    """The thoughts within it, without their tags."""
+    answer: str = ""
+    """The text outside of thoughts and calls, trimmed."""
+    finish_reason: FinishReason = "stop"
+    calls: list[str] = []
+    """Ids of the calls that it made, readable or not, in order."""
+    usage: Usage = Usage()
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool call, and what became of it. Its result stands in the message with its id."""
+
+    id: str
+    turn: int
+    """Index of the turn that made it."""
+    name: str
+    """Empty where none could be read."""
+    arguments: Json
+    """The object that was passed; the text as written where it could not be read."""
+    status: CallStatus
+    data: Json = None
+    """What else the tool told, such as the ids of the chunks found, best first; for rewards."""
+    truncated: bool = False
+    """Whether the result was longer than a result may be, and was cut."""
+    seconds: float = 0.0
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reward function says of a trace."""
+
+    value: float | None
+    """A finite number, or None: it could not be told, which is never a number."""
+    reason: str = ""
+    """One sentence: why it is what it is."""
+    components: dict[str, "Score"] = {}
+    """The parts of a composite, by name."""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a rollout went, in seconds."""
+
+    total: float = 0.0
+    engine: float = 0.0
+    """Waiting for the engine."""
+    tools: float = 0.0
+    """Waiting for tools; calls side by side count once."""
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """One rollout. Encoded in this order, one JSON object a line."""
+
+    id: str
+    """`QUESTION_ID/DRAW`, or what a foreign file calls it."""
+    question_id: str = ""
+    group: str = ""
+    """What rollouts of one question share; the question's id unless the caller says otherwise."""
+    draw: int = 0
+    """Number of the rollout within its group, from 0."""
+    question: Question | None = None
+    """What was asked, with its reference; None for a plain chat."""
+    messages: list[Message]
+    """The whole chat in the OpenAI format: calls in `tool_calls`, results with role `tool`. Content
+    of assistant messages is without thoughts and calls; `turns` has what was written."""
+    turns: list[Turn] = []
+    """What the model wrote, turn by turn; empty for a plain chat."""
+    tool_calls: list[CallRecord] = []
+    tokens: Tokens | None = None
+    stop_reason: StopReason | None = None
+    """None for a plain chat."""
+    final_answer: str | None = None
+    """Text of the last assistant message without thoughts and calls; None where there is none."""
+    error: Failure | None = None
+    """Why the engine gave no reply, where the rollout failed."""
+    rewards: dict[str, Score] | None = None
+    """By name, `total` among them; None: not scored."""
+    timing: Timing | None = None
+    usage: Usage = Usage()
+    engine: str = ""
+    """The model's identity."""
+    schema: int = SCHEMA
