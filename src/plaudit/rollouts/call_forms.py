@@ -1,4 +1,4 @@
-"""How models write calls as text: the forms, how a call looks in each, and telling a model of it."""
+"""How models write calls as text: the forms, a call in each, and how a model is told of them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -56,7 +56,9 @@ def _qwen(name: str, arguments: Mapping[str, Json]) -> str:
     for key, value in arguments.items():
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         if any(tag in text for tag in _SYNTAX["qwen"][2:]):
-            raise UsageError(f"the qwen form cannot write argument {key!r}: it holds a tag of calls")
+            raise UsageError(
+                f"the qwen form cannot write argument {key!r}: it holds a tag of calls"
+            )
         lines += [f"<parameter={key}>", text, "</parameter>"]
     return "\n".join([*lines, "</function>", "</tool_call>"])
 
@@ -73,7 +75,7 @@ def describe_tools(specs: Sequence[ToolSpec], form: CallForm) -> str:
     """
     escape = _escaper(form).escape
     shown = "\n".join(escape(_shown(spec)) for spec in specs)
-    call = _placeholder(form)
+    call = write_call(form, "TOOL", {"ARGUMENT": "VALUE"})
     return (
         f"You can use tools. Each line describes one, with a JSON schema of its arguments:\n"
         f"{shown}\n\n"
@@ -96,12 +98,6 @@ _SEVERAL: Mapping[CallForm, str] = {
     "llama": ", one a line",
     "mistral": ", as further members of the list",
 }
-
-
-def _placeholder(form: CallForm) -> str:
-    if form == "qwen":
-        return write_call(form, "TOOL", {"ARGUMENT": "VALUE"})
-    return write_call(form, "TOOL", {"ARGUMENT": "VALUE"})
 
 
 def _shown(spec: ToolSpec) -> str:

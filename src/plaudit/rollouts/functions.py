@@ -66,5 +66,5 @@ def _broken(place: str, error: Exception) -> UsageError:
 
 
 def _others(found: Any) -> str:
-    names = [name for name, value in vars(found).items() if callable(value) and name[0] != "_"]
-    return f"; it has {', '.join(sorted(names)[:10])}" if names else ""
+    names = [name for name in dir(found) if name[0] != "_" and callable(getattr(found, name))]
+    return f"; it has {', '.join(names[:10])}" if names else ""

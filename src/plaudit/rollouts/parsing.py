@@ -1,54 +1,62 @@
 """Calls that a model wrote as text, told apart from its thoughts and its answer.
 
-Read are these forms, any of them in one reply unless told otherwise:
+These forms are read, any of them in one reply unless told otherwise:
 
-- `json`, `llama`: `{"name": ..., "arguments" or "parameters": {...}}`, alone or several after each
+- `json`, `llama`: `{"name": ..., "arguments" or "parameters": {...}}`, one or several after each
   other, in a list, or in a fence. Such an object counts only where it stands alone: what is outside
   of thoughts is nothing else. In the middle of prose it is part of an answer.
 - `llama`: the same after `<|python_tag|>`, and `<function=NAME>{...}</function>`.
-- `hermes`: the same, or a list, between `<tool_call>` and `</tool_call>`.
+- `hermes`: objects, or a list of them, between `<tool_call>` and `</tool_call>`.
 - `qwen`: `<function=NAME><parameter=KEY>VALUE</parameter></function>`, in `<tool_call>` or not.
 - `mistral`: a list after `[TOOL_CALLS]`, or `[TOOL_CALLS]NAME[ARGS]{...}`.
 
-Thoughts stand between `<think>` and `</think>` or `[THINK]` and `[/THINK]`; one that is not closed
-reaches to the end, and where the first tag closes, the thought began with the text, as it does with
-models whose template writes the opening tag. Nothing in a thought is a call, and nothing within a
-call's strings is a tag. What is broken is told as such and never repaired. Time is linear in the
+Thoughts stand between `<think>` and `</think>`, or `[THINK]` and `[/THINK]`. One that is not closed
+reaches to the end. Where the first tag is a closing one the thought began with the text, as it does
+with models whose template writes the opening tag. Nothing in a thought is a call, and nothing in a
+string of a call is a tag. What is broken is told as such, never repaired. The time is linear in the
 text's length.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.rollouts.call_forms import FORMS, CallForm
-from plaudit.types import Json
+from plaudit.rollouts.call_objects import (
+    BrokenCallError,
+    Called,
+    arguments,
+    called,
+    members,
+    skip,
+    skip_between,
+    typed,
+    value_end,
+    value_spans,
+)
 
 MOST_CALLS = 256
-"""Calls of one reply that are read; what follows them is one broken call."""
-_DEEPEST = 200
-"""Levels of JSON that a call may have."""
+"""Calls of one reply that are read; what follows them is one malformed call."""
 
 
 class WrittenCall(ToolCall, frozen=True, kw_only=True):
-    """A call that was written as text."""
+    """A call that was written as text. Its id is `call-TURN-NUMBER`."""
 
     start: int
-    """Where it begins in the text, with its tags."""
+    """Where it begins in the text, its tags included; calls of one list share one place."""
     end: int
-    """Where it ends; calls of one list share one place."""
+    """Where it ends."""
 
 
 class MalformedCall(msgspec.Struct, frozen=True, kw_only=True):
     """What was meant as a call and cannot be read as one."""
 
     id: str
-    """`call-TURN-NUMBER`, as of any call."""
+    """`call-TURN-NUMBER`; readable and malformed calls are numbered together, from 0."""
     text: str
-    """As it was written, with its tags."""
+    """As it was written, its tags included."""
     why: str
     """One sentence for the model."""
     start: int
@@ -70,7 +78,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the reply ends within a thought."""
 
     @property
-    def attempts(self) -> "tuple[WrittenCall | MalformedCall, ...]":
+    def attempts(self) -> tuple[WrittenCall | MalformedCall, ...]:
         """All calls, readable or not, in the order in which they were written."""
         return tuple(sorted((*self.calls, *self.malformed), key=_number))
 
@@ -94,7 +102,7 @@ def read_reply(
         tools: the tools that were offered. A bare object counts as a call only if it names one of
             them; None: any name will do. Their schemas say which type a `qwen` argument has.
         forms: forms that are read.
-        turn: index of the turn, for the ids of the calls: `call-TURN-NUMBER`.
+        turn: index of the turn, for the ids of the calls.
         in_thought: whether the prompt ended within a thought that it had opened.
     """
     reader = _Reader(_writable(text), tools, frozenset(forms), turn)
@@ -108,103 +116,69 @@ def _writable(text: str) -> str:
 
 
 _THOUGHTS: Mapping[str, str] = {"<think>": "</think>", "[THINK]": "[/THINK]"}
-_OPENERS: Mapping[CallForm, tuple[str, ...]] = {
+_MARKS: Mapping[CallForm, tuple[str, ...]] = {
     "json": (),
     "hermes": ("<tool_call>",),
     "llama": ("<function=", "<|python_tag|>"),
     "qwen": ("<tool_call>", "<function="),
     "mistral": ("[TOOL_CALLS]",),
 }
-_SPACE = re.compile(r"\s*+")
-_BETWEEN = re.compile(r"[\s;,]*+")
-_JSON_TOKEN = re.compile(
-    r"""
-    "[^"\\]*+(?:\\.[^"\\]*+)*+"     # a string, whatever it holds
-    | [\[\]{}]
-    | [^\s\d,:+\-.eEtrufalsn]       # cannot stand outside of a string: this is no JSON
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _FUNCTION = re.compile(r"<function=([^<>\n]{1,128})>\s*+")
 _PARAMETER = re.compile(r"<parameter=([^<>\n]{1,128})>")
-_VALUE_END = re.compile(r"</?parameter\b|</?function\b")
-_ARGS = re.compile(r"([\w.-]{1,128})(?:\[CALL_ID\]\w{1,64})?\[ARGS\]\s*+")
+_VALUE_END = re.compile(r"</?(?:parameter|function)\b")
+_ARGS = re.compile(r"([\w.-]{1,128})(?:\[CALL_ID\]\w{1,64})?(?:\[ARGS\])?\s*+(?=\{)")
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
     r"""^[ \t]*+(?:```[ \t]*+\w*+\s*+)?\[?\s*+\{\s*+(?:"type"\s*+:\s*+"function"\s*+,\s*+)?
     "name"\s*+:\s*+"([^"\\]{1,128})"\s*+(?:,\s*+"(?:arguments|parameters)"|\Z)""",
     re.VERBOSE | re.MULTILINE,
 )
-
-
-class _BrokenError(Exception):
-    """A call cannot be read; the message says why."""
-
-
-class _Called(msgspec.Struct):
-    """An object that makes a call."""
-
-    name: str
-    arguments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    parameters: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Wrapped(msgspec.Struct):
-    """The same within the wrapping of the OpenAI API."""
-
-    function: _Called
+_NAME = re.compile(r'"name"\s*+:\s*+"([^"\\]{1,128})"|<function=([^<>\n]{1,128})>')
+_NAME_WITHIN = 400
+"""Characters of a malformed call among which its name is looked for."""
 
 
 class _Reader:
     """Reads one text from left to right."""
 
     def __init__(
-        self,
-        text: str,
-        tools: Sequence[ToolSpec] | None,
-        forms: frozenset[CallForm],
-        turn: int,
+        self, text: str, tools: Sequence[ToolSpec] | None, forms: frozenset[CallForm], turn: int
     ) -> None:
         self._text = text
         self._specs = None if tools is None else {spec.name: spec for spec in tools}
         self._bare = bool(forms & {"json", "llama"})
         self._turn = turn
-        openers = {opener for form in forms for opener in _OPENERS[form]}
-        marks = [*_THOUGHTS, *_THOUGHTS.values(), *sorted(openers)]
+        openers = sorted({mark for form in forms for mark in _MARKS[form]})
+        marks = [*_THOUGHTS, *_THOUGHTS.values(), *openers]
         self._mark = re.compile("|".join(map(re.escape, marks)))
         self._end_of_broken = re.compile("|".join(map(re.escape, [*marks, "</tool_call>"])))
-        self._said: list[str] = []
+        self._said: list[tuple[int, int]] = []
         self._thoughts: list[str] = []
         self._calls: list[WrittenCall] = []
         self._malformed: list[MalformedCall] = []
         self._thought_open = False
+        self._silent = True
+        """Whether nothing but space was said so far."""
 
     def reply(self) -> Reply:
         return Reply(
-            text="".join(self._said).strip(),
+            text="".join(self._text[start:end] for start, end in self._said).strip(),
             reasoning="\n".join(t for t in map(str.strip, self._thoughts) if t),
             calls=tuple(self._calls),
             malformed=tuple(self._malformed),
             thought_open=self._thought_open,
         )
 
-    @property
-    def _count(self) -> int:
-        return len(self._calls) + len(self._malformed)
-
-    # ------------------------------------------------------------ marks
-
     def read(self, in_thought: bool) -> None:
-        """Read the whole text."""
         place = self._thought(0, "</think>") if in_thought else 0
         while not self._all_bare(place):
             mark = self._mark.search(self._text, place)
             if mark is None:
-                self._said.append(self._text[place:])
+                self._say(place, len(self._text))
                 break
-            self._said.append(self._text[place : mark.start()])
+            self._say(place, mark.start())
             place = self._marked(mark)
-        if not self._count:
+        if not self._count and self._bare:
             self._broken_bare()
 
     def _marked(self, mark: re.Match[str]) -> int:
@@ -215,22 +189,17 @@ class _Reader:
         if opener in _THOUGHTS.values():
             return self._closed(mark)
         if self._count >= MOST_CALLS:
-            why = f"one reply can make {MOST_CALLS} calls; no further ones are read"
-            return self._broken(mark.start(), len(self._text), why)
+            return self._broken_rest(mark.start())
         try:
             found, end = self._calls_at(mark)
-        except _BrokenError as error:
-            end = self._end_of_broken.search(self._text, mark.end())
-            return self._broken(mark.start(), self._broken_end(end), str(error))
-        for name, arguments in found:
-            self._call(name, arguments, mark.start(), end)
+        except BrokenCallError as error:
+            end = self._broken_end(mark.end(), error.place)
+            return self._broken(mark.start(), end, str(error))
+        for call in found:
+            self._call(call, mark.start(), end)
         return end
 
-    def _broken_end(self, found: re.Match[str] | None) -> int:
-        """A broken call reaches to its closing tag, else to the next mark, else to the end."""
-        if found is None:
-            return len(self._text)
-        return found.end() if found.group() == "</tool_call>" else found.start()
+    # ------------------------------------------------------------ thoughts
 
     def _thought(self, place: int, closer: str) -> int:
         end = self._text.find(closer, place)
@@ -244,19 +213,20 @@ class _Reader:
     def _closed(self, mark: re.Match[str]) -> int:
         """The end of a thought whose beginning was not seen: it began with the text."""
         if self._thoughts:
-            self._said.append(mark.group())
+            self._say(mark.start(), mark.end())
             return mark.end()
         self._thoughts.append(self._text[: mark.start()])
         self._said.clear()
         self._calls.clear()
         self._malformed.clear()
+        self._silent = True
         return mark.end()
 
     # ------------------------------------------------------------ calls after a mark
 
-    def _calls_at(self, mark: re.Match[str]) -> tuple[list[tuple[str, str]], int]:
+    def _calls_at(self, mark: re.Match[str]) -> tuple[list[Called], int]:
         """Read the calls that follow a mark; return them and where they end."""
-        place = self._skip(mark.end())
+        place = skip(self._text, mark.end())
         match mark.group():
             case "<tool_call>":
                 return self._tool_call(place)
@@ -267,234 +237,189 @@ class _Reader:
             case _:
                 return self._values(place)
 
-    def _tool_call(self, place: int) -> tuple[list[tuple[str, str]], int]:
-        if self._text.startswith("<function=", place):
-            found, place = self._function(place)
-        else:
-            found, place = self._values(place)
+    def _values(self, place: int) -> tuple[list[Called], int]:
+        spans = value_spans(self._text, place)
+        found = [called(raw, span[1]) for span in spans for raw in members(self._text, span)]
+        return found, spans[-1][1]
+
+    def _tool_call(self, place: int) -> tuple[list[Called], int]:
+        of_function = self._text.startswith("<function=", place)
+        found, place = self._function(place) if of_function else self._values(place)
         return found, self._expect("</tool_call>", place)
 
-    def _mistral(self, place: int) -> tuple[list[tuple[str, str]], int]:
+    def _mistral(self, place: int) -> tuple[list[Called], int]:
         named = _ARGS.match(self._text, place)
         if named is None:
             return self._values(place)
         body, end = self._object(named.end())
         return [(named.group(1), body)], end
 
-    def _function(self, place: int) -> tuple[list[tuple[str, str]], int]:
+    def _function(self, place: int) -> tuple[list[Called], int]:
         head = _FUNCTION.match(self._text, place)
         if head is None:
-            raise _BrokenError("the function has no name")
-        name, place = head.group(1).strip(), head.end()
-        if self._text.startswith("{", place):
-            body, place = self._object(place)
-            return [(name, body)], self._expect("</function>", place)
-        written: dict[str, str] = {}
-        while (parameter := _PARAMETER.match(self._text, place)) is not None:
-            value, place = self._value(parameter)
-            key = parameter.group(1).strip()
-            if key in written:
-                raise _BrokenError(f"argument {key!r} is given twice")
-            written[key] = value
-            place = self._skip(place)
-        end = self._expect("</function>", place)
-        return [(name, _typed(written, (self._specs or {}).get(name)))], end
-
-    def _value(self, parameter: re.Match[str]) -> tuple[str, int]:
-        end = _VALUE_END.search(self._text, parameter.end())
-        if end is None or not self._text.startswith("</parameter>", end.start()):
-            raise _BrokenError(f"argument {parameter.group(1)!r} is not closed with </parameter>")
-        value = self._text[parameter.end() : end.start()]
-        return value.removeprefix("\n").removesuffix("\n"), end.start() + len("</parameter>")
+            raise BrokenCallError("the function has no name", place)
+        name = head.group(1).strip()
+        if self._text.startswith("{", head.end()):
+            body, place = self._object(head.end())
+        else:
+            written, place = self._parameters(head.end())
+            body = typed(written, (self._specs or {}).get(name))
+        return [(name, body)], self._expect("</function>", place)
 
     def _object(self, place: int) -> tuple[str, int]:
-        """Read an object of arguments; return its text and where it ends."""
-        end = self._span(place) if self._text.startswith("{", place) else None
-        if end is None:
-            raise _BrokenError("the arguments are no JSON object")
-        return _arguments(self._text[place:end].encode()), end
+        end = value_end(self._text, place)
+        return arguments(self._text[place:end].encode(), end), end
 
-    def _values(self, place: int) -> tuple[list[tuple[str, str]], int]:
-        spans, end = self._spans(place)
-        return [_called(raw) for span in spans for raw in _members(self._text, span)], end
+    def _parameters(self, place: int) -> tuple[dict[str, str], int]:
+        written: dict[str, str] = {}
+        while (parameter := _PARAMETER.match(self._text, place)) is not None:
+            key = parameter.group(1).strip()
+            if key in written:
+                raise BrokenCallError(f"argument {key!r} is given twice", place)
+            end = _VALUE_END.search(self._text, parameter.end())
+            if end is None or not self._text.startswith("</parameter>", end.start()):
+                why = f"argument {key!r} is not closed with </parameter>"
+                raise BrokenCallError(why, end.start() if end else len(self._text))
+            value = self._text[parameter.end() : end.start()]
+            written[key] = value.removeprefix("\n").removesuffix("\n")
+            place = skip(self._text, end.start() + len("</parameter>"))
+        return written, place
 
-    def _spans(self, place: int) -> tuple[list[tuple[int, int]], int]:
-        """Find JSON values that follow each other, at least one."""
-        spans: list[tuple[int, int]] = []
-        start = place
-        while self._text.startswith(("{", "["), start) and len(spans) < MOST_CALLS:
-            end = self._span(start)
-            if end is None:
-                raise _BrokenError("its JSON is broken or cut off")
-            spans.append((start, end))
-            start = _skip(_BETWEEN, self._text, end)
-        if not spans:
-            raise _BrokenError("no JSON object follows")
-        return spans, spans[-1][1]
-
-    def _span(self, place: int) -> int | None:
-        """Return where the JSON value ends that begins here; None where it does not end.
-
-        Only strings and brackets are looked at. What cannot be JSON ends the search, so that a
-        text full of unclosed calls is not read to its end for each of them.
-        """
-        depth = 0
-        for token in _JSON_TOKEN.finditer(self._text, place):
-            match token.group():
-                case "{" | "[":
-                    depth += 1
-                case "}" | "]":
-                    depth -= 1
-                case string if len(string) > 1:
-                    continue
-                case _:
-                    return None
-            if depth == 0:
-                return token.end()
-            if depth > _DEEPEST:
-                return None
-        return None
+    def _expect(self, closer: str, place: int) -> int:
+        after = skip(self._text, place)
+        if not self._text.startswith(closer, after):
+            raise BrokenCallError(f"it is not closed with {closer}", place)
+        return after + len(closer)
 
     # ------------------------------------------------------------ bare calls
 
     def _all_bare(self, place: int) -> bool:
-        """Take the rest as bare calls, where it is nothing else and nothing was said before."""
-        place = self._skip(place)
-        alone = self._bare and not self._count and not "".join(self._said).strip()
+        """Take the rest as bare calls where it is nothing else, and nothing was said before."""
+        place = skip(self._text, place)
+        alone = self._bare and self._silent and not self._count
         if not alone or not self._text.startswith(("{", "[", "```"), place):
             return False
         try:
-            values = list(self._bare_values(place))
-        except _BrokenError:
+            values = self._bare_values(place)
+        except BrokenCallError:
             return False
-        found = [self._bare_call(text) for text, _, _ in values]
-        if not any(isinstance(call, tuple) and self._is_known(call[0]) for call in found):
+        found = [_attempt(raw, end) for raw, _, end in values]
+        if not any(self._is_known(call) for call in found):
             return False
         for call, (_, start, end) in zip(found, values, strict=True):
-            if isinstance(call, tuple):
-                self._call(*call, start, end)
-            else:
-                self._broken(start, end, call)
+            self._take(call, start, end)
+        self._broken_rest(skip_between(self._text, values[-1][2]))
         return True
 
-    def _bare_values(self, place: int) -> Iterator[tuple[bytes, int, int]]:
-        """Yield the objects that the rest of the text consists of, and where they stand."""
-        while place < len(self._text):
+    def _bare_values(self, place: int) -> list[tuple[bytes, int, int]]:
+        """Return the objects that the rest of the text consists of, and where they stand."""
+        found: list[tuple[bytes, int, int]] = []
+        while place < len(self._text) and len(found) < MOST_CALLS:
             fence = _FENCE.match(self._text, place)
-            spans, end = self._spans(self._skip(fence.end() if fence else place))
-            if fence:
-                end = self._expect("```", end)
+            spans = value_spans(self._text, skip(self._text, fence.end()) if fence else place)
+            end = self._expect("```", spans[-1][1]) if fence else spans[-1][1]
             for span in spans:
-                for raw in _members(self._text, span):
-                    yield raw, *span
-            place = _skip(_BETWEEN, self._text, end)
-
-    def _bare_call(self, raw: bytes) -> tuple[str, str] | str:
-        """Read one object; return the call, or why it is none."""
-        try:
-            return _called(raw)
-        except _BrokenError as error:
-            return str(error)
+                found += [(raw, *span) for raw in members(self._text, span)]
+            place = skip_between(self._text, end)
+        return found
 
     def _broken_bare(self) -> None:
         """Find bare calls that are broken, or do not stand alone: the reply begins with one."""
-        said = "".join(self._said)
-        starts = [m for m in _BARE_START.finditer(said) if self._is_known(m.group(1))]
-        if not self._bare or not starts or said[: starts[0].start()].strip():
+        pieces = [(a, b) for a, b in self._said if not self._text[a:b].isspace()]
+        if not pieces:
             return
+        begin, end = pieces[0]
+        known = [m for m in _BARE_START.finditer(self._text, begin, end) if self._named(m[1])]
+        starts = [m.start() for m in known][:MOST_CALLS]
+        if not starts or self._text[begin : starts[0]].strip():
+            return
+        self._said = [piece for piece in self._said if piece[0] > begin]
+        kept: list[tuple[int, int]] = []
+        for start, limit in zip(starts, [*starts[1:], end], strict=True):
+            kept.append((self._bare_at(start, limit, alone=len(starts) > 1), limit))
+        self._said = kept + self._said
+
+    def _bare_at(self, start: int, limit: int, alone: bool) -> int:
+        """Read the bare call that begins here; return where it ends."""
+        try:
+            (first, *_) = value_spans(self._text, self._text.index("{", start))
+            if first[1] > limit:
+                raise BrokenCallError("its JSON is broken", limit)
+            call = called(self._text[slice(*first)].encode(), first[1])
+        except BrokenCallError as error:
+            end = min(self._line_end(error.place), limit)
+            return self._broken(start, end, str(error))
+        if alone and not self._text[first[1] : limit].strip(" \t\r\n;,`]"):
+            self._call(call, start, limit)
+            return limit
+        return self._broken(start, first[1], "a call as a bare object must stand alone")
 
     # ------------------------------------------------------------ helpers
 
-    def _is_known(self, name: str) -> bool:
+    @property
+    def _count(self) -> int:
+        return len(self._calls) + len(self._malformed)
+
+    def _say(self, start: int, end: int) -> None:
+        if start < end:
+            self._said.append((start, end))
+            self._silent = self._silent and self._text[start:end].isspace()
+
+    def _named(self, name: str) -> bool:
         return self._specs is None or name in self._specs
 
-    def _skip(self, place: int) -> int:
-        return _skip(_SPACE, self._text, place)
+    def _is_known(self, call: Called | BrokenCallError) -> bool:
+        return not isinstance(call, BrokenCallError) and self._named(call[0])
 
-    def _expect(self, closer: str, place: int) -> int:
-        place = self._skip(place)
-        if not self._text.startswith(closer, place):
-            raise _BrokenError(f"it is not closed with {closer}")
-        return place + len(closer)
+    def _take(self, call: Called | BrokenCallError, start: int, end: int) -> None:
+        if isinstance(call, BrokenCallError):
+            self._broken(start, end, str(call))
+        else:
+            self._call(call, start, end)
 
     def _id(self) -> str:
         return f"call-{self._turn}-{self._count}"
 
-    def _call(self, name: str, arguments: str, start: int, end: int) -> None:
-        call = WrittenCall(
-            id=self._id(), name=name, arguments=arguments, start=start, end=end
-        )
-        self._calls.append(call)
+    def _call(self, call: Called, start: int, end: int) -> None:
+        name, body = call
+        written = WrittenCall(id=self._id(), name=name, arguments=body, start=start, end=end)
+        self._calls.append(written)
 
     def _broken(self, start: int, end: int, why: str) -> int:
         text = self._text[start:end]
+        named = _NAME.search(text, 0, _NAME_WITHIN)
+        name = (named[1] or named[2]) if named else ""
         self._malformed.append(
-            MalformedCall(id=self._id(), text=text, why=why, start=start, end=end)
+            MalformedCall(id=self._id(), text=text, why=why, start=start, end=end, name=name)
         )
         return end
 
+    def _broken_rest(self, start: int) -> int:
+        """Refuse what follows the last call that may be read."""
+        if start == len(self._text):
+            return start
+        why = f"one reply can make {MOST_CALLS} calls; no further ones are read"
+        return self._broken(start, len(self._text), why)
 
-def _skip(pattern: re.Pattern[str], text: str, place: int) -> int:
-    found = pattern.match(text, place)
-    return place if found is None else found.end()
+    def _broken_end(self, begin: int, place: int) -> int:
+        """A broken call reaches to its closing tag, else to the end of the line that broke it."""
+        found = self._end_of_broken.search(self._text, begin)
+        if found is not None and found.group() == "</tool_call>":
+            return found.end()
+        limit = found.start() if found else len(self._text)
+        return max(begin, min(self._line_end(place), limit))
+
+    def _line_end(self, place: int) -> int:
+        """The end of the line, or of the last one where only space stands before the place."""
+        start = self._text.rfind("\n", 0, place) + 1
+        if not self._text[start:place].strip():
+            return len(self._text[:place].rstrip())
+        end = self._text.find("\n", place)
+        return len(self._text) if end < 0 else end
 
 
-def _members(text: str, span: tuple[int, int]) -> list[bytes]:
-    """Return the objects of a value: itself, or those of a list."""
-    raw = text[span[0] : span[1]].encode()
-    if raw[:1] == b"{":
-        return [raw]
+def _attempt(raw: bytes, place: int) -> Called | BrokenCallError:
     try:
-        return [bytes(member) for member in msgspec.json.decode(raw, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _BrokenError(f"its JSON is broken: {error}") from error
-
-
-def _called(raw: bytes) -> tuple[str, str]:
-    """Read an object that makes a call; return its name and the text of its arguments."""
-    try:
-        called = msgspec.json.decode(raw, type=_Called)
-    except (msgspec.DecodeError, RecursionError) as error:
-        called = _unwrapped(raw, error)
-    body = called.parameters if called.arguments is msgspec.UNSET else called.arguments
-    if not isinstance(body, msgspec.Raw):
-        raise _BrokenError('it has no "arguments"')
-    return called.name, _arguments(bytes(body))
-
-
-def _unwrapped(raw: bytes, error: Exception) -> _Called:
-    try:
-        return msgspec.json.decode(raw, type=_Wrapped).function
-    except (msgspec.DecodeError, RecursionError):
-        raise _BrokenError(f"it is no JSON object with name and arguments: {error}") from error
-
-
-def _arguments(raw: bytes) -> str:
-    """Check that this is a JSON object, or a string that holds one; return the object's text."""
-    try:
-        if raw[:1] == b'"':
-            raw = msgspec.json.decode(raw, type=str).encode()
-        msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _BrokenError(f"its arguments are no JSON object: {error}") from error
-    return raw.decode()
-
-
-# ---------------------------------------------------------------- arguments between tags
-
-
-def _typed(written: Mapping[str, str], spec: ToolSpec | None) -> str:
-    """Return arguments as JSON text, each as the type that the tool's schema gives it."""
-    kinds = {} if spec is None else _kinds(spec)
-    typed = {key: _as(kinds.get(key), text) for key, text in written.items()}
-    return msgspec.json.encode(typed).decode()
-
-
-def _kinds(spec: ToolSpec) -> dict[str, Json]:
-    schema = msgspec.json.decode(spec.parameters)
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return cast("dict[str, Json]", properties) if isinstance(properties, dict) else {}
-
-
-def _as(schema: Json, text: str) -> Json:
-    return text
+        return called(raw, place)
+    except BrokenCallError as error:
+        return error

@@ -72,4 +72,4 @@ class ToolError(Exception):
 
     def __init__(self, message: str, status: CallStatus = "raised") -> None:
         super().__init__(message)
-        self.status = status
+        self.status: CallStatus = status

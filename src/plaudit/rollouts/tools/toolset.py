@@ -156,9 +156,7 @@ class ToolSet:
             return []
         return await aio.together((self.run(call, turn) for call in calls), ())
 
-    async def run(
-        self, call: ToolCall | MalformedCall, turn: int
-    ) -> tuple[CallRecord, Message]:
+    async def run(self, call: ToolCall | MalformedCall, turn: int) -> tuple[CallRecord, Message]:
         """Run one call. Never raises, except that it can be cancelled.
 
         Args:
@@ -175,8 +173,8 @@ class ToolSet:
                 run.arguments = clean(call.text)
                 raise ToolError(call.why, "malformed")
             run.arguments = clean(call.arguments)
-            entry = self._named(call.name)
             run.arguments = _object(call.arguments)
+            entry = self._named(call.name)
             entry.check(run.arguments)
             async with self._slot():
                 begun = time.monotonic()
