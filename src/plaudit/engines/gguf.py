@@ -169,9 +169,23 @@ class GGUF:
         return self._count("tokenizer.ggml.eos_token_id")
 
     @property
+    def bos_token(self) -> str | None:
+        """Text of the token that begins a text, as chat templates spell it."""
+        return self._token(self.bos_id)
+
+    @property
+    def eos_token(self) -> str | None:
+        """Text of the token that ends a text, as chat templates spell it."""
+        return self._token(self.eos_id)
+
+    @property
     def shards(self) -> int:
         """Number of files that the model is split over."""
         return self._count("split.count") or 1
+
+    def _token(self, id_: int | None) -> str | None:
+        tokens = self.vocabulary.tokens
+        return tokens[id_] if id_ is not None and id_ < len(tokens) else None
 
     def _text(self, key: str) -> str:
         value = self.values.get(key, "")
