@@ -19,6 +19,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -276,6 +277,41 @@ async def together(
     except BaseExceptionGroup as group_error:
         raise _first(group_error) from None
     return done + [task.result() for task in tasks]
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Return what a blocking function returns, called in a daemon thread of its own.
+
+    Unlike in the threads of an executor, a call that never ends keeps no other call from running
+    and no interpreter from ending; whoever stops waiting for it leaves it behind.
+
+    Raises:
+        Exception: whatever it raises; an exit becomes a RuntimeError.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(cast("T", result))
+        else:
+            done.set_exception(error)
+
+    def call() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as raised:
+            error = raised
+        except BaseException as raised:  # An exit is not for a thread to make.
+            error = RuntimeError(f"{type(raised).__name__} {raised}")
+        with suppress(RuntimeError):  # The loop may be closed by now.
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=call, name="plaudit-call", daemon=True).start()
+    return await done
 
 
 async def map_ordered(

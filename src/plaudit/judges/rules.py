@@ -31,11 +31,11 @@ _NO_IDEA = re.compile(
 _GRADES = frozenset({"correct", "incorrect", "verdict", "grade", "graded", "judgement", "judgment"})
 _GRADE_TALK = _GRADES | frozenset(
     {
-        "answer", "check", "confidence", "decision", "evaluation", "final", "full", "marks",
-        "match", "matches", "pass", "passed", "rating", "reasoning", "reference", "reply",
-        "response", "result", "reward", "right", "score", "student", "value", "is", "as", "was",
-        "has", "been", "be", "s", "that", "says", "this", "my", "it", "and", "of", "to", "out", "so", "user",
-        "assistant", "fully", "completely", "accepted", "valid", "json", "true",
+        "accepted", "and", "answer", "as", "assistant", "be", "been", "check", "completely",
+        "confidence", "decision", "evaluation", "final", "full", "fully", "has", "is", "it", "json",
+        "marks", "match", "matches", "my", "of", "out", "pass", "passed", "rating", "reasoning",
+        "reference", "reply", "response", "result", "reward", "right", "s", "says", "score", "so",
+        "student", "that", "this", "to", "true", "user", "valid", "value", "was",
     }
 )  # fmt: skip
 _YES_OR_NO = frozenset(
