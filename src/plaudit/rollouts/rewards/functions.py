@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import math
 import numbers
@@ -15,8 +13,9 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit.aio import in_thread
+from plaudit.aio import aside
 from plaudit.errors import EngineUnusableError, UsageError
+from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.rewards.base import untold
 from plaudit.rollouts.trace import Score, Trace, Untold
 from plaudit.types import Json
@@ -106,8 +105,14 @@ class FunctionReward:
         """Do nothing."""
 
     async def _result(self, trace: Trace) -> Any:
-        result = self._call(trace) if self._async else await in_thread(partial(self._call, trace))
+        result = self._call(trace) if self._async else await aside(partial(self._call_aside, trace))
         return await result if inspect.isawaitable(result) else result
+
+    def _call_aside(self, trace: Trace) -> Any:
+        try:
+            return self._call(trace)
+        except SystemExit as error:  # An exit is not for a reward to make.
+            raise RuntimeError(f"it tried to exit ({error.code})") from error
 
     def _checked(self, score: Score) -> Score:
         value = score.value
@@ -182,47 +187,15 @@ def load_function(spec: str, folder: Path) -> tuple[RewardFunction, str]:
         UsageError: there is no such module or function, or importing it fails.
     """
     place, separator, name = spec.rpartition(":")
-    if not separator or not place or not name:
-        raise UsageError(f"{spec!r} is not a function: write module:function or file.py:function")
-    module = _load_file(folder / place) if place.endswith(".py") else _load_module(place)
-    function = getattr(module, name, None)
+    if place.endswith(".py"):
+        spec = f"{folder / place}{separator}{name}"
+    function = load_named(spec)
     if not callable(function):
-        there = "is not callable" if hasattr(module, name) else "does not exist"
-        raise UsageError(f"{spec}: {name!r} {there} in {place}")
-    source = getattr(module, "__file__", None)
-    data = Path(source).read_bytes() if source and Path(source).is_file() else b""
-    return function, hashlib.blake2b(data, digest_size=16).hexdigest()
+        raise UsageError(f"{spec} is no function but of type {type(function).__name__}")
+    return function, _hash_of_source(function)
 
 
-def _load_module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
-            raise UsageError(
-                f"there is no module {name!r}; a file of your own is named with its ending: "
-                f"{name.replace('.', '/')}.py:function"
-            ) from None
-        raise UsageError(f"the module {name} cannot be imported: {error}") from error
-    except Exception as error:  # A module may raise anything.
-        raise UsageError(f"the module {name} cannot be imported: {error!r}") from error
-
-
-def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    # Named by its place, so that two files of one name do not meet, and pickles find it again.
-    name = (
-        f"plaudit_reward_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()}"
-    )
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:  # A file may raise anything.
-        del sys.modules[name]
-        raise UsageError(f"{path} cannot be imported: {error!r}") from error
-    return module
+def _hash_of_source(function: RewardFunction) -> str:
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    source = Path(getattr(module, "__file__", None) or "")
+    return hashlib.blake2b(source.read_bytes() if source.is_file() else b"").hexdigest()[:32]
