@@ -201,7 +201,11 @@ def _late(call: Call, turn: int) -> tuple[CallRecord, Message]:
     return _unanswered(call, turn, "timeout", "the time for this question is over")
 
 
-def _unanswered(call: Call, turn: int, status: CallStatus, why: str) -> tuple[CallRecord, Message]:
+def _unanswered(
+    call: Call, turn: int, status: CallStatus, why: str
+) -> tuple[CallRecord, Message]:
     written = call.text if isinstance(call, MalformedCall) else call.arguments
-    record = CallRecord(id=call.id, turn=turn, name=call.name, arguments=written, status=status)
+    record = CallRecord(
+        id=call.id, turn=turn, name=call.name, arguments=written, status=status
+    )
     return record, Message("tool", f"Error: {why}", tool_call_id=call.id)
