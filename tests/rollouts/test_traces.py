@@ -97,6 +97,11 @@ def test_R5_a_chat_that_ends_on_a_tool_result_or_a_call_has_no_answer() -> None:
     found = [*asked, {"role": "tool", "content": "Swigert", "tool_call_id": "c"}]
     assert one({"messages": asked}).final_answer is None
     assert one({"messages": found}).final_answer is None
+    written = '<tool_call>{"name": "search", "arguments": {}}</tool_call>'
+    chat = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": written}]
+    assert one({"messages": [*chat, {"role": "user", "content": "Swigert"}]}).final_answer is None
+    thanked = [*PLAIN["messages"], {"role": "user", "content": "Thanks."}]
+    assert one({"messages": thanked}).final_answer == "Me."
 
 
 def test_columns_beside_a_chat_are_its_question() -> None:

@@ -1,7 +1,7 @@
 """Trace files: JSON Lines, one rollout a line, or plain chats, which are traces without tokens."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -139,7 +139,7 @@ def _unpacked(row: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def trace_of_chat(
-    messages: Iterable[Message], *, id: str = "", question: Question | None = None
+    messages: Sequence[Message], *, id: str = "", question: Question | None = None
 ) -> Trace:
     """Return a plain chat as a trace: without tokens, and without a stop reason.
 
@@ -158,9 +158,6 @@ def trace_of_chat(
             turns.append(turn)
             message = _without_thoughts(message, turn)
         chat.append(message)
-    last = chat[-1] if chat else None
-    called = last is not None and bool(last.tool_calls)
-    answered = last is not None and last.role == "assistant" and not called
     return Trace(
         id=id or hashlib.blake2b(msgspec.json.encode(chat), digest_size=8).hexdigest(),
         question_id="" if question is None else question.id,
@@ -168,8 +165,20 @@ def trace_of_chat(
         question=question,
         messages=chat,
         turns=turns,
-        final_answer=(turns[-1].answer or None) if answered else None,
+        final_answer=final_answer(messages),
     )
+
+
+def final_answer(messages: Sequence[Message]) -> str | None:
+    """Return the text of the last assistant message without thoughts; None where it calls a tool.
+
+    What comes after it, such as a tool's result, is never an answer.
+    """
+    last = next((one for one in reversed(messages) if one.role == "assistant"), None)
+    if last is None or last.tool_calls:
+        return None
+    said = read_reply(last.text)
+    return None if said.attempts else said.text or None
 
 
 def _plain(row: Mapping[str, Json], number: int) -> Trace:
