@@ -18,6 +18,7 @@ from plaudit.cli import (
     jury,
     models,
     prompt,
+    rollout,
     rubric,
     runs,
     shots,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("judge")(judge.judge)
 app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
+app.command("rollout")(rollout.rollout)
 app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
