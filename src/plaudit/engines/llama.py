@@ -14,7 +14,6 @@ import hashlib
 import logging
 import os
 import platform
-import queue
 import secrets
 import sys
 import threading
@@ -28,6 +27,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import msgspec
 import psutil
 
+from plaudit.aio import Workers, aside
 from plaudit.engines import models
 from plaudit.engines.base import (
     Capabilities,
@@ -186,50 +186,6 @@ def default_threads() -> int:
     return max(1, cores)
 
 
-# ---------------------------------------------------------------- worker threads
-
-
-class _Workers:
-    """Daemon threads that make native calls, so that neither a loop nor the exit waits for them.
-
-    A `ThreadPoolExecutor` is joined when the interpreter ends, before anything could cancel what
-    runs in it.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self.count = count
-        for number in range(count):
-            name = f"plaudit-llama-{number}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def _work(self) -> None:
-        while (task := self.tasks.get()) is not None:
-            task()
-
-    def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Have `function` called by the next free thread."""
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = function()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self.tasks.put(run)
-        return future
-
-    def stop(self) -> None:
-        """Let the threads end once the queue is empty."""
-        for _ in range(self.count):
-            self.tasks.put(None)
-
-
 class _Cancellable(Protocol):
     def cancel(self) -> None: ...
 
@@ -244,7 +200,7 @@ class _Loaded:
         self.settings = settings
         self.reuse = False
         """Whether a cached prefix may be used."""
-        self.workers = _Workers(settings.slots)
+        self.workers = Workers(settings.slots, "plaudit-llama")
         self.calls: set[_Cancellable] = set()
         self.idle = threading.Condition()
         self.pid = os.getpid()
@@ -499,8 +455,8 @@ class LlamaEngine:
         properties block no more.
         """
         if not (self._known and self._known.special_tokens):
-            await _aside(lambda: self.metadata)
-        digest = self._known.sha256 if self._known else await _aside(self._digest)
+            await aside(lambda: self.metadata)
+        digest = self._known.sha256 if self._known else await aside(self._digest)
         extra = [f"slots={self._slots}"] if self._slots > 1 else []
         extra += [f"gpu_layers={self._gpu_layers}"] if self._gpu_layers else []
         extra += ["prefix=on"] if self._prefix == "on" else []
@@ -518,7 +474,7 @@ class LlamaEngine:
         if self._here() is None:
             stop = threading.Event()
             try:
-                await _aside(partial(self._load, stop))
+                await aside(partial(self._load, stop))
             except asyncio.CancelledError:
                 stop.set()
                 raise
@@ -527,7 +483,7 @@ class LlamaEngine:
         """Cancel what is in flight and free the model."""
         loaded, self._loaded = self._here(), None
         if loaded is not None:
-            await _aside(loaded.close)
+            await aside(loaded.close)
 
     async def complete(self, request: Request) -> Completion:
         """Complete one request.
@@ -602,7 +558,7 @@ class LlamaEngine:
     async def _over_http(self, function: Callable[[LocalHTTP], T]) -> T:
         """Ask the model's HTTP server for something that needs no slot."""
         loaded = await self._ready()
-        return await _aside(partial(loaded.over_http, loaded.http(), function))
+        return await aside(partial(loaded.over_http, loaded.http(), function))
 
     async def _ready(self) -> _Loaded:
         await self.open()
@@ -811,14 +767,6 @@ async def _cancelling(future: Future[T], call: _Cancellable) -> T:
     except asyncio.CancelledError:
         call.cancel()
         raise
-
-
-async def _aside(function: Callable[[], T]) -> T:
-    """Call a blocking function in a thread that neither the loop nor the exit waits for."""
-    workers = _Workers(1)
-    future = workers.submit(function)
-    workers.stop()
-    return await asyncio.wrap_future(future)
 
 
 def _whole(uri: EngineURI, options: dict[str, str], name: str, least: int) -> int:
