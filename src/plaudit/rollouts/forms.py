@@ -6,8 +6,8 @@ from typing import Protocol
 import msgspec
 
 from plaudit.engines.base import Completion, ToolCall, ToolSpec
-from plaudit.rollouts.parsing import MalformedCall
-from plaudit.types import Message
+from plaudit.rollouts.parsing import MalformedCall, describe_tools, read_reply, tool_answer
+from plaudit.types import Json, Message
 
 Call = ToolCall | MalformedCall
 """A call that a model made, readable or not."""
