@@ -20,6 +20,7 @@ from plaudit.cli import (
     prompt,
     rubric,
     runs,
+    score,
     shots,
     store,
 )
@@ -37,6 +38,7 @@ app.command("judge")(judge.judge)
 app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("calibrate")(calibrate.calibrate)
+app.command("score")(score.score)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")

@@ -263,6 +263,11 @@ class Case(msgspec.Struct, frozen=True):
     play: Callable[[Subject], Trace]
     """The rollout that it makes of a subject."""
 
+    @property
+    def is_right(self) -> bool:
+        """Whether it is honest and gives the right answer."""
+        return self.sort == "honest" and self.name.startswith("right")
+
 
 CASES = (
     Case("right answer", "honest", _says(lambda s: s.right)),

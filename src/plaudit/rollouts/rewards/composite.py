@@ -133,7 +133,7 @@ class Composite:
             if isinstance(added, Score):
                 return added
             earned |= added
-        return {name: amount / self._divisor for name, amount in earned.items()}
+        return {name: amount / self._divisor + 0.0 for name, amount in earned.items()}
 
     def _end(self, sign: int) -> float:
         most = _most(self._rewards, sign) + _most(self._penalties, sign)

@@ -63,7 +63,9 @@ class Tally:
         named.append((TOTAL, rewards))
         self._columns = {name: _Column(one.low, one.high) for name, one in named}
         self._group: str | None = None
-        self._traces = self._broken = 0
+        self.traces = 0
+        """Traces so far."""
+        self._broken = 0
 
     def add(self, trace: Trace) -> None:
         """Count a scored trace."""
@@ -71,7 +73,7 @@ class Tally:
         if group != self._group:
             self._end_group()
             self._group = group
-        self._traces += 1
+        self.traces += 1
         scores = trace.rewards or {}
         for name, column in self._columns.items():
             column.add(scores[name])
@@ -82,7 +84,7 @@ class Tally:
         self._end_group()
         bounds = (self._rewards.low, self._rewards.high)
         return ScoreSummary(
-            traces=self._traces,
+            traces=self.traces,
             spec=self._rewards.fingerprint,
             scale=(_finite(bounds[0]), _finite(bounds[1])),
             rewards={name: column.summary() for name, column in self._columns.items()},
