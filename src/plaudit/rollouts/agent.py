@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig
-from plaudit.rollouts.policy import Call, Conversation, Policy
+from plaudit.rollouts.forms import Call, written
+from plaudit.rollouts.policy import Conversation, Policy
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.tools import ToolSet
-from plaudit.rollouts.trace import CallRecord, StopReason, Timing, Trace, Turn
+from plaudit.rollouts.trace import CallRecord, CallStatus, StopReason, Timing, Trace, Turn
 from plaudit.types import Failure, Message, Usage
 
 Ask = Callable[[Request], Awaitable[Completion]]
@@ -201,11 +202,8 @@ def _late(call: Call, turn: int) -> tuple[CallRecord, Message]:
     return _unanswered(call, turn, "timeout", "the time for this question is over")
 
 
-def _unanswered(
-    call: Call, turn: int, status: CallStatus, why: str
-) -> tuple[CallRecord, Message]:
-    written = call.text if isinstance(call, MalformedCall) else call.arguments
+def _unanswered(call: Call, turn: int, status: CallStatus, why: str) -> tuple[CallRecord, Message]:
     record = CallRecord(
-        id=call.id, turn=turn, name=call.name, arguments=written, status=status
+        id=call.id, turn=turn, name=call.name, arguments=written(call), status=status
     )
     return record, Message("tool", f"Error: {why}", tool_call_id=call.id)

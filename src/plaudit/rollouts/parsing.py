@@ -20,9 +20,7 @@ text's length.
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-import msgspec
-
-from plaudit.engines.base import ToolCall, ToolSpec
+from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.call_forms import FORMS, CallForm
 from plaudit.rollouts.call_objects import (
     BrokenCallError,
@@ -36,55 +34,10 @@ from plaudit.rollouts.call_objects import (
     value_end,
     value_spans,
 )
+from plaudit.rollouts.reply import MalformedCall, Reply, WrittenCall
 
 MOST_CALLS = 256
 """Calls of one reply that are read; what follows them is one malformed call."""
-
-
-class WrittenCall(ToolCall, frozen=True, kw_only=True):
-    """A call that was written as text. Its id is `call-TURN-NUMBER`."""
-
-    start: int
-    """Where it begins in the text, its tags included; calls of one list share one place."""
-    end: int
-    """Where it ends."""
-
-
-class MalformedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """What was meant as a call and cannot be read as one."""
-
-    id: str
-    """`call-TURN-NUMBER`; readable and malformed calls are numbered together, from 0."""
-    text: str
-    """As it was written, its tags included."""
-    why: str
-    """One sentence for the model."""
-    start: int
-    end: int
-    name: str = ""
-    """The tool; empty where none could be read."""
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's reply, taken apart."""
-
-    text: str
-    """What is outside of calls and thoughts, trimmed."""
-    reasoning: str
-    """The thoughts without their tags, trimmed."""
-    calls: tuple[WrittenCall, ...] = ()
-    malformed: tuple[MalformedCall, ...] = ()
-    thought_open: bool = False
-    """Whether the reply ends within a thought."""
-
-    @property
-    def attempts(self) -> tuple[WrittenCall | MalformedCall, ...]:
-        """All calls, readable or not, in the order in which they were written."""
-        return tuple(sorted((*self.calls, *self.malformed), key=_number))
-
-
-def _number(call: WrittenCall | MalformedCall) -> int:
-    return int(call.id.rpartition("-")[2])
 
 
 def read_reply(
@@ -129,7 +82,7 @@ _VALUE_END = re.compile(r"</?(?:parameter|function)\b")
 _ARGS = re.compile(r"([\w.-]{1,128})(?:\[CALL_ID\]\w{1,64})?(?:\[ARGS\])?\s*+(?=\{)")
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
-    r"""^[ \t]*+(?:```[ \t]*+\w*+\s*+)?\[?\s*+\{\s*+(?:"type"\s*+:\s*+"function"\s*+,\s*+)?
+    r"""^[ \t]*+(?:```[ \t]*+\w*+\s*+)?(?:\[\s*+)?\{\s*+(?:"type"\s*+:\s*+"function"\s*+,\s*+)?
     "name"\s*+:\s*+"([^"\\]{1,128})"\s*+(?:,\s*+"(?:arguments|parameters)"|\Z)""",
     re.VERBOSE | re.MULTILINE,
 )

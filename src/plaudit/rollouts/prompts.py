@@ -43,7 +43,12 @@ class Prompts:
         system = _load(config.system, "agent.system", frozenset(), _SYSTEM)
         self._date = config.date
         self._user = _load(config.prompt, "agent.user", frozenset({"question"}), {"date"})
-        self._escaper = Escaper(self._user.delimiters, special_tokens)
+        special = tuple(special_tokens)
+        self._escaper = Escaper(self._user.delimiters, special)
+        known = Escaper(())
+        self._rare = Escaper(
+            (), [token for token in special if known.escape(token) == token], known=()
+        )
         text = system.render({"date": self._date, "has_tools": has_tools, "tools": tools_text})
         if tools_text and "tools" not in system.uses:
             text = f"{text.rstrip()}\n\n{tools_text}"
@@ -57,6 +62,10 @@ class Prompts:
     def escape(self, text: str) -> str:
         """Return untrusted text, unable to speak as the prompt."""
         return self._escaper.escape(text)
+
+    def escape_rare(self, text: str) -> str:
+        """Return text with the model's own special tokens broken, those known everywhere not."""
+        return self._rare.escape(text)
 
 
 def _load(

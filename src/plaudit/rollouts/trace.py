@@ -16,9 +16,17 @@ Exactness = Literal["exact", "approximate"]
 """Whether ids are those that the engine read and sampled, or come from tokenising its text."""
 
 CallStatus = Literal[
-    "ok", "malformed", "unknown_tool", "invalid_arguments", "timeout", "raised", "bad_result"
+    "ok",
+    "malformed",
+    "unknown_tool",
+    "invalid_arguments",
+    "timeout",
+    "raised",
+    "bad_result",
+    "over_limit",
 ]
-"""What became of a tool call. All but `ok` were answered with an error under the call's id."""
+"""What became of a tool call. All but `ok` were answered with an error under the call's id; one
+that is `over_limit` was not run, since the rollout had made as many as it may."""
 
 
 class StopReason(StrEnum):
@@ -196,7 +204,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chat in the OpenAI format: calls in `tool_calls`, results with role `tool`. Content
     of assistant messages is without thoughts and calls; `turns` has what was written."""
     turns: list[Turn] = []
-    """What the model wrote, turn by turn; empty for a plain chat."""
+    """What the model wrote, turn by turn; of a plain chat, its assistant messages."""
     tool_calls: list[CallRecord] = []
     tokens: Tokens | None = None
     stop_reason: StopReason | None = None

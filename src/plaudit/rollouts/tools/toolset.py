@@ -13,7 +13,7 @@ import msgspec
 from plaudit import aio
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
-from plaudit.rollouts.parsing import MalformedCall
+from plaudit.rollouts.reply import MalformedCall
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult, ToolSource
 from plaudit.rollouts.tools.function import function_tool
 from plaudit.rollouts.tools.results import checked, clean, cut, described, error_text
@@ -181,6 +181,8 @@ class ToolSet:
                 result = await self._answer(entry.tool, run.arguments)
         except ToolError as error:
             return run.failed(error, time.monotonic() - begun)
+        except Exception as error:  # Of the tool's own properties, or of a schema that misleads.
+            return run.failed(ToolError(described(error)), time.monotonic() - begun)
         content, truncated = cut(result.content, self._most_chars)
         return run.done(content, result.data, truncated, time.monotonic() - begun)
 
@@ -243,7 +245,10 @@ def _add(tools: dict[str, _Entry], tool: Tool, source: str) -> None:
         )
     if name in tools:
         places = " and ".join(f"of {place}" for place in (tools[name].source, source) if place)
-        raise UsageError(f"two tools are called {name!r} {places}".rstrip() + "; rename one")
+        raise UsageError(
+            f"two tools are called {name!r} {places}".rstrip()
+            + "; rename one, or give a server a prefix"
+        )
     tools[name] = _Entry(tool, ArgumentCheck(tool.spec), source)
 
 
