@@ -21,6 +21,7 @@ from plaudit.cli import (
     rollout,
     rubric,
     runs,
+    score,
     shots,
     store,
 )
@@ -39,6 +40,7 @@ app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("rollout")(rollout.rollout)
 app.command("calibrate")(calibrate.calibrate)
+app.command("score")(score.score)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")
