@@ -1,7 +1,7 @@
 """`plaudit rollout`: agents answer questions with tools."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -22,6 +22,7 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.rollouts.api import GRADED
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
 from plaudit.rollouts.question import Split
 from plaudit.rollouts.rewards.composite import Composite
@@ -38,9 +39,6 @@ from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.progress import Progress, download_progress
 from plaudit.runs.store import Store, default_store_path
-from plaudit.types import Json
-
-_GRADED: Mapping[str, Json] = {"rewards": {"correctness": {}}}
 
 
 def rollout(  # one parameter an option: that is how Typer reads them
@@ -285,7 +283,7 @@ def _scoring(
         return None
     grader = Grader(engine=verifier or "local", cache=cache, send=send)
     if rewards is None:
-        return load_rewards(_GRADED, grader)
+        return load_rewards(GRADED, grader)
     return load_rewards(None if rewards == "default" else rewards, grader)
 
 
