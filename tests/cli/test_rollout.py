@@ -1,7 +1,9 @@
 """`plaudit rollout` end to end, with a script for the model."""
 
+import http.server
 import json
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -259,6 +261,34 @@ def test_the_policy_is_never_told_the_answer(plaudit, tools, tmp_path) -> None:
     source = write_rows(tmp_path / "in.jsonl", rows)
     done = plaudit("rollout", source, "-e", engine, "-t", tools, "--json")
     assert done.summary["stop_reasons"] == {"answered": 3}
+
+
+def test_spans_are_exported_to_where_the_environment_says(
+    plaudit, engine, tools, questions
+) -> None:
+    posted: list[tuple[str, bytes]] = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            posted.append((self.path, self.rfile.read(length)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        plaudit.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+        done = plaudit("rollout", questions, "-e", engine, "-t", tools, "--otel", "--json")
+        server.shutdown()
+        thread.join()
+    assert done.status == 1, done.stderr
+    assert {path for path, _ in posted} == {"/v1/traces"}
+    told = b"".join(body for _, body in posted)
+    assert b"invoke_agent plaudit" in told
+    assert b"execute_tool search" in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -22,6 +23,7 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.rollouts import telemetry
 from plaudit.rollouts.api import GRADED
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
 from plaudit.rollouts.question import Split
@@ -193,6 +195,12 @@ def rollout(  # one parameter an option: that is how Typer reads them
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first malformed row.")
     ] = False,
+    otel: Annotated[
+        bool,
+        typer.Option(
+            "--otel", help="Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show each conversation.")
@@ -261,7 +269,8 @@ def rollout(  # one parameter an option: that is how Typer reads them
         scored,
         Prices.read(prices),
     )
-    summary = job.run(show=out is None and not as_json, verbose=verbose)
+    with telemetry.exporting() if otel else nullcontext():
+        summary = job.run(show=out is None and not as_json, verbose=verbose)
     if as_json:
         display.json_line(summary, out == "-")
     else:
