@@ -263,6 +263,30 @@ def test_the_policy_is_never_told_the_answer(plaudit, tools, tmp_path) -> None:
     assert done.summary["stop_reasons"] == {"answered": 3}
 
 
+def test_two_runs_are_compared_question_by_question(
+    plaudit, engine, tools, questions, tmp_path
+) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    asked = ("rollout", questions, "-e", engine, "-t", tools, "--rewards", spec(tmp_path))
+    plaudit(*asked, "-o", first)
+    plaudit(*asked, "-o", second, "--max-turns", 1)
+    done = plaudit("compare", first, second, "--json")
+    measures = done.summary["measures"]
+    assert measures["correctness"]["difference"]["value"] == -0.25
+    assert (measures["correctness"]["questions"], measures["correctness"]["worse"]) == (4, 1)
+    assert measures["answered"]["second"] == 0
+    shown = plaudit("compare", first, second)
+    assert "-0.250" in shown.stdout
+    assert "5 questions in both" in shown.stdout
+    assert plaudit("compare", first, tmp_path / "none.jsonl").status == 2
+
+
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "rewards.toml"
+    path.write_text('[rewards.correctness]\nby = "rules"\n')
+    return path
+
+
 def test_spans_are_exported_to_where_the_environment_says(
     plaudit, engine, tools, questions
 ) -> None:
