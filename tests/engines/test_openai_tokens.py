@@ -131,7 +131,7 @@ async def test_candidates_of_the_first_token_go_with_it(engines):
         choosing(chat("ab"), token_ids=[]),
     ],
 )
-async def test_ids_that_are_not_there_or_not_all_are_none(engines, reply, caplog):
+async def test_R4_ids_that_are_not_there_or_not_all_are_none(engines, reply, caplog):
     """A list without the token that ended the reply would teach a model never to end."""
     with FakeOpenAI(reply) as server:
         engine = engines(server)
