@@ -1,8 +1,9 @@
 """Token ids and masks of plain chats, in bulk: what the assistant says is there to be learned."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -57,20 +58,20 @@ def tokenize_chats(
         UsageError: the template does not write what replies say.
     """
     bulk = _Bulk(tokenizer, SafeTemplate(template, tokenizer), tools)
-    outcomes = itertools.chain.from_iterable(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD))
-    return _accepted(outcomes, rejected)
+    return _accepted(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD), rejected)
 
 
 def _accepted(
-    outcomes: "Iterable[Tokens | _Unusable]", rejected: Rejected | None
+    batches: "Generator[list[Tokens | _Unusable]]", rejected: Rejected | None
 ) -> Iterator[Tokens]:
-    for outcome in outcomes:
-        if isinstance(outcome, Tokens):
-            yield outcome
-        elif rejected is None:
-            raise outcome.error
-        else:
-            rejected(outcome.number, outcome.error)
+    with contextlib.closing(batches):
+        for outcome in itertools.chain.from_iterable(batches):
+            if isinstance(outcome, Tokens):
+                yield outcome
+            elif rejected is None:
+                raise outcome.error
+            else:
+                rejected(outcome.number, outcome.error)
 
 
 def _batches(
