@@ -37,13 +37,16 @@ def words(text: str) -> list[str]:
     repetition within it is seen.
     """
     folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
-    found: list[str] = []
-    for word in _WORD.findall(folded):
-        if len(word) <= _LONGEST:
-            found.append(word)
-        else:
-            found.extend(word[i : i + _PIECE] for i in range(0, len(word), _PIECE))
-    return found
+    found = _WORD.findall(folded)
+    if max(map(len, found), default=0) <= _LONGEST:
+        return found
+    return [piece for word in found for piece in _pieces(word)]
+
+
+def _pieces(word: str) -> list[str]:
+    if len(word) <= _LONGEST:
+        return [word]
+    return [word[i : i + _PIECE] for i in range(0, len(word), _PIECE)]
 
 
 def normal(text: str) -> str:
