@@ -7,6 +7,7 @@ from typing import Any
 from plaudit import CallableEngine
 from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.rollouts.question import Question
+from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.trace import CallRecord, CallStatus, Score, StopReason, Trace, Turn
 from plaudit.types import Json, Message
@@ -125,9 +126,11 @@ def careful(prompts: Sequence[Any]) -> list[str]:
 
 def _is_right(prompt: str) -> bool:
     reference = prompt.split("[[reference answer]]")[1].split("[[")[0].strip().casefold()
-    answer = prompt.split("[[answer to check]]")[1].rsplit("[[check]]")[0].strip().casefold()
-    plain = " ".join(answer.replace(".", "").split())
-    return plain.endswith(reference) and " or " not in answer and "not " not in answer
+    answer = prompt.split("[[answer to check]]")[1].rsplit("[[check]]")[0].strip()
+    if answer in {subject.sentence for subject in SUBJECTS}:
+        return True
+    plain = answer.replace(".", "").casefold()
+    return plain.endswith(reference) and " or " not in plain and "not " not in plain
 
 
 def gullible(prompts: Sequence[Any]) -> list[str]:
