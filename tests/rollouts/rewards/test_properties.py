@@ -1,9 +1,12 @@
 """Any trace gives a finite number in the stated range, or None with a cause; nothing raises."""
 
 import math
+import random
+import time
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +19,7 @@ from plaudit.rollouts.rewards.spec import MEASURES, load_rewards
 from plaudit.rollouts.trace import CallRecord, Question, Score, StopReason, Trace, Turn
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Message
-from tests.rollouts.rewards.playing import PASSAGE, RIGHT, Judge, verdict
+from tests.rollouts.rewards.playing import PASSAGE, RIGHT, Found, Judge, rollout, verdict
 
 SEEDS = [
     "", " ", ":", RIGHT, PASSAGE, "Thought process:", "<think>", "</think>", "<tool_call>{",
@@ -150,3 +153,31 @@ async def test_tool_results_never_raise_what_the_model_did_not_write(text, resul
     for reward in REWARDS[:5]:
         score = await reward.score(trace)
         assert score.value in (0.0, None)
+
+
+LETTERS = random.Random(0)
+HUGE = {
+    "words": " ".join("".join(LETTERS.choices("abcdefghij", k=5)) for _ in range(1_600_000)),
+    "spaces": " " * 10_000_000,
+    "one word": "a" * 10_000_000,
+    "signs": "<" * 10_000_000,
+    "openings": "let me think the " * 600_000,
+    "commas": "1," * 5_000_000,
+    "tags": "<think>" * 1_400_000,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+@pytest.mark.parametrize("place", ["result", "answer", "thoughts", "query"])
+async def test_ten_megabytes_hold_nothing_up(name: str, place: str) -> None:
+    text = HUGE[name]
+    trace = {
+        "result": lambda: rollout(Found(text=text)),
+        "answer": lambda: rollout(Found(), answer=text),
+        "thoughts": lambda: rollout(Found(), thoughts=text),
+        "query": lambda: rollout(Found(query=text)),
+    }[place]()
+    begun = time.process_time()
+    for reward in REWARDS:
+        assert is_sound(reward, await reward.score(trace)), reward.name
+    assert time.process_time() - begun < 20

@@ -1,6 +1,7 @@
 """Penalties on what the model wrote: `length` and `repetition`, each from 0 down to -1."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from plaudit.rollouts.rewards import words
@@ -58,12 +59,18 @@ class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def measure(self, trace: Trace) -> Score:
         """Score how far the model repeats itself, -1..0."""
-        found = [
-            (sort, run)
-            for sort, texts in enumerate(written(trace))
-            for text in texts
-            for run in words.runs(words.words(text), _RUN)
-        ]
-        share = 1 - len(set(found)) / len(found) if found else 0.0
+        share = _repeated_share(written(trace))
         over = (share - self.free) / (1 - self.free)
         return told(0.0 - max(over, 0.0), f"{share:.0%} of the runs are repeated", share=share)
+
+
+def _repeated_share(sorts: Iterable[Sequence[str]]) -> float:
+    count, different = 0, 0
+    for texts in sorts:
+        known: set[tuple[str, ...]] = set()
+        for text in texts:
+            for run in words.runs(words.words(text), _RUN):
+                count += 1
+                known.add(run)
+        different += len(known)
+    return 1 - different / count if count else 0.0

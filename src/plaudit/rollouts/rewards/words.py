@@ -11,6 +11,7 @@ _WORD = re.compile(
     r"|(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff])[^\W_])+"
 )
 _THOUSANDS = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
+_READ = 500_000
 _LONGEST = 24
 _PIECE = 8
 
@@ -34,9 +35,10 @@ def words(text: str) -> list[str]:
     """Return the words of a text, folded in case, width and accents' encoding.
 
     A thousands separator is dropped. A word longer than any real one is cut into pieces, so that
-    repetition within it is seen.
+    repetition within it is seen. Of a text of more than 500,000 characters only so many are read,
+    so that no single one holds up all others.
     """
-    folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
+    folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text[:_READ]).casefold())
     found = _WORD.findall(folded)
     if max(map(len, found), default=0) <= _LONGEST:
         return found
