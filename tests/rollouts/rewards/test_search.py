@@ -1,5 +1,7 @@
 """`search_effort`: the curve at every point, and what counts as a search."""
 
+import re
+
 import pytest
 
 from plaudit.errors import UsageError
@@ -7,6 +9,7 @@ from plaudit.rollouts.rewards.search import SearchEffort, effort, searches_of
 from plaudit.rollouts.trace import StopReason
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import RIGHT, Found, chat, chunks, is_no_number, rollout
+from tests.support.command import REPOSITORY
 
 POINTS = range(51)
 
@@ -142,3 +145,23 @@ def test_a_plain_chat_tells_its_searches() -> None:
 def test_a_curve_without_a_peak_is_refused(options) -> None:
     with pytest.raises(UsageError, match="must be at least"):
         SearchEffort(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [
+        ("usual", lambda n: effort(n, n, SearchEffort().best, SearchEffort().zero)),
+        ("later", lambda n: effort(n, n, 4, 12)),
+        ("repeated", lambda n: effort(min(n, 1), n, SearchEffort().best, SearchEffort().zero)),
+    ],
+)
+def test_the_picture_in_the_docs_shows_the_curve(name: str, curve) -> None:
+    """Draw it again with benchmarks/plot_search_effort.py where this fails."""
+    picture = (REPOSITORY / "docs" / "images" / "search_effort.svg").read_text(encoding="utf-8")
+    path = re.search(rf'<g id="{name}">\s*<path d="([^"]+)"', picture)[1]
+    heights = [float(pair.split()[1]) for pair in re.findall(r"[ML] ([^ML]+)", path)]
+    bottom, top = max(heights), min(heights)
+    peak = max(map(curve, range(len(heights))))
+    shown = [peak * (bottom - height) / (bottom - top) for height in heights]
+    assert len(shown) == 15
+    assert shown == pytest.approx([curve(n) for n in range(15)], abs=1e-4)
