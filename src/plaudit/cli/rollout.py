@@ -235,7 +235,11 @@ def rollout(  # one parameter an option: that is how Typer reads them
         limit=limit,
         strict=strict,
     )
-    send = SendPolicy(concurrency=concurrency, timeout=timeout, attempts=attempts, outage=outage)
+    # Replies of agents are long: to begin with few requests would cost minutes.
+    start = max(10, concurrency // 4)
+    send = SendPolicy(
+        concurrency=concurrency, start=start, timeout=timeout, attempts=attempts, outage=outage
+    )
     cache = CachePolicy(read=not (no_cache or fresh), write=not no_cache)
     path = Path(store) if store else default_store_path()
     scored = _scoring(rewards, verifier, send, False if no_cache else str(path))
