@@ -12,6 +12,7 @@
     ├── EngineUnusableError     no request to this engine can succeed                (exit status 3)
     ├── CallError               one request got no reply        -> status "failed"
     └── ReplyError              a reply came and cannot be used -> status "invalid"
+        └── EmptyMaskError      none of its tokens was written by the model
 
 `CallError` and `ReplyError` concern one sample: the runner turns them into that sample's verdict
 and goes on. All others end the run.
@@ -142,3 +143,10 @@ class ReplyError(PlauditError):
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class EmptyMaskError(ReplyError):
+    """None of the tokens of a conversation was written by the model: nothing to learn from."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Cause.CUT_OFF, message)

@@ -195,16 +195,10 @@ def _lift_system(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...
     others = tuple(message for message in messages if message.role != "system")
     if len(others) == len(messages):
         return "", messages
-    system = "\n\n".join(_text(message) for message in messages if message.role == "system")
+    system = "\n\n".join(message.text for message in messages if message.role == "system")
     if not others:
         return "", (Message("user", system),)
     return system, others
-
-
-def _text(message: Message) -> str:
-    if isinstance(message.content, list):
-        return "".join(str(part.get("text", "")) for part in message.content)
-    return message.content or ""
 
 
 def _sum(usage: _Usage | None) -> Usage:

@@ -1,7 +1,6 @@
 """A run: rows in, one verdict a sample out, in order, whatever happens on the way."""
 
 import hashlib
-import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +19,11 @@ from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelConfig, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import AnyJudging, Asked, Judging
+from plaudit.runs.output import Intake, Output
 from plaudit.runs.panel import Cascade, Jury, PanelSummary, panel_judging, pools_of
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import OrderedWriter, RejectWriter, check_output, rejected_path
-from plaudit.runs.sources import Row, RowReader
+from plaudit.runs.sinks import check_output, rejected_path
+from plaudit.runs.sources import RowReader
 from plaudit.runs.store import Store
 from plaudit.types import Sample, Verdict
 
@@ -244,7 +244,7 @@ class _Run:
         self._encoder = msgspec.json.Encoder()
         self._packer = msgspec.msgpack.Encoder()
         self._tally = _Tally()
-        self._rejected = 0
+        self._intake: Intake[Sample] | None = None
         self._number = 0
         self._keeps_replies = judging.keeps_replies
 
@@ -282,35 +282,27 @@ class _Run:
         summary.cost_usd = bill.cost_usd
         if isinstance(judging, Jury | Cascade):
             summary.panel = judging.summary(prices)
-        summary.rejected = self._rejected
-        rejects = rejected_path(self._record.options.out) if self._rejected else None
+        summary.rejected = self._intake.rejected if self._intake else 0
+        rejects = rejected_path(self._record.options.out) if summary.rejected else None
         summary.rejects = str(rejects) if rejects else None
         self._tally.fill(summary)
 
     async def _judge_all(self, rows: RowReader, out: str | None) -> None:
-        judging = self._judging
-        writer = None if out is None else OrderedWriter(out, self._runner.store, self._number)
-        rejects = RejectWriter(self._record.options.out)
+        judging, options, runner = self._judging, self._record.options, self._runner
+        with Output(out, options.out, runner.store, self._number) as output:
+            self._intake = Intake(
+                rows, self._task.read_row, output.rejects, runner.progress,
+                limit=options.limit, strict=options.strict,
+            )  # fmt: skip
 
-        async def judge(question: Any) -> None:
-            verdict, asked = await judging.judge(question)
-            self._keep(verdict, asked)
-            if writer is not None:
-                writer.write(verdict.index, self._line(verdict))
+            async def judge(question: Any) -> None:
+                verdict, asked = await judging.judge(question)
+                self._keep(verdict, asked)
+                if output.wanted:
+                    output.write(verdict.index, self._line(verdict))
 
-        try:
-            samples = self._samples(rows, rejects)
-            if writer is not None and writer.direct:
-                samples = itertools.takewhile(lambda _: not writer.broken, samples)
+            samples = output.while_read(self._samples(self._intake))
             await for_each(judge, judging.questions(samples), judging.window)
-            if writer is not None:
-                writer.commit()
-            rejects.commit()
-        except BaseException:
-            if writer is not None:
-                writer.abort()
-            rejects.abort()
-            raise
 
     def _keep(self, verdict: Verdict, asked: Asked) -> None:
         self._tally.add(verdict, asked)
@@ -333,30 +325,10 @@ class _Run:
             verdict = msgspec.structs.replace(verdict, **changes)
         return self._encoder.encode(verdict)
 
-    def _samples(self, rows: RowReader, rejects: RejectWriter) -> Iterator[Sample]:
-        index, limit = 0, self._record.options.limit
-        for row in rows:
-            for sample in self._take(row, index, rejects):
-                if limit is not None and index >= limit:
-                    return
-                index += 1
-                self._runner.progress.reached(rows.bytes_read, index)
-                yield sample
-        if index == 0:
+    def _samples(self, intake: Intake[Sample]) -> Iterator[Sample]:
+        yield from intake.items()
+        if not intake.taken:
             raise InputError(
                 f"{self._record.options.source}: no row can be judged by the {self._task.kind} "
-                f"judge; {self._rejected} rejected, the first: {rejects.first}"
+                f"judge; {intake.rejected} rejected, the first: {intake.rejects.first}"
             )
-
-    def _take(self, row: Row, index: int, rejects: RejectWriter) -> list[Sample]:
-        error = row.error
-        if row.data is not None:
-            try:
-                return self._task.read_row(row.data, index)
-            except InputError as wrong:
-                error = str(wrong)
-        if self._record.options.strict:
-            raise InputError(f"{row.where}: {error}")
-        self._rejected += 1
-        rejects.write(row, str(error))
-        return []

@@ -1,0 +1,124 @@
+"""Token ids of conversations: prompts, and what lies between two replies of a model.
+
+What the model wrote is never tokenised again. The ids that a template puts after it (the end of its
+turn, results of tools, the header of its next turn) are found by rendering the conversation with a
+placeholder in place of what it wrote: they are what follows the placeholder.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from plaudit.engines.base import FinishReason, ToolSpec
+from plaudit.engines.chat_template import ChatTemplate, MessageLike
+from plaudit.errors import CallError, Cause
+from plaudit.rollouts.placeholder import after_reply, end_of_reply
+from plaudit.rollouts.safe_template import SafeTemplate
+from plaudit.rollouts.tokenizer import Tokenizer
+
+
+class Renderer:
+    """Makes token ids of conversations, as one model reads them."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
+        self.tokenizer = tokenizer
+        self.template = SafeTemplate(template, tokenizer)
+        self._control_ids = frozenset(tokenizer.control.values())
+
+    @property
+    def identity(self) -> str:
+        """What tells the ids that it makes from those of others."""
+        return f"{self.tokenizer.identity} {self.template.template.digest}"
+
+    async def prompt_ids(
+        self, messages: Sequence[MessageLike], tools: Sequence[ToolSpec] = ()
+    ) -> list[int]:
+        """Return the ids of a prompt: a conversation, and the header of the model's next message.
+
+        Raises:
+            CallError: the template refuses the conversation.
+        """
+        chat = self.template.chat(messages)
+        return await self._encode(self.template.render(chat, tools, prompt=True))
+
+    async def between(
+        self,
+        messages: Sequence[MessageLike],
+        new_messages: Sequence[MessageLike],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        ended: bool,
+    ) -> list[int]:
+        """Return the ids that lie between what the model wrote and its next message.
+
+        Args:
+            messages: the conversation up to and with the message that the model has just written,
+                in which nothing matters but its calls.
+            new_messages: what follows, such as results of tools.
+            tools: what the model is told that it can call.
+            ended: whether what it sampled closes with a token that ends its turn (see `ended`). If
+                so, the template's own is left out; if not, it is the first of the ids returned.
+
+        Raises:
+            CallError: the template refuses the conversation.
+            UsageError: the template does not keep the placeholder.
+        """
+        chat, new = self.template.chat(messages), self.template.chat(new_messages)
+        found = after_reply(self.template, chat, new, tools)
+        ids = await self._encode(found.close + found.rest)
+        if not (ended and found.close):
+            return ids
+        end = self.template.controls(found.close)[-1].group()
+        return ids[ids.index(self.tokenizer.control[end]) + 1 :]
+
+    async def written_ids(self, text: str, *, ended: bool) -> list[int]:
+        """Return ids for a text of the model's, where an engine gave no ids: an approximation.
+
+        Args:
+            text: what it wrote.
+            ended: whether it ended its turn itself: then the template's end token follows.
+        """
+        end = self.end or ""
+        return await self.tokenizer.encode(self.template.written(text) + (end if ended else ""))
+
+    def ended(self, ids: Sequence[int], finish_reason: FinishReason = "stop") -> bool:
+        """Whether sampled ids close with a token that ends the model's turn.
+
+        That is the template's own end token, the token that ends texts, or, in a reply that was not
+        cut off, any control token: models have several to end a turn with.
+        """
+        if not ids:
+            return False
+        whole = finish_reason != "length"
+        return ids[-1] in self._ends or (whole and ids[-1] in self._control_ids)
+
+    @cached_property
+    def end(self) -> str | None:
+        """The control token with which the template ends a reply, if it has one.
+
+        Raises:
+            CallError: the template refuses a question with a reply.
+            UsageError: the template does not keep what a reply says.
+        """
+        return end_of_reply(self.template)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        texts = (self.end or "", self.template.template.tokens.get("eos_token", ""))
+        known = self.tokenizer.control
+        return frozenset(known[text] for text in texts if text in known)
+
+    async def _encode(self, text: str) -> list[int]:
+        """Return the ids of a rendering, in which only the template wrote control tokens.
+
+        Raises:
+            CallError: the tokenizer made a control token of something else.
+        """
+        ids = await self.tokenizer.encode(text)
+        found = sum(map(self._control_ids.__contains__, ids))
+        if found > len(self.template.controls(text)):
+            raise CallError(
+                Cause.BAD_REQUEST,
+                "the tokenizer makes a control token of text that is none, since it rewrites texts "
+                "before it reads them; this conversation cannot be shown to the model safely",
+            )
+        return ids
