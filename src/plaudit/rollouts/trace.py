@@ -204,7 +204,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chat in the OpenAI format: calls in `tool_calls`, results with role `tool`. Content
     of assistant messages is without thoughts and calls; `turns` has what was written."""
     turns: list[Turn] = []
-    """What the model wrote, turn by turn; empty for a plain chat."""
+    """What the model wrote, turn by turn; of a plain chat, its assistant messages."""
     tool_calls: list[CallRecord] = []
     tokens: Tokens | None = None
     stop_reason: StopReason | None = None
