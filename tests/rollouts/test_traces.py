@@ -11,11 +11,22 @@ import pytest
 from plaudit.errors import InputError, StoreError
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.trace import SCHEMA, Tokens, Trace
-from plaudit.rollouts.traces import read_traces, trace_of_row, write_traces
+from plaudit.rollouts.traces import read_trace, read_traces, write_traces
 from plaudit.types import Message
 from tests.rollouts.acting import Actor, calls, roll_out
 
 PLAIN = {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]}
+
+
+TOKENS = {
+    "ids": [1, 2], "mask": [0, 1], "logprobs": [None, -1.0], "exactness": "exact",
+    "prompt_length": 1,
+}  # fmt: skip
+
+
+def one(row) -> Trace:
+    (trace,) = read_trace(row, 0)
+    return trace
 
 
 async def a_trace(draw: int = 0) -> Trace:
@@ -61,7 +72,7 @@ def test_reading_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_plain_chat_is_a_trace_without_tokens() -> None:
-    trace = trace_of_row(PLAIN)
+    trace = one(PLAIN)
     assert trace.final_answer == "Me."
     assert (trace.tokens, trace.stop_reason, trace.question) == (None, None, None)
     assert [turn.text for turn in trace.turns] == ["Me."]
@@ -70,7 +81,7 @@ def test_a_plain_chat_is_a_trace_without_tokens() -> None:
 def test_thoughts_of_a_plain_chat_are_not_its_answer() -> None:
     said = "<think>She asks. It is 4, or 5?</think>It is 4."
     chat = [{"role": "user", "content": "2+2"}, {"role": "assistant", "content": said}]
-    trace = trace_of_row({"messages": chat, "id": 7})
+    trace = one({"messages": chat, "id": 7})
     assert (trace.id, trace.final_answer) == ("7", "It is 4.")
     assert trace.messages[1] == Message("assistant", "It is 4.")
     assert trace.turns[0].text == said
@@ -84,16 +95,24 @@ def test_R5_a_chat_that_ends_on_a_tool_result_or_a_call_has_no_answer() -> None:
         {"role": "assistant", "content": "I look.", "tool_calls": [call]},
     ]
     found = [*asked, {"role": "tool", "content": "Swigert", "tool_call_id": "c"}]
-    assert trace_of_row({"messages": asked}).final_answer is None
-    assert trace_of_row({"messages": found}).final_answer is None
+    assert one({"messages": asked}).final_answer is None
+    assert one({"messages": found}).final_answer is None
+    written = '<tool_call>{"name": "search", "arguments": {}}</tool_call>'
+    chat = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": written}]
+    assert one({"messages": [*chat, {"role": "user", "content": "Swigert"}]}).final_answer is None
+    thanked = [*PLAIN["messages"], {"role": "user", "content": "Thanks."}]
+    assert one({"messages": thanked}).final_answer == "Me."
 
 
 def test_columns_beside_a_chat_are_its_question() -> None:
     row = PLAIN | {"answer": ["Me", "I"], "chunk_ids": ["c1"], "question_id": "q", "draw": 2}
-    trace = trace_of_row(row)
+    trace = one(row)
     assert trace.question == Question(id="q", question="Who?", answer=["Me", "I"], chunk_ids=["c1"])
     assert (trace.question_id, trace.group, trace.draw) == ("q", "q", 2)
-    nested = trace_of_row(PLAIN | {"question": {"id": "q", "question": "Who?", "answer": "Me"}})
+    assert one(PLAIN | {"reference": "Me"}).question == Question(
+        id=one(PLAIN | {"reference": "Me"}).question_id, question="Who?", answer="Me"
+    )
+    nested = one(PLAIN | {"question": {"id": "q", "question": "Who?", "answer": "Me"}})
     assert nested.question == Question(id="q", question="Who?", answer="Me")
 
 
@@ -109,6 +128,11 @@ def test_columns_beside_a_chat_are_its_question() -> None:
         ({"schema": 1, "id": "x"}, "messages"),
         ({"schema": 1, "id": "x", "messages": "no"}, "'messages' is text"),
         ({"schema": 1, "id": "x", "messages": [], "stop_reason": "tired"}, "tired"),
+        (
+            {"schema": 1, "id": "x", "messages": [], "tokens": TOKENS | {"mask": [1]}},
+            "1 in the mask",
+        ),
+        ({"schema": 1, "id": "x", "messages": [], "tokens": TOKENS | {"prompt_length": 3}}, "of 3"),
         (PLAIN | {"draw": "first"}, "draw"),
         (PLAIN | {"answer": {"a": 1}}, "answer"),
     ],
@@ -139,7 +163,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_text("before")
 
     def broken():
-        yield trace_of_row(PLAIN)
+        yield one(PLAIN)
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError):

@@ -1,7 +1,7 @@
 """Trace files: JSON Lines, one rollout a line, or plain chats, which are traces without tokens."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +22,7 @@ OnReject = Callable[[str, InputError], object]
 
 _TEXTS = frozenset({"id", "question_id", "group", "stop_reason", "final_answer", "engine"})
 """Fields that are text; in tables the others may be JSON text."""
-_OF_QUESTION = frozenset({"question", "answer", "chunk_ids", "supporting_text"})
+_OF_QUESTION = frozenset({"question", "answer", "reference", "chunk_ids", "supporting_text"})
 
 encode_trace = msgspec.json.Encoder().encode
 """A trace as JSON, without a line end."""
@@ -50,7 +50,7 @@ def read_traces(path: str | Path, on_reject: OnReject | None = None) -> Iterator
             try:
                 if row.data is None:
                     raise InputError(row.error or "it cannot be read")
-                yield trace_of_row(row.data, number)
+                yield from read_trace(row.data, number)
             except InputError as error:
                 named = InputError(f"{row.where}: {error}")
                 if on_reject is None:
@@ -78,18 +78,23 @@ def write_traces(traces: Iterable[Trace], out: str | Path) -> int:
     return count
 
 
-def trace_of_row(row: Mapping[str, Json], number: int = 0) -> Trace:
-    """Take a trace from a row: one that plaudit wrote, or a plain chat.
+def read_trace(row: Mapping[str, Json], index: int = 0) -> list[Trace]:
+    """Take the trace of a row: one that plaudit wrote, or a plain `{"messages": [...]}`.
+
+    A plain chat may say what was asked and what the answer is: `question` (else its first user
+    message), `answer` or `reference` (a text or several), `chunk_ids` and `supporting_text`.
 
     Args:
         row: has `schema`, or else `messages`.
-        number: of the row, from 0; what a plain chat without an id is called by.
+        index: how many traces were taken before it.
 
     Raises:
-        InputError: it is neither, or of a newer schema.
+        InputError: it is neither, or of a newer schema than this plaudit knows.
     """
-    if "schema" not in row:
-        return _plain(row, number)
+    return [_own(row) if "schema" in row else _plain(row, index)]
+
+
+def _own(row: Mapping[str, Json]) -> Trace:
     schema = row["schema"]
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise InputError(f"'schema' must be a number from 1, not {rows.json_type(schema)}")
@@ -99,9 +104,23 @@ def trace_of_row(row: Mapping[str, Json], number: int = 0) -> Trace:
             "pip install -U plaudit"
         )
     try:
-        return msgspec.convert(_unpacked(row), Trace)
+        trace = msgspec.convert(_unpacked(row), Trace)
     except msgspec.ValidationError as error:
         raise InputError(f"not a trace: {error}") from None
+    _check_tokens(trace)
+    return trace
+
+
+def _check_tokens(trace: Trace) -> None:
+    tokens = trace.tokens
+    if tokens is None:
+        return
+    lengths = [len(tokens.ids), len(tokens.mask), len(tokens.logprobs)]
+    if len(set(lengths)) > 1 or not 0 <= tokens.prompt_length <= lengths[0]:
+        raise InputError(
+            f"tokens: {lengths[0]} ids, {lengths[1]} in the mask, {lengths[2]} log-probabilities "
+            f"and a prompt of {tokens.prompt_length} do not go together"
+        )
 
 
 def _unpacked(row: Mapping[str, Json]) -> dict[str, Json]:
@@ -120,7 +139,7 @@ def _unpacked(row: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def trace_of_chat(
-    messages: Iterable[Message], *, id: str = "", question: Question | None = None
+    messages: Sequence[Message], *, id: str = "", question: Question | None = None
 ) -> Trace:
     """Return a plain chat as a trace: without tokens, and without a stop reason.
 
@@ -139,9 +158,6 @@ def trace_of_chat(
             turns.append(turn)
             message = _without_thoughts(message, turn)
         chat.append(message)
-    last = chat[-1] if chat else None
-    called = last is not None and bool(last.tool_calls)
-    answered = last is not None and last.role == "assistant" and not called
     return Trace(
         id=id or hashlib.blake2b(msgspec.json.encode(chat), digest_size=8).hexdigest(),
         question_id="" if question is None else question.id,
@@ -149,8 +165,20 @@ def trace_of_chat(
         question=question,
         messages=chat,
         turns=turns,
-        final_answer=(turns[-1].answer or None) if answered else None,
+        final_answer=final_answer(messages),
     )
+
+
+def final_answer(messages: Sequence[Message]) -> str | None:
+    """Return the text of the last assistant message without thoughts; None where it calls a tool.
+
+    What comes after it, such as a tool's result, is never an answer.
+    """
+    last = next((one for one in reversed(messages) if one.role == "assistant"), None)
+    if last is None or last.tool_calls:
+        return None
+    said = read_reply(last.text)
+    return None if said.attempts else said.text or None
 
 
 def _plain(row: Mapping[str, Json], number: int) -> Trace:
@@ -190,6 +218,7 @@ def _question(row: Mapping[str, Json], messages: Iterable[Message]) -> Question 
         return question_of_row(cast("dict[str, Json]", found))
     fields = {name: row[name] for name in Question.__struct_fields__ if name in row}
     fields["id"] = row.get("question_id", row.get("id"))
+    fields.setdefault("answer", row.get("reference"))
     if not isinstance(found, str):
         fields["question"] = next((m.text for m in messages if m.role == "user"), "")
     return question_of_row(fields)
