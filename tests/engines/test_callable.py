@@ -168,6 +168,45 @@ async def test_an_output_like_vllms_is_read_with_its_log_probabilities() -> None
     assert completion.finish_reason == "stop"
 
 
+async def test_every_sampled_token_is_told_where_that_is_wanted() -> None:
+    reply = output("yes", {7: ("y", -0.2), 9: ("n", -1.0)}, {8: ("es", -0.1)})
+    engine = CallableEngine(lambda prompts: [reply], tokens=True)
+    assert engine.capabilities.token_ids
+    completion = await engine.complete(ask(trace_tokens=True))
+    assert completion.token_ids == (7, 8)
+    assert completion.token_logprobs == (-0.2, -0.1)
+    assert completion.prompt_token_ids == (1, 2, 3)
+    untold = await engine.complete(ask())
+    assert (untold.token_logprobs, untold.prompt_token_ids) == (None, None)
+
+
+@pytest.mark.parametrize("positions", [(), ({7: ("y", -0.2)},), ({7: ("y", -0.2)}, {9: ("x", 0)})])
+async def test_log_probabilities_that_do_not_fit_the_ids_are_not_told(positions) -> None:
+    engine = CallableEngine(lambda prompts: [output("yes", *positions)], tokens=True)
+    completion = await engine.complete(ask(trace_tokens=True))
+    assert (completion.token_ids, completion.token_logprobs) == ((7, 8), None)
+
+
+async def test_prompts_arrive_as_ids_where_the_function_takes_ids() -> None:
+    seen: list[Any] = []
+
+    def function(prompts: list[Any]) -> list[Any]:
+        seen.extend(prompts)
+        return [output("x") for _ in prompts]
+
+    ids_known = ask("text", prompt_ids=(4, 5))
+    await CallableEngine(function, tokens=True).complete(ids_known)
+    await CallableEngine(function).complete(ids_known)
+    await CallableEngine(function, tokens=True).complete(ask("text"))
+    assert seen == [[4, 5], "text", "text"]
+
+
+@pytest.mark.parametrize(("mode", "as_ids"), [("completion", True), ("chat", False)])
+def test_only_prompts_that_are_texts_can_be_ids(mode, as_ids: bool) -> None:
+    able = CallableEngine(shout, mode=mode, tokens=True).capabilities
+    assert (able.token_ids, able.token_prompts) == (True, as_ids)
+
+
 @pytest.mark.parametrize(
     ("reason", "read"),
     [("length", "length"), ("stop", "stop"), (None, "unknown"), ("abort", "unknown")],

@@ -25,11 +25,12 @@ BatchFunction = Callable[..., Any]
 class CallableEngine:
     """Completes with a function from a list of prompts to a list of replies, sync or async.
 
-    A prompt is a text in completion mode and a list of message dicts in chat mode. A reply is a
-    text, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish
-    reason and log-probabilities. A function with a parameter named `requests` also gets the
-    `Request`s, with sampling parameters and schema. Sync functions run in a thread, one batch at a
-    time.
+    A prompt is a text in completion mode and a list of message dicts in chat mode; with `tokens`
+    it is a list of token ids in completion mode, where the caller has them. A reply is a text, or
+    an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish reason and
+    log-probabilities, and its `prompt_token_ids` what the model read. A function with a parameter
+    named `requests` also gets the `Request`s, with sampling parameters and schema. Sync functions
+    run in a thread, one batch at a time.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class CallableEngine:
         name: str | None = None,
         mode: Mode = "completion",
         logprobs: int = 0,
+        tokens: bool = False,
         cache: bool = False,
         max_batch: int = 256,
         gather: float = 0.005,
@@ -50,6 +52,8 @@ class CallableEngine:
             name: identity of the model; the function's own name where None.
             mode: what the function takes.
             logprobs: log-probabilities of the first token that its replies show.
+            tokens: whether its replies tell the ids that were sampled (in chat mode those of the
+                prompt too); in completion mode it then takes prompts as ids.
             cache: whether replies may be stored. Off, because the weights behind one name may
                 change, as they do in training.
             max_batch: most prompts a call.
@@ -66,6 +70,8 @@ class CallableEngine:
             chat=mode == "chat",
             completion=mode == "completion",
             default_mode=mode,
+            token_ids=tokens,
+            token_prompts=tokens and mode == "completion",
             cacheable=cache,
             remote=False,
             concurrency=None,
@@ -100,7 +106,8 @@ class CallableEngine:
         return await batcher.add(request)
 
     async def _call(self, requests: Sequence[Request]) -> list[Completion]:
-        prompts = [_prompt(request) for request in requests]
+        as_ids = self.capabilities.token_prompts
+        prompts = [_prompt(request, as_ids) for request in requests]
         extra = {"requests": list(requests)} if self._wants_requests else {}
         try:
             if inspect.iscoroutinefunction(self._function):
@@ -111,16 +118,17 @@ class CallableEngine:
                     replies = await replies
             if isinstance(replies, str | bytes | dict):
                 raise TypeError("it must return a list of replies, one a prompt")
-            completions = [_completion(reply) for reply in cast("Iterable[Any]", replies)]
+            told = list(cast("Iterable[Any]", replies))
+            completions = [_completion(*one) for one in zip(told, requests, strict=False)]
         except PlauditError:
             raise
         except Exception as error:  # the user's code may raise anything
             message = f"{self._name} raised {type(error).__name__}: {str(error)[:200]}"
             raise CallError(Cause.SERVER_ERROR, message) from error
-        if len(completions) != len(requests):
+        if len(told) != len(requests):
             raise CallError(
                 Cause.BAD_RESPONSE,
-                f"{self._name} returned {len(completions)} replies to {len(requests)} prompts",
+                f"{self._name} returned {len(told)} replies to {len(requests)} prompts",
             )
         return completions
 
@@ -171,7 +179,9 @@ class _Batcher:
                 future.set_result(completion)
 
 
-def _prompt(request: Request) -> Json:
+def _prompt(request: Request, as_ids: bool) -> Json:
+    if as_ids and request.prompt_ids:
+        return list(request.prompt_ids)
     if isinstance(request.prompt, str):
         return request.prompt
     return msgspec.to_builtins(request.prompt)
@@ -180,18 +190,26 @@ def _prompt(request: Request) -> Json:
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
-def _completion(reply: Any) -> Completion:
+def _completion(reply: Any, request: Request) -> Completion:
     if isinstance(reply, str):
         return Completion(text=reply)
     output = reply.outputs[0]
     ids = tuple(int(i) for i in getattr(output, "token_ids", None) or ())
-    prompt_ids = getattr(reply, "prompt_token_ids", None) or ()
-    return Completion(
+    prompt_ids = tuple(int(i) for i in getattr(reply, "prompt_token_ids", None) or ())
+    positions = getattr(output, "logprobs", None)
+    completion = Completion(
         text=output.text,
         finish_reason=_FINISH.get(str(output.finish_reason), "unknown"),
-        logprobs=_logprobs(getattr(output, "logprobs", None)),
+        logprobs=_logprobs(positions),
         token_ids=ids or None,
         usage=Usage(len(prompt_ids), len(ids)),
+    )
+    if not request.trace_tokens:
+        return completion
+    return msgspec.structs.replace(
+        completion,
+        token_logprobs=_token_logprobs(ids, positions),
+        prompt_token_ids=prompt_ids or None,
     )
 
 
@@ -201,3 +219,13 @@ def _logprobs(positions: Any) -> tuple[TokenLogprob, ...] | None:
         return None
     shown = [TokenLogprob(c.decoded_token or "", c.logprob) for c in positions[0].values()]
     return tuple(sorted(shown, key=lambda c: -c.logprob))
+
+
+def _token_logprobs(ids: Sequence[int], positions: Any) -> tuple[float, ...] | None:
+    """Read the log-probability of each sampled token; None where one is not told."""
+    if not positions or len(positions) != len(ids):
+        return None
+    told = [found.get(id) for id, found in zip(ids, positions, strict=True)]
+    if any(one is None for one in told):
+        return None
+    return tuple(float(one.logprob) for one in told)
