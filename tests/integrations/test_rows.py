@@ -105,6 +105,13 @@ def test_a_call_written_as_text_is_no_answer() -> None:
     assert found.turns[0].reasoning == "I look."
 
 
+def test_thoughts_that_a_parser_took_out_are_thoughts_again() -> None:
+    told = {"role": "assistant", "content": "The boat.", "reasoning_content": "Rope, boat..."}
+    found = trace([told])
+    assert found.turns[0].reasoning == "Rope, boat..."
+    assert found.final_answer == "The boat."
+
+
 def test_R5_a_chat_that_ends_on_a_tool_result_has_no_answer() -> None:
     found = trace([assistant("", call("search", query="rope")), tool("search", "in the boat")])
     assert found.final_answer is None

@@ -104,7 +104,7 @@ async def test_a_row_that_is_no_chat_has_no_reward(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         found = await call(as_trl_reward(answer_length), [said("boat"), None, [{"role": "?"}]])
     assert found == [4.0, None, None]
-    assert "must be a list of messages" in caplog.text
+    assert "must be text or a list of messages" in caplog.text
 
 
 async def test_a_function_that_raises_gives_no_number() -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.call_forms import CallForm
 from plaudit.rollouts.forms import as_openai
@@ -19,6 +20,7 @@ Chat = str | Sequence[Mapping[str, Json]]
 
 _TAGGED: tuple[CallForm, ...] = ("hermes", "qwen", "mistral")
 """Calls written as text that cannot be taken for an answer."""
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _ASKING = ("system", "developer")
 
 
@@ -66,7 +68,22 @@ def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:
 def _messages(chat: Chat, name: str, role: str) -> list[Message]:
     if isinstance(chat, str):
         return [Message(role, chat)]
-    return [] if chat == [] else list(rows.take_messages({name: chat}, name))
+    if not isinstance(chat, list):
+        raise InputError(f"{name!r} must be text or a list of messages, not {rows.json_type(chat)}")
+    told = [_with_thoughts(message) for message in cast("list[Any]", chat)]
+    return list(rows.take_messages({name: told}, name)) if told else []
+
+
+def _with_thoughts(message: Any) -> Any:
+    """Put thoughts that a parser took out of a message back to where the model wrote them."""
+    if not isinstance(message, dict):
+        return message
+    fields = cast("dict[str, Any]", message)
+    thoughts = next((fields[name] for name in _THOUGHTS if fields.get(name)), None)
+    content = fields.get("content") or ""
+    if not isinstance(thoughts, str) or not isinstance(content, str):
+        return fields
+    return fields | {"content": f"<think>{thoughts}</think>\n{content}"}
 
 
 def _opening(prompt: Sequence[Message]) -> list[Message]:
