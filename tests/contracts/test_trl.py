@@ -1,0 +1,153 @@
+"""Against the installed TRL: `scripts/contracts trl`, or wherever TRL can be imported."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+trl = pytest.importorskip("trl", reason="TRL is not installed: scripts/contracts trl has it")
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+# What the libraries of the trainer warn of among themselves is not for these tests to judge.
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
+
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+from trl.chat_template_utils import qwen2_5_chat_template  # noqa: E402
+
+from plaudit.integrations.sampling import sample  # noqa: E402
+from plaudit.integrations.trl import as_trl_reward  # noqa: E402
+from plaudit.rollouts.rewards.reading import results_of  # noqa: E402
+from plaudit.rollouts.trace import Trace  # noqa: E402
+from tests.support import tiny_model  # noqa: E402
+from tests.support.tiny_model import END_ID, PAD_ID, PLACES, question, search  # noqa: E402
+
+RULES = {"rewards": {"correctness": {"by": "rules"}}}
+GROUP = 4
+
+
+def chat(thing: str) -> list[dict[str, Any]]:
+    """A chat as the model should have it."""
+    made = {"type": "function", "function": {"name": "search", "arguments": {"query": thing}}}
+    return [
+        {"role": "user", "content": question(thing)},
+        {"role": "assistant", "content": "", "tool_calls": [made]},
+        {"role": "tool", "name": "search", "content": search(thing)},
+        {"role": "assistant", "content": PLACES[thing]},
+    ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def version(record_testsuite_property: Any) -> None:
+    record_testsuite_property("trl", trl.__version__)
+    print(f"\nTRL {trl.__version__}, torch {torch.__version__}")
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that calls tools in the form that TRL reads."""
+    chats = [chat(thing) for thing in PLACES]
+    plain = tiny_model.tokenizer_of([], qwen2_5_chat_template)
+    texts = [plain.apply_chat_template(one, tools=[search], tokenize=False) for one in chats]
+    tokenizer = tiny_model.tokenizer_of(texts, qwen2_5_chat_template)
+    lessons = [tiny_model.lesson(tokenizer, one, [search]) for one in chats]
+    model = tiny_model.taught(len(tokenizer), lessons)
+    return tiny_model.save(model, tokenizer, tmp_path_factory.mktemp("native"))
+
+
+def rows(**columns: Any) -> Dataset:
+    return Dataset.from_list(
+        [
+            {"prompt": [{"role": "user", "content": question(t)}], "answer": place, **columns}
+            for t, place in PLACES.items()
+        ]
+    )
+
+
+def settings(folder: Path, **fields: Any) -> GRPOConfig:
+    given: dict[str, Any] = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": 2 * GROUP,
+        "num_generations": GROUP,
+        "max_completion_length": 96,
+        "max_steps": 2,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "report_to": "none",
+        "save_strategy": "no",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+    }
+    return GRPOConfig(**(given | fields))
+
+
+def train(model: Path, reward: Any, config: GRPOConfig, data: Dataset, **fields: Any) -> Any:
+    """Train, and return the trainer."""
+    trainer = GRPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+        processing_class=AutoTokenizer.from_pretrained(model),
+        reward_funcs=reward,
+        args=config,
+        train_dataset=data,
+        **fields,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.train()
+    return trainer
+
+
+class Seen:
+    """A reward that keeps the traces that it was shown."""
+
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+    def __call__(self, trace: Trace) -> float | None:
+        self.traces.append(trace)
+        return None if trace.final_answer is None else float(len(trace.final_answer))
+
+
+def test_sampled_ids_and_log_probabilities_are_the_models_own(native: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(native, dtype=torch.float32)
+    prompts, limits = [[5, 6, 7, 8], [9]], [3, 40]
+    config = GenerationConfig(
+        do_sample=True, temperature=0.5, top_p=0.9, pad_token_id=PAD_ID, eos_token_id=[END_ID]
+    )
+    torch.manual_seed(1)
+    found = sample(model, prompts, limits, config)
+    for prompt, limit, one in zip(prompts, limits, found, strict=True):
+        assert 1 <= len(one.ids) <= limit
+        assert one.ended == (one.ids[-1] == END_ID)
+        assert END_ID not in one.ids[:-1]
+        logits = model(torch.tensor([prompt + one.ids])).logits[0, len(prompt) - 1 : -1]
+        told = torch.log_softmax(logits, -1).gather(1, torch.tensor(one.ids)[:, None])[:, 0]
+        assert torch.allclose(told, torch.tensor(one.logprobs), atol=1e-4)
+
+
+def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
+    native: Path, tmp_path: Path
+) -> None:
+    seen = Seen()
+    rewards = [as_trl_reward(RULES, name="right"), as_trl_reward(seen, name="seen")]
+    trainer = train(native, rewards, settings(tmp_path), rows(), tools=[search])
+    logs = [entry for entry in trainer.state.log_history if "reward" in entry]
+    assert len(logs) == 2
+    assert len(seen.traces) == 2 * 2 * GROUP
+    searched = [trace for trace in seen.traces if results_of(trace)]
+    assert searched
+    for trace in searched:
+        for result in results_of(trace):
+            assert result.text == str(search(**result.call.arguments))
+    right = [
+        trace.final_answer == trace.question.answer for trace in seen.traces if trace.question
+    ]
+    assert any(right)
+    means = [entry["rewards/right/mean"] for entry in logs]
+    assert sum(means) / 2 == pytest.approx(sum(right) / len(right), abs=0.2)
+    assert all("right/untold" in entry for entry in logs)
