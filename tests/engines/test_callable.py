@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.engines.base import Request, Sampling, TokenLogprob
+from plaudit.engines.base import Completion, Request, Sampling, TokenLogprob
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.types import Message, Usage
@@ -199,6 +199,20 @@ async def test_prompts_arrive_as_ids_where_the_function_takes_ids() -> None:
     await CallableEngine(function).complete(ids_known)
     await CallableEngine(function, tokens=True).complete(ask("text"))
     assert seen == [[4, 5], "text", "text"]
+
+
+async def test_a_reply_may_be_a_completion_or_the_error_of_its_own_request() -> None:
+    def function(prompts: list[str]) -> list[Any]:
+        overlong = CallError(Cause.CONTEXT_OVERFLOW, "too long")
+        return [overlong if prompt == "long" else Completion(text=prompt) for prompt in prompts]
+
+    engine = CallableEngine(function)
+    short, long = await asyncio.gather(
+        engine.complete(ask("short")), engine.complete(ask("long")), return_exceptions=True
+    )
+    assert short == Completion(text="short")
+    assert isinstance(long, CallError)
+    assert long.cause is Cause.CONTEXT_OVERFLOW
 
 
 @pytest.mark.parametrize(("mode", "as_ids"), [("completion", True), ("chat", False)])

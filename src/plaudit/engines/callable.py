@@ -26,11 +26,12 @@ class CallableEngine:
     """Completes with a function from a list of prompts to a list of replies, sync or async.
 
     A prompt is a text in completion mode and a list of message dicts in chat mode; with `tokens`
-    it is a list of token ids in completion mode, where the caller has them. A reply is a text, or
-    an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish reason and
-    log-probabilities, and its `prompt_token_ids` what the model read. A function with a parameter
-    named `requests` also gets the `Request`s, with sampling parameters and schema. Sync functions
-    run in a thread, one batch at a time.
+    it is a list of token ids in completion mode, where the caller has them. A reply is a text, a
+    `Completion`, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids,
+    finish reason and log-probabilities, and its `prompt_token_ids` what the model read. A
+    `CallError` in place of a reply fails its own request alone. A function with a parameter named
+    `requests` also gets the `Request`s, with sampling parameters and schema. Sync functions run in
+    a thread, one batch at a time.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class CallableEngine:
             batcher = self._waiting[loop] = _Batcher(self._call, self._max_batch, self._gather)
         return await batcher.add(request)
 
-    async def _call(self, requests: Sequence[Request]) -> list[Completion]:
+    async def _call(self, requests: Sequence[Request]) -> "list[Completion | CallError]":
         as_ids = self.capabilities.token_prompts
         prompts = [_prompt(request, as_ids) for request in requests]
         extra = {"requests": list(requests)} if self._wants_requests else {}
@@ -138,7 +139,7 @@ class _Batcher:
 
     def __init__(
         self,
-        call: Callable[[Sequence[Request]], Awaitable[list[Completion]]],
+        call: Callable[[Sequence[Request]], Awaitable[list[Completion | CallError]]],
         max_batch: int,
         gather: float,
     ) -> None:
@@ -175,7 +176,11 @@ class _Batcher:
                     future.set_exception(error)
             return
         for (_, future), completion in zip(batch, completions, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(completion, CallError):
+                future.set_exception(completion)
+            else:
                 future.set_result(completion)
 
 
@@ -190,7 +195,9 @@ def _prompt(request: Request, as_ids: bool) -> Json:
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
-def _completion(reply: Any, request: Request) -> Completion:
+def _completion(reply: Any, request: Request) -> Completion | CallError:
+    if isinstance(reply, Completion | CallError):
+        return reply
     if isinstance(reply, str):
         return Completion(text=reply)
     output = reply.outputs[0]
