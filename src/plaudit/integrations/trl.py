@@ -1,7 +1,7 @@
 """TRL: plaudit's rewards for its trainers, and plaudit's agent as what its GRPO trainer samples."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -9,17 +9,18 @@ from plaudit.aio import together
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError, PlauditError
 from plaudit.integrations.rows import trace_of_completion, with_columns
+from plaudit.integrations.trl_rollouts import TRACE, TRLRollouts
+from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.rewards.base import Reward, untold
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, RewardFunction
 from plaudit.rollouts.rewards.spec import Spec, load_rewards
+from plaudit.rollouts.tools.load import load_tools
+from plaudit.rollouts.tools.toolset import Offered
 from plaudit.rollouts.trace import Score, Trace, Untold
 from plaudit.types import Json
 
 _log = logging.getLogger(__name__)
-
-TRACE = "trace"
-"""The column in which `trl_rollout_func` hands each row's trace to rewards."""
 
 _NO_COLUMNS = frozenset({TRACE, "trainer_state", "environments"})
 _NO_OUTCOME: tuple[type[PlauditError], ...] = ()
@@ -89,6 +90,38 @@ def as_trl_reward(
 
     score.__name__ = score.__qualname__ = called
     return cast("TRLReward", score)
+
+
+def trl_rollout_func(
+    tools: Iterable[str | Offered] = (), config: RolloutConfig | None = None, **limits: Any
+) -> TRLRollouts:
+    """Make a rollout function for TRL's `GRPOTrainer`: its model, with tools, as plaudit's agent.
+
+    ::
+
+        trainer = GRPOTrainer(
+            model,
+            reward_funcs=as_trl_reward("rewards.toml"),
+            rollout_func=trl_rollout_func(["search:notes.index"], RolloutConfig(max_turns=3)),
+            ...
+        )
+
+    The prompts of the data set are the questions: texts, or one message of the user each. What the
+    model is told besides comes from the configuration. The ids that are trained on are those that
+    were sampled; the mask (`env_mask`) covers them, end tokens included, and nothing else. Each
+    rollout's trace reaches the rewards in the column `trace`. A rollout in which nothing was
+    sampled becomes a row that nothing is learned from.
+
+    Args:
+        tools: as `load_tools` takes them: `search:INDEX`, functions, MCP servers.
+        config: prompts and limits; None: the defaults. How tokens are drawn is the trainer's to
+            say. The model writes at most `max_completion_length` tokens, tool results not counted.
+        limits: `timeout`, `max_result_chars` and `max_concurrency` of the tools.
+
+    Raises:
+        UsageError: tools or configuration cannot be used.
+    """
+    return TRLRollouts(load_tools(tools, **limits), config or RolloutConfig())
 
 
 def _reward(

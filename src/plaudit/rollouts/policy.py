@@ -6,11 +6,14 @@ from typing import Protocol
 import msgspec
 
 from plaudit.engines.base import Completion, Engine, Request, Sampling
+from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import EmptyMaskError, EngineUnusableError, UsageError
 from plaudit.rollouts.call_forms import CallForm
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.forms import Call, Form, NativeForm, TextForm, as_openai
 from plaudit.rollouts.prompts import Prompts
+from plaudit.rollouts.rendering import Renderer
+from plaudit.rollouts.tokenizer import load_tokenizer
 from plaudit.rollouts.tokens import TokenLog
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Exactness, Tokens, Turn
@@ -73,6 +76,11 @@ class Policy:
         self.form = form
         self.prompts = prompts
         self.config = config
+        self.renderer: Renderer | None = None
+        if engine.capabilities.token_prompts and config.tokenizer is not None:
+            self.renderer = Renderer(
+                load_tokenizer(config.tokenizer), ChatTemplate.load(config.tokenizer)
+            )
         able = engine.capabilities
         self.exactness: Exactness | None = (
             "exact" if able.token_ids and config.tokens != "off" else None
@@ -94,7 +102,8 @@ class Policy:
         """
         identity = await engine.identify()
         able = engine.capabilities
-        if able.scores or not able.chat:
+        by_ids = able.token_prompts and config.tokenizer is not None
+        if able.scores or not (able.chat or by_ids):
             raise UsageError(
                 f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
                 "template, or an endpoint of one"
@@ -111,7 +120,11 @@ class Policy:
 
     async def begin(self, question: str, draw: int, sample_id: str = "") -> Conversation:
         """Begin a conversation with a question, as number `draw` of those with this question."""
-        return ChatConversation(self, question, draw, sample_id)
+        if self.renderer is None:
+            return ChatConversation(self, question, draw, sample_id)
+        from plaudit.rollouts.token_conversation import TokenConversation
+
+        return await TokenConversation(self, self.renderer, question, draw, sample_id).start()
 
     def results(self, answers: Sequence[Message]) -> list[Message]:
         """Return what the model is shown of results; they cannot speak as anything else."""
