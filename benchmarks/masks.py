@@ -9,9 +9,9 @@
   against that;
 - mask: `assistant_mask` on ids alone, laid end to end.
 
-The tokenizer is made here, of byte-level BPE with 8,000 tokens, and has a ChatML template, unless a
-model's folder is given. Rounds alternate and are short, and medians are given, since shared machines
-are noisy; a ratio is the median of the rounds' ratios. The last line is JSON.
+The tokenizer is made here, of byte-level BPE with 8,000 tokens and a ChatML template, where no
+model's folder is given. Rounds alternate and are short, and medians are given, since shared
+machines are noisy; a ratio is the median of the rounds' ratios. The last line is JSON.
 """
 
 import argparse

@@ -156,6 +156,12 @@ class Once:
             self._task = asyncio.ensure_future(self._run())
         await asyncio.shield(self._task)
 
+    async def reset(self) -> None:
+        """Have it done again by whoever asks next; where it is under way it is cancelled first."""
+        if self._task is not None:
+            await _cancel([self._task])
+        self.done = False
+
     async def _run(self) -> None:
         try:
             await self._action()

@@ -164,61 +164,78 @@ async def test_an_output_like_vllms_is_read_with_its_log_probabilities() -> None
     assert completion.logprobs == (
         TokenLogprob(" yes", -0.2), TokenLogprob(" no", -2.0), TokenLogprob("", -9.0)
     )  # fmt: skip
-    assert (completion.token_ids, completion.usage) == ((7, 8), Usage(3, 2))
+    assert (completion.token_ids, completion.usage) == (None, Usage(3, 2))
     assert completion.finish_reason == "stop"
 
 
-async def test_every_sampled_token_is_told_where_that_is_wanted() -> None:
-    reply = output("yes", {7: ("y", -0.2), 9: ("n", -1.0)}, {8: ("es", -0.1)})
-    engine = CallableEngine(lambda prompts: [reply], tokens=True)
-    assert engine.capabilities.token_ids
+async def test_ids_and_log_probabilities_of_sampled_tokens() -> None:
+    """The sampled token is not always the likeliest, nor the first that is shown."""
+    reply = output("yes", {5: ("a", -0.1), 7: ("b", -2.5)}, {8: ("", -0.25)})
+    engine = CallableEngine(lambda prompts: [reply], token_ids=True)
+    assert engine.capabilities.token_ids and not engine.capabilities.token_prompts
     completion = await engine.complete(ask(trace_tokens=True))
-    assert completion.token_ids == (7, 8)
-    assert completion.token_logprobs == (-0.2, -0.1)
+    assert completion.token_ids == (7, 8) and completion.token_logprobs == (-2.5, -0.25)
     assert completion.prompt_token_ids == (1, 2, 3)
-    untold = await engine.complete(ask())
-    assert (untold.token_logprobs, untold.prompt_token_ids) == (None, None)
 
 
-@pytest.mark.parametrize("positions", [(), ({7: ("y", -0.2)},), ({7: ("y", -0.2)}, {9: ("x", 0)})])
-async def test_log_probabilities_that_do_not_fit_the_ids_are_not_told(positions) -> None:
-    engine = CallableEngine(lambda prompts: [output("yes", *positions)], tokens=True)
+class Tensor(list):
+    """Like an array or a tensor: its truth is not defined, and its elements are no Python ints."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
+async def test_numbers_and_arrays_as_trainers_give_them() -> None:
+    reply = output("yes")
+    reply.prompt_token_ids = Tensor([1, 2])
+    reply.outputs[0].token_ids = Tensor([7, 8])
+    reply.outputs[0].logprobs = Tensor([-0.5, -0.25])
+    completion = await CallableEngine(lambda prompts: [reply]).complete(ask(trace_tokens=True))
+    assert completion.token_ids == (7, 8) and completion.token_logprobs == (-0.5, -0.25)
+    assert (completion.prompt_token_ids, completion.logprobs) == ((1, 2), None)
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [[], [{7: ("a", -1.0)}], [{7: ("a", -1.0)}, {9: ("b", -1.0)}], [{7: ("a", -1.0)}] * 3],
+)
+async def test_log_probabilities_that_are_not_of_the_ids_are_none(positions) -> None:
+    engine = CallableEngine(lambda prompts: [output("x", *positions)])
     completion = await engine.complete(ask(trace_tokens=True))
-    assert (completion.token_ids, completion.token_logprobs) == ((7, 8), None)
+    assert completion.token_ids == (7, 8) and completion.token_logprobs is None
 
 
-async def test_prompts_arrive_as_ids_where_the_function_takes_ids() -> None:
-    seen: list[Any] = []
-
-    def function(prompts: list[Any]) -> list[Any]:
-        seen.extend(prompts)
-        return [output("x") for _ in prompts]
-
-    ids_known = ask("text", prompt_ids=(4, 5))
-    await CallableEngine(function, tokens=True).complete(ids_known)
-    await CallableEngine(function).complete(ids_known)
-    await CallableEngine(function, tokens=True).complete(ask("text"))
-    assert seen == [[4, 5], "text", "text"]
+async def test_a_text_in_place_of_an_output_has_no_ids() -> None:
+    completion = await CallableEngine(shout, token_ids=True).complete(ask(trace_tokens=True))
+    assert completion.token_ids is completion.prompt_token_ids is completion.token_logprobs is None
 
 
-async def test_a_reply_may_be_a_completion_or_the_error_of_its_own_request() -> None:
+async def test_ids_as_a_prompt_reach_a_function_that_asks_for_requests() -> None:
+    def function(prompts: list[str], requests: list[Request]) -> list[Any]:
+        replies = [output(f"{list(request.prompt_ids)}") for request in requests]
+        for reply in replies:
+            reply.prompt_token_ids = None
+        return replies
+
+    engine = CallableEngine(function, mode="chat", token_ids=True)
+    assert engine.capabilities.token_prompts
+    completion = await engine.complete(ask("p", prompt_ids=(4, 5), trace_tokens=True))
+    assert completion.text == "[4, 5]" and completion.prompt_token_ids == (4, 5)
+    assert completion.usage == Usage(2, 2)
+
+
+async def test_an_error_in_place_of_a_reply_is_that_requests_alone() -> None:
     def function(prompts: list[str]) -> list[Any]:
         overlong = CallError(Cause.CONTEXT_OVERFLOW, "too long")
-        return [overlong if prompt == "long" else Completion(text=prompt) for prompt in prompts]
+        return [overlong if prompt == "long" else prompt for prompt in prompts]
 
     engine = CallableEngine(function)
     short, long = await asyncio.gather(
         engine.complete(ask("short")), engine.complete(ask("long")), return_exceptions=True
     )
-    assert short == Completion(text="short")
+    assert isinstance(short, Completion)
     assert isinstance(long, CallError)
     assert long.cause is Cause.CONTEXT_OVERFLOW
-
-
-@pytest.mark.parametrize(("mode", "as_ids"), [("completion", True), ("chat", False)])
-def test_only_prompts_that_are_texts_can_be_ids(mode, as_ids: bool) -> None:
-    able = CallableEngine(shout, mode=mode, tokens=True).capabilities
-    assert (able.token_ids, able.token_prompts) == (True, as_ids)
 
 
 @pytest.mark.parametrize(

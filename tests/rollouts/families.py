@@ -4,12 +4,16 @@ A folder holds a `tokenizer.json` trained on a few sentences, with the family's 
 and its special tokens, and a chat template that writes what the family's own writes.
 """
 
+import datetime
 import json
 from pathlib import Path
 
 import msgspec
+import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
+
+from plaudit.rollouts.rendering import Renderer, load_renderer
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT = (
@@ -83,6 +87,21 @@ GEMMA = Family(
     bytes_spelled=True,
 )
 FAMILIES = (LLAMA3, QWEN3, MISTRAL, GEMMA)
+DAY = datetime.datetime(2026, 3, 1)
+
+_made: dict[str, Path] = {}
+
+
+def folder_of(family: Family, factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a family's model, written on first use."""
+    if family.name not in _made:
+        _made[family.name] = make(family, factory.mktemp(family.name))
+    return _made[family.name]
+
+
+def renderer_of(family: Family, factory: pytest.TempPathFactory) -> Renderer:
+    """Return what renders for a family's model."""
+    return load_renderer(folder_of(family, factory), DAY)
 
 
 def make(family: Family, folder: Path) -> Path:
@@ -112,7 +131,9 @@ def _byte_level() -> Tokenizer:
     made.pre_tokenizer = pre_tokenizers.Sequence([split, letters])
     made.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    made.train_from_iterator(TEXT, BpeTrainer(vocab_size=420, initial_alphabet=alphabet))
+    made.train_from_iterator(
+        TEXT, BpeTrainer(vocab_size=420, initial_alphabet=alphabet, show_progress=False)
+    )
     return made
 
 
@@ -123,7 +144,9 @@ def _spelled(family: Family) -> Tokenizer:
         made.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     else:
         made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
-    made.train_from_iterator(TEXT, BpeTrainer(vocab_size=200, limit_alphabet=60))
+    made.train_from_iterator(
+        TEXT, BpeTrainer(vocab_size=200, limit_alphabet=60, show_progress=False)
+    )
     made.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     )

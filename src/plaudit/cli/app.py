@@ -18,8 +18,10 @@ from plaudit.cli import (
     jury,
     models,
     prompt,
+    rollout,
     rubric,
     runs,
+    score,
     shots,
     store,
 )
@@ -36,7 +38,9 @@ app = typer.Typer(
 app.command("judge")(judge.judge)
 app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
+app.command("rollout")(rollout.rollout)
 app.command("calibrate")(calibrate.calibrate)
+app.command("score")(score.score)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")

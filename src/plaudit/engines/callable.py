@@ -25,13 +25,12 @@ BatchFunction = Callable[..., Any]
 class CallableEngine:
     """Completes with a function from a list of prompts to a list of replies, sync or async.
 
-    A prompt is a text in completion mode and a list of message dicts in chat mode; with `tokens`
-    it is a list of token ids in completion mode, where the caller has them. A reply is a text, a
-    `Completion`, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids,
-    finish reason and log-probabilities, and its `prompt_token_ids` what the model read. A
-    `CallError` in place of a reply fails its own request alone. A function with a parameter named
-    `requests` also gets the `Request`s, with sampling parameters and schema. Sync functions run in
-    a thread, one batch at a time.
+    A prompt is a text in completion mode and a list of message dicts in chat mode. A reply is a
+    text, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish
+    reason and log-probabilities, as maps from token id to `Logprob` or as a number for each sampled
+    token. A function with a parameter named `requests` also gets the `Request`s, with sampling
+    parameters, schema and, in rollouts, the prompt as token ids. A `CallError` in place of a reply
+    is what became of that request alone. Sync functions run in a thread, one batch at a time.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class CallableEngine:
         name: str | None = None,
         mode: Mode = "completion",
         logprobs: int = 0,
-        tokens: bool = False,
+        token_ids: bool = False,
         cache: bool = False,
         max_batch: int = 256,
         gather: float = 0.005,
@@ -53,8 +52,10 @@ class CallableEngine:
             name: identity of the model; the function's own name where None.
             mode: what the function takes.
             logprobs: log-probabilities of the first token that its replies show.
-            tokens: whether its replies tell the ids that were sampled (in chat mode those of the
-                prompt too); in completion mode it then takes prompts as ids.
+            token_ids: whether its replies are objects that hold the ids of all sampled tokens, the
+                one that ended the reply included. If the function also asks for `requests`, it must
+                heed their `prompt_ids`: where a request has any, they are the prompt, whatever the
+                mode, and the prompt in the list is their text.
             cache: whether replies may be stored. Off, because the weights behind one name may
                 change, as they do in training.
             max_batch: most prompts a call.
@@ -71,8 +72,8 @@ class CallableEngine:
             chat=mode == "chat",
             completion=mode == "completion",
             default_mode=mode,
-            token_ids=tokens,
-            token_prompts=tokens and mode == "completion",
+            token_ids=token_ids,
+            token_prompts=token_ids and self._wants_requests,
             cacheable=cache,
             remote=False,
             concurrency=None,
@@ -107,8 +108,7 @@ class CallableEngine:
         return await batcher.add(request)
 
     async def _call(self, requests: Sequence[Request]) -> "list[Completion | CallError]":
-        as_ids = self.capabilities.token_prompts
-        prompts = [_prompt(request, as_ids) for request in requests]
+        prompts = [_prompt(request) for request in requests]
         extra = {"requests": list(requests)} if self._wants_requests else {}
         try:
             if inspect.iscoroutinefunction(self._function):
@@ -119,17 +119,19 @@ class CallableEngine:
                     replies = await replies
             if isinstance(replies, str | bytes | dict):
                 raise TypeError("it must return a list of replies, one a prompt")
-            told = list(cast("Iterable[Any]", replies))
-            completions = [_completion(*one) for one in zip(told, requests, strict=False)]
+            given = list(cast("Iterable[Any]", replies))
+            completions = [
+                _completion(reply, request) for reply, request in zip(given, requests, strict=False)
+            ]
         except PlauditError:
             raise
         except Exception as error:  # the user's code may raise anything
             message = f"{self._name} raised {type(error).__name__}: {str(error)[:200]}"
             raise CallError(Cause.SERVER_ERROR, message) from error
-        if len(told) != len(requests):
+        if len(given) != len(requests):
             raise CallError(
                 Cause.BAD_RESPONSE,
-                f"{self._name} returned {len(told)} replies to {len(requests)} prompts",
+                f"{self._name} returned {len(given)} replies to {len(requests)} prompts",
             )
         return completions
 
@@ -184,9 +186,7 @@ class _Batcher:
                 future.set_result(completion)
 
 
-def _prompt(request: Request, as_ids: bool) -> Json:
-    if as_ids and request.prompt_ids:
-        return list(request.prompt_ids)
+def _prompt(request: Request) -> Json:
     if isinstance(request.prompt, str):
         return request.prompt
     return msgspec.to_builtins(request.prompt)
@@ -196,43 +196,53 @@ _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
 def _completion(reply: Any, request: Request) -> Completion | CallError:
-    if isinstance(reply, Completion | CallError):
+    if isinstance(reply, CallError):
         return reply
     if isinstance(reply, str):
         return Completion(text=reply)
     output = reply.outputs[0]
-    ids = tuple(int(i) for i in getattr(output, "token_ids", None) or ())
-    prompt_ids = tuple(int(i) for i in getattr(reply, "prompt_token_ids", None) or ())
+    ids = _ids(output, "token_ids")
+    prompt_ids = _ids(reply, "prompt_token_ids") or request.prompt_ids
     positions = getattr(output, "logprobs", None)
     completion = Completion(
         text=output.text,
         finish_reason=_FINISH.get(str(output.finish_reason), "unknown"),
         logprobs=_logprobs(positions),
-        token_ids=ids or None,
         usage=Usage(len(prompt_ids), len(ids)),
     )
     if not request.trace_tokens:
         return completion
     return msgspec.structs.replace(
         completion,
-        token_logprobs=_token_logprobs(ids, positions),
+        token_ids=ids or None,
+        token_logprobs=_token_logprobs(positions, ids),
         prompt_token_ids=prompt_ids or None,
     )
 
 
+def _ids(holder: Any, name: str) -> tuple[int, ...]:
+    """Read ids from a list, an array or a tensor."""
+    found = getattr(holder, name, None)
+    return () if found is None else tuple(int(id_) for id_ in found)
+
+
+def _token_logprobs(positions: Any, ids: tuple[int, ...]) -> tuple[float, ...] | None:
+    """Read the sampled tokens' log-probabilities; None where there is not one for each id."""
+    if not ids or positions is None or len(positions) != len(ids):
+        return None
+    if _is_number(positions[0]):
+        return tuple(float(value) for value in positions)
+    shown = [position.get(id_) for position, id_ in zip(positions, ids, strict=True)]
+    return None if None in shown else tuple(float(entry.logprob) for entry in shown)
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__")
+
+
 def _logprobs(positions: Any) -> tuple[TokenLogprob, ...] | None:
     """Read vLLM's log-probabilities: a position is a map from token id to `Logprob`."""
-    if not positions:
+    if positions is None or not len(positions) or _is_number(positions[0]):
         return None
     shown = [TokenLogprob(c.decoded_token or "", c.logprob) for c in positions[0].values()]
     return tuple(sorted(shown, key=lambda c: -c.logprob))
-
-
-def _token_logprobs(ids: Sequence[int], positions: Any) -> tuple[float, ...] | None:
-    """Read the log-probability of each sampled token; None where one is not told."""
-    if not positions or len(positions) != len(ids):
-        return None
-    told = [found.get(id) for id, found in zip(ids, positions, strict=True)]
-    if any(one is None for one in told):
-        return None
-    return tuple(float(one.logprob) for one in told)

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig
@@ -29,6 +31,19 @@ class Agent:
         self.policy = policy
         self.tools = tools
         self.config = config
+
+    @property
+    def fingerprint(self) -> bytes:
+        """All that a rollout depends on besides its question and the number of its draw."""
+        limits = self.config
+        parts = (
+            self.policy.made_of,
+            self.tools.identity,
+            limits.max_turns,
+            limits.max_new_tokens,
+            limits.max_tool_calls,
+        )
+        return msgspec.msgpack.encode(parts)
 
     async def run(self, question: Question, draw: int, ask: Ask) -> Trace:
         """Roll out one question. Only its text is shown to the policy.

@@ -1,5 +1,6 @@
 """How models write calls as text: the forms, a call in each, and how a model is told of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal, get_args
@@ -32,6 +33,7 @@ _SYNTAX: Mapping[CallForm, tuple[str, ...]] = {
     ),
     "mistral": ("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"),
 }
+_KEY = re.compile(r"(?!\s)[^<>\n]{1,128}(?<!\s)")
 _RESPONSE = ("<tool_response>", "</tool_response>")
 
 
@@ -39,13 +41,12 @@ def write_call(form: CallForm, name: str, arguments: Mapping[str, Json]) -> str:
     """Write a call as a model of that form would.
 
     Raises:
-        UsageError: the form cannot express the arguments (`qwen` has no way to quote its tags).
+        UsageError: the form cannot express the arguments: `qwen` has no way to quote its tags.
     """
     if form == "qwen":
         return _qwen(name, arguments)
-    body = msgspec.json.encode(dict(arguments)).decode()
     key = "parameters" if form == "llama" else "arguments"
-    called = f'{{"name": {msgspec.json.encode(name).decode()}, "{key}": {body}}}'
+    called = _spaced({"name": name, key: dict(arguments)})
     if form == "hermes":
         return f"<tool_call>\n{called}\n</tool_call>"
     return f"[TOOL_CALLS][{called}]" if form == "mistral" else called
@@ -54,8 +55,8 @@ def write_call(form: CallForm, name: str, arguments: Mapping[str, Json]) -> str:
 def _qwen(name: str, arguments: Mapping[str, Json]) -> str:
     lines = ["<tool_call>", f"<function={name}>"]
     for key, value in arguments.items():
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        if any(tag in text for tag in _SYNTAX["qwen"][2:]):
+        text = value if isinstance(value, str) else _spaced(value)
+        if not _KEY.fullmatch(key) or any(tag in text for tag in _SYNTAX["qwen"][2:]):
             raise UsageError(
                 f"the qwen form cannot write argument {key!r}: it holds a tag of calls"
             )
@@ -74,35 +75,43 @@ def describe_tools(specs: Sequence[ToolSpec], form: CallForm) -> str:
         form: how the model is to write calls.
     """
     escape = _escaper(form).escape
-    shown = "\n".join(escape(_shown(spec)) for spec in specs)
-    call = write_call(form, "TOOL", {"ARGUMENT": "VALUE"})
-    return (
-        f"You can use tools. Each line describes one, with a JSON schema of its arguments:\n"
-        f"{shown}\n\n"
-        f"To use a tool, {_HOW[form]}:\n{call}\n"
-        "Write nothing after it: the result is given to you in the next message. Several calls "
-        f"may follow each other{_SEVERAL.get(form, '')}. Use the names above only, and give every "
-        "required argument. When you know the answer, write it without any call."
-    )
+    lines = [
+        "You can use tools. Each line below describes one, with a JSON schema of its arguments:",
+        *(escape(_shown(spec)) for spec in specs),
+        "",
+        f"To use a tool, {_HOW[form]}:",
+        write_call(form, "TOOL", {"ARGUMENT": "VALUE"}),
+        f"{_SEVERAL[form]} Then stop: the results are given to you in the next message. Use only "
+        "the tools above, and give every argument that is required. Once you know the answer, "
+        "write it without any call.",
+    ]
+    return "\n".join(lines)
 
 
 _HOW: Mapping[CallForm, str] = {
     "json": "answer with nothing but one JSON object of this form",
     "hermes": "write one JSON object between these tags",
     "llama": "answer with nothing but one JSON object of this form",
-    "qwen": "write its name and each argument between tags, in this form",
+    "qwen": "write its name and each of its arguments between tags, in this form",
     "mistral": "write a JSON list of calls after this mark",
 }
 _SEVERAL: Mapping[CallForm, str] = {
-    "json": ", one a line",
-    "llama": ", one a line",
-    "mistral": ", as further members of the list",
+    "json": "For several calls write one a line.",
+    "hermes": "For several calls write one after the other, each between its own tags.",
+    "llama": "For several calls write one a line.",
+    "qwen": "For several calls write one after the other, each between its own tags.",
+    "mistral": "For several calls write all of them in that list.",
 }
 
 
 def _shown(spec: ToolSpec) -> str:
     told = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return msgspec.json.encode(told).decode()
+    return _spaced(told)
+
+
+def _spaced(value: Json) -> str:
+    """Write JSON on one line, spaced as models have seen it most."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
 
 
 def tool_answer(form: CallForm, results: Sequence[Message]) -> Message:

@@ -104,8 +104,8 @@ def _begins(numpy: Any, ids: Any, markers: Markers, bounds: Any) -> Any:
 
 def _matches(numpy: Any, ids: Any, sequence: tuple[int, ...]) -> Any:
     """Return where a sequence stands."""
-    last = len(ids) - len(sequence)
-    found = numpy.flatnonzero(ids[: last + 1] == sequence[0]) if last >= 0 else ids[:0]
+    last = max(0, len(ids) - len(sequence) + 1)
+    found = numpy.flatnonzero(ids[:last] == sequence[0])
     for offset, token in enumerate(sequence[1:], 1):
         found = found[ids[found + offset] == token]
-    return found.astype(numpy.intp)
+    return found

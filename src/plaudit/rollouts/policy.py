@@ -17,7 +17,7 @@ from plaudit.rollouts.tokenizer import load_tokenizer
 from plaudit.rollouts.tokens import TokenLog
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Exactness, Tokens, Turn
-from plaudit.types import Message, Usage
+from plaudit.types import Json, Message, Usage
 
 _DEFAULT_FORM: CallForm = "hermes"
 
@@ -84,6 +84,21 @@ class Policy:
         able = engine.capabilities
         self.exactness: Exactness | None = (
             "exact" if able.token_ids and config.tokens != "off" else None
+        )
+        self.notes: list[str] = []
+
+    @property
+    def made_of(self) -> Json:
+        """All that decides what is asked, and what is written down of it."""
+        config = self.config
+        return (
+            self.identity,
+            self.form.name,
+            [(spec.name, spec.description, bytes(spec.parameters)) for spec in self.form.specs],
+            self.prompts.system,
+            msgspec.to_builtins(self.sampling(0, config.max_new_tokens)),
+            self.exactness,
+            config.max_length,
         )
 
     @classmethod

@@ -83,9 +83,9 @@ class Composite:
         self.parts = tuple(parts)
         self.combine: Combine = combine
         _check(self.parts)
-        counted = [part for part in self.parts if part.weight]
-        self._rewards = [part for part in counted if not part.is_penalty]
-        self._penalties = [part for part in counted if part.is_penalty]
+        self._counted = {part.name: part for part in self.parts if part.weight}
+        self._rewards = [part for part in self._counted.values() if not part.is_penalty]
+        self._penalties = [part for part in self._counted.values() if part.is_penalty]
         weight = _weight(self._rewards) or _weight(self._penalties)
         self._divisor = 1.0 if combine == "sum" else weight
         self.high, self.low = self._end(1), self._end(-1)
@@ -111,18 +111,29 @@ class Composite:
 
     def join(self, found: Mapping[str, Score]) -> Score:
         """Return the total of the parts' scores, by name; without components."""
-        total = 0.0
-        for sort in (self._rewards, self._penalties):
-            joined = _join(sort, found)
-            if isinstance(joined, Score):
-                return joined
-            total += joined
-        total /= self._divisor
+        earned = self.earned(found)
+        if isinstance(earned, Score):
+            return earned
+        total = math.fsum(earned.values())
         if not math.isfinite(total):
             return untold(Untold.BAD_RESULT, f"the total is {total}")
-        gated = [part.name for part in self.parts if part.weight and _gate(part, found) is False]
+        gated = [name for name, part in self._counted.items() if _gate(part, found) is False]
         reason = f"not counted: {', '.join(gated)}" if gated else ""
         return Score(value=total, reason=reason)
+
+    def earned(self, found: Mapping[str, Score]) -> dict[str, float] | Score:
+        """Return what each part adds to the total, or the score of a total that abstains.
+
+        Args:
+            found: the scores of the parts, by name.
+        """
+        earned: dict[str, float] = {}
+        for sort in (self._rewards, self._penalties):
+            added = _added(sort, found)
+            if isinstance(added, Score):
+                return added
+            earned |= added
+        return {name: amount / self._divisor + 0.0 for name, amount in earned.items()}
 
     def _end(self, sign: int) -> float:
         most = _most(self._rewards, sign) + _most(self._penalties, sign)
@@ -156,21 +167,21 @@ def _weight(parts: Sequence[Part]) -> float:
     return sum(abs(part.weight) for part in parts)
 
 
-def _join(parts: Sequence[Part], found: Mapping[str, Score]) -> float | Score:
-    """Return the sum over parts of one sort, or why there is none."""
-    total = present = 0.0
+def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float] | Score:
+    """Return what parts of one sort add, by name, or why that cannot be told."""
+    added: dict[str, float] = {}
+    present = 0.0
     for part in parts:
         value = _counted(part, found)
         if not isinstance(value, Score):
             present += abs(part.weight)
-            total += part.weight * value
+            added[part.name] = part.weight * value
         elif part.on_none == "abstain":
             return value
-    if present:
-        return total * (_weight(parts) / present)
-    if any(not part.is_penalty for part in parts):
+    if not added and any(not part.is_penalty for part in parts):
         return untold(Untold.PART_MISSING, "none of the rewards could be told")
-    return 0.0
+    whole = _weight(parts)
+    return {name: amount * (whole / present) for name, amount in added.items()}
 
 
 def _counted(part: Part, found: Mapping[str, Score]) -> float | Score:

@@ -4,7 +4,7 @@ import re
 from typing import ClassVar, Literal
 
 from plaudit.rollouts.rewards.base import Measure, told
-from plaudit.rollouts.rewards.reading import answer_of, calls_of, no_answer, text_of
+from plaudit.rollouts.rewards.reading import answer_of, calls_of, no_answer
 from plaudit.rollouts.trace import Score, StopReason, Trace
 
 _BADLY_FORMED = frozenset({"malformed", "unknown_tool", "invalid_arguments"})
@@ -66,6 +66,6 @@ def _answered(trace: Trace) -> bool:
 
 def _left_open(trace: Trace) -> bool:
     texts = [turn.text for turn in trace.turns] or [
-        text_of(message) for message in trace.messages if message.role == "assistant"
+        message.text for message in trace.messages if message.role == "assistant"
     ]
     return any(text.rfind(_OPEN) > text.rfind(_CLOSE) for text in texts)

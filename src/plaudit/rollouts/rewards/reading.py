@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from plaudit.judges import equality, rules
+from plaudit.rollouts.parsing import read_reply
+from plaudit.rollouts.reply import MalformedCall
 from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
 from plaudit.types import Json, Message
 
@@ -59,7 +61,7 @@ def written(trace: Trace) -> list[str]:
     if trace.turns:
         pieces = [piece for turn in trace.turns for piece in (turn.reasoning, turn.answer)]
     else:
-        pieces = [text_of(message) for message in trace.messages if message.role == "assistant"]
+        pieces = [message.text for message in trace.messages if message.role == "assistant"]
     return [piece for piece in pieces if piece.strip()]
 
 
@@ -73,17 +75,9 @@ def results_of(trace: Trace) -> list[Result]:
     if not trace.tool_calls:
         found = _from_messages(trace)
     else:
-        texts = {m.tool_call_id: text_of(m) for m in trace.messages if m.role == "tool"}
+        texts = {m.tool_call_id: m.text for m in trace.messages if m.role == "tool"}
         found = [Result(call, texts.get(call.id, "")) for call in trace.tool_calls]
     return [result for result in found if result.call.status == "ok"]
-
-
-def text_of(message: Message) -> str:
-    """Return the text of a message; parts that are no text are left out."""
-    if not isinstance(message.content, list):
-        return message.content or ""
-    texts = [part.get("text") for part in message.content]
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _from_messages(trace: Trace) -> list[Result]:
@@ -97,7 +91,7 @@ def _from_messages(trace: Trace) -> list[Result]:
             waiting.extend(_calls(message, turn))
         elif message.role == "tool":
             call = _take(waiting, message.tool_call_id)
-            paired.append(Result(call or _unknown_call(turn), text_of(message)))
+            paired.append(Result(call or _unknown_call(turn), message.text))
     return paired + [Result(call, "") for call in waiting]
 
 
@@ -111,18 +105,23 @@ def _take(waiting: deque[CallRecord], id: str | None) -> CallRecord | None:
 
 
 def _calls(message: Message, turn: int) -> Iterator[CallRecord]:
-    for number, call in enumerate(message.tool_calls or ()):
-        function = call.get("function", call)
+    """Yield the calls of a message, whether the API gave them apart or they stand in its text."""
+    if not message.tool_calls:
+        for call in read_reply(message.text, turn=turn).attempts:
+            written = call.text if isinstance(call, MalformedCall) else call.arguments
+            yield _record(call.id, turn, call.name, written)
+    for number, made in enumerate(message.tool_calls or ()):
+        function = made.get("function", made)
         told = cast("dict[str, Any]", function if isinstance(function, dict) else {})
-        arguments, status = _arguments(told.get("arguments"))
-        name = told.get("name")
-        if not isinstance(name, str) or not name:
-            name, status = "", "malformed"
-        id = call.get("id")
-        yield CallRecord(
-            id=id if isinstance(id, str) and id else f"call-{turn}-{number}",
-            turn=turn, name=name, arguments=arguments, status=status,
-        )  # fmt: skip
+        id = made.get("id") or f"call-{turn}-{number}"
+        yield _record(str(id), turn, told.get("name"), told.get("arguments"))
+
+
+def _record(id: str, turn: int, name: Json, written: Json) -> CallRecord:
+    arguments, status = _arguments(written)
+    if not isinstance(name, str) or not name:
+        name, status = "", "malformed"
+    return CallRecord(id=id, turn=turn, name=name, arguments=arguments, status=status)
 
 
 def _arguments(written: Json) -> tuple[Json, CallStatus]:

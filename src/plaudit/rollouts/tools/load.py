@@ -31,7 +31,7 @@ def load_tools(specs: Iterable[str | Offered], **limits: Any) -> ToolSet:
 def _load(text: str) -> Offered:
     scheme, _, rest = text.partition(":")
     if scheme == "search":
-        return _search(rest)
+        return _search(text, rest)
     if scheme in ("mcp", "mcp+http", "mcp+https"):
         return import_module("plaudit.rollouts.tools.mcp").mcp_source(text)
     found = load_named(text)
@@ -40,11 +40,11 @@ def _load(text: str) -> Offered:
     return found
 
 
-def _search(rest: str) -> Tool:
+def _search(text: str, rest: str) -> Tool:
     index, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     k = options.pop("k", "2")
     if options or not index or not k.isdecimal() or int(k) < 1:
-        raise UsageError(f"search:{rest}: write search:INDEX or search:INDEX?k=NUMBER")
+        raise UsageError(f"{text} cannot be read; write search:INDEX or search:INDEX?k=NUMBER")
     make = import_module("plaudit.rollouts.corpus.tool").search_tool
     return cast("Callable[..., Tool]", make)(index, k=int(k))

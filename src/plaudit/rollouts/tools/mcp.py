@@ -115,8 +115,8 @@ class McpServer:
 
     async def close(self) -> None:
         """Stop the server, or leave it."""
+        await self._connect.reset()
         connection, self._connection = self._connection, None
-        self._connect.done = False
         self._failed = (0.0, "")
         if connection is not None:
             await connection.close()

@@ -94,11 +94,13 @@ class ToolSet:
     def identity(self) -> str:
         """A hash of names, descriptions, schemas and what the tools' results depend on.
 
+        How long results may be is part of it; how long calls may take is not.
+
         Raises:
             UsageError: the set has sources and is not open.
         """
         parts = [(entry.tool.spec, entry.tool.identity) for entry in self._ready().values()]
-        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+        return hashlib.sha256(msgspec.json.encode((self._most_chars, parts))).hexdigest()
 
     def _ready(self) -> "dict[str, _Entry]":
         if self._sources and not self._opened:
