@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from plaudit.engines.base import Completion, Request
+from plaudit.engines.base import Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import (
     CallError,
@@ -15,13 +15,19 @@ from plaudit.errors import (
     UsageError,
 )
 from plaudit.integrations.sampling import sample
-from plaudit.types import Usage
+
+
+class _Output(NamedTuple):
+    """A reply as `CallableEngine` reads it."""
+
+    token_ids: list[int]
+    logprobs: list[float] | None
+    finish_reason: str
+    text: str = ""  # It is read from the ids.
 
 
 class _Reply(NamedTuple):
-    ids: list[int]
-    logprobs: list[float | None]
-    ended: bool
+    outputs: list[_Output]
 
 
 def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
@@ -40,16 +46,17 @@ def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
     """
     _check_processes(trainer)
 
-    def generate(prompts: list[list[int]], requests: list[Request]) -> list[Completion | CallError]:
+    def generate(prompts: Sequence[object], requests: list[Request]) -> list[_Reply | CallError]:
+        del prompts  # Their ids are in the requests.
         try:
-            return _generate(trainer, prompts, [r.sampling.max_tokens for r in requests])
+            return _generate(trainer, requests)
         except PlauditError:
             raise
         except Exception as error:  # An error of the trainer's own must end the training.
             problem = f"the trainer's model could not generate: {type(error).__name__}: {error}"
             raise EngineUnusableError(problem) from error
 
-    return CallableEngine(generate, name="trainer", tokens=True, max_batch=batch)
+    return CallableEngine(generate, name="trainer", token_ids=True, max_batch=batch)
 
 
 def _check_processes(trainer: Any) -> None:
@@ -70,18 +77,17 @@ def _check_processes(trainer: Any) -> None:
         )
 
 
-def _generate(
-    trainer: Any, prompts: Sequence[Sequence[int]], limits: Sequence[int]
-) -> list[Completion | CallError]:
+def _generate(trainer: Any, requests: Sequence[Request]) -> list[_Reply | CallError]:
     context = _context(trainer)
-    rooms = [min(limit, context - len(p)) for p, limit in zip(prompts, limits, strict=True)]
+    rooms = [min(r.sampling.max_tokens, context - len(r.prompt_ids)) for r in requests]
     able = [number for number, room in enumerate(rooms) if room >= 1]
-    draw = _vllm if trainer.use_vllm else _transformers
-    replies: list[Completion | CallError] = [_overflow(len(p), context) for p in prompts]
+    replies: list[_Reply | CallError] = [_overflow(len(r.prompt_ids), context) for r in requests]
     if able:
-        drawn = draw(trainer, [list(prompts[n]) for n in able], [rooms[n] for n in able])
-        for number, reply in zip(able, drawn, strict=True):
-            replies[number] = _completion(reply, prompts[number])
+        draw = _vllm if trainer.use_vllm else _transformers
+        prompts = [list(requests[number].prompt_ids) for number in able]
+        drawn = draw(trainer, prompts, [rooms[number] for number in able])
+        for number, output in zip(able, drawn, strict=True):
+            replies[number] = _Reply([output])
     return replies
 
 
@@ -96,19 +102,11 @@ def _overflow(length: int, context: int) -> CallError:
     return CallError(Cause.CONTEXT_OVERFLOW, problem)
 
 
-def _completion(reply: _Reply, prompt: Sequence[int]) -> Completion:
-    known = [one for one in reply.logprobs if one is not None]
-    return Completion(
-        text="",  # It is read from the ids.
-        finish_reason="stop" if reply.ended else "length",
-        token_ids=tuple(reply.ids),
-        token_logprobs=tuple(known) if len(known) == len(reply.ids) else None,
-        prompt_token_ids=tuple(prompt),
-        usage=Usage(len(prompt), len(reply.ids)),
-    )
+def _output(ids: list[int], logprobs: list[float] | None, ended: bool) -> _Output:
+    return _Output(ids, logprobs, "stop" if ended else "length")
 
 
-def _transformers(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Reply]:
+def _transformers(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Output]:
     _use_device(trainer.accelerator.device)
     models: Any = import_module("trl.models")  # It is there: the trainer comes from it.
     unwrapped: AbstractContextManager[Any] = models.unwrap_model_for_generation(
@@ -119,7 +117,7 @@ def _transformers(trainer: Any, prompts: list[list[int]], limits: list[int]) -> 
     )
     with unwrapped as model:
         drawn = sample(model, prompts, limits, trainer.generation_config)
-    return [_Reply(one.ids, list(one.logprobs), one.ended) for one in drawn]
+    return [_output(one.ids, one.logprobs, one.ended) for one in drawn]
 
 
 def _use_device(device: Any) -> None:
@@ -130,14 +128,15 @@ def _use_device(device: Any) -> None:
         torch.cuda.set_device(device)  # pyright: ignore[reportUnknownMemberType]
 
 
-def _vllm(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Reply]:
+def _vllm(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Output]:
     _use_device(trainer.accelerator.device)
     _, replies, logprobs, _ = trainer.vllm_generation.generate(
         prompts=prompts, images=None, num_generations=1
     )
-    found: list[_Reply] = []
+    found: list[_Output] = []
     for ids, told, limit in zip(replies, logprobs, limits, strict=True):
         kept = list(ids[:limit])
+        known = [one[0] for one in told[:limit]]
         ended = bool(kept) and kept[-1] in trainer.eos_token_ids
-        found.append(_Reply(kept, [one[0] for one in told[:limit]], ended))
+        found.append(_output(kept, None if None in known else known, ended))
     return found
