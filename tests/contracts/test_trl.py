@@ -144,9 +144,7 @@ def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
     for trace in searched:
         for result in results_of(trace):
             assert result.text == str(search(**result.call.arguments))
-    right = [
-        trace.final_answer == trace.question.answer for trace in seen.traces if trace.question
-    ]
+    right = [trace.final_answer == trace.question.answer for trace in seen.traces if trace.question]
     assert any(right)
     means = [entry["rewards/right/mean"] for entry in logs]
     assert sum(means) / 2 == pytest.approx(sum(right) / len(right), abs=0.2)

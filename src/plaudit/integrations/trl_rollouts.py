@@ -2,7 +2,9 @@
 
 import datetime
 import hashlib
+import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -41,7 +43,7 @@ class TRLRollouts:
         self.traces: list[Trace] = []
         self._tools = tools
         self._config = config
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ""
         self._tokenizer: Any = None
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> Rows:
@@ -97,11 +99,12 @@ class TRLRollouts:
     def _written(self, trainer: Any) -> str:
         """Return a folder with the trainer's tokenizer and chat template."""
         given = trainer.processing_class
-        if self._folder is None or self._tokenizer is not given:
-            self._folder = tempfile.TemporaryDirectory(prefix="plaudit-trl-")
+        if self._tokenizer is not given:
+            self._folder = tempfile.mkdtemp(prefix="plaudit-trl-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            getattr(given, "tokenizer", given).save_pretrained(self._folder)
             self._tokenizer = given
-            getattr(given, "tokenizer", given).save_pretrained(self._folder.name)
-        return self._folder.name
+        return self._folder
 
 
 def _check_config(config: RolloutConfig) -> None:
