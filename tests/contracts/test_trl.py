@@ -1,5 +1,6 @@
 """Against the installed TRL: `scripts/contracts trl`, or wherever TRL can be imported."""
 
+import asyncio
 import os
 import warnings
 from pathlib import Path
@@ -18,12 +19,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig  
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 from trl.chat_template_utils import qwen2_5_chat_template  # noqa: E402
 
+from plaudit.integrations.rows import with_columns  # noqa: E402
 from plaudit.integrations.sampling import sample  # noqa: E402
-from plaudit.integrations.trl import as_trl_reward  # noqa: E402
+from plaudit.integrations.trl import as_trl_reward, trl_rollout_func  # noqa: E402
+from plaudit.rollouts.call_forms import write_call  # noqa: E402
 from plaudit.rollouts.rewards.reading import results_of  # noqa: E402
+from plaudit.rollouts.rewards.spec import load_rewards  # noqa: E402
 from plaudit.rollouts.trace import Trace  # noqa: E402
 from tests.support import tiny_model  # noqa: E402
 from tests.support.tiny_model import END_ID, PAD_ID, PLACES, question, search  # noqa: E402
+from tests.support.trl_trainer import StandInTrainer  # noqa: E402
 
 RULES = {"rewards": {"correctness": {"by": "rules"}}}
 GROUP = 4
@@ -102,6 +107,11 @@ def train(model: Path, reward: Any, config: GRPOConfig, data: Dataset, **fields:
     return trainer
 
 
+def score(trace: Trace) -> float | None:
+    """What the rules say of a trace."""
+    return asyncio.run(load_rewards(RULES).score(trace)).value
+
+
 class Seen:
     """A reward that keeps the traces that it was shown."""
 
@@ -149,3 +159,112 @@ def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
     means = [entry["rewards/right/mean"] for entry in logs]
     assert sum(means) / 2 == pytest.approx(sum(right) / len(right), abs=0.2)
     assert all("right/untold" in entry for entry in logs)
+
+
+# The rollout function
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that calls tools in the form that plaudit's own prompt shows it."""
+    folder = tmp_path_factory.mktemp("agent")
+    plain = tiny_model.tokenizer_of([], qwen2_5_chat_template)
+    plain.save_pretrained(folder)
+    texts = [text for trace in demonstrations(folder) for text in read(trace)]
+    tokenizer = tiny_model.tokenizer_of(texts, qwen2_5_chat_template)
+    tokenizer.save_pretrained(folder)
+    lessons = [(trace.tokens.ids, trace.tokens.mask) for trace in demonstrations(folder)]
+    return tiny_model.save(tiny_model.taught(len(tokenizer), lessons), tokenizer, folder)
+
+
+def demonstrations(folder: Path) -> list[Any]:
+    """Traces of what the model should do."""
+    teacher = StandInTrainer(folder, tiny_model.END, habit)
+    return trl_rollout_func([search])([question(thing) for thing in PLACES], teacher)["trace"]
+
+
+def read(trace: Trace) -> list[str]:
+    """What a model read and wrote in a rollout."""
+    return [message.text for message in trace.messages] + [turn.text for turn in trace.turns]
+
+
+def habit(prompt: str) -> str:
+    asked = next(thing for thing in PLACES if question(thing) in prompt)
+    if search(asked) in prompt:
+        return PLACES[asked]
+    return write_call("hermes", "search", {"query": asked})
+
+
+class Watched(GRPOTrainer):
+    """Keeps what it was handed and what it made of it."""
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
+        self.batches: list[dict[str, Any]] = []
+        self.losses: list[float] = []
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        batch = super()._generate_and_score_completions(inputs)
+        self.batches.append({"rows": inputs, **batch})
+        return batch
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        loss = super()._compute_loss(model, inputs)
+        self.losses.append(float(loss.detach()))
+        return loss
+
+
+def unpadded(ids: Any, mask: Any) -> list[list[int]]:
+    return [row[m.bool()].tolist() for row, m in zip(ids, mask, strict=True)]
+
+
+def test_ids_masks_rewards_and_loss_are_what_the_traces_say(agent: Path, tmp_path: Path) -> None:
+    rollouts = trl_rollout_func([search])
+    trainer = Watched(
+        model=AutoModelForCausalLM.from_pretrained(agent, dtype=torch.float32),
+        processing_class=AutoTokenizer.from_pretrained(agent),
+        reward_funcs=as_trl_reward(RULES),
+        args=settings(tmp_path, max_steps=1, loss_type="dapo", shuffle_dataset=False),
+        train_dataset=rows(),
+        rollout_func=rollouts,
+    )
+    trainer.train()
+    before = AutoModelForCausalLM.from_pretrained(agent, dtype=torch.float32)
+    (batch,), traces = trainer.batches, rollouts.traces
+    assert len(traces) == 2 * GROUP
+    assert any(trace.tool_calls for trace in traces)
+
+    prompts = [trace.tokens.prompt_ids for trace in traces]
+    assert unpadded(batch["prompt_ids"], batch["prompt_mask"]) == prompts
+    completions = [trace.tokens.completion_ids for trace in traces]
+    assert unpadded(batch["completion_ids"], batch["completion_mask"]) == completions
+    assert unpadded(batch["tool_mask"], batch["completion_mask"]) == [
+        trace.tokens.completion_mask for trace in traces
+    ]
+    answered = zip(traces, batch["rows"], strict=True)
+    told = [score(with_columns(trace, {"answer": row["answer"]})) for trace, row in answered]
+    values = torch.tensor(told)
+    assert values.min() < values.max()
+    assert trainer.state.log_history[0]["rewards/total/mean"] == pytest.approx(values.mean().item())
+    groups = values.view(-1, GROUP)
+    spread = groups.std(dim=1, keepdim=True) + 1e-4
+    advantages = ((groups - groups.mean(dim=1, keepdim=True)) / spread).flatten()
+    assert torch.allclose(batch["advantages"], advantages, atol=1e-5)
+
+    total, sampled = 0.0, 0
+    for trace, advantage in zip(traces, advantages, strict=True):
+        tokens = trace.tokens
+        mask = torch.tensor(tokens.mask[1:]).bool()
+        noted = torch.tensor([one or 0.0 for one in tokens.logprobs[1:]])
+        assert torch.allclose(logprobs_of(before, tokens.ids)[mask], noted[mask], atol=1e-4)
+        # The ratio of new to old probability is 1 in the first step, so a token's loss is -A.
+        total -= float(advantage) * sum(tokens.mask)
+        sampled += sum(tokens.mask)
+    assert trainer.losses == [pytest.approx(total / sampled, abs=1e-5)]
+
+
+def logprobs_of(model: Any, ids: list[int]) -> Any:
+    """The log-probability of each id but the first, by a plain forward pass."""
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0, :-1]
+    return torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[1:, None])[:, 0]
