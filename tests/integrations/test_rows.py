@@ -1,5 +1,7 @@
 """Rows of trainers as traces: what counts as the model's own, and what as evidence."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from plaudit.errors import InputError
 from plaudit.integrations.rows import trace_of_completion, with_columns
 from plaudit.rollouts.question import Question
+from plaudit.rollouts.questions import question_dataset, read_questions
 from plaudit.rollouts.rewards.reading import calls_of, results_of
 from plaudit.rollouts.trace import Trace
 from plaudit.types import Message
@@ -153,6 +156,16 @@ def test_columns_say_what_the_question_is_about() -> None:
         difficulty="easy",
         metadata={"source": "own"},
     )
+
+
+def test_columns_may_be_those_of_a_data_set_of_questions(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    row = {"id": "q1", "question": "Where?", "answer": ["boat", "a boat"], "source": "own"}
+    path.write_text(json.dumps(row))
+    (columns,) = question_dataset(path).to_list()
+    assert trace([assistant("x")], **columns).question == read_questions(path)[0]
+    with pytest.raises(InputError, match="no JSON"):
+        trace([assistant("x")], metadata="{")
 
 
 def test_columns_add_to_a_trace_that_was_made_elsewhere() -> None:

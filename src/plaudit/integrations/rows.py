@@ -60,9 +60,18 @@ def with_columns(trace: Trace, columns: Mapping[str, Json]) -> Trace:
 def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:
     """Return what was asked; None where neither the chat nor a column says it."""
     given = {name: value for name, value in columns.items() if value is not None}
+    if isinstance(given.get("metadata"), str):  # A data set of questions has it as JSON text.
+        given["metadata"] = _decoded(given["metadata"])
     if not asked.strip() and "question" not in given:
         return None
     return question_of_row({"question": asked} | given)
+
+
+def _decoded(text: str) -> Json:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise InputError("'metadata' is text that is no JSON") from None
 
 
 def _messages(chat: Chat, name: str, role: str) -> list[Message]:
