@@ -10,7 +10,7 @@ from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.forms import Call, written
-from plaudit.rollouts.policy import Conversation, Policy
+from plaudit.rollouts.policy import Policy
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import CallRecord, CallStatus, StopReason, Timing, Trace, Turn
@@ -69,7 +69,7 @@ class _Rollout:
         self._question = question
         self._draw = draw
         self._ask = ask
-        self._conversation: Conversation | None = None
+        self._conversation = agent.policy.begin(question.question, draw, question.id)
         self._turns: list[Turn] = []
         self._records: list[CallRecord] = []
         self._pending: Sequence[Call] = ()
@@ -82,17 +82,17 @@ class _Rollout:
         started = time.monotonic()
         stop, failure = await self._until_stopped()
         total = time.monotonic() - started
-        conversation, question = self._conversation, self._question
+        question = self._question
         return Trace(
             id=f"{question.id}/{self._draw}",
             question_id=question.id,
             group=question.id,
             draw=self._draw,
             question=question,
-            messages=[] if conversation is None else conversation.messages,
+            messages=self._conversation.messages,
             turns=self._turns,
             tool_calls=self._records,
-            tokens=None if conversation is None else await conversation.tokens(),
+            tokens=await self._conversation.tokens(),
             stop_reason=stop,
             final_answer=self._final_answer(stop),
             error=failure,
@@ -111,7 +111,7 @@ class _Rollout:
             async with asyncio.timeout(self._config.deadline):
                 return await self._take_turns(), None
         except TimeoutError:
-            await self._answer_late()
+            self._answer_late()
             return StopReason.DEADLINE, None
         except ReplyError as error:
             refused = error.cause is Cause.REFUSED
@@ -123,21 +123,19 @@ class _Rollout:
             return StopReason.FAILED, Failure(error.cause, str(error), error.attempts)
 
     async def _take_turns(self) -> StopReason:
-        policy, question = self._agent.policy, self._question
-        self._conversation = await policy.begin(question.question, self._draw, question.id)
         while True:
-            stop = await self._take_turn(self._conversation)
+            stop = await self._take_turn()
             if stop is not None:
                 return stop
 
-    async def _take_turn(self, conversation: Conversation) -> StopReason | None:
+    async def _take_turn(self) -> StopReason | None:
         room = self._config.max_new_tokens - self._written
-        completion, asked = await self._reply(conversation, room)
-        turn, calls = await conversation.take(completion)
+        completion, asked = await self._reply(room)
+        turn, calls = await self._conversation.take(completion)
         self._turns.append(turn)
         self._usage += turn.usage
         self._written += turn.usage.output_tokens
-        await self._call_tools(conversation, calls)
+        await self._call_tools(calls)
         if completion.finish_reason == "content_filter":
             return StopReason.REFUSED
         if completion.finish_reason == "length":
@@ -145,7 +143,7 @@ class _Rollout:
             return StopReason.CONTEXT_FULL if full else StopReason.MAX_NEW_TOKENS
         return self._stop_after(calls)
 
-    async def _reply(self, conversation: Conversation, room: int) -> tuple[Completion, int]:
+    async def _reply(self, room: int) -> tuple[Completion, int]:
         """Ask for the next reply.
 
         Servers refuse a request whose prompt and longest reply do not fit together, though the
@@ -158,7 +156,8 @@ class _Rollout:
         try:
             while True:
                 try:
-                    return await self._ask(conversation.request(asked)), asked
+                    request = await self._conversation.request(asked)
+                    return await self._ask(request), asked
                 except CallError as error:
                     if error.cause is not Cause.CONTEXT_OVERFLOW or asked <= _LEAST_ROOM:
                         raise
@@ -178,7 +177,7 @@ class _Rollout:
             return StopReason.MAX_TURNS
         return None
 
-    async def _call_tools(self, conversation: Conversation, calls: Sequence[Call]) -> None:
+    async def _call_tools(self, calls: Sequence[Call]) -> None:
         """Run the calls of a turn side by side; those beyond the limit are refused."""
         if not calls:
             return
@@ -192,15 +191,15 @@ class _Rollout:
         self._tool_seconds += time.monotonic() - started
         self._pending = ()
         self._records += [record for record, _ in answered]
-        await conversation.answer([message for _, message in answered])
+        self._conversation.answer([message for _, message in answered])
 
-    async def _answer_late(self) -> None:
+    def _answer_late(self) -> None:
         """Answer the calls that ran when the time was up, so that none stays without an answer."""
         pending, self._pending = self._pending, ()
-        if pending and self._conversation is not None:
+        if pending:
             answered = [_late(call, len(self._turns) - 1) for call in pending]
             self._records += [record for record, _ in answered]
-            await self._conversation.answer([message for _, message in answered])
+            self._conversation.answer([message for _, message in answered])
 
     def _final_answer(self, stop: StopReason) -> str | None:
         """Return the text of the last turn, unless it called a tool or was kept back."""

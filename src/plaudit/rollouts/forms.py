@@ -64,9 +64,14 @@ class NativeForm:
     calls between tags are read from the text as well.
     """
 
-    def __init__(self, specs: Sequence[ToolSpec], forms: Collection[CallForm] = _TAGGED) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ToolSpec],
+        forms: Collection[CallForm] = _TAGGED,
+        name: str = "native",
+    ) -> None:
         """Tell of these tools; `forms` are those that are read from the text."""
-        self.name = "native" if specs else "none"
+        self.name = name if specs else "none"
         self.specs = tuple(specs)
         self.tools_text = ""
         self.escapes = False

@@ -27,7 +27,7 @@ class Prompts:
         *,
         has_tools: bool,
         tools_text: str = "",
-        special_tokens: Iterable[str] = (),
+        special_tokens: Iterable[str] | None = (),
     ) -> None:
         """Read and check the templates.
 
@@ -35,7 +35,8 @@ class Prompts:
             config: names the templates and the date.
             has_tools: whether the model can call tools.
             tools_text: shows the tools, where that is for the prompt to do.
-            special_tokens: of the model's tokenizer, which no question can speak.
+            special_tokens: of the model's tokenizer, which no question can speak; None: what the
+                prompts are rendered by sees to that.
 
         Raises:
             TemplateError: a template cannot be used.
@@ -43,12 +44,14 @@ class Prompts:
         system = _load(config.system, "agent.system", frozenset(), _SYSTEM)
         self._date = config.date
         self._user = _load(config.prompt, "agent.user", frozenset({"question"}), {"date"})
-        special = tuple(special_tokens)
-        self._escaper = Escaper(self._user.delimiters, special)
-        known = Escaper(())
-        self._rare = Escaper(
-            (), [token for token in special if known.escape(token) == token], known=()
-        )
+        if special_tokens is None:
+            self._escaper = Escaper(self._user.delimiters, known=())
+            self._rare = Escaper((), known=())
+        else:
+            special, known = tuple(special_tokens), Escaper(())
+            rare = [token for token in special if known.escape(token) == token]
+            self._escaper = Escaper(self._user.delimiters, special)
+            self._rare = Escaper((), rare, known=())
         text = system.render({"date": self._date, "has_tools": has_tools, "tools": tools_text})
         if tools_text and "tools" not in system.uses:
             text = f"{text.rstrip()}\n\n{tools_text}"

@@ -30,6 +30,7 @@ class SafeTemplate:
         self._template = template
         self.name = template.name
         self.identity = template.digest
+        self.begin_of_text = template.tokens.get("bos_token", "")
         self.end_of_text = template.tokens.get("eos_token", "")
         texts = sorted(tokenizer.control, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, texts)) or "(?!)")
