@@ -32,7 +32,8 @@ class StandInTrainer:
             save_pretrained=lambda target: [
                 (Path(target) / file.name).write_bytes(file.read_bytes())
                 for file in folder.iterdir()
-            ]
+            ],
+            decode=lambda ids, **_: self.tokenizer.native.decode(ids, skip_special_tokens=False),
         )
         self.vllm_generation = SimpleNamespace(generate=self._generate)
         self.batches: list[int] = []

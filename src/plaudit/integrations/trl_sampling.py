@@ -20,10 +20,10 @@ from plaudit.integrations.sampling import sample
 class _Output(NamedTuple):
     """A reply as `CallableEngine` reads it."""
 
+    text: str
     token_ids: list[int]
     logprobs: list[float] | None
     finish_reason: str
-    text: str = ""  # It is read from the ids.
 
 
 class _Reply(NamedTuple):
@@ -47,7 +47,7 @@ def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
     _check_processes(trainer)
 
     def generate(prompts: Sequence[object], requests: list[Request]) -> list[_Reply | CallError]:
-        del prompts  # Their ids are in the requests.
+        del prompts  # The requests have their ids.
         try:
             return _generate(trainer, requests)
         except PlauditError:
@@ -102,8 +102,14 @@ def _overflow(length: int, context: int) -> CallError:
     return CallError(Cause.CONTEXT_OVERFLOW, problem)
 
 
-def _output(ids: list[int], logprobs: list[float] | None, ended: bool) -> _Output:
-    return _Output(ids, logprobs, "stop" if ended else "length")
+def _output(trainer: Any, ids: list[int], logprobs: list[float] | None, ended: bool) -> _Output:
+    given = trainer.processing_class
+    text: str = getattr(given, "tokenizer", given).decode(
+        ids[:-1] if ended else ids,
+        skip_special_tokens=False,  # Some models open a call with a special token.
+        clean_up_tokenization_spaces=False,
+    )
+    return _Output(text, ids, logprobs, "stop" if ended else "length")
 
 
 def _transformers(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Output]:
@@ -117,7 +123,7 @@ def _transformers(trainer: Any, prompts: list[list[int]], limits: list[int]) -> 
     )
     with unwrapped as model:
         drawn = sample(model, prompts, limits, trainer.generation_config)
-    return [_output(one.ids, one.logprobs, one.ended) for one in drawn]
+    return [_output(trainer, one.ids, one.logprobs, one.ended) for one in drawn]
 
 
 def _use_device(device: Any) -> None:
@@ -138,5 +144,5 @@ def _vllm(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Ou
         kept = list(ids[:limit])
         known = [one[0] for one in told[:limit]]
         ended = bool(kept) and kept[-1] in trainer.eos_token_ids
-        found.append(_output(kept, None if None in known else known, ended))
+        found.append(_output(trainer, kept, None if None in known else known, ended))
     return found
