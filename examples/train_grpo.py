@@ -98,6 +98,7 @@ def settings(given: argparse.Namespace, scratch: str) -> GRPOConfig:
         disable_tqdm=True,
         use_cpu=True,
         bf16=False,
+        gradient_checkpointing=False,
     )
 
 

@@ -1,7 +1,11 @@
 """Against the installed TRL: `scripts/contracts trl`, or wherever TRL can be imported."""
 
 import asyncio
+import json
 import os
+import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 from trl.chat_template_utils import qwen2_5_chat_template  # noqa: E402
 
 from plaudit.integrations.rows import with_columns  # noqa: E402
-from plaudit.integrations.sampling import sample  # noqa: E402
+from plaudit.integrations.sampling import Recorder, sample  # noqa: E402
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func  # noqa: E402
 from plaudit.rollouts.call_forms import write_call  # noqa: E402
 from plaudit.rollouts.rewards.reading import results_of  # noqa: E402
@@ -32,6 +36,7 @@ from tests.support.trl_trainer import StandInTrainer  # noqa: E402
 
 RULES = {"rewards": {"correctness": {"by": "rules"}}}
 GROUP = 4
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_grpo.py"
 
 
 def chat(thing: str) -> list[dict[str, Any]]:
@@ -138,6 +143,18 @@ def test_sampled_ids_and_log_probabilities_are_the_models_own(native: Path) -> N
         logits = model(torch.tensor([prompt + one.ids])).logits[0, len(prompt) - 1 : -1]
         told = torch.log_softmax(logits, -1).gather(1, torch.tensor(one.ids)[:, None])[:, 0]
         assert torch.allclose(told, torch.tensor(one.logprobs), atol=1e-4)
+
+
+@pytest.mark.parametrize("undone", [0, 1])
+def test_a_step_that_was_taken_back_counts_for_nothing(undone: int) -> None:
+    """On a GPU `generate` may take a step too many before it sees that all replies have ended."""
+    recorder, steps = Recorder(torch), torch.randn(3 + undone, 2, 7)
+    ids = torch.tensor([[3, 1, 4, 5, 6], [2, 0, 6, 1, 0]])[:, : 4 + undone]
+    for number, logits in enumerate(steps):
+        assert recorder(ids[:, : number + 1], logits) is logits
+    replies = ids[:, 1:4]
+    told = torch.log_softmax(steps[:3], -1).gather(2, replies.T[:, :, None])[:, :, 0].T
+    assert torch.equal(recorder.finish(replies), told)
 
 
 def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
@@ -268,3 +285,52 @@ def logprobs_of(model: Any, ids: list[int]) -> Any:
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0, :-1]
     return torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[1:, None])[:, 0]
+
+
+def test_evaluation_rolls_out_too(agent: Path, tmp_path: Path) -> None:
+    rollouts = trl_rollout_func([search])
+    trainer = Watched(
+        model=AutoModelForCausalLM.from_pretrained(agent, dtype=torch.float32),
+        processing_class=AutoTokenizer.from_pretrained(agent),
+        reward_funcs=as_trl_reward(RULES),
+        args=settings(tmp_path, num_generations_eval=2, per_device_eval_batch_size=8),
+        train_dataset=rows(),
+        eval_dataset=rows(),
+        rollout_func=rollouts,
+    )
+    found = trainer.evaluate()
+    assert [trace.draw for trace in rollouts.traces] == [0, 1] * len(PLACES)
+    assert 0 <= found["eval_rewards/total/mean"] <= 1
+
+
+def test_the_example_trains_and_tells_of_it(agent: Path, tmp_path: Path) -> None:
+    command = [sys.executable, EXAMPLE, "--model", agent, "--steps", "1", "--group", "2"]
+    out = tmp_path / "trained"
+    done = subprocess.run(
+        [*map(str, command), "--max-new-tokens", "24", "-o", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"step 1: loss [+-][\d.]+, reward -?[\d.]+ .* tokens sampled", done.stdout)
+    assert told, done.stdout
+    assert (out / "model.safetensors").is_file()
+
+
+def test_a_judge_is_asked_in_the_trainers_own_loop(
+    native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAUDIT_HOME", str(tmp_path / "home"))
+    verdict = {"reasoning": "It says the same.", "verdict": "correct", "confidence": 0.9}
+    script = tmp_path / "judge.jsonl"
+    script.write_text(json.dumps({"match": {}, "replies": [{"text": json.dumps(verdict)}]}) + "\n")
+    seen = Seen()
+    judged = as_trl_reward({"rewards": {"correctness": {}}}, engine=f"scripted:{script}")
+    rewards = [judged, as_trl_reward(seen, name="seen")]
+    trainer = train(native, rewards, settings(tmp_path, max_steps=1), rows(), tools=[search])
+    log = trainer.state.log_history[0]
+    answered = [trace.final_answer is not None for trace in seen.traces]
+    assert log["total/untold"] == 0
+    assert log["rewards/total/mean"] == pytest.approx(sum(answered) / len(answered))
+    assert sum(answered) > sum(score(trace) for trace in seen.traces)

@@ -42,7 +42,7 @@ def sample(
     gaps = [width - len(prompt) for prompt in prompts]
     rows = [[pad] * gap + list(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
     seen = [[0] * gap + [1] * (width - gap) for gap in gaps]
-    recorder = _Recorder(torch)
+    recorder = Recorder(torch)
     with torch.no_grad():
         everything = model.generate(
             input_ids=torch.tensor(rows, device=model.device),
@@ -85,7 +85,7 @@ def _cut(ids: list[int], logprobs: list[float], ends: frozenset[int]) -> Sampled
     return Sampled(ids[:length], logprobs[:length], end is not None)
 
 
-class _Recorder:
+class Recorder:
     """A logits processor that changes nothing: it notes how probable each sampled token was.
 
     It runs before temperature and cut-offs apply, and keeps one number a token: the logits of a
@@ -93,11 +93,13 @@ class _Recorder:
     """
 
     def __init__(self, torch: Any) -> None:
+        """Begin with nothing noted; `torch` is the module."""
         self._torch = torch
         self._last: Any = None
         self._noted: list[Any] = []
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Note the token that the last step chose, and what this one may choose from."""
         self._note(input_ids[:, -1])
         self._last = self._torch.log_softmax(scores.float(), dim=-1)
         return scores
