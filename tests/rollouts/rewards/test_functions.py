@@ -46,7 +46,7 @@ async def test_numbers_in_any_dress_are_values(returned, value: float) -> None:
         {"value": "1"}, {"value": math.nan}, {"value": 1, "reason": 3}, {"value": 1, "notes": ""},
         {"value": 1, "components": [1]}, Score(value=math.nan), {3: 4}, b"1", numpy.ones(3),
     ],
-    ids=repr,
+    ids=lambda value: "object" if type(value) is object else repr(value),
 )  # fmt: skip
 async def test_what_is_no_number_is_none(returned) -> None:
     assert is_no_number(await score(returned), "bad_result")
