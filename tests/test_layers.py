@@ -55,6 +55,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
         ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
         ("docstring_parser", {"plaudit.rollouts.tools.signature"}),
+        ("torch", {"plaudit.integrations.sampling", "plaudit.integrations.trl_sampling"}),
         (
             "sqlite3",
             {

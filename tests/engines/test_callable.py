@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.engines.base import Request, Sampling, TokenLogprob
+from plaudit.engines.base import Completion, Request, Sampling, TokenLogprob
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.types import Message, Usage
@@ -222,6 +222,20 @@ async def test_ids_as_a_prompt_reach_a_function_that_asks_for_requests() -> None
     completion = await engine.complete(ask("p", prompt_ids=(4, 5), trace_tokens=True))
     assert completion.text == "[4, 5]" and completion.prompt_token_ids == (4, 5)
     assert completion.usage == Usage(2, 2)
+
+
+async def test_an_error_in_place_of_a_reply_is_that_requests_alone() -> None:
+    def function(prompts: list[str]) -> list[Any]:
+        overlong = CallError(Cause.CONTEXT_OVERFLOW, "too long")
+        return [overlong if prompt == "long" else prompt for prompt in prompts]
+
+    engine = CallableEngine(function)
+    short, long = await asyncio.gather(
+        engine.complete(ask("short")), engine.complete(ask("long")), return_exceptions=True
+    )
+    assert isinstance(short, Completion)
+    assert isinstance(long, CallError)
+    assert long.cause is Cause.CONTEXT_OVERFLOW
 
 
 @pytest.mark.parametrize(

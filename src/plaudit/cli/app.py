@@ -14,6 +14,7 @@ from plaudit import __version__
 from plaudit.cli import (
     calibrate,
     compare,
+    corpus,
     display,
     judge,
     jury,
@@ -47,6 +48,7 @@ app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")
 app.add_typer(rubric.app, name="rubric")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 

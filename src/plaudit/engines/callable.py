@@ -29,8 +29,8 @@ class CallableEngine:
     text, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish
     reason and log-probabilities, as maps from token id to `Logprob` or as a number for each sampled
     token. A function with a parameter named `requests` also gets the `Request`s, with sampling
-    parameters, schema and, in rollouts, the prompt as token ids. Sync functions run in a thread,
-    one batch at a time.
+    parameters, schema and, in rollouts, the prompt as token ids. A `CallError` in place of a reply
+    is what became of that request alone. Sync functions run in a thread, one batch at a time.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CallableEngine:
             batcher = self._waiting[loop] = _Batcher(self._call, self._max_batch, self._gather)
         return await batcher.add(request)
 
-    async def _call(self, requests: Sequence[Request]) -> list[Completion]:
+    async def _call(self, requests: Sequence[Request]) -> "list[Completion | CallError]":
         prompts = [_prompt(request) for request in requests]
         extra = {"requests": list(requests)} if self._wants_requests else {}
         try:
@@ -141,7 +141,7 @@ class _Batcher:
 
     def __init__(
         self,
-        call: Callable[[Sequence[Request]], Awaitable[list[Completion]]],
+        call: Callable[[Sequence[Request]], Awaitable[list[Completion | CallError]]],
         max_batch: int,
         gather: float,
     ) -> None:
@@ -178,7 +178,11 @@ class _Batcher:
                     future.set_exception(error)
             return
         for (_, future), completion in zip(batch, completions, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(completion, CallError):
+                future.set_exception(completion)
+            else:
                 future.set_result(completion)
 
 
@@ -191,7 +195,9 @@ def _prompt(request: Request) -> Json:
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
-def _completion(reply: Any, request: Request) -> Completion:
+def _completion(reply: Any, request: Request) -> Completion | CallError:
+    if isinstance(reply, CallError):
+        return reply
     if isinstance(reply, str):
         return Completion(text=reply)
     output = reply.outputs[0]

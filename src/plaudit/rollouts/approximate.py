@@ -40,14 +40,16 @@ async def approximate_tokens(
         raise UsageError(f"there are {len(turns)} turns, but {len(places)} assistant messages")
     places = places[len(places) - len(turns) :]
     log = TokenLog()
-    for turn, place, following in zip(turns, places, [*places[1:], None], strict=True):
-        if not log:
+    ended = True
+    for number, (turn, place) in enumerate(zip(turns, places, strict=True)):
+        if number:
+            before = places[number - 1] + 1
+            new = messages[before:place]
+            log.append(await renderer.between(messages[:before], new, tools, ended=ended))
+        else:
             log.begin(await renderer.prompt_ids(messages[:place], tools))
         ended = turn.finish_reason != "length"
         log.sampled(await renderer.written_ids(turn.text, ended=ended))
-        if following is not None:
-            so_far, new = messages[: place + 1], messages[place + 1 : following]
-            log.append(await renderer.between(so_far, new, tools, ended=ended))
     if max_tokens is not None:
         log.truncate(max_tokens)
     return log.finish("approximate")

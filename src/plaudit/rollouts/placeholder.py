@@ -83,16 +83,16 @@ def placeholder(chat: Chat) -> str:
 def _stand_ins(reply: dict[str, Json], mark: str) -> Iterator[dict[str, Json]]:
     """Replies that hold the placeholder, the most faithful first.
 
-    Templates may read the calls when they write the results, leave out content beside calls, take
-    one call at most, or ask for calls before results.
+    Templates may read the calls when they write the results, leave out content beside calls, or
+    take one call at most.
     """
     calls: list[dict[str, Json]] = reply.get("tool_calls") or []
     if calls:
         yield {"role": "assistant", "content": mark, "tool_calls": calls}
+        function = {**calls[-1].get("function", {}), "arguments": {"value": mark}}
+        last = calls[-1] | {"function": function}
+        yield {"role": "assistant", "content": None, "tool_calls": [*calls[:-1], last]}
     yield {"role": "assistant", "content": mark}
-    if calls:
-        named = calls[-1] | {"function": {**calls[-1].get("function", {}), "name": mark}}
-        yield {"role": "assistant", "content": None, "tool_calls": [*calls[:-1], named]}
 
 
 class _Reply(msgspec.Struct, frozen=True):
