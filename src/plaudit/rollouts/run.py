@@ -15,7 +15,8 @@ from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.question import Question, Split, question_of_row
+from plaudit.rollouts.question import Question, Split
+from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, Rolling
@@ -260,7 +261,7 @@ class _Run:
             await for_each(roll, tasks, self._rolling.window)
 
     def _tasks(self, row: Mapping[str, Json], taken: int) -> Sequence[_Task]:
-        question = question_of_row(row)
+        question = read_question(row)
         split = self._record.options.split
         if split is not None and question.split != split:
             self._passed_over += 1
@@ -346,7 +347,7 @@ def _readable(source: str, split: Split | None) -> Generator[Question]:
     with RowReader(source) as rows:
         for row in rows:
             try:
-                question = None if row.data is None else question_of_row(row.data)
+                question = None if row.data is None else read_question(row.data)
             except InputError:
                 continue
             if question is not None and split in (None, question.split):
