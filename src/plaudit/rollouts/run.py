@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -338,7 +339,7 @@ def qa_row(trace: Trace, graded_by: str | None) -> dict[str, Json]:
 
 def count_questions(source: str, split: Split | None) -> int | None:
     """Return how many questions a file has, for a display; None where it cannot be read twice."""
-    if source == "-":
+    if not os.path.isfile(source) and not os.path.isdir(source):  # A pipe is read once.
         return None
     return sum(1 for _ in _readable(source, split))
 
