@@ -148,6 +148,7 @@ def test_the_date_is_fixed_when_the_run_begins(plaudit, engine, tools, questions
     again = plaudit(*command)  # the next day: it goes on with the day on which it began
     assert again.summary["date"] == "2020-02-29"
     assert again.summary["engine_calls"] == 1
+    assert plaudit(*command, "--fresh").summary["date"] > "2020-02-29"
     assert plaudit(*command, "--date", "yesterday").status == 2
 
 

@@ -215,6 +215,20 @@ def test_tokens_come_as_trainers_take_them() -> None:
     assert found.logprobs == [[-0.5, None, -0.25]] * 2
 
 
+def test_ids_of_outputs_like_vllms_are_taken() -> None:
+    def generate(prompts: list[Any]) -> list[Any]:
+        output = SimpleNamespace(
+            text="x", token_ids=[5, 6], finish_reason="stop", logprobs=[-0.5, -0.25]
+        )
+        return [SimpleNamespace(prompt_token_ids=[1, 2, 3], outputs=[output]) for _ in prompts]
+
+    found = rollout(generate, QUESTIONS[:1])
+    assert (found.prompt_ids, found.completion_ids) == ([[1, 2, 3]], [[5, 6]])
+    assert (found.masks, found.logprobs) == ([[1, 1]], [[-0.5, -0.25]])
+    assert found[0].tokens is not None
+    assert found[0].tokens.exactness == "exact"
+
+
 def test_a_rollout_without_tokens_is_named_and_never_made_up() -> None:
     found = rollout(answers, QUESTIONS[:2], [search])
     with pytest.raises(UsageError, match=r"2 of 2 rollouts have no token ids, the first q0/0"):

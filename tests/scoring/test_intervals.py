@@ -96,6 +96,27 @@ def test_one_question_says_nothing_of_others() -> None:
     assert (found.low, found.high) == (0, 1)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_of_nothing_or_all_is_not_certain(value: float) -> None:
+    means = MeanOverQuestions()
+    for _ in range(10):
+        means.add(value)
+    assert means.share() == wilson(value, 10)
+    assert MeanOverQuestions().share() is None
+
+
+def test_a_share_of_whole_numbers_is_wilsons_and_of_parts_is_narrower() -> None:
+    whole, parts = MeanOverQuestions(), MeanOverQuestions()
+    for number in range(40):
+        whole.add(number % 2)
+        parts.add(0.4 + 0.2 * (number % 2))
+    plain, found, narrow = wilson(0.5, 40), whole.share(), parts.share()
+    assert found is not None
+    assert narrow is not None
+    assert abs(found.low - plain.low) < 0.01
+    assert narrow.high - narrow.low < 0.3 * (plain.high - plain.low)
+
+
 def test_the_intervals_hold_as_often_as_they_say() -> None:
     """Questions differ in how hard they are; each has four tries."""
     draw, held = random.Random(1), 0

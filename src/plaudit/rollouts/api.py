@@ -1,6 +1,7 @@
 """The Python API: rollouts and evaluations of an engine, or of a trainer's own function."""
 
 import datetime
+import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -248,7 +249,9 @@ def _engine(policy: AnyPolicy) -> Engine:
         raise UsageError(
             f"a {type(policy).__name__} is no policy: give an engine URI, an engine or a function"
         )
-    return CallableEngine(policy, mode="chat")
+    # One that asks for the requests would have to heed ids in them, which it was not told of.
+    asks = "requests" in inspect.signature(policy).parameters
+    return CallableEngine(policy, mode="chat", token_ids=not asks)
 
 
 @asynccontextmanager

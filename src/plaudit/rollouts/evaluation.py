@@ -98,7 +98,7 @@ class Evaluator:
         while self._waiting:
             self._end_question(self._waiting.popitem()[1])
         done, number = self._done, self._done.rollouts
-        passed = {k: means.estimate(0, 1) for k, means in sorted(self._passes.items())}
+        passed = {k: means.share() for k, means in sorted(self._passes.items())}
         return msgspec.structs.replace(
             done,
             stop_reasons=dict(sorted(self._stops.items())),

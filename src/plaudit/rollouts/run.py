@@ -177,7 +177,8 @@ class RolloutRunner:
         out: str | None,
     ) -> RolloutSummary:
         identity = run_identity(record, await engine.identify(), tools.identity)
-        record = _dated(record, self.store.last_run(identity))
+        before = self.store.last_run(identity) if self.cache.read else None
+        record = _dated(record, before)
         rolling = await Rolling.begin(
             engine, tools, record.config, send=self.send, cache=self.cache, store=self.store
         )
@@ -205,7 +206,7 @@ def _dated(record: RolloutRecord, before: RunInfo | None) -> RolloutRecord:
         return record
     date = datetime.date.today().isoformat()
     if before is not None:
-        date = msgspec.json.decode(before.config, type=RolloutRecord).config.date
+        date = msgspec.json.decode(before.config)["config"]["date"]
     return msgspec.structs.replace(record, config=msgspec.structs.replace(config, date=date))
 
 

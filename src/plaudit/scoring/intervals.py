@@ -80,6 +80,19 @@ class MeanOverQuestions:
         reach = student((1 + level) / 2, self.questions - 1) * error
         return Estimate(self._mean, max(self._mean - reach, least), min(self._mean + reach, most))
 
+    def share(self, level: float = LEVEL) -> Estimate | None:
+        """Return the mean of numbers in 0..1 with Wilson's interval, for their effective number.
+
+        Unlike Student's it is not empty where all of them are 0, or all are 1.
+        """
+        if not self.questions:
+            return None
+        mean = min(max(self._mean, 0.0), 1.0)
+        spread = self._squares / max(self.questions - 1, 1)
+        independent = mean * (1 - mean)
+        alike = independent <= 0 or spread <= 0
+        return wilson(mean, self.questions * (1.0 if alike else independent / spread), level)
+
 
 def wilson(share: float, trials: float, level: float = LEVEL) -> Estimate:
     """Return a share with its score interval (Wilson 1927), which stays within 0..1.
