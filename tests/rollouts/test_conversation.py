@@ -12,13 +12,13 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.rendering import Renderer
 from plaudit.rollouts.tokenizer import FileTokenizer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import StopReason, Tokens, Trace
-from plaudit.types import Message, Usage
+from plaudit.types import Message
 from tests.rollouts.acting import QUESTION, Actor, calls, config, roll_out, said, search
 from tests.rollouts.families import FAMILIES, GEMMA, LLAMA3, QWEN3, Family, folder_of, renderer_of
+from tests.rollouts.sampling import Sampler, runs_of
 
 CALL = '<tool_call>\n{"name": "search", "arguments": {"query": "harbour"}}\n</tool_call>'
 ANSWER = "The keeper wrote it down."
@@ -27,49 +27,6 @@ ANSWER = "The keeper wrote it down."
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
 def family(request: pytest.FixtureRequest) -> Family:
     return request.param
-
-
-class Sampler(Actor):
-    """A model that samples ids: of each reply, with the token that ends it."""
-
-    def __init__(self, renderer: Renderer, *replies: Any, **able: Any) -> None:
-        given = {"token_ids": True, "token_prompts": True, "tools": False, **able}
-        super().__init__(*replies, **given)
-        self.renderer = renderer
-        self.sampled: list[tuple[int, ...]] = []
-
-    async def complete(self, request: Request) -> Completion:
-        done = await super().complete(request)
-        if not self.capabilities.token_ids:
-            return done
-        tokenizer, end = self.renderer.tokenizer, self.renderer.end
-        assert isinstance(tokenizer, FileTokenizer)
-        assert end is not None
-        anchor = next(iter(tokenizer.control))
-        ids = tokenizer.ids(anchor + done.text)[1:]
-        if done.finish_reason != "length":
-            ids.append(tokenizer.control[end])
-        self.sampled.append(tuple(ids))
-        read = request.prompt_ids or await self.renderer.prompt_ids(request.prompt)
-        return Completion(
-            text=done.text,
-            finish_reason=done.finish_reason,
-            token_ids=tuple(ids),
-            token_logprobs=(-0.5,) * len(ids),
-            prompt_token_ids=tuple(read),
-            usage=Usage(len(read), len(ids)),
-        )
-
-
-def runs_of(tokens: Tokens) -> list[tuple[int, ...]]:
-    """The stretches that the mask covers."""
-    runs: list[list[int]] = []
-    for place, kept in enumerate(tokens.mask):
-        if kept and not (place and tokens.mask[place - 1]):
-            runs.append([])
-        if kept:
-            runs[-1].append(tokens.ids[place])
-    return [tuple(run) for run in runs]
 
 
 def call_of(family: Family) -> str:
