@@ -253,6 +253,7 @@ async def test_draws_differ_in_seed_and_draw() -> None:
         trace = await roll_out(actor, draw=draw, samples_per_question=4, seed=7)
         (request,) = actor.requests
         assert (request.draw, request.sampling.seed) == (draw, 7 + draw)
+        assert request.affinity == "q1"  # one server's cache holds what a group has in common
         assert request.sampling.temperature == 1.0
         assert trace.id == f"q1/{draw}"
 

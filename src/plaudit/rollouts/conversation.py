@@ -140,6 +140,7 @@ class ChatConversation:
             trace_tokens=self._log is not None,
             draw=talk.draw,
             sample_id=talk.sample_id,
+            affinity=talk.sample_id,
             shared=talk.shared,
             turn=str(talk.turn),
         )
@@ -207,6 +208,7 @@ class RenderedConversation:
             trace_tokens=terms.tells_ids,
             draw=talk.draw,
             sample_id=talk.sample_id,
+            affinity=talk.sample_id,
             turn=str(talk.turn),
         )
 
