@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plaudit.aio import run_sync
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError
 from plaudit.prompts.escape import unescape
@@ -137,10 +138,27 @@ def test_templates_whose_ids_do_not_tell_are_masked_by_place(
     assert [text.lstrip(" ") for text in replies(found, tokenizer)] == said
 
 
-def by_place(family: Family, tokenizer: FileTokenizer, template: ChatTemplate, chat: Chat) -> Any:
-    """Ids and mask as the places of the replies in the text give them."""
-    bulk = module._Bulk(tokenizer, SafeTemplate(template, tokenizer), ())
-    return bulk._located(bulk._render(0, chat))
+@pytest.fixture
+def bulk(model: Model) -> module._Bulk:
+    """What tokenises chats of a model; made once, since templates are tried out first."""
+    family, tokenizer, template = model
+    if family.name not in _BULKS:
+        _BULKS[family.name] = module._Bulk(tokenizer, SafeTemplate(template, tokenizer), ())
+    return _BULKS[family.name]
+
+
+_BULKS: dict[str, module._Bulk] = {}
+
+
+def check_both_ways(bulk: module._Bulk, chat: Chat) -> None:
+    """Compare ids and mask with what the places of the replies in the text give."""
+    try:
+        expected = bulk._located(bulk._render(0, chat))
+    except CallError:
+        return
+    (tokens,) = run_sync(bulk.batch([(0, chat)]))
+    assert isinstance(tokens, Tokens)
+    assert (tokens.ids, tokens.mask) == expected
 
 
 WORDS = st.sampled_from(
@@ -154,15 +172,35 @@ TEXTS = st.lists(WORDS | MARKS | st.text(max_size=2), min_size=1, max_size=6).ma
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(TEXTS, min_size=2, max_size=5))
-def test_ids_alone_and_places_in_the_text_agree(model: Model, texts: list[str]) -> None:
-    family, tokenizer, template = model
-    chat = talk(*texts)
-    try:
-        ids, mask = by_place(family, tokenizer, template, chat)
-    except CallError:
-        return
-    (tokens,) = tokenize_chats([chat], tokenizer, template)
-    assert (tokens.ids, tokens.mask) == (ids, mask)
+def test_ids_alone_and_places_in_the_text_agree(bulk: module._Bulk, texts: list[str]) -> None:
+    check_both_ways(bulk, talk(*texts))
+
+
+EXCHANGES = st.lists(st.tuples(st.integers(0, 2), TEXTS, TEXTS), min_size=1, max_size=3)
+
+
+def with_calls(exchanges: list[tuple[int, str, str]], system: str) -> Chat:
+    """A conversation in which replies may be preceded by calls."""
+    chat: Chat = [{"role": "system", "content": system}] if system else []
+    for calls, asked, said in exchanges:
+        chat.append({"role": "user", "content": asked})
+        for number in range(calls):
+            function = {"name": "find", "arguments": {"what": said}}
+            call = {"id": f"call-{number}", "type": "function", "function": function}
+            chat.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            chat.append({"role": "tool", "content": asked, "tool_call_id": f"call-{number}"})
+        chat.append({"role": "assistant", "content": said})
+    return chat
+
+
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(EXCHANGES, st.just("") | TEXTS)
+def test_they_agree_on_calls_too(
+    bulk: module._Bulk, exchanges: list[tuple[int, str, str]], system: str
+) -> None:
+    check_both_ways(bulk, with_calls(exchanges, system))
 
 
 def test_a_reply_whose_first_token_reaches_into_the_header_is_found_by_place(
