@@ -6,6 +6,7 @@
     ├── UsageError              the caller asked for something that cannot be done   (exit status 2)
     │   ├── InputError          the input cannot be used
     │   ├── TemplateError       a prompt template cannot be used
+    │   ├── ToolsRefusedError   the engine takes no tools
     │   └── MissingDependencyError  an extra is not installed
     ├── InterruptedRunError     the user stopped the run; it can go on             (exit status 130)
     ├── StoreError              the store or the output cannot be used               (exit status 2)
@@ -70,6 +71,10 @@ class InputError(UsageError):
 
 class TemplateError(UsageError):
     """A prompt template cannot be used; the message names file and line."""
+
+
+class ToolsRefusedError(UsageError):
+    """The engine takes no tools; calls can be written as text instead."""
 
 
 class MissingDependencyError(UsageError):

@@ -21,7 +21,7 @@ from plaudit.engines.base import EngineURI, Request, Sampling, Schema, ToolSpec
 from plaudit.engines.llama import LlamaEngine
 from plaudit.engines.llama_http import template_arguments
 from plaudit.engines.llama_tokens import places
-from plaudit.errors import CallError, Cause, UsageError
+from plaudit.errors import CallError, Cause, ToolsRefusedError
 from plaudit.types import Message
 
 CHAT = (Message("user", "Say hi, then count to three."),)
@@ -236,7 +236,7 @@ async def test_what_is_rejected(engine, request_):
 async def test_tools_are_refused(engine):
     tool = ToolSpec("search", "", msgspec.Raw(b"{}"))
     request = Request(prompt=CHAT, sampling=Sampling(), tools=(tool,))
-    with pytest.raises(UsageError, match="write calls as text"):
+    with pytest.raises(ToolsRefusedError, match="write calls as text"):
         await engine.complete(request)
 
 

@@ -47,7 +47,13 @@ from plaudit.engines.llama_http import (
 )
 from plaudit.engines.llama_replies import Call, Token, closed, not_unicode, overflow
 from plaudit.engines.llama_tokens import Traits, complete_traced
-from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
+from plaudit.errors import (
+    CallError,
+    Cause,
+    EngineUnusableError,
+    ToolsRefusedError,
+    UsageError,
+)
 from plaudit.types import Json, Message
 
 T = TypeVar("T")
@@ -487,7 +493,8 @@ class LlamaEngine:
 
         Raises:
             CallError: the prompt is too long (nothing is ever cut), empty, or was rejected.
-            UsageError: chat was asked of a base model, which has no chat template; or tools.
+            UsageError: chat was asked of a base model, which has no chat template.
+            ToolsRefusedError: tools were given.
         """
         self._check_mode(request)
         loaded = await self._ready()
@@ -578,7 +585,7 @@ class LlamaEngine:
                 f"{self._uri} is a base model without a chat template; use --mode completion"
             )
         if request.tools:
-            raise UsageError(f"{self._uri} takes no tools; have it write calls as text")
+            raise ToolsRefusedError(f"{self._uri} takes no tools; have it write calls as text")
 
     def _check(self, request: Request, settings: Settings) -> None:
         """Refuse what cannot succeed, without handing it to llama.cpp."""

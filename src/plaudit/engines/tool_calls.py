@@ -1,6 +1,7 @@
 """Tool calls as engines tell of them, in one form."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 
@@ -27,6 +28,35 @@ def made_calls(
         taken.add(id_)
         calls.append(ToolCall(id_, name, _as_text(arguments)))
     return tuple(calls)
+
+
+def arguments_object(text: str) -> dict[str, Json]:
+    """Return a call's arguments as an object, for servers that take no others.
+
+    Args:
+        text: as a model wrote it. What is no JSON object becomes one that holds the text under
+            `unreadable_arguments`; nothing becomes an empty one.
+    """
+    found = _read_object(text)
+    return {_UNREADABLE: text.encode(errors="replace").decode()} if found is None else found
+
+
+def arguments_text(text: str) -> str:
+    """Return a call's arguments as they were written, or as text of an object that holds them."""
+    if text and _read_object(text) is not None:
+        return text
+    return msgspec.json.encode(arguments_object(text)).decode()
+
+
+_UNREADABLE = "unreadable_arguments"
+
+
+def _read_object(text: str) -> dict[str, Json] | None:
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+    return cast("dict[str, Json]", found) if isinstance(found, dict) else None
 
 
 def _new_id(turn: str, number: int, taken: set[str]) -> str:

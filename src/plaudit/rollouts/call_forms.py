@@ -1,5 +1,6 @@
 """How models write calls as text: the forms, a call in each, and how a model is told of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal, get_args
@@ -32,6 +33,7 @@ _SYNTAX: Mapping[CallForm, tuple[str, ...]] = {
     ),
     "mistral": ("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"),
 }
+_KEY = re.compile(r"(?!\s)[^<>\n]{1,128}(?<!\s)")
 _RESPONSE = ("<tool_response>", "</tool_response>")
 
 
@@ -39,7 +41,7 @@ def write_call(form: CallForm, name: str, arguments: Mapping[str, Json]) -> str:
     """Write a call as a model of that form would.
 
     Raises:
-        UsageError: the form cannot express the arguments (`qwen` has no way to quote its tags).
+        UsageError: the form cannot express the arguments: `qwen` has no way to quote its tags.
     """
     if form == "qwen":
         return _qwen(name, arguments)
@@ -55,7 +57,7 @@ def _qwen(name: str, arguments: Mapping[str, Json]) -> str:
     lines = ["<tool_call>", f"<function={name}>"]
     for key, value in arguments.items():
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        if any(tag in text for tag in _SYNTAX["qwen"][2:]):
+        if not _KEY.fullmatch(key) or any(tag in text for tag in _SYNTAX["qwen"][2:]):
             raise UsageError(
                 f"the qwen form cannot write argument {key!r}: it holds a tag of calls"
             )

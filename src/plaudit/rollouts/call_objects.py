@@ -15,6 +15,8 @@ Called = tuple[str, str]
 _DEEPEST = 200
 """Levels of JSON that a call may have."""
 _MOST_VALUES = 256
+_BEGINNING = re.compile(r"\{|\[\s*+[{\]]")
+"""Of an object or a list of objects; `[TOOL_CALLS]` is none."""
 _BETWEEN = re.compile(r"[\s;,]*+")
 _TOKEN = re.compile(
     r"""
@@ -92,7 +94,7 @@ def value_spans(text: str, place: int) -> list[tuple[int, int]]:
     """
     spans: list[tuple[int, int]] = []
     start = place
-    while text.startswith(("{", "["), start) and len(spans) < _MOST_VALUES:
+    while _BEGINNING.match(text, start) and len(spans) < _MOST_VALUES:
         spans.append((start, value_end(text, start)))
         start = skip(text, spans[-1][1], _BETWEEN)
     if not spans:

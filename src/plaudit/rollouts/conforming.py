@@ -8,14 +8,14 @@ the template refuses it, the fewest changes are sought with which it does not.
 import base64
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.errors import CallError
+from plaudit.errors import CallError, InputError
 from plaudit.types import Json, Message
 
 Chat = list[dict[str, Json]]
@@ -26,9 +26,13 @@ _ID_LENGTH = 9
 def as_objects(messages: Iterable[MessageLike]) -> Chat:
     """Return messages as the objects that templates see, arguments of calls read from their text.
 
-    Arguments that are no JSON object stay as they are.
+    Arguments that are no JSON object stay as they are. Content that is missing without calls in its
+    place is empty text: templates would write the word None.
+
+    Raises:
+        InputError: a message is no object with a role.
     """
-    return [_with_arguments(_object(message), _read) for message in messages]
+    return [_with_arguments(_object(turn, n), _read) for n, turn in enumerate(messages, 1)]
 
 
 def render(
@@ -53,14 +57,21 @@ def render(
 
 
 def _choices(chat: Chat) -> Iterable[tuple[Callable[[Chat], Chat], ...]]:
-    """Every set of changes that change something, the smallest first."""
+    """None at all, then every set of changes that change something, the smallest first."""
+    yield ()
     useful = [change for change in _CHANGES if change(chat) != chat]
-    for count in range(len(useful) + 1):
+    for count in range(1, len(useful) + 1):
         yield from itertools.combinations(useful, count)
 
 
-def _object(message: MessageLike) -> dict[str, Json]:
-    return msgspec.to_builtins(message) if isinstance(message, Message) else dict(message)
+def _object(message: MessageLike, number: int) -> dict[str, Json]:
+    turn: Any = msgspec.to_builtins(message) if isinstance(message, Message) else message
+    if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):  # pyright: ignore[reportUnknownMemberType]
+        raise InputError(f"message {number} is no object with a role")
+    found = dict(cast("Mapping[str, Json]", turn))
+    if found.get("content") is None and not found.get("tool_calls"):
+        found["content"] = ""
+    return found
 
 
 # ---------------------------------------------------------------- changes

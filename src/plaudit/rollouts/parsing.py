@@ -8,7 +8,8 @@ These forms are read, any of them in one reply unless told otherwise:
 - `llama`: the same after `<|python_tag|>`, and `<function=NAME>{...}</function>`.
 - `hermes`: objects, or a list of them, between `<tool_call>` and `</tool_call>`.
 - `qwen`: `<function=NAME><parameter=KEY>VALUE</parameter></function>`, in `<tool_call>` or not.
-- `mistral`: a list after `[TOOL_CALLS]`, or `[TOOL_CALLS]NAME[ARGS]{...}`.
+- `mistral`: a list after `[TOOL_CALLS]`, or `[TOOL_CALLS]NAME[ARGS]{...}`. These marks are special
+  tokens, which engines may leave out of the text: a bare list, or `NAME{...}` of a known tool.
 
 Thoughts stand between `<think>` and `</think>`, or `[THINK]` and `[/THINK]`. One that is not closed
 reaches to the end. Where the first tag is a closing one the thought began with the text, as it does
@@ -78,7 +79,7 @@ _MARKS: Mapping[CallForm, tuple[str, ...]] = {
 }
 _FUNCTION = re.compile(r"<function=([^<>\n]{1,128})>\s*+")
 _PARAMETER = re.compile(r"<parameter=([^<>\n]{1,128})>")
-_VALUE_END = re.compile(r"</?(?:parameter|function)\b")
+_VALUE_END = re.compile("</parameter>|<parameter=|</function>|<function=")
 _ARGS = re.compile(r"([\w.-]{1,128})(?:\[CALL_ID\]\w{1,64})?(?:\[ARGS\])?\s*+(?=\{)")
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
@@ -91,6 +92,10 @@ _NAME_WITHIN = 400
 """Characters of a malformed call among which its name is looked for."""
 
 
+_Attempt = tuple[Called | BrokenCallError, int, int]
+"""What was read of a bare call, where it begins and where it ends."""
+
+
 class _Reader:
     """Reads one text from left to right."""
 
@@ -100,6 +105,7 @@ class _Reader:
         self._text = text
         self._specs = None if tools is None else {spec.name: spec for spec in tools}
         self._bare = bool(forms & {"json", "llama"})
+        self._mistral_form = "mistral" in forms
         self._turn = turn
         openers = sorted({mark for form in forms for mark in _MARKS[form]})
         marks = [*_THOUGHTS, *_THOUGHTS.values(), *openers]
@@ -210,7 +216,7 @@ class _Reader:
     def _function(self, place: int) -> tuple[list[Called], int]:
         head = _FUNCTION.match(self._text, place)
         if head is None:
-            raise BrokenCallError("the function has no name", place)
+            raise BrokenCallError("the function has no name", place + len("<function="))
         name = head.group(1).strip()
         if self._text.startswith("{", head.end()):
             body, place = self._object(head.end())
@@ -248,33 +254,50 @@ class _Reader:
 
     def _all_bare(self, place: int) -> bool:
         """Take the rest as bare calls where it is nothing else, and nothing was said before."""
-        place = skip(self._text, place)
-        alone = self._bare and self._silent and not self._count
-        if not alone or not self._text.startswith(("{", "[", "```"), place):
+        if self._count or not self._silent:
             return False
         try:
-            values = self._bare_values(place)
+            found, rest = self._bare_attempts(skip(self._text, place))
         except BrokenCallError:
             return False
-        found = [_attempt(raw, end) for raw, _, end in values]
-        if not any(self._is_known(call) for call in found):
+        if not any(self._is_known(call) for call, _, _ in found):
             return False
-        for call, (_, start, end) in zip(found, values, strict=True):
+        for call, start, end in found:
             self._take(call, start, end)
-        self._broken_rest(skip_between(self._text, values[-1][2]))
+        self._broken_rest(rest)
         return True
 
-    def _bare_values(self, place: int) -> list[tuple[bytes, int, int]]:
-        """Return the objects that the rest of the text consists of, and where they stand."""
-        found: list[tuple[bytes, int, int]] = []
+    def _bare_attempts(self, place: int) -> tuple[list[_Attempt], int]:
+        """Return the objects of which the rest consists, and where they end.
+
+        Raises:
+            BrokenCallError: it consists of something else.
+        """
+        found: list[_Attempt] = []
         while place < len(self._text) and len(found) < MOST_CALLS:
-            fence = _FENCE.match(self._text, place)
-            spans = value_spans(self._text, skip(self._text, fence.end()) if fence else place)
-            end = self._expect("```", spans[-1][1]) if fence else spans[-1][1]
-            for span in spans:
-                found += [(raw, *span) for raw in members(self._text, span)]
+            named = self._without_mark(place)
+            attempts, end = ([named], named[2]) if named else self._objects(place)
+            found += attempts
             place = skip_between(self._text, end)
-        return found
+        return found, place
+
+    def _objects(self, place: int) -> tuple[list[_Attempt], int]:
+        if not self._bare:
+            raise BrokenCallError("bare objects are not read", place)
+        fence = _FENCE.match(self._text, place)
+        spans = value_spans(self._text, skip(self._text, fence.end()) if fence else place)
+        found = [
+            (_attempt(raw, span[1]), *span) for span in spans for raw in members(self._text, span)
+        ]
+        return found, self._expect("```", spans[-1][1]) if fence else spans[-1][1]
+
+    def _without_mark(self, place: int) -> _Attempt | None:
+        """Read `NAME{...}` of a known tool: Mistral's form without its marks."""
+        named = _ARGS.match(self._text, place) if self._mistral_form else None
+        if named is None or self._specs is None or named[1] not in self._specs:
+            return None
+        body, end = self._object(named.end())
+        return (named[1], body), place, end
 
     def _broken_bare(self) -> None:
         """Find bare calls that are broken, or do not stand alone: the reply begins with one."""

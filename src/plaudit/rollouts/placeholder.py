@@ -12,19 +12,26 @@ from plaudit.rollouts.safe_template import SafeTemplate
 from plaudit.types import Json
 
 
-class After(msgspec.Struct, frozen=True):
-    """What follows a reply."""
+class Around(msgspec.Struct, frozen=True):
+    """What stands around a reply."""
 
+    before: str | None
+    """All that precedes it; None where that could not be told from the reply's calls."""
     close: str
     """What ends the reply: text up to and with a control token; empty where there is none."""
     rest: str
-    """What comes then: further messages, the header of the model's next one."""
+    """What comes then."""
 
 
-def after_reply(
-    template: SafeTemplate, chat: Chat, new: Chat, tools: Sequence[ToolSpec] = ()
-) -> After:
-    """Return what a template writes after a reply, up to where the next one begins.
+def around_reply(
+    template: SafeTemplate,
+    chat: Chat,
+    new: Chat,
+    tools: Sequence[ToolSpec] = (),
+    *,
+    prompt: bool = False,
+) -> Around:
+    """Return what a template writes around a reply.
 
     Args:
         template: the template.
@@ -32,6 +39,7 @@ def after_reply(
             the template reads its calls when it writes their results.
         new: what follows the reply.
         tools: what the model is told that it can call.
+        prompt: whether the header of the model's next message follows.
 
     Raises:
         CallError: the template refuses the conversation.
@@ -41,7 +49,7 @@ def after_reply(
     mark = placeholder([*chat, *new])
     for reply in _stand_ins(chat[-1], mark):
         try:
-            found = _Reply(template, [*chat[:-1], reply], mark, tools).after(new)
+            found = _Reply(template, [*chat[:-1], reply], mark, tools).around(new, prompt)
         except CallError as error:
             refusal = refusal or error
         else:
@@ -50,8 +58,8 @@ def after_reply(
     if refusal is not None:
         raise refusal
     raise UsageError(
-        f"the chat template {template.template.name} does not write what an assistant message "
-        "holds just as it is and once, so the ids around it cannot be told; use another template"
+        f"the chat template {template.name} does not write what an assistant message holds just "
+        "as it is and once, so the ids around it cannot be told; use another template"
     )
 
 
@@ -63,7 +71,7 @@ def end_of_reply(template: SafeTemplate) -> str | None:
         UsageError: the template does not keep the placeholder.
     """
     chat: Chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ""}]
-    ends = template.controls(after_reply(template, chat, []).close)
+    ends = template.controls(around_reply(template, chat, []).close)
     return ends[-1].group() if ends else None
 
 
@@ -95,26 +103,28 @@ class _Reply(msgspec.Struct, frozen=True):
     mark: str
     tools: Sequence[ToolSpec]
 
-    def after(self, new: Chat) -> After | None:
-        """Return what follows the placeholder; None where that cannot be told from the calls."""
-        alone = self._tail([])
-        tail = self._tail(new) if new else alone
-        if tail is None or alone is None:
+    def around(self, new: Chat, prompt: bool) -> Around | None:
+        """Return what stands around the placeholder; None where calls hide it."""
+        alone = self._split([], False)
+        found = self._split(new, prompt) if new or prompt else alone
+        if found is None or alone is None:
             return None
         calls = bool(self.chat[-1].get("tool_calls"))
-        close = alone[: self._end(alone, calls)]
+        before = found[0] if self.chat[-1]["content"] == self.mark else None
+        tail, close = found[1], alone[1][: self._end(alone[1], calls)]
         if close and tail.startswith(close):
             end = self.template.controls(close)[-1].group()
-            return After(end if calls else close, tail[len(close) :])
+            return Around(before, end if calls else close, tail[len(close) :])
         if calls:
             return None
         close = tail[: self._end_before_more(tail)]
-        return After(close, tail[len(close) :])
+        return Around(before, close, tail[len(close) :])
 
-    def _tail(self, new: Chat) -> str | None:
-        """Return what follows the placeholder, which must stand there once."""
-        text = self.template.render([*self.chat, *new], self.tools, prompt=bool(new))
-        return text.split(self.mark)[1] if text.count(self.mark) == 1 else None
+    def _split(self, new: Chat, prompt: bool) -> tuple[str, str] | None:
+        """Return what stands before and after the placeholder, if it is there just once."""
+        text = self.template.render([*self.chat, *new], self.tools, prompt=prompt)
+        parts = text.split(self.mark)
+        return (parts[0], parts[1]) if len(parts) == 2 else None
 
     def _end(self, tail: str, calls: bool) -> int:
         """Return where the token that ends the reply ends; of calls, the last token does."""

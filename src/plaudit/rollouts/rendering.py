@@ -6,14 +6,17 @@ placeholder in place of what it wrote: they are what follows the placeholder.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
-from plaudit.engines.base import FinishReason, ToolSpec
+from plaudit.engines.base import Engine, FinishReason, ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.errors import CallError, Cause
-from plaudit.rollouts.placeholder import after_reply, end_of_reply
+from plaudit.engines.llama import LlamaEngine
+from plaudit.errors import CallError, Cause, UsageError
+from plaudit.rollouts.placeholder import around_reply, end_of_reply
 from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import Tokenizer
+from plaudit.rollouts.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
 
 
 class Renderer:
@@ -27,7 +30,7 @@ class Renderer:
     @property
     def identity(self) -> str:
         """What tells the ids that it makes from those of others."""
-        return f"{self.tokenizer.identity} {self.template.template.digest}"
+        return f"{self.tokenizer.identity} {self.template.identity}"
 
     async def prompt_ids(
         self, messages: Sequence[MessageLike], tools: Sequence[ToolSpec] = ()
@@ -63,7 +66,7 @@ class Renderer:
             UsageError: the template does not keep the placeholder.
         """
         chat, new = self.template.chat(messages), self.template.chat(new_messages)
-        found = after_reply(self.template, chat, new, tools)
+        found = around_reply(self.template, chat, new, tools, prompt=True)
         ids = await self._encode(found.close + found.rest)
         if not (ended and found.close):
             return ids
@@ -103,7 +106,7 @@ class Renderer:
 
     @cached_property
     def _ends(self) -> frozenset[int]:
-        texts = (self.end or "", self.template.template.tokens.get("eos_token", ""))
+        texts = (self.end or "", self.template.end_of_text)
         known = self.tokenizer.control
         return frozenset(known[text] for text in texts if text in known)
 
@@ -122,3 +125,40 @@ class Renderer:
                 "before it reads them; this conversation cannot be shown to the model safely",
             )
         return ids
+
+
+def load_renderer(path: str | Path, now: datetime | None = None) -> Renderer:
+    """Read a model's tokenizer and chat template from its folder, or from its `tokenizer.json`.
+
+    `now` is what the template is told that the time is, by default the time of this call.
+
+    Raises:
+        MissingDependencyError: the `tokenizers` library is not installed.
+        UsageError: a file cannot be read, or is no tokenizer or template.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    return Renderer(load_tokenizer(path), ChatTemplate.load(folder, now))
+
+
+async def engine_renderer(engine: Engine, now: datetime | None = None) -> Renderer:
+    """Take tokenizer and chat template from an engine that has the model's file.
+
+    Raises:
+        EngineUnusableError: the file cannot be had or loaded.
+        UsageError: the engine has no such file, or the model no chat template.
+    """
+    if not isinstance(engine, LlamaEngine):
+        raise UsageError(
+            f"{engine.uri} tells nothing of its tokenizer; give the model's with --tokenizer PATH: "
+            "a folder with tokenizer.json and chat template, as the model is published with"
+        )
+    identity = await engine.identify()
+    metadata = engine.metadata
+    if metadata.chat_template is None:
+        raise UsageError(f"{engine.uri} is a base model: it has no chat template")
+    ids = {"bos_token": metadata.bos_id, "eos_token": metadata.eos_id}
+    texts = metadata.vocabulary.tokens
+    tokens = {name: texts[i] for name, i in ids.items() if i is not None and i < len(texts)}
+    template = ChatTemplate(engine.uri, {"default": metadata.chat_template}, tokens, now)
+    return Renderer(EngineTokenizer(engine, identity), template)

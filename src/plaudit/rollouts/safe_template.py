@@ -1,7 +1,7 @@
 """A chat template whose control tokens only it can write."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -22,19 +22,26 @@ class SafeTemplate:
     """Renders conversations of untrusted texts.
 
     Where a text holds a special token's text, an invisible character breaks it
-    (`plaudit.prompts.escape`); all other texts reach the model as they are. In messages of users
-    and tools every mark that is a token of its own is broken, elsewhere control tokens only.
+    (`plaudit.prompts.escape`): every mark that is a token of its own in what users and tools say,
+    control tokens elsewhere. What is no Unicode becomes U+FFFD. All other texts stay as they are.
     """
 
     def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
-        self.template = template
+        self._template = template
+        self.name = template.name
+        self.identity = template.digest
+        self.end_of_text = template.tokens.get("eos_token", "")
         texts = sorted(tokenizer.control, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, texts)) or "(?!)")
-        self._strict = Escaper((), tokenizer.special_tokens, known=()).escape
-        self._lenient = Escaper((), tokenizer.control, known=()).escape
+        self._strict = _Guard(tokenizer.special_tokens)
+        self._lenient = _Guard(tokenizer.control)
 
     def chat(self, messages: Sequence[MessageLike]) -> Chat:
-        """Return messages as objects with safe texts."""
+        """Return messages as objects with safe texts.
+
+        Raises:
+            InputError: a message is no object with a role.
+        """
         return [self._turn(turn) for turn in conforming.as_objects(messages)]
 
     def render(self, chat: Chat, tools: Sequence[ToolSpec] = (), *, prompt: bool = False) -> str:
@@ -44,7 +51,7 @@ class SafeTemplate:
             CallError: the template refuses it.
         """
         safe = [self._tool(tool) for tool in tools]
-        return conforming.render(self.template, chat, safe, prompt=prompt)
+        return conforming.render(self._template, chat, safe, prompt=prompt)
 
     def written(self, text: str) -> str:
         """Return a text of the model's, its control tokens broken."""
@@ -64,6 +71,21 @@ class SafeTemplate:
             self._lenient(tool.description),
             msgspec.Raw(msgspec.json.encode(parameters)),
         )
+
+
+class _Guard:
+    """Makes texts safe."""
+
+    def __init__(self, special: Iterable[str]) -> None:
+        self._escape = Escaper((), special, known=()).escape
+
+    def __call__(self, text: str) -> str:
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # Halves of characters, which JSON can hold.
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return self._escape(text)
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from plaudit.engines.gguf import looks_like_control, looks_like_markup
+from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import MissingDependencyError, UsageError
 
 _FILE = "tokenizer.json"
@@ -46,6 +49,14 @@ class Tokenizer(Protocol):
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens included."""
         ...
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A text as ids, with some of its stretches."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    """Begin and end of each stretch in tokens; a token that reaches into it belongs to it."""
 
 
 class FileTokenizer:
@@ -99,6 +110,23 @@ class FileTokenizer:
             return self.ids(text)
         return await asyncio.to_thread(self.ids, text)
 
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text; blocks, and uses all cores."""
+        encodings = self.native.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def locate(self, text: str, spans: Sequence[tuple[int, int]]) -> Encoded:
+        """Return the ids of a text, and where stretches of it are among them; blocks.
+
+        Args:
+            text: any text.
+            spans: begin and end of each stretch in characters; what no token stands for is left
+                out, and so is a stretch without tokens.
+        """
+        encoding = self.native.encode(text, add_special_tokens=False)
+        found = [_token_span(encoding.char_to_token, begin, end) for begin, end in spans]
+        return Encoded(encoding.ids, [span for span in found if span])
+
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens included."""
         return self.native.decode(list(ids), skip_special_tokens=False)
@@ -106,6 +134,25 @@ class FileTokenizer:
     def __reduce__(self) -> tuple[type["FileTokenizer"], tuple[Path]]:
         """Pickle as the path."""
         return FileTokenizer, (self.path,)
+
+
+class EngineTokenizer:
+    """The tokenizer of a model that the embedded engine runs: exact, since it is the engine's."""
+
+    def __init__(self, engine: LlamaEngine, identity: str) -> None:
+        """Take the tokenizer of an engine that has been identified."""
+        self._engine = engine
+        self.identity = identity
+        self.control: dict[str, int] = engine.metadata.vocabulary.control
+        self.special_tokens = engine.metadata.vocabulary.special
+
+    async def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, texts of control tokens read as these; nothing is added."""
+        return await self._engine.encode(text, special=True)
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, control tokens included."""
+        return await self._engine.decode(ids)
 
 
 def load_tokenizer(path: str | Path) -> FileTokenizer:
@@ -116,6 +163,19 @@ def load_tokenizer(path: str | Path) -> FileTokenizer:
         UsageError: there is no such file, or it is no tokenizer.
     """
     return FileTokenizer(path)
+
+
+def _token_span(
+    token_at: Callable[[int], int | None], begin: int, end: int
+) -> tuple[int, int] | None:
+    """Return the tokens that stand for a stretch; some characters, as spaces, may have none."""
+    first = next(filter(_is_token, map(token_at, range(begin, end))), None)
+    last = next(filter(_is_token, map(token_at, range(end - 1, begin - 1, -1))), None)
+    return None if first is None or last is None else (first, last + 1)
+
+
+def _is_token(place: int | None) -> bool:
+    return place is not None
 
 
 def _longest_first(text: str) -> tuple[int, str]:
