@@ -13,6 +13,7 @@ import typer
 from plaudit import __version__
 from plaudit.cli import (
     calibrate,
+    compare,
     corpus,
     display,
     judge,
@@ -40,6 +41,7 @@ app.command("judge")(judge.judge)
 app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("rollout")(rollout.rollout)
+app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("score")(score.score)
 app.command("runs")(runs.runs)
