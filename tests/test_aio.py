@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import inspect
 import itertools
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from plaudit.aio import (
     map_ordered,
     map_ordered_sync,
     run_sync,
+    synchronous,
     together,
 )
 
@@ -714,3 +716,19 @@ def test_workers_do_so_much_at_a_time_and_drop_what_was_cancelled() -> None:
     release.set()
     assert (late.result(10), [call.result(10) for call in first]) == (3, [True, True])
     workers.stop()
+
+
+async def _double(number: int, *, plus: int = 0) -> int:
+    """Double it."""
+    return 2 * number + plus
+
+
+def test_the_sync_form_of_a_function_takes_and_tells_the_same_arguments() -> None:
+    double = synchronous(_double, "double")
+    assert double(3, plus=1) == 7
+    assert (double.__name__, double.__doc__) == ("double", "Double it.")
+    assert list(inspect.signature(double).parameters) == ["number", "plus"]
+
+
+async def test_the_sync_form_works_in_a_running_loop() -> None:
+    assert synchronous(_double, "double")(2) == 4

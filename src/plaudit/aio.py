@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import itertools
 import os
 import queue
@@ -22,8 +23,9 @@ from collections.abc import (
 )
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E", bound=Exception)
@@ -103,6 +105,22 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         future.cancel()
         ended.wait(_PATIENCE)
         raise
+
+
+def synchronous(function: Callable[P, Coroutine[Any, Any, T]], name: str) -> Callable[P, T]:
+    """Return the sync form of an async function: the same arguments, run to its end.
+
+    Args:
+        function: async.
+        name: of the sync form.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_sync(function(*args, **kwargs))
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 _INSIDE = "a sync plaudit call inside plaudit's own event loop; use the async form"

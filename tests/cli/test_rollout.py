@@ -1,7 +1,9 @@
 """`plaudit rollout` end to end, with a script for the model."""
 
+import http.server
 import json
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -259,6 +261,58 @@ def test_the_policy_is_never_told_the_answer(plaudit, tools, tmp_path) -> None:
     source = write_rows(tmp_path / "in.jsonl", rows)
     done = plaudit("rollout", source, "-e", engine, "-t", tools, "--json")
     assert done.summary["stop_reasons"] == {"answered": 3}
+
+
+def test_two_runs_are_compared_question_by_question(
+    plaudit, engine, tools, questions, tmp_path
+) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    asked = ("rollout", questions, "-e", engine, "-t", tools, "--rewards", spec(tmp_path))
+    plaudit(*asked, "-o", first)
+    plaudit(*asked, "-o", second, "--max-turns", 1)
+    done = plaudit("compare", first, second, "--json")
+    measures = done.summary["measures"]
+    assert measures["correctness"]["difference"]["value"] == -0.25
+    assert (measures["correctness"]["questions"], measures["correctness"]["worse"]) == (4, 1)
+    assert measures["answered"]["second"] == 0
+    shown = plaudit("compare", first, second)
+    assert "-0.250" in shown.stdout
+    assert "5 questions in both" in shown.stdout
+    assert plaudit("compare", first, tmp_path / "none.jsonl").status == 2
+
+
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "rewards.toml"
+    path.write_text('[rewards.correctness]\nby = "rules"\n')
+    return path
+
+
+def test_spans_are_exported_to_where_the_environment_says(
+    plaudit, engine, tools, questions
+) -> None:
+    posted: list[tuple[str, bytes]] = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            posted.append((self.path, self.rfile.read(length)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        plaudit.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+        done = plaudit("rollout", questions, "-e", engine, "-t", tools, "--otel", "--json")
+        server.shutdown()
+        thread.join()
+    assert done.status == 1, done.stderr
+    assert {path for path, _ in posted} == {"/v1/traces"}
+    told = b"".join(body for _, body in posted)
+    assert b"invoke_agent plaudit" in told
+    assert b"execute_tool search" in told
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_ids_that_are_no_part_have_no_place():
 # ---------------------------------------------------------------- exact ids
 
 
-async def test_every_sampled_token_has_its_id_the_ending_one_too(engine):
+async def test_R4_every_sampled_token_has_its_id_the_ending_one_too(engine):
     completion = await engine.complete(ask(CHAT, max_tokens=60))
     assert completion.finish_reason == "stop"
     assert completion.token_ids[-1] == engine.metadata.eos_id

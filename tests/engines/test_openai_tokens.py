@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from plaudit.engines.base import Request, Sampling
+from plaudit.engines.base import EngineURI, Request, Sampling
+from plaudit.engines.llama import LlamaEngine, Settings, default_threads, make_server
+from plaudit.engines.openai import OpenAIEngine
 from plaudit.errors import CallError, Cause
 from plaudit.types import Message, Usage
 from tests.support.server import FakeOpenAI, chat, completion, error
@@ -129,7 +131,7 @@ async def test_candidates_of_the_first_token_go_with_it(engines):
         choosing(chat("ab"), token_ids=[]),
     ],
 )
-async def test_ids_that_are_not_there_or_not_all_are_none(engines, reply, caplog):
+async def test_R4_ids_that_are_not_there_or_not_all_are_none(engines, reply, caplog):
     """A list without the token that ended the reply would teach a model never to end."""
     with FakeOpenAI(reply) as server:
         engine = engines(server)
@@ -210,3 +212,22 @@ async def test_a_prompt_that_is_too_long_keeps_its_cause(engines):
     ):
         await engines(server).complete(ask(False, ids=[1] * 5000))
     assert caught.value.cause is Cause.CONTEXT_OVERFLOW and not caught.value.retryable
+
+
+async def test_a_real_server_of_llama_cpp_tells_what_the_embedded_engine_tells(local_weights):
+    settings = Settings(context=512, threads=default_threads())
+    server = await asyncio.to_thread(make_server, local_weights, settings, "127.0.0.1")
+    there = OpenAIEngine(EngineURI.parse(f"openai:m@{server.listening_address}/v1"))
+    here = LlamaEngine(EngineURI.parse("local?context=512"))
+    try:
+        own = await here.complete(ask())
+        chat = await there.complete(ask())
+        assert (chat.token_ids, chat.text) == (own.token_ids, own.text)
+        assert chat.token_logprobs == pytest.approx(own.token_logprobs, abs=2e-2)
+        from_ids = await there.complete(ask(False, ids=own.prompt_token_ids))
+        assert from_ids.token_ids == own.token_ids
+        assert from_ids.prompt_token_ids == own.prompt_token_ids and not there.notes
+    finally:
+        await there.close()
+        await here.close()
+        del server

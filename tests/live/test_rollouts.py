@@ -64,8 +64,9 @@ async def test_ids_fed_back_go_on_where_they_ended(server: LiveServer) -> None:
 
 async def test_the_token_that_ends_a_reply_is_among_them(server: LiveServer, embedded: str) -> None:
     """The same model in this process says which one that is, and reads the same prompt."""
-    here = await ask(embedded, max_tokens=200)
-    there = await ask(server.engine, max_tokens=200)
+    asked = (Message("user", "Say hi"),)
+    here = await ask(embedded, prompt=asked, max_tokens=200)
+    there = await ask(server.engine, prompt=asked, max_tokens=200)
     assert here.prompt_token_ids == there.prompt_token_ids
     assert here.finish_reason == there.finish_reason == "stop"
     assert here.token_ids and there.token_ids and here.token_ids[-1] == there.token_ids[-1]

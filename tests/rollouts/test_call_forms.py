@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.engines.base import ToolSpec
@@ -56,6 +56,7 @@ def test_a_result_cannot_close_its_section_nor_make_a_call(form: CallForm) -> No
     assert forged in unescape(told.content)
 
 
+@settings(deadline=None)
 @given(content=st.text(), form=st.sampled_from(FORMS))
 def test_any_result_stays_in_its_section(content: str, form: CallForm) -> None:
     told = tool_answer(form, [answer(content)]).content

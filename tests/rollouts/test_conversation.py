@@ -346,7 +346,7 @@ async def test_a_function_of_ids_gives_exact_tokens(
         outputs = []
         for request in requests:
             text = CALL if request.turn == "0" else ANSWER
-            ids = tokenizer.ids(text) + [tokenizer.control["<|im_end|>"]]
+            ids = [*tokenizer.ids(text), tokenizer.control["<|im_end|>"]]
             sampled.append(ids)
             outputs.append(
                 SimpleNamespace(
@@ -419,6 +419,8 @@ async def test_the_embedded_models_tokens_are_those_that_it_sampled(local_weight
         shown = [Message("system", policy.prompts.system), Message("user", "Who flew?")]
         opening = "".join(f"<|im_start|>{m.role}\n{m.text}<|im_end|>\n" for m in shown)
         assert text.startswith(opening + "<|im_start|>assistant\n")
-        assert all(p is not None and p <= 0 for p, m in zip(tokens.logprobs, tokens.mask) if m)
+        assert all(
+            p is not None and p <= 0 for p, m in zip(tokens.logprobs, tokens.mask, strict=True) if m
+        )
     finally:
         await engine.close()

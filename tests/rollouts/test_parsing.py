@@ -350,7 +350,7 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=4)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(arguments=st.lists(objects, min_size=1, max_size=3), form=st.sampled_from(QUOTING))
 def test_any_arguments_survive_every_form_that_quotes(
     arguments: list[dict], form: CallForm
@@ -365,12 +365,14 @@ QWEN_TAGS = ("<parameter=", "</parameter>", "<function=", "</function>")
 plain = texts.filter(lambda text: not any(tag in text for tag in QWEN_TAGS))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), plain, max_size=4))
 def test_any_text_survives_the_qwen_form(arguments: dict[str, str]) -> None:
     (made,) = read_reply(f"Look: {write_call('qwen', 'make', arguments)} there").calls
     assert msgspec.json.decode(made.arguments) == arguments
 
 
+@settings(deadline=None)
 @given(text=hostile, known=st.booleans(), in_thought=st.booleans())
 def test_no_text_makes_it_raise(text: str, known: bool, in_thought: bool) -> None:
     reply = read_reply(text, tools=[SEARCH] if known else None, in_thought=in_thought)

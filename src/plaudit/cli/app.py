@@ -13,6 +13,8 @@ import typer
 from plaudit import __version__
 from plaudit.cli import (
     calibrate,
+    compare,
+    corpus,
     display,
     judge,
     jury,
@@ -39,12 +41,14 @@ app.command("judge")(judge.judge)
 app.command("jury-weights")(jury.jury_weights)
 app.command("prompt")(prompt.prompt)
 app.command("rollout")(rollout.rollout)
+app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("score")(score.score)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")
 app.add_typer(rubric.app, name="rubric")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
+from plaudit.rollouts.comparing import Comparison
 from plaudit.rollouts.rewards.composite import TOTAL
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import Score, StopReason, Trace
@@ -117,6 +118,21 @@ def _cells(trace: Trace) -> list[str | Text]:
 
 def _value(score: Score | None) -> str:
     return "" if score is None or score.value is None else f"{score.value:+z.2f}"
+
+
+def comparison(found: Comparison) -> None:
+    """Print two runs side by side."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("mean over questions")
+    for column in ("first", "second", "difference", "better", "worse"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, one in found.measures.items():
+        means = (f"{one.first:.3f}", f"{one.second:.3f}", interval(one.difference, "+"))
+        table.add_row(Text(name), *means, str(one.better), str(one.worse))
+    console = stdout()
+    console.print(table)
+    apart = f"{found.only_first} only in the first run, {found.only_second} only in the second"
+    console.print(f"{count(found.questions, 'question')} in both, {apart}")
 
 
 def conversation(trace: Trace) -> None:

@@ -1,7 +1,8 @@
 """`plaudit rollout`: agents answer questions with tools."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -22,6 +23,8 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.rollouts import telemetry
+from plaudit.rollouts.api import GRADED
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
 from plaudit.rollouts.question import Split
 from plaudit.rollouts.rewards.composite import Composite
@@ -38,9 +41,6 @@ from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.progress import Progress, download_progress
 from plaudit.runs.store import Store, default_store_path
-from plaudit.types import Json
-
-_GRADED: Mapping[str, Json] = {"rewards": {"correctness": {}}}
 
 
 def rollout(  # one parameter an option: that is how Typer reads them
@@ -195,6 +195,12 @@ def rollout(  # one parameter an option: that is how Typer reads them
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first malformed row.")
     ] = False,
+    otel: Annotated[
+        bool,
+        typer.Option(
+            "--otel", help="Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show each conversation.")
@@ -235,7 +241,11 @@ def rollout(  # one parameter an option: that is how Typer reads them
         limit=limit,
         strict=strict,
     )
-    send = SendPolicy(concurrency=concurrency, timeout=timeout, attempts=attempts, outage=outage)
+    # Replies of agents are long: to begin with few requests would cost minutes.
+    start = max(10, concurrency // 4)
+    send = SendPolicy(
+        concurrency=concurrency, start=start, timeout=timeout, attempts=attempts, outage=outage
+    )
     cache = CachePolicy(read=not (no_cache or fresh), write=not no_cache)
     path = Path(store) if store else default_store_path()
     scored = _scoring(rewards, verifier, send, False if no_cache else str(path))
@@ -259,7 +269,8 @@ def rollout(  # one parameter an option: that is how Typer reads them
         scored,
         Prices.read(prices),
     )
-    summary = job.run(show=out is None and not as_json, verbose=verbose)
+    with telemetry.exporting() if otel else nullcontext():
+        summary = job.run(show=out is None and not as_json, verbose=verbose)
     if as_json:
         display.json_line(summary, out == "-")
     else:
@@ -281,7 +292,7 @@ def _scoring(
         return None
     grader = Grader(engine=verifier or "local", cache=cache, send=send)
     if rewards is None:
-        return load_rewards(_GRADED, grader)
+        return load_rewards(GRADED, grader)
     return load_rewards(None if rewards == "default" else rewards, grader)
 
 

@@ -40,7 +40,7 @@ def summary(done: ScoreSummary, as_json: bool, *, to_stderr: bool) -> None:
         where = f", see {done.rejects}" if done.rejects else ""
         lines.append(f"[red]{done.rejected} rows rejected[/]{escape(where)}")
     where = f", traces in {escape(done.out)}" if done.out else ""
-    lines.append(f"{_traces(done.traces)}, {done.seconds:.1f} s, rewards/{done.spec[:12]}{where}")
+    lines.append(f"{_traces(done.traces)}, rewards/{done.spec[:12]}{where}")
     for line in lines:
         console.print(line, soft_wrap=True)
 

@@ -8,8 +8,11 @@ import msgspec
 
 from plaudit.judges import equality
 
+_WORDY = re.compile(r"[^\W_]")
 _SHORT = 200
 """Characters up to which a text is looked through for phrases; a longer one is never only that."""
+_BEGINNING = 10_000
+"""Characters among which there must be a word."""
 
 _OPENER = (
     r"(?:thought process|reasoning|solution|answer|final answer|response|explanation|"
@@ -84,7 +87,7 @@ def says_nothing(question: str, answer: str, references: Sequence[str] = ()) -> 
     text = answer.strip()
     if not text:
         return "the answer is empty"
-    if not any(c.isalnum() for c in text):
+    if not _WORDY.search(text, 0, _BEGINNING):
         return "the answer holds no word and no number"
     if len(text) <= _SHORT and _OPENERS.fullmatch(text):
         return "the answer is an opening phrase without an answer"

@@ -12,6 +12,7 @@ from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.forms import Call, written
 from plaudit.rollouts.policy import Policy
 from plaudit.rollouts.question import Question
+from plaudit.rollouts.telemetry import Spans, now_ns
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import CallRecord, CallStatus, StopReason, Timing, Trace, Turn
 from plaudit.types import Failure, Message, Usage
@@ -68,7 +69,9 @@ class _Rollout:
         self._config = agent.config
         self._question = question
         self._draw = draw
+        self._id = f"{question.id}/{draw}"
         self._ask = ask
+        self._spans = Spans(agent.policy.uri, agent.policy.identity)
         self._conversation = agent.policy.begin(question.question, draw, question.id)
         self._turns: list[Turn] = []
         self._records: list[CallRecord] = []
@@ -79,12 +82,17 @@ class _Rollout:
         self._engine_seconds = self._tool_seconds = 0.0
 
     async def run(self) -> Trace:
-        started = time.monotonic()
-        stop, failure = await self._until_stopped()
-        total = time.monotonic() - started
+        with self._spans.rollout(self._id) as span:
+            started = time.monotonic()
+            stop, failure = await self._until_stopped()
+            trace = await self._trace(stop, failure, time.monotonic() - started)
+            span.ended(trace)
+            return trace
+
+    async def _trace(self, stop: StopReason, failure: Failure | None, total: float) -> Trace:
         question = self._question
         return Trace(
-            id=f"{question.id}/{self._draw}",
+            id=self._id,
             question_id=question.id,
             group=question.id,
             draw=self._draw,
@@ -156,14 +164,19 @@ class _Rollout:
         try:
             while True:
                 try:
-                    request = await self._conversation.request(asked)
-                    return await self._ask(request), asked
+                    return await self._asked(await self._conversation.request(asked)), asked
                 except CallError as error:
                     if error.cause is not Cause.CONTEXT_OVERFLOW or asked <= _LEAST_ROOM:
                         raise
                     asked = max(asked // 2, _LEAST_ROOM)
         finally:
             self._engine_seconds += time.monotonic() - started
+
+    async def _asked(self, request: Request) -> Completion:
+        with self._spans.chat(request) as span:
+            completion = await self._ask(request)
+            span.replied(completion)
+            return completion
 
     def _stop_after(self, calls: Sequence[Call]) -> StopReason | None:
         config = self._config
@@ -185,9 +198,10 @@ class _Rollout:
         allowed = len(calls) if most is None else max(0, most - self._made)
         self._made += len(calls)
         self._pending = calls
-        started = time.monotonic()
+        started, began = time.monotonic(), now_ns()
         answered = await self._agent.tools.run_all(calls[:allowed], number)
         answered += [_refused(call, number, most) for call in calls[allowed:]]
+        self._spans.tools(answered, began)
         self._tool_seconds += time.monotonic() - started
         self._pending = ()
         self._records += [record for record, _ in answered]

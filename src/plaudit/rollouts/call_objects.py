@@ -17,6 +17,7 @@ _DEEPEST = 200
 _MOST_VALUES = 256
 _BEGINNING = re.compile(r"\{|\[\s*+[{\]]")
 """Of an object or a list of objects; `[TOOL_CALLS]` is none."""
+_SPACE = re.compile(r"\s*+")
 _BETWEEN = re.compile(r"[\s;,]*+")
 _TOKEN = re.compile(
     r"""
@@ -96,21 +97,20 @@ def value_spans(text: str, place: int) -> list[tuple[int, int]]:
     start = place
     while _BEGINNING.match(text, start) and len(spans) < _MOST_VALUES:
         spans.append((start, value_end(text, start)))
-        start = skip(text, spans[-1][1], _BETWEEN)
+        start = skip_between(text, spans[-1][1])
     if not spans:
         raise BrokenCallError("no JSON object follows", place)
     return spans
 
 
-def skip(text: str, place: int, what: re.Pattern[str] = re.compile(r"\s*+")) -> int:
-    """Return the place after what a pattern matches here; the default is space."""
-    found = what.match(text, place)
-    return place if found is None else found.end()
+def skip(text: str, place: int) -> int:
+    """Return the place after the space that begins here, if any."""
+    return cast("re.Match[str]", _SPACE.match(text, place)).end()
 
 
 def skip_between(text: str, place: int) -> int:
     """Return the place after what may stand between two values."""
-    return skip(text, place, _BETWEEN)
+    return cast("re.Match[str]", _BETWEEN.match(text, place)).end()
 
 
 # ---------------------------------------------------------------- what they call

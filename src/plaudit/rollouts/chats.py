@@ -1,8 +1,9 @@
 """Token ids and masks of plain chats, in bulk: what the assistant says is there to be learned."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -57,20 +58,20 @@ def tokenize_chats(
         UsageError: the template does not write what replies say.
     """
     bulk = _Bulk(tokenizer, SafeTemplate(template, tokenizer), tools)
-    outcomes = itertools.chain.from_iterable(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD))
-    return _accepted(outcomes, rejected)
+    return _accepted(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD), rejected)
 
 
 def _accepted(
-    outcomes: "Iterable[Tokens | _Unusable]", rejected: Rejected | None
+    batches: "Generator[list[Tokens | _Unusable]]", rejected: Rejected | None
 ) -> Iterator[Tokens]:
-    for outcome in outcomes:
-        if isinstance(outcome, Tokens):
-            yield outcome
-        elif rejected is None:
-            raise outcome.error
-        else:
-            rejected(outcome.number, outcome.error)
+    with contextlib.closing(batches):
+        for outcome in itertools.chain.from_iterable(batches):
+            if isinstance(outcome, Tokens):
+                yield outcome
+            elif rejected is None:
+                raise outcome.error
+            else:
+                rejected(outcome.number, outcome.error)
 
 
 def _batches(
@@ -139,7 +140,9 @@ class _Bulk:
             return
         numpy = load_numpy()
         lengths = [len(its_ids) for its_ids in ids]
-        flat = numpy.concatenate([numpy.array(its_ids, dtype=numpy.int32) for its_ids in ids])
+        flat = numpy.fromiter(
+            itertools.chain.from_iterable(ids), dtype=numpy.int32, count=sum(lengths)
+        )
         found = assistant_mask(flat, self._markers, lengths)
         parts = numpy.split(found.mask.view(numpy.uint8), numpy.cumsum(lengths)[:-1])
         for chat, part, count in zip(chats, parts, found.counts.tolist(), strict=True):
@@ -148,14 +151,17 @@ class _Bulk:
     def _tokens(self, chat: _Rendered, ids: list[int], mask: list[int] | None) -> Tokens:
         if mask is None:
             ids, mask = self._located(chat)
-        if 1 not in mask:
-            raise EmptyMaskError("none of its messages is the assistant's; leave it out")
+        try:
+            first = mask.index(1)
+        except ValueError:
+            problem = "none of its messages is the assistant's; leave it out"
+            raise EmptyMaskError(problem) from None
         return Tokens(
             ids=ids,
             mask=mask,
             logprobs=[None] * len(ids),
             exactness="approximate",
-            prompt_length=mask.index(1),
+            prompt_length=first,
         )
 
     def _located(self, chat: _Rendered) -> tuple[list[int], list[int]]:

@@ -20,6 +20,7 @@ text's length.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 
 from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.call_forms import FORMS, CallForm
@@ -92,6 +93,14 @@ _NAME_WITHIN = 400
 """Characters of a malformed call among which its name is looked for."""
 
 
+@cache
+def _patterns(forms: frozenset[CallForm]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds the next mark, and what finds where a broken call ends."""
+    openers = sorted({mark for form in forms for mark in _MARKS[form]})
+    marks = [re.escape(mark) for mark in (*_THOUGHTS, *_THOUGHTS.values(), *openers)]
+    return re.compile("|".join(marks)), re.compile("|".join([*marks, "</tool_call>"]))
+
+
 _Attempt = tuple[Called | BrokenCallError, int, int]
 """What was read of a bare call, where it begins and where it ends."""
 
@@ -107,10 +116,7 @@ class _Reader:
         self._bare = bool(forms & {"json", "llama"})
         self._mistral_form = "mistral" in forms
         self._turn = turn
-        openers = sorted({mark for form in forms for mark in _MARKS[form]})
-        marks = [*_THOUGHTS, *_THOUGHTS.values(), *openers]
-        self._mark = re.compile("|".join(map(re.escape, marks)))
-        self._end_of_broken = re.compile("|".join(map(re.escape, [*marks, "</tool_call>"])))
+        self._mark, self._end_of_broken = _patterns(forms)
         self._said: list[tuple[int, int]] = []
         self._thoughts: list[str] = []
         self._calls: list[WrittenCall] = []

@@ -15,8 +15,10 @@ from plaudit.types import Json
 class Around(msgspec.Struct, frozen=True):
     """What stands around a reply."""
 
-    before: str | None
-    """All that precedes it; None where that could not be told from the reply's calls."""
+    before: str
+    """All that precedes the placeholder."""
+    plain: bool
+    """Whether that is what precedes a reply of text; else some of a call precedes it too."""
     close: str
     """What ends the reply: text up to and with a control token; empty where there is none."""
     rest: str
@@ -83,16 +85,16 @@ def placeholder(chat: Chat) -> str:
 def _stand_ins(reply: dict[str, Json], mark: str) -> Iterator[dict[str, Json]]:
     """Replies that hold the placeholder, the most faithful first.
 
-    Templates may read the calls when they write the results, leave out content beside calls, take
-    one call at most, or ask for calls before results.
+    Templates may read the calls when they write the results, leave out content beside calls, or
+    take one call at most.
     """
     calls: list[dict[str, Json]] = reply.get("tool_calls") or []
     if calls:
         yield {"role": "assistant", "content": mark, "tool_calls": calls}
+        function = {**calls[-1].get("function", {}), "arguments": {"value": mark}}
+        last = calls[-1] | {"function": function}
+        yield {"role": "assistant", "content": None, "tool_calls": [*calls[:-1], last]}
     yield {"role": "assistant", "content": mark}
-    if calls:
-        named = calls[-1] | {"function": {**calls[-1].get("function", {}), "name": mark}}
-        yield {"role": "assistant", "content": None, "tool_calls": [*calls[:-1], named]}
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -110,15 +112,15 @@ class _Reply(msgspec.Struct, frozen=True):
         if found is None or alone is None:
             return None
         calls = bool(self.chat[-1].get("tool_calls"))
-        before = found[0] if self.chat[-1]["content"] == self.mark else None
-        tail, close = found[1], alone[1][: self._end(alone[1], calls)]
+        plain = self.chat[-1]["content"] == self.mark
+        (before, tail), close = found, alone[1][: self._end(alone[1], calls)]
         if close and tail.startswith(close):
             end = self.template.controls(close)[-1].group()
-            return Around(before, end if calls else close, tail[len(close) :])
+            return Around(before, plain, end if calls else close, tail[len(close) :])
         if calls:
             return None
         close = tail[: self._end_before_more(tail)]
-        return Around(before, close, tail[len(close) :])
+        return Around(before, plain, close, tail[len(close) :])
 
     def _split(self, new: Chat, prompt: bool) -> tuple[str, str] | None:
         """Return what stands before and after the placeholder, if it is there just once."""

@@ -31,6 +31,7 @@ class Policy:
     """A model, bound to an agent's tools and configuration.
 
     Attributes:
+        uri: the engine's.
         identity: the model's.
         form: how it and the tools talk.
         prompts: what it is told.
@@ -39,6 +40,7 @@ class Policy:
 
     def __init__(self, identity: str, terms: Terms, config: RolloutConfig, rendered: bool) -> None:
         """Put a policy together; `bind` settles what it is made of."""
+        self.uri = terms.uri
         self.identity = identity
         self.form = terms.form
         self.prompts = terms.prompts

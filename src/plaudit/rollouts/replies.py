@@ -7,7 +7,7 @@ import msgspec
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause
 from plaudit.rollouts.conforming import Chat
-from plaudit.rollouts.placeholder import around_reply
+from plaudit.rollouts.placeholder import Around, around_reply
 from plaudit.rollouts.safe_template import SafeTemplate
 
 Span = tuple[int, int]
@@ -41,7 +41,7 @@ def _locate(
 ) -> Span:
     around = around_reply(template, chat[: place + 1], chat[place + 1 :], tools)
     header = template.render(chat[:place], tools, prompt=True) if place else ""
-    begin, end = _begin(template, text, header, around.before), len(text) - len(around.rest)
+    begin, end = _begin(template, text, header, around), len(text) - len(around.rest)
     if begin is None or not text.endswith(around.rest) or end < begin:
         raise CallError(
             Cause.BAD_REQUEST,
@@ -51,15 +51,19 @@ def _locate(
     return begin, end
 
 
-def _begin(template: SafeTemplate, text: str, header: str, before: str | None) -> int | None:
+def _begin(template: SafeTemplate, text: str, header: str, around: Around) -> int | None:
     """Return where a reply begins, which is after all that the template puts before plain ones.
 
     Where a reply begins otherwise, with calls or thoughts, it begins after the header that the
     model is given.
     """
-    if before is not None and text.startswith(before):
+    before = around.before
+    if around.plain and text.startswith(before):
         return len(before) - _missing_space(template, header, before)
-    return len(header) if header and text.startswith(header) else None
+    given = _last_stretch(template, header)
+    begin = before.rfind(given) + len(given)
+    found = bool(given) and given in before and text.startswith(before[:begin])
+    return begin if found else None
 
 
 def _missing_space(template: SafeTemplate, header: str, before: str) -> int:

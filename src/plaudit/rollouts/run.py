@@ -70,7 +70,7 @@ class RolloutSummary(Evaluation, kw_only=True):
     """The model's identity."""
     tools_as: str = ""
     tokens: str = ""
-    """`exact`, `approximate` or `none`: how token ids were to be had."""
+    """`exact`, `approximate` or `none`: what token ids there are."""
     date: str = ""
     """What the prompts called today."""
     temperature: float = 0.0
@@ -291,13 +291,14 @@ class _Run:
             self._runner.watch(trace)
 
     def _filled(self, summary: RolloutSummary, seconds: float) -> RolloutSummary:
+        evaluated = self._evaluator.result()
         policy, bill = self._rolling.agent.policy, self._rolling.bill(self._runner.prices)
         rejected = self._intake.rejected if self._intake else 0
         rejects = rejected_path(self._record.options.out) if rejected else None
         found: dict[str, Any] = {
             "engine": policy.identity,
             "tools_as": policy.form.name,
-            "tokens": policy.exactness or "none",
+            "tokens": _had(evaluated),
             "date": self._record.config.date,
             "temperature": self._record.config.sampling_temperature,
             "rejected": rejected,
@@ -311,9 +312,12 @@ class _Run:
             "seconds": seconds,
             "qa_log": self._record.options.qa_log,
         }
-        evaluated = self._evaluator.result()
         fields = {name: getattr(evaluated, name) for name in Evaluation.__struct_fields__}
         return msgspec.structs.replace(summary, **fields, **found)
+
+
+def _had(evaluated: Evaluation) -> str:
+    return "exact" if evaluated.exact else "approximate" if evaluated.approximate else "none"
 
 
 def qa_row(trace: Trace, graded_by: str | None) -> dict[str, Json]:

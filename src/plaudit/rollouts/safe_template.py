@@ -63,7 +63,8 @@ class SafeTemplate:
         return list(self._control.finditer(text))
 
     def _turn(self, turn: dict[str, Json]) -> dict[str, Json]:
-        return _mapped(turn, self._lenient if turn.get("role") in _NAMING else self._strict)
+        guard = self._lenient if turn["role"] in _NAMING else self._strict
+        return {name: _mapped(value, guard) for name, value in turn.items()}
 
     def _tool(self, tool: ToolSpec) -> ToolSpec:
         parameters = _mapped(msgspec.json.decode(tool.parameters), self._lenient)

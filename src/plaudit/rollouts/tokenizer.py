@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,7 +124,7 @@ class FileTokenizer:
                 out, and so is a stretch without tokens.
         """
         encoding = self.native.encode(text, add_special_tokens=False)
-        found = [_token_span(encoding.char_to_token, begin, end) for begin, end in spans]
+        found = [_token_span(encoding, begin, end) for begin, end in spans]
         return Encoded(encoding.ids, [span for span in found if span])
 
     async def decode(self, ids: Sequence[int]) -> str:
@@ -165,17 +165,22 @@ def load_tokenizer(path: str | Path) -> FileTokenizer:
     return FileTokenizer(path)
 
 
-def _token_span(
-    token_at: Callable[[int], int | None], begin: int, end: int
-) -> tuple[int, int] | None:
+def _token_span(encoding: Any, begin: int, end: int) -> tuple[int, int] | None:
     """Return the tokens that stand for a stretch; some characters, as spaces, may have none."""
-    first = next(filter(_is_token, map(token_at, range(begin, end))), None)
-    last = next(filter(_is_token, map(token_at, range(end - 1, begin - 1, -1))), None)
-    return None if first is None or last is None else (first, last + 1)
+    first = _first_token(encoding, range(begin, end))
+    last = _first_token(encoding, range(end - 1, begin - 1, -1))
+    if first is None or last is None:
+        return None
+    # A character can be several tokens, each of them some of its bytes.
+    while (characters := encoding.token_to_chars(last + 1)) and characters[0] < end:
+        last += 1
+    return first, last + 1
 
 
-def _is_token(place: int | None) -> bool:
-    return place is not None
+def _first_token(encoding: Any, places: range) -> int | None:
+    """Return the first token of the first character that has one."""
+    tokens = map(encoding.char_to_token, places)
+    return next((token for token in tokens if token is not None), None)
 
 
 def _longest_first(text: str) -> tuple[int, str]:

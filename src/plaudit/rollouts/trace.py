@@ -165,7 +165,7 @@ _BROKEN = frozenset(
 )
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a reward function says of a trace."""
 
     value: float | None

@@ -81,6 +81,10 @@ class AnyJudging(Protocol):
         """Look samples up in the store shortly before they are judged."""
         ...
 
+    async def prepare(self) -> None:
+        """Do what must be done before the first verdict; by itself, `judge` does it when needed."""
+        ...
+
     async def judge(self, question: Any) -> tuple[Verdict, Asked]:
         """Judge a sample, looked up or not."""
         ...
@@ -101,7 +105,8 @@ class Judging:
         """Join a task and an asker; nothing is asked yet."""
         self.task = task
         self.asker = asker
-        self._prepare = Once(self._measure)
+        self.prepare = Once(self._measure)
+        """Measures the judge's prior, where it has one."""
 
     @property
     def window(self) -> int:
@@ -153,8 +158,8 @@ class Judging:
             (question,) = self.questions([question])
         sample, requests = question.sample, question.requests
         try:
-            if not self._prepare.done:
-                await self._prepare()
+            if not self.prepare.done:
+                await self.prepare()
             asked = SampleAsk(self.asker, question)
             verdict = await self.task.decide(sample, asked, requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:

@@ -123,6 +123,10 @@ class _Seat:
     def task(self) -> Task:
         return self.judging.task
 
+    async def prepare(self) -> None:
+        with named(self.member.name):
+            await self.judging.prepare()
+
     async def judge(self, question: Question | Sample) -> tuple[Verdict, SampleAsk]:
         with named(self.member.name):
             verdict, asked = await self.judging.judge(question)
@@ -283,6 +287,14 @@ class Jury(_Panel):
             for questions in zip(*asking, strict=True):
                 yield _Sitting(questions[0].sample, questions)
 
+    async def prepare(self) -> None:
+        """Prepare all members.
+
+        Raises:
+            EngineUnusableError: a member can answer nothing; the message names it.
+        """
+        await for_each(_Seat.prepare, self._seats, len(self._seats))
+
     async def judge(self, question: _Sitting | Sample) -> tuple[Verdict, PanelAsk]:
         """Judge a sample.
 
@@ -343,6 +355,14 @@ class Cascade(_Panel):
     def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
         """Look samples up for the first step; later ones look up what reaches them."""
         return self._seats[0].judging.questions(samples)
+
+    async def prepare(self) -> None:
+        """Prepare the first step; later ones prepare when a sample reaches them.
+
+        Raises:
+            EngineUnusableError: it can answer nothing; the message names it.
+        """
+        await self._seats[0].prepare()
 
     async def judge(self, question: Question | Sample) -> tuple[Verdict, PanelAsk]:
         """Judge a sample.

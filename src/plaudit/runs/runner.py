@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -301,8 +302,11 @@ class _Run:
                 if output.wanted:
                     output.write(verdict.index, self._line(verdict))
 
-            samples = output.while_read(self._samples(self._intake))
-            await for_each(judge, judging.questions(samples), judging.window)
+            questions = judging.questions(output.while_read(self._samples(self._intake)))
+            first = list(islice(questions, 1))
+            if first:  # Before the window opens: all of it would wait, and be late for the output.
+                await judging.prepare()
+            await for_each(judge, chain(first, questions), judging.window)
 
     def _keep(self, verdict: Verdict, asked: Asked) -> None:
         self._tally.add(verdict, asked)

@@ -40,14 +40,15 @@ class ShareOverQuestions:
         return wilson(share, self._effective(share), level)
 
     def _effective(self, share: float) -> float:
-        if self.questions < 2:
+        if self.questions < 2 or not 0 < share < 1:
             return self.questions
         spread = self._squares - 2 * share * self._cross + share * share * self._sizes
         factor = self.questions / (self.questions - 1)
         variance = factor * spread / (self.tries * self.tries)
-        if variance <= 1e-12 * share or not 0 < share < 1:
-            return self.questions
-        return min(max(share * (1 - share) / variance, 1.0), self.tries)
+        independent = share * (1 - share)
+        if variance * self.tries <= independent:
+            return self.tries
+        return max(independent / variance, 1.0)
 
 
 class MeanOverQuestions:

@@ -173,6 +173,14 @@ async def test_two_servers_with_one_tool_name_need_a_prefix() -> None:
         await ToolSet([McpServer(COMMAND), McpServer(COMMAND)]).open()
 
 
+async def test_only_some_tools_of_a_server_may_be_taken() -> None:
+    async with ToolSet([McpServer(COMMAND, only=["add"], prefix="my_")]) as tools:
+        assert [spec.name for spec in tools.specs] == ["my_add"]
+    with pytest.raises(UsageError, match="has no tool 'subtract'; it has add, echo"):
+        await McpServer(COMMAND, only=["add", "subtract"]).open()
+    assert servers() == []
+
+
 def test_a_server_serves_the_event_loop_that_opened_it() -> None:
     tools = ToolSet([McpServer(COMMAND)])
 

@@ -374,6 +374,7 @@ def test_specs_are_in_the_order_given_and_the_identity_follows_them() -> None:
         (lambda: ToolSet([add], timeout=0), "must be positive"),
         (lambda: ToolSet([add], max_result_chars=0), "must be positive"),
         (lambda: ToolSet([add], max_concurrency=0), "must be positive"),
+        (lambda: ToolSet([ToolSet([add])]), "a tool set cannot be a tool of another"),
         (lambda: ToolSet([3]), "3 is no function"),  # type: ignore[list-item]
     ],
 )

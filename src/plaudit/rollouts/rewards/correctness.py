@@ -127,11 +127,11 @@ class Correctness:
         if nothing:
             return self._wrong(nothing)
         answer = answer_of(trace)
+        if len(answer) > self.options.longest and answer not in references:
+            return self._wrong(f"the answer is longer than {self.options.longest} characters")
         decision = rules.decide(question_of(trace), answer, references)
         if decision is not None:
             return told(self._values[decision.value], decision.reason)
-        if len(answer) > self.options.longest:
-            return self._wrong(f"the answer is longer than {self.options.longest} characters")
         if is_poured_out(trace):
             return self._wrong("the answer is poured out of tool results")
         return None

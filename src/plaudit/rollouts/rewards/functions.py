@@ -97,7 +97,7 @@ class FunctionReward:
             )
         except EngineUnusableError:
             raise
-        except Exception as error:  # The user's code may raise anything.
+        except (Exception, SystemExit) as error:  # The user's code may raise anything.
             return _raised(error)
         return self._checked(_score_of(result))
 
@@ -111,8 +111,8 @@ class FunctionReward:
     def _call_aside(self, trace: Trace) -> Any:
         try:
             return self._call(trace)
-        except SystemExit as error:  # An exit is not for a reward to make.
-            raise RuntimeError(f"it tried to exit ({error.code})") from error
+        except StopIteration as error:  # A future cannot hold it.
+            raise RuntimeError("StopIteration") from error
 
     def _checked(self, score: Score) -> Score:
         value = score.value
@@ -121,7 +121,7 @@ class FunctionReward:
         return _bad(f"{value:g} is not in its range of {self.low:g} to {self.high:g}")
 
 
-def _raised(error: Exception) -> Score:
+def _raised(error: BaseException) -> Score:
     return untold(Untold.RAISED, f"the function raised {type(error).__name__}: {error}"[:_EXCERPT])
 
 
@@ -131,14 +131,13 @@ def _bad(problem: str) -> Score:
 
 def _score_of(result: Any) -> Score:
     """Read what a function returned; what cannot be used becomes a score that says why."""
+    if isinstance(result, Score):
+        found = _score_of_dict({name: getattr(result, name) for name in _KEYS})
+        if found.cause is Untold.NONE_RETURNED and isinstance(result.cause, Untold):
+            return msgspec.structs.replace(found, cause=result.cause)
+        return found
     if isinstance(result, Mapping):
         return _score_of_dict(cast("Mapping[Any, Any]", result))
-    if isinstance(result, Score):
-        number = _score_of(result.value)
-        if number.value is None and number.cause is Untold.NONE_RETURNED:
-            cause = result.cause or Untold.NONE_RETURNED
-            return msgspec.structs.replace(result, value=None, cause=cause)
-        return _with(number, result.reason, result.components)
     if result is None:
         return untold(Untold.NONE_RETURNED, "the function returned None")
     if not isinstance(result, numbers.Real):
@@ -158,12 +157,11 @@ def _score_of_dict(result: Mapping[Any, Any]) -> Score:
     if not isinstance(reason, str) or not isinstance(parts, Mapping):
         return _bad("'reason' must be text and 'components' a dict")
     named = cast("Mapping[Any, Any]", parts).items()
-    return _with(_score_of(result["value"]), reason, {str(n): _score_of(p) for n, p in named})
-
-
-def _with(number: Score, reason: str, components: dict[str, Score]) -> Score:
+    score = _score_of(result["value"])
     return msgspec.structs.replace(
-        number, reason=reason or number.reason, components=components or number.components
+        score,
+        reason=reason or score.reason,
+        components={str(name): _score_of(part) for name, part in named},
     )
 
 

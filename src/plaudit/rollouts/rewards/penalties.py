@@ -1,6 +1,7 @@
 """Penalties on what the model wrote: `length` and `repetition`, each from 0 down to -1."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from plaudit.rollouts.rewards import words
@@ -30,7 +31,9 @@ class Length(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def measure(self, trace: Trace) -> Score:
         """Score the length of what was written, -1..0."""
-        texts = [answer_of(trace)] if self.of == "answer" else written(trace)
+        texts = [answer_of(trace)]
+        if self.of == "all":
+            texts = [text for texts in written(trace) for text in texts]
         length = sum(len(text.strip()) for text in texts)
         over = (length - self.free) / (self.full - self.free)
         return told(0.0 - min(max(over, 0.0), 1.0), f"{length} characters", characters=length)
@@ -39,8 +42,9 @@ class Length(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """0 up to a share of `free` repeated runs of four words, -1 where all are, a line between them.
 
-    The share is 1 - different runs / runs (rep-4, Welleck et al. 2020), over all thoughts and texts
-    that the model wrote; no run reaches from one into the next.
+    The share is 1 - different runs / runs (rep-4, Welleck et al. 2020), over all thoughts and all
+    texts that the model wrote. No run reaches from one into the next, and what is thought first and
+    then said is not repeated.
     """
 
     name: ClassVar[str] = "repetition"
@@ -55,7 +59,18 @@ class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def measure(self, trace: Trace) -> Score:
         """Score how far the model repeats itself, -1..0."""
-        found = [run for text in written(trace) for run in words.runs(words.words(text), _RUN)]
-        share = 1 - len(set(found)) / len(found) if found else 0.0
+        share = _repeated_share(written(trace))
         over = (share - self.free) / (1 - self.free)
         return told(0.0 - max(over, 0.0), f"{share:.0%} of the runs are repeated", share=share)
+
+
+def _repeated_share(sorts: Iterable[Sequence[str]]) -> float:
+    count, different = 0, 0
+    for texts in sorts:
+        known: set[tuple[str, ...]] = set()
+        for text in texts:
+            for run in words.runs(words.words(text), _RUN):
+                count += 1
+                known.add(run)
+        different += len(known)
+    return 1 - different / count if count else 0.0

@@ -56,13 +56,18 @@ def no_answer(trace: Trace) -> str | None:
     return nothing
 
 
-def written(trace: Trace) -> list[str]:
-    """Return the thoughts and texts that the model wrote, in order, without its calls."""
+class Written(NamedTuple):
+    """What the model wrote, without its calls; each in order."""
+
+    thoughts: list[str]
+    texts: list[str]
+
+
+def written(trace: Trace) -> Written:
+    """Return the thoughts and texts of all turns; of a plain chat without turns, its messages."""
     if trace.turns:
-        pieces = [piece for turn in trace.turns for piece in (turn.reasoning, turn.answer)]
-    else:
-        pieces = [message.text for message in trace.messages if message.role == "assistant"]
-    return [piece for piece in pieces if piece.strip()]
+        return Written([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
+    return Written([], [m.text for m in trace.messages if m.role == "assistant"])
 
 
 def calls_of(trace: Trace) -> list[CallRecord]:

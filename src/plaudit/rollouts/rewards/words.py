@@ -11,6 +11,7 @@ _WORD = re.compile(
     r"|(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff])[^\W_])+"
 )
 _THOUSANDS = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
+_READ = 500_000
 _LONGEST = 24
 _PIECE = 8
 
@@ -34,16 +35,20 @@ def words(text: str) -> list[str]:
     """Return the words of a text, folded in case, width and accents' encoding.
 
     A thousands separator is dropped. A word longer than any real one is cut into pieces, so that
-    repetition within it is seen.
+    repetition within it is seen. Of a text of more than 500,000 characters only so many are read,
+    so that no single one holds up all others.
     """
-    folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
-    found: list[str] = []
-    for word in _WORD.findall(folded):
-        if len(word) <= _LONGEST:
-            found.append(word)
-        else:
-            found.extend(word[i : i + _PIECE] for i in range(0, len(word), _PIECE))
-    return found
+    folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text[:_READ]).casefold())
+    found = _WORD.findall(folded)
+    if max(map(len, found), default=0) <= _LONGEST:
+        return found
+    return [piece for word in found for piece in _pieces(word)]
+
+
+def _pieces(word: str) -> list[str]:
+    if len(word) <= _LONGEST:
+        return [word]
+    return [word[i : i + _PIECE] for i in range(0, len(word), _PIECE)]
 
 
 def normal(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from plaudit.rollouts.tools.results import MOST_DATA_BYTES, described
 from plaudit.types import Json
 
 if TYPE_CHECKING:
+    import mcp.types
     from mcp import Client
     from mcp.client import Transport
     from mcp.types import CallToolResult
@@ -65,6 +66,7 @@ class McpServer:
         *,
         env: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        only: Collection[str] = (),
         prefix: str = "",
         patience: float = 30.0,
         pause: float = 10.0,
@@ -75,6 +77,7 @@ class McpServer:
             server: a URL (streamable HTTP), or a program and its arguments.
             env: further environment variables of a program.
             headers: headers of every request to a URL, such as an authorization.
+            only: the tools that are taken, by the server's own names; all where empty.
             prefix: put before each tool's name.
             patience: seconds that the server may take until it answers.
             pause: seconds after a failed connection in which none is tried again.
@@ -92,6 +95,7 @@ class McpServer:
         self._server = server
         self._env = dict(env or {})
         self._headers = dict(headers or {})
+        self._only = frozenset(only)
         self._prefix = prefix
         self._patience = patience
         self._pause = pause
@@ -104,11 +108,12 @@ class McpServer:
         """Start or reach the server and return its tools.
 
         Raises:
-            UsageError: it cannot be started or reached, or does not speak the protocol.
+            UsageError: it cannot be started or reached, does not speak the protocol, or lacks a
+                tool that was asked for.
         """
         try:
             await self._connect()
-            return await self._tools()
+            return self._chosen(await self._listed())
         except ToolError as error:
             await self.close()
             raise UsageError(str(error)) from error
@@ -158,23 +163,36 @@ class McpServer:
             raise ToolError(why) from error
         self._failed = (0.0, "")
 
-    async def _tools(self) -> list[Tool]:
+    async def _listed(self) -> "list[mcp.types.Tool]":
+        """Ask the server for its tools, page by page."""
         assert self._connection is not None
         client = self._connection.here()
-        about = client.server_info
-        version = f"{about.name} {about.version}" if about else "unnamed"
-        tools: list[Tool] = []
+        found: list[mcp.types.Tool] = []
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
-            page = await asyncio.wait_for(client.list_tools(cursor=cursor), self._patience)
-            for tool in page.tools:
-                schema = msgspec.Raw(msgspec.json.encode(tool.input_schema))
-                spec = ToolSpec(self._prefix + tool.name, tool.description or "", schema)
-                tools.append(_McpTool(self, tool.name, spec, f"mcp:{version}/{tool.name}"))
+            try:
+                page = await asyncio.wait_for(client.list_tools(cursor=cursor), self._patience)
+            except Exception as error:  # As many as in `_reach`.
+                raise ToolError(f"{self.name} does not tell its tools: {_leaf(error)}") from error
+            found += page.tools
             cursor = page.next_cursor
             if cursor is None:
                 break
-        return tools
+        return found
+
+    def _chosen(self, listed: "Sequence[mcp.types.Tool]") -> list[Tool]:
+        assert self._connection is not None
+        about = self._connection.here().server_info
+        version = f"{about.name} {about.version}" if about else "unnamed"
+        missing = self._only - {tool.name for tool in listed}
+        if missing:
+            names = ", ".join(tool.name for tool in listed) or "none"
+            raise ToolError(f"{self.name} has no tool {min(missing)!r}; it has {names}")
+        return [
+            _McpTool(self, tool, self._prefix, f"mcp:{version}/{tool.name}")
+            for tool in listed
+            if not self._only or tool.name in self._only
+        ]
 
     def _transport(self, errors: "_Errors") -> "Transport":
         if isinstance(self._server, str):
@@ -185,10 +203,13 @@ class McpServer:
 class _McpTool:
     """One tool of a server."""
 
-    def __init__(self, server: McpServer, name: str, spec: ToolSpec, identity: str) -> None:
+    def __init__(
+        self, server: McpServer, tool: "mcp.types.Tool", prefix: str, identity: str
+    ) -> None:
         self._server = server
-        self._name = name
-        self.spec = spec
+        self._name = tool.name
+        schema = msgspec.Raw(msgspec.json.encode(tool.input_schema))
+        self.spec = ToolSpec(prefix + tool.name, tool.description or "", schema)
         self.identity = identity
 
     async def call(self, arguments: Mapping[str, Json]) -> ToolResult:

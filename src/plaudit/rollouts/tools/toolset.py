@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -72,6 +72,8 @@ class ToolSet:
         self._tools = dict(self._fixed)
 
     def _take(self, tool: Offered) -> None:
+        if isinstance(tool, ToolSet):
+            raise UsageError("a tool set cannot be a tool of another; give its tools")
         if hasattr(tool, "open"):
             self._sources.append(cast("ToolSource", tool))
         elif hasattr(tool, "spec"):
@@ -134,7 +136,7 @@ class ToolSet:
         for source in reversed(self._sources):
             await source.close()
 
-    async def __aenter__(self) -> "ToolSet":
+    async def __aenter__(self) -> Self:
         """Open the set."""
         await self.open()
         return self
