@@ -470,7 +470,7 @@ def command_reference() -> str:
 
 
 def _section(name: str, command: Any, level: int) -> list[str]:
-    subcommands: dict[str, Any] = getattr(command, "commands", {})
+    subcommands = _subcommands(command)
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = [name, "[OPTIONS]", *(_placeholder(a) for a in arguments)]
@@ -481,6 +481,14 @@ def _section(name: str, command: Any, level: int) -> list[str]:
     for sub, inner in subcommands.items():
         lines += _section(f"{name} {sub}", inner, level if name == "plaudit" else level + 1)
     return lines
+
+
+def _subcommands(command: Any) -> dict[str, Any]:
+    from typer import Context
+
+    context = Context(command)
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    return {name: command.get_command(context, name) for name in names}
 
 
 def _prose(text: str) -> str:
