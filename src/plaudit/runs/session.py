@@ -44,10 +44,6 @@ class Batch:
         self.entries = 0
         self.bytes = 0
 
-    def table(self, name: Table) -> dict[Any, Any]:
-        """Return what is to be written to a table, by key."""
-        return self.replies if name == "replies" else getattr(self, name)
-
     @property
     def full(self) -> bool:
         """Whether further entries must wait."""
@@ -236,12 +232,13 @@ class Session:
             StoreError: an earlier entry could not be committed.
         """
         with self._lock:
-            self._raise_failure()
+            if self._failure is not None or self._closing:
+                self._raise_failure()
             while self.queued.full:
                 self._progress.wait()
                 self._raise_failure()
             batch = self.queued
-            entries = batch.table(table)
+            entries: dict[int | bytes, Any] = getattr(batch, table)
             entries[key] = value
             batch.entries += 1
             batch.bytes += size

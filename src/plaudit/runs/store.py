@@ -163,15 +163,15 @@ class Store:
         """Return the replies of those keys that have one, at a tenth of the cost of one by one."""
         session = self.session or self._open()
         found: dict[bytes, Completion] = {}
-        missing: list[bytes] = []
-        for key in keys:
-            queued = session.queued.replies.get(key) or session.committing.replies.get(key)
-            if queued:
-                found[key] = queued[0]
-            else:
-                missing.append(key)
-        for start in range(0, len(missing), _KEYS_A_STATEMENT):
-            some = missing[start : start + _KEYS_A_STATEMENT]
+        queued, committing = session.queued.replies, session.committing.replies
+        if queued or committing:
+            for key in keys:
+                entry = queued.get(key) or committing.get(key)
+                if entry:
+                    found[key] = entry[0]
+            keys = [key for key in keys if key not in found]
+        for start in range(0, len(keys), _KEYS_A_STATEMENT):
+            some = keys[start : start + _KEYS_A_STATEMENT]
             for key, encoded in session.rows(_get_replies(len(some)), some):
                 completion = self._read_reply(key, encoded)
                 if completion is not None:
