@@ -2,8 +2,8 @@
 
 Resuming a run *is* the reply cache, so the store has one duty above all: a reply that was put and
 committed is there after a kill, a full disk or a fork. Puts are queued, and a writer thread commits
-them within 100 ms or 200 entries; reads look at the queue first. What fails in that thread is
-raised by the next put, flush or close.
+them: replies within 100 ms or 200 of them, what can be made anew of replies within a second; reads
+look at the queue first. What fails in that thread is raised by the next put, flush or close.
 
 A run belongs to who holds the lock on its lock file (`store.sqlite.run-7.lock`), which the kernel
 frees when the process dies. Beginning a run that is unfinished and not held continues it; beginning
@@ -207,7 +207,7 @@ class Store:
         session = self.session or self._open()
         id = row_id(run, index)
         sealed = seal(payload, row_owner(id))
-        session.put("verdicts", id, (status, sealed), len(sealed))
+        session.put("verdicts", id, (id, status, sealed), len(sealed))
 
     def verdicts(
         self,
