@@ -39,7 +39,7 @@ from plaudit.engines.endpoint import (
     complains,
     only_base_url,
 )
-from plaudit.engines.http import TIMEOUTS, Transport, call_timeout
+from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Usage
@@ -294,7 +294,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             base_url,
             provider.key_variable,
             bearer,
-            timeout=call_timeout(uri, options),
+            timeouts=call_timeouts(uri, options),
             own_key=own_key,
         )
         super().__init__(
