@@ -55,10 +55,10 @@ _FENCE = re.compile(r"^```(\w*)\s*$")
 _MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
-_PROGRESS = re.compile(r"(judge \w+|score): [\d,]+ .* · |(downloading|unpacking) ")
+_PROGRESS = re.compile(r"(judge \w+|rollout|score): [\d,]+ .* · |(downloading|unpacking) ")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
-    (re.compile(r"[\d.]+ s, [\d.]+ samples/s"), "TIME"),
+    (re.compile(r"[\d.]+ s, [\d.]+ (samples|rollouts)/s"), "TIME"),
     (re.compile(r'"seconds":[\d.e-]+'), '"seconds":TIME'),
     (re.compile(r"\d+ tokens in(, |, at most )\d+ out"), "TOKENS"),
     (re.compile(r'"(input|output)_tokens":\d+'), "TOKENS"),

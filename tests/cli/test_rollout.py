@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plaudit.rollouts.traces import read_traces
 from tests.support.command import Plaudit, rows_of, write_rows
 
 TOOLS = '''
@@ -246,6 +247,15 @@ def test_traces_go_to_standard_output(plaudit, engine, tools, questions) -> None
         f"q{n}/0" for n in range(5)
     ]
     assert "5 questions" in done.stderr
+
+
+def test_traces_go_to_a_table_that_is_read_again(
+    plaudit, engine, tools, questions, tmp_path
+) -> None:
+    table, lines = tmp_path / "out.parquet", tmp_path / "out.jsonl"
+    for out in (table, lines):
+        plaudit("rollout", questions, "-e", engine, "-t", tools, "-o", out, "--limit", 2)
+    assert list(read_traces(table)) == list(read_traces(lines))
 
 
 def test_the_policy_is_never_told_the_answer(plaudit, tools, tmp_path) -> None:

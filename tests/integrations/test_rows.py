@@ -189,7 +189,7 @@ def test_columns_add_to_a_trace_that_was_made_elsewhere() -> None:
         (QUESTION, ["text"], {}),
         (QUESTION, [{"role": "wizard", "content": "x"}], {}),
         (QUESTION, "x", {"answer": {"no": "text"}}),
-        (QUESTION, "x", {"chunk_ids": "c1"}),
+        (QUESTION, "x", {"chunk_ids": [1]}),
         (QUESTION, "x", {"question": 3}),
     ],
 )

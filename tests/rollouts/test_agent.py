@@ -263,3 +263,25 @@ async def test_without_tools_a_question_is_one_turn() -> None:
     assert trace.final_answer == "Swigert."
     assert actor.requests[0].tools == ()
     assert "tool" not in actor.prompts[0][0]["content"]
+
+
+async def test_hostile_tools_end_in_typed_outcomes() -> None:
+    def raises() -> str:
+        """Raise."""
+        raise SystemExit("out")
+
+    def returns_bytes() -> bytes:
+        """Return bytes."""
+        return b"\xff"
+
+    def floods() -> str:
+        """Return ten megabytes."""
+        return "x" * 10_000_000
+
+    tools = [raises, returns_bytes, floods]
+    made = calls(*((f"c{n}", tool.__name__, "{}") for n, tool in enumerate(tools)))
+    trace = await roll_out(Actor(made, "Enough."), tools=tools)
+    assert [call.status for call in trace.tool_calls] == ["raised", "bad_result", "ok"]
+    assert [call.truncated for call in trace.tool_calls] == [False, False, True]
+    assert max(len(message.text) for message in trace.messages) < 20_000
+    assert trace.final_answer == "Enough."

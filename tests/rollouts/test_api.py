@@ -14,7 +14,7 @@ import pytest
 from plaudit.engines.base import Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import EngineUnusableError, InputError, MissingDependencyError, UsageError
-from plaudit.rollouts.api import aevaluate, arollout, evaluate, read_questions, rollout
+from plaudit.rollouts.api import aevaluate, arollout, evaluate, rollout, take_questions
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.trace import StopReason, Tokens
@@ -133,7 +133,7 @@ def test_a_question_may_be_a_text_a_row_or_a_file(tmp_path: Path) -> None:
         assert trace.question is not None
         assert trace.question.question == "Number 0?"
     assert rollout(answers, path, split="train")._traces == []
-    assert len(list(read_questions(QUESTIONS, "test", 2))) == 2
+    assert len(list(take_questions(QUESTIONS, "test", 2))) == 2
 
 
 @pytest.mark.parametrize(

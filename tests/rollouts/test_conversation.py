@@ -424,3 +424,18 @@ async def test_the_embedded_models_tokens_are_those_that_it_sampled(local_weight
         )
     finally:
         await engine.close()
+
+
+async def test_what_a_function_of_texts_writes_is_counted_with_the_tokenizer(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    def generate(prompts: list[Any]) -> list[str]:
+        return [CALL] * len(prompts)
+
+    folder = str(folder_of(QWEN3, tmp_path_factory))
+    for mode in ("chat", "completion"):
+        engine = CallableEngine(generate, mode=mode)
+        trace = await run_function(engine, tokenizer=folder, max_new_tokens=60, max_turns=50)
+        assert trace.stop_reason is StopReason.MAX_NEW_TOKENS
+        assert 1 < len(trace.turns) < 5
+        assert trace.usage.output_tokens >= 60

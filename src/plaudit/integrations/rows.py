@@ -10,7 +10,8 @@ from plaudit.judges import rows
 from plaudit.rollouts.call_forms import CallForm
 from plaudit.rollouts.forms import as_openai
 from plaudit.rollouts.parsing import read_reply
-from plaudit.rollouts.question import Question, question_of_row
+from plaudit.rollouts.question import Question
+from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import trace_of_chat
 from plaudit.types import Json, Message
@@ -64,7 +65,7 @@ def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:
         given["metadata"] = _decoded(given["metadata"])
     if not asked.strip() and "question" not in given:
         return None
-    return question_of_row({"question": asked} | given)
+    return read_question({"question": asked} | given)
 
 
 def _decoded(text: str) -> Json:

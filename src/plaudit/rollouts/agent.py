@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Agent:
         self.tools = tools
         self.config = config
 
-    @property
+    @cached_property
     def fingerprint(self) -> bytes:
         """All that a rollout depends on besides its question and the number of its draw."""
         limits = self.config

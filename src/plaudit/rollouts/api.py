@@ -16,7 +16,8 @@ from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InputError, UsageError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.question import Question, Split, question_of_row
+from plaudit.rollouts.question import Question, Split
+from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
@@ -96,7 +97,7 @@ async def arollout(
         InputError: a question is malformed.
         EngineUnusableError: the engine can answer nothing.
     """
-    asked = list(read_questions(questions, split, limit))
+    asked = list(take_questions(questions, split, limit))
     settings = _config(samples_per_question, config)
     composite = _composite(rewards, judge, cache)
     found: dict[int, Trace] = {}
@@ -162,7 +163,7 @@ async def aevaluate(
         evaluator.add(place // samples_per_question, trace)
 
     async with _rolling(policy, tools, settings, cache, send) as rolling:
-        await _roll_all(rolling, read_questions(questions, split, limit), composite, progress, add)
+        await _roll_all(rolling, take_questions(questions, split, limit), composite, progress, add)
     return evaluator.result()
 
 
@@ -170,7 +171,7 @@ evaluate = synchronous(aevaluate, "evaluate")
 """Measure how well a policy answers questions: the sync form of `aevaluate`."""
 
 
-def read_questions(
+def take_questions(
     questions: Questions, split: Split | None = None, limit: int | None = None
 ) -> Iterator[Question]:
     """Take questions from a file or from rows, one after the other.
@@ -207,7 +208,7 @@ def _question(given: str | Mapping[str, Json], where: str) -> Question:
     if not isinstance(cast("Any", row), Mapping):
         raise InputError(f"{where}: not a text, a row or a Question, but {type(row).__name__}")
     try:
-        return question_of_row(row)
+        return read_question(row)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 

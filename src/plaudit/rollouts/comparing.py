@@ -1,5 +1,6 @@
 """Two runs over the same questions, compared question by question."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ Traces = str | Path | Iterable[Trace]
 """A trace file, or traces."""
 
 ANSWERED, TURNS, CALLS, TOKENS = "answered", "turns", "calls", "output_tokens"
+_COUNTS = (TURNS, CALLS, TOKENS)
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +27,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over these questions, each the mean of its rollouts."""
     second: float
     difference: Estimate
-    """Of the second run less the first, paired by question, with Student's interval (95 %)."""
+    """Of the second run less the first, paired by question, with Student's interval (95 %), which
+    is cut to -1..1 where all values lie in 0..1."""
     better: int
     """Questions whose value is greater in the second run."""
     worse: int
@@ -112,7 +115,9 @@ def _difference(
     gains = MeanOverQuestions()
     for one, other in values:
         gains.add(other - one)
-    estimate = gains.estimate()
+    shares = name not in _COUNTS and all(0 <= value <= 1 for pair in values for value in pair)
+    most = 1.0 if shares else math.inf
+    estimate = gains.estimate(-most, most)
     if estimate is None:
         return None
     count = len(values)

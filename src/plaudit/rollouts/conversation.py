@@ -154,6 +154,10 @@ class ChatConversation:
         elif log is not None and prompt is not None and sampled is not None:
             log.observe(prompt)
             log.sampled(sampled, completion.token_logprobs)
+        renderer = self._terms.renderer
+        if renderer is not None and not _counted(completion):
+            written = await renderer.written_ids(completion.text, ended=False)
+            completion = _with_count(completion, len(written))
         return self._talk.read(completion)
 
     def answer(self, answers: Sequence[Message]) -> None:
@@ -215,7 +219,10 @@ class RenderedConversation:
             log.append(self._asked[len(log) :])
         else:
             log.begin(self._asked)
+        before = len(log)
         await self._sample(completion)
+        if not _counted(completion):
+            completion = _with_count(completion, len(log) - before)
         taken = self._talk.read(completion, self._in_thought)
         self._said = len(self._talk.sent)
         return taken
@@ -288,6 +295,16 @@ def _usage(completion: Completion) -> Usage:
     if completion.token_ids is None:
         return completion.usage
     return Usage(completion.usage.input_tokens, len(completion.token_ids))
+
+
+def _counted(completion: Completion) -> bool:
+    """Whether it is told how much the model wrote; functions that return texts do not tell it."""
+    return completion.token_ids is not None or completion.usage.output_tokens > 0
+
+
+def _with_count(completion: Completion, written: int) -> Completion:
+    usage = Usage(completion.usage.input_tokens, written)
+    return msgspec.structs.replace(completion, usage=usage)
 
 
 def _no_ids(terms: Terms) -> EngineUnusableError:

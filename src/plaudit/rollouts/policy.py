@@ -50,13 +50,16 @@ class Policy:
         self._rendered = rendered
 
     @classmethod
-    async def bind(cls, engine: Engine, tools: ToolSet, config: RolloutConfig) -> "Policy":
+    async def bind(
+        cls, engine: Engine, tools: ToolSet, config: RolloutConfig, *, native: bool = True
+    ) -> "Policy":
         """Settle how an engine's model is asked.
 
         Args:
             engine: anything that completes.
             tools: open.
             config: the agent's.
+            native: whether the engine's own tool calls may be used where it has them.
 
         Raises:
             UsageError: the engine cannot do what is asked for.
@@ -73,7 +76,8 @@ class Policy:
                 f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
                 "template, an endpoint of one, or its --tokenizer with the template"
             )
-        form = _settle_form(engine, tools, config, renderer if rendered else None)
+        native = native and able.tools and not rendered
+        form = _settle_form(engine, tools, config, renderer if rendered else None, native)
         special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
         terms = Terms(
             uri=engine.uri,
@@ -152,10 +156,13 @@ def _renders(engine: Engine, config: RolloutConfig) -> bool:
 
 
 def _settle_form(
-    engine: Engine, tools: ToolSet, config: RolloutConfig, renderer: Renderer | None
+    engine: Engine,
+    tools: ToolSet,
+    config: RolloutConfig,
+    renderer: Renderer | None,
+    native: bool,
 ) -> Form:
     specs, wanted = tools.specs, config.tools_as
-    native = engine.capabilities.tools and renderer is None
     if wanted == "native" and not native:
         raise UsageError(f"{engine.uri} takes no tools; leave --tools-as out")
     if not specs or (native and wanted in ("native", "auto")):

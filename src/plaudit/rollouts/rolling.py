@@ -7,6 +7,7 @@ import msgspec
 from plaudit.engines.base import Completion, Engine
 from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.engines.prices import Prices, cost
+from plaudit.errors import ToolsRefusedError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
@@ -33,11 +34,12 @@ class Rolled(msgspec.Struct, frozen=True):
 class Rolling:
     """An agent at work: what a run over a file and a call from Python have in common."""
 
-    def __init__(self, agent: Agent, asker: Asker, finished: "Finished") -> None:
+    def __init__(self, agent: Agent, asker: Asker, store: ReplyStore | None) -> None:
         """Join an agent with what asks for it and what remembers; nothing is asked yet."""
         self.agent = agent
         self._asker = asker
-        self._finished = finished
+        self._store = store
+        self._notes: list[str] = []
 
     @classmethod
     async def begin(
@@ -67,8 +69,7 @@ class Rolling:
         policy = await Policy.bind(engine, tools, config)
         agent = Agent(policy, tools, config)
         kept = store if engine.capabilities.cacheable else None
-        asker = Asker(Pool(engine, send), policy.identity, kept, cache)
-        return cls(agent, asker, Finished(kept, cache, agent.fingerprint))
+        return cls(agent, Asker(Pool(engine, send), policy.identity, kept, cache), kept)
 
     @property
     def window(self) -> int:
@@ -82,15 +83,36 @@ class Rolling:
 
         Raises:
             EngineUnusableError: no request can succeed.
+            ToolsRefusedError: native calls were asked for, and the engine takes none.
         """
-        place = self._finished.place(self.agent.policy.prompts.user(question.question), draw)
-        known = self._finished.find(place, question, draw)
+        agent = self.agent
+        try:
+            return await self._roll(agent, question, draw)
+        except ToolsRefusedError as refusal:
+            if agent.config.tools_as != "auto" or agent.policy.form.name != "native":
+                raise
+            await self._write_calls_as_text(agent, refusal)
+            return await self.roll(question, draw)
+
+    async def _roll(self, agent: Agent, question: Question, draw: int) -> Rolled:
+        finished = Finished(self._store, self._asker.policy, agent.fingerprint)
+        place = finished.place(agent.policy.prompts.user(question.question), draw)
+        known = finished.find(place, question, draw)
         if known is not None:
             return Rolled(known, True)
         ask = SampleAsk(self._asker)
-        trace = await self.agent.run(question, draw, ask)
-        self._finished.keep(place, trace)
+        trace = await agent.run(question, draw, ask)
+        finished.keep(place, trace)
         return Rolled(trace, ask.from_store)
+
+    async def _write_calls_as_text(self, agent: Agent, refusal: ToolsRefusedError) -> None:
+        """Go on without native calls, once it has come out that the engine takes none."""
+        if self.agent is agent:
+            engine = self._asker.pool.engine
+            policy = await Policy.bind(engine, agent.tools, agent.config, native=False)
+            if self.agent is agent:
+                self.agent = Agent(policy, agent.tools, agent.config)
+                self._notes.append(f"calls are written as text: {refusal}")
 
     def bill(self, prices: Prices) -> Bill:
         """Say what was spent."""
@@ -100,7 +122,7 @@ class Rolling:
             engine_calls=self._asker.pool.sent + refused,
             usage=usage,
             cost_usd=cost(prices.of(engine, self.agent.policy.identity), usage),
-            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())],
+            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())] + self._notes,
         )
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.question import Question, Split, question_of_row
+from plaudit.rollouts.question import Question, Split
+from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, Rolling
@@ -260,7 +262,7 @@ class _Run:
             await for_each(roll, tasks, self._rolling.window)
 
     def _tasks(self, row: Mapping[str, Json], taken: int) -> Sequence[_Task]:
-        question = question_of_row(row)
+        question = read_question(row)
         split = self._record.options.split
         if split is not None and question.split != split:
             self._passed_over += 1
@@ -337,7 +339,7 @@ def qa_row(trace: Trace, graded_by: str | None) -> dict[str, Json]:
 
 def count_questions(source: str, split: Split | None) -> int | None:
     """Return how many questions a file has, for a display; None where it cannot be read twice."""
-    if source == "-":
+    if not os.path.isfile(source) and not os.path.isdir(source):  # A pipe is read once.
         return None
     return sum(1 for _ in _readable(source, split))
 
@@ -346,7 +348,7 @@ def _readable(source: str, split: Split | None) -> Generator[Question]:
     with RowReader(source) as rows:
         for row in rows:
             try:
-                question = None if row.data is None else question_of_row(row.data)
+                question = None if row.data is None else read_question(row.data)
             except InputError:
                 continue
             if question is not None and split in (None, question.split):

@@ -10,7 +10,8 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.parsing import read_reply
-from plaudit.rollouts.question import Question, question_of_row
+from plaudit.rollouts.question import Question
+from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import SCHEMA, Trace, Turn
 from plaudit.runs import disk
 from plaudit.runs.partial import PartialFile
@@ -215,13 +216,13 @@ def _question(row: Mapping[str, Json], messages: Iterable[Message]) -> Question 
         return None
     found = row.get("question")
     if isinstance(found, dict):
-        return question_of_row(cast("dict[str, Json]", found))
+        return read_question(cast("dict[str, Json]", found))
     fields = {name: row[name] for name in Question.__struct_fields__ if name in row}
     fields["id"] = row.get("question_id", row.get("id"))
     fields.setdefault("answer", row.get("reference"))
     if not isinstance(found, str):
         fields["question"] = next((m.text for m in messages if m.role == "user"), "")
-    return question_of_row(fields)
+    return read_question(fields)
 
 
 def _turn(message: Message, number: int) -> Turn:

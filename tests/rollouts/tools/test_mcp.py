@@ -74,7 +74,7 @@ async def test_tools_of_a_server_process_are_called_and_checked() -> None:
         pid = int((await one(tools, "pid"))[1])
         identity = tools.identity
     assert await gone(pid)
-    async with ToolSet([McpServer(COMMAND)]) as tools:
+    async with ToolSet([McpServer(COMMAND)], max_result_chars=100) as tools:
         assert tools.identity == identity
 
 
