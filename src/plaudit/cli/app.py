@@ -13,6 +13,7 @@ import typer
 from plaudit import __version__
 from plaudit.cli import (
     calibrate,
+    corpus,
     display,
     judge,
     jury,
@@ -41,6 +42,7 @@ app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.add_typer(shots.app, name="shots")
 app.add_typer(rubric.app, name="rubric")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 
