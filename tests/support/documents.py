@@ -16,8 +16,8 @@ navigator was to be Pavel Stroh, who had trained with the crew all winter.
 ### 1.1 The navigator
 
 Six days before sailing, Stroh nursed his brother through scarlet fever, which he had never had
-himself. The port's doctor would not let him go on board. Lene Moor, who had been his understudy, was
-taken in his place. She had eight days of practice with the new sextant.
+himself. The port's doctor would not let him go on board. Lene Moor, who had been his understudy,
+was taken in his place. She had eight days of practice with the new sextant.
 
 ## 2 Equipment
 
@@ -36,8 +36,8 @@ shallowest place, later named Moor Bank, lies two fathoms under low water.
 
 ## 4 The return
 
-A gale from the north-west held the ship at anchor behind Tarn Island from 11 to 21 April. The cook's
-stove was washed overboard, and the crew lived on biscuit and cold tea until they reached Brenholm.
+A gale from the north-west held the ship at anchor behind Tarn Island from 11 to 21 April. The
+cook's stove was washed overboard, and the crew lived on biscuit and cold tea until Brenholm.
 """
 
 

@@ -45,7 +45,9 @@ def test_the_same_file_twice_is_one_and_two_of_a_name_are_refused(tmp_path: Path
     make(tmp_path, "a/x.md", "b/x.md")
     found = find_inputs([tmp_path / "a", tmp_path / "a" / "x.md", tmp_path / "a"])
     assert [one.name for one in found.inputs] == ["x.md"]
-    with pytest.raises(UsageError, match=r"would both be called x\.md .* give the folder that holds"):
+    with pytest.raises(
+        UsageError, match=r"would both be called x\.md .* give the folder that holds"
+    ):
         find_inputs([tmp_path / "a", tmp_path / "b"])
     assert [one.name for one in find_inputs([tmp_path]).inputs] == ["a/x.md", "b/x.md"]
 

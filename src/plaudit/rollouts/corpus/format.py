@@ -8,7 +8,7 @@
 `ids.npy`               the chunks' ids as numbers: uint64, n
 `words.json`            the words that were found, in the order of their numbers
 `scores.npy`            BM25 of each word in each chunk that has it, word by word: float32
-`holders.npy`           the numbers of those chunks: int32
+`holders.npy`           the numbers of those chunks: uint32
 `columns.npy`           where each word's scores begin, and the end of the last: int64
 `embeddings.npy`        where there are any: float32, n rows of length 1
 ======================  ==================================================================

@@ -115,12 +115,12 @@ def _schema(per_chunk: int) -> Mapping[str, Any]:
     entry = {
         "type": "object",
         "properties": {
-            "supporting_text": {"type": "string", "maxLength": 300},
             "question": {"type": "string", "maxLength": 300},
             "answer": {"type": "string", "maxLength": 200},
+            "supporting_text": {"type": "string", "maxLength": 300},
             "difficulty": {"type": "string", "enum": list(DIFFICULTIES)},
         },
-        "required": ["supporting_text", "question", "answer", "difficulty"],
+        "required": ["question", "answer", "supporting_text", "difficulty"],
         "additionalProperties": False,
     }
     questions = {"type": "array", "maxItems": per_chunk, "items": entry}

@@ -66,7 +66,7 @@ class Terms:
         return {
             WORDS: msgspec.json.encode(list(self._numbers)),
             "scores.npy": npy(found["data"], "float32"),
-            "holders.npy": npy(found["indices"], "int32"),
+            "holders.npy": npy(found["indices"], "uint32"),
             "columns.npy": npy(found["indptr"], "int64"),
         }
 
@@ -84,14 +84,19 @@ class Ranking:
         self._folder = folder
         scores, holders = (
             load_array(folder, "scores", "float32"),
-            load_array(folder, "holders", "int32"),
+            load_array(folder, "holders", "uint32"),
         )
         columns = load_array(folder, "columns", "int64")
         try:
             known = msgspec.json.decode((folder / WORDS).read_bytes(), type=list[str])
         except (OSError, msgspec.MsgspecError) as error:
             raise damaged(folder, f"{WORDS}: {error}") from error
-        if not len(columns) - 1 == len(known) or not columns[-1] == len(scores) == len(holders):
+        sound = (
+            len(columns) == len(known) + 1
+            and columns[0] == 0
+            and (columns[1:] >= columns[:-1]).all()
+        )
+        if not sound or not columns[-1] == len(scores) == len(holders):
             raise damaged(folder, "its arrays do not fit together")
         self._numbers = {word: number for number, word in enumerate(known)}
         self._index: Any = _bm25()
