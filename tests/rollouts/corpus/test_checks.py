@@ -101,14 +101,25 @@ def test_other_questions_are_not_taken_for_them(question: str) -> None:
     ],
 )
 def test_support(answer: str, quote: str, support: str | None) -> None:
-    found = find_support(draft("Which?", answer, quote), CHUNK)
+    about = "What of machine, wire, built, fathoms or crew?"
+    found = find_support(draft(about, answer, quote), CHUNK)
     assert (None if found is None else CHUNK[found.start : found.end]) == support
 
 
+def test_a_sentence_about_something_else_is_no_support() -> None:
+    assert find_support(draft("When was the harbour dredged?", "1889"), CHUNK) is None
+    assert find_support(draft("When was the machine made?", "1889"), CHUNK) is not None
+
+
 def test_support_in_other_scripts_and_widths() -> None:
-    chunk = "Die Straße ist 5 km lang. ＡＢＣ１２ liegt daran."
-    for answer in ("STRASSE ist 5", "abc12"):
-        assert find_support(draft("?", answer), chunk) is not None
+    chunk = "Die Straße ist 5 km lang. ＡＢＣ１２ liegt daran. 首都是北京。"
+    for question, answer in (
+        ("Straße?", "STRASSE ist 5"),
+        ("Was liegt?", "abc12"),
+        ("首?", "北京"),
+    ):
+        assert find_support(draft(question, answer), chunk) is not None
+    assert find_support(draft("首?", "北首"), chunk) is None
 
 
 def test_a_quotation_is_found_whatever_its_case() -> None:
@@ -120,6 +131,6 @@ def test_a_quotation_is_found_whatever_its_case() -> None:
 def test_long_texts_take_no_odd_time() -> None:
     started = time.monotonic()
     text = "one word " * 20_000
-    assert find_support(draft("?", "word word " * 20, "word " * 60), text) is None
+    assert find_support(draft("word?", "word word " * 20, "word " * 60), text) is None
     check_draft(draft("the " * 90, "in the text " * 20))
     assert time.monotonic() - started < 10

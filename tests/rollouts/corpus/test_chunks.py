@@ -130,3 +130,21 @@ def test_sizes_that_cannot_be_are_refused(size: int, overlap: int) -> None:
     with pytest.raises(UsageError):
         check_sizes(size, overlap)
     check_sizes(100, 49)
+
+
+def test_a_heading_is_not_left_behind() -> None:
+    text = f"# One\n\n{'word ' * 30}\n\n## Two\n\n### Three\n\n{'other ' * 40}"
+    pieces = list(cut(markdown_parts(text), 220))
+    assert [piece.text.split("\n")[0] for piece in pieces][:2] == ["# One", "## Two"]
+    assert pieces[1].heading == ("One", "Two")
+
+
+@given(st.text(st.sampled_from("ab .\n#"), max_size=300), st.integers(20, 60), st.integers(0, 9))
+def test_headings_lose_no_text_either(text: str, size: int, overlap: int) -> None:
+    covered = 0
+    for piece in cut(markdown_parts(text), size, overlap):
+        assert text[piece.start : piece.end] == piece.text
+        assert not text[covered : piece.start].strip()
+        assert piece.end > covered and len(piece.text) <= size
+        covered = piece.end
+    assert not text[covered:].strip()

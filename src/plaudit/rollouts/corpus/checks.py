@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from plaudit.prompts.selection import UNSPACED
+
 
 class Drop(StrEnum):
     """Why a question that a model wrote is not kept."""
@@ -67,7 +69,7 @@ _PLAIN = frozenset(
     }
 )  # fmt: skip
 _ARTICLES = frozenset({"a", "an", "the"})
-_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+")
+_TOKEN = re.compile(rf"\d+(?:[.,:]\d+)*|[{UNSPACED}]|[^\W\d_{UNSPACED}]+")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
 _SHOWN = r"(?:passage|excerpt|snippet|chunk|quotation|quote)s?"
 _WRITTEN = r"(?:text|document|paragraph|section|article|context|sentence)s?"
@@ -138,15 +140,20 @@ def find_support(draft: Draft, chunk: str) -> Support | None:
 
     Either the quotation (three words or more) stands in the chunk, and so do the answer's numbers
     and half of its other telling words; or the answer itself stands in the chunk, and its sentence
-    is returned. Case, punctuation, articles and HTML tags do not count.
+    is returned. What is returned has a telling word of the question. Case, punctuation, articles
+    and HTML tags do not count.
     """
     text, answer = _tokens(chunk), _tokens(draft.answer)
     quote = _tokens(draft.supporting_text)
     stands = _find(answer, text)
-    quoted = _find(quote, text) if len(quote) >= _LEAST_QUOTE else None
-    if quoted and (_find(answer, quote) or _follows(answer, text)):
-        return quoted
-    return _sentence(chunk, stands) if stands else None
+    found = _find(quote, text) if len(quote) >= _LEAST_QUOTE else None
+    if found is None or not (_find(answer, quote) or _follows(answer, text)):
+        found = _sentence(chunk, stands) if stands else None
+    if found is None:
+        return None
+    about = _telling(_tokens(draft.question))
+    shown = _telling(_tokens(chunk[found.start : found.end]))
+    return found if about & shown or not about else None
 
 
 def holds(text: str, quote: str) -> bool:

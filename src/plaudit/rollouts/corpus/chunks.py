@@ -5,7 +5,7 @@ No text is lost: chunks joined give the document back, but for white space where
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -53,8 +53,8 @@ def cut(parts: Iterable[Part], size: int, overlap: int = 0) -> Iterator[Piece]:
     """Cut a document.
 
     A chunk ends where, in its second half, a section ends; else the last paragraph, sentence, line
-    or word; else at its full length. Memory does not grow with the document, where its parts are
-    small.
+    or word; else at its full length. A heading is not its last line, as far as can be. Memory does
+    not grow with the document, where its parts are small.
 
     Args:
         parts: the document's text and headings, in order.
@@ -70,17 +70,18 @@ def cut(parts: Iterable[Part], size: int, overlap: int = 0) -> Iterator[Piece]:
         path.enter(feed.marks, start)
         end = len(window)
         if len(window.rstrip()) > size or end == size + _AHEAD:
-            end = _border(window, size, [place - start for place, _ in feed.marks])
+            sections = [place - start for place, _ in feed.marks]
+            end = _before_headings(window, _border(window, size, sections), sections)
         text = window[:end].rstrip()
         if start + len(text) > covered:
             covered = start + len(text)
             yield Piece(start, covered, text, path.texts())
         if end == len(window):
             return
-        start += end - (_repeated(window[:end], overlap) if overlap else 0)
+        start += end - _repeated(window[:end], min(overlap, end // 2))
 
 
-def _border(window: str, size: int, sections: Iterable[int]) -> int:
+def _border(window: str, size: int, sections: Sequence[int]) -> int:
     """Return where a chunk ends that begins with the window, at most `size` characters on."""
     least = size // 2 + 1
     section = max((place for place in sections if least <= place <= size), default=0)
@@ -95,9 +96,17 @@ def _border(window: str, size: int, sections: Iterable[int]) -> int:
     return size
 
 
+def _before_headings(window: str, end: int, sections: Sequence[int]) -> int:
+    """Return where a chunk ends so that no heading is its last line, away from its section."""
+    for place in reversed(sections):
+        if len(window) // 4 < place < end and "\n" not in window[place:end].strip():
+            end = place
+    return end
+
+
 def _repeated(text: str, overlap: int) -> int:
     """Return how much of a chunk's end the next one repeats: whole words, where there are any."""
-    tail = text[-overlap:]
+    tail = text[len(text) - overlap :]
     space = re.search(r"\s", tail)
     return len(tail) - space.end() if space else overlap
 

@@ -93,11 +93,13 @@ class Sieve:
 
     def _first(self, group: Sequence[Question]) -> Question | None:
         """Return one of the same questions; none where their answers differ."""
-        if all(_same_answer(group[0], other) for other in group[1:]):
-            self.dropped[Drop.DUPLICATE] += len(group) - 1
-            return group[0]
-        self.dropped[Drop.AMBIGUOUS] += len(group)
-        return None
+        first, *others = group
+        if not all(_same_answer(first, other) for other in others):
+            self.dropped[Drop.AMBIGUOUS] += len(group)
+            return None
+        if others:
+            self.dropped[Drop.DUPLICATE] += len(others)
+        return first
 
     def _without_near(self, questions: Sequence[Question]) -> list[Question]:
         lookalikes = Lookalikes([question.question for question in questions])
