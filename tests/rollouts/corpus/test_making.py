@@ -157,8 +157,10 @@ def test_nearly_the_same_question_with_another_answer_is_another(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     asked = "In which year was the {} of the ship Alder made?"
-    sextant = {"question": asked.format("sextant"), "answer": "1910", "supporting_text": ""}
-    clock = {"question": asked.format("chronometer"), "answer": "1904", "supporting_text": ""}
+    sextant = {"question": asked.format("sextant"), "answer": "1910"}
+    clock = {"question": asked.format("chronometer"), "answer": "1904"}
+    sextant["supporting_text"] = "| sextant | Nils Orre | 1910 |"
+    clock["supporting_text"] = "chronometer: Bell and Dray (1904)"
     lines = [line(passage("## 2"), reply(sextant, clock))]
     found, report = make(corpus, tmp_path, lines)
     assert (len(found), report.dropped) == (2, {})
@@ -167,7 +169,7 @@ def test_nearly_the_same_question_with_another_answer_is_another(
 def test_one_question_with_two_answers_is_dropped_altogether(
     corpus: Corpus, tmp_path: Path
 ) -> None:
-    one = WHY | {"question": "Whose brother was ill, and whose practice?", "supporting_text": ""}
+    one = WHY | {"question": "Which brother, fever, practice, sextant?", "supporting_text": ""}
     other = one | {"answer": "had eight days of practice"}
     assert dropped(corpus, tmp_path, one | {"answer": "Stroh nursed"}, other) == {"ambiguous": 2}
 
