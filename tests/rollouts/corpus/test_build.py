@@ -10,8 +10,8 @@ import pytest
 
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.rollouts.corpus import build, build_corpus, open_corpus
-from plaudit.rollouts.corpus.format import FILES, chunk_id
 from plaudit.rollouts.corpus.inputs import Input
+from plaudit.rollouts.corpus.layout import FILES, chunk_id
 from tests.support.documents import REPORT, pdf, write_report
 
 

@@ -315,6 +315,11 @@ def test_an_engine_that_cannot_be_used_ends_it(corpus: Corpus, tmp_path: Path) -
         make(corpus, tmp_path, [line({}, {"error": "unusable"})])
 
 
+def test_a_reward_model_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match="gives scores and writes no text"):
+        make_questions(corpus, "vllm-rm:judge@http://127.0.0.1:9/v1", cache=False)
+
+
 @pytest.mark.parametrize(
     "options", [{"per_chunk": 0}, {"limit": 0}, {"max_tokens": 0}, {"test_fraction": 2.0}]
 )
