@@ -46,7 +46,7 @@ def dropped(corpus: Corpus, folder: Path, *questions: Any, **options: Any) -> di
     return report.dropped
 
 
-def test_every_chunk_is_asked_about_once_with_its_neighbours(corpus: Corpus) -> None:
+def test_R8_every_chunk_is_asked_about_the_first_and_last_too(corpus: Corpus) -> None:
     asked: list[str] = []
 
     def answer(prompt: str) -> str:
@@ -192,7 +192,7 @@ def test_chunks_of_the_same_words_are_all_gold_and_on_one_side(tmp_path: Path) -
     assert question.chunk_ids == [chunk.id for chunk in corpus]
 
 
-def test_R8_what_overlap_repeats_is_gold_in_both_chunks_or_in_none(tmp_path: Path) -> None:
+def test_R8_words_in_two_chunks_make_both_gold_or_drop_the_question(tmp_path: Path) -> None:
     """Where the words of the answer stand in two chunks, both are gold, and on one side."""
     words = [f"Item {n:02} weighs {n}{n} stone." for n in range(10, 40)]
     (tmp_path / "a.txt").write_text(" ".join(words))
