@@ -55,7 +55,9 @@ _FENCE = re.compile(r"^```(\w*)\s*$")
 _MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
-_PROGRESS = re.compile(r"(judge \w+|rollout|score): [\d,]+ .* · |(downloading|unpacking) ")
+_PROGRESS = re.compile(
+    r"(judge \w+|questions|rollout|score): [\d,]+ .* · |(downloading|unpacking) "
+)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
     (re.compile(r"[\d.]+ s, [\d.]+ (samples|rollouts)/s"), "TIME"),
