@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from plaudit.engines.callable import CallableEngine
@@ -160,6 +160,7 @@ def train(given: argparse.Namespace, scratch: str) -> GRPOTrainer:
         rollout_func=rollouts,
         callbacks=[Report(rollouts)],
     )
+    trainer.remove_callback(PrinterCallback)  # Report says it in fewer words.
     trainer.train()
     return trainer
 
