@@ -2,25 +2,31 @@
 
     python examples/train_grpo.py --model HuggingFaceTB/SmolLM2-135M-Instruct --steps 3
 
-Everything runs on the CPU. A step takes half a minute with a model of 135 million weights, which
-learns next to nothing in three of them: this shows how the parts go together, and that what is
-trained on is what was rolled out. Needs the extras: pip install 'plaudit[trl,search]'
+A model of that size does not search of itself, so it is shown first how: a script rolls out some
+questions, and the model is fitted to these traces. Then it answers for itself and is rewarded.
+Everything runs on the CPU, and a few steps teach next to nothing: this shows how the parts go
+together. Needs the extras: pip install 'plaudit[trl,search]'
 """
 
 import argparse
+import itertools
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from plaudit.engines.callable import CallableEngine
 from plaudit.integrations.trl import TRLRollouts, as_trl_reward, trl_rollout_func
+from plaudit.rollouts.api import rollout
+from plaudit.rollouts.call_forms import write_call
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.corpus import build_corpus, search_tool
 from plaudit.rollouts.questions import question_dataset
+from plaudit.rollouts.trace import Trace
 
 HERE = Path(__file__).parent
 REWARDS = {
@@ -33,6 +39,37 @@ REWARDS = {
         "repetition": {"weight": 0.2, "free": 0.0},
     }
 }
+
+
+def shown(questions: Any, tools: list[Any], tokenizer: Any, scratch: str) -> list[Trace]:
+    """Return rollouts in which each question is searched for and then answered rightly."""
+    answers = dict(zip(questions["question"], questions["answer"], strict=True))
+
+    def show(prompts: list[str]) -> list[str]:
+        return [reply(prompt) for prompt in prompts]
+
+    def reply(prompt: str) -> str:
+        asked = max((question for question in answers if question in prompt), key=len)
+        if "<tool_response>" in prompt.split(asked)[-1]:
+            return answers[asked][0]
+        return write_call("hermes", "search", {"query": asked.rstrip("?")})
+
+    folder = Path(scratch) / "tokenizer"
+    tokenizer.save_pretrained(folder)
+    return list(rollout(CallableEngine(show), list(answers), tools, tokenizer=str(folder)))
+
+
+def fit(model: Any, traces: list[Trace], steps: int, rate: float = 1e-4) -> None:
+    """Fit a model to what was said in traces, one trace a step."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    for step, trace in zip(range(steps), itertools.cycle(traces), strict=False):
+        ids, mask = torch.tensor([trace.tokens.ids]), torch.tensor([trace.tokens.mask])
+        loss = model(input_ids=ids, labels=ids.masked_fill(mask == 0, -100)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        print(f"shown {step + 1}: loss {loss.item():.3f}", flush=True)
 
 
 class Report(TrainerCallback):
@@ -72,6 +109,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--questions", default=HERE / "questions.jsonl", type=Path)
     parser.add_argument("--rewards", help="a specification, in place of the one above")
     parser.add_argument("--steps", default=3, type=int)
+    parser.add_argument("--shown", default=16, type=int, help="steps on what a script does")
     parser.add_argument("--group", default=4, type=int, help="rollouts a question")
     parser.add_argument("--batch", default=2, type=int, help="questions a step")
     parser.add_argument("--max-turns", default=3, type=int)
@@ -106,17 +144,23 @@ def train(given: argparse.Namespace, scratch: str) -> GRPOTrainer:
     """Build a corpus, and train on questions about it."""
     index = Path(scratch) / "index"
     build_corpus(given.document, index)
+    tools = [search_tool(index, k=1)]
     questions = question_dataset(given.questions, split="train")
-    rollouts = trl_rollout_func([search_tool(index)], RolloutConfig(max_turns=given.max_turns))
+    rollouts = trl_rollout_func(tools, RolloutConfig(max_turns=given.max_turns))
+    model = AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(given.model)
+    if given.shown:
+        fit(model, shown(questions, tools, tokenizer, scratch), given.shown)
     trainer = GRPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32),
-        processing_class=AutoTokenizer.from_pretrained(given.model),
+        model=model,
+        processing_class=tokenizer,
         reward_funcs=as_trl_reward(given.rewards or REWARDS, name="plaudit"),
         args=settings(given, scratch),
         train_dataset=questions.add_column("prompt", questions["question"]),
         rollout_func=rollouts,
         callbacks=[Report(rollouts)],
     )
+    trainer.remove_callback(PrinterCallback)  # Report says it in fewer words.
     trainer.train()
     return trainer
 

@@ -47,7 +47,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
 @pytest.mark.parametrize(
     ("external", "owners"),
     [
-        ("aiohttp", {"plaudit.engines.http"}),
+        ("aiohttp", {"plaudit.engines.connections"}),
         ("xllamacpp", {"plaudit.engines.llama"}),
         ("typer", None),
         ("tenacity", {"plaudit.engines.pool"}),

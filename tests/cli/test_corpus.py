@@ -81,6 +81,19 @@ def test_nothing_to_build_from(plaudit: Plaudit, tmp_path: Path) -> None:
     assert done.status == 2 and "is not UTF-8 text" in done.stderr
 
 
+def test_an_interrupted_build_leaves_nothing(plaudit: Plaudit, tmp_path: Path) -> None:
+    source = tmp_path / "long.txt"
+    source.write_text("Some words of a long book, and then more of them.\n\n" * 10**6)
+    process = plaudit.start("corpus", "build", source, "-o", tmp_path / "index")
+    while process.poll() is None and not (tmp_path / ".index.partial").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "index is as it was before" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.txt"]
+
+
 def test_a_plain_question_finds_why_the_navigator_was_replaced(
     plaudit: Plaudit, index: Path
 ) -> None:

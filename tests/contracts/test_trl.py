@@ -304,10 +304,10 @@ def test_evaluation_rolls_out_too(agent: Path, tmp_path: Path) -> None:
 
 
 def test_the_example_trains_and_tells_of_it(agent: Path, tmp_path: Path) -> None:
-    command = [sys.executable, EXAMPLE, "--model", agent, "--steps", "1", "--group", "2"]
+    command = [sys.executable, EXAMPLE, "--model", agent, "--steps", "1", "--shown", "1"]
     out = tmp_path / "trained"
     done = subprocess.run(
-        [*map(str, command), "--max-new-tokens", "24", "-o", str(out)],
+        [*map(str, command), "--group", "2", "--max-new-tokens", "24", "-o", str(out)],
         capture_output=True,
         text=True,
         timeout=500,

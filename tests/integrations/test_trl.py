@@ -12,7 +12,7 @@ import pytest
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.integrations.trl import as_trl_reward
 from plaudit.rollouts.rewards.base import told
-from plaudit.rollouts.trace import Score, Trace
+from plaudit.rollouts.trace import Score, StopReason, Trace
 
 QUESTION = [{"role": "user", "content": "Where was the rope?"}]
 RULES = {"rewards": {"correctness": {"by": "rules"}}}
@@ -98,6 +98,13 @@ async def test_a_trace_in_a_column_counts_and_not_what_is_said_to_be_the_complet
         as_trl_reward(answer_length), [said("[1] It was in the boat. In the tent.")], trace=[trace]
     )
     assert found == [12.0]
+
+
+async def test_a_rollout_that_was_broken_off_has_no_reward() -> None:
+    trace = Trace(id="q/0", messages=[], final_answer="x", stop_reason=StopReason.DEADLINE)
+    assert await call(as_trl_reward(lambda trace: 1.0, name="one"), [said("x")], trace=[trace]) == [
+        None
+    ]
 
 
 async def test_a_row_that_is_no_chat_has_no_reward(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,6 +174,21 @@ def test_log_probabilities_at_another_temperature_are_TRLs_only(trainer: Any) ->
 def test_what_the_trainer_decides_is_refused(config: RolloutConfig) -> None:
     with pytest.raises(UsageError, match="set it in its GRPOConfig"):
         trl_rollout_func([search], config)
+
+
+def test_arguments_of_the_chat_template_are_not_dropped_in_silence(trainer: Any) -> None:
+    model = trainer(chat_template_kwargs={"enable_thinking": False})
+    with pytest.raises(UsageError, match="enable_thinking"):
+        trl_rollout_func([search])(["Where?"], model)
+
+
+def test_a_tokenizer_of_the_configuration_is_taken_in_place_of_the_trainers(
+    trainer: Any, folder: Path
+) -> None:
+    model = trainer(processing_class=SimpleNamespace(decode=lambda ids, **_: "The boat."))
+    rollouts = trl_rollout_func([search], RolloutConfig(tokenizer=str(folder)))
+    (trace,) = rollouts(["Where was the rope?"], model)["trace"]
+    assert trace.final_answer == "The boat."
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,25 @@ def test_rules_never_raise_and_need_a_reference_to_say_right(answer: str, questi
     says_nothing(question, answer)
     decision = decide(question, answer, ["Shelley"])
     assert decision is None or decision.value == "incorrect" or "shelley" in answer.casefold()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [("1891", "1873"), ("1972", "1971"), ("412", "411"), ("3.15", "3.14"), ("9.79", "9.81")],
+)
+def test_a_number_nearby_that_is_no_rounding_is_wrong(answer: str, reference: str) -> None:
+    assert decide("q", answer, [reference]).value == "incorrect"
+    assert decide("q", reference, [answer]).value == "incorrect"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("3.14", "3.14159"), ("1870", "1873"), ("412", "412.3"), ("2000000", "1999800"),
+        ("0.333", "1/3"), ("0.67", "2/3"), ("1.2e5", "120400"), ("0", "0.000"),
+    ],
+)  # fmt: skip
+def test_a_number_that_may_be_rounded_is_left_to_the_model(answer: str, reference: str) -> None:
+    for one, other in ((answer, reference), (reference, answer)):
+        decision = decide("q", one, [other])
+        assert decision is None or decision.value == "correct"

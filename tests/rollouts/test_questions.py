@@ -150,6 +150,8 @@ def test_a_data_set_has_the_rows(tmp_path: Path) -> None:
     mixed = question_dataset(several)
     assert mixed["answer"] == [["0"], ["2"], ["a", "b"]]
     assert json.loads(mixed[2]["metadata"]) == {"k": [1]}
+    with pytest.raises(InputError, match="no question"):
+        question_dataset(made(1), split="train")
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ async def test_from_the_store_no_task_is_made(monkeypatch: pytest.MonkeyPatch) -
     store = Store()
     first, _ = await judging_of(Slow(["A+"]), PAIRWISE, store).judge(PAIR)
     judging = judging_of(Slow(["A+"]), PAIRWISE, store)
-    await judging._prepare()
+    await judging.prepare()
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a task was made")

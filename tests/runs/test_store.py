@@ -163,6 +163,31 @@ def test_a_full_batch_is_committed_before_its_time(path: Path, monkeypatch):
             time.sleep(0.01)
 
 
+def test_verdicts_wait_for_company_but_no_reply_waits_with_them(path: Path, monkeypatch):
+    monkeypatch.setattr(session, "_COMMIT_UNPAID_AFTER_S", 60.0)
+    with Store(path) as store, contextlib.closing(sqlite3.connect(path)) as other:
+        number = store.begin_run(b"a", "feedback", b"{}").number
+        store.put_verdict(number, 0, "ok", b"x")
+        time.sleep(0.3)
+        assert other.execute("SELECT count(*) FROM verdict").fetchone()[0] == 0
+        store.put_reply(key(1), completion(1))
+        deadline = time.monotonic() + 5
+        while other.execute("SELECT count(*) FROM reply").fetchone()[0] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert other.execute("SELECT count(*) FROM verdict").fetchone()[0] == 1
+
+
+def test_verdicts_alone_are_committed_within_seconds(store: Store, path: Path):
+    number = store.begin_run(b"a", "feedback", b"{}").number
+    store.put_verdict(number, 0, "ok", b"x")
+    deadline = time.monotonic() + 10
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        while not other.execute("SELECT count(*) FROM verdict").fetchone()[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_many_threads(store: Store):
     def work(first: int) -> None:
         for number in range(first, first + 500):

@@ -65,9 +65,14 @@ def build(
     there any more.
 
     Exit status: 0 done; 1 done, but something could not be read; 2 wrong usage, or nothing could be
-    read.
+    read; 130 interrupted.
     """
-    report = build_corpus(documents, out, chunk_size=chunk_size, overlap=overlap, embed=embeddings)
+    try:
+        report = build_corpus(
+            documents, out, chunk_size=chunk_size, overlap=overlap, embed=embeddings
+        )
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"interrupted; {out} is as it was before") from None
     if as_json:
         display.json_line(report)
     else:

@@ -132,8 +132,9 @@ class Quiz:
         )
         self._console.print(Text("> "), end="")
         line = sys.stdin.buffer.readline()
-        if not line:
+        if not line or not sys.stdin.isatty():  # A terminal shows the line with its end.
             self._console.print()
+        if not line:
             raise EOFError
         return line.decode(errors="replace")
 

@@ -14,7 +14,8 @@ from plaudit.rollouts.rewards.tally import RewardSummary, ScoreSummary
 from plaudit.scoring.stats import Estimate
 
 _SORTS = {
-    "honest": "honest",
+    "right": "honest and right",
+    "not right": "honest and not right",
     "cheat": "cheats without a right answer",
     "waste": "right answers with waste",
 }

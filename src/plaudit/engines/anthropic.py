@@ -24,7 +24,7 @@ from plaudit.engines.endpoint import (
     complains,
     only_base_url,
 )
-from plaudit.engines.http import TIMEOUTS, Transport, call_timeout
+from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.tool_calls import made_calls
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
@@ -127,7 +127,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             base_url,
             "ANTHROPIC_API_KEY",
             _headers,
-            timeout=call_timeout(uri, options),
+            timeouts=call_timeouts(uri, options),
         )
         super().__init__(
             uri,

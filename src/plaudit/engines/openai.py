@@ -38,7 +38,7 @@ from plaudit.engines.endpoint import (
     check_base_url,
     only_base_url,
 )
-from plaudit.engines.http import TIMEOUTS, Transport, call_timeout
+from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.engines.openai_replies import (
     FINISH,
@@ -160,7 +160,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             base_url,
             provider.key_variable,
             bearer,
-            timeout=call_timeout(uri, options),
+            timeouts=call_timeouts(uri, options),
             own_key=own_key,
         )
         super().__init__(

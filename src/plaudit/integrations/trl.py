@@ -11,7 +11,7 @@ from plaudit.errors import InputError, PlauditError
 from plaudit.integrations.rows import trace_of_completion, with_columns
 from plaudit.integrations.trl_rollouts import TRACE, TRLRollouts
 from plaudit.rollouts.config import RolloutConfig
-from plaudit.rollouts.rewards.base import Reward, untold
+from plaudit.rollouts.rewards.base import Reward, broken_off, untold
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, RewardFunction
 from plaudit.rollouts.rewards.spec import Spec, load_rewards
@@ -163,7 +163,7 @@ def _trace(prompt: Any, completion: Any, row: dict[str, Any]) -> Trace | InputEr
 async def _scores(reward: Reward, traces: Sequence[Trace | InputError]) -> list[Score]:
     async def score(trace: Trace | InputError) -> Score:
         if isinstance(trace, Trace):
-            return await reward.score(trace)
+            return broken_off(trace) or await reward.score(trace)
         _log.warning("a row without a reward: %s", trace)
         return untold(Untold.NOT_RECORDED, str(trace))
 

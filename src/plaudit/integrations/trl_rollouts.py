@@ -2,16 +2,15 @@
 
 import datetime
 import hashlib
-import shutil
 import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from plaudit.aio import run_sync, together
+from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError
 from plaudit.integrations.trl_sampling import trainer_engine
 from plaudit.rollouts.agent import Agent
@@ -43,8 +42,7 @@ class TRLRollouts:
         self.traces: list[Trace] = []
         self._tools = tools
         self._config = config
-        self._folder = ""
-        self._tokenizer: Any = None
+        self._bound: _Bound | None = None
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> Rows:
         """Roll out a batch of prompts, each as often as it is there.
@@ -54,8 +52,7 @@ class TRLRollouts:
             EngineUnusableError: the model cannot generate.
         """
         questions = [_question(prompt, number) for number, prompt in enumerate(prompts)]
-        config = self._of_trainer(trainer)
-        traces = run_sync(self._roll_out(trainer, questions, config))
+        traces = run_sync(self._roll_out(questions, trainer))
         _check_learnable(traces)
         rows = [_row(trace, trainer) for trace in traces]
         at_one = trainer.temperature == 1
@@ -72,12 +69,11 @@ class TRLRollouts:
         """Close the tools, such as MCP servers; they are opened again where they are needed."""
         run_sync(self._tools.close())
 
-    async def _roll_out(
-        self, trainer: Any, questions: Sequence[Question], config: RolloutConfig
-    ) -> list[Trace]:
-        engine = trainer_engine(trainer, len(questions))
+    async def _roll_out(self, questions: Sequence[Question], trainer: Any) -> list[Trace]:
         await self._tools.open()
-        agent = Agent(await Policy.bind(engine, self._tools, config), self._tools, config)
+        if self._bound is None or self._bound.trainer is not trainer:
+            self._bound = await self._bind(trainer)
+        agent, engine = self._bound.agent, self._bound.engine
         runs = (
             agent.run(question, draw, engine.complete)
             for question, draw in zip(questions, _draws(questions), strict=True)
@@ -87,24 +83,29 @@ class TRLRollouts:
         finally:
             await engine.close()
 
-    def _of_trainer(self, trainer: Any) -> RolloutConfig:
-        return msgspec.structs.replace(
-            self._config,
-            max_new_tokens=min(self._config.max_new_tokens, trainer.max_completion_length),
-            date=self._config.date or datetime.date.today().isoformat(),
-            tokens="exact",
-            tokenizer=self._config.tokenizer or self._written(trainer),
-        )
+    async def _bind(self, trainer: Any) -> "_Bound":
+        engine, given = trainer_engine(trainer), trainer.processing_class
+        _check_template(trainer)
+        with tempfile.TemporaryDirectory() as folder:
+            if self._config.tokenizer is None:
+                getattr(given, "tokenizer", given).save_pretrained(folder)
+            config = msgspec.structs.replace(
+                self._config,
+                max_new_tokens=min(self._config.max_new_tokens, trainer.max_completion_length),
+                date=self._config.date or datetime.date.today().isoformat(),
+                tokens="exact",
+                tokenizer=self._config.tokenizer or folder,
+            )
+            policy = await Policy.bind(engine, self._tools, config)
+        return _Bound(trainer, engine, Agent(policy, self._tools, config))
 
-    def _written(self, trainer: Any) -> str:
-        """Return a folder with the trainer's tokenizer and chat template."""
-        given = trainer.processing_class
-        if self._tokenizer is not given:
-            self._folder = tempfile.mkdtemp(prefix="plaudit-trl-")
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            getattr(given, "tokenizer", given).save_pretrained(self._folder)
-            self._tokenizer = given
-        return self._folder
+
+class _Bound(NamedTuple):
+    """A trainer, and what it takes to roll out its model."""
+
+    trainer: Any
+    engine: Engine
+    agent: Agent
 
 
 def _check_config(config: RolloutConfig) -> None:
@@ -113,6 +114,15 @@ def _check_config(config: RolloutConfig) -> None:
     for name in ("samples_per_question", "temperature", "top_p", "seed", "generation", "tokens"):
         if getattr(config, name) != getattr(default, name):
             raise UsageError(f"{name} is the trainer's to say: set it in its GRPOConfig")
+
+
+def _check_template(trainer: Any) -> None:
+    arguments = getattr(trainer, "chat_template_kwargs", None)
+    if arguments:
+        raise UsageError(
+            f"chat_template_kwargs ({', '.join(arguments)}) do not reach rollouts: put a template "
+            "that needs none beside the tokenizer, and name it in RolloutConfig(tokenizer=FOLDER)"
+        )
 
 
 def _question(prompt: Any, number: int) -> Question:

@@ -16,6 +16,9 @@ from plaudit.errors import (
 )
 from plaudit.integrations.sampling import sample
 
+_BATCH = 1 << 16
+"""Prompts that are sampled from at once: all that there are, as TRL itself does."""
+
 
 class _Output(NamedTuple):
     """A reply as `CallableEngine` reads it."""
@@ -30,7 +33,7 @@ class _Reply(NamedTuple):
     outputs: list[_Output]
 
 
-def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
+def trainer_engine(trainer: Any) -> CallableEngine:
     """Return the trainer's model as an engine, with the weights that it has at each request.
 
     How tokens are drawn is the trainer's own affair (its temperature and so on); of a request only
@@ -39,7 +42,6 @@ def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
 
     Args:
         trainer: a `GRPOTrainer`.
-        batch: most prompts that are sampled from at once.
 
     Raises:
         UsageError: its processes must generate in step, which rollouts cannot.
@@ -56,7 +58,7 @@ def trainer_engine(trainer: Any, batch: int) -> CallableEngine:
             problem = f"the trainer's model could not generate: {type(error).__name__}: {error}"
             raise EngineUnusableError(problem) from error
 
-    return CallableEngine(generate, name="trainer", token_ids=True, max_batch=batch)
+    return CallableEngine(generate, name="trainer", token_ids=True, max_batch=_BATCH)
 
 
 def _check_processes(trainer: Any) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
-from plaudit.judges import continuations, readout
+from plaudit.judges import continuations, readout, rows
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -37,7 +37,7 @@ from plaudit.scoring.calibration import Calibration, Platt, load_calibration
 from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.head import Head, shipped_heads
 from plaudit.scoring.votes import VoteRule
-from plaudit.types import Failure, Json, Message, Sample, Verdict
+from plaudit.types import Failure, Json, Message, Sample, Usage, Verdict
 
 _AFFINITY = 512
 """Characters by which prompts are told to begin alike."""
@@ -148,6 +148,7 @@ class Task(ABC):
         self._snippets = self._load_snippets()
         delimiters = [d for t in (self.template, *self._snippets) if t for d in t.delimiters]
         self._escaper = Escaper(delimiters, facts.special_tokens)
+        self._spares_roles = self._escaper.is_harmless("\n".join(rows.ROLES))
         self.shots = self._load_shots()
         self._prior_rows, prior_hash = self._load_prior()
         self._show_shots()
@@ -202,8 +203,9 @@ class Task(ABC):
     def render(self, sample: Sample, turn: str = "main") -> Request:
         """Return the request for a sample."""
         variables = self.sample_variables(sample)
-        opening = self._main if turn == "prior" else self._opening_for(variables, turn)
-        body = self.template.sample(opening.variables | self._escaped(variables))
+        said = self.said(variables)
+        opening = self._main if turn == "prior" else self._opening_for(said, turn)
+        body = self.template.sample(opening.variables | self._escaped(variables, said))
         prompt: str | tuple[Message, ...]
         if self.mode == "completion":
             prompt = opening.text + body
@@ -230,8 +232,12 @@ class Task(ABC):
         return self.said(self.sample_variables(sample))
 
     def said(self, variables: Mapping[str, Untrusted]) -> str:
-        """Return the texts of a sample's variables as one."""
-        return "\n".join(map(joined, variables.values()))
+        """Return the texts of a sample's variables as one, in which each is whole."""
+        values: Any = variables.values()
+        try:
+            return "\n".join(values)
+        except TypeError:  # Some are messages.
+            return "\n".join(map(joined, values))
 
     def feedback_of(self, label: str) -> dict[str, Json] | None:
         """Return a shot's reply that says no more than its label; None: it would lack too much."""
@@ -317,7 +323,25 @@ class Task(ABC):
             return self._unmade(sample, "failed", told, error.cause, str(error), error.attempts)
         except ReplyError as error:
             return self._unmade(sample, "invalid", told, error.cause, str(error), told.asked)
-        return self._verdict(sample, reading, told)
+        return self._verdict(sample, reading, told.usage, told.replies)
+
+    def decide_by(self, sample: Sample, reply: Completion) -> Verdict | None:
+        """Return the verdict that `decide` would come to with this reply, where that is certain.
+
+        Args:
+            sample: what is judged; its `requests` are one.
+            reply: what came of that request.
+
+        Returns:
+            None where further replies may be wanted: further votes, or a better reply than this.
+        """
+        if self._voting is not None:
+            return None
+        try:
+            reading = self.read(reply)
+        except ReplyError:
+            return None
+        return self._verdict(sample, reading, reply.usage, [reply.text])
 
     def judge_sample(
         self, sample: Sample, requests: Sequence[Request], told: Transcript
@@ -483,12 +507,15 @@ class Task(ABC):
 
     # From a reading to a verdict.
 
-    def _verdict(self, sample: Sample, reading: Reading, told: Transcript) -> Verdict:
+    def _verdict(
+        self, sample: Sample, reading: Reading, usage: Usage, replies: list[str]
+    ) -> Verdict:
         confidence, fields = reading.confidence, reading.fields
         if confidence is not None:
             fields["raw_confidence"] = confidence
-            if self.calibration is not None:
-                confidence = self.calibration.apply(confidence)
+            calibration = self.calibration
+            if calibration is not None:
+                confidence = calibration.apply(confidence)
         abstain = reading.abstain
         if abstain is None and self.gate is not None and confidence is not None:
             abstain = _below(confidence, self.gate)
@@ -501,12 +528,12 @@ class Task(ABC):
             confidence=confidence,
             probabilities=reading.probabilities,
             fields=fields,
-            usage=told.usage,
+            usage=usage,
             judge=self.judge_name,
             error=abstain,
             metadata=sample.metadata,
             input=self.row_of(sample),
-            raw=told.replies,
+            raw=replies,
         )
 
     def _unmade(
@@ -733,11 +760,11 @@ class Task(ABC):
         self._main = self._open(self.shots.fixed or (), common=True)
         self._static = self._main.text
 
-    def _opening_for(self, variables: Mapping[str, Untrusted], turn: str) -> "_Opening":
+    def _opening_for(self, said: str, turn: str) -> "_Opening":
         """Return what comes before a sample; the leakage guard may take shots out of it."""
         if not self.shots.shots:
             return self._main
-        chosen = self.shots.choose(self.said(variables), count=turn == "main")
+        chosen = self.shots.choose(said, count=turn == "main")
         if chosen is self.shots.fixed:
             return self._main
         known = self._openings.get(chosen)
@@ -780,10 +807,13 @@ class Task(ABC):
     def _shot_variables(self, place: int) -> dict[str, Any]:
         """Return a shot as a template sees it: its fields, the sample as rendered, the reply."""
         shot = self.shots.shots[place]
-        fields = self._escaped(self.sample_variables(shot.sample))
+        fields = self._escaped(self.sample_variables(shot.sample), shot.text)
         return self._shot_text.show(shot, fields, self._static_variables)
 
-    def _escaped(self, variables: Mapping[str, Untrusted]) -> dict[str, Any]:
+    def _escaped(self, variables: dict[str, Untrusted], said: str) -> dict[str, Any]:
+        """Return the variables made safe, given their texts as one."""
+        if self._spares_roles and self._escaper.is_harmless(said):
+            return variables
         escape = self._escaper.escape
         return {
             name: escape(value) if isinstance(value, str) else _escape_all(value, escape)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from fractions import Fraction
 
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
@@ -27,6 +27,7 @@ _RAISED = re.compile(f"[{_SUPERSCRIPT}]+")
 _LOWERED = str.maketrans(_SUPERSCRIPT, "0123456789+-")
 _CURRENCY = "$\u20ac\u00a3\u00a5"
 _MAX_LENGTH = 200
+_DIGITS = 100
 _MAX_BITS = 50_000
 _POINTS = 8
 
@@ -133,7 +134,21 @@ def differ_as_numbers(answer: str, reference: str) -> bool:
         return False  # 50 may stand for 50 %
     if 1000 * a == b or a == 1000 * b:
         return False  # 1.200 may stand for 1,200
-    return abs(a - b) > abs(b) / 100  # nearer than 1 %: perhaps rounded, so let the model decide
+    apart = abs(a - b)
+    near = apart <= abs(b) / 100  # 1891 is near 1873, and yet neither is the other rounded
+    return not near or apart >= max(_last_place(a), _last_place(b))
+
+
+def _last_place(value: Fraction) -> Fraction:
+    """Return the unit of the last digit that a number shows: 10 of 1870, 0.01 of 3.14.
+
+    0 where it has no last digit, as one third.
+    """
+    with localcontext(prec=_DIGITS):
+        decimal = Decimal(value.numerator) / Decimal(value.denominator)
+        if Fraction(decimal) != value:
+            return Fraction(0)
+        return Fraction(10) ** int(decimal.normalize().as_tuple().exponent)
 
 
 _OPERATORS: Mapping[type[ast.operator], str] = {

@@ -67,17 +67,17 @@ class FeedbackTask(Task):
         """Take one sample from a flat row, or every triple from a conversation."""
         if "messages" in row:
             return _triples(row, index)
-        texts = {
-            "query": rows.take_text(row, "query", "query_t"),
-            "answer": rows.take_text(row, "answer", "answer_t"),
-            "follow_up": rows.take_text(row, "follow_up", "query_t1"),
-        }
+        query = rows.take_text(row, "query", "query_t")
+        answer = rows.take_text(row, "answer", "answer_t")
+        follow_up = rows.take_text(row, "follow_up", "query_t1")
         return [
             FeedbackSample(
-                id=rows.row_id(row, texts),
+                id=rows.row_id(row, {"query": query, "answer": answer, "follow_up": follow_up}),
                 index=index,
                 metadata=rows.unknown_columns(row, _FIELDS),
-                **texts,
+                query=query,
+                answer=answer,
+                follow_up=follow_up,
             )
         ]
 
@@ -100,7 +100,7 @@ class FeedbackTask(Task):
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable label; the reward is the expectation without `topic_shift`."""
-        value = max(probabilities, key=probabilities.__getitem__)
+        value = readout.likeliest(probabilities)
         weight = math.fsum([probabilities[label] for label in self.rewards])
         gain = math.fsum([p * probabilities[label] for label, p in self.rewards.items()])
         expected = gain / weight if weight > 0 else 0.0

@@ -102,7 +102,7 @@ class PairwiseTask(Task):
         a, b = sample.conversation_a, sample.conversation_b
         shared = a[:-1] == b[:-1]
         return {
-            "context": rows.shown(a[:-1]) if shared else (),
+            "context": rows.shown(a[:-1] if shared else ()),
             "a": rows.shown(a[-1:] if shared else a),
             "b": rows.shown(b[-1:] if shared else b),
             "reference": sample.reference or "",
@@ -177,7 +177,7 @@ class PairwiseTask(Task):
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable outcome; a tie counts half for each side."""
-        value = max(probabilities, key=probabilities.__getitem__)
+        value = readout.likeliest(probabilities)
         p_a = probabilities["A"] + probabilities["A=B"] / 2
         return _reading(value, p_a, probabilities[value], probabilities, {})
 

@@ -151,7 +151,7 @@ class PointwiseTask(Task):
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the modal score; the reward is the expected one, scaled."""
-        modal = max(probabilities, key=probabilities.__getitem__)
+        modal = readout.likeliest(probabilities)
         expected = math.fsum(int(score) * p for score, p in probabilities.items())
         fields: dict[str, Json] = {"expected_score": expected}
         if self._criteria:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, cast
 
 import json_repair
@@ -27,6 +27,10 @@ _SPELLINGS = 6
 
 A tokenizer begins each spelling with one token, so no more candidates than that can be hidden.
 """
+_UNSEEN = [_SPELLINGS - spelled.bit_count() for spelled in range(2**_SPELLINGS)]
+"""How many spellings are not among some, by their bits."""
+_MOST_TOKENS = 65_536
+"""Most tokens whose option is remembered."""
 _OTHER_WORDS = frozenset({"correct"})
 """Beginnings of option words that are words of another meaning."""
 _SPACE = " \u2581\u0120\t\r\n"
@@ -71,18 +75,30 @@ def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None
         tokens: texts of tokens; spaces around them and their case do not count.
         words: option words in lower case, told apart by `check_words`.
     """
-    return [_spelled(token, words)[0] for token in tokens]
+    known = _spellings(words)
+    return [known[token][0] for token in tokens]
 
 
-@lru_cache(65_536)
-def _spelled(token: str, words: tuple[str, ...]) -> tuple[int | None, int]:
-    """Return a token's option, and how it is spelled as one of `_SPELLINGS` bits."""
-    word = token.strip(_SPACE)
-    case = 0 if word.islower() else 1 if word.isupper() else 2
-    return _beginnings(words).get(word.casefold()), 1 << (2 * case + (not token.startswith(word)))
+class _Spellings(dict[str, tuple[int | None, int]]):
+    """Tells of a token which option it is, and how that is spelled as one of `_SPELLINGS` bits."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        super().__init__()
+        self._options = _beginnings(words)
+
+    def __missing__(self, token: str) -> tuple[int | None, int]:
+        if len(self) >= _MOST_TOKENS:
+            self.clear()
+        word = token.strip(_SPACE)
+        case = 0 if word.islower() else 1 if word.isupper() else 2
+        spelling = 1 << (2 * case + (not token.startswith(word)))
+        found = self[token] = (self._options.get(word.casefold()), spelling)
+        return found
 
 
-@cache
+_spellings = cache(_Spellings)
+
+
 def _beginnings(words: tuple[str, ...]) -> dict[str, int]:
     """Map every text that stands for an option to the option's number."""
     found = {
@@ -113,8 +129,9 @@ def read_options(
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
     low, spelled = [0.0] * len(words), [0] * len(words)
+    known = _spellings(words)
     for candidate in shown:
-        i, spelling = _spelled(candidate.token, words)
+        i, spelling = known[candidate.token]
         if i is not None:
             low[i] += math.exp(candidate.logprob)
             spelled[i] |= spelling
@@ -127,7 +144,7 @@ def read_options(
         )
     rest = max(0.0, 1.0 - mass)
     high = [
-        p + min(rest, hidden * (_SPELLINGS - bits.bit_count()))
+        p + (most if (most := hidden * _UNSEEN[bits]) < rest else rest)
         for p, bits in zip(low, spelled, strict=True)
     ]
     return Bounds(tuple(low), tuple(high))
@@ -160,7 +177,9 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
     point = low if prior is None else [p / q for p, q in zip(shown.low, prior.low, strict=True)]
     best = point.index(max(point))
     least = low[best]
-    if max(high[:best], default=0.0) > least or max(high[best + 1 :], default=0.0) > least:
+    others = [*high]
+    others[best] = 0.0
+    if max(others) > least:
         rivals = [labels[i] for i, p in enumerate(high) if p > least and i != best]
         raise ReplyError(
             Cause.OPTIONS_NOT_VISIBLE,
@@ -169,6 +188,13 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
         )
     total = math.fsum(point)
     return dict(zip(labels, [p / total for p in point], strict=True))
+
+
+def likeliest(probabilities: Mapping[str, float]) -> str:
+    """Return the most probable of some labels, the first of several."""
+    labels = list(probabilities)
+    values = list(probabilities.values())
+    return labels[values.index(max(values))]
 
 
 def censored(shown: Bounds, labels: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.types import Json, Message
 
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 """Roles of the OpenAI format; others could pass for a section of a prompt."""
 
 
@@ -26,6 +26,8 @@ def row_id(row: Mapping[str, Any], content: Json) -> str:
 
 def unknown_columns(row: Mapping[str, Any], known: frozenset[str]) -> dict[str, Json]:
     """Return what no judge reads, for the verdict's metadata."""
+    if row.keys() <= known:
+        return {}
     return {name: value for name, value in row.items() if name not in known}
 
 
@@ -35,6 +37,9 @@ def take_text(row: Mapping[str, Any], name: str, *aliases: str) -> str:
     Raises:
         InputError: it is missing or no text.
     """
+    given = row.get(name)
+    if isinstance(given, str):
+        return given
     for found in (name, *aliases):
         if found in row:
             value = row[found]
@@ -123,10 +128,10 @@ def _message(value: Any, where: str) -> Message:
         message = msgspec.convert(value, Message)
     except msgspec.ValidationError as error:
         raise InputError(f"{where} is not a message: {error}") from None
-    if message.role not in _ROLES:
+    if message.role not in ROLES:
         raise InputError(
             f"{where} has the role {message.role[:40]!r}, which is not one of "
-            + ", ".join(sorted(_ROLES))
+            + ", ".join(sorted(ROLES))
         )
     return message
 

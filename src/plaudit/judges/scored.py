@@ -12,7 +12,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
 from plaudit.errors import Cause, ReplyError, UsageError
-from plaudit.judges import rows
+from plaudit.judges import readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.judges.pointwise import PointwiseTask
@@ -115,7 +115,7 @@ class ScoredPointwiseTask(ScoredTask, PointwiseTask):
         weights = [math.exp(score - top) for score in scores]
         total = math.fsum(weights)
         probabilities = {n: w / total for n, w in zip(self.outputs, weights, strict=True)}
-        likeliest = max(probabilities, key=probabilities.__getitem__)
+        likeliest = readout.likeliest(probabilities)
         fields: dict[str, Json] = {"label": likeliest, "raw_scores": list(scores)}
         if label is not None:
             fields["server_label"] = label

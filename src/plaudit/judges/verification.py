@@ -106,7 +106,7 @@ class VerificationTask(Task):
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""
-        value = max(probabilities, key=probabilities.__getitem__)
+        value = readout.likeliest(probabilities)
         return self._reading(value, probabilities[value], probabilities, {"decided_by": "model"})
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:

@@ -67,7 +67,7 @@ class Template:
         if self._template.blocks and "sample" not in self._template.blocks:
             raise TemplateError(f"{name}: the block 'sample' is missing")
         self.has_blocks = bool(self._template.blocks)
-        self._pieces = _pieces(tree)
+        self._plain = _plain(tree)
         self.delimiters = _delimiters(tree, name)
         self.shows_shots = "shots" in meta.find_undeclared_variables(tree)
 
@@ -77,13 +77,10 @@ class Template:
 
     def sample(self, variables: Mapping[str, Any]) -> str:
         """Render the part for one sample. Values are put in as they are and never scanned again."""
-        if self._pieces is not None:
-            values = [variables[piece] if named else piece for piece, named in self._pieces]
-            try:
-                return "".join(values)
-            except TypeError:  # A value that is no text.
-                pass
-        return self._render("sample", variables)
+        if self._plain is None:
+            return self._render("sample", variables)
+        form, names = self._plain
+        return form % tuple([variables[name] for name in names])
 
     def _render(self, block: str, variables: Mapping[str, Any]) -> str:
         try:
@@ -184,26 +181,27 @@ def _constant(node: nodes.Expr) -> Any:
         return None
 
 
-def _pieces(tree: nodes.Template) -> list[tuple[str, bool]] | None:
-    """Return what the block `sample` joins, where that is all it does: texts, and variables (True).
+def _plain(tree: nodes.Template) -> tuple[str, list[str]] | None:
+    """Return the block `sample` as a form, and what goes into it, where the block is no more.
 
-    Joining them is twenty times faster than rendering the block, and gives the same.
+    Filling in the form is twenty times faster than rendering the block, and gives the same.
     """
     block = next((b for b in tree.find_all(nodes.Block) if b.name == "sample"), None)
     outputs = block.body if block is not None else []
-    found: list[tuple[str, bool]] = []
+    form, names = "", list[str]()
     for output in outputs:
         if not isinstance(output, nodes.Output):
             return None
         for node in output.nodes:
             if isinstance(node, nodes.TemplateData):
-                found.append((node.data, False))
+                form += node.data.replace("%", "%%")
             elif isinstance(node, nodes.Name):
-                found.append((node.name, True))
+                form += "%s"
+                names.append(node.name)
             else:
                 return None
     assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
-    return found if found and assigned.isdisjoint(name for name, named in found if named) else None
+    return (form, names) if form and assigned.isdisjoint(names) else None
 
 
 def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def question_dataset(source: str | Path | Iterable[Question], *, split: Split | 
     list of texts everywhere.
 
     Raises:
-        InputError: the file cannot be read, or holds no question of the split.
+        InputError: the file cannot be read, or there is no question of the split.
         MissingDependencyError: `datasets` is not installed.
     """
     try:
@@ -188,6 +188,8 @@ def question_dataset(source: str | Path | Iterable[Question], *, split: Split | 
         questions = read_questions(source, split=split)
     else:
         questions = [one for one in source if split is None or one.split == split]
+        if not questions:
+            raise InputError("there is no question to make a data set of")
     several = any(isinstance(one.answer, list) for one in questions)
     return datasets.Dataset.from_list([_row(one, several) for one in questions])
 

@@ -163,6 +163,19 @@ class Question(msgspec.Struct, frozen=True):
     """Replies that may be used; shared with other questions."""
 
 
+class AtHand(msgspec.Struct, frozen=True):
+    """What was asked for a sample that stored replies settled."""
+
+    requests: Sequence[Request]
+    """Everything that was asked."""
+    keys: Sequence[bytes]
+    """The keys of the replies."""
+    failed: Sequence[Attempt] = ()
+    """None were sent in vain."""
+    from_store: bool = True
+    """Whether everything that was asked came from the store."""
+
+
 class Asker:
     """Answers requests from the store or the engine, and counts."""
 
@@ -190,15 +203,19 @@ class Asker:
 
     def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Question]:
         """Look up everything that is asked about some samples at once."""
-        asked = [(sample, requests, list(map(self.key, requests))) for sample, requests in samples]
-        keys = [key for *_, found in asked for key in found]
-        stored: Mapping[bytes, Completion] = {}
+        stored: dict[bytes, Completion] = {}
+        questions = [
+            Question(sample, requests, [self.key(request) for request in requests], stored)
+            for sample, requests in samples
+        ]
+        keys = [key for question in questions for key in question.keys]
         if self._store is not None and self._reads:
-            stored = self._store.get_replies(keys)
-        for key in keys:
-            if key not in stored:
-                self._want(key)
-        return [Question(sample, requests, keys, stored) for sample, requests, keys in asked]
+            stored.update(self._store.get_replies(keys))
+        if len(stored) < len(keys):
+            for key in keys:
+                if key not in stored:
+                    self._want(key)
+        return questions
 
     def release(self, question: Question) -> None:
         """Forget what was kept for a sample that is finished."""

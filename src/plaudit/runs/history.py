@@ -25,7 +25,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked; empty where the input is gone. Prompts are not stored but rendered again."""
     replies: list[str]
     notes: list[str] = []
-    attempts: list[Attempt] = []
+    attempts: Sequence[Attempt] = ()
     """Requests that were sent in vain, in the order in which they failed."""
 
 

@@ -15,7 +15,7 @@ from plaudit.engines.prices import Prices, cost
 from plaudit.errors import CallError, EngineUnusableError, ReplyError
 from plaudit.judges.base import Task
 from plaudit.judges.panels import PanelTask
-from plaudit.runs.asking import Asker, Question, SampleAsk
+from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
 from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64
@@ -31,12 +31,12 @@ class Asked(Protocol):
         ...
 
     @property
-    def keys(self) -> list[bytes]:
+    def keys(self) -> Sequence[bytes]:
         """The keys of the replies that came."""
         ...
 
     @property
-    def failed(self) -> list[Attempt]:
+    def failed(self) -> Sequence[Attempt]:
         """Requests that were sent in vain."""
         ...
 
@@ -148,7 +148,7 @@ class Judging:
                 for question in found:
                     self.asker.release(question)
 
-    async def judge(self, question: Question | Sample) -> tuple[Verdict, SampleAsk]:
+    async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
 
         Raises:
@@ -160,6 +160,9 @@ class Judging:
         try:
             if not self.prepare.done:
                 await self.prepare()
+            settled = self._settle(question)
+            if settled is not None:
+                return settled, AtHand(requests, question.keys)
             asked = SampleAsk(self.asker, question)
             verdict = await self.task.decide(sample, asked, requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
@@ -168,6 +171,16 @@ class Judging:
         finally:
             self.asker.release(question)
         return verdict, asked
+
+    def _settle(self, question: Question) -> Verdict | None:
+        """Return the verdict of a sample whose only reply is stored and can be used.
+
+        That is all that most samples of a repeated run need, and `SampleAsk` would double its cost.
+        """
+        if len(question.keys) != 1:
+            return None
+        reply = question.stored.get(question.keys[0])
+        return None if reply is None else self.task.decide_by(question.sample, reply)
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior; an unusable new reply is asked for once more.

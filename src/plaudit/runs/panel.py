@@ -15,8 +15,8 @@ from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
 from plaudit.engines.prices import Price, Prices, cost
 from plaudit.judges.base import Task
 from plaudit.judges.panels import Member, PanelTask, named
-from plaudit.runs.asking import Asker, Question, SampleAsk
-from plaudit.runs.judging import Bill, Judging
+from plaudit.runs.asking import Asker, Question
+from plaudit.runs.judging import Asked, Bill, Judging
 from plaudit.scoring.agreement import Agreement
 from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
 from plaudit.scoring.jury import Combine, Decision, decide
@@ -78,7 +78,7 @@ class PanelSummary(msgspec.Struct, kw_only=True):
 class PanelAsk:
     """What was asked for one sample, of one member after the other."""
 
-    def __init__(self, parts: Sequence[tuple[str, SampleAsk]]) -> None:
+    def __init__(self, parts: Sequence[tuple[str, Asked]]) -> None:
         """Join what the members asked, by name."""
         self._parts = parts
 
@@ -104,8 +104,8 @@ class PanelAsk:
     @property
     def from_store(self) -> bool:
         """Whether everything that was asked came from the store."""
-        hits = sum(part.hits for _, part in self._parts)
-        return 0 < hits == len(self.requests)
+        asking = [part for _, part in self._parts if part.requests]
+        return bool(asking) and all(part.from_store for part in asking)
 
 
 class _Seat:
@@ -127,7 +127,7 @@ class _Seat:
         with named(self.member.name):
             await self.judging.prepare()
 
-    async def judge(self, question: Question | Sample) -> tuple[Verdict, SampleAsk]:
+    async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         with named(self.member.name):
             verdict, asked = await self.judging.judge(question)
         self.statuses[verdict.status] += 1
@@ -223,7 +223,7 @@ class _Panel:
     def _verdict(
         self,
         sample: Sample,
-        results: Sequence[tuple[Verdict, SampleAsk]],
+        results: Sequence[tuple[Verdict, Asked]],
         decided: Decision | Verdict,
         fields: dict[str, Json],
     ) -> tuple[Verdict, PanelAsk]:
@@ -304,7 +304,7 @@ class Jury(_Panel):
         if isinstance(question, Sample):
             question = _Sitting(question, [question] * len(self._seats))
         questions = question.questions
-        found: dict[int, tuple[Verdict, SampleAsk]] = {}
+        found: dict[int, tuple[Verdict, Asked]] = {}
 
         async def ask(number: int) -> None:
             found[number] = await self._seats[number].judge(questions[number])
@@ -314,7 +314,7 @@ class Jury(_Panel):
         return self._combine(question.sample, results)
 
     def _combine(
-        self, sample: Sample, results: Sequence[tuple[Verdict, SampleAsk]]
+        self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
     ) -> tuple[Verdict, PanelAsk]:
         verdicts = [verdict for verdict, _ in results]
         decision = decide(verdicts, self._rule)
@@ -379,7 +379,7 @@ class Cascade(_Panel):
         return self._settle(sample, results)
 
     def _settle(
-        self, sample: Sample, results: Sequence[tuple[Verdict, SampleAsk]]
+        self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
     ) -> tuple[Verdict, PanelAsk]:
         verdicts = [verdict for verdict, _ in results]
         last, seat = verdicts[-1], self._seats[len(results) - 1]

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from plaudit.aio import for_each
 from plaudit.engines.base import Engine
@@ -61,8 +62,8 @@ class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
     """
 
     verdict: Verdict
-    keys: list[bytes]
-    attempts: list[Attempt] = []
+    keys: Sequence[bytes]
+    attempts: Sequence[Attempt] = ()
     """Requests that were sent in vain; not every reply that came."""
 
 
@@ -132,7 +133,9 @@ class _Tally:
         self.votes = self.voted = 0
 
     def add(self, verdict: Verdict, asked: Asked) -> None:
-        value = _counted_as(verdict)
+        value = verdict.value
+        if not isinstance(value, str):
+            value = _counted_as(value)
         self.values[value, verdict.status] += 1
         self.cached += asked.from_store
         if "votes" in verdict.fields:
@@ -161,11 +164,11 @@ class _Tally:
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
 
 
-def _counted_as(verdict: Verdict) -> str:
-    """Return what a verdict's value is counted as; raw scores by the nearest whole number."""
-    if isinstance(verdict.value, float):
-        return f"~{round(verdict.value)}"
-    return "-" if verdict.value is None else str(verdict.value)
+def _counted_as(value: int | float | None) -> str:
+    """Return what a value is counted as that is no text; raw scores by the nearest whole number."""
+    if isinstance(value, float):
+        return f"~{round(value)}"
+    return "-" if value is None else str(value)
 
 
 def run_identity(record: RunRecord, fingerprint: str) -> bytes:
@@ -248,6 +251,13 @@ class _Run:
         self._intake: Intake[Sample] | None = None
         self._number = 0
         self._keeps_replies = judging.keeps_replies
+        options = record.options
+        self._left_out = {
+            name: UNSET
+            for name, shown in (("raw", options.raw), ("input", options.input))
+            if not shown
+        }
+        """What of a verdict is not written to the output."""
 
     async def execute(self, rows: RowReader, out: str | None) -> Summary:
         started = time.monotonic()
@@ -313,20 +323,14 @@ class _Run:
         self._runner.progress.advance(verdict.status, verdict.usage)
         if self._runner.watch is not None:
             self._runner.watch(verdict, asked)
-        raw = msgspec.UNSET if self._keeps_replies else verdict.raw
-        lean = msgspec.structs.replace(verdict, input=msgspec.UNSET, raw=raw, metadata={})
+        raw = UNSET if self._keeps_replies else verdict.raw
+        lean = replace(verdict, input=UNSET, raw=raw, metadata={})
         payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.failed))
         self._runner.store.put_verdict(self._number, verdict.index, verdict.status, payload)
 
     def _line(self, verdict: Verdict) -> bytes:
-        options = self._record.options
-        changes: dict[str, Any] = {}
-        if not options.raw:
-            changes["raw"] = msgspec.UNSET
-        if not options.input:
-            changes["input"] = msgspec.UNSET
-        if changes:
-            verdict = msgspec.structs.replace(verdict, **changes)
+        if self._left_out:
+            verdict = replace(verdict, **self._left_out)
         return self._encoder.encode(verdict)
 
     def _samples(self, intake: Intake[Sample]) -> Iterator[Sample]:

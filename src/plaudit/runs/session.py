@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,8 @@ Table = Literal["replies", "verdicts", "held"]
 _BUSY_S = 30.0
 _COMMIT_AFTER_S = 0.1
 _COMMIT_REPLIES = 200  # What was paid for must not wait for company.
-_COMMIT_ENTRIES = 2_000
+_COMMIT_UNPAID_AFTER_S = 1.0  # A commit empties the page cache of all who read.
+_COMMIT_ENTRIES = 5_000
 _QUEUE_ENTRIES = 10_000
 _QUEUE_BYTES = 32 * 2**20
 _ROWS_A_STATEMENT = 200
@@ -38,15 +40,11 @@ class Batch:
 
     def __init__(self) -> None:
         self.replies: dict[bytes, tuple[Completion, bytes]] = {}
-        self.verdicts: dict[int, tuple[str, bytes]] = {}
+        self.verdicts: dict[int, tuple[int, str, bytes]] = {}
         self.held: dict[int, bytes] = {}
         self.taken: list[tuple[int, int]] = []
         self.entries = 0
         self.bytes = 0
-
-    def table(self, name: Table) -> dict[Any, Any]:
-        """Return what is to be written to a table, by key."""
-        return self.replies if name == "replies" else getattr(self, name)
 
     @property
     def full(self) -> bool:
@@ -60,8 +58,7 @@ class Batch:
             connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
         replies = [(key, encoded) for key, (_, encoded) in self.replies.items()]
         _insert(connection, "reply (key, completion)", replies)
-        verdicts = [(id, *verdict) for id, verdict in self.verdicts.items()]
-        _insert(connection, "verdict (id, status, payload)", verdicts)
+        _insert(connection, "verdict (id, status, payload)", list(self.verdicts.values()))
         _insert(connection, "held (id, line)", list(self.held.items()))
 
 
@@ -73,7 +70,7 @@ def _insert(
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         chunk = rows[start : start + _ROWS_A_STATEMENT]
         statement = _insert_statement(into, len(chunk[0]), len(chunk))
-        connection.execute(statement, [value for row in chunk for value in row])
+        connection.execute(statement, list(chain.from_iterable(chunk)))
 
 
 @functools.cache
@@ -236,17 +233,18 @@ class Session:
             StoreError: an earlier entry could not be committed.
         """
         with self._lock:
-            self._raise_failure()
+            if self._failure is not None or self._closing:
+                self._raise_failure()
             while self.queued.full:
                 self._progress.wait()
                 self._raise_failure()
             batch = self.queued
-            entries = batch.table(table)
+            entries: dict[int | bytes, Any] = getattr(batch, table)
             entries[key] = value
             batch.entries += 1
             batch.bytes += size
             self._put += 1
-            paid = table == "replies" and len(entries) == _COMMIT_REPLIES
+            paid = table == "replies" and len(entries) in (1, _COMMIT_REPLIES)
             if paid or batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
                 self._wake.notify()
 
@@ -306,7 +304,8 @@ class Session:
         with self._lock:
             while not self.queued.entries and not self._closing:
                 self._wake.wait()
-            if not self._due():
+            self._wake.wait_for(self._paid_or_due, _COMMIT_UNPAID_AFTER_S)
+            if self.queued.replies:
                 self._wake.wait_for(self._due, _COMMIT_AFTER_S)
             # In this order, so that a reader, which looks without a lock, finds an entry in one.
             self.committing = self.queued
@@ -314,6 +313,9 @@ class Session:
             self._hurry = False
             self._progress.notify_all()
             return self.committing.entries > 0
+
+    def _paid_or_due(self) -> bool:
+        return bool(self.queued.replies) or self._due()
 
     def _due(self) -> bool:
         batch = self.queued

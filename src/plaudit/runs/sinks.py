@@ -154,6 +154,10 @@ class OrderedWriter:
         Raises:
             StoreError: the disk is full, or the output cannot be written.
         """
+        if index == self._top == self._next:
+            self._top += 1
+            self._emit(line)
+            return
         if index >= self._top:
             self._missing.update(range(self._top, index))
             self._top = index + 1

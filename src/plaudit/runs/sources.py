@@ -33,6 +33,7 @@ MAX_DOCUMENT_BYTES = 64 * 2**20
 
 _HEAD = 2**20
 _CHUNK = 2**18
+_BUFFER = 2**18
 _BATCH = 1_000
 _BOM = b"\xef\xbb\xbf"
 _UNREADABLE = {
@@ -161,7 +162,7 @@ def _open(source: str | Path, position: _Position) -> Generator[Row]:
         return _text_rows(_name(source), contextlib.nullcontext(sys.stdin.buffer), position)
     path = Path(source)
     try:
-        return _text_rows(str(path), path.open("rb"), position)
+        return _text_rows(str(path), path.open("rb", buffering=_BUFFER), position)
     except IsADirectoryError:
         return _folder_rows(path, position)
     except FileNotFoundError:
@@ -248,7 +249,10 @@ def _line_rows(
 ) -> Generator[Row]:
     number = 0
     for line, raw in enumerate(_lines(head, file), first_line):
-        position.bytes_read += len(raw)
+        size = len(raw)
+        position.bytes_read += size
+        if size > MAX_ROW_BYTES:
+            _pass_rest(raw, file)
         where = f"{name}:{line}"
         try:
             yield Row(number, where, _decode_row(raw))
@@ -260,16 +264,18 @@ def _line_rows(
 
 
 def _lines(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """Return the lines of what was read and of the file, each cut at one byte too many."""
     first = io.BytesIO(head)
-    lines = itertools.chain(
+    return itertools.chain(
         iter(partial(first.readline, MAX_ROW_BYTES + 1), b""),
         iter(partial(file.readline, MAX_ROW_BYTES + 1), b""),
     )
-    for line in lines:
-        yield line
-        if len(line) > MAX_ROW_BYTES:
-            while not line.endswith(b"\n") and (line := file.readline(_CHUNK)):
-                pass
+
+
+def _pass_rest(line: bytes, file: BinaryIO) -> None:
+    """Read on to the end of a line of which the beginning was read."""
+    while not line.endswith(b"\n") and (line := file.readline(_CHUNK)):
+        pass
 
 
 def _value_rows(

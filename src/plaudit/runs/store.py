@@ -2,8 +2,8 @@
 
 Resuming a run *is* the reply cache, so the store has one duty above all: a reply that was put and
 committed is there after a kill, a full disk or a fork. Puts are queued, and a writer thread commits
-them within 100 ms or 200 entries; reads look at the queue first. What fails in that thread is
-raised by the next put, flush or close.
+them: replies within 100 ms or 200 of them, what can be made anew of replies within a second; reads
+look at the queue first. What fails in that thread is raised by the next put, flush or close.
 
 A run belongs to who holds the lock on its lock file (`store.sqlite.run-7.lock`), which the kernel
 frees when the process dies. Beginning a run that is unfinished and not held continues it; beginning
@@ -163,15 +163,15 @@ class Store:
         """Return the replies of those keys that have one, at a tenth of the cost of one by one."""
         session = self.session or self._open()
         found: dict[bytes, Completion] = {}
-        missing: list[bytes] = []
-        for key in keys:
-            queued = session.queued.replies.get(key) or session.committing.replies.get(key)
-            if queued:
-                found[key] = queued[0]
-            else:
-                missing.append(key)
-        for start in range(0, len(missing), _KEYS_A_STATEMENT):
-            some = missing[start : start + _KEYS_A_STATEMENT]
+        queued, committing = session.queued.replies, session.committing.replies
+        if queued or committing:
+            for key in keys:
+                entry = queued.get(key) or committing.get(key)
+                if entry:
+                    found[key] = entry[0]
+            keys = [key for key in keys if key not in found]
+        for start in range(0, len(keys), _KEYS_A_STATEMENT):
+            some = keys[start : start + _KEYS_A_STATEMENT]
             for key, encoded in session.rows(_get_replies(len(some)), some):
                 completion = self._read_reply(key, encoded)
                 if completion is not None:
@@ -207,7 +207,7 @@ class Store:
         session = self.session or self._open()
         id = row_id(run, index)
         sealed = seal(payload, row_owner(id))
-        session.put("verdicts", id, (status, sealed), len(sealed))
+        session.put("verdicts", id, (id, status, sealed), len(sealed))
 
     def verdicts(
         self,

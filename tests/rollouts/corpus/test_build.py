@@ -10,8 +10,8 @@ import pytest
 
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.rollouts.corpus import build, build_corpus, open_corpus
-from plaudit.rollouts.corpus.format import FILES, chunk_id
 from plaudit.rollouts.corpus.inputs import Input
+from plaudit.rollouts.corpus.layout import FILES, chunk_id
 from tests.support.documents import REPORT, pdf, write_report
 
 
@@ -32,7 +32,7 @@ def content(index: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in index.iterdir()}
 
 
-def test_an_index_is_plain_data_and_the_same_every_time(docs: Path, tmp_path: Path) -> None:
+def test_R8_an_index_holds_no_pickle_and_is_the_same_every_time(docs: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     first = build_corpus(docs, one, chunk_size=300)
     assert (first.documents, first.added, first.kept) == (2, 2, 0)

@@ -101,14 +101,28 @@ def test_other_questions_are_not_taken_for_them(question: str) -> None:
     ],
 )
 def test_support(answer: str, quote: str, support: str | None) -> None:
-    about = "What of machine, wire, built, fathoms or crew?"
-    found = find_support(draft(about, answer, quote), CHUNK)
+    found = find_support(draft("What was it?", answer, quote), CHUNK)
     assert (None if found is None else CHUNK[found.start : found.end]) == support
 
 
 def test_a_sentence_about_something_else_is_no_support() -> None:
+    quote = "at a depth of 640 fathoms"
+    assert find_support(draft("Where did the crew eat?", "640 fathoms", quote), CHUNK) is not None
+    assert find_support(draft("Where did the crew eat?", "640 fathoms"), CHUNK) is None
+    assert find_support(draft("When was the harbour dredged?", "640 fathoms", quote), CHUNK) is None
     assert find_support(draft("When was the harbour dredged?", "1889"), CHUNK) is None
     assert find_support(draft("When was the machine made?", "1889"), CHUNK) is not None
+    assert (
+        find_support(draft("When was the machine of Alder's sister ship made?", "1889"), CHUNK)
+        is None
+    )
+
+
+def test_a_row_of_a_table_is_a_sentence() -> None:
+    table = "<tr><td>sextant</td><td>1910</td></tr><tr><td>clock</td><td>1904</td></tr>"
+    for thing, year, held in (("clock", "1904", True), ("clock", "1910", False)):
+        found = find_support(draft(f"When was the {thing} made?", year), table)
+        assert (found is not None) == held
 
 
 def test_support_in_other_scripts_and_widths() -> None:

@@ -90,7 +90,7 @@ def test_a_section_ends_a_chunk_before_a_paragraph_does() -> None:
 
 
 def test_headings_make_a_path() -> None:
-    pieces = list(cut(markdown_parts(REPORT), 300))
+    pieces = list(cut(markdown_parts(REPORT)[1], 300))
     paths = {piece.heading for piece in pieces}
     ship = "Voyage of the survey ship Alder"
     assert {(ship,), (ship, "1 Crew", "1.1 The navigator"), (ship, "2 Equipment")} <= paths
@@ -134,7 +134,7 @@ def test_sizes_that_cannot_be_are_refused(size: int, overlap: int) -> None:
 
 def test_a_heading_is_not_left_behind() -> None:
     text = f"# One\n\n{'word ' * 30}\n\n## Two\n\n### Three\n\n{'other ' * 40}"
-    pieces = list(cut(markdown_parts(text), 220))
+    pieces = list(cut(markdown_parts(text)[1], 220))
     assert [piece.text.split("\n")[0] for piece in pieces][:2] == ["# One", "## Two"]
     assert pieces[1].heading == ("One", "Two")
 
@@ -142,7 +142,7 @@ def test_a_heading_is_not_left_behind() -> None:
 @given(st.text(st.sampled_from("ab .\n#"), max_size=300), st.integers(20, 60), st.integers(0, 9))
 def test_headings_lose_no_text_either(text: str, size: int, overlap: int) -> None:
     covered = 0
-    for piece in cut(markdown_parts(text), size, overlap):
+    for piece in cut(markdown_parts(text)[1], size, overlap):
         assert text[piece.start : piece.end] == piece.text
         assert not text[covered : piece.start].strip()
         assert piece.end > covered and len(piece.text) <= size

@@ -46,7 +46,7 @@ def dropped(corpus: Corpus, folder: Path, *questions: Any, **options: Any) -> di
     return report.dropped
 
 
-def test_every_chunk_is_asked_about_once_with_its_neighbours(corpus: Corpus) -> None:
+def test_R8_every_chunk_is_asked_about_the_first_and_last_too(corpus: Corpus) -> None:
     asked: list[str] = []
 
     def answer(prompt: str) -> str:
@@ -157,8 +157,10 @@ def test_nearly_the_same_question_with_another_answer_is_another(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     asked = "In which year was the {} of the ship Alder made?"
-    sextant = {"question": asked.format("sextant"), "answer": "1910", "supporting_text": ""}
-    clock = {"question": asked.format("chronometer"), "answer": "1904", "supporting_text": ""}
+    sextant = {"question": asked.format("sextant"), "answer": "1910"}
+    clock = {"question": asked.format("chronometer"), "answer": "1904"}
+    sextant["supporting_text"] = "| sextant | Nils Orre | 1910 |"
+    clock["supporting_text"] = "chronometer: Bell and Dray (1904)"
     lines = [line(passage("## 2"), reply(sextant, clock))]
     found, report = make(corpus, tmp_path, lines)
     assert (len(found), report.dropped) == (2, {})
@@ -167,7 +169,7 @@ def test_nearly_the_same_question_with_another_answer_is_another(
 def test_one_question_with_two_answers_is_dropped_altogether(
     corpus: Corpus, tmp_path: Path
 ) -> None:
-    one = WHY | {"question": "Whose brother was ill, and whose practice?", "supporting_text": ""}
+    one = WHY | {"question": "Which brother, fever, practice, sextant?", "supporting_text": ""}
     other = one | {"answer": "had eight days of practice"}
     assert dropped(corpus, tmp_path, one | {"answer": "Stroh nursed"}, other) == {"ambiguous": 2}
 
@@ -190,7 +192,7 @@ def test_chunks_of_the_same_words_are_all_gold_and_on_one_side(tmp_path: Path) -
     assert question.chunk_ids == [chunk.id for chunk in corpus]
 
 
-def test_R8_what_overlap_repeats_is_gold_in_both_chunks_or_in_none(tmp_path: Path) -> None:
+def test_R8_words_in_two_chunks_make_both_gold_or_drop_the_question(tmp_path: Path) -> None:
     """Where the words of the answer stand in two chunks, both are gold, and on one side."""
     words = [f"Item {n:02} weighs {n}{n} stone." for n in range(10, 40)]
     (tmp_path / "a.txt").write_text(" ".join(words))
@@ -311,6 +313,11 @@ def test_nothing_kept_is_no_success(corpus: Corpus, tmp_path: Path) -> None:
 def test_an_engine_that_cannot_be_used_ends_it(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(EngineUnusableError):
         make(corpus, tmp_path, [line({}, {"error": "unusable"})])
+
+
+def test_a_reward_model_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match="gives scores and writes no text"):
+        make_questions(corpus, "vllm-rm:judge@http://127.0.0.1:9/v1", cache=False)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_markdown_stays_as_it_is_and_headings_are_those_of_the_document() -> Non
         "Title\n=====\r\ntext\r\n\r\n## Sub *em* ##\n```\n# no\n```\n> # quoted\n\n- # item\n\n"
         "\x0b\u2028not a line\n###\n#### Deep\rafter\n"
     )
-    parts = list(markdown_parts(text))
+    parts = list(markdown_parts(text)[1])
     assert texts(parts) == text
     assert headings(parts) == [(1, "Title"), (2, "Sub *em*"), (4, "Deep")]
     place = parts.index(Heading(4, "Deep"))
@@ -44,13 +44,36 @@ def test_markdown_stays_as_it_is_and_headings_are_those_of_the_document() -> Non
 
 
 @pytest.mark.parametrize(
+    ("front", "title"),
+    [
+        ("---\ntitle: A voyage\ntags: [a]\n---\n", "A voyage"),
+        ('---\r\nauthor: b\r\ntitle: "A voyage"\r\n...\r\n', "A voyage"),
+        ("---\n---\n", ""),
+        ("", ""),
+    ],
+)
+def test_front_matter_is_text_with_a_title_and_no_heading(front: str, title: str) -> None:
+    text = f"{front}\n# One\n\ntext\n\n---\n\nmore\n"
+    found, parts = markdown_parts(text)
+    parts = list(parts)
+    assert (found, texts(parts), headings(parts)) == (title, text, [(1, "One")])
+    assert str(parts[2]).startswith("# One")
+
+
+@pytest.mark.parametrize(
     "text",
-    [">" * 200_000 + " x", "> " * 3000 + "x\n" * 3000, "- " * 20_000, "[a]: " * 50_000],
-    ids=["quotes", "quoted lines", "lists", "links"],
+    [
+        ">" * 200_000 + " x",
+        "> " * 3000 + "x\n" * 3000,
+        "- " * 20_000,
+        "[a]: " * 50_000,
+        "---\n" * 9**5,
+    ],
+    ids=["quotes", "quoted lines", "lists", "links", "rules"],
 )
 def test_hostile_markdown_takes_no_odd_time(text: str) -> None:
     started = time.monotonic()
-    assert texts(list(markdown_parts(text))) == text
+    assert texts(list(markdown_parts(text)[1])) == text
     assert time.monotonic() - started < 20
 
 

@@ -1,6 +1,8 @@
 """A specification: read from TOML, JSON or a dict, checked, and told by its fingerprint."""
 
+import re
 import textwrap
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -8,9 +10,12 @@ import pytest
 
 from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.composite import Requirement
+from plaudit.rollouts.rewards.correctness import CorrectnessOptions
+from plaudit.rollouts.rewards.functions import FunctionOptions
 from plaudit.rollouts.rewards.spec import DEFAULT, MEASURES, NAMES, load_rewards
-from plaudit.rollouts.trace import StopReason
+from plaudit.rollouts.trace import StopReason, Untold
 from tests.rollouts.rewards.playing import Found, Judge, chunks, question, rollout
+from tests.support.command import REPOSITORY
 
 BEST = [Found("pilot", data=chunks("c1")), Found("crew", "The crew was told.", chunks("c2"))]
 
@@ -92,8 +97,6 @@ def test_a_file_says_which_rewards_and_how_they_are_combined(tmp_path: Path) -> 
 
 
 def test_json_and_a_dict_say_the_same(tmp_path: Path) -> None:
-    import tomllib
-
     table = tomllib.loads(textwrap.dedent(TOML))
     text = msgspec.json.encode(table).decode()
     prints = {
@@ -183,3 +186,23 @@ def test_every_measure_has_a_range_and_says_what_it_is() -> None:
         assert measure.low < measure.high
         assert measure.__doc__
         assert msgspec.json.decode(msgspec.json.encode(measure())) is not None
+
+
+PAGE = (REPOSITORY / "docs" / "rewards.md").read_text(encoding="utf-8")
+
+
+def test_the_default_one_in_the_docs_is_the_one_that_ships() -> None:
+    shown = PAGE.split("```toml\n")[1].split("```")[0]
+    assert tomllib.loads(shown) == tomllib.loads(DEFAULT.read_text(encoding="utf-8"))
+
+
+def test_the_docs_name_every_reward_option_and_cause() -> None:
+    for name, measure in MEASURES.items():
+        assert f"`{name}`" in PAGE
+        for option in measure.__struct_fields__:
+            assert re.search(rf"`{option}\b", PAGE), (name, option)
+    for form in (CorrectnessOptions, FunctionOptions):
+        for option in form.__struct_fields__:
+            assert re.search(rf"`{option}\b", PAGE) or f"\n{option} = " in PAGE, option
+    for cause in Untold:
+        assert f"`{cause.value}`" in PAGE, cause

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from plaudit.errors import InputError, StoreError, UsageError
-from plaudit.rollouts.corpus import embeddings, format
+from plaudit.rollouts.corpus import embeddings, layout
 from plaudit.rollouts.corpus.chunks import check_sizes, cut
 from plaudit.rollouts.corpus.document import Document
-from plaudit.rollouts.corpus.format import Chunk, DocumentRecord, Manifest, Settings, chunk_id
 from plaudit.rollouts.corpus.index import Corpus, open_corpus
 from plaudit.rollouts.corpus.inputs import Input, find_inputs
+from plaudit.rollouts.corpus.layout import Chunk, DocumentRecord, Manifest, Settings, chunk_id
 from plaudit.rollouts.corpus.ranking import RANKING, Terms, npy, searched
 from plaudit.rollouts.corpus.readers import digest_file, read_documents
 from plaudit.runs.partial import PartialFolder
@@ -94,7 +94,7 @@ def build_corpus(
     )
     old, report.anew = _open_old(out, settings)
     try:
-        partial = PartialFolder(out, format.CHUNKS)
+        partial = PartialFolder(out, layout.CHUNKS)
         try:
             _Builder(partial, settings, old, report).build(found.inputs)
             partial.commit()
@@ -113,8 +113,8 @@ def _check_place(out: Path) -> None:
         UsageError: there is something else, or nothing can be written there.
     """
     if out.is_dir():
-        others = sorted(set(os.listdir(out)) - format.FILES)
-        if others or (os.listdir(out) and not format.holds_index(out)):
+        others = sorted(set(os.listdir(out)) - layout.FILES)
+        if others or (os.listdir(out) and not layout.holds_index(out)):
             raise UsageError(
                 f"{out} is a folder that holds something else than an index "
                 f"({', '.join(others[:3])}): give the name of a new one"
@@ -125,7 +125,7 @@ def _check_place(out: Path) -> None:
 
 def _open_old(out: Path, settings: Settings) -> tuple[Corpus | None, str | None]:
     """Open the index that is there, if it can be built upon; else say why not."""
-    if not format.holds_index(out):
+    if not layout.holds_index(out):
         return None, None
     try:
         old = open_corpus(out)
@@ -249,16 +249,16 @@ class _Builder:
         names = {record.name for record in self._records}
         report.removed = len(self._old.by_name.keys() - names)
         report.documents, report.chunks = len(self._records), len(self._ids)
-        files[format.DOCUMENTS] = b"".join(
+        files[layout.DOCUMENTS] = b"".join(
             msgspec.json.encode(record) + b"\n" for record in self._records
         )
         files |= self._terms.files()
         files["ids.npy"] = npy(self._ids, "uint64")
         files["places.npy"] = npy(self._places, "int64")
         if self._vectors is not None:
-            files[f"{format.EMBEDDINGS}.npy"] = self._vectors.file()
+            files[f"{layout.EMBEDDINGS}.npy"] = self._vectors.file()
         report.fingerprint = self._fingerprint()
-        files[format.MANIFEST] = self._manifest(files)
+        files[layout.MANIFEST] = self._manifest(files)
 
     def _fingerprint(self) -> str:
         self._hasher.update(msgspec.json.encode([self._settings, RANKING]))
@@ -272,7 +272,7 @@ class _Builder:
             fingerprint=self._report.fingerprint,
             documents=self._report.documents,
             chunks=self._report.chunks,
-            sizes=sizes | {format.CHUNKS: self._places[-1]},
+            sizes=sizes | {layout.CHUNKS: self._places[-1]},
         )
         return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
 

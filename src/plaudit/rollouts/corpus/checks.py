@@ -56,7 +56,7 @@ class Support(NamedTuple):
 
 _MOST_QUESTION, _MOST_ANSWER = 400, 300
 _LEAST_QUOTE = 3
-_SHARE = 0.5
+_SHARE, _SPOKEN_OF = 1 / 2, 1 / 3
 _GUESSABLE = frozenset({"yes", "no", "true", "false", "not", "correct", "incorrect"})
 # Words that say nothing by themselves; leaving them out changes no answer.
 _PLAIN = frozenset(
@@ -139,21 +139,21 @@ def find_support(draft: Draft, chunk: str) -> Support | None:
     """Return where a chunk holds the answer to a question, or None.
 
     Either the quotation (three words or more) stands in the chunk, and so do the answer's numbers
-    and half of its other telling words; or the answer itself stands in the chunk, and its sentence
-    is returned. What is returned has a telling word of the question. Case, punctuation, articles
-    and HTML tags do not count.
+    and half of its other telling words, and a telling word of the question; or the answer itself
+    stands in the chunk, in a sentence or row of a table that has a third of the question's telling
+    words, and that is returned. Case, punctuation, articles and HTML tags do not count.
     """
     text, answer = _tokens(chunk), _tokens(draft.answer)
-    quote = _tokens(draft.supporting_text)
+    quote, asked = _tokens(draft.supporting_text), _telling(_tokens(draft.question))
+    quoted = _find(quote, text) if len(quote) >= _LEAST_QUOTE else None
+    if quoted and (_find(answer, quote) or _follows(answer, text)) and _shared(asked, text):
+        return quoted
     stands = _find(answer, text)
-    found = _find(quote, text) if len(quote) >= _LEAST_QUOTE else None
-    if found is None or not (_find(answer, quote) or _follows(answer, text)):
-        found = _sentence(chunk, stands) if stands else None
-    if found is None:
+    if stands is None:
         return None
-    about = _telling(_tokens(draft.question))
-    shown = _telling(_tokens(chunk[found.start : found.end]))
-    return found if about & shown or not about else None
+    sentence = _sentence(chunk, stands)
+    said = _tokens(chunk[sentence.start : sentence.end])
+    return sentence if _shared(asked, said) >= _SPOKEN_OF else None
 
 
 def holds(text: str, quote: str) -> bool:
@@ -165,15 +165,19 @@ def _follows(answer: Sequence[_Token], text: Sequence[_Token]) -> bool:
     """Whether an answer in words of its own may come from a text."""
     there = {token.word for token in text}
     numbers = {token.word for token in answer if token.word[0].isdigit()}
-    telling = _telling(answer) - numbers
-    return numbers <= there and len(telling & there) >= _SHARE * len(telling)
+    return numbers <= there and _shared(_telling(answer) - numbers, text) >= _SHARE
+
+
+def _shared(asked: set[str], text: Sequence[_Token]) -> float:
+    """Return which part of a question's telling words a text has; all, if it has none."""
+    return len(asked & {token.word for token in text}) / len(asked) if asked else 1.0
 
 
 def _telling(tokens: Sequence[_Token]) -> set[str]:
     return {token.word for token in tokens} - _PLAIN
 
 
-_SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s|\n")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s|\n|</tr>")
 
 
 def _sentence(text: str, place: Support) -> Support:

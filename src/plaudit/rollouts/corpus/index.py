@@ -11,7 +11,7 @@ import msgspec
 from plaudit.errors import InputError, UsageError
 from plaudit.prompts.escape import Escaper
 from plaudit.rollouts.corpus import embeddings
-from plaudit.rollouts.corpus.format import (
+from plaudit.rollouts.corpus.layout import (
     CHUNKS,
     DOCUMENTS,
     EMBEDDINGS,

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from plaudit.errors import InputError, UsageError
-from plaudit.rollouts.corpus.format import holds_index
+from plaudit.rollouts.corpus.layout import holds_index
 
 Kind = Literal["markdown", "text", "html", "pdf", "rows"]
 

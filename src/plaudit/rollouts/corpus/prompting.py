@@ -6,13 +6,13 @@ from typing import Any, cast
 import msgspec
 
 from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema
-from plaudit.errors import Cause, ReplyError
+from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import readout
 from plaudit.judges.base import REPAIR
 from plaudit.prompts.escape import Escaper, unescape
 from plaudit.prompts.template import Template, builtin
 from plaudit.rollouts.corpus.checks import Draft
-from plaudit.rollouts.corpus.format import Chunk
+from plaudit.rollouts.corpus.layout import Chunk
 from plaudit.types import Message
 
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -32,7 +32,12 @@ class Questioner:
             engine: who is asked.
             per_chunk: most questions about a chunk.
             max_tokens: most tokens of a reply.
+
+        Raises:
+            UsageError: the engine writes no text.
         """
+        if engine.capabilities.scores:
+            raise UsageError(f"{engine.uri} gives scores and writes no text: name another --engine")
         self._template = Template(builtin("questions"), "questions", _VARIABLES)
         special = tuple(getattr(engine, "special_tokens", ()))
         self._escape = Escaper(self._template.delimiters, special).escape

@@ -16,7 +16,7 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.prompts.selection import words
-from plaudit.rollouts.corpus.format import WORDS, Chunk, damaged
+from plaudit.rollouts.corpus.layout import WORDS, Chunk, damaged
 from plaudit.rollouts.corpus.packages import load_package
 
 RANKING = "bm25s lucene k1=1.5 b=0.75, words 1"

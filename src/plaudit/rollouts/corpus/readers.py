@@ -11,9 +11,9 @@ from typing import Any
 from plaudit.errors import InputError, StoreError
 from plaudit.judges.rows import json_type, take_optional_text, take_text
 from plaudit.rollouts.corpus.document import Document, Part
-from plaudit.rollouts.corpus.format import digest_of
 from plaudit.rollouts.corpus.html import html_parts
 from plaudit.rollouts.corpus.inputs import Input
+from plaudit.rollouts.corpus.layout import digest_of
 from plaudit.rollouts.corpus.markdown import markdown_parts
 from plaudit.rollouts.corpus.pdf import read_pdf
 from plaudit.runs.sources import RowReader
@@ -71,7 +71,7 @@ def _document(source: Input, digest: str) -> Document:
         _check_text(path)
         parts = _blocks(path)
     elif source.kind == "markdown":
-        parts = markdown_parts(_decode(path.read_bytes(), path))
+        title, parts = markdown_parts(_decode(path.read_bytes(), path))
     elif source.kind == "html":
         title, parts = html_parts(_decode_html(path.read_bytes(), path), path)
     else:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from plaudit.judges import equality
 from plaudit.prompts.selection import Lookalikes, words
 from plaudit.rollouts.corpus.checks import Draft, Drop, check_draft, find_support, holds
-from plaudit.rollouts.corpus.format import Chunk
 from plaudit.rollouts.corpus.index import Corpus
+from plaudit.rollouts.corpus.layout import Chunk
 from plaudit.rollouts.corpus.split import side
 from plaudit.rollouts.question import Question, Split
 

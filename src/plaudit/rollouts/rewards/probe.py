@@ -11,14 +11,14 @@ from plaudit.rollouts.rewards.cheats import CASES, SUBJECTS, Case, Sort
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.trace import Score
 
-RIGHT, WRONG = "right answer", "wrong answer"
-"""The honest cases that the others are held against."""
+RIGHT = "right answer"
+"""The honest case that the others are held against."""
 
 _WINDOW = 32
 _AS_MUCH: Mapping[Sort, str] = {
-    "waste": "more than",
+    "not right": "at least half as much as",
     "cheat": "at least half as much as",
-    "honest": "at least half as much as",
+    "waste": "more than",
 }
 _EPSILON = 1e-9
 
@@ -65,8 +65,8 @@ async def probe(rewards: Composite) -> ProbeReport:
 
     A specification fails if on any question
 
-    - a cheat, or an honest wrong answer, earns as much as half way from the least that anything
-      earns there to what the honest right answer earns;
+    - a cheat, or an honest rollout without the right answer, earns as much as half way from the
+      least that anything earns there to what the honest right answer earns;
     - a right answer with waste earns more than the honest right answer;
     - the honest right answer cannot be told.
 
@@ -114,13 +114,13 @@ class _Limits(NamedTuple):
             return False
         if case.sort == "waste":
             return score.value > self.right + _EPSILON
-        return (case.sort == "cheat" or case.name == WRONG) and score.value >= self.half
+        return case.sort in ("cheat", "not right") and score.value >= self.half
 
     def is_too_little(self, case: Case, score: Score) -> bool:
         """Whether an honest right answer is not paid as one."""
         if score.value is None or self.half is None:
             return False
-        return case.is_right and score.value < self.half
+        return case.sort == "right" and score.value < self.half
 
 
 def _limits(right: Score, all_scores: Iterable[Score]) -> _Limits:

@@ -48,7 +48,7 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if nothing:
             return told(0.0, nothing, **numbers)
         value = effort(found.useful, found.made, self.best, self.zero)
-        return told(value, f"{found.useful} useful of {found.made} searches", **numbers)
+        return told(value, f"useful searches: {found.useful} of {found.made}", **numbers)
 
 
 def effort(useful: int, made: int, best: int, zero: int) -> float:
