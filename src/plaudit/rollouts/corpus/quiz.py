@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.judges import equality
+from plaudit.judges import rules
 from plaudit.rollouts.question import Question
 from plaudit.runs.api import Judge
 
@@ -71,7 +71,7 @@ def mark(question: Question, answer: str, judge: Judge | None = None) -> Marked:
 def _decide(question: Question, answer: str, judge: Judge | None) -> tuple[Outcome, str]:
     if not answer.strip():
         return "skipped", "no answer"
-    decision = equality.decide(question.question, answer, question.references)
+    decision = rules.decide(question.question, answer, question.references)
     if decision is not None:
         return ("right" if decision.value == "correct" else "wrong"), decision.reason
     if judge is None:
