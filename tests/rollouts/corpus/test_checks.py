@@ -24,6 +24,8 @@ def draft(question: str, answer: str, quote: str = "") -> Draft:
         ("?!", "Hartog", Drop.EMPTY),
         ("Who built it?", " ... ", Drop.EMPTY),
         ("Who built it?", "the", Drop.EMPTY),
+        ("Who built it?", "I don't know.", Drop.EMPTY),
+        ("Who built it?", "Thought process:", Drop.EMPTY),
         ("Who built it? " * 40, "Hartog", Drop.TOO_LONG),
         ("Who built it?", "Hartog " * 60, Drop.TOO_LONG),
         ("Did the wire part?", "Yes", Drop.YES_OR_NO),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from plaudit.engines.base import ToolCall
 from plaudit.errors import InputError, UsageError
 from plaudit.rollouts.corpus import build_corpus, open_corpus, search_tool
+from plaudit.rollouts.tools import load_tools
 from tests.support.documents import write_report
 
 
@@ -60,3 +62,14 @@ def test_what_cannot_be_is_refused(index: Path, tmp_path: Path) -> None:
         search_tool(index, k=0)
     with pytest.raises(InputError, match="does not exist"):
         search_tool(tmp_path / "none")
+
+
+async def test_it_is_what_the_command_line_calls_search(index: Path) -> None:
+    call = ToolCall("call-1", "search", '{"query": "Who made the sextant?"}')
+    wrong = ToolCall("call-2", "search", '{"query": 7}')
+    async with load_tools([f"search:{index}?k=1"]) as tools:
+        record, message = await tools.run(call, 0)
+        refused, _ = await tools.run(wrong, 0)
+    assert (record.status, refused.status) == ("ok", "invalid_arguments")
+    assert [entry["rank"] for entry in record.data] == [1]
+    assert "Nils Orre" in str(message.content) and message.tool_call_id == "call-1"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from plaudit.judges import rules
 from plaudit.prompts.selection import UNSPACED
 
 
@@ -17,7 +18,7 @@ class Drop(StrEnum):
     MALFORMED = "malformed"
     """Not of the form that was asked for."""
     EMPTY = "empty"
-    """Question or answer holds no word."""
+    """Question or answer holds no word, or the answer says nothing ("not known")."""
     TOO_LONG = "too_long"
     """The question has more than 400 characters, or the answer more than 300."""
     ABOUT_THE_PASSAGE = "about_the_passage"
@@ -132,7 +133,8 @@ def check_draft(draft: Draft) -> Drop | None:
     telling = _telling(answer) or {token.word for token in answer}
     if telling <= {token.word for token in question}:
         return Drop.GIVEN_AWAY
-    return None
+    says_nothing = rules.says_nothing(draft.question, draft.answer) or rules.gives_up(draft.answer)
+    return Drop.EMPTY if says_nothing else None
 
 
 def find_support(draft: Draft, chunk: str) -> Support | None:
