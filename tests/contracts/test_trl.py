@@ -50,12 +50,6 @@ def chat(thing: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def version(record_testsuite_property: Any) -> None:
-    record_testsuite_property("trl", trl.__version__)
-    print(f"\nTRL {trl.__version__}, torch {torch.__version__}")
-
-
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that calls tools in the form that TRL reads."""
