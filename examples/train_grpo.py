@@ -21,12 +21,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from plaudit.engines.callable import CallableEngine
 from plaudit.integrations.trl import TRLRollouts, as_trl_reward, trl_rollout_func
-from plaudit.rollouts.api import rollout
+from plaudit.rollouts import RolloutConfig, Trace, question_dataset, rollout
 from plaudit.rollouts.call_forms import write_call
-from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.corpus import build_corpus, search_tool
-from plaudit.rollouts.questions import question_dataset
-from plaudit.rollouts.trace import Trace
 
 HERE = Path(__file__).parent
 REWARDS = {

@@ -8,7 +8,6 @@ import io
 import logging
 import re
 from array import array
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from plaudit.prompts.selection import words
 from plaudit.rollouts.corpus.layout import WORDS, Chunk, damaged
 from plaudit.rollouts.corpus.packages import load_package
 
-RANKING = "bm25s lucene k1=1.5 b=0.75, words 1"
+RANKING = "bm25s lucene k1=1.5 b=0.75, words 1, telling words of a query"
 """What ranks chunks; part of an index's fingerprint."""
 MOST_WORDS = 1_000
 """Words of a query that count, from its beginning."""
@@ -34,6 +33,16 @@ def terms(text: str) -> list[str]:
 def searched(chunk: Chunk) -> str:
     """Return the text by which a chunk is found: title, headings and its own."""
     return "\n".join((chunk.title, *chunk.heading, chunk.text))
+
+
+def telling(query: str) -> list[str]:
+    """Return the words by which is searched: without English function words, if others are left.
+
+    In a small corpus these would outweigh the one word that matters, for they are rare in it too.
+    """
+    asked = terms(query)[:MOST_WORDS]
+    plain = frozenset(load_package("bm25s").stopwords.STOPWORDS_EN)
+    return [word for word in asked if word not in plain] or asked
 
 
 class Terms:
@@ -107,9 +116,8 @@ class Ranking:
 
     def scores(self, query: str) -> Any:
         """Return the score of each chunk (float32, n): 0 for those that have none of its words."""
-        asked = Counter(terms(query)[:MOST_WORDS])
         # Always added in the same order, so that the same words give the same sums.
-        known = sorted(word for word in asked.elements() if word in self._numbers)
+        known = sorted(word for word in telling(query) if word in self._numbers)
         try:
             return self._index.get_scores_from_ids([self._numbers[word] for word in known])
         except (IndexError, ValueError) as error:
