@@ -57,16 +57,6 @@ class RequestKeys:
 
     def key(self, request: Request) -> bytes:
         """Return the key of a request."""
-        hasher, rest = self._begin(request)
-        self._add(hasher, rest)
-        # With the length, so that no text can pass for another one and a number.
-        hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
-        if request.continuation:  # Ends as no key without one does.
-            hasher.update(b"%s continued" % request.continuation.encode())
-        return hasher.digest()
-
-    def _begin(self, request: Request) -> "tuple[hashlib.blake2b, str | Sequence[Message]]":
-        """Return a hash of the request's beginning, and what of its prompt is still to come."""
         like, prompt, shared = self._like, request.prompt, request.shared
         if (
             like is None
@@ -77,11 +67,18 @@ class RequestKeys:
             or request.keep != like.keep
             or prompt[:shared] != self._opening
         ):
-            self._like, self._opening = request, prompt[:shared]
-            self._begun = self._hash_shared(request, self._opening)
-        return self._begun.copy(), prompt[shared:]
+            self._begin(request)
+        hasher = self._begun.copy()
+        self._add(hasher, prompt[shared:])
+        # With the length, so that no text can pass for another one and a number.
+        hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
+        if request.continuation:  # Ends as no key without one does.
+            hasher.update(b"%s continued" % request.continuation.encode())
+        return hasher.digest()
 
-    def _hash_shared(self, request: Request, opening: str | Sequence[Message]) -> "hashlib.blake2b":
+    def _begin(self, request: Request) -> None:
+        """Hash what the request has in common with those that come."""
+        self._like, self._opening = request, request.prompt[: request.shared]
         settings = (
             _KEY_VERSION,
             self._identity,
@@ -92,9 +89,8 @@ class RequestKeys:
             request.keep,
             request.schema,
         )
-        hasher = hashlib.blake2b(self._encode(settings), digest_size=16)
-        self._add(hasher, opening)
-        return hasher
+        self._begun = hashlib.blake2b(self._encode(settings), digest_size=16)
+        self._add(self._begun, self._opening)
 
     def _add(self, hasher: "hashlib.blake2b", part: str | Sequence[Message]) -> None:
         """Hash a part of a prompt; parts one after the other give what the whole gives."""
