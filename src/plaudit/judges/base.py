@@ -157,7 +157,8 @@ class Task(ABC):
         continued = facts.capabilities.continuations
         self._continues = self.readout == "logprob" and self.mode in continued
         self._heads = self._load_heads()
-        self._head = next((h for h in self._heads if h.model == facts.identity), None)
+        self._head: Head | None = None
+        self._use_head(next((h for h in self._heads if h.model == facts.identity), None))
         self._logprobs, self._keep = self._settle_logprobs(facts.capabilities)
         self._asked_options = self._words if self._logprobs else ()
         self._sampling = self._make_sampling()
@@ -263,16 +264,6 @@ class Task(ABC):
         return 1 if self._voting is None else self._voting.rule.wanted((), 0)
 
     @property
-    def calibration(self) -> Calibration | Platt | None:
-        """What turns raw confidence into the measured chance of being right, where there is one.
-
-        The user's, else the one that the head of this model has.
-        """
-        if self._fitted is not None:
-            return self._fitted
-        return None if self._head is None else self._head.calibration
-
-    @property
     def promise(self) -> GatePromise | None:
         """What the gate promises about the verdicts that reach it, where a calibration set it."""
         fitted = self._fitted
@@ -294,7 +285,7 @@ class Task(ABC):
         replies = await self._probe(ask)
         whole = [reply for reply in replies if reply is not None]
         if len(whole) == len(replies):
-            self._head = next((head for head in self._heads if head.fits(whole)), None)
+            self._use_head(next((head for head in self._heads if head.fits(whole)), None))
         if self._head is None:
             self._prior = self._mean_prior(whole)
             if self._continues and any(self._hides_options(reply) for reply in whole):
@@ -513,9 +504,8 @@ class Task(ABC):
         confidence, fields = reading.confidence, reading.fields
         if confidence is not None:
             fields["raw_confidence"] = confidence
-            calibration = self.calibration
-            if calibration is not None:
-                confidence = calibration.apply(confidence)
+            if self.calibration is not None:
+                confidence = self.calibration.apply(confidence)
         abstain = reading.abstain
         if abstain is None and self.gate is not None and confidence is not None:
             abstain = _below(confidence, self.gate)
@@ -728,6 +718,15 @@ class Task(ABC):
         if any(self._snippets):
             parts.append([snippet and snippet.source for snippet in self._snippets])
         return _digest(parts)[:32]
+
+    def _use_head(self, head: Head | None) -> None:
+        self._head = head
+        of_head = None if head is None else head.calibration
+        self.calibration: Calibration | Platt | None = self._fitted or of_head
+        """What turns raw confidence into the measured chance of being right, where there is one.
+
+        The user's, else the one that the head of this model has.
+        """
 
     def _settle_logprobs(self, capabilities: Capabilities) -> tuple[int, int]:
         """Return how many log-probabilities to ask for, and how many of them to keep."""

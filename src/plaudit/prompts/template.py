@@ -80,7 +80,7 @@ class Template:
         if self._plain is None:
             return self._render("sample", variables)
         form, names = self._plain
-        return form % tuple([variables[name] for name in names])
+        return form % tuple(map(variables.__getitem__, names))
 
     def _render(self, block: str, variables: Mapping[str, Any]) -> str:
         try:

@@ -57,8 +57,19 @@ class RequestKeys:
 
     def key(self, request: Request) -> bytes:
         """Return the key of a request."""
-        hasher, rest = self._begin(request)
-        self._add(hasher, rest)
+        like, prompt, shared = self._like, request.prompt, request.shared
+        if (
+            like is None
+            or request.sampling is not like.sampling
+            or request.schema is not like.schema
+            or request.options is not like.options
+            or request.logprobs != like.logprobs
+            or request.keep != like.keep
+            or prompt[:shared] != self._opening
+        ):
+            self._begin(request)
+        hasher = self._begun.copy()
+        self._add(hasher, prompt[shared:])
         # With the length, so that no text can pass for another one and a number.
         hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
         if request.continuation:  # Ends as no key without one does.
@@ -74,23 +85,9 @@ class RequestKeys:
         part = self._encode((tools, request.prompt_ids, request.trace_tokens))
         return part + b" %d traced" % len(part)
 
-    def _begin(self, request: Request) -> "tuple[hashlib.blake2b, str | Sequence[Message]]":
-        """Return a hash of the request's beginning, and what of its prompt is still to come."""
-        like, prompt, shared = self._like, request.prompt, request.shared
-        if (
-            like is None
-            or request.sampling is not like.sampling
-            or request.schema is not like.schema
-            or request.options is not like.options
-            or request.logprobs != like.logprobs
-            or request.keep != like.keep
-            or prompt[:shared] != self._opening
-        ):
-            self._like, self._opening = request, prompt[:shared]
-            self._begun = self._hash_shared(request, self._opening)
-        return self._begun.copy(), prompt[shared:]
-
-    def _hash_shared(self, request: Request, opening: str | Sequence[Message]) -> "hashlib.blake2b":
+    def _begin(self, request: Request) -> None:
+        """Hash what the request has in common with those that come."""
+        self._like, self._opening = request, request.prompt[: request.shared]
         settings = (
             _KEY_VERSION,
             self._identity,
@@ -101,9 +98,8 @@ class RequestKeys:
             request.keep,
             request.schema,
         )
-        hasher = hashlib.blake2b(self._encode(settings), digest_size=16)
-        self._add(hasher, opening)
-        return hasher
+        self._begun = hashlib.blake2b(self._encode(settings), digest_size=16)
+        self._add(self._begun, self._opening)
 
     def _add(self, hasher: "hashlib.blake2b", part: str | Sequence[Message]) -> None:
         """Hash a part of a prompt; parts one after the other give what the whole gives."""

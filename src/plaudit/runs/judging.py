@@ -156,13 +156,13 @@ class Judging:
         """
         if isinstance(question, Sample):
             (question,) = self.questions([question])
+        settled = self._settle(question) if self.prepare.done else None
+        if settled is not None:
+            return settled, AtHand(question.requests, question.keys)
         sample, requests = question.sample, question.requests
         try:
             if not self.prepare.done:
                 await self.prepare()
-            settled = self._settle(question)
-            if settled is not None:
-                return settled, AtHand(requests, question.keys)
             asked = SampleAsk(self.asker, question)
             verdict = await self.task.decide(sample, asked, requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:

@@ -8,7 +8,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from types import TracebackType
 from typing import TextIO
 
@@ -48,7 +48,7 @@ class Progress:
         self.total_rows = total_rows
         self.enabled = enabled
         self.done = 0
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
         self.bytes_read = 0
@@ -62,7 +62,7 @@ class Progress:
     def advance(self, status: str, usage: Usage) -> None:
         """Count one sample that is finished."""
         self.done += 1
-        self.counts[status] = self.counts.get(status, 0) + 1
+        self.counts[status] += 1
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
 
