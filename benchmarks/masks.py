@@ -34,11 +34,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 
 from plaudit.engines.chat_template import ChatTemplate
-from plaudit.rollouts.chats import tokenize_chats
-from plaudit.rollouts.markers import find_markers
-from plaudit.rollouts.masks import assistant_mask
-from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import load_tokenizer
+from plaudit.rollouts.tokens.chats import tokenize_chats
+from plaudit.rollouts.tokens.markers import find_markers
+from plaudit.rollouts.tokens.masks import assistant_mask
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 
 RESULTS = ROOT / "benchmarks" / "results" / "masks.json"
 TEMPLATE = (

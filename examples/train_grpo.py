@@ -22,7 +22,7 @@ from trl import GRPOConfig, GRPOTrainer
 from plaudit.engines.callable import CallableEngine
 from plaudit.integrations.trl import TRLRollouts, as_trl_reward, trl_rollout_func
 from plaudit.rollouts import RolloutConfig, Trace, question_dataset, rollout
-from plaudit.rollouts.call_forms import write_call
+from plaudit.rollouts.calls.forms import write_call
 from plaudit.rollouts.corpus import build_corpus, search_tool
 
 HERE = Path(__file__).parent

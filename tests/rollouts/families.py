@@ -13,7 +13,7 @@ import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 
-from plaudit.rollouts.rendering import Renderer, load_renderer
+from plaudit.rollouts.tokens.rendering import Renderer, load_renderer
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT = (

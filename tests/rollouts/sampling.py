@@ -3,8 +3,8 @@
 from typing import Any
 
 from plaudit.engines.base import Completion, Request
-from plaudit.rollouts.rendering import Renderer
-from plaudit.rollouts.tokenizer import FileTokenizer
+from plaudit.rollouts.tokens.rendering import Renderer
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.trace import Tokens
 from plaudit.types import Usage
 from tests.rollouts.acting import Actor

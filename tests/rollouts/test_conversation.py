@@ -12,7 +12,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.tokenizer import FileTokenizer
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import StopReason, Tokens, Trace
 from plaudit.types import Message

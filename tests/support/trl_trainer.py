@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from plaudit.rollouts.tokenizer import FileTokenizer
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 
 Speak = Callable[[str], str]
 """From the text of a prompt to the reply, without its end token."""

@@ -5,8 +5,9 @@ What users need of it is here; `plaudit.rollouts.corpus` makes documents searcha
 """
 
 from plaudit.rollouts.api import aevaluate, arollout, evaluate, rollout
-from plaudit.rollouts.chats import tokenize_chats
+from plaudit.rollouts.comparing import compare
 from plaudit.rollouts.config import RolloutConfig
+from plaudit.rollouts.evaluation import Evaluation
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.questions import (
     count_questions,
@@ -15,16 +16,20 @@ from plaudit.rollouts.questions import (
     read_questions,
     write_questions,
 )
+from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.scoring import ascore_traces, grouped, score_traces
 from plaudit.rollouts.rewards.spec import load_rewards
+from plaudit.rollouts.tokens.chats import tokenize_chats
 from plaudit.rollouts.tools import Tool, ToolResult, ToolSet, function_tool, load_tools
 from plaudit.rollouts.trace import CallRecord, Score, StopReason, Tokens, Trace, Turn
 from plaudit.rollouts.traces import read_traces, write_traces
 
 __all__ = [
     "CallRecord",
+    "Evaluation",
     "Question",
     "RolloutConfig",
+    "Rollouts",
     "Score",
     "StopReason",
     "Tokens",
@@ -36,6 +41,7 @@ __all__ = [
     "aevaluate",
     "arollout",
     "ascore_traces",
+    "compare",
     "count_questions",
     "evaluate",
     "function_tool",

@@ -10,10 +10,10 @@ from plaudit.engines.base import Completion, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
-from plaudit.rollouts.rendering import Renderer
-from plaudit.rollouts.replies import locate_replies
-from plaudit.rollouts.tokenizer import FileTokenizer
-from plaudit.rollouts.tokens import TokenLog
+from plaudit.rollouts.tokens.log import TokenLog
+from plaudit.rollouts.tokens.rendering import Renderer
+from plaudit.rollouts.tokens.replies import locate_replies
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.trace import Exactness, Tokens, Turn
 from plaudit.types import Message, Usage
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from plaudit.engines.base import Completion, ToolCall, ToolSpec
-from plaudit.rollouts.call_forms import FORMS, CallForm, describe_tools, tool_answer
-from plaudit.rollouts.parsing import MalformedCall, Reply, read_reply
+from plaudit.rollouts.calls.forms import FORMS, CallForm, describe_tools, tool_answer
+from plaudit.rollouts.calls.parsing import MalformedCall, Reply, read_reply
 from plaudit.types import Json, Message
 
 Call = ToolCall | MalformedCall

@@ -8,7 +8,7 @@ import msgspec
 from plaudit.engines.base import Engine, Sampling
 from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import CallError, UsageError
-from plaudit.rollouts.call_forms import FORMS, CallForm
+from plaudit.rollouts.calls.forms import FORMS, CallForm
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
     ChatConversation,
@@ -18,7 +18,7 @@ from plaudit.rollouts.conversation import (
 )
 from plaudit.rollouts.forms import Form, NativeForm, TextForm
 from plaudit.rollouts.prompts import Prompts
-from plaudit.rollouts.rendering import Renderer, engine_renderer, load_renderer
+from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Exactness
 from plaudit.types import Json

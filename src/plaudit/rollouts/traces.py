@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.judges import rows
-from plaudit.rollouts.parsing import read_reply
+from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import SCHEMA, Trace, Turn

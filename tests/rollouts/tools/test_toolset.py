@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
-from plaudit.rollouts.parsing import read_reply
+from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.tools import Tool, ToolError, ToolResult, ToolSet, function_tool
 from plaudit.rollouts.trace import CallRecord
 from plaudit.types import Json, Message

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from plaudit.judges import equality, rules
-from plaudit.rollouts.parsing import read_reply
-from plaudit.rollouts.reply import MalformedCall
+from plaudit.rollouts.calls.parsing import read_reply
+from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
 from plaudit.types import Json, Message
 

@@ -13,7 +13,7 @@ import msgspec
 from plaudit import aio
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
-from plaudit.rollouts.reply import MalformedCall
+from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult, ToolSource
 from plaudit.rollouts.tools.function import function_tool
 from plaudit.rollouts.tools.results import checked, clean, cut, described, error_text

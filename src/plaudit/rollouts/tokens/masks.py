@@ -2,7 +2,7 @@
 
 A template writes control tokens around replies. Texts cannot hold these (`safe_template`), so the
 sequences of ids that begin and end replies tell where they are, in any number of conversations at
-once. `plaudit.rollouts.markers` finds out which sequences these are.
+once. `plaudit.rollouts.tokens.markers` finds out which sequences these are.
 """
 
 from collections.abc import Sequence

@@ -7,8 +7,8 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, UsageError
-from plaudit.rollouts.conforming import Chat
-from plaudit.rollouts.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.types import Json
 
 

@@ -9,8 +9,8 @@ import pytest
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, Cause, UsageError
-from plaudit.rollouts.rendering import Renderer, load_renderer
-from plaudit.rollouts.tokenizer import load_tokenizer
+from plaudit.rollouts.tokens.rendering import Renderer, load_renderer
+from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from plaudit.types import Message
 from tests.rollouts.families import (
     DAY,
@@ -176,7 +176,7 @@ async def test_what_a_reply_says_does_not_matter_between(make: Any) -> None:
 
 async def test_no_text_can_name_the_placeholder(make: Any, monkeypatch: Any) -> None:
     """It depends on all texts, so a text that quotes the one of an earlier turn changes it."""
-    from plaudit.rollouts import placeholder as module
+    from plaudit.rollouts.tokens import placeholder as module
 
     seen: list[str] = []
     original = module.placeholder

@@ -6,7 +6,7 @@ import pytest
 
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, InputError
-from plaudit.rollouts.conforming import as_objects, render
+from plaudit.rollouts.tokens.conforming import as_objects, render
 from plaudit.types import Message
 
 SHOW = (

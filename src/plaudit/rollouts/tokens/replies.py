@@ -6,9 +6,9 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause
-from plaudit.rollouts.conforming import Chat
-from plaudit.rollouts.placeholder import Around, around_reply
-from plaudit.rollouts.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.placeholder import Around, around_reply
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
 
 Span = tuple[int, int]
 

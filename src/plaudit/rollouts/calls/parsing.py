@@ -23,8 +23,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from plaudit.engines.base import ToolSpec
-from plaudit.rollouts.call_forms import FORMS, CallForm
-from plaudit.rollouts.call_objects import (
+from plaudit.rollouts.calls.forms import FORMS, CallForm
+from plaudit.rollouts.calls.objects import (
     BrokenCallError,
     Called,
     arguments,
@@ -36,7 +36,7 @@ from plaudit.rollouts.call_objects import (
     value_end,
     value_spans,
 )
-from plaudit.rollouts.reply import MalformedCall, Reply, WrittenCall
+from plaudit.rollouts.calls.reply import MalformedCall, Reply, WrittenCall
 
 MOST_CALLS = 256
 """Calls of one reply that are read; what follows them is one malformed call."""

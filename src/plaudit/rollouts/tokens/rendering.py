@@ -14,9 +14,9 @@ from plaudit.engines.base import Engine, FinishReason, ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import CallError, Cause, UsageError
-from plaudit.rollouts.placeholder import around_reply, end_of_reply
-from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
+from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
 
 
 class Renderer:

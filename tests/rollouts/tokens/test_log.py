@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import CallError, Cause, EmptyMaskError, ReplyError
-from plaudit.rollouts.tokens import TokenLog
+from plaudit.rollouts.tokens.log import TokenLog
 from plaudit.rollouts.trace import Tokens
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.rollouts import tokenizer as module
-from plaudit.rollouts.tokenizer import load_tokenizer
+from plaudit.rollouts.tokens import tokenizer as module
+from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from tests.rollouts.families import GEMMA, LLAMA3, QWEN3, folder_of
 
 

@@ -9,9 +9,9 @@ import msgspec
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.prompts.escape import Escaper
-from plaudit.rollouts import conforming
-from plaudit.rollouts.conforming import Chat
-from plaudit.rollouts.tokenizer import Tokenizer
+from plaudit.rollouts.tokens import conforming
+from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.tokenizer import Tokenizer
 from plaudit.types import Json
 
 _NAMING = ("system", "developer", "assistant")

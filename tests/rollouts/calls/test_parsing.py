@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.engines.base import ToolSpec
-from plaudit.rollouts.call_forms import FORMS, CallForm, write_call
-from plaudit.rollouts.parsing import MOST_CALLS, read_reply
-from plaudit.rollouts.reply import MalformedCall, Reply
+from plaudit.rollouts.calls.forms import FORMS, CallForm, write_call
+from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
+from plaudit.rollouts.calls.reply import MalformedCall, Reply
 
 SCHEMA = (
     b'{"type": "object", "properties": {"query": {"type": "string"}, "k": {"type": "integer"}}}'

@@ -12,9 +12,9 @@ import pytest
 
 from plaudit.engines.base import ToolSpec
 from plaudit.prompts.escape import unescape
-from plaudit.rollouts.rendering import Renderer
-from plaudit.rollouts.tokenizer import FileTokenizer
-from plaudit.rollouts.tokens import TokenLog
+from plaudit.rollouts.tokens.log import TokenLog
+from plaudit.rollouts.tokens.rendering import Renderer
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.trace import Tokens
 from plaudit.types import Message
 from tests.rollouts.families import FAMILIES, GEMMA, LLAMA3, MISTRAL, QWEN3, Family, renderer_of

@@ -13,10 +13,10 @@ from plaudit.aio import run_sync
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError
 from plaudit.prompts.escape import unescape
-from plaudit.rollouts import chats as module
-from plaudit.rollouts.chats import tokenize_chats
-from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import FileTokenizer, load_tokenizer
+from plaudit.rollouts.tokens import chats as module
+from plaudit.rollouts.tokens.chats import tokenize_chats
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer, load_tokenizer
 from plaudit.rollouts.trace import Tokens
 from plaudit.types import Message
 from tests.rollouts.families import DAY, FAMILIES, GEMMA, LLAMA3, MISTRAL, QWEN3, Family, folder_of
@@ -215,7 +215,7 @@ def test_a_reply_whose_first_token_reaches_into_the_header_is_found_by_place(
 
 
 def template_source(family: Family) -> str:
-    folder = Path(__file__).parent / "templates"
+    folder = Path(__file__).parents[1] / "templates"
     return (folder / f"{family.name}.jinja").read_text(encoding="utf-8")
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from plaudit.errors import CallError, UsageError
-from plaudit.rollouts.conforming import Chat
-from plaudit.rollouts.masks import Markers, assistant_mask, load_numpy, reply_begins
-from plaudit.rollouts.replies import Span, locate_replies
-from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import FileTokenizer
+from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.masks import Markers, assistant_mask, load_numpy, reply_begins
+from plaudit.rollouts.tokens.replies import Span, locate_replies
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.types import Json
 
 _SHAPES = (

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import UsageError
 from plaudit.prompts.escape import unescape
-from plaudit.rollouts.call_forms import FORMS, CallForm, describe_tools, tool_answer, write_call
-from plaudit.rollouts.parsing import read_reply
+from plaudit.rollouts.calls.forms import FORMS, CallForm, describe_tools, tool_answer, write_call
+from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.types import Message
 
 SCHEMA = b'{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}'

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.rollouts.markers import find_markers
-from plaudit.rollouts.masks import Markers, assistant_mask
-from plaudit.rollouts.safe_template import SafeTemplate
-from plaudit.rollouts.tokenizer import load_tokenizer
+from plaudit.rollouts.tokens.markers import find_markers
+from plaudit.rollouts.tokens.masks import Markers, assistant_mask
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from tests.rollouts.families import FAMILIES, LLAMA3, QWEN3, Family, folder_of
 
 H, A, N, T, U, E = 1, 2, 3, 4, 5, 9
