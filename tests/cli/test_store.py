@@ -113,7 +113,7 @@ def test_what_is_said_to_a_person(store: Store):
     assert "runs      1 finished" in info
     assert "in use    yes" in info  # By this test.
     planned = said("prune", "--older-than", "0d", "--max-size", "0", "--dry-run")
-    assert "would remove 10 replies (11 kB), 1 runs, 0 verdicts" in planned
+    assert "would remove 10 replies (10.1 kB), 1 runs, 0 verdicts" in planned
     assert store.get_reply(bytes([3] * 16)) is not None
     assert "removed 10 replies" in said("prune", "--max-size", "0")
     assert store.get_reply(bytes([3] * 16)) is None
