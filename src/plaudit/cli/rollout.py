@@ -293,7 +293,7 @@ def _scoring(
     grader = Grader(engine=verifier or "local", cache=cache, send=send)
     if rewards is None:
         return load_rewards(GRADED, grader)
-    return load_rewards(None if rewards == "default" else rewards, grader)
+    return load_rewards(rewards, grader)
 
 
 class _Job:

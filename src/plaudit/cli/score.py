@@ -37,8 +37,8 @@ def score(  # one parameter an option: that is how Typer reads them
             "--rewards",
             "-r",
             metavar="SPEC",
-            help="Which rewards, and how they are combined (TOML or JSON); without it the "
-            "default ones.",
+            help="Which rewards, and how they are combined (TOML or JSON); `default`, or "
+            "without it, those that ship.",
         ),
     ] = None,
     out: Annotated[

@@ -36,6 +36,10 @@ def test_the_default_one_has_every_reward_and_states_its_scale() -> None:
     assert "scale = [-0.2, 1.5]" in DEFAULT.read_text(encoding="utf-8")
 
 
+def test_the_default_one_has_a_name() -> None:
+    assert load_rewards("default").fingerprint == load_rewards().fingerprint
+
+
 async def test_the_default_ones_greatest_total_can_be_reached() -> None:
     found = await load_rewards().score(rollout(*BEST))
     assert found.value == pytest.approx(1.5)

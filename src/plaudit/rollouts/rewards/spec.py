@@ -61,13 +61,14 @@ def load_rewards(spec: Spec | None = None, grader: Grader | None = None) -> Comp
         score = await rewards.score(trace)
 
     Args:
-        spec: the path of a TOML or JSON file, or a dict of the same form; None: the default one.
+        spec: the path of a TOML or JSON file, or a dict of the same form; `default` or None: the one
+            that ships.
         grader: who is asked by rewards that need a judge; None: the embedded engine.
 
     Raises:
         UsageError: it cannot be used; the message names the file and the reward.
     """
-    table, where, folder = _table(DEFAULT if spec is None else spec)
+    table, where, folder = _table(DEFAULT if spec is None or spec == "default" else spec)
     with _named(where):
         found = _convert(table, _File)
     make = _Maker(grader or Grader(), folder)
