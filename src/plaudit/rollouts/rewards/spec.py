@@ -61,8 +61,8 @@ def load_rewards(spec: Spec | None = None, grader: Grader | None = None) -> Comp
         score = await rewards.score(trace)
 
     Args:
-        spec: the path of a TOML or JSON file, or a dict of the same form; `default` or None: the one
-            that ships.
+        spec: the path of a TOML or JSON file, or a dict of the same form; None or `default`: the
+            one that ships.
         grader: who is asked by rewards that need a judge; None: the embedded engine.
 
     Raises:
