@@ -6,7 +6,13 @@ from typing import Annotated, cast, get_args
 import typer
 
 from plaudit.cli import corpus_display, display
-from plaudit.cli.judge import EngineOption, StoreOption
+from plaudit.cli.options import (
+    ConcurrencyOption,
+    NoCacheOption,
+    StoreOption,
+    TimeoutOption,
+    WriterOption,
+)
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
@@ -102,7 +108,7 @@ def questions(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE", help="Write the questions here, or - .")
     ],
-    engine: EngineOption = "local",
+    engine: WriterOption = "local",
     per_chunk: Annotated[
         int, typer.Option(min=1, metavar="N", help="Most questions about a chunk.")
     ] = 2,
@@ -118,11 +124,9 @@ def questions(
         typer.Option(min=0, max=1, metavar="P", help="Chance of a chunk to be on the test side."),
     ] = 0.1,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reply.")] = 768,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
-    concurrency: Annotated[int, typer.Option(min=1, help="Most requests in flight.")] = 100,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep replies.")
-    ] = False,
+    timeout: TimeoutOption = 60.0,
+    concurrency: ConcurrencyOption = 100,
+    no_cache: NoCacheOption = False,
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

@@ -9,11 +9,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from plaudit import aio
 from plaudit.cli import display
+from plaudit.cli.options import (
+    AttemptsOption,
+    ConcurrencyOption,
+    EngineOption,
+    GenerationOption,
+    NoCacheOption,
+    OutageOption,
+    StoreOption,
+    StrictOption,
+    TimeoutOption,
+    parse_generation,
+)
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.pool import SendPolicy
@@ -51,18 +62,6 @@ InputArgument = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="JSON Lines, a JSON array or object, Parquet, a saved `datasets` folder, or - .",
-    ),
-]
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        "-e",
-        metavar="URI",
-        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, "
-        "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
-        "`scripted:PATH`; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. Keys "
-        "come from the provider's environment variable.",
     ),
 ]
 ReadoutOption = Annotated[
@@ -120,14 +119,6 @@ SelectOption = Annotated[
     ),
 ]
 SEED_HELP = "Seed of the engine's sampling and of the choice of shots."
-StoreOption = Annotated[
-    str | None,
-    typer.Option(metavar="PATH", help="The store of replies and runs, on a local disk."),
-]
-GenerationOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="K=V", help="A further generation parameter; may be repeated."),
-]
 LaunchOption = Annotated[
     int | None,
     typer.Option(
@@ -238,18 +229,10 @@ def judge(  # one parameter an option: that is how Typer reads them
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of a reply.")] = None,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
     generation: GenerationOption = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Most requests in flight at each endpoint; fewer while it bears fewer."
-        ),
-    ] = 100,
-    attempts: Annotated[int, typer.Option(min=1, help="Most times a request is sent.")] = 6,
-    outage: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds that no endpoint may answer before the run ends."),
-    ] = 300.0,
+    timeout: TimeoutOption = 60.0,
+    concurrency: ConcurrencyOption = 100,
+    attempts: AttemptsOption = 6,
+    outage: OutageOption = 300.0,
     requests_per_minute: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Send no more requests a minute.")
     ] = None,
@@ -260,9 +243,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Judge the first N samples only.")
     ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep replies.")
-    ] = False,
+    no_cache: NoCacheOption = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask everything again, and keep the new replies.")
     ] = False,
@@ -280,9 +261,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count calls, tokens and cost; send nothing.")
     ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first malformed row.")
-    ] = False,
+    strict: StrictOption = False,
     raw: Annotated[bool, typer.Option("--raw", help="Put the raw replies in the output.")] = False,
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Leave the input out of the output.")
@@ -378,24 +357,6 @@ def _read_panel(
         return read_jury(jury, config, engine, load)
     assert cascade is not None
     return read_cascade(cascade, config, engine, load)
-
-
-def parse_generation(pairs: list[str]) -> dict[str, Any]:
-    """Read `K=V` pairs; a value is JSON where it parses as JSON, else text.
-
-    Raises:
-        UsageError: a pair has no `=`.
-    """
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            raise UsageError(f"--generation {pair!r}: write it as name=value")
-        try:
-            found[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            found[name] = value
-    return found
 
 
 def template_fields(

@@ -9,7 +9,6 @@ from plaudit.cli import display
 from plaudit.cli.judge import (
     SEED_HELP,
     CriteriaOption,
-    EngineOption,
     FeedbackTemplateOption,
     InputArgument,
     KindArgument,
@@ -22,6 +21,7 @@ from plaudit.cli.judge import (
     TemplateOption,
     template_fields,
 )
+from plaudit.cli.options import EngineOption
 from plaudit.engines.base import Engine, PromptToken, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError

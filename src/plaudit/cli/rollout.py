@@ -11,11 +11,16 @@ import typer
 
 from plaudit import aio
 from plaudit.cli import display, display_rollouts
-from plaudit.cli.judge import (
-    EngineOption,
+from plaudit.cli.judge import collect_seldom
+from plaudit.cli.options import (
+    AttemptsOption,
+    ConcurrencyOption,
     GenerationOption,
+    OutageOption,
     StoreOption,
-    collect_seldom,
+    StrictOption,
+    TimeoutOption,
+    WriterOption,
     parse_generation,
 )
 from plaudit.engines.base import Engine
@@ -56,7 +61,7 @@ def rollout(  # one parameter an option: that is how Typer reads them
         str | None,
         typer.Option("--out", "-o", metavar="OUT", help="Write traces here: JSON Lines, or - ."),
     ] = None,
-    engine: EngineOption = "local",
+    engine: WriterOption = "local",
     tools: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,18 +174,10 @@ def rollout(  # one parameter an option: that is how Typer reads them
             help="Write question, reference, answer and what the verifier says of it, a line each.",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 300.0,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Most requests in flight at each endpoint; fewer while it bears fewer."
-        ),
-    ] = 100,
-    attempts: Annotated[int, typer.Option(min=1, help="Most times a request is sent.")] = 6,
-    outage: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds that no endpoint may answer before the run ends."),
-    ] = 300.0,
+    timeout: TimeoutOption = 300.0,
+    concurrency: ConcurrencyOption = 100,
+    attempts: AttemptsOption = 6,
+    outage: OutageOption = 300.0,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Neither read nor keep replies and rollouts.")
     ] = False,
@@ -192,9 +189,7 @@ def rollout(  # one parameter an option: that is how Typer reads them
         str | None,
         typer.Option(metavar="FILE", help="Prices of your own, by model (TOML or JSON)."),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first malformed row.")
-    ] = False,
+    strict: StrictOption = False,
     otel: Annotated[
         bool,
         typer.Option(

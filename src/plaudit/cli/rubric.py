@@ -8,7 +8,8 @@ import typer
 from plaudit import aio
 from plaudit.bench.rubric import labelled_pairs, learn_rubric
 from plaudit.cli import display
-from plaudit.cli.judge import EngineOption, ReadoutOption, StoreOption
+from plaudit.cli.judge import ReadoutOption
+from plaudit.cli.options import StoreOption, WriterOption
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.runs.partial import write_json
@@ -36,7 +37,7 @@ def learn(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="CRITERIA", help="Write the criteria here.")
     ],
-    engine: EngineOption = "local",
+    engine: WriterOption = "local",
     readout: ReadoutOption = "auto",
     proposals: Annotated[
         int, typer.Option(min=1, metavar="N", help="Most pairs that the model proposes from.")

@@ -8,7 +8,7 @@ import typer
 
 from plaudit import aio
 from plaudit.cli import display
-from plaudit.cli.judge import StoreOption
+from plaudit.cli.options import StoreOption
 from plaudit.runs.history import show_run
 from plaudit.runs.store import Store, default_store_path
 

@@ -7,7 +7,7 @@ import typer
 
 from plaudit import aio
 from plaudit.cli import score_tables
-from plaudit.cli.judge import EngineOption, StoreOption
+from plaudit.cli.options import ConcurrencyOption, StoreOption, TimeoutOption, WriterOption
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
@@ -47,15 +47,13 @@ def score(  # one parameter an option: that is how Typer reads them
             "--out", "-o", metavar="OUT", help="Write the traces with their rewards: JSONL, or - ."
         ),
     ] = None,
-    engine: EngineOption = "local",
+    engine: WriterOption = "local",
     run_probe: Annotated[
         bool,
         typer.Option("--probe", help="Score known cheats, and say what each would earn."),
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Most requests in flight at each endpoint.")
-    ] = 100,
+    timeout: TimeoutOption = 60.0,
+    concurrency: ConcurrencyOption = 100,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Score the first N traces only.")
     ] = None,

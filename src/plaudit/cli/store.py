@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display
-from plaudit.cli.judge import StoreOption
+from plaudit.cli.options import StoreOption
 from plaudit.errors import UsageError
 from plaudit.runs.salvage import salvage
 from plaudit.runs.sizes import format_size, parse_age, parse_size
