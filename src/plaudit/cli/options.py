@@ -7,29 +7,24 @@ import typer
 
 from plaudit.errors import UsageError
 
+_WRITERS = (
+    "`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, `vllm:MODEL@URL`, "
+    "`sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, `scripted:PATH`"
+)
+_KEYS = "Keys come from the provider's environment variable."
 EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
         "-e",
         metavar="URI",
-        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, "
-        "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
-        "`scripted:PATH`; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. Keys "
-        "come from the provider's environment variable.",
+        help=f"{_WRITERS}; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. {_KEYS}",
     ),
 ]
 WriterOption = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        "-e",
-        metavar="URI",
-        help="`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, "
-        "`vllm:MODEL@URL`, `sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, "
-        "`scripted:PATH`. Keys come from the provider's environment variable.",
-    ),
+    str, typer.Option("--engine", "-e", metavar="URI", help=f"{_WRITERS}. {_KEYS}")
 ]
+"""The same where a model must write text, which reward models do not."""
 StoreOption = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="The store of replies and runs, on a local disk."),
