@@ -94,20 +94,6 @@ class Renderer:
         whole = finish_reason != "length"
         return ids[-1] in self._ends or (whole and ids[-1] in self._control_ids)
 
-    async def agrees(self, ids: Sequence[int], text: str) -> bool:
-        """Whether sampled ids are those of a reply's text, so that the tokenizer is the model's.
-
-        White space, special tokens and parts of characters do not count, since engines differ in
-        which of them they tell; nor does what follows the text, such as a stop string.
-        """
-        told = self._letters(await self.tokenizer.decode(ids))
-        return told.startswith(self._letters(text))
-
-    def _letters(self, text: str) -> str:
-        for mark in self.tokenizer.special_tokens:
-            text = text.replace(mark, "")
-        return "".join(text.replace("\ufffd", "").split())
-
     @cached_property
     def end(self) -> str | None:
         """The control token with which the template ends a reply, if it has one.
