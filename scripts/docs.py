@@ -55,10 +55,12 @@ _FENCE = re.compile(r"^```(\w*)\s*$")
 _MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
-_PROGRESS = re.compile(r"judge \w+: [\d,]+ .* · |(downloading|unpacking) ")
+_PROGRESS = re.compile(
+    r"(judge \w+|questions|rollout|score): [\d,]+ .* · |(downloading|unpacking) "
+)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
-    (re.compile(r"[\d.]+ s, [\d.]+ samples/s"), "TIME"),
+    (re.compile(r"[\d.]+ s, [\d.]+ (samples|rollouts)/s"), "TIME"),
     (re.compile(r'"seconds":[\d.e-]+'), '"seconds":TIME'),
     (re.compile(r"\d+ tokens in(, |, at most )\d+ out"), "TOKENS"),
     (re.compile(r'"(input|output)_tokens":\d+'), "TOKENS"),
@@ -470,7 +472,7 @@ def command_reference() -> str:
 
 
 def _section(name: str, command: Any, level: int) -> list[str]:
-    subcommands: dict[str, Any] = getattr(command, "commands", {})
+    subcommands = _subcommands(command)
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = [name, "[OPTIONS]", *(_placeholder(a) for a in arguments)]
@@ -481,6 +483,14 @@ def _section(name: str, command: Any, level: int) -> list[str]:
     for sub, inner in subcommands.items():
         lines += _section(f"{name} {sub}", inner, level if name == "plaudit" else level + 1)
     return lines
+
+
+def _subcommands(command: Any) -> dict[str, Any]:
+    from typer import Context
+
+    context = Context(command)
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    return {name: command.get_command(context, name) for name in names}
 
 
 def _prose(text: str) -> str:

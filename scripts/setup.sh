@@ -1,4 +1,5 @@
-# Makes .venv in the repository and installs plaudit with the named extras; sourced by the others.
+# Makes an environment in the repository, .venv unless another is named, and installs plaudit with
+# the named extras; sourced by the others.
 # Needs Python 3.11 or newer with pip; the user's own index settings apply.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,21 +16,21 @@ find_python() {
   return 1
 }
 
-# setup EXTRAS: e.g. setup "" or setup "[dev]"
+# setup EXTRAS [FOLDER]: e.g. setup "", setup "[dev]" or setup "[trl]" .venv-trl
 setup() {
-  local extras=$1 stamp want python
-  stamp=".venv/.installed$extras"
+  local extras=$1 venv=${2:-.venv} stamp want python
+  stamp="$venv/.installed$extras"
   want="$(cat pyproject.toml constraints.txt | cksum)"
-  if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+  if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
     return
   fi
   python=$(find_python)
-  if [ ! -x .venv/bin/python ]; then
-    echo "[1/2] making .venv with $("$python" --version)"
-    "$python" -m venv .venv
+  if [ ! -x "$venv/bin/python" ]; then
+    echo "[1/2] making $venv with $("$python" --version)"
+    "$python" -m venv "$venv"
   fi
   echo "[2/2] installing plaudit$extras (about a minute)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable ".$extras"
   echo "$want" >"$stamp"
 }

@@ -1,9 +1,12 @@
 import asyncio
+import contextvars
+import inspect
 import itertools
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
@@ -13,10 +16,14 @@ import pytest
 from plaudit.aio import (
     Deadlines,
     Once,
+    Workers,
+    aside,
     for_each,
+    in_thread,
     map_ordered,
     map_ordered_sync,
     run_sync,
+    synchronous,
     together,
 )
 
@@ -632,3 +639,96 @@ async def test_an_error_passes_through_a_limit() -> None:
     with pytest.raises(ZeroDivisionError):
         await deadlines.limit(fail())
     assert await deadlines.limit(asyncio.sleep(0, 5)) == 5
+
+
+async def test_an_action_that_is_reset_is_done_again() -> None:
+    done: list[int] = []
+
+    async def act() -> None:
+        await asyncio.sleep(0.01)
+        done.append(1)
+
+    once = Once(act)
+    await once()
+    await once.reset()
+    assert (once.done, len(done)) == (False, 1)
+    waiting = asyncio.create_task(once())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await once.reset()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await once()
+    assert (once.done, len(done)) == (True, 2)
+
+
+# ---------------------------------------------------------------- blocking calls
+
+PAGE: contextvars.ContextVar[int] = contextvars.ContextVar("PAGE", default=0)
+
+
+async def test_a_blocking_call_runs_aside_with_the_callers_context() -> None:
+    def work() -> tuple[bool, str, int]:
+        thread = threading.current_thread()
+        return thread.daemon, thread.name, PAGE.get()
+
+    token = PAGE.set(7)
+    assert await aside(work) == (True, "plaudit-aside-0", 7)
+    PAGE.reset(token)
+    with pytest.raises(ZeroDivisionError):
+        await aside(lambda: 1 // 0)
+
+
+async def test_a_blocking_call_can_be_given_up() -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        release.wait(30)
+        ended.set()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(aside(work), 0.05)
+    assert not ended.is_set()
+    release.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+
+
+def test_each_blocking_call_has_a_thread_of_its_own_which_ends() -> None:
+    release = threading.Event()
+    calls = [in_thread(lambda: release.wait(30)) for _ in range(5)]
+    release.set()
+    assert [call.result(10) for call in calls] == [True] * 5
+    for _ in range(100):
+        if not any(t.name.startswith("plaudit-aside") for t in threading.enumerate()):
+            return
+        time.sleep(0.02)
+    pytest.fail("threads are left")
+
+
+def test_workers_do_so_much_at_a_time_and_drop_what_was_cancelled() -> None:
+    release = threading.Event()
+    workers = Workers(2, "test-workers")
+    first = [workers.submit(lambda: release.wait(30)) for _ in range(2)]
+    late = workers.submit(lambda: 3)
+    dropped = workers.submit(lambda: 4)
+    assert not late.done()
+    assert dropped.cancel()
+    release.set()
+    assert (late.result(10), [call.result(10) for call in first]) == (3, [True, True])
+    workers.stop()
+
+
+async def _double(number: int, *, plus: int = 0) -> int:
+    """Double it."""
+    return 2 * number + plus
+
+
+def test_the_sync_form_of_a_function_takes_and_tells_the_same_arguments() -> None:
+    double = synchronous(_double, "double")
+    assert double(3, plus=1) == 7
+    assert (double.__name__, double.__doc__) == ("double", "Double it.")
+    assert list(inspect.signature(double).parameters) == ["number", "plus"]
+
+
+async def test_the_sync_form_works_in_a_running_loop() -> None:
+    assert synchronous(_double, "double")(2) == 4

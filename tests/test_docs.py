@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,6 +14,9 @@ from scripts import docs
 from plaudit import Cause, JudgeConfig, Verdict
 from plaudit.engines.load import SCHEMES
 from plaudit.judges.load import KINDS
+from plaudit.rollouts.config import RolloutConfig
+from plaudit.rollouts.run import RolloutSummary
+from plaudit.rollouts.trace import CallStatus, StopReason, Trace
 from plaudit.runs.runner import Summary
 
 PAGES = docs.pages()
@@ -86,6 +90,17 @@ def test_every_field_is_explained() -> None:
         assert f"`{field}`" in text("runs.md"), field
     for field in JudgeConfig.__struct_fields__[1:]:
         assert f"`{field}`" in text("python.md"), field
+
+
+def test_every_stop_reason_and_field_of_rollouts_is_explained() -> None:
+    for reason in StopReason:
+        assert re.search(rf"^\| `{reason}` \|", text("rollouts.md"), flags=re.MULTILINE), reason
+    for field in (*RolloutSummary.__struct_fields__, *RolloutConfig.__struct_fields__):
+        assert f"`{field}`" in text("rollouts.md"), field
+    for field in Trace.__struct_fields__:
+        assert f"`{field}`" in text("traces.md"), field
+    for status in get_args(CallStatus):
+        assert f"`{status}`" in text("traces.md"), status
 
 
 def test_every_judge_option_and_engine_is_named() -> None:

@@ -52,6 +52,10 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("typer", None),
         ("tenacity", {"plaudit.engines.pool"}),
         ("json_repair", {"plaudit.judges.readout"}),
+        ("mcp", {"plaudit.rollouts.tools.mcp"}),
+        ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
+        ("docstring_parser", {"plaudit.rollouts.tools.signature"}),
+        ("torch", {"plaudit.integrations.sampling", "plaudit.integrations.trl_sampling"}),
         (
             "sqlite3",
             {

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import plaudit
+import plaudit.rollouts
 
 PUBLIC = {
     "AnswerSample", "Calibration", "CallError", "CallableEngine", "Capabilities", "Cause",
@@ -18,9 +19,21 @@ PUBLIC = {
 }  # fmt: skip
 
 
+PUBLIC_IN_ROLLOUTS = {
+    "CallRecord", "Evaluation", "Question", "RolloutConfig", "Rollouts", "Score", "StopReason",
+    "Tokens", "Tool", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate", "arollout",
+    "ascore_traces", "compare", "count_questions", "evaluate", "function_tool", "grouped",
+    "load_rewards", "load_tools", "pick_questions", "question_dataset", "read_questions",
+    "read_traces", "rollout", "score_traces", "tokenize_chats", "write_questions",
+    "write_traces",
+}  # fmt: skip
+
+
 def test_public_names_are_pinned() -> None:
     assert set(plaudit.__all__) == PUBLIC
     assert all(hasattr(plaudit, name) for name in PUBLIC)
+    assert set(plaudit.rollouts.__all__) == PUBLIC_IN_ROLLOUTS
+    assert all(hasattr(plaudit.rollouts, name) for name in PUBLIC_IN_ROLLOUTS)
 
 
 def test_judge_signatures_are_pinned() -> None:
@@ -43,6 +56,8 @@ def test_judge_signatures_are_pinned() -> None:
 
 def test_everything_public_is_documented() -> None:
     assert [name for name in PUBLIC if not getattr(plaudit, name).__doc__] == []
+    inside = [name for name in PUBLIC_IN_ROLLOUTS if not getattr(plaudit.rollouts, name).__doc__]
+    assert inside == []
 
 
 def test_verdict_fields_are_pinned_in_order() -> None:

@@ -73,3 +73,10 @@ def test_defaults_are_not_shared_between_values() -> None:
     assert one.fields is not other.fields or one.fields == {}
     one.fields["x"] = 1
     assert other.fields == {}
+
+
+def test_the_text_of_a_message() -> None:
+    parts = [{"type": "text", "text": "a "}, {"type": "image_url"}, {"type": "text", "text": "b"}]
+    assert Message("user", "a").text == "a"
+    assert Message("user", parts).text == "a b"
+    assert Message("assistant").text == ""

@@ -1,8 +1,11 @@
 """The only concurrency primitives: bounded for-each and maps, the loop of the sync facade."""
 
 import asyncio
+import contextvars
+import functools
 import itertools
 import os
+import queue
 import sys
 import threading
 import time
@@ -19,8 +22,10 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E", bound=Exception)
@@ -102,6 +107,22 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+def synchronous(function: Callable[P, Coroutine[Any, Any, T]], name: str) -> Callable[P, T]:
+    """Return the sync form of an async function: the same arguments, run to its end.
+
+    Args:
+        function: async.
+        name: of the sync form.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_sync(function(*args, **kwargs))
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
 _INSIDE = "a sync plaudit call inside plaudit's own event loop; use the async form"
 
 
@@ -153,12 +174,80 @@ class Once:
             self._task = asyncio.ensure_future(self._run())
         await asyncio.shield(self._task)
 
+    async def reset(self) -> None:
+        """Have it done again by whoever asks next; where it is under way it is cancelled first."""
+        if self._task is not None:
+            await _cancel([self._task])
+        self.done = False
+
     async def _run(self) -> None:
         try:
             await self._action()
             self.done = True
         finally:
             self._task = None
+
+
+class Workers:
+    """Daemon threads that make blocking calls, so that neither a loop nor the exit waits for them.
+
+    A `ThreadPoolExecutor` is joined when the interpreter ends, before anything could cancel what
+    runs in it.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        """Start the threads.
+
+        Args:
+            count: number of threads, and so of calls at a time.
+            name: what the threads' names begin with.
+        """
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._count = count
+        for number in range(count):
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Have `function` called by the next free thread."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._tasks.put(run)
+        return future
+
+    def stop(self) -> None:
+        """Let the threads end once the queue is empty."""
+        for _ in range(self._count):
+            self._tasks.put(None)
+
+
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Begin a blocking call in a daemon thread of its own, with the caller's context variables."""
+    workers = Workers(1, "plaudit-aside")
+    future = workers.submit(partial(contextvars.copy_context().run, function))
+    workers.stop()
+    return future
+
+
+async def aside(function: Callable[[], T]) -> T:
+    """Call a blocking function in a thread that neither the loop nor the exit waits for.
+
+    Cancelling gives the call up; its thread goes on until the function returns.
+    """
+    return await asyncio.wrap_future(in_thread(function))
 
 
 class Deadlines:

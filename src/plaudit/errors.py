@@ -6,12 +6,14 @@
     ├── UsageError              the caller asked for something that cannot be done   (exit status 2)
     │   ├── InputError          the input cannot be used
     │   ├── TemplateError       a prompt template cannot be used
+    │   ├── ToolsRefusedError   the engine takes no tools
     │   └── MissingDependencyError  an extra is not installed
     ├── InterruptedRunError     the user stopped the run; it can go on             (exit status 130)
     ├── StoreError              the store or the output cannot be used               (exit status 2)
     ├── EngineUnusableError     no request to this engine can succeed                (exit status 3)
     ├── CallError               one request got no reply        -> status "failed"
     └── ReplyError              a reply came and cannot be used -> status "invalid"
+        └── EmptyMaskError      none of its tokens was written by the model
 
 `CallError` and `ReplyError` concern one sample: the runner turns them into that sample's verdict
 and goes on. All others end the run.
@@ -69,6 +71,10 @@ class InputError(UsageError):
 
 class TemplateError(UsageError):
     """A prompt template cannot be used; the message names file and line."""
+
+
+class ToolsRefusedError(UsageError):
+    """The engine takes no tools; calls can be written as text instead."""
 
 
 class MissingDependencyError(UsageError):
@@ -142,3 +148,10 @@ class ReplyError(PlauditError):
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class EmptyMaskError(ReplyError):
+    """None of the tokens of a conversation was written by the model: nothing to learn from."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Cause.CUT_OFF, message)

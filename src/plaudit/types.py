@@ -35,6 +35,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     """Who speaks, where the role does not say it."""
 
+    @property
+    def text(self) -> str:
+        """The text of the content, its parts joined; empty where there is none."""
+        if isinstance(self.content, list):
+            return "".join(str(part.get("text", "")) for part in self.content)
+        return self.content or ""
+
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one completion, or summed over all completions of one sample."""

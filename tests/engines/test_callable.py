@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.engines.base import Request, Sampling, TokenLogprob
+from plaudit.engines.base import Completion, Request, Sampling, TokenLogprob
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.types import Message, Usage
@@ -164,8 +164,78 @@ async def test_an_output_like_vllms_is_read_with_its_log_probabilities() -> None
     assert completion.logprobs == (
         TokenLogprob(" yes", -0.2), TokenLogprob(" no", -2.0), TokenLogprob("", -9.0)
     )  # fmt: skip
-    assert (completion.token_ids, completion.usage) == ((7, 8), Usage(3, 2))
+    assert (completion.token_ids, completion.usage) == (None, Usage(3, 2))
     assert completion.finish_reason == "stop"
+
+
+async def test_ids_and_log_probabilities_of_sampled_tokens() -> None:
+    """The sampled token is not always the likeliest, nor the first that is shown."""
+    reply = output("yes", {5: ("a", -0.1), 7: ("b", -2.5)}, {8: ("", -0.25)})
+    engine = CallableEngine(lambda prompts: [reply], token_ids=True)
+    assert engine.capabilities.token_ids and not engine.capabilities.token_prompts
+    completion = await engine.complete(ask(trace_tokens=True))
+    assert completion.token_ids == (7, 8) and completion.token_logprobs == (-2.5, -0.25)
+    assert completion.prompt_token_ids == (1, 2, 3)
+
+
+class Tensor(list):
+    """Like an array or a tensor: its truth is not defined, and its elements are no Python ints."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
+async def test_numbers_and_arrays_as_trainers_give_them() -> None:
+    reply = output("yes")
+    reply.prompt_token_ids = Tensor([1, 2])
+    reply.outputs[0].token_ids = Tensor([7, 8])
+    reply.outputs[0].logprobs = Tensor([-0.5, -0.25])
+    completion = await CallableEngine(lambda prompts: [reply]).complete(ask(trace_tokens=True))
+    assert completion.token_ids == (7, 8) and completion.token_logprobs == (-0.5, -0.25)
+    assert (completion.prompt_token_ids, completion.logprobs) == ((1, 2), None)
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [[], [{7: ("a", -1.0)}], [{7: ("a", -1.0)}, {9: ("b", -1.0)}], [{7: ("a", -1.0)}] * 3],
+)
+async def test_log_probabilities_that_are_not_of_the_ids_are_none(positions) -> None:
+    engine = CallableEngine(lambda prompts: [output("x", *positions)])
+    completion = await engine.complete(ask(trace_tokens=True))
+    assert completion.token_ids == (7, 8) and completion.token_logprobs is None
+
+
+async def test_a_text_in_place_of_an_output_has_no_ids() -> None:
+    completion = await CallableEngine(shout, token_ids=True).complete(ask(trace_tokens=True))
+    assert completion.token_ids is completion.prompt_token_ids is completion.token_logprobs is None
+
+
+async def test_ids_as_a_prompt_reach_a_function_that_asks_for_requests() -> None:
+    def function(prompts: list[str], requests: list[Request]) -> list[Any]:
+        replies = [output(f"{list(request.prompt_ids)}") for request in requests]
+        for reply in replies:
+            reply.prompt_token_ids = None
+        return replies
+
+    engine = CallableEngine(function, mode="chat", token_ids=True)
+    assert engine.capabilities.token_prompts
+    completion = await engine.complete(ask("p", prompt_ids=(4, 5), trace_tokens=True))
+    assert completion.text == "[4, 5]" and completion.prompt_token_ids == (4, 5)
+    assert completion.usage == Usage(2, 2)
+
+
+async def test_an_error_in_place_of_a_reply_is_that_requests_alone() -> None:
+    def function(prompts: list[str]) -> list[Any]:
+        overlong = CallError(Cause.CONTEXT_OVERFLOW, "too long")
+        return [overlong if prompt == "long" else prompt for prompt in prompts]
+
+    engine = CallableEngine(function)
+    short, long = await asyncio.gather(
+        engine.complete(ask("short")), engine.complete(ask("long")), return_exceptions=True
+    )
+    assert isinstance(short, Completion)
+    assert isinstance(long, CallError)
+    assert long.cause is Cause.CONTEXT_OVERFLOW
 
 
 @pytest.mark.parametrize(

@@ -241,13 +241,6 @@ async def test_usage(usage, expected, engines):
         assert (await engines(server).complete(request())).usage == expected
 
 
-async def test_token_ids(engines):
-    with FakeOpenAI(chat("x", token_ids=[1, 2])) as server:
-        assert (await engines(server).complete(request())).token_ids == (1, 2)
-        server.reply = "x"
-        assert (await engines(server).complete(request())).token_ids is None
-
-
 # Negotiation
 
 

@@ -85,7 +85,9 @@ async def test_a_tokenizer_config_is_a_template_too(tmp_path):
     for end in ("</e>", {"content": "</e>"}):
         path = tmp_path / "tokenizer_config.json"
         path.write_text(json.dumps({"chat_template": TEMPLATE, "eos_token": end}))
-        assert ChatTemplate(str(path)).render(TALK) == "<|user|>hi</e>\n<|assistant|>hello</e>\n"
+        assert (
+            ChatTemplate.load(str(path)).render(TALK) == "<|user|>hi</e>\n<|assistant|>hello</e>\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,12 +105,12 @@ def test_what_is_no_template_is_refused(tmp_path, content):
     path = tmp_path / ("t.json" if content[:2] != "{%" else "t.jinja")
     path.write_text(content)
     with pytest.raises(UsageError, match=f"chat template {path}"):
-        ChatTemplate(str(path))
+        ChatTemplate.load(str(path))
 
 
 def test_a_template_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
-        ChatTemplate(str(tmp_path / "none.jinja"))
+        ChatTemplate.load(str(tmp_path / "none.jinja"))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_a_template_cannot_reach_out(tmp_path):
     path = tmp_path / "t.jinja"
     path.write_text("{{ messages.__class__.__mro__ }}")
     with pytest.raises(CallError):
-        ChatTemplate(str(path)).render(TALK)
+        ChatTemplate.load(str(path)).render(TALK)
 
 
 NO_SCORES = {

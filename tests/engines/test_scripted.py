@@ -10,7 +10,7 @@ import pytest
 from plaudit.engines.base import EngineURI, Request, Sampling
 from plaudit.engines.scripted import ScriptedEngine
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-from plaudit.types import Message
+from plaudit.types import Message, Usage
 
 
 def engine_of(path: Path, *lines: Any) -> ScriptedEngine:
@@ -76,6 +76,55 @@ async def test_a_delay_is_waited_for_and_a_finish_reason_is_given(path: Path) ->
     assert completion.usage.input_tokens == 3
 
 
+async def test_tool_calls_are_given_apart_from_the_text(path: Path) -> None:
+    calls = [
+        {"name": "search", "arguments": {"q": "日本"}},
+        {"name": "search", "arguments": "{broken", "id": "mine"},
+        {"name": "now"},
+    ]
+    engine = engine_of(path, line({"text": "Let me see.", "tool_calls": calls}))
+    assert engine.capabilities.tools
+    completion = await engine.complete(ask((Message("user", "x"),), turn="2"))
+    assert (completion.text, completion.finish_reason) == ("Let me see.", "tool_calls")
+    assert [(call.id, call.name, call.arguments) for call in completion.tool_calls] == [
+        ("call-2-0", "search", '{"q":"日本"}'),
+        ("mine", "search", "{broken"),
+        ("call-2-2", "now", "{}"),
+    ]
+    assert not engine_of(path, line("x")).capabilities.tools
+
+
+async def test_turns_and_what_tools_answered_choose_the_reply(path: Path) -> None:
+    engine = engine_of(
+        path,
+        line("by result", contains="chunk-7"),
+        line(["first, draw 0", "first, draw 1"], turn="0"),
+        line("later"),
+    )
+    question = Message("user", "Where?")
+    found = Message("tool", [{"type": "text", "text": "chunk-7: there"}], tool_call_id="a")
+    for content, turn, draw, said in [
+        ((question,), "0", 1, "first, draw 1"),
+        ((question, Message("tool", "nothing", tool_call_id="a")), "1", 1, "later"),
+        ((question, Message("assistant"), found), "1", 0, "by result"),
+    ]:
+        assert (await engine.complete(ask(content, turn=turn, draw=draw))).text == said
+
+
+async def test_token_ids_come_where_they_are_wanted(path: Path) -> None:
+    reply = {"text": "a", "token_ids": [5, 2], "token_logprobs": [-0.5, -0.1]}
+    engine = engine_of(path, line(reply | {"prompt_token_ids": [1, 9]}, turn="0"), line(reply))
+    able = engine.capabilities
+    assert able.token_ids and able.token_prompts
+    first = await engine.complete(ask(turn="0", trace_tokens=True))
+    assert (first.token_ids, first.token_logprobs) == ((5, 2), (-0.5, -0.1))
+    assert first.prompt_token_ids == (1, 9) and first.usage == Usage(2, 2)
+    second = await engine.complete(ask(turn="1", trace_tokens=True, prompt_ids=(1, 9, 5, 2, 8)))
+    assert second.prompt_token_ids == (1, 9, 5, 2, 8) and second.usage == Usage(5, 2)
+    untraced = await engine.complete(ask(turn="0"))
+    assert untraced.token_ids is untraced.prompt_token_ids is None
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [
@@ -126,6 +175,10 @@ async def test_it_pickles(path: Path) -> None:
         '{"match": {}, "replies": [{"txt": "x"}]}',
         '{"match": {}, "replies": [{"text": "x", "finish_reason": "tired"}]}',
         '{"match": {}, "replies": [{"text": 3}]}',
+        '{"match": {}, "replies": [{"tool_calls": [{"arguments": {}}]}]}',
+        '{"match": {}, "replies": [{"tool_calls": [{"name": "f", "arguments": 3}]}]}',
+        '{"match": {}, "replies": [{"token_ids": [1], "token_logprobs": [-1.0, -2.0]}]}',
+        '{"match": {}, "replies": [{"token_logprobs": [-1.0]}]}',
     ],
 )
 def test_a_malformed_script_is_refused_with_its_line(path: Path, text: str) -> None:

@@ -174,6 +174,14 @@ def test_it_starts_careful_and_reaches_the_most_that_is_allowed() -> None:
     assert late.seconds < 3000 / 60 + 15
 
 
+def test_it_starts_where_it_is_told_to() -> None:
+    throttle = Throttle(100, start=40)
+    while throttle.free:
+        throttle.start()
+    assert throttle.in_flight == 40
+    assert Throttle(8, start=40).concurrency.bound == 8
+
+
 def test_an_engine_in_this_process_is_never_throttled() -> None:
     throttle = Throttle(3, fixed=True)
     for _ in range(50):

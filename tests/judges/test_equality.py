@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.judges.equality import decide, equal, number
+from plaudit.judges.equality import equal, number
+from plaudit.judges.rules import decide
 
 EQUAL = [
     ("Paris.", "paris", "text"),
@@ -39,6 +40,9 @@ EQUAL = [
     ("-x", "0-x", "formula"),
     ("A", "A", "formula"),
     ("(B)", "b", "text"),
+    ("H₂O", "H2O", "text"),
+    ("1.2×10⁵", "120000", "number"),
+    ("x² + 1", "1 + x^2", "formula"),
     ("+", "+", "text"),
 ]  # fmt: skip
 
@@ -74,6 +78,9 @@ NOT_EQUAL = [
     ("x/0", "x/0+1"),
     ("x+1 # y", "x+1"),
     ("H2O", "H3O"),
+    ("5²", "52"),
+    ("10⁵", "105"),
+    ("x²", "x2"),
     ("[1, 2]", "(1, 2)"),
     ("0x10", "16"),
     ("True", "1"),
@@ -119,38 +126,6 @@ def test_another_number_is_wrong_for_all_references_or_none() -> None:
     assert decide("q", "7", ["5", "6"]).value == "incorrect"
     assert decide("q", "7", ["5", "seven"]) is None
     assert decide("q", "7", ["5", "7.0"]).value == "correct"
-
-
-@pytest.mark.parametrize("answer", ["", "   ", "\n", ":", "...", "!?", "\u2060", "**"])
-def test_an_answer_without_a_word_is_wrong(answer: str) -> None:
-    decision = decide("Who?", answer, ["Shelley"])
-    assert (decision.value, decision.by) == ("incorrect", "guard")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    ["Thought process:", "thought process", "Solution", "Let's think step by step", "Answer:"],
-)
-def test_an_opening_phrase_is_no_answer(answer: str) -> None:
-    decision = decide("Who?", answer, ["Shelley"])
-    assert (decision.value, decision.by) == ("incorrect", "guard")
-
-
-@pytest.mark.parametrize("answer", ["Who wrote Emma 2?", "who wrote emma 2", " Who wrote Emma 2 ?"])
-def test_the_question_repeated_is_no_answer(answer: str) -> None:
-    decision = decide("Who wrote Emma 2?", answer, ["Shelley"])
-    assert (decision.value, decision.by) == ("incorrect", "guard")
-
-
-def test_a_match_comes_before_the_guards() -> None:
-    assert decide("Paris?", "Paris", ["Paris"]).value == "correct"
-    assert decide("Which sign adds?", "+", ["+"]).value == "correct"
-    assert decide("Antwort in English?", "answer", ["answer"]).value == "correct"
-
-
-def test_an_opening_with_an_answer_is_not_guarded() -> None:
-    assert decide("Who?", "Answer: Shelley", ["Shelley"]) is None
-    assert decide("Who?", "Let's think. It was Shelley", ["Shelley"]) is None
 
 
 DANGEROUS = [

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.engines.base import Capabilities, Completion, Request, Sampling, Schema, TokenLogprob
+from plaudit.engines.base import (
+    Capabilities,
+    Completion,
+    Request,
+    Sampling,
+    Schema,
+    TokenLogprob,
+    ToolCall,
+    ToolSpec,
+)
 from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.judges.readout import read_options
@@ -78,6 +87,10 @@ def sampled(**fields) -> Request:
     return changed(sampling=Sampling(**fields))
 
 
+def tool(name: str = "search", description: str = "", parameters: bytes = b"{}") -> ToolSpec:
+    return ToolSpec(name, description, msgspec.Raw(parameters))
+
+
 # The key.
 
 DIFFERENT = [
@@ -100,6 +113,19 @@ DIFFERENT = [
     changed(options=("no", "yes")),
     changed(schema=Schema("v", msgspec.Raw(b"{}"))),
     changed(schema=Schema("v", msgspec.Raw(b'{"type": "object"}'))),
+    changed(continuation="c"),
+    changed(trace_tokens=True),
+    changed(trace_tokens=True, continuation="c"),
+    changed(prompt_ids=(1,)),
+    changed(prompt_ids=(1,), trace_tokens=True),
+    changed(prompt_ids=(1, 2)),
+    changed(prompt_ids=(12,)),
+    changed(tools=(tool(),)),
+    changed(tools=(tool(), tool())),
+    changed(tools=(tool("search "),)),
+    changed(tools=(tool("searc", "h"),)),
+    changed(tools=(tool(parameters=b'{"type":"object"}'),)),
+    changed(tools=(tool(),), prompt_ids=(1,), trace_tokens=True),
 ]
 
 
@@ -139,6 +165,42 @@ def test_the_key_does_not_depend_on_what_is_hashed_once(prompt) -> None:
 def test_a_text_never_passes_for_another_and_its_draw() -> None:
     one, other = changed(prompt="a1", draw=0), changed(prompt="a", draw=10)
     assert request_key("m", one) != request_key("m", other)
+
+
+def test_what_rollouts_add_changes_no_key_without_it() -> None:
+    chat = changed(prompt=(Message("user", "p"),), draw=3, continuation="x")
+    assert request_key("m", ASK).hex() == "7f880c8dd8d17613301820d5ad4ff973"
+    assert request_key("m", chat).hex() == "d5a529410841c0a143dfaa52197a769a"
+
+
+ROLLOUT_REQUESTS = st.builds(
+    changed,
+    tools=st.lists(
+        st.builds(
+            tool,
+            st.text(max_size=3),
+            st.text(max_size=3),
+            st.sampled_from([b"{}", b"\xa0\x91", b""]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    prompt_ids=st.lists(st.integers(0, 2**31), max_size=3).map(tuple),
+    trace_tokens=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(ROLLOUT_REQUESTS, ROLLOUT_REQUESTS)
+def test_two_requests_of_rollouts_never_share_a_key(one: Request, other: Request) -> None:
+    assert (request_key("m", one) == request_key("m", other)) == (one == other)
+
+
+def test_a_schema_never_passes_for_what_comes_after_it() -> None:
+    whole = RequestKeys("m")._rollout_part(changed(tools=(tool(),), prompt_ids=(7,)))
+    inner = tool(parameters=b"{}" + whole[whole.index(b"{}") + 2 :])
+    assert request_key("m", changed(tools=(inner,))) != request_key(
+        "m", changed(tools=(tool(),), prompt_ids=(7,))
+    )
 
 
 # Asking.
@@ -317,6 +379,20 @@ def outcome(reply: Completion, words: tuple[str, ...]):
         return read_options(reply, words)
     except ReplyError as error:
         return error.cause
+
+
+def test_a_trimmed_reply_keeps_all_of_a_rollout() -> None:
+    reply = Completion(
+        text="",
+        logprobs=tuple(TokenLogprob(f"t{n}", -float(n)) for n in range(9)),
+        token_ids=(5, 6),
+        token_logprobs=(-0.5, -1.5),
+        prompt_token_ids=(1, 2, 3),
+        tool_calls=(ToolCall("call-0-0", "search", "{}"),),
+    )
+    trimmed = trim(reply, changed(keep=3, trace_tokens=True))
+    assert len(trimmed.logprobs) == 3
+    assert msgspec.structs.replace(trimmed, logprobs=reply.logprobs, logprob_floor=None) == reply
 
 
 def test_a_trimmed_reply_keeps_options_and_floor_and_drops_the_rest() -> None:

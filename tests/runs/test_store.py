@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plaudit.engines.base import Completion, TokenLogprob
+from plaudit.engines.base import Completion, TokenLogprob, ToolCall
 from plaudit.errors import StoreError, UsageError
 from plaudit.runs import disk, migrations, session
 from plaudit.runs.migrations import MIGRATIONS, migrate
@@ -88,6 +88,38 @@ def test_store_opens_again_after_close(store: Store):
     store.put_reply(key(1), completion(1))
     store.close()
     assert store.get_reply(key(1)) == completion(1)
+
+
+def test_a_reply_of_a_rollout_comes_back_whole(store: Store) -> None:
+    reply = Completion(
+        text="",
+        finish_reason="tool_calls",
+        token_ids=(5, 2**31),
+        token_logprobs=(-0.5, -1.25e-7),
+        prompt_token_ids=(1, 2, 3),
+        tool_calls=(ToolCall("call-0-0", "search", '{"q": "日本"}'),),
+        usage=Usage(3, 2),
+    )
+    store.put_reply(key(1), reply)
+    assert store.get_reply(key(1)) == reply
+
+
+def test_replies_stored_before_rollouts_are_still_read() -> None:
+    old = {
+        "text": "a",
+        "finish_reason": "length",
+        "logprobs": [["a", -0.5]],
+        "logprob_floor": None,
+        "token_ids": None,
+        "usage": {"input_tokens": 3, "output_tokens": 1},
+    }
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Completion)
+    assert read == Completion(
+        text="a",
+        finish_reason="length",
+        logprobs=(TokenLogprob("a", -0.5),),
+        usage=Usage(3, 1),
+    )
 
 
 @settings(

@@ -4,45 +4,71 @@ import logging
 import os
 import signal
 import sys
+from importlib import import_module
 from logging.handlers import RotatingFileHandler
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from plaudit import __version__
-from plaudit.cli import (
-    calibrate,
-    display,
-    judge,
-    jury,
-    models,
-    prompt,
-    rubric,
-    runs,
-    shots,
-    store,
-)
 from plaudit.errors import PlauditError
 
+_COMMANDS = {
+    "judge": "judge:judge",
+    "jury-weights": "jury:jury_weights",
+    "prompt": "prompt:prompt",
+    "shots": "shots:app",
+    "rubric": "rubric:app",
+    "calibrate": "calibrate:calibrate",
+    "corpus": "corpus:app",
+    "rollout": "rollout:rollout",
+    "score": "score:score",
+    "compare": "compare:compare",
+    "runs": "runs:runs",
+    "show": "runs:show",
+    "models": "models:app",
+    "store": "store:app",
+}
+"""Where each command is, in the order of the help: a module of this package, and what of it."""
+
+
+class _OnDemand(TyperGroup):
+    """Imports a command when it is wanted, so that none waits for what only others need."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
+        """Return a command, or None where there is none of that name."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        found = getattr(import_module(f"plaudit.cli.{module}"), attribute)
+        holder = typer.Typer(**_LOOK)
+        if isinstance(found, typer.Typer):
+            holder.add_typer(found, name=cmd_name)
+        else:
+            holder.command(cmd_name)(found)
+        made = typer.main.get_group(holder).commands[cmd_name]
+        return cast("TyperCommand | TyperGroup", made)
+
+
+_LOOK: dict[str, Any] = {
+    "rich_markup_mode": "markdown",
+    "pretty_exceptions_enable": False,
+}
 app = typer.Typer(
     name="plaudit",
+    cls=_OnDemand,
     help="Turn any language model into a reward signal that can be trusted.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **_LOOK,
 )
-app.command("judge")(judge.judge)
-app.command("jury-weights")(jury.jury_weights)
-app.command("prompt")(prompt.prompt)
-app.command("calibrate")(calibrate.calibrate)
-app.command("runs")(runs.runs)
-app.command("show")(runs.show)
-app.add_typer(shots.app, name="shots")
-app.add_typer(rubric.app, name="rubric")
-app.add_typer(models.app, name="models")
-app.add_typer(store.app, name="store")
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,6 +109,8 @@ def main() -> None:
     try:
         app()
     except PlauditError as error:
+        from plaudit.cli import display
+
         display.error(str(error))
         _exit(error.exit_status)
     except BrokenPipeError:

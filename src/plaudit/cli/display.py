@@ -155,19 +155,37 @@ def _closing_lines(done: Summary) -> Iterable[str]:
     if done.rejected:
         where = f", see {done.rejects}" if done.rejects else ""
         yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
-    rate = done.samples / done.seconds if done.seconds else 0
-    yield (
-        f"{count(done.engine_calls, 'call')}, {done.cached} samples from the store, "
-        f"{done.input_tokens} tokens in, {done.output_tokens} out, "
-        f"{done.seconds:.1f} s, {rate:.1f} samples/s"
-    )
-    if done.cost_usd is None or done.cost_usd:
-        yield f"cost {UNKNOWN_COST if done.cost_usd is None else money(done.cost_usd)}"
+    tokens = (done.input_tokens, done.output_tokens)
+    yield spending(done.engine_calls, done.cached, tokens, (done.samples, "samples", done.seconds))
+    yield from cost_line(done.cost_usd)
     yield from (escape(note) for note in done.notes)
     how = f"{done.readout} readout, {done.mode} mode"
     yield f"judge {done.judge} ({how}), run {done.run}" + (
         f", verdicts in {done.out}" if done.out else ""
     )
+
+
+def spending(calls: int, cached: int, tokens: tuple[int, int], done: tuple[int, str, float]) -> str:
+    """Return what a run took: calls, what came from the store, tokens in and out, time.
+
+    Args:
+        calls: requests sent.
+        cached: how much came from the store.
+        tokens: in and out.
+        done: how much was done, of what, in how many seconds.
+    """
+    number, what, seconds = done
+    rate = number / seconds if seconds else 0
+    return (
+        f"{count(calls, 'call')}, {cached} {what} from the store, {tokens[0]} tokens in, "
+        f"{tokens[1]} out, {seconds:.1f} s, {rate:.1f} {what}/s"
+    )
+
+
+def cost_line(dollars: float | None) -> Iterable[str]:
+    """Yield what a run cost, unless it was nothing."""
+    if dollars is None or dollars:
+        yield f"cost {UNKNOWN_COST if dollars is None else money(dollars)}"
 
 
 UNKNOWN_COST = (
@@ -193,9 +211,9 @@ def rubric(found: Rubric, out: str) -> None:
     console.print(table)
     unseen = found.unseen
     lines = [
-        f"on {count(unseen.pairs, 'pair')} that nothing was chosen on: {_interval(unseen.rubric)} "
-        f"right, {_interval(unseen.overall)} by {found.steps[0].name!r} alone, gain "
-        f"{_interval(unseen.gain)}",
+        f"on {count(unseen.pairs, 'pair')} that nothing was chosen on: {interval(unseen.rubric)} "
+        f"right, {interval(unseen.overall)} by {found.steps[0].name!r} alone, gain "
+        f"{interval(unseen.gain)}",
         f"{count(len(found.dropped), 'proposal')} that added nothing: "
         + (", ".join(found.dropped) or "none"),
         f"{count(found.pairs, 'labelled pair')}, {count(found.ties, 'tie')} left out, "
@@ -363,9 +381,12 @@ def attempt_text(attempt: Attempt) -> str:
 
 def run_list(found: Iterable[RunInfo]) -> None:
     """Print runs, the newest first."""
-    table = _table("run", "state", "started", "ok/abstained/invalid/failed", "judged")
+    table = _table("run", "state", "started", "ok/abstained/invalid/failed", "what")
     for info in found:
         counts: dict[str, Any] = msgspec.json.decode(info.summary) if info.summary else {}
+        if "rollouts" in counts:
+            broken = counts["broken_off"]
+            counts = {"ok": counts["rollouts"] - broken, "failed": broken}
         record = msgspec.json.decode(info.config)
         table.add_row(
             info.name,
@@ -387,16 +408,17 @@ def calibration(found: Calibration, out: str) -> None:
     for name, title in (("ece", "ECE"), ("brier", "Brier score"), ("log_loss", "log loss")):
         scores: list[Estimate] = [getattr(s, name) for s in (found.before, found.after)]
         change: Estimate = getattr(found.change, name)
-        table.add_row(title, *map(_interval, scores), _interval(change, "+"))
-    table.add_row("accuracy", _interval(found.accuracy), "", "")
+        table.add_row(title, *map(interval, scores), interval(change, "+"))
+    table.add_row("accuracy", interval(found.accuracy), "", "")
     if found.auroc is not None:
-        table.add_row("AUROC", _interval(found.auroc), "", "")
+        table.add_row("AUROC", interval(found.auroc), "", "")
     console.print(table)
     for line in _calibration_lines(found, out):
         console.print(escape(line), soft_wrap=True)
 
 
-def _interval(estimate: Estimate, sign: str = "") -> str:
+def interval(estimate: Estimate, sign: str = "") -> str:
+    """Return a number with its interval."""
     bounds = f"{estimate.low:{sign}.3f} to {estimate.high:{sign}.3f}"
     return f"{estimate.value:{sign}.3f} ({bounds})"
 

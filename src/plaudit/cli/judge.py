@@ -439,7 +439,7 @@ def _tell(verbose: bool) -> Callable[[str], None]:
     return functools.partial(typer.echo, err=True)
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Keep the collector of cycles from walking all that is in flight ten times a second."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -483,7 +483,7 @@ class _Job:
         label = f"judge {self.record.judge.kind}"
         watch = display.Exchanges(display.stderr()).watch if verbose else None
         with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
-            _collect_seldom()
+            collect_seldom()
             runner = Runner(store, bar, self.policy, self.cache, watch, self.prices)
             try:
                 return aio.run(runner.run(self.record, self.engine, out))

@@ -2,12 +2,21 @@
 
 import os
 import re
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
 from yarl import URL
 
-from plaudit.engines.base import Capabilities, Completion, EngineURI, FinishReason, Request
+from plaudit.engines.anthropic_tools import in_blocks, offered
+from plaudit.engines.base import (
+    Capabilities,
+    Completion,
+    EngineURI,
+    FinishReason,
+    Request,
+    ToolSpec,
+)
 from plaudit.engines.endpoint import (
     Feature,
     HTTPEngine,
@@ -16,6 +25,7 @@ from plaudit.engines.endpoint import (
     only_base_url,
 )
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
+from plaudit.engines.tool_calls import made_calls
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
 
@@ -36,7 +46,7 @@ class _Terms(msgspec.Struct, frozen=True):
 
 _FEATURES: tuple[Feature[_Terms], ...] = (
     Feature(
-        fields=frozenset({"tools", "tool_choice"}),
+        fields=frozenset({"tool_choice"}),
         complaint=re.compile(r"tool_choice|\btools?\b|input_schema", re.IGNORECASE),
         instead={"schema": False},
         note="does not take this JSON schema; the reply is not constrained",
@@ -60,6 +70,9 @@ _FEATURES: tuple[Feature[_Terms], ...] = (
 class _Block(msgspec.Struct):
     type: str = ""
     text: str = ""
+    thinking: str = ""
+    id: str = ""
+    name: str = ""
     input: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -91,7 +104,6 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
 
     A JSON schema is the input of a tool that the model must call; the tool's input is the text of
     the completion. URI option: `revision=NAME`, part of the identity.
-
     """
 
     features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
@@ -121,7 +133,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             uri,
             transport,
             _Terms(),
-            Capabilities(json_schema=True),
+            Capabilities(json_schema=True, tools=True),
             revision=options["revision"],
             needs_key=not given,
         )
@@ -141,7 +153,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         body: dict[str, Json] = {
             "model": self._model,
             "max_tokens": sampling.max_tokens,
-            "messages": messages,
+            "messages": in_blocks(messages),
         }
         if system:
             body["system"] = system
@@ -151,11 +163,12 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             body["top_p"] = sampling.top_p
         if sampling.stop:
             body["stop_sequences"] = sampling.stop
+        if request.tools:
+            body["tools"] = offered(request.tools)
         if request.schema and terms.schema:
-            name = request.schema.name
-            tool = {"name": name, "description": _TOOL, "input_schema": request.schema.body}
-            body["tools"] = [tool]
-            body["tool_choice"] = {"type": "tool", "name": name}
+            answer = ToolSpec(request.schema.name, _TOOL, request.schema.body)
+            body["tools"] = offered([*request.tools, answer])
+            body["tool_choice"] = {"type": "tool", "name": answer.name}
         body.update(sampling.extra)
         return body
 
@@ -169,15 +182,28 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if reply.stop_reason == "refusal":
             raise ReplyError(Cause.REFUSED, f"{self._transport.name}: the model refused to answer")
         finish = _FINISH.get(reply.stop_reason, "unknown")
-        text = ""
-        for block in reply.content or ():
-            if block.type == "text":
-                text += block.text
-            elif block.type == "tool_use" and request.schema:
-                text = bytes(block.input).decode()
-                finish = "stop" if finish == "tool_calls" else finish
-                break
-        return Completion(text=text, finish_reason=finish, usage=_sum(reply.usage))
+        usage = _sum(reply.usage)
+        blocks = reply.content or ()
+        uses = [block for block in blocks if block.type == "tool_use"]
+        if request.schema and uses:
+            answer = bytes(uses[0].input).decode()
+            finish = "stop" if finish == "tool_calls" else finish
+            return Completion(text=answer, finish_reason=finish, usage=usage)
+        text = "".join(block.text for block in blocks if block.type == "text")
+        if not request.tools:
+            return Completion(text=text, finish_reason=finish, usage=usage)
+        told = [(use.id, use.name, bytes(use.input).decode() or None) for use in uses]
+        return Completion(
+            text=_thoughts(blocks) + text,
+            finish_reason=finish,
+            tool_calls=made_calls(request, told),
+            usage=usage,
+        )
+
+
+def _thoughts(blocks: Iterable[_Block]) -> str:
+    thoughts = "".join(block.thinking for block in blocks if block.type == "thinking")
+    return f"<think>{thoughts}</think>\n" if thoughts else ""
 
 
 def _headers(key: str) -> dict[str, str]:
@@ -195,16 +221,10 @@ def _lift_system(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...
     others = tuple(message for message in messages if message.role != "system")
     if len(others) == len(messages):
         return "", messages
-    system = "\n\n".join(_text(message) for message in messages if message.role == "system")
+    system = "\n\n".join(message.text for message in messages if message.role == "system")
     if not others:
         return "", (Message("user", system),)
     return system, others
-
-
-def _text(message: Message) -> str:
-    if isinstance(message.content, list):
-        return "".join(str(part.get("text", "")) for part in message.content)
-    return message.content or ""
 
 
 def _sum(usage: _Usage | None) -> Usage:

@@ -27,9 +27,10 @@ class CallableEngine:
 
     A prompt is a text in completion mode and a list of message dicts in chat mode. A reply is a
     text, or an object like vLLM's `RequestOutput`: its `outputs[0]` gives text, token ids, finish
-    reason and log-probabilities. A function with a parameter named `requests` also gets the
-    `Request`s, with sampling parameters and schema. Sync functions run in a thread, one batch at a
-    time.
+    reason and log-probabilities, as maps from token id to `Logprob` or as a number for each sampled
+    token. A function with a parameter named `requests` also gets the `Request`s, with sampling
+    parameters, schema and, in rollouts, the prompt as token ids. A `CallError` in place of a reply
+    is what became of that request alone. Sync functions run in a thread, one batch at a time.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class CallableEngine:
         name: str | None = None,
         mode: Mode = "completion",
         logprobs: int = 0,
+        token_ids: bool = False,
         cache: bool = False,
         max_batch: int = 256,
         gather: float = 0.005,
@@ -50,6 +52,10 @@ class CallableEngine:
             name: identity of the model; the function's own name where None.
             mode: what the function takes.
             logprobs: log-probabilities of the first token that its replies show.
+            token_ids: whether its replies are objects that hold the ids of all sampled tokens, the
+                one that ended the reply included. If the function also asks for `requests`, it must
+                heed their `prompt_ids`: where a request has any, they are the prompt, whatever the
+                mode, and the prompt in the list is their text.
             cache: whether replies may be stored. Off, because the weights behind one name may
                 change, as they do in training.
             max_batch: most prompts a call.
@@ -66,6 +72,8 @@ class CallableEngine:
             chat=mode == "chat",
             completion=mode == "completion",
             default_mode=mode,
+            token_ids=token_ids,
+            token_prompts=token_ids and self._wants_requests,
             cacheable=cache,
             remote=False,
             concurrency=None,
@@ -99,7 +107,7 @@ class CallableEngine:
             batcher = self._waiting[loop] = _Batcher(self._call, self._max_batch, self._gather)
         return await batcher.add(request)
 
-    async def _call(self, requests: Sequence[Request]) -> list[Completion]:
+    async def _call(self, requests: Sequence[Request]) -> "list[Completion | CallError]":
         prompts = [_prompt(request) for request in requests]
         extra = {"requests": list(requests)} if self._wants_requests else {}
         try:
@@ -111,16 +119,19 @@ class CallableEngine:
                     replies = await replies
             if isinstance(replies, str | bytes | dict):
                 raise TypeError("it must return a list of replies, one a prompt")
-            completions = [_completion(reply) for reply in cast("Iterable[Any]", replies)]
+            given = list(cast("Iterable[Any]", replies))
+            completions = [
+                _completion(reply, request) for reply, request in zip(given, requests, strict=False)
+            ]
         except PlauditError:
             raise
         except Exception as error:  # the user's code may raise anything
             message = f"{self._name} raised {type(error).__name__}: {str(error)[:200]}"
             raise CallError(Cause.SERVER_ERROR, message) from error
-        if len(completions) != len(requests):
+        if len(given) != len(requests):
             raise CallError(
                 Cause.BAD_RESPONSE,
-                f"{self._name} returned {len(completions)} replies to {len(requests)} prompts",
+                f"{self._name} returned {len(given)} replies to {len(requests)} prompts",
             )
         return completions
 
@@ -130,7 +141,7 @@ class _Batcher:
 
     def __init__(
         self,
-        call: Callable[[Sequence[Request]], Awaitable[list[Completion]]],
+        call: Callable[[Sequence[Request]], Awaitable[list[Completion | CallError]]],
         max_batch: int,
         gather: float,
     ) -> None:
@@ -167,7 +178,11 @@ class _Batcher:
                     future.set_exception(error)
             return
         for (_, future), completion in zip(batch, completions, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(completion, CallError):
+                future.set_exception(completion)
+            else:
                 future.set_result(completion)
 
 
@@ -180,24 +195,54 @@ def _prompt(request: Request) -> Json:
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
-def _completion(reply: Any) -> Completion:
+def _completion(reply: Any, request: Request) -> Completion | CallError:
+    if isinstance(reply, CallError):
+        return reply
     if isinstance(reply, str):
         return Completion(text=reply)
     output = reply.outputs[0]
-    ids = tuple(int(i) for i in getattr(output, "token_ids", None) or ())
-    prompt_ids = getattr(reply, "prompt_token_ids", None) or ()
-    return Completion(
+    ids = _ids(output, "token_ids")
+    prompt_ids = _ids(reply, "prompt_token_ids") or request.prompt_ids
+    positions = getattr(output, "logprobs", None)
+    completion = Completion(
         text=output.text,
         finish_reason=_FINISH.get(str(output.finish_reason), "unknown"),
-        logprobs=_logprobs(getattr(output, "logprobs", None)),
-        token_ids=ids or None,
+        logprobs=_logprobs(positions),
         usage=Usage(len(prompt_ids), len(ids)),
     )
+    if not request.trace_tokens:
+        return completion
+    return msgspec.structs.replace(
+        completion,
+        token_ids=ids or None,
+        token_logprobs=_token_logprobs(positions, ids),
+        prompt_token_ids=prompt_ids or None,
+    )
+
+
+def _ids(holder: Any, name: str) -> tuple[int, ...]:
+    """Read ids from a list, an array or a tensor."""
+    found = getattr(holder, name, None)
+    return () if found is None else tuple(int(id_) for id_ in found)
+
+
+def _token_logprobs(positions: Any, ids: tuple[int, ...]) -> tuple[float, ...] | None:
+    """Read the sampled tokens' log-probabilities; None where there is not one for each id."""
+    if not ids or positions is None or len(positions) != len(ids):
+        return None
+    if _is_number(positions[0]):
+        return tuple(float(value) for value in positions)
+    shown = [position.get(id_) for position, id_ in zip(positions, ids, strict=True)]
+    return None if None in shown else tuple(float(entry.logprob) for entry in shown)
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__")
 
 
 def _logprobs(positions: Any) -> tuple[TokenLogprob, ...] | None:
     """Read vLLM's log-probabilities: a position is a map from token id to `Logprob`."""
-    if not positions:
+    if positions is None or not len(positions) or _is_number(positions[0]):
         return None
     shown = [TokenLogprob(c.decoded_token or "", c.logprob) for c in positions[0].values()]
     return tuple(sorted(shown, key=lambda c: -c.logprob))

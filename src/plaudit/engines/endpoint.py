@@ -270,11 +270,14 @@ class HTTPEngine(Generic[Terms, R]):
         """Keep what was given up; called once a request succeeded without it."""
         for feature, changes in given_up:
             self._terms = msgspec.structs.replace(self._terms, **changes)
-            note = feature.note.format(**changes)
-            if note not in self._notes:
-                self._notes.append(note)
-                level = logging.INFO if feature.quiet else logging.WARNING
-                _LOG.log(level, "%s: it %s", self._transport.name, note)
+            self._note(feature.note.format(**changes), quiet=feature.quiet)
+
+    def _note(self, note: str, *, quiet: bool = False) -> None:
+        """Tell once what the endpoint does not do."""
+        if note not in self._notes:
+            self._notes.append(note)
+            level = logging.INFO if quiet else logging.WARNING
+            _LOG.log(level, "%s: it %s", self._transport.name, note)
 
     def _messages(self, request: Request) -> Sequence[Message | msgspec.Raw]:
         """Return a chat's messages; those that requests share are encoded once."""
@@ -389,6 +392,8 @@ class _Kind(NamedTuple):
     logprobs: bool
     schema: bool
     seed: bool
+    tools: bool
+    tokens: bool
 
 
 def _kind(request: Request) -> _Kind:
@@ -397,6 +402,8 @@ def _kind(request: Request) -> _Kind:
         request.logprobs > 0,
         request.schema is not None,
         request.sampling.seed is not None,
+        bool(request.tools),
+        request.trace_tokens,
     )
 
 

@@ -78,6 +78,12 @@ class Vocabulary:
         return tuple(sorted(found, key=lambda text: (-len(text), text)))
 
     @cached_property
+    def control(self) -> dict[str, int]:
+        """Texts of the tokens that steer the model, such as the one that ends a turn; their ids."""
+        found = enumerate(zip(self.tokens, self.types, strict=True))
+        return {t: i for i, (t, kind) in found if kind == _CONTROL or _steers(t, kind)}
+
+    @cached_property
     def longest_token_bytes(self) -> int:
         """Bytes of text that the longest token stands for, at least 1."""
         special = max((len(token.encode()) for token in self.special), default=1)
@@ -104,12 +110,26 @@ class Vocabulary:
         return text.replace(" ", "▁")
 
 
+def looks_like_markup(token: str) -> bool:
+    """Whether an added token's text is a mark such as `<think>`, rather than a run of spaces."""
+    return bool(_MARKUP.fullmatch(token) or _CONTROL_SHAPED.fullmatch(token))
+
+
+def looks_like_control(token: str) -> bool:
+    """Whether llama.cpp takes a token of this text for a control token, whatever its type."""
+    return token[-1:] in ">]" and bool(_CONTROL_SHAPED.fullmatch(token))
+
+
 def _special(token: str, kind: int) -> bool:
     if kind in (_CONTROL, _UNKNOWN):
         return bool(token.strip())
     if kind == _USER_DEFINED:
-        return bool(_MARKUP.fullmatch(token) or _CONTROL_SHAPED.fullmatch(token))
-    return kind == _NORMAL and token[-1:] in ">]" and bool(_CONTROL_SHAPED.fullmatch(token))
+        return looks_like_markup(token)
+    return _steers(token, kind)
+
+
+def _steers(token: str, kind: int) -> bool:
+    return kind == _NORMAL and looks_like_control(token)
 
 
 def _byte_letters() -> list[str]:
@@ -169,9 +189,23 @@ class GGUF:
         return self._count("tokenizer.ggml.eos_token_id")
 
     @property
+    def bos_token(self) -> str | None:
+        """Text of the token that begins a text, as chat templates spell it."""
+        return self._token(self.bos_id)
+
+    @property
+    def eos_token(self) -> str | None:
+        """Text of the token that ends a text, as chat templates spell it."""
+        return self._token(self.eos_id)
+
+    @property
     def shards(self) -> int:
         """Number of files that the model is split over."""
         return self._count("split.count") or 1
+
+    def _token(self, id_: int | None) -> str | None:
+        tokens = self.vocabulary.tokens
+        return tokens[id_] if id_ is not None and id_ < len(tokens) else None
 
     def _text(self, key: str) -> str:
         value = self.values.get(key, "")

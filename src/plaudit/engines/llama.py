@@ -14,13 +14,11 @@ import hashlib
 import logging
 import os
 import platform
-import queue
 import secrets
 import sys
 import threading
-import urllib.request
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,19 +27,34 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import msgspec
 import psutil
 
+from plaudit.aio import Workers, aside
 from plaudit.engines import models
 from plaudit.engines.base import (
     Capabilities,
     Completion,
     EngineURI,
-    FinishReason,
     PromptToken,
     Request,
-    TokenLogprob,
 )
 from plaudit.engines.gguf import GGUF, read_gguf
-from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
-from plaudit.types import Json, Message, Usage
+from plaudit.engines.llama_http import (
+    THINKING_SWITCH,
+    LocalHTTP,
+    decode,
+    encode,
+    prompt_tokens,
+    template_arguments,
+)
+from plaudit.engines.llama_replies import Call, Token, closed, not_unicode, overflow
+from plaudit.engines.llama_tokens import Traits, complete_traced
+from plaudit.errors import (
+    CallError,
+    Cause,
+    EngineUnusableError,
+    ToolsRefusedError,
+    UsageError,
+)
+from plaudit.types import Json, Message
 
 T = TypeVar("T")
 Prefix = Literal["auto", "on", "off"]
@@ -52,8 +65,6 @@ MOST_CONTEXT = 8192
 """Tokens of context taken by default where the model has more; its KV cache costs memory."""
 _BATCH = 256  # Tokens computed in one go, and so how long a cancelled request goes on.
 _GRACE = 2.0  # Seconds that a process at its end waits for requests in flight.
-
-_SWITCH = "enable_thinking"  # What chat templates of hybrid models call it.
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +161,9 @@ def make_server(
     params.verbosity = -1
     params.hostnames, params.port = [host or "127.0.0.1"], port or 0
     if host is None and port is None:
-        params.api_keys, params.n_threads_http = [key or secrets.token_hex(32)], 1
+        # One for each reply, and two to tokenise meanwhile.
+        params.api_keys = [key or secrets.token_hex(32)]
+        params.n_threads_http = settings.slots + 2
     try:
         return cast("NativeServer", library.Server(params))
     except RuntimeError as error:
@@ -173,189 +186,8 @@ def default_threads() -> int:
     return max(1, cores)
 
 
-# ---------------------------------------------------------------- replies
-
-
-class _Candidate(msgspec.Struct):
-    token: str
-    logprob: float
-
-
-class _Token(msgspec.Struct):
-    id: int
-    top_logprobs: list[_Candidate] = []
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Token] | None = None
-
-
-class _Said(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    text: str = ""
-    delta: _Said | None = None
-    message: _Said | None = None
-    logprobs: _Logprobs | None = None
-    finish_reason: str | None = None
-
-
-class _Counts(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Error(msgspec.Struct):
-    message: str = ""
-    type: str = ""
-    n_prompt_tokens: int = 0
-    n_ctx: int = 0
-
-
-class _Chunk(msgspec.Struct):
-    """One piece of a streamed reply, of completion and chat alike."""
-
-    choices: list[_Choice] = []
-    usage: _Counts | None = None
-    error: _Error | None = None
-
-
-class _Call:
-    """One request while it is computed, and its reply as it grows."""
-
-    def __init__(self) -> None:
-        self.cancelled = False
-        self.text: list[str] = []
-        self.tokens: list[_Token] = []
-        self.finish = "unknown"
-        self.counts = _Counts()
-        self.error: _Error | None = None
-        self.broken: Exception | None = None
-
-    def take(self, chunk: bytes) -> bool:
-        """Take one chunk; return whether to stop. Called by llama.cpp, so it must not raise."""
-        try:
-            self._take(_decode(chunk))
-        except Exception as error:  # Would be lost in native code; raised again by `reply`.
-            self.broken = error
-        return self.cancelled or self.broken is not None
-
-    def _take(self, chunk: _Chunk) -> None:
-        self.error = chunk.error or self.error
-        self.counts = chunk.usage or self.counts
-        for choice in chunk.choices:
-            said = choice.delta or choice.message
-            self.text.append((said.content or "") if said else choice.text)
-            if choice.logprobs and choice.logprobs.content:
-                self.tokens += choice.logprobs.content
-            self.finish = choice.finish_reason or self.finish
-
-    def check(self) -> None:
-        """Raise unless the reply is whole."""
-        if self.error is not None:
-            raise _refused(self.error)
-        if self.cancelled:
-            raise _closed()
-        if self.broken is not None or self.finish == "unknown":
-            why = self.broken or "no finish reason"
-            raise CallError(Cause.BAD_RESPONSE, f"llama.cpp's reply is incomplete: {why}")
-
-    def completion(self, request: Request) -> Completion:
-        """The whole reply."""
-        known: dict[str, FinishReason] = {
-            "stop": "stop",
-            "length": "length",
-            "tool_calls": "tool_calls",
-        }
-        # Streamed text is held back until a character is whole, and then has its last id only.
-        whole = len(self.tokens) == self.counts.completion_tokens
-        return Completion(
-            text="".join(self.text),
-            finish_reason=known.get(self.finish, "unknown"),
-            logprobs=_candidates(self.tokens, request.logprobs),
-            token_ids=tuple(token.id for token in self.tokens) if whole else None,
-            usage=Usage(self.counts.prompt_tokens, self.counts.completion_tokens),
-        )
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-
-
-def _piece(piece: str | list[int]) -> str:
-    """Return a token's text; llama.cpp gives bytes where they are not UTF-8 by themselves."""
-    return piece if isinstance(piece, str) else bytes(piece).decode(errors="backslashreplace")
-
-
-def _closed() -> CallError:
-    return CallError(Cause.CONNECTION, "the model was closed meanwhile", retryable=True)
-
-
-def _refused(error: _Error) -> CallError:
-    if error.type == "exceed_context_size_error":
-        return _overflow(f"{error.n_prompt_tokens}", error.n_ctx)
-    cause = Cause.BAD_REQUEST if error.type == "invalid_request_error" else Cause.SERVER_ERROR
-    return CallError(cause, f"llama.cpp: {error.message}")
-
-
-def _overflow(tokens: str, context: int) -> CallError:
-    return CallError(
-        Cause.CONTEXT_OVERFLOW,
-        f"the prompt has {tokens} tokens and the context holds {context}; nothing was cut. Take a "
-        "larger context (?context=N, as far as the model was trained), fewer shots, or another "
-        "model",
-    )
-
-
-def _candidates(tokens: list[_Token], wanted: int) -> tuple[TokenLogprob, ...] | None:
-    if not wanted or not tokens:
-        return None
-    return tuple(TokenLogprob(c.token, c.logprob) for c in tokens[0].top_logprobs[:wanted])
-
-
-# ---------------------------------------------------------------- worker threads
-
-
-class _Workers:
-    """Daemon threads that make native calls, so that neither a loop nor the exit waits for them.
-
-    A `ThreadPoolExecutor` is joined when the interpreter ends, before anything could cancel what
-    runs in it.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self.count = count
-        for number in range(count):
-            name = f"plaudit-llama-{number}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def _work(self) -> None:
-        while (task := self.tasks.get()) is not None:
-            task()
-
-    def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Have `function` called by the next free thread."""
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = function()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self.tasks.put(run)
-        return future
-
-    def stop(self) -> None:
-        """Let the threads end once the queue is empty."""
-        for _ in range(self.count):
-            self.tasks.put(None)
+class _Cancellable(Protocol):
+    def cancel(self) -> None: ...
 
 
 class _Loaded:
@@ -363,12 +195,13 @@ class _Loaded:
 
     def __init__(self, server: NativeServer, settings: Settings, key: str) -> None:
         self.server: NativeServer | None = server
+        self._address = server.listening_address
         self._key = key
         self.settings = settings
         self.reuse = False
         """Whether a cached prefix may be used."""
-        self.workers = _Workers(settings.slots)
-        self.calls: set[_Call] = set()
+        self.workers = Workers(settings.slots, "plaudit-llama")
+        self.calls: set[_Cancellable] = set()
         self.idle = threading.Condition()
         self.pid = os.getpid()
         _live.add(self)
@@ -376,17 +209,13 @@ class _Loaded:
     def __del__(self) -> None:
         self.workers.stop()
 
-    def ask(self, call: "_Call", body: bytes, chat: bool = False) -> "_Call":
+    def ask(self, call: Call, body: bytes, chat: bool = False) -> Call:
         """Compute one request; returns when the reply is whole, or `call` is cancelled.
 
         Raises:
             CallError: there is no whole reply.
         """
-        with self.idle:
-            server = self.server
-            if server is None:
-                raise _closed()
-            self.calls.add(call)
+        server = self._begin(call)
         try:
             if chat:
                 server.handle_chat_completions(body, call.take)
@@ -400,38 +229,33 @@ class _Loaded:
             # Else this frame, or an error's traceback, would keep the model beyond `close`, and
             # it would be destroyed by this thread in the middle of the process's end: a crash.
             del server
-            with self.idle:
-                self.calls.discard(call)
-                self.idle.notify_all()
+            self._end(call)
         call.check()
         return call
 
-    def tokenize(self, request: Request, no_thinking: bool) -> list[PromptToken]:
-        """Return the tokens of a prompt, asked over HTTP: in process there is no such call."""
-        prompt = request.prompt
-        if not isinstance(prompt, str):
-            body: dict[str, Json] = {"messages": prompt}
-            if no_thinking:
-                body["chat_template_kwargs"] = {_SWITCH: False}
-            prompt = self._post("/apply-template", body)["prompt"]
-        body = {"content": prompt, "add_special": True, "parse_special": True, "with_pieces": True}
-        return [
-            PromptToken(token["id"], _piece(token["piece"]))
-            for token in self._post("/tokenize", body)["tokens"]
-        ]
+    def http(self) -> LocalHTTP:
+        """Return a connection-less handle of the model's HTTP server, for one cancellable call."""
+        return LocalHTTP(self._address, self._key)
 
-    def _post(self, path: str, body: dict[str, Json]) -> Any:
-        server = self.server
-        if server is None:
-            raise _closed()
-        asked = urllib.request.Request(
-            server.listening_address + path,
-            msgspec.json.encode(body),
-            {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(asked, timeout=60) as answer:
-            return msgspec.json.decode(answer.read())
+    def over_http(self, http: LocalHTTP, function: Callable[[LocalHTTP], T]) -> T:
+        """Do something that asks the model's HTTP server, and have `close` wait for it."""
+        self._begin(http)
+        try:
+            return function(http)
+        finally:
+            self._end(http)
+
+    def _begin(self, call: _Cancellable) -> NativeServer:
+        with self.idle:
+            if self.server is None:
+                raise closed()
+            self.calls.add(call)
+            return self.server
+
+    def _end(self, call: _Cancellable) -> None:
+        with self.idle:
+            self.calls.discard(call)
+            self.idle.notify_all()
 
     def close(self, patience: float | None = None) -> bool:
         """Cancel what is in flight, wait for it, and free the model; return whether that was done.
@@ -442,7 +266,7 @@ class _Loaded:
         """
         with self.idle:
             for call in self.calls:
-                call.cancelled = True
+                call.cancel()
             done = self.idle.wait_for(lambda: not self.calls, patience)
             server, self.server = self.server, None
         self.workers.stop()
@@ -573,6 +397,7 @@ class LlamaEngine:
             completion=True,
             default_mode="completion" if base or self._uri.scheme == "local" else "chat",
             token_ids=True,
+            token_prompts=True,
             seed=True,
             deterministic=self._slots == 1 and not self._gpu_layers and self._prefix != "on",
             concurrency=self._slots,
@@ -592,7 +417,7 @@ class LlamaEngine:
         if self._known:
             return False
         template = self.metadata.chat_template or ""
-        return "<think>" in template and _SWITCH not in template
+        return "<think>" in template and THINKING_SWITCH not in template
 
     @cached_property
     def metadata(self) -> GGUF:
@@ -630,8 +455,8 @@ class LlamaEngine:
         properties block no more.
         """
         if not (self._known and self._known.special_tokens):
-            await _aside(lambda: self.metadata)
-        digest = self._known.sha256 if self._known else await _aside(self._digest)
+            await aside(lambda: self.metadata)
+        digest = self._known.sha256 if self._known else await aside(self._digest)
         extra = [f"slots={self._slots}"] if self._slots > 1 else []
         extra += [f"gpu_layers={self._gpu_layers}"] if self._gpu_layers else []
         extra += ["prefix=on"] if self._prefix == "on" else []
@@ -649,7 +474,7 @@ class LlamaEngine:
         if self._here() is None:
             stop = threading.Event()
             try:
-                await _aside(partial(self._load, stop))
+                await aside(partial(self._load, stop))
             except asyncio.CancelledError:
                 stop.set()
                 raise
@@ -658,37 +483,46 @@ class LlamaEngine:
         """Cancel what is in flight and free the model."""
         loaded, self._loaded = self._here(), None
         if loaded is not None:
-            await _aside(loaded.close)
+            await aside(loaded.close)
 
     async def complete(self, request: Request) -> Completion:
-        """Complete one request; a cancelled one stops within 256 tokens of computation.
+        """Complete one request.
+
+        A cancelled one stops within 256 tokens of computation, with `trace_tokens` within a second
+        more.
 
         Raises:
             CallError: the prompt is too long (nothing is ever cut), empty, or was rejected.
             UsageError: chat was asked of a base model, which has no chat template.
+            ToolsRefusedError: tools were given.
         """
-        if request.mode == "chat" and not self.capabilities.chat:
-            raise UsageError(
-                f"{self._uri} is a base model without a chat template; use --mode completion"
-            )
-        await self.open()
-        loaded = self._here()
-        if loaded is None:
-            raise _closed()
+        self._check_mode(request)
+        loaded = await self._ready()
         self._check(request, loaded.settings)
+        if request.trace_tokens:
+            return await self._trace(loaded, request)
         try:
             body = _body(request, loaded.reuse, self._can_stop_thinking(request))
         except UnicodeEncodeError as error:
-            raise CallError(
-                Cause.BAD_REQUEST, f"the prompt is not Unicode text: {error}"
-            ) from error
-        call = _Call()
-        future = loaded.workers.submit(partial(loaded.ask, call, body, request.mode == "chat"))
-        try:
-            return (await asyncio.wrap_future(future)).completion(request)
-        except asyncio.CancelledError:
-            call.cancelled = True
-            raise
+            raise not_unicode(error) from error
+        call = Call()
+        asking = partial(loaded.ask, call, body, request.mode == "chat")
+        return (await _cancelling(loaded.workers.submit(asking), call)).completion(request)
+
+    async def _trace(self, loaded: _Loaded, request: Request) -> Completion:
+        metadata = self.metadata
+        traits = Traits(
+            vocabulary=len(metadata.vocabulary.tokens),
+            end_id=metadata.eos_id or 0,
+            reuse=loaded.reuse,
+            template=template_arguments(request, self._can_stop_thinking(request)),
+        )
+        http = loaded.http()
+
+        def trace() -> Completion:
+            return loaded.over_http(http, partial(complete_traced, request=request, traits=traits))
+
+        return await _cancelling(loaded.workers.submit(trace), http)
 
     async def tokenize(self, request: Request) -> list[PromptToken]:
         """Return the tokens of a request's prompt as the model reads them; nothing is computed.
@@ -696,12 +530,42 @@ class LlamaEngine:
         Raises:
             EngineUnusableError: the file cannot be had or loaded.
         """
+        template = template_arguments(request, self._can_stop_thinking(request))
+        return await self._over_http(lambda http: prompt_tokens(http, request, template))
+
+    async def encode(self, text: str, *, special: bool) -> list[int]:
+        """Return the ids of a text, without the token that texts begin with.
+
+        Args:
+            text: any text; a part of a prompt gives the ids that it has there only where no token
+                spans its ends, as is so beside a special token.
+            special: whether a special token's text becomes that token.
+
+        Raises:
+            EngineUnusableError: the file cannot be had or loaded.
+        """
+        return await self._over_http(lambda http: encode(http, text, special=special))
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens; special ones are spelled out, what is no UTF-8 is U+FFFD.
+
+        Raises:
+            CallError: an id is none of the model's.
+            EngineUnusableError: the file cannot be had or loaded.
+        """
+        return await self._over_http(lambda http: decode(http, ids))
+
+    async def _over_http(self, function: Callable[[LocalHTTP], T]) -> T:
+        """Ask the model's HTTP server for something that needs no slot."""
+        loaded = await self._ready()
+        return await aside(partial(loaded.over_http, loaded.http(), function))
+
+    async def _ready(self) -> _Loaded:
         await self.open()
         loaded = self._here()
         if loaded is None:
-            raise _closed()
-        no_thinking = self._can_stop_thinking(request)
-        return await _aside(partial(loaded.tokenize, request, no_thinking))
+            raise closed()
+        return loaded
 
     def forget(self) -> None:
         """In a forked child: have no model loaded, and a lock that no lost thread holds."""
@@ -715,18 +579,30 @@ class LlamaEngine:
             return loaded
         return None
 
+    def _check_mode(self, request: Request) -> None:
+        if request.mode == "chat" and not self.capabilities.chat:
+            raise UsageError(
+                f"{self._uri} is a base model without a chat template; use --mode completion"
+            )
+        if request.tools:
+            raise ToolsRefusedError(f"{self._uri} takes no tools; have it write calls as text")
+
     def _check(self, request: Request, settings: Settings) -> None:
         """Refuse what cannot succeed, without handing it to llama.cpp."""
-        if not request.prompt:
+        if not request.prompt and not request.prompt_ids:
             raise CallError(Cause.BAD_REQUEST, "the prompt is empty")
+        if request.prompt_ids:
+            if len(request.prompt_ids) > settings.context:
+                raise overflow(f"{len(request.prompt_ids)}", settings.context)
+            return
         vocabulary = self.metadata.vocabulary
         if vocabulary.covers_bytes:
             least = _characters(request.prompt) // vocabulary.longest_token_bytes
             if least > settings.context and not self._drops_text(request):
-                raise _overflow(f"at least {least}", settings.context)
+                raise overflow(f"at least {least}", settings.context)
 
     def _can_stop_thinking(self, request: Request) -> bool:
-        return request.mode == "chat" and _SWITCH in (self.metadata.chat_template or "")
+        return request.mode == "chat" and THINKING_SWITCH in (self.metadata.chat_template or "")
 
     def _drops_text(self, request: Request) -> bool:
         """Whether the chat template may leave some of the text out (old thoughts)."""
@@ -788,35 +664,33 @@ def _body(request: Request, reuse: bool, no_thinking: bool) -> bytes:
     """The request as an OpenAI-compatible llama.cpp server takes it, streamed.
 
     At least one log-probability is asked for, because token ids come with them only. A request is
-    streamed, which is what makes it stoppable; but only whole replies have the ids of all tokens,
-    so one with the extra parameter `return_tokens` is not.
+    streamed, which is what makes it stoppable.
     """
     sampling = request.sampling
-    extra = dict(sampling.extra)
-    stream = not extra.get("return_tokens")
     body: dict[str, Json] = {
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "cache_prompt": reuse,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_progress": True,
     }
-    if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-        body |= {"return_progress": True}
     if sampling.seed is not None:
         body["seed"] = sampling.seed
     if sampling.stop:
         body["stop"] = sampling.stop
     if isinstance(request.prompt, str):
-        body |= {"prompt": request.prompt, "logprobs": max(1, request.logprobs)}
+        prompt = request.prompt_ids or request.prompt
+        body |= {"prompt": prompt, "logprobs": max(1, request.logprobs)}
     else:
         body |= {"messages": request.prompt}
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}
     if no_thinking:
-        body["chat_template_kwargs"] = {_SWITCH: False}
+        body["chat_template_kwargs"] = {THINKING_SWITCH: False}
     if request.schema is not None:
         body |= _constraint(request)
-    return msgspec.json.encode(body | extra)
+    return msgspec.json.encode(body | dict(sampling.extra))
 
 
 def _constraint(request: Request) -> dict[str, Json]:
@@ -851,7 +725,7 @@ def _reuse_is_exact(loaded: _Loaded, metadata: GGUF) -> bool:
     plain = [token for token in range(100, len(types)) if types[token] == 1]
     step = max(1, len(plain) // sum(_PIECES))
     ids = plain[::step][: sum(_PIECES)]
-    warm: dict[int, list[_Token]] = {}
+    warm: dict[int, list[Token]] = {}
     for count in range(1, len(_PIECES) + 1):
         end = sum(_PIECES[:count])
         warm[end] = _probe(loaded, ids[:end], reuse=count > 1)
@@ -859,7 +733,7 @@ def _reuse_is_exact(loaded: _Loaded, metadata: GGUF) -> bool:
     return all(_probe(loaded, ids[:end], reuse=False) == warm[end] for end in ends)
 
 
-def _probe(loaded: _Loaded, ids: list[int], reuse: bool) -> list[_Token]:
+def _probe(loaded: _Loaded, ids: list[int], reuse: bool) -> list[Token]:
     body = {
         "prompt": ids,
         "max_tokens": 1,
@@ -868,7 +742,7 @@ def _probe(loaded: _Loaded, ids: list[int], reuse: bool) -> list[_Token]:
         "cache_prompt": reuse,
         "stream": True,
     }
-    return loaded.ask(_Call(), msgspec.json.encode(body)).tokens
+    return loaded.ask(Call(), msgspec.json.encode(body)).tokens
 
 
 def _machine() -> str:
@@ -886,12 +760,13 @@ def _machine() -> str:
 # ---------------------------------------------------------------- helpers
 
 
-async def _aside(function: Callable[[], T]) -> T:
-    """Call a blocking function in a thread that neither the loop nor the exit waits for."""
-    workers = _Workers(1)
-    future = workers.submit(function)
-    workers.stop()
-    return await asyncio.wrap_future(future)
+async def _cancelling(future: Future[T], call: _Cancellable) -> T:
+    """Wait for what a thread does; have it stop where the waiting is cancelled."""
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
 
 
 def _whole(uri: EngineURI, options: dict[str, str], name: str, least: int) -> int:

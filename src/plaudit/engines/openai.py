@@ -6,8 +6,7 @@
 import os
 import re
 from functools import cache
-from operator import attrgetter
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +19,7 @@ from plaudit.engines.base import (
     FinishReason,
     Mode,
     Request,
+    Sampling,
     Schema,
     TokenLogprob,
 )
@@ -36,19 +36,33 @@ from plaudit.engines.endpoint import (
     Feature,
     HTTPEngine,
     check_base_url,
-    complains,
     only_base_url,
 )
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import ErrorReply, Refusal
-from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.engines.openai_replies import (
+    FINISH,
+    Choice,
+    Logprobs,
+    Reply,
+    ReplyMessage,
+    decode_reply,
+    first_position,
+)
+from plaudit.engines.openai_terms import FEATURES, LOGPROBS, NO_IDS, SchemaForm, Terms
+from plaudit.engines.openai_tokens import ask_tokens, read_tokens
+from plaudit.engines.openai_tools import offered, read_calls, refuses_tools, sendable, with_thoughts
+from plaudit.errors import (
+    CallError,
+    Cause,
+    EngineUnusableError,
+    ReplyError,
+    ToolsRefusedError,
+    UsageError,
+)
 from plaudit.types import Json, Usage
 
-_MASKED = -9999.0
 _GENEROUS = 256
-_RUNGS = (20, 5)
-
-SchemaForm = Literal["json_schema", "json_object", "text"]
 
 
 class _Provider(NamedTuple):
@@ -66,19 +80,21 @@ class _Provider(NamedTuple):
     """Whether it is told to turn thinking off."""
     continuations: Form | None = None
     """How it is asked for the log-probability of a given text; None: it cannot be."""
+    token_ids: bool = False
+    """Whether it is asked for token ids."""
 
 
 _OPENAI_HOST = "api.openai.com"
-_CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False)
+_CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False, token_ids=True)
 _PROVIDERS = {
     "openai": _Provider(f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False),
     "vllm": _Provider(
         "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True,
-        continuations="prompt_logprobs",
+        continuations="prompt_logprobs", token_ids=True,
     ),
     "sglang": _Provider(
         "http://127.0.0.1:30000/v1", "SGLANG_API_KEY", _GENEROUS, needs_key=False, thinking=True,
-        continuations="echo",
+        continuations="echo", token_ids=True,
     ),
     # The limit of 20 is in Together's published OpenAPI description since June 2025.
     "together": _Provider(
@@ -116,157 +132,7 @@ def is_reasoning_model(name: str) -> bool:
     return bool(_REASONING.search(base) or _HYBRID.search(base))
 
 
-class _Terms(msgspec.Struct, frozen=True):
-    """What requests ask for; empty names and False are left out."""
-
-    logprobs: int
-    schema: SchemaForm = "json_schema"
-    seed: str = "seed"
-    max_tokens: str = "max_tokens"
-    temperature: bool = True
-    top_p: bool = True
-    thinking: bool = False
-
-
-class _LogprobsFeature(Feature[_Terms], frozen=True):
-    def lower(self, terms: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
-        """Ask for as many as the server says it gives, else for the next usual number."""
-        asked = int(body.get("top_logprobs") or body["logprobs"])
-        said = _LOGPROBS_LIMIT.search(reply.message)
-        if said and 0 < int(said[1]) < asked:
-            return {"logprobs": int(said[1])}
-        rung = next((rung for rung in _RUNGS if rung < asked), None)
-        return {"logprobs": rung} if rung else {}
-
-
-class _SchemaFeature(Feature[_Terms], frozen=True):
-    def lower(self, terms: _Terms, reply: ErrorReply, body: dict[str, Json]) -> dict[str, Json]:
-        """Ask for a JSON object, then for nothing."""
-        return {"schema": "json_object" if terms.schema == "json_schema" else "text"}
-
-
-_LOGPROBS_LIMIT = re.compile(
-    r"(?:max(?:imum)? allowed|less than or equal to|at most|maximum(?: value)?(?: is| of)?|<="
-    r"|between 0 and|between 1 and|\[0, ?)[ :]*(\d+)",
-    re.IGNORECASE,
-)
-_LOGPROBS = _LogprobsFeature(
-    fields=frozenset({"logprobs", "top_logprobs"}),
-    complaint=re.compile(r"logprobs", re.IGNORECASE),
-    note="gives at most {logprobs} log-probabilities",
-    quiet=True,
-)
-_FEATURES: tuple[Feature[_Terms], ...] = (
-    _LOGPROBS,
-    _SchemaFeature(
-        fields=frozenset({"response_format"}),
-        complaint=re.compile(
-            r"response_format|json_schema|json_object|structured.?output|guided|grammar|\bschema\b",
-            re.IGNORECASE,
-        ),
-        note="does not take this JSON schema; replies are constrained to {schema} instead",
-    ),
-    Feature(
-        fields=frozenset({"max_tokens"}),
-        complaint=complains("max_tokens"),
-        instead={"max_tokens": "max_completion_tokens"},
-        note="wants max_tokens as {max_tokens}",
-        quiet=True,
-    ),
-    Feature(
-        fields=frozenset({"top_p"}),
-        complaint=complains("top_p"),
-        instead={"top_p": False},
-        note="does not take top_p; its default applies",
-    ),
-    Feature(
-        fields=frozenset({"temperature"}),
-        complaint=complains("temperature"),
-        instead={"temperature": False},
-        note="does not take the temperature; its default applies",
-    ),
-    Feature(
-        fields=frozenset({"seed", "random_seed"}),
-        complaint=complains("seed", "random_seed"),
-        instead={"seed": ""},
-        note="does not take a seed; replies may differ from run to run",
-    ),
-    Feature(
-        fields=frozenset({"chat_template_kwargs"}),
-        complaint=re.compile(r"chat_template|enable_thinking", re.IGNORECASE),
-        instead={"thinking": False},
-        note="does not take chat_template_kwargs; thinking is not turned off",
-    ),
-)
-
-
-class _Top(msgspec.Struct, gc=False):
-    token: str = ""
-    logprob: float | None = None
-
-
-class _Position(msgspec.Struct):
-    token: str = ""
-    logprob: float | None = None
-    top_logprobs: list[_Top] | None = None
-
-
-class _Logprobs(msgspec.Struct):
-    """Both shapes: `content` (chat, llama.cpp) and maps keyed by text (vLLM, Together)."""
-
-    content: list[_Position] | None = None
-    tokens: list[str] | None = None
-    token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float | None] | None] | None = None
-
-
-class _Part(msgspec.Struct):
-    text: str = ""
-
-
-class _ReplyMessage(msgspec.Struct):
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _ReplyMessage | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-    token_ids: tuple[int, ...] | None = None
-    prompt_logprobs: Json = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Reply(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Json = None
-    object: str | None = None
-    prompt: Json = None
-    prompt_logprobs: Json = None
-
-
-_REPLY = msgspec.json.Decoder(_Reply)
-_FINISH: dict[str | None, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-
-
-class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
+class OpenAIEngine(HTTPEngine[Terms, Reply]):
     """An endpoint that speaks OpenAI's protocol.
 
     URI options: `logprobs=N`, most log-probabilities asked for (0: none); `revision=NAME`, part of
@@ -274,7 +140,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
     each wait for bytes. Keys come from the provider's environment variable.
     """
 
-    features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
+    features: ClassVar[tuple[Feature[Terms], ...]] = FEATURES
 
     def __init__(self, uri: EngineURI, own_key: str | None = None) -> None:
         """Prepare the engine; nothing is contacted.
@@ -300,7 +166,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         super().__init__(
             uri,
             transport,
-            _Terms(logprobs, seed=provider.seed, thinking=provider.thinking),
+            Terms(logprobs, seed=provider.seed, thinking=provider.thinking),
             _capabilities(provider, uri.model, logprobs),
             revision=options["revision"],
             needs_key=provider.needs_key,
@@ -352,32 +218,36 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
     def _url(self, request: Request) -> URL:
         return self._completion_url if isinstance(request.prompt, str) else self._chat_url
 
-    def _body(self, request: Request, terms: _Terms) -> dict[str, Json]:
+    def _body(self, request: Request, terms: Terms) -> dict[str, Json]:
         sampling = request.sampling
         body: dict[str, Json] = {"model": self._model, terms.max_tokens: sampling.max_tokens}
         if isinstance(request.prompt, str):
-            body["prompt"] = request.prompt
+            body["prompt"] = request.prompt_ids or request.prompt
         else:
             body["messages"] = self._messages(request)
             if terms.thinking:
                 body["chat_template_kwargs"] = _NO_THINKING
-        if terms.temperature:
-            body["temperature"] = sampling.temperature
-        if terms.top_p:
-            body["top_p"] = sampling.top_p
-        if terms.seed and sampling.seed is not None:
-            body[terms.seed] = sampling.seed
-        if sampling.stop:
-            body["stop"] = sampling.stop
+        _add_sampling(body, sampling, terms)
         if request.logprobs:
             self._ask_logprobs(body, request, terms)
         if request.schema and terms.schema != "text":
             self._constrain(body, request.schema, terms.schema)
+        if request.tools or request.trace_tokens:
+            self._ask_rollout(body, request, terms)
         body.update(sampling.extra)
         if request.continuation and self._continues:
             body[terms.max_tokens] = 1  # The fewest that all servers take.
             extend(body, request.continuation, self._continues)
         return body
+
+    def _ask_rollout(self, body: dict[str, Json], request: Request, terms: Terms) -> None:
+        if request.tools:
+            if "messages" not in body:
+                raise UsageError(f"{self._transport.name}: tools need --mode chat")
+            body["tools"] = offered(request.tools)
+            body["messages"] = sendable(body["messages"])
+        if request.trace_tokens and terms.token_ids:
+            ask_tokens(body, llama=self._custom)
 
     def _constrain(self, body: dict[str, Json], schema: Schema, form: SchemaForm) -> None:
         shape: Json = _without_lengths(bytes(schema.body)) if self._public else schema.body
@@ -385,7 +255,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if self._custom and "prompt" in body and form == "json_schema":
             body["json_schema"] = shape  # llama.cpp ignores response_format in completion mode
 
-    def _ask_logprobs(self, body: dict[str, Json], request: Request, terms: _Terms) -> None:
+    def _ask_logprobs(self, body: dict[str, Json], request: Request, terms: Terms) -> None:
         count = min(request.logprobs, terms.logprobs)
         if not count:
             raise EngineUnusableError(
@@ -398,9 +268,11 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             body["top_logprobs"] = count
 
     def _lower(
-        self, terms: _Terms, refusal: Refusal, body: dict[str, Json]
-    ) -> tuple[Feature[_Terms], dict[str, Json]]:
-        """See `HTTPEngine`; what scores a continuation cannot be had in part."""
+        self, terms: Terms, refusal: Refusal, body: dict[str, Json]
+    ) -> tuple[Feature[Terms], dict[str, Json]]:
+        """See `HTTPEngine`; what scores a continuation cannot be had in part, nor can tools."""
+        if "tools" in body and refuses_tools(refusal.reply):
+            raise ToolsRefusedError(f"{refusal}. {_NO_TOOLS}") from None
         if not body.keys().isdisjoint({"echo", "prompt_logprobs"}) and _about_continuations(
             refusal
         ):
@@ -408,14 +280,14 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         return super()._lower(terms, refusal, body)
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
-        if "logprobs" in body and _LOGPROBS.is_meant_by(refusal.reply):
+        if "logprobs" in body and LOGPROBS.is_meant_by(refusal.reply):
             return EngineUnusableError(
                 f"{refusal}. It gives no log-probabilities; use --readout json"
             )
         return refusal
 
-    def _decode(self, content: bytes) -> _Reply:
-        reply = self._transport.decode(content, _REPLY)
+    def _decode(self, content: bytes) -> Reply:
+        reply = self._transport.decode(content, decode_reply)
         if not reply.choices and (reply.error or reply.object == "error"):
             raise self._transport.translate(self._error_in_ok(content))
         if not reply.choices:
@@ -428,21 +300,40 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         code = re.match(r"[45]\d\d\b", reply.code)
         return msgspec.structs.replace(reply, status=int(code[0])) if code else reply
 
-    def _completion(self, reply: _Reply, request: Request) -> Completion:
-        choice = cast("list[_Choice]", reply.choices)[0]
+    def _completion(self, reply: Reply, request: Request) -> Completion:
+        choice = cast("list[Choice]", reply.choices)[0]
         usage = reply.usage
         used = Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else Usage()
         if request.continuation:
             return self._told(reply, request, used)
-        return Completion(
+        completion = Completion(
             text=self._text(choice, request),
             finish_reason=self._finish_reason(choice.finish_reason),
             logprobs=self._logprobs(choice.logprobs) if request.logprobs else None,
-            token_ids=choice.token_ids,
             usage=used,
         )
+        try:
+            if request.tools:
+                completion = _with_calls(completion, choice, request)
+            if request.trace_tokens:
+                completion = self._with_tokens(completion, reply, request)
+        except msgspec.ValidationError as error:
+            problem = f"sent tool calls or token ids of an unknown shape: {error}"
+            raise self._transport.bad_response(problem) from None
+        return completion
 
-    def _told(self, reply: _Reply, request: Request, usage: Usage) -> Completion:
+    def _with_tokens(self, completion: Completion, reply: Reply, request: Request) -> Completion:
+        told = read_tokens(reply, cast("list[Choice]", reply.choices)[0], request)
+        if told.ids is None:
+            self._note(NO_IDS)
+        return msgspec.structs.replace(
+            completion,
+            token_ids=told.ids,
+            token_logprobs=told.logprobs,
+            prompt_token_ids=told.prompt_ids,
+        )
+
+    def _told(self, reply: Reply, request: Request, usage: Usage) -> Completion:
         """Return a continuation with its log-probability, or what says that it is not told."""
         text, prompt = request.continuation, request.prompt
         try:
@@ -455,7 +346,7 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             return msgspec.structs.replace(_UNTOLD, usage=usage)
         return Completion(text=text, logprobs=(TokenLogprob(text, logprob),), usage=usage)
 
-    def _text(self, choice: _Choice, request: Request) -> str:
+    def _text(self, choice: Choice, request: Request) -> str:
         if isinstance(request.prompt, str):
             if choice.text is None:
                 raise self._transport.bad_response("sent a choice without text")
@@ -466,10 +357,9 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
         if message.refusal:
             said = self._transport.redact(message.refusal)[:200]
             raise ReplyError(Cause.REFUSED, f"the model refused: {said}")
-        content = message.content
-        if isinstance(content, list):
-            return "".join(part.text for part in content)
-        return content or ""
+        if request.tools or request.trace_tokens:
+            return with_thoughts(message)
+        return message.text
 
     def _finish_reason(self, given: str | None) -> FinishReason:
         if given == "content_filter":
@@ -480,20 +370,33 @@ class OpenAIEngine(HTTPEngine[_Terms, _Reply]):
             raise CallError(
                 Cause.SERVER_ERROR, f"{self._transport.name} broke the reply off", retryable=True
             )
-        return _FINISH.get(given, "unknown")
+        return FINISH.get(given, "unknown")
 
-    def _logprobs(self, given: _Logprobs | None) -> tuple[TokenLogprob, ...]:
-        found = _first_position(given) if given else []
-        found = [entry for entry in found if _MASKED < entry.logprob < _INFINITE]
+    def _logprobs(self, given: Logprobs | None) -> tuple[TokenLogprob, ...]:
+        found = first_position(given)
         if not found:
             raise ReplyError(
                 Cause.OPTIONS_NOT_VISIBLE,
                 f"{self._transport.name} sent no log-probabilities although asked; if it never "
                 "does, use --readout json",
             )
-        found.sort(key=_by_logprob, reverse=True)
-        return tuple(found)
+        return found
 
+
+def _with_calls(completion: Completion, choice: Choice, request: Request) -> Completion:
+    calls = read_calls(request, choice.message or ReplyMessage())
+    finish = completion.finish_reason
+    return msgspec.structs.replace(
+        completion,
+        tool_calls=calls,
+        finish_reason="tool_calls" if calls and finish == "stop" else finish,
+    )
+
+
+_NO_TOOLS = (
+    "It takes no tools: have the model write its calls as text, or serve it with a parser of tool "
+    "calls (vLLM: --enable-auto-tool-choice --tool-call-parser NAME)"
+)
 
 _UNTOLD = Completion(text="", finish_reason="unknown")
 """Stands for a continuation whose log-probability the engine does not tell."""
@@ -505,9 +408,9 @@ def _about_continuations(refusal: Refusal) -> bool:
     return bool(_CONTINUATION.search(f"{refusal.reply.param} {refusal.reply.complaint}"))
 
 
-def _scored(reply: _Reply, request: Request, usage: Usage) -> Scored:
+def _scored(reply: Reply, request: Request, usage: Usage) -> Scored:
     """Return the tokens of prompt and continuation, as far as a reply tells them."""
-    choice = cast("list[_Choice]", reply.choices)[0]
+    choice = cast("list[Choice]", reply.choices)[0]
     if not isinstance(request.prompt, str):
         return listed_tokens(reply.prompt_logprobs)
     if choice.prompt_logprobs is not None:
@@ -529,25 +432,15 @@ def bearer(key: str) -> dict[str, str]:
 _NO_THINKING = {"enable_thinking": False}
 
 
-_by_logprob = attrgetter("logprob")
-_INFINITE = float("inf")
-
-
-def _first_position(given: _Logprobs) -> list[TokenLogprob]:
-    """Return the candidates of the first token, the sampled one among them."""
-    if given.content:
-        first = given.content[0]
-        token, logprob = first.token, first.logprob
-        shown = first.top_logprobs or ()
-        top = [TokenLogprob(e.token, e.logprob) for e in shown if e.logprob is not None]
-    else:
-        token = given.tokens[0] if given.tokens else ""
-        logprob = given.token_logprobs[0] if given.token_logprobs else None
-        entries = (given.top_logprobs[0] if given.top_logprobs else None) or {}
-        top = [TokenLogprob(text, value) for text, value in entries.items() if value is not None]
-    if logprob is not None and all(entry.token != token for entry in top):
-        top.append(TokenLogprob(token, logprob))
-    return top
+def _add_sampling(body: dict[str, Json], sampling: Sampling, terms: Terms) -> None:
+    if terms.temperature:
+        body["temperature"] = sampling.temperature
+    if terms.top_p:
+        body["top_p"] = sampling.top_p
+    if terms.seed and sampling.seed is not None:
+        body[terms.seed] = sampling.seed
+    if sampling.stop:
+        body["stop"] = sampling.stop
 
 
 def _response_format(name: str, shape: Json, form: SchemaForm) -> dict[str, Json]:
@@ -607,4 +500,7 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
         default_mode="completion" if old else "chat",
         seed=True,
         continuations=_CONTINUED[provider.continuations],
+        tools=not old,
+        token_ids=provider.token_ids,
+        token_prompts=provider.token_ids,
     )

@@ -37,6 +37,8 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     concurrency: int = 100
     """Most requests in flight at each endpoint; fewer while it bears fewer."""
+    start: int | None = None
+    """Requests in flight to begin with; more as replies come. None: 10."""
     timeout: float = 60.0
     """Seconds that one attempt may take; engines in this process have no time-out."""
     attempts: int = 6
@@ -91,7 +93,7 @@ class _Endpoint:
         most = min(able.concurrency or policy.concurrency, policy.concurrency)
         self.engine = engine
         self.name = getattr(engine, "base_url", engine.uri)
-        self.throttle = Throttle(most, fixed=not able.remote)
+        self.throttle = Throttle(most, start=policy.start, fixed=not able.remote)
         self.deadlines = Deadlines(policy.timeout) if able.remote else None
 
 

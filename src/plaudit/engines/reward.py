@@ -208,7 +208,7 @@ def _template(uri: EngineURI, path: str) -> ChatTemplate:
             f"engine {uri.scheme}: SGLang makes no text of a conversation that it scores; give the "
             "model's template with ?chat_template=FILE (a Jinja file or its tokenizer_config.json)"
         )
-    return ChatTemplate(path)
+    return ChatTemplate.load(path)
 
 
 def _labels(uri: EngineURI, given: str) -> tuple[tuple[str, float], ...]:

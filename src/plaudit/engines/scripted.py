@@ -3,8 +3,9 @@
 A script is JSON Lines of `{"match": {...}, "replies": [...]}`. The first line whose match fits is
 used; `match` may hold `contains` (text that the prompt contains), `sample_id` and `turn`, and an
 empty one fits everything. The reply is the one at the request's draw number, counted round. A reply
-holds `text`, and where wanted `logprobs` (token to log-probability), `finish_reason`, `error` (a
-cause, or `unusable`) and `delay` in seconds.
+holds `text`, and where wanted `logprobs` (token to log-probability), `tool_calls` (each with
+`name`, `arguments` as an object or as text, and `id`), `token_ids`, `token_logprobs` and
+`prompt_token_ids`, `finish_reason`, `error` (a cause, or `unusable`) and `delay` in seconds.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from plaudit.engines.base import (
     Request,
     TokenLogprob,
 )
+from plaudit.engines.tool_calls import made_calls
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-from plaudit.types import Usage
+from plaudit.types import Json, Usage
 
 _INVALID = frozenset(
     {
@@ -50,12 +52,27 @@ class _Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class _Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    arguments: str | dict[str, Json] = {}
+    id: str | None = None
+
+
 class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = ""
     logprobs: dict[str, float] | None = None
-    finish_reason: FinishReason = "stop"
+    tool_calls: tuple[_Call, ...] = ()
+    token_ids: tuple[int, ...] | None = None
+    token_logprobs: tuple[float, ...] | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+    finish_reason: FinishReason | None = None
     error: str | None = None
     delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        told, ids = self.token_logprobs, self.token_ids
+        if told is not None and len(told) != len(ids or ()):
+            raise ValueError("'token_logprobs' must have one for each of 'token_ids'")
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,11 +98,15 @@ class ScriptedEngine:
             raise UsageError(f"script {self._path}: {error.strerror}") from None
         self._digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         self._lines = [_line(text, f"{self._path}:{n}") for n, text in _numbered(data)]
-        shows = any(reply.logprobs for line in self._lines for reply in line.replies)
+        replies = [reply for line in self._lines for reply in line.replies]
+        numbered = any(reply.token_ids is not None for reply in replies)
         self.capabilities = Capabilities(
-            logprobs=20 if shows else 0,
+            logprobs=20 if any(reply.logprobs for reply in replies) else 0,
             json_schema=True,
             completion=True,
+            tools=any(reply.tool_calls for reply in replies),
+            token_ids=numbered,
+            token_prompts=numbered,
             seed=True,
             deterministic=True,
         )
@@ -109,12 +130,15 @@ class ScriptedEngine:
         if reply.error is not None:
             raise _error(reply.error)
         candidates = sorted((reply.logprobs or {}).items(), key=lambda item: -item[1])
-        return Completion(
+        told = [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+        completion = Completion(
             text=reply.text,
-            finish_reason=reply.finish_reason,
+            finish_reason=reply.finish_reason or ("tool_calls" if told else "stop"),
             logprobs=tuple(TokenLogprob(t, p) for t, p in candidates) if reply.logprobs else None,
-            usage=Usage(len(prompt.split()), len(reply.text.split())),
+            tool_calls=made_calls(request, told),
+            usage=_usage(reply, request, prompt),
         )
+        return _traced(completion, reply, request) if request.trace_tokens else completion
 
     def _find(self, request: Request, prompt: str) -> _Reply:
         for line in self._lines:
@@ -141,10 +165,27 @@ def _line(text: bytes, where: str) -> _Line:
     return line
 
 
+def _traced(completion: Completion, reply: _Reply, request: Request) -> Completion:
+    return msgspec.structs.replace(
+        completion,
+        token_ids=reply.token_ids,
+        token_logprobs=reply.token_logprobs,
+        prompt_token_ids=reply.prompt_token_ids or request.prompt_ids or None,
+    )
+
+
+def _usage(reply: _Reply, request: Request, prompt: str) -> Usage:
+    """Tokens where there are ids, else words."""
+    given = reply.prompt_token_ids or request.prompt_ids or prompt.split()
+    said = reply.text.split() if reply.token_ids is None else reply.token_ids
+    return Usage(len(given), len(said))
+
+
 def _text(request: Request) -> str:
+    """Text of the prompt: of all messages, tool results among them."""
     if isinstance(request.prompt, str):
         return request.prompt
-    return "\n".join(m.content for m in request.prompt if isinstance(m.content, str))
+    return "\n".join(message.text for message in request.prompt if message.content)
 
 
 def _error(name: str) -> Exception:

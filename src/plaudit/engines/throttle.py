@@ -112,9 +112,9 @@ class _Cuts:
 class Concurrency:
     """How many requests an endpoint bears at once."""
 
-    def __init__(self, most: int, now: float) -> None:
+    def __init__(self, most: int, now: float, start: int | None = None) -> None:
         self.most = float(most)
-        self.bound = min(_START, self.most)
+        self.bound = min(_START if start is None else float(start), self.most)
         self._cuts = _Cuts()
         self._epoch = _Epoch(now)
         self._known = math.inf  # The bound at the last decrease.
@@ -319,11 +319,19 @@ class Breaker:
 class Throttle:
     """The three controllers of one endpoint, and its requests in flight."""
 
-    def __init__(self, most: int, *, fixed: bool = False, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        start: int | None = None,
+        fixed: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
         """Start careful.
 
         Args:
             most: requests in flight that are never exceeded.
+            start: requests in flight to begin with; None: 10.
             fixed: whether that many are always allowed; for engines in this process.
             clock: seconds, never going back.
         """
@@ -331,7 +339,7 @@ class Throttle:
         self.in_flight = 0
         self.seconds = 0.0
         """How long a request took of late; 0 while unknown."""
-        self.concurrency = Concurrency(most, now)
+        self.concurrency = Concurrency(most, now, start)
         self.pace = Pace(now)
         self.breaker = Breaker()
         self._fixed = fixed

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from plaudit.engines.base import Request
 from plaudit.errors import UsageError
-from plaudit.judges import equality, readout, rows
+from plaudit.judges import readout, rows, rules
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
@@ -134,6 +134,6 @@ class VerificationTask(Task):
         )
 
 
-def _by_rule(sample: Sample) -> equality.Decision | None:
+def _by_rule(sample: Sample) -> rules.Decision | None:
     assert isinstance(sample, AnswerSample)
-    return equality.decide(sample.question, sample.answer, sample.references)
+    return rules.decide(sample.question, sample.answer, sample.references)

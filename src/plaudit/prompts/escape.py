@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 JOINER = "\u2060"
+_NEVER = "(?!)"
 
 KNOWN_SPECIAL_TOKENS = (
     # ChatML, Qwen, SmolLM, Phi, Llama 3, GPT-OSS, Granite, Command: all write <|...|>.
@@ -78,16 +79,21 @@ KNOWN_SPECIAL_TOKENS = (
 class Escaper:
     """Breaks a fixed set of strings in untrusted text, reversibly."""
 
-    def __init__(self, delimiters: Iterable[str], special_tokens: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        delimiters: Iterable[str],
+        special_tokens: Iterable[str] = (),
+        known: Iterable[str] = KNOWN_SPECIAL_TOKENS,
+    ) -> None:
         """Prepare an escaper.
 
         Args:
             delimiters: section delimiters of a template; matched without regard to case.
-            special_tokens: texts of the tokenizer's special tokens; `KNOWN_SPECIAL_TOKENS` are
-                always added. Single characters, and texts that hold word joiners, cannot be
-                broken and are left out.
+            special_tokens: texts of the tokenizer's special tokens. Single characters, and texts
+                that hold word joiners, cannot be broken and are left out.
+            known: texts that are added to them; none where the tokenizer is known for certain.
         """
-        tokens = {t for t in (*KNOWN_SPECIAL_TOKENS, *special_tokens) if _breakable(t)}
+        tokens = {t for t in (*known, *special_tokens) if _breakable(t)}
         sections = {d for d in delimiters if _breakable(d)}
         lettered = {s for s in sections if s[0].isalpha()}  # Such a beginning has two cases.
         starts = {text[0] for text in tokens | sections - lettered if text[0].isascii()}
@@ -95,7 +101,8 @@ class Escaper:
         self._folded = tuple(section.lower() for section in lettered)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
-        self._pattern = re.compile(f"{exact}|(?i:{folded})" if folded else exact)
+        either = [part for part in (exact, f"(?i:{folded})" if folded else "") if part]
+        self._pattern = re.compile("|".join(either) or _NEVER)
 
     def escape(self, text: str) -> str:
         """Return the text with every delimiter and special token broken."""

@@ -23,12 +23,12 @@ _LENGTHS = 2
 """Texts whose lengths differ by more than this factor are never compared."""
 
 # Scripts without spaces between words: each character is a word.
-_UNSPACED = (
+UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 )
 _PLAIN = bytes(ord(chr(b).lower()) if chr(b).isalnum() else 32 for b in range(128)).ljust(256)
 """ASCII in lower case, and spaces for what is in no word; three times as fast as a pattern."""
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 
 
 def words(text: str) -> list[str]:

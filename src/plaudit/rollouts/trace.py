@@ -16,9 +16,17 @@ Exactness = Literal["exact", "approximate"]
 """Whether ids are those that the engine read and sampled, or come from tokenising its text."""
 
 CallStatus = Literal[
-    "ok", "malformed", "unknown_tool", "invalid_arguments", "timeout", "raised", "bad_result"
+    "ok",
+    "malformed",
+    "unknown_tool",
+    "invalid_arguments",
+    "timeout",
+    "raised",
+    "bad_result",
+    "over_limit",
 ]
-"""What became of a tool call. All but `ok` were answered with an error under the call's id."""
+"""What became of a tool call. All but `ok` were answered with an error under the call's id; one
+that is `over_limit` was not run, since the rollout had made as many as it may."""
 
 
 class StopReason(StrEnum):
@@ -117,7 +125,47 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class Untold(StrEnum):
+    """Why a reward has no value. The only list of causes; names are stable and stored."""
+
+    BROKEN_OFF = "broken_off"
+    """An engine or a deadline ended the rollout."""
+    # The question does not say what would be needed.
+    NO_REFERENCE = "no_reference"
+    NO_GOLD = "no_gold"
+    # The trace does not say it.
+    NOT_RECORDED = "not_recorded"
+    NOTHING_TO_CHECK = "nothing_to_check"
+    # The judge.
+    JUDGE_ABSTAINED = "judge_abstained"
+    JUDGE_FAILED = "judge_failed"
+    JUDGE_INVALID = "judge_invalid"
+    # The user's own function.
+    NONE_RETURNED = "none_returned"
+    RAISED = "raised"
+    TIMED_OUT = "timed_out"
+    BAD_RESULT = "bad_result"
+    # A composite.
+    PART_MISSING = "part_missing"
+
+    @property
+    def broken(self) -> bool:
+        """Whether something went wrong, which may go right another time or needs repair."""
+        return self in _BROKEN
+
+
+_BROKEN = frozenset(
+    {
+        Untold.JUDGE_FAILED,
+        Untold.JUDGE_INVALID,
+        Untold.RAISED,
+        Untold.TIMED_OUT,
+        Untold.BAD_RESULT,
+    }
+)
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a reward function says of a trace."""
 
     value: float | None
@@ -126,6 +174,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence: why it is what it is."""
     components: dict[str, "Score"] = {}
     """The parts of a composite, by name."""
+    cause: Untold | None = None
+    """Why there is no value; None where there is one."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +204,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chat in the OpenAI format: calls in `tool_calls`, results with role `tool`. Content
     of assistant messages is without thoughts and calls; `turns` has what was written."""
     turns: list[Turn] = []
-    """What the model wrote, turn by turn; empty for a plain chat."""
+    """What the model wrote, turn by turn; of a plain chat, its assistant messages."""
     tool_calls: list[CallRecord] = []
     tokens: Tokens | None = None
     stop_reason: StopReason | None = None

@@ -74,7 +74,16 @@ class RequestKeys:
         hasher.update(b"%d %d" % (request.draw, len(request.prompt)))
         if request.continuation:  # Ends as no key without one does.
             hasher.update(b"%s continued" % request.continuation.encode())
+        if request.tools or request.prompt_ids or request.trace_tokens:
+            hasher.update(self._rollout_part(request))
         return hasher.digest()
+
+    def _rollout_part(self, request: Request) -> bytes:
+        """Return what is added for tools and token ids; its end says how long it is."""
+        # The schema as bytes: encoded as it is, it could spell what comes after it.
+        tools = [(tool.name, tool.description, bytes(tool.parameters)) for tool in request.tools]
+        part = self._encode((tools, request.prompt_ids, request.trace_tokens))
+        return part + b" %d traced" % len(part)
 
     def _begin(self, request: Request) -> None:
         """Hash what the request has in common with those that come."""

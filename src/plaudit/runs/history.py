@@ -7,9 +7,9 @@ import msgspec
 from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import Attempt
-from plaudit.errors import InputError, PlauditError
+from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.judges.base import Task
-from plaudit.judges.load import bind
+from plaudit.judges.load import KINDS, bind
 from plaudit.judges.panels import PanelTask, bind_panel
 from plaudit.runs.runner import RunRecord, StoredVerdict
 from plaudit.runs.sources import RowReader
@@ -41,9 +41,15 @@ async def show_run(
         limit: most samples.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: there is no such run, or it judged nothing.
     """
     info = store.find_run(run)
+    if info.kind not in KINDS:
+        out = msgspec.json.decode(info.config)["options"].get("out")
+        raise UsageError(
+            f"{info.name} is no run of a judge: what it did is in "
+            + ("its output, which was kept nowhere" if out is None else f"its output, {out}")
+        )
     record = msgspec.json.decode(info.config, type=RunRecord)
     task, reason = None, ""
     try:

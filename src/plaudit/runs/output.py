@@ -1,7 +1,7 @@
 """What a run over a file takes in and gives out: items of its rows, a line for each, in order."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -76,6 +76,27 @@ class Output:
         if self._writer is not None:
             self._writer.abort()
         self.rejects.abort()
+
+
+_SECOND = 2**39
+
+
+class _Beside:
+    """Where the lines of a run's second output wait: under numbers that no sample has."""
+
+    def __init__(self, held: HeldLines) -> None:
+        self._held = held
+
+    def hold(self, run: int, index: int, line: bytes) -> None:
+        self._held.hold(run, index + _SECOND, line)
+
+    def take_held(self, run: int, start: int) -> Generator[bytes]:
+        return self._held.take_held(run, start + _SECOND)
+
+
+def beside(held: HeldLines) -> HeldLines:
+    """Return where the lines of a run's second output wait, beside those of its first."""
+    return _Beside(held)
 
 
 class Intake(Generic[T]):

@@ -360,6 +360,12 @@ class Store:
             _settle(session, connection)
             return _run_where(connection, "number > ?", 0, -1 if limit is None else limit)
 
+    def last_run(self, identity: bytes) -> RunInfo | None:
+        """Return the newest run of an identity, in whatever state; None where there is none."""
+        session = self.session or self._open()
+        with session.transaction() as connection:
+            return next(iter(_run_where(connection, "identity = ?", identity, 1)), None)
+
     def find_run(self, text: str) -> RunInfo:
         """Return the run of that name or number, or the newest for `last`.
 
@@ -457,7 +463,7 @@ def _settle(session: Session, connection: sqlite3.Connection) -> None:
 
 
 def _run_where(
-    connection: sqlite3.Connection, condition: str, value: int, limit: int = -1
+    connection: sqlite3.Connection, condition: str, value: int | bytes, limit: int = -1
 ) -> list[RunInfo]:
     rows = connection.execute(
         f"SELECT {_RUN_COLUMNS} FROM run WHERE {condition} ORDER BY number DESC LIMIT ?",

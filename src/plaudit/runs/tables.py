@@ -41,6 +41,14 @@ _COLUMNS: dict[str, Any] = {
     "usage": _USAGE,
     "judge": "string",
     "error": _ERROR,
+    # Of traces.
+    "question_id": "string",
+    "group": "string",
+    "draw": "int64",
+    "stop_reason": "string",
+    "final_answer": "string",
+    "engine": "string",
+    "schema": "int64",
 }
 _MAP = {"probabilities": {"string": "float64"}}
 _VERDICT = "index id status value reward confidence probabilities fields usage judge error metadata"

@@ -1,0 +1,231 @@
+"""`plaudit corpus`: documents made searchable, and questions made from them."""
+
+import sys
+from typing import Annotated, cast, get_args
+
+import typer
+
+from plaudit.cli import corpus_display, display
+from plaudit.cli.judge import EngineOption, StoreOption
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import SendPolicy
+from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.rollouts.corpus.build import build_corpus
+from plaudit.rollouts.corpus.index import open_corpus
+from plaudit.rollouts.corpus.making import QuestionOptions, make_questions
+from plaudit.rollouts.corpus.quiz import Marks, hold_quiz
+from plaudit.rollouts.question import Question, Split
+from plaudit.rollouts.questions import pick_questions, read_questions, write_questions
+from plaudit.runs.api import Judge
+from plaudit.runs.progress import download_progress
+from plaudit.runs.sinks import check_output
+
+app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask about them.")
+
+IndexArgument = Annotated[
+    str, typer.Argument(metavar="INDEX", help="A folder that `plaudit corpus build` made.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    documents: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DOCS...",
+            help="Markdown, text, HTML, PDF, JSON Lines (`text`, and perhaps `id` and `title`), "
+            "and folders of them.",
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="INDEX", help="The folder of the index.")
+    ],
+    chunk_size: Annotated[
+        int, typer.Option(min=20, metavar="N", help="Most characters of a chunk.")
+    ] = 1000,
+    overlap: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Characters that a chunk repeats from the one before."
+        ),
+    ] = 0,
+    embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--embeddings",
+            help="Search by embeddings too, with the model of plaudit\\[embeddings].",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut documents into chunks and make an index that can be searched.
+
+    The same command again takes over what did not change, reads what did, and drops what is not
+    there any more.
+
+    Exit status: 0 done; 1 done, but something could not be read; 2 wrong usage, or nothing could be
+    read; 130 interrupted.
+    """
+    try:
+        report = build_corpus(
+            documents, out, chunk_size=chunk_size, overlap=overlap, embed=embeddings
+        )
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"interrupted; {out} is as it was before") from None
+    if as_json:
+        display.json_line(report)
+    else:
+        corpus_display.build_report(report)
+    raise typer.Exit(bool(report.problems))
+
+
+@app.command()
+def search(
+    index: IndexArgument,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    number: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most results.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line each.")] = False,
+) -> None:
+    """Show the chunks that are most about QUERY, the best first."""
+    hits = open_corpus(index).search(query, number)
+    if as_json:
+        for hit in hits:
+            display.json_line(corpus_display.hit_row(hit))
+    else:
+        corpus_display.hits(hits)
+
+
+@app.command()
+def questions(
+    index: IndexArgument,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="Write the questions here, or - .")
+    ],
+    engine: EngineOption = "local",
+    per_chunk: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most questions about a chunk.")
+    ] = 2,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="CHUNKS", help="Ask about so many chunks, chosen by the seed."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the split and of the choice of chunks.")
+    ] = 42,
+    test_fraction: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="P", help="Chance of a chunk to be on the test side."),
+    ] = 0.1,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reply.")] = 768,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Most requests in flight.")] = 100,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor keep replies.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Let a model write questions about every chunk, and keep those that hold up.
+
+    A question is kept if its answer stands in its chunk, it does not say its own answer, speaks of
+    no passage, and was not asked before. What is dropped is counted by reason. The same command
+    again costs no call, and goes on where a stopped one stopped.
+
+    Exit status: 0 done; 1 done, but chunks have no usable reply, or nothing was kept and nothing
+    written; 2 wrong usage; 3 the engine cannot be used; 130 interrupted.
+    """
+    check_output(out)
+    options = QuestionOptions(
+        per_chunk=per_chunk,
+        limit=limit,
+        seed=seed,
+        test_fraction=test_fraction,
+        max_tokens=max_tokens,
+    )
+    corpus, asked = open_corpus(index), load_engine(engine, download_progress())
+    policy = SendPolicy(timeout=timeout, concurrency=concurrency)
+    cache = not no_cache and (store or True)
+    try:
+        found, report = make_questions(
+            corpus, asked, options, cache=cache, send=policy, progress=True
+        )
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "interrupted; give the same command again to go on where it stopped"
+        ) from None
+    _write(out, found)
+    if as_json:
+        display.json_line(report, to_stderr=out == "-")
+    else:
+        corpus_display.question_report(report, out)
+    raise typer.Exit(report.exit_status)
+
+
+def _write(out: str, found: list[Question]) -> None:
+    if out == "-":
+        for question in found:
+            display.json_line(question)
+    elif found:
+        write_questions(out, found)
+
+
+@app.command()
+def quiz(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="Questions, as `plaudit corpus questions` writes.")
+    ],
+    number: Annotated[
+        int, typer.Option("--count", "-n", min=1, metavar="N", help="How many questions.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice.")] = 42,
+    split: Annotated[
+        str | None, typer.Option(metavar="SIDE", help="Only from `train` or `test`.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine", "-e", metavar="URI", help="Ask this judge where no rule can tell."
+        ),
+    ] = None,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
+) -> None:
+    """Answer questions yourself, and be told whether you are right.
+
+    An empty line skips a question; the end of the input, or Ctrl-C, ends the quiz.
+    """
+    if source == "-":
+        raise UsageError("the answers come from standard input: give the questions as a file")
+    if split is not None and split not in get_args(Split):
+        raise UsageError(f"--split must be train or test, not {split!r}")
+    found = read_questions(source, split=cast("Split | None", split))
+    answerable = [question for question in found if question.references]
+    if not answerable:
+        raise UsageError(f"no question of {source} has an answer to compare with")
+    judge = None
+    if engine is not None:
+        asked = load_engine(engine, download_progress())
+        judge = Judge("verify", engine=asked, cache=store or True)
+    _hold(pick_questions(answerable, number, seed=seed), judge, as_json)
+
+
+def _hold(picked: list[Question], judge: Judge | None, as_json: bool) -> None:
+    marks, interrupted = Marks(), False
+    show = corpus_display.Quiz(len(picked), to_stderr=as_json)
+    try:
+        for marked in hold_quiz(picked, show.ask, judge):
+            marks.add(marked)
+            show.outcome(marked)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        if judge is not None:
+            judge.close()
+    if as_json:
+        display.json_line(marks)
+    else:
+        show.marks(marks)
+    if interrupted:
+        sys.stdout.flush()
+        raise typer.Exit(InterruptedRunError.exit_status)

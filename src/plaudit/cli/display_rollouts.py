@@ -1,0 +1,161 @@
+"""What a person sees of rollouts. Text of models and tools is never read as markup."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
+from plaudit.rollouts.comparing import Comparison
+from plaudit.rollouts.rewards.composite import TOTAL
+from plaudit.rollouts.run import RolloutSummary
+from plaudit.rollouts.trace import Score, StopReason, Trace
+from plaudit.rollouts.traces import read_traces
+
+_BAD = frozenset({StopReason.FAILED, StopReason.REFUSED, StopReason.DEADLINE})
+
+
+def summary(done: RolloutSummary, to_stderr: bool = False) -> None:
+    """Print what a run did."""
+    console = stderr() if to_stderr else stdout()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("ended by")
+    table.add_column("rollouts", justify="right")
+    for reason, number in sorted(done.stop_reasons.items(), key=lambda item: -item[1]):
+        style = "red" if reason in _BAD else "green" if reason == StopReason.ANSWERED else "yellow"
+        table.add_row(Text(reason, style=style), str(number))
+    console.print(table)
+    if done.rewards:
+        console.print(_rewards(done))
+    for line in _lines(done):
+        console.print(line, soft_wrap=True)
+
+
+def _rewards(done: RolloutSummary) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("reward")
+    for column in ("mean", "told", "not told"):
+        table.add_column(column, justify="right")
+    for name, found in done.rewards.items():
+        mean = "" if found.mean is None else interval(found.mean, "+")
+        causes = ", ".join(f"{number} {cause}" for cause, number in found.untold.items())
+        table.add_row(Text(name), mean, str(found.told), causes)
+    return table
+
+
+def _lines(done: RolloutSummary) -> Iterable[str]:
+    yield (
+        f"{count(done.questions, 'question')}, {count(done.rollouts, 'rollout')}, "
+        f"{done.answered} with an answer, {done.broken_off} broken off"
+    )
+    if done.accuracy is not None:
+        yield f"accuracy {interval(done.accuracy)}"
+    if len(done.pass_at) > 1:
+        yield ", ".join(f"pass@{k} {interval(found)}" for k, found in done.pass_at.items())
+    if done.turns is not None:
+        calls = "".join(f", {number:.2f} {escape(name)}" for name, number in done.calls.items())
+        yield f"a rollout: {done.turns:.2f} turns{calls}"
+    if done.bad_calls:
+        yield "calls answered with an error: " + _counts(done.bad_calls)
+    if done.causes:
+        yield "no reply: " + _counts(done.causes)
+    if done.exact or done.approximate:
+        forked = f", {done.forks} with forks" if done.forks else ""
+        cut = f", {done.truncated} cut" if done.truncated else ""
+        yield f"token ids: {done.exact} exact, {done.approximate} approximate{forked}{cut}"
+    if done.rejected:
+        where = f", see {done.rejects}" if done.rejects else ""
+        yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
+    tokens = (done.spent_input_tokens, done.spent_output_tokens)
+    yield spending(
+        done.engine_calls, done.cached, tokens, (done.rollouts, "rollouts", done.seconds)
+    )
+    yield from cost_line(done.cost_usd)
+    yield from (escape(note) for note in done.notes)
+    how = f"tools {done.tools_as}, tokens {done.tokens}, temperature {done.temperature:g}"
+    where = "".join(
+        f", {what} in {path}"
+        for what, path in (("traces", done.out), ("answers", done.qa_log))
+        if path
+    )
+    yield escape(f"{how}, dated {done.date}, run {done.run}{where}")
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in found.items())
+
+
+def traces(path: str) -> None:
+    """Print a file of traces as a table, one line a rollout."""
+    console = stdout()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", expand=True)
+    table.add_column("rollout", style="dim", no_wrap=True, max_width=24)
+    table.add_column("question", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("answer", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("ended by", no_wrap=True)
+    table.add_column("calls", justify="right")
+    table.add_column("reward", justify="right", min_width=6)
+    for trace in read_traces(path):
+        table.add_row(*_cells(trace))
+    console.print(table)
+
+
+def _cells(trace: Trace) -> list[str | Text]:
+    asked = "" if trace.question is None else trace.question.question
+    score = (trace.rewards or {}).get(TOTAL)
+    return [
+        Text(trace.id),
+        Text(" ".join(asked.split())),
+        Text(" ".join((trace.final_answer or "").split())),
+        str(trace.stop_reason or ""),
+        str(len(trace.tool_calls)),
+        _value(score),
+    ]
+
+
+def _value(score: Score | None) -> str:
+    return "" if score is None or score.value is None else f"{score.value:+z.2f}"
+
+
+def comparison(found: Comparison) -> None:
+    """Print two runs side by side."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("mean over questions")
+    for column in ("first", "second", "difference", "better", "worse"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, one in found.measures.items():
+        means = (f"{one.first:.3f}", f"{one.second:.3f}", interval(one.difference, "+"))
+        table.add_row(Text(name), *means, str(one.better), str(one.worse))
+    console = stdout()
+    console.print(table)
+    apart = f"{found.only_first} only in the first run, {found.only_second} only in the second"
+    console.print(f"{count(found.questions, 'question')} in both, {apart}")
+
+
+def conversation(trace: Trace) -> None:
+    """Print one rollout: what was said, what tools answered, how it ended and what it is worth."""
+    console = stderr()
+    console.rule(Text(f"rollout {trace.id}"), align="left")
+    written = iter(trace.turns)
+    for message in trace.messages:
+        text = message.text
+        if message.role == "assistant" and (turn := next(written, None)) is not None:
+            text = turn.text
+        _part(console, message.role, text)
+        for call in message.tool_calls or ():
+            function = call.get("function", {})
+            _part(console, "call", f"{function.get('name')} {function.get('arguments')}")
+    console.print(Text(f"ended by {trace.stop_reason}: {trace.final_answer}"))
+    if trace.error is not None:
+        console.print(Text(f"{trace.error.cause}: {trace.error.message}"))
+    for name, score in (trace.rewards or {}).items():
+        console.print(Text(f"{name}: {score.value} {score.reason}".rstrip()))
+
+
+def _part(console: Console, title: str, text: str) -> None:
+    console.print(f"[bold cyan]{escape(title)}[/]")
+    if text:
+        console.print(Text(text))

@@ -1,0 +1,116 @@
+"""`plaudit score`: what stored rollouts are worth, and what cheats would be paid."""
+
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from plaudit import aio
+from plaudit.cli import score_tables
+from plaudit.cli.judge import EngineOption, StoreOption
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import SendPolicy
+from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.rollouts.rewards.composite import Composite
+from plaudit.rollouts.rewards.correctness import Grader
+from plaudit.rollouts.rewards.files import ScoreJob, score_file
+from plaudit.rollouts.rewards.probe import probe
+from plaudit.rollouts.rewards.spec import load_rewards
+from plaudit.runs.progress import Progress, download_progress
+from plaudit.runs.sources import count_hint
+
+T = TypeVar("T")
+
+
+def score(  # one parameter an option: that is how Typer reads them
+    traces: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TRACES",
+            help='What `plaudit rollout` wrote, or plain chats, `{"messages": [...]}` a row with '
+            "`reference` where there is one; or - . Left out with --probe.",
+        ),
+    ] = None,
+    rewards: Annotated[
+        str | None,
+        typer.Option(
+            "--rewards",
+            "-r",
+            metavar="SPEC",
+            help="Which rewards, and how they are combined (TOML or JSON); without it the "
+            "default ones.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Write the traces with their rewards: JSONL, or - ."
+        ),
+    ] = None,
+    engine: EngineOption = "local",
+    run_probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Score known cheats, and say what each would earn."),
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a request may take.")] = 60.0,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Most requests in flight at each endpoint.")
+    ] = 100,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Score the first N traces only.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor keep the judge's replies.")
+    ] = False,
+    store: StoreOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first row that is no trace.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score stored rollouts again; nothing is rolled out, and no tool is called.
+
+    What cannot be told is null with its cause, never a number, and is counted. The judge's replies
+    are kept, so scoring again with other weights costs no call.
+
+    Exit status: 0 done; 1 done, but rows were rejected, or a judge or a function failed; 2 wrong
+    usage or no usable input; 3 the engine cannot be used; 130 interrupted. With --probe 1 says
+    that the specification can be cheated.
+    """
+    if run_probe == (traces is not None):
+        raise UsageError("give TRACES to be scored, or --probe to try the specification")
+    if run_probe and (out is not None or limit is not None or strict):
+        raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
+    grader = Grader(
+        engine=load_engine(engine, download_progress()),
+        cache=not no_cache and (store or True),
+        send=SendPolicy(concurrency=concurrency, timeout=timeout),
+    )
+    spec = load_rewards(rewards, grader)
+    if traces is None:
+        report = _run(_closed(spec, probe(spec)))
+        score_tables.probe(report, as_json)
+        raise typer.Exit(report.exit_status)
+    job = ScoreJob(source=traces, out=out, limit=limit, strict=strict, window=2 * concurrency)
+    with Progress("score", total_bytes=count_hint(traces)) as bar:
+        summary = _run(_closed(spec, score_file(job, spec, bar)))
+    score_tables.summary(summary, as_json, to_stderr=out == "-")
+    raise typer.Exit(summary.exit_status)
+
+
+async def _closed(rewards: Composite, work: Coroutine[Any, Any, T]) -> T:
+    """Await work and free what the rewards took."""
+    try:
+        return await work
+    finally:
+        await rewards.close()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return aio.run(work)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "interrupted; the judge's replies so far are kept, so the same command asks only for "
+            "the others"
+        ) from None

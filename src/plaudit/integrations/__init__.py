@@ -1,0 +1,1 @@
+"""Adapters to trainers, one file each: they translate, and decide nothing."""

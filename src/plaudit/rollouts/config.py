@@ -1,0 +1,80 @@
+"""How an agent is run. Plain data: can be written to JSON, read back, and hashed."""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from plaudit.errors import UsageError
+from plaudit.types import Json
+
+ToolsAs = Literal["auto", "native", "json", "hermes", "llama", "qwen", "mistral"]
+"""How a model is told of its tools, and how its calls are read: `native` by the engine, else as
+text; `auto`: native where the engine has it."""
+
+TokensWanted = Literal["auto", "exact", "off"]
+"""`auto`: as exact as the engine allows; `exact`: or else the run is refused; `off`: none."""
+
+GROUP_TEMPERATURE = 1.0
+"""Of the samples of a group, which should differ, unless it is said otherwise."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Prompts, limits and sampling of a rollout."""
+
+    samples_per_question: int = 1
+    """Rollouts of each question: a group, told apart by their draw."""
+    max_turns: int = 5
+    """Most replies of the model."""
+    max_new_tokens: int = 4096
+    """Most tokens that the model may write, over all turns; tool results do not count."""
+    max_tool_calls: int | None = None
+    """Most tool calls, readable or not; None: as many as the turns allow."""
+    deadline: float | None = None
+    """Seconds that a rollout may take, queues included; None: no limit."""
+    tools_as: ToolsAs = "auto"
+    system: str | None = None
+    """Path of a template of the system prompt; None: the one that ships."""
+    prompt: str | None = None
+    """Path of a template of the user's message, which shows `question`; None: the question."""
+    date: str = ""
+    """What the prompts call today, as YYYY-MM-DD."""
+    temperature: float | None = None
+    """None: 0, or 1 for several samples of a question."""
+    top_p: float = 1.0
+    seed: int | None = 0
+    """Of the first draw; each further one has the next number."""
+    generation: dict[str, Json] = {}
+    """Further generation parameters, sent to the engine as they are."""
+    tokens: TokensWanted = "auto"
+    tokenizer: str | None = None
+    """Path of a tokenizer and its chat template, for engines that do not bring theirs."""
+    max_length: int | None = None
+    """Most tokens of a trace; what is longer is cut off, with its mask and log-probabilities."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        least = ("samples_per_question", "max_turns", "max_new_tokens", "max_length")
+        for name in least:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.max_tool_calls is not None and self.max_tool_calls < 0:
+            raise UsageError(f"max_tool_calls must be at least 0, not {self.max_tool_calls}")
+        if self.deadline is not None and not self.deadline > 0:
+            raise UsageError(f"deadline must be more than 0 seconds, not {self.deadline:g}")
+        if self.date and not _DATE.fullmatch(self.date):
+            raise UsageError(f"the date {self.date!r} is not of the form YYYY-MM-DD")
+
+    @property
+    def sampling_temperature(self) -> float:
+        """The temperature that is used."""
+        if self.temperature is not None:
+            return float(self.temperature)
+        return GROUP_TEMPERATURE if self.samples_per_question > 1 else 0.0

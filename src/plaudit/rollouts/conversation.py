@@ -1,0 +1,320 @@
+"""One rollout's conversation with the model: what it is sent, what it says, and the token ids."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from plaudit.engines.base import Completion, Request, Sampling
+from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
+from plaudit.rollouts.forms import Call, Form, as_openai
+from plaudit.rollouts.prompts import Prompts
+from plaudit.rollouts.tokens.log import TokenLog
+from plaudit.rollouts.tokens.rendering import Renderer
+from plaudit.rollouts.tokens.replies import locate_replies
+from plaudit.rollouts.tokens.tokenizer import FileTokenizer
+from plaudit.rollouts.trace import Exactness, Tokens, Turn
+from plaudit.types import Message, Usage
+
+_OPEN_THOUGHT = ("<think>", "[THINK]")
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all conversations with one model have in common."""
+
+    uri: str
+    """The engine's, for messages."""
+    form: Form
+    prompts: Prompts
+    sampling: Callable[[int, int], Sampling]
+    """How a reply is sampled, by the number of the draw and its most tokens."""
+    renderer: Renderer | None = None
+    """Makes token ids of messages, where that is not the engine's to do."""
+    takes_ids: bool = False
+    """Whether prompts are sent as ids."""
+    tells_ids: bool = False
+    """Whether the engine tells the ids of what it sampled."""
+    exact_only: bool = False
+    """Whether ids that are not exact are an error."""
+    max_length: int | None = None
+    """Most tokens of a trace."""
+
+    def results(self, answers: Sequence[Message]) -> list[Message]:
+        """Return what the model is shown of results; they cannot speak as anything else."""
+        escape = self.prompts.escape_rare if self.form.escapes else self.prompts.escape
+        return self.form.results([_with_text(one, escape(one.text)) for one in answers])
+
+
+class Conversation(Protocol):
+    """One rollout's conversation with the model.
+
+    Attributes:
+        messages: the conversation in the OpenAI format, calls and results as they were made.
+    """
+
+    messages: list[Message]
+
+    async def request(self, max_tokens: int) -> Request:
+        """Return the request for the model's next reply, of at most so many tokens.
+
+        Raises:
+            CallError: the chat template refuses the conversation.
+        """
+        ...
+
+    async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
+        """Take the reply; return it as a turn, and the calls that it makes.
+
+        Raises:
+            CallError: the engine told nonsense of its tokens.
+            EngineUnusableError: it tells no ids, and only exact ones will do.
+        """
+        ...
+
+    def answer(self, answers: Sequence[Message]) -> None:
+        """Tell the model the results of its calls: messages with role `tool`, in their order."""
+        ...
+
+    async def tokens(self) -> Tokens | None:
+        """Return the ids up to the last reply; None where they are not known, or none was sampled.
+
+        Results that no reply came to are not among them: there is nothing to learn from them.
+        """
+        ...
+
+
+class _Talk:
+    """What conversations do alike: keep the messages, read replies."""
+
+    def __init__(self, terms: Terms, question: str, draw: int, sample_id: str) -> None:
+        prompts = terms.prompts
+        opening = [Message("system", prompts.system)] if prompts.system else []
+        self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
+        self.sent = list(self.messages)
+        """The conversation as the model is shown it."""
+        self.shared = len(opening)
+        self.terms = terms
+        self.draw = draw
+        self.sample_id = sample_id
+        self.turn = 0
+
+    def read(self, completion: Completion, in_thought: bool = False) -> tuple[Turn, Sequence[Call]]:
+        form = self.terms.form
+        read = form.read(completion, self.turn, in_thought)
+        self.turn += 1
+        self.sent.append(form.said(completion, read))
+        calls = [as_openai(call) for call in read.calls] or None
+        self.messages.append(Message("assistant", read.answer or None, tool_calls=calls))
+        turn = Turn(
+            text=completion.text,
+            reasoning=read.reasoning,
+            answer=read.answer,
+            finish_reason=completion.finish_reason,
+            calls=[call.id for call in read.calls],
+            usage=_usage(completion),
+        )
+        return turn, read.calls
+
+
+class ChatConversation:
+    """A conversation in chat mode: the engine makes token ids of the messages, and may tell them.
+
+    Where it tells none, a tokenizer gives ids for the whole text: an approximation.
+    """
+
+    def __init__(self, terms: Terms, question: str, draw: int, sample_id: str) -> None:
+        """Begin with the prompts."""
+        self._talk = _Talk(terms, question, draw, sample_id)
+        self.messages = self._talk.messages
+        self._terms = terms
+        self._log = TokenLog() if terms.tells_ids else None
+
+    async def request(self, max_tokens: int) -> Request:
+        """Return the request for the next reply."""
+        talk, terms = self._talk, self._terms
+        return Request(
+            prompt=tuple(talk.sent),
+            sampling=terms.sampling(talk.draw, max_tokens),
+            tools=terms.form.specs,
+            trace_tokens=self._log is not None,
+            draw=talk.draw,
+            sample_id=talk.sample_id,
+            affinity=talk.sample_id,
+            shared=talk.shared,
+            turn=str(talk.turn),
+        )
+
+    async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
+        """Take the reply."""
+        log, prompt, sampled = self._log, completion.prompt_token_ids, completion.token_ids
+        if log is not None and (prompt is None or sampled is None):
+            if self._terms.exact_only:
+                raise _no_ids(self._terms)
+            self._log = None  # A trace with gaps would be of no use.
+        elif log is not None and prompt is not None and sampled is not None:
+            log.observe(prompt)
+            log.sampled(sampled, completion.token_logprobs)
+        renderer = self._terms.renderer
+        if renderer is not None and not _counted(completion):
+            written = await renderer.written_ids(completion.text, ended=False)
+            completion = _with_count(completion, len(written))
+        return self._talk.read(completion)
+
+    def answer(self, answers: Sequence[Message]) -> None:
+        """Tell the model the results of its calls."""
+        self.messages += answers
+        self._talk.sent += self._terms.results(answers)
+
+    async def tokens(self) -> Tokens | None:
+        """Return the ids as the engine told them, or as the tokenizer gives them."""
+        log, terms = self._log, self._terms
+        exactness: Exactness = "exact"
+        if log is None and terms.renderer is not None and self._talk.turn:
+            log, exactness = await _located(terms.renderer, terms, self._talk.sent), "approximate"
+        return None if log is None else _finished(log, exactness, terms.max_length)
+
+
+class RenderedConversation:
+    """A conversation whose token ids are made here: what was sampled is never tokenised again."""
+
+    def __init__(
+        self, terms: Terms, renderer: Renderer, question: str, draw: int, sample_id: str
+    ) -> None:
+        """Begin with the prompts."""
+        self._talk = _Talk(terms, question, draw, sample_id)
+        self.messages = self._talk.messages
+        self._terms = terms
+        self._renderer = renderer
+        self._log = TokenLog()
+        self._exactness: Exactness = "exact"
+        self._said = 0
+        """Messages up to and with the model's last one."""
+        self._ended = False
+        self._asked: tuple[int, ...] = ()
+        self._in_thought = False
+
+    async def request(self, max_tokens: int) -> Request:
+        """Return the request for the next reply."""
+        talk, terms = self._talk, self._terms
+        ids = await self._prompt()
+        text = await self._renderer.tokenizer.decode(ids)
+        self._in_thought = text.rstrip().endswith(_OPEN_THOUGHT)
+        begin = "" if terms.takes_ids else self._renderer.template.begin_of_text
+        return Request(
+            prompt=text.removeprefix(begin),
+            prompt_ids=ids if terms.takes_ids else (),
+            sampling=terms.sampling(talk.draw, max_tokens),
+            trace_tokens=terms.tells_ids,
+            draw=talk.draw,
+            sample_id=talk.sample_id,
+            affinity=talk.sample_id,
+            turn=str(talk.turn),
+        )
+
+    async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
+        """Take the reply."""
+        log, told = self._log, completion.prompt_token_ids
+        if not self._terms.takes_ids and told is not None:
+            log.observe(told)
+        elif self._said:
+            log.append(self._asked[len(log) :])
+        else:
+            log.begin(self._asked)
+        before = len(log)
+        await self._sample(completion)
+        if not _counted(completion):
+            completion = _with_count(completion, len(log) - before)
+        taken = self._talk.read(completion, self._in_thought)
+        self._said = len(self._talk.sent)
+        return taken
+
+    def answer(self, answers: Sequence[Message]) -> None:
+        """Tell the model the results of its calls."""
+        self.messages += answers
+        self._talk.sent += self._terms.results(answers)
+
+    async def tokens(self) -> Tokens | None:
+        """Return the ids that were sent and sampled."""
+        return _finished(self._log, self._exactness, self._terms.max_length)
+
+    async def _prompt(self) -> tuple[int, ...]:
+        """Return the ids of the prompt for the next reply; nothing is written down yet."""
+        renderer, sent, specs = self._renderer, self._talk.sent, self._terms.form.specs
+        if not self._said:
+            self._asked = tuple(await renderer.prompt_ids(sent, specs))
+        else:
+            said, more = sent[: self._said], sent[self._said :]
+            new = await renderer.between(said, more, specs, ended=self._ended)
+            self._asked = (*self._log.ids, *new)
+        return self._asked
+
+    async def _sample(self, completion: Completion) -> None:
+        finish = completion.finish_reason
+        if completion.token_ids is not None:
+            self._log.sampled(completion.token_ids, completion.token_logprobs)
+            self._ended = self._renderer.ended(completion.token_ids, finish)
+            return
+        if self._terms.exact_only:
+            raise _no_ids(self._terms)
+        self._exactness, self._ended = "approximate", finish != "length"
+        text = completion.text
+        self._log.sampled(await self._renderer.written_ids(text, ended=self._ended))
+
+
+async def _located(renderer: Renderer, terms: Terms, chat: Sequence[Message]) -> TokenLog | None:
+    """Return the ids of a whole chat, its replies as sampled; None where they cannot be told."""
+    tokenizer, specs = renderer.tokenizer, terms.form.specs
+    if not isinstance(tokenizer, FileTokenizer):
+        return None
+    while chat and chat[-1].role != "assistant":
+        chat = chat[:-1]
+    try:
+        located = locate_replies(renderer.template, renderer.template.chat(chat), specs)
+    except CallError:
+        return None
+    encoded = await asyncio.to_thread(tokenizer.locate, located.text, located.spans)
+    log, place = TokenLog(), 0
+    for number, (begin, end) in enumerate(encoded.spans):
+        (log.append if number else log.begin)(encoded.ids[place:begin])
+        log.sampled(encoded.ids[begin:end])
+        place = end
+    return log
+
+
+def _finished(log: TokenLog, exactness: Exactness, max_length: int | None) -> Tokens | None:
+    """Return what was written down; None where nothing in it was sampled."""
+    if max_length is not None:
+        log.truncate(max_length)
+    try:
+        return log.finish(exactness)
+    except EmptyMaskError:
+        return None
+
+
+def _usage(completion: Completion) -> Usage:
+    """Return the usage, its output counted where there are ids."""
+    if completion.token_ids is None:
+        return completion.usage
+    return Usage(completion.usage.input_tokens, len(completion.token_ids))
+
+
+def _counted(completion: Completion) -> bool:
+    """Whether it is told how much the model wrote; functions that return texts do not tell it."""
+    return completion.token_ids is not None or completion.usage.output_tokens > 0
+
+
+def _with_count(completion: Completion, written: int) -> Completion:
+    usage = Usage(completion.usage.input_tokens, written)
+    return msgspec.structs.replace(completion, usage=usage)
+
+
+def _no_ids(terms: Terms) -> EngineUnusableError:
+    return EngineUnusableError(
+        f"{terms.uri} tells no token ids of what it sampled, and only exact ones will do; leave "
+        "out --tokens exact, or use an engine that tells them"
+    )
+
+
+def _with_text(message: Message, text: str) -> Message:
+    return msgspec.structs.replace(message, content=text)

@@ -1,0 +1,68 @@
+"""Search in a corpus as a tool of an agent."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from plaudit.engines.base import ToolSpec
+from plaudit.errors import UsageError
+from plaudit.rollouts.corpus.index import Corpus, hits_text, open_corpus
+from plaudit.rollouts.tools import Tool, ToolResult
+from plaudit.types import Json
+
+_PARAMETERS = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": "What to look for, in plain words."}},
+    "required": ["query"],
+    "additionalProperties": False,
+}
+_NOTHING = "Nothing was found. Try other words."
+
+
+def search_tool(index: str | Path | Corpus, k: int = 2) -> Tool:
+    """Return the tool `search`: its one argument, `query`, finds the best chunks of a corpus.
+
+    The model reads id, place and text of each chunk, the best first. `data` holds a
+    `{"chunk_id", "rank", "score"}` for each of them, for rewards.
+
+    Args:
+        index: an index, or a corpus that is open.
+        k: how many chunks a search gives at most.
+
+    Raises:
+        InputError: the index cannot be opened.
+        UsageError: `k` is less than 1.
+    """
+    if k < 1:
+        raise UsageError(f"a search must give at least one chunk, not {k}")
+    return _SearchTool(index if isinstance(index, Corpus) else open_corpus(index), k)
+
+
+class _SearchTool:
+    """See `search_tool`. Pickles with its corpus."""
+
+    def __init__(self, corpus: Corpus, k: int) -> None:
+        self._corpus = corpus
+        self._k = k
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What a model is told of it."""
+        return ToolSpec(
+            name="search",
+            description="Search the documents; returns the passages that fit the query best.",
+            parameters=msgspec.Raw(msgspec.json.encode(_PARAMETERS)),
+        )
+
+    @property
+    def identity(self) -> str:
+        """Name, fingerprint of the index, and how many chunks it gives."""
+        return f"search:{self._corpus.fingerprint}?k={self._k}"
+
+    async def call(self, arguments: Mapping[str, Json]) -> ToolResult:
+        """Search, in a thread, so that others go on meanwhile."""
+        hits = await asyncio.to_thread(self._corpus.search, arguments["query"], self._k)
+        data = [{"chunk_id": hit.chunk.id, "rank": hit.rank, "score": hit.score} for hit in hits]
+        return ToolResult(hits_text(hits) or _NOTHING, data)

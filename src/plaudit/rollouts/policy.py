@@ -1,0 +1,190 @@
+"""A model as an agent's policy: what is settled about it before the first rollout."""
+
+import datetime
+from functools import partial
+
+import msgspec
+
+from plaudit.engines.base import Engine, Sampling
+from plaudit.engines.llama import LlamaEngine
+from plaudit.errors import CallError, UsageError
+from plaudit.rollouts.calls.forms import FORMS, CallForm
+from plaudit.rollouts.config import RolloutConfig
+from plaudit.rollouts.conversation import (
+    ChatConversation,
+    Conversation,
+    RenderedConversation,
+    Terms,
+)
+from plaudit.rollouts.forms import Form, NativeForm, TextForm
+from plaudit.rollouts.prompts import Prompts
+from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
+from plaudit.rollouts.tools import ToolSet
+from plaudit.rollouts.trace import Exactness
+from plaudit.types import Json
+
+_DEFAULT_FORM: CallForm = "hermes"
+_PROBE = [{"role": "user", "content": "?"}]
+
+
+class Policy:
+    """A model, bound to an agent's tools and configuration.
+
+    Attributes:
+        uri: the engine's.
+        identity: the model's.
+        form: how it and the tools talk.
+        prompts: what it is told.
+        exactness: what its tokens are going to be; None: there are none.
+    """
+
+    def __init__(self, identity: str, terms: Terms, config: RolloutConfig, rendered: bool) -> None:
+        """Put a policy together; `bind` settles what it is made of."""
+        self.uri = terms.uri
+        self.identity = identity
+        self.form = terms.form
+        self.prompts = terms.prompts
+        self.exactness = _exactness(terms)
+        self._terms = terms
+        self._config = config
+        self._rendered = rendered
+
+    @classmethod
+    async def bind(
+        cls, engine: Engine, tools: ToolSet, config: RolloutConfig, *, native: bool = True
+    ) -> "Policy":
+        """Settle how an engine's model is asked.
+
+        Args:
+            engine: anything that completes.
+            tools: open.
+            config: the agent's.
+            native: whether the engine's own tool calls may be used where it has them.
+
+        Raises:
+            UsageError: the engine cannot do what is asked for.
+            TemplateError: a prompt template cannot be used.
+            MissingDependencyError: a tokenizer is named, and `tokenizers` is not installed.
+            EngineUnusableError: the model cannot be found out.
+        """
+        identity = await engine.identify()
+        able = engine.capabilities
+        renderer = await _find_renderer(engine, config)
+        rendered = renderer is not None and _renders(engine, config)
+        if able.scores or not (able.chat or rendered):
+            raise UsageError(
+                f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
+                "template, an endpoint of one, or its --tokenizer with the template"
+            )
+        native = native and able.tools and not rendered
+        form = _settle_form(engine, tools, config, renderer if rendered else None, native)
+        special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
+        terms = Terms(
+            uri=engine.uri,
+            form=form,
+            prompts=Prompts(
+                config,
+                has_tools=bool(tools.specs),
+                tools_text=form.tools_text,
+                special_tokens=special,
+            ),
+            sampling=partial(_sampling, config),
+            renderer=renderer,
+            takes_ids=rendered and able.token_prompts,
+            tells_ids=able.token_ids and config.tokens != "off",
+            exact_only=config.tokens == "exact",
+            max_length=config.max_length,
+        )
+        policy = cls(identity, terms, config, rendered)
+        if terms.exact_only and policy.exactness != "exact":
+            raise UsageError(
+                f"{engine.uri} tells no token ids of what it samples; leave out --tokens exact"
+            )
+        return policy
+
+    @property
+    def made_of(self) -> Json:
+        """All that decides what is asked, and what is written down of it."""
+        terms, config = self._terms, self._config
+        specs = [(spec.name, spec.description, bytes(spec.parameters)) for spec in self.form.specs]
+        return (
+            self.identity,
+            self.form.name,
+            specs,
+            self.prompts.system,
+            msgspec.to_builtins(terms.sampling(0, config.max_new_tokens)),
+            self.exactness,
+            None if terms.renderer is None else terms.renderer.identity,
+            self._rendered,
+            config.max_length,
+        )
+
+    def begin(self, question: str, draw: int, sample_id: str = "") -> Conversation:
+        """Begin a conversation with a question, as number `draw` of those with this question."""
+        renderer = self._terms.renderer
+        if self._rendered and renderer is not None:
+            return RenderedConversation(self._terms, renderer, question, draw, sample_id)
+        return ChatConversation(self._terms, question, draw, sample_id)
+
+
+def _sampling(config: RolloutConfig, draw: int, max_tokens: int) -> Sampling:
+    return Sampling(
+        temperature=config.sampling_temperature,
+        top_p=config.top_p,
+        max_tokens=max_tokens,
+        seed=None if config.seed is None else config.seed + draw,
+        extra=tuple(sorted(config.generation.items())),
+    )
+
+
+async def _find_renderer(engine: Engine, config: RolloutConfig) -> Renderer | None:
+    """Return what makes ids of messages: from the user's files, else from the engine's model."""
+    if config.tokens == "off":
+        return None
+    now = datetime.datetime.fromisoformat(config.date) if config.date else None
+    if config.tokenizer is not None:
+        return load_renderer(config.tokenizer, now)
+    if isinstance(engine, LlamaEngine) and engine.capabilities.chat:
+        return await engine_renderer(engine, now)
+    return None
+
+
+def _renders(engine: Engine, config: RolloutConfig) -> bool:
+    """Whether conversations are rendered here: prompts can be ids, or texts are all there is."""
+    able = engine.capabilities
+    return (able.token_prompts and config.tools_as != "native") or not able.chat
+
+
+def _settle_form(
+    engine: Engine,
+    tools: ToolSet,
+    config: RolloutConfig,
+    renderer: Renderer | None,
+    native: bool,
+) -> Form:
+    specs, wanted = tools.specs, config.tools_as
+    if wanted == "native" and not native:
+        raise UsageError(f"{engine.uri} takes no tools; leave --tools-as out")
+    if not specs or (native and wanted in ("native", "auto")):
+        return NativeForm(specs)
+    if wanted not in ("native", "auto"):
+        return TextForm(specs, wanted, strict=True)
+    if renderer is not None and _shows_tools(renderer, tools):
+        return NativeForm(specs, FORMS, "template")
+    return TextForm(specs, _DEFAULT_FORM, strict=False)
+
+
+def _shows_tools(renderer: Renderer, tools: ToolSet) -> bool:
+    """Whether the chat template tells the model of tools."""
+    chat = renderer.template.chat(_PROBE)
+    try:
+        text = renderer.template.render(chat, tools.specs, prompt=True)
+    except CallError:
+        return False
+    return all(spec.name in text for spec in tools.specs)
+
+
+def _exactness(terms: Terms) -> Exactness | None:
+    if terms.tells_ids:
+        return "exact"
+    return None if terms.renderer is None else "approximate"

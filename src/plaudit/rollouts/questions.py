@@ -1,0 +1,202 @@
+"""Files of questions: read, written, counted, picked from, and loaded as a data set."""
+
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import msgspec
+
+from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
+from plaudit.judges.rows import (
+    json_type,
+    row_id,
+    take_optional_text,
+    take_text,
+    take_texts,
+    unknown_columns,
+)
+from plaudit.rollouts.question import Question, Split
+from plaudit.runs.partial import PartialFile
+from plaudit.runs.sources import RowReader
+
+OnReject = Callable[[str, InputError], object]
+"""Told of a malformed row: its place, such as `questions.jsonl:3`, and what is wrong with it."""
+
+_FIELDS = frozenset(Question.__struct_fields__)
+
+
+def iter_questions(
+    source: str | Path, *, split: Split | None = None, on_reject: OnReject | None = None
+) -> Iterator[Question]:
+    """Read questions one by one.
+
+    A row is `{"id", "question", "answer", "difficulty", "chunk_ids", "supporting_text", "split"}`,
+    of which only `question` must be there. `answer` is a text, a number, or a list of accepted
+    ones. Other columns are kept in `metadata`.
+
+    Args:
+        source: JSON Lines, a JSON array, Parquet, a saved `datasets` folder, or `-`.
+        split: give only the questions of this split; None: all.
+        on_reject: called for each malformed row, which is left out; None: the first one raises.
+
+    Raises:
+        InputError: the source cannot be read; or a row is malformed, the message names its place.
+    """
+    taken: dict[str, str] = {}
+    with RowReader(source) as rows:
+        for row in rows:
+            try:
+                if row.data is None:
+                    raise InputError(row.error or "cannot be read")
+                question = read_question(row.data)
+                if taken.setdefault(question.id, row.where) is not row.where:
+                    raise InputError(f"the id {question.id!r} stands at {taken[question.id]} too")
+            except InputError as error:
+                named = InputError(f"{row.where}: {error}")
+                if on_reject is None:
+                    raise named from None
+                on_reject(row.where, named)
+                continue
+            if split is None or question.split == split:
+                yield question
+
+
+def read_questions(
+    source: str | Path, *, split: Split | None = None, on_reject: OnReject | None = None
+) -> list[Question]:
+    """Read all questions of a file; see `iter_questions`.
+
+    Raises:
+        InputError: it cannot be read, a row is malformed, or no question is of the split.
+    """
+    found = list(iter_questions(source, split=split, on_reject=on_reject))
+    if not found:
+        of_split = "" if split is None else f" of the split {split!r}"
+        raise InputError(f"{source} holds no question{of_split}")
+    return found
+
+
+def read_question(row: Mapping[str, Any]) -> Question:
+    """Take a question from a row; see `iter_questions`.
+
+    Raises:
+        InputError: it is malformed; the message names the field.
+    """
+    text = take_text(row, "question")
+    if not text.strip():
+        raise InputError("'question' is empty")
+    answer = _answer(row)
+    split = row.get("split")
+    if split is not None and split not in get_args(Split):
+        raise InputError(f"'split' must be 'train' or 'test', not {split!r}")
+    own = row.get("metadata")
+    if own is not None and not isinstance(own, dict):
+        raise InputError(f"'metadata' must be an object, not {json_type(own)}")
+    return Question(
+        id=row_id(row, [text, answer]),
+        question=text,
+        answer=answer,
+        difficulty=take_optional_text(row, "difficulty"),
+        chunk_ids=list(take_texts(row, "chunk_ids")) if row.get("chunk_ids") else [],
+        supporting_text=take_optional_text(row, "supporting_text"),
+        split=split,
+        metadata=unknown_columns(row, _FIELDS) | cast("dict[str, Any]", own or {}),
+    )
+
+
+def _answer(row: Mapping[str, Any]) -> str | list[str] | None:
+    """Return the reference; a number as its text."""
+    given = row.get("answer")
+    if given is None:
+        return None
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return str(given)
+    texts = take_texts(row, "answer")
+    return list(texts) if isinstance(given, list) else texts[0]
+
+
+def write_questions(out: str | Path, questions: Iterable[Question]) -> None:
+    """Write questions as JSON Lines: the whole file, or none.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    encode = msgspec.json.Encoder().encode
+    try:
+        partial = PartialFile(Path(out))
+        try:
+            for question in questions:
+                partial.file.write(encode(question) + b"\n")
+            partial.commit()
+        finally:
+            partial.abort()
+    except OSError as error:
+        raise StoreError(f"{out} could not be written: {error.strerror or error}") from error
+
+
+def count_questions(questions: Iterable[Question]) -> dict[str, int]:
+    """Count questions by split; those without one under `none`."""
+    counts: dict[str, int] = {}
+    for question in questions:
+        name = question.split or "none"
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def pick_questions(
+    questions: Iterable[Question], count: int, *, seed: int = 42, split: Split | None = None
+) -> list[Question]:
+    """Pick questions at random, in a random order; a larger count picks the same ones and more.
+
+    Args:
+        questions: what to pick from.
+        count: how many; all, in a random order, where there are not so many.
+        seed: the same seed picks the same questions, whatever order they come in.
+        split: pick only from this split; None: from all.
+
+    Raises:
+        UsageError: the count is negative.
+    """
+    if count < 0:
+        raise UsageError(f"{count} questions cannot be picked")
+    of_split = [one for one in questions if split is None or one.split == split]
+    return sorted(of_split, key=lambda one: _order(seed, one.id))[:count]
+
+
+def _order(seed: int, id: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0pick\0{id}".encode(errors="replace"), digest_size=16).digest()
+
+
+def question_dataset(source: str | Path | Iterable[Question], *, split: Split | None = None) -> Any:
+    """Return questions as a `datasets.Dataset`, such as trainers take.
+
+    Its columns are `id`, `question`, `answer`, `difficulty`, `chunk_ids`, `supporting_text`,
+    `split` and `metadata` (JSON text). `answer` is a text; or, where any question has several, a
+    list of texts everywhere.
+
+    Raises:
+        InputError: the file cannot be read, or there is no question of the split.
+        MissingDependencyError: `datasets` is not installed.
+    """
+    try:
+        datasets = importlib.import_module("datasets")
+    except ImportError:
+        raise MissingDependencyError("datasets", "datasets") from None
+    if isinstance(source, str | Path):
+        questions = read_questions(source, split=split)
+    else:
+        questions = [one for one in source if split is None or one.split == split]
+        if not questions:
+            raise InputError("there is no question to make a data set of")
+    several = any(isinstance(one.answer, list) for one in questions)
+    return datasets.Dataset.from_list([_row(one, several) for one in questions])
+
+
+def _row(question: Question, several: bool) -> dict[str, Any]:
+    row = {name: getattr(question, name) for name in Question.__struct_fields__}
+    if several:
+        row["answer"] = list(question.references)
+    row["metadata"] = msgspec.json.encode(question.metadata).decode()
+    return row

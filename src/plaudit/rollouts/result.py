@@ -1,0 +1,187 @@
+"""What `rollout` gives: traces, and what trainers take of them."""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import msgspec
+
+from plaudit.errors import MissingDependencyError, UsageError
+from plaudit.rollouts.evaluation import Evaluation, Evaluator
+from plaudit.rollouts.rewards.composite import TOTAL, Composite
+from plaudit.rollouts.trace import Tokens, Trace
+from plaudit.rollouts.traces import write_traces
+from plaudit.types import Json, Message
+
+
+class Rollouts(Sequence[Trace]):
+    """Traces in the order of their questions, those of one question beside each other."""
+
+    def __init__(
+        self, traces: Sequence[Trace], samples: int = 1, rewards: Composite | None = None
+    ) -> None:
+        """Hold traces.
+
+        Args:
+            traces: in order.
+            samples: rollouts of each question.
+            rewards: what they were scored by, if they were.
+        """
+        self._traces = list(traces)
+        self._samples = samples
+        self._scored_by = rewards
+
+    def __len__(self) -> int:
+        return len(self._traces)
+
+    @overload
+    def __getitem__(self, place: int) -> Trace: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Rollouts": ...
+    def __getitem__(self, place: int | slice) -> "Trace | Rollouts":
+        if isinstance(place, slice):
+            return Rollouts(self._traces[place], self._samples, self._scored_by)
+        return self._traces[place]
+
+    def __iter__(self) -> Iterator[Trace]:
+        return iter(self._traces)
+
+    def __repr__(self) -> str:
+        return f"<Rollouts: {len(self)}, {self._samples} a question>"
+
+    # ------------------------------------------------------------ what was said
+
+    @property
+    def final_answers(self) -> list[str | None]:
+        """The answer of each rollout; None where it gave none."""
+        return [trace.final_answer for trace in self]
+
+    @property
+    def chats(self) -> list[list[dict[str, Json]]]:
+        """The whole chat of each rollout, in the OpenAI format."""
+        return [[_as_dict(message) for message in trace.messages] for trace in self]
+
+    @property
+    def values(self) -> list[float | None]:
+        """The total reward of each rollout; None where it has none, which is no number.
+
+        Raises:
+            UsageError: they were not scored.
+        """
+        if any(trace.rewards is None for trace in self):
+            raise UsageError("these rollouts were not scored: give rewards=..., or score_traces")
+        return [(trace.rewards or {})[TOTAL].value for trace in self]
+
+    # ------------------------------------------------------------ tokens
+
+    @property
+    def usable(self) -> "Rollouts":
+        """Those that something can be learned from: finished, with tokens."""
+        kept = [trace for trace in self if trace.tokens is not None and not _broken(trace)]
+        return Rollouts(kept, self._samples, self._scored_by)
+
+    @property
+    def prompt_ids(self) -> list[list[int]]:
+        """Ids of system prompt, tools and question.
+
+        Raises:
+            UsageError: a rollout has no tokens; `usable` leaves it out.
+        """
+        return [tokens.prompt_ids for tokens in self._tokens()]
+
+    @property
+    def completion_ids(self) -> list[list[int]]:
+        """Ids of all that follows the prompt: what was sampled, and tool results in between."""
+        return [tokens.completion_ids for tokens in self._tokens()]
+
+    @property
+    def masks(self) -> list[list[int]]:
+        """For each completion id whether the model sampled it (1), its end-of-turn too, or not."""
+        return [tokens.completion_mask for tokens in self._tokens()]
+
+    @property
+    def logprobs(self) -> list[list[float | None]]:
+        """For each completion id its log-probability; None where not sampled or not known."""
+        return [tokens.completion_logprobs for tokens in self._tokens()]
+
+    def tensors(self, pad_id: int = 0) -> dict[str, Any]:
+        """Return the tokens as torch tensors of B rollouts, made when called.
+
+        Args:
+            pad_id: id of the padding.
+
+        Returns:
+            `prompt_ids` and `prompt_mask` (B, P), padded on the left; `completion_ids`,
+            `completion_mask` (whether there is a token), `sampled` (whether the model wrote it) and
+            `logprobs` (float; 0 where not known) (B, C), padded on the right.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+            UsageError: a rollout has no tokens.
+        """
+        prompts, completions = self.prompt_ids, self.completion_ids
+        logprobs = [[p or 0.0 for p in row] for row in self.logprobs]
+        torch = _torch()
+        return {
+            "prompt_ids": torch.tensor(_padded(prompts, pad_id, left=True)),
+            "prompt_mask": torch.tensor(_padded(_ones(prompts), 0, left=True)),
+            "completion_ids": torch.tensor(_padded(completions, pad_id)),
+            "completion_mask": torch.tensor(_padded(_ones(completions), 0)),
+            "sampled": torch.tensor(_padded(self.masks, 0)),
+            "logprobs": torch.tensor(_padded(logprobs, 0.0), dtype=torch.float32),
+        }
+
+    def _tokens(self) -> list[Tokens]:
+        found = [trace.tokens for trace in self if trace.tokens is not None]
+        if len(found) < len(self):
+            first = next(trace for trace in self if trace.tokens is None)
+            raise UsageError(
+                f"{len(self) - len(found)} of {len(self)} rollouts have no token ids, the first "
+                f"{first.id} ({first.stop_reason}): take .usable, or an engine that tells ids"
+            )
+        return found
+
+    # ------------------------------------------------------------ all of them
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What they came to: how they ended, and how good they are where they were scored."""
+        evaluator = Evaluator(self._samples, self._scored_by)
+        for place, trace in enumerate(self):
+            evaluator.add(place // self._samples, trace)
+        return evaluator.result()
+
+    def save(self, path: str | Path) -> None:
+        """Write the traces as JSON Lines, for `read_traces` and `plaudit score`.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        write_traces(self, path)
+
+
+def _broken(trace: Trace) -> bool:
+    return trace.stop_reason is not None and trace.stop_reason.broken_off
+
+
+def _as_dict(message: Message) -> dict[str, Json]:
+    return msgspec.to_builtins(message)
+
+
+def _ones(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [[1] * len(row) for row in rows]
+
+
+def _padded(rows: Sequence[Sequence[Any]], pad: Any, left: bool = False) -> list[list[Any]]:
+    longest = max(map(len, rows), default=0)
+    if left:
+        return [[pad] * (longest - len(row)) + list(row) for row in rows]
+    return [list(row) + [pad] * (longest - len(row)) for row in rows]
+
+
+def _torch() -> Any:
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        raise MissingDependencyError("torch", "trl") from None

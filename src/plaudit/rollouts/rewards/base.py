@@ -1,0 +1,101 @@
+"""What a reward is: a name, the range of its values, and a score for a trace."""
+
+import math
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from plaudit.errors import UsageError
+from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.types import Json
+
+
+class Reward(Protocol):
+    """Something that scores traces. Its values lie in `low`..`high`; None means: not to be told."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, in results and in a trainer's metrics."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """The least value; -inf where it is not known."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """The greatest value; inf where it is not known."""
+        ...
+
+    @property
+    def identity(self) -> Json:
+        """What its scores depend on besides the trace; for the fingerprint."""
+        ...
+
+    async def score(self, trace: Trace) -> Score:
+        """Score one trace. Never raises for what a trace holds.
+
+        Raises:
+            EngineUnusableError: a judge is asked, and its engine can answer nothing.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what was taken for this event loop; it can be used again."""
+        ...
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reward that is computed from the trace alone. Its fields are its options."""
+
+    name: ClassVar[str]
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+
+    @property
+    def identity(self) -> Json:
+        """Name and options."""
+        return [self.name, msgspec.to_builtins(self)]
+
+    def measure(self, trace: Trace) -> Score:
+        """Score a trace that was not broken off."""
+        raise NotImplementedError
+
+    async def score(self, trace: Trace) -> Score:
+        """Score a trace; None where it was broken off."""
+        return broken_off(trace) or self.measure(trace)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def broken_off(trace: Trace) -> Score | None:
+    """Return the score of a rollout of which nothing can be said, or None where something can."""
+    reason = trace.stop_reason
+    if reason is None or not reason.broken_off:
+        return None
+    return untold(Untold.BROKEN_OFF, f"the rollout was broken off ({reason})")
+
+
+def told(value: float, reason: str, **parts: float) -> Score:
+    """Return a score with a value, and numbers that it was made of."""
+    components = {name: Score(value=float(part)) for name, part in parts.items()}
+    return Score(value=float(value), reason=reason, components=components)
+
+
+def untold(cause: Untold, reason: str) -> Score:
+    """Return a score without a value."""
+    return Score(value=None, reason=reason, cause=cause)
+
+
+def check_range(low: float, high: float, **values: float) -> None:
+    """Refuse options that are no numbers from `low` to `high`.
+
+    Raises:
+        UsageError: one is not; the message names it.
+    """
+    for option, value in values.items():
+        if not math.isfinite(value) or not low <= value <= high:
+            bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise UsageError(f"{option!r} must be {bounds}, not {value:g}")

@@ -1,0 +1,145 @@
+"""What rewards read of a trace: what the model wrote, what it called, and what tools answered.
+
+The two are kept apart with care: a reward for the model reads only what the model wrote, and a tool
+result is evidence, never an answer.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from plaudit.judges import equality, rules
+from plaudit.rollouts.calls.parsing import read_reply
+from plaudit.rollouts.calls.reply import MalformedCall
+from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
+from plaudit.types import Json, Message
+
+
+class Result(NamedTuple):
+    """What a tool answered, as the model read it."""
+
+    call: CallRecord
+    text: str
+
+
+def question_of(trace: Trace) -> str:
+    """Return what was asked; empty where the trace does not say it."""
+    return "" if trace.question is None else trace.question.question
+
+
+def references_of(trace: Trace) -> tuple[str, ...]:
+    """Return the accepted answers; a blank one is none, for it would match anything."""
+    if trace.question is None:
+        return ()
+    return tuple(text for text in trace.question.references if text.strip())
+
+
+def answer_of(trace: Trace) -> str:
+    """Return the final answer, empty where there is none."""
+    return (trace.final_answer or "").strip()
+
+
+def no_answer(trace: Trace) -> str | None:
+    """Return why a finished rollout has no answer, or None where it has one.
+
+    A text that says nothing (":" or "Thought process:") is none, unless it is a reference.
+    """
+    answer, references = answer_of(trace), references_of(trace)
+    if not answer:
+        how = "" if trace.stop_reason is None else f" ({trace.stop_reason})"
+        return f"the rollout ended without an answer{how}"
+    nothing = rules.says_nothing(question_of(trace), answer, references)
+    if nothing and any(equality.equal(answer, reference) for reference in references):
+        return None
+    return nothing
+
+
+class Written(NamedTuple):
+    """What the model wrote, without its calls; each in order."""
+
+    thoughts: list[str]
+    texts: list[str]
+
+
+def written(trace: Trace) -> Written:
+    """Return the thoughts and texts of all turns; of a plain chat without turns, its messages."""
+    if trace.turns:
+        return Written([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
+    return Written([], [m.text for m in trace.messages if m.role == "assistant"])
+
+
+def calls_of(trace: Trace) -> list[CallRecord]:
+    """Return the calls in order; of a plain chat, as its messages tell them."""
+    return trace.tool_calls or [result.call for result in _from_messages(trace) if result.call.id]
+
+
+def results_of(trace: Trace) -> list[Result]:
+    """Return what tools answered to calls that went well, in order."""
+    if not trace.tool_calls:
+        found = _from_messages(trace)
+    else:
+        texts = {m.tool_call_id: m.text for m in trace.messages if m.role == "tool"}
+        found = [Result(call, texts.get(call.id, "")) for call in trace.tool_calls]
+    return [result for result in found if result.call.status == "ok"]
+
+
+def _from_messages(trace: Trace) -> list[Result]:
+    """Pair the calls of a plain chat with their results: by id, else in order."""
+    waiting: deque[CallRecord] = deque()
+    paired: list[Result] = []
+    turn = -1
+    for message in trace.messages:
+        if message.role == "assistant":
+            turn += 1
+            waiting.extend(_calls(message, turn))
+        elif message.role == "tool":
+            call = _take(waiting, message.tool_call_id)
+            paired.append(Result(call or _unknown_call(turn), message.text))
+    return paired + [Result(call, "") for call in waiting]
+
+
+def _take(waiting: deque[CallRecord], id: str | None) -> CallRecord | None:
+    """Take the call of that id; without an id, the one that has waited longest."""
+    for call in waiting:
+        if id is None or call.id == id:
+            waiting.remove(call)
+            return call
+    return None
+
+
+def _calls(message: Message, turn: int) -> Iterator[CallRecord]:
+    """Yield the calls of a message, whether the API gave them apart or they stand in its text."""
+    if not message.tool_calls:
+        for call in read_reply(message.text, turn=turn).attempts:
+            written = call.text if isinstance(call, MalformedCall) else call.arguments
+            yield _record(call.id, turn, call.name, written)
+    for number, made in enumerate(message.tool_calls or ()):
+        function = made.get("function", made)
+        told = cast("dict[str, Any]", function if isinstance(function, dict) else {})
+        id = made.get("id") or f"call-{turn}-{number}"
+        yield _record(str(id), turn, told.get("name"), told.get("arguments"))
+
+
+def _record(id: str, turn: int, name: Json, written: Json) -> CallRecord:
+    arguments, status = _arguments(written)
+    if not isinstance(name, str) or not name:
+        name, status = "", "malformed"
+    return CallRecord(id=id, turn=turn, name=name, arguments=arguments, status=status)
+
+
+def _arguments(written: Json) -> tuple[Json, CallStatus]:
+    """Return arguments as an object where they are one, and whether they are."""
+    found = written
+    if isinstance(written, str):
+        try:
+            found = msgspec.json.decode(written)
+        except (msgspec.DecodeError, RecursionError):
+            return written, "malformed"
+    return (cast("Json", found), "ok") if isinstance(found, dict) else (written, "malformed")
+
+
+def _unknown_call(turn: int) -> CallRecord:
+    """Return the call of a result that answers no call that the chat shows."""
+    return CallRecord(id="", turn=max(turn, 0), name="", arguments=None, status="ok")

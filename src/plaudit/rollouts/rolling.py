@@ -1,0 +1,169 @@
+"""Many rollouts with one agent: from the store where they are finished, else by asking."""
+
+import hashlib
+
+import msgspec
+
+from plaudit.engines.base import Completion, Engine
+from plaudit.engines.pool import Pool, SendPolicy
+from plaudit.engines.prices import Prices, cost
+from plaudit.errors import ToolsRefusedError
+from plaudit.rollouts.agent import Agent
+from plaudit.rollouts.config import RolloutConfig
+from plaudit.rollouts.policy import Policy
+from plaudit.rollouts.question import Question
+from plaudit.rollouts.tools import ToolSet
+from plaudit.rollouts.trace import Trace
+from plaudit.runs.asking import Asker, CachePolicy, ReplyStore, SampleAsk
+from plaudit.runs.judging import Bill
+
+_VERSION = 1
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Trace).decode
+
+
+class Rolled(msgspec.Struct, frozen=True):
+    """A rollout, and where it came from."""
+
+    trace: Trace
+    from_store: bool
+    """Whether no request was sent for it."""
+
+
+class Rolling:
+    """An agent at work: what a run over a file and a call from Python have in common."""
+
+    def __init__(self, agent: Agent, asker: Asker, store: ReplyStore | None) -> None:
+        """Join an agent with what asks for it and what remembers; nothing is asked yet."""
+        self.agent = agent
+        self._asker = asker
+        self._store = store
+        self._notes: list[str] = []
+
+    @classmethod
+    async def begin(
+        cls,
+        engine: Engine,
+        tools: ToolSet,
+        config: RolloutConfig,
+        *,
+        send: SendPolicy,
+        cache: CachePolicy,
+        store: ReplyStore | None,
+    ) -> "Rolling":
+        """Settle how the engine is asked.
+
+        Args:
+            engine: anything that completes in chat mode.
+            tools: open.
+            config: prompts, limits and sampling.
+            send: how requests are sent.
+            cache: how stored replies are used.
+            store: where replies and finished rollouts are kept; None: nowhere.
+
+        Raises:
+            UsageError: engine, tools and configuration do not go together.
+            EngineUnusableError: the model cannot be found out.
+        """
+        policy = await Policy.bind(engine, tools, config)
+        agent = Agent(policy, tools, config)
+        kept = store if engine.capabilities.cacheable else None
+        return cls(agent, Asker(Pool(engine, send), policy.identity, kept, cache), kept)
+
+    @property
+    def window(self) -> int:
+        """Rollouts worth having under way: one or two for each request that may be."""
+        pool = self._asker.pool
+        able = pool.engine.capabilities.concurrency
+        return pool.window if able is None else min(pool.window, able + able // 2)
+
+    async def roll(self, question: Question, draw: int) -> Rolled:
+        """Roll out a question, unless that is done already.
+
+        Raises:
+            EngineUnusableError: no request can succeed.
+            ToolsRefusedError: native calls were asked for, and the engine takes none.
+        """
+        agent = self.agent
+        try:
+            return await self._roll(agent, question, draw)
+        except ToolsRefusedError as refusal:
+            if agent.config.tools_as != "auto" or agent.policy.form.name != "native":
+                raise
+            await self._write_calls_as_text(agent, refusal)
+            return await self.roll(question, draw)
+
+    async def _roll(self, agent: Agent, question: Question, draw: int) -> Rolled:
+        finished = Finished(self._store, self._asker.policy, agent.fingerprint)
+        place = finished.place(agent.policy.prompts.user(question.question), draw)
+        known = finished.find(place, question, draw)
+        if known is not None:
+            return Rolled(known, True)
+        ask = SampleAsk(self._asker)
+        trace = await agent.run(question, draw, ask)
+        finished.keep(place, trace)
+        return Rolled(trace, ask.from_store)
+
+    async def _write_calls_as_text(self, agent: Agent, refusal: ToolsRefusedError) -> None:
+        """Go on without native calls, once it has come out that the engine takes none."""
+        if self.agent is agent:
+            engine = self._asker.pool.engine
+            policy = await Policy.bind(engine, agent.tools, agent.config, native=False)
+            if self.agent is agent:
+                self.agent = Agent(policy, agent.tools, agent.config)
+                self._notes.append(f"calls are written as text: {refusal}")
+
+    def bill(self, prices: Prices) -> Bill:
+        """Say what was spent."""
+        engine, usage = self._asker.pool.engine, self._asker.usage
+        refused: int = getattr(engine, "refused", 0)  # sent again without a feature
+        return Bill(
+            engine_calls=self._asker.pool.sent + refused,
+            usage=usage,
+            cost_usd=cost(prices.of(engine, self.agent.policy.identity), usage),
+            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())] + self._notes,
+        )
+
+    async def close(self) -> None:
+        """Free what the engine took."""
+        await self._asker.pool.engine.close()
+
+
+class Finished:
+    """Finished rollouts in the store, each under a key of all that it depends on.
+
+    A stored rollout costs no request and runs no tool, and says how long it took when it was made.
+    One that was broken off is not stored: it is tried again, from the replies that came.
+    """
+
+    def __init__(self, store: ReplyStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
+        """Join a store, which may be none."""
+        self._reads = store if cache.read else None
+        self._writes = store if cache.write else None
+        self._fingerprint = fingerprint
+
+    def place(self, prompt: str, draw: int) -> bytes:
+        """Return the key of a rollout, by the user's message and the number of the draw."""
+        content = msgspec.msgpack.encode((_VERSION, self._fingerprint, prompt, draw))
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+    def find(self, place: bytes, question: Question, draw: int) -> Trace | None:
+        """Return the rollout of a key as one of this question; None where there is none."""
+        stored = None if self._reads is None else self._reads.get_reply(place)
+        if stored is None:
+            return None
+        return msgspec.structs.replace(
+            _decode(stored.text),
+            id=f"{question.id}/{draw}",
+            question_id=question.id,
+            group=question.id,
+            question=question,
+        )
+
+    def keep(self, place: bytes, trace: Trace) -> None:
+        """Keep a rollout if it is finished."""
+        if self._writes is None or trace.stop_reason is None or trace.stop_reason.broken_off:
+            return
+        bare = msgspec.structs.replace(trace, question=None)
+        self._writes.put_reply(place, Completion(text=_encode(bare).decode()))

@@ -1,0 +1,178 @@
+"""Token ids of conversations: prompts, and what lies between two replies of a model.
+
+What the model wrote is never tokenised again. The ids that a template puts after it (the end of its
+turn, results of tools, the header of its next turn) are found by rendering the conversation with a
+placeholder in place of what it wrote: they are what follows the placeholder.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from plaudit.engines.base import Engine, FinishReason, ToolSpec
+from plaudit.engines.chat_template import ChatTemplate, MessageLike
+from plaudit.engines.llama import LlamaEngine
+from plaudit.errors import CallError, Cause, UsageError
+from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
+from plaudit.rollouts.tokens.safe_template import SafeTemplate
+from plaudit.rollouts.tokens.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
+
+
+class Renderer:
+    """Makes token ids of conversations, as one model reads them."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
+        self.tokenizer = tokenizer
+        self.template = SafeTemplate(template, tokenizer)
+        self._control_ids = frozenset(tokenizer.control.values())
+
+    @property
+    def identity(self) -> str:
+        """What tells the ids that it makes from those of others."""
+        return f"{self.tokenizer.identity} {self.template.identity}"
+
+    async def prompt_ids(
+        self, messages: Sequence[MessageLike], tools: Sequence[ToolSpec] = ()
+    ) -> list[int]:
+        """Return the ids of a prompt: a conversation, and the header of the model's next message.
+
+        Raises:
+            CallError: the template refuses the conversation.
+        """
+        chat = self.template.chat(messages)
+        return await self._encode(self.template.render(chat, tools, prompt=True))
+
+    async def between(
+        self,
+        messages: Sequence[MessageLike],
+        new_messages: Sequence[MessageLike],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        ended: bool,
+    ) -> list[int]:
+        """Return the ids that lie between what the model wrote and its next message.
+
+        Args:
+            messages: the conversation up to and with the message that the model has just written,
+                in which nothing matters but its calls.
+            new_messages: what follows, such as results of tools.
+            tools: what the model is told that it can call.
+            ended: whether what it sampled closes with a token that ends its turn (see `ended`). If
+                so, the template's own is left out; if not, it is the first of the ids returned.
+
+        Raises:
+            CallError: the template refuses the conversation.
+            UsageError: the template does not keep the placeholder.
+        """
+        chat, new = self.template.chat(messages), self.template.chat(new_messages)
+        found = around_reply(self.template, chat, new, tools, prompt=True)
+        ids = await self._encode(found.close + found.rest)
+        if not (ended and found.close):
+            return ids
+        end = self.template.controls(found.close)[-1].group()
+        return ids[ids.index(self.tokenizer.control[end]) + 1 :]
+
+    async def written_ids(self, text: str, *, ended: bool) -> list[int]:
+        """Return ids for a text of the model's, where an engine gave no ids: an approximation.
+
+        Args:
+            text: what it wrote.
+            ended: whether it ended its turn itself: then the template's end token follows.
+        """
+        end = self.end or ""
+        return await self.tokenizer.encode(self.template.written(text) + (end if ended else ""))
+
+    def ended(self, ids: Sequence[int], finish_reason: FinishReason = "stop") -> bool:
+        """Whether sampled ids close with a token that ends the model's turn.
+
+        That is the template's own end token, the token that ends texts, or, in a reply that was not
+        cut off, any control token: models have several to end a turn with.
+        """
+        if not ids:
+            return False
+        whole = finish_reason != "length"
+        return ids[-1] in self._ends or (whole and ids[-1] in self._control_ids)
+
+    async def agrees(self, ids: Sequence[int], text: str) -> bool:
+        """Whether sampled ids are those of a reply's text, so that the tokenizer is the model's.
+
+        White space, special tokens and parts of characters do not count, since engines differ in
+        which of them they tell; nor does what follows the text, such as a stop string.
+        """
+        told = self._letters(await self.tokenizer.decode(ids))
+        return told.startswith(self._letters(text))
+
+    def _letters(self, text: str) -> str:
+        for mark in self.tokenizer.special_tokens:
+            text = text.replace(mark, "")
+        return "".join(text.replace("\ufffd", "").split())
+
+    @cached_property
+    def end(self) -> str | None:
+        """The control token with which the template ends a reply, if it has one.
+
+        Raises:
+            CallError: the template refuses a question with a reply.
+            UsageError: the template does not keep what a reply says.
+        """
+        return end_of_reply(self.template)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        texts = (self.end or "", self.template.end_of_text)
+        known = self.tokenizer.control
+        return frozenset(known[text] for text in texts if text in known)
+
+    async def _encode(self, text: str) -> list[int]:
+        """Return the ids of a rendering, in which only the template wrote control tokens.
+
+        Raises:
+            CallError: the tokenizer made a control token of something else.
+        """
+        ids = await self.tokenizer.encode(text)
+        found = sum(map(self._control_ids.__contains__, ids))
+        if found > len(self.template.controls(text)):
+            raise CallError(
+                Cause.BAD_REQUEST,
+                "the tokenizer makes a control token of text that is none, since it rewrites texts "
+                "before it reads them; this conversation cannot be shown to the model safely",
+            )
+        return ids
+
+
+def load_renderer(path: str | Path, now: datetime | None = None) -> Renderer:
+    """Read a model's tokenizer and chat template from its folder, or from its `tokenizer.json`.
+
+    `now` is what the template is told that the time is, by default the time of this call.
+
+    Raises:
+        MissingDependencyError: the `tokenizers` library is not installed.
+        UsageError: a file cannot be read, or is no tokenizer or template.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    return Renderer(load_tokenizer(path), ChatTemplate.load(folder, now))
+
+
+async def engine_renderer(engine: Engine, now: datetime | None = None) -> Renderer:
+    """Take tokenizer and chat template from an engine that has the model's file.
+
+    Raises:
+        EngineUnusableError: the file cannot be had or loaded.
+        UsageError: the engine has no such file, or the model no chat template.
+    """
+    if not isinstance(engine, LlamaEngine):
+        raise UsageError(
+            f"{engine.uri} tells nothing of its tokenizer; give the model's with --tokenizer PATH: "
+            "a folder with tokenizer.json and chat template, as the model is published with"
+        )
+    identity = await engine.identify()
+    metadata = engine.metadata
+    if metadata.chat_template is None:
+        raise UsageError(f"{engine.uri} is a base model: it has no chat template")
+    ids = {"bos_token": metadata.bos_id, "eos_token": metadata.eos_id}
+    texts = metadata.vocabulary.tokens
+    tokens = {name: texts[i] for name, i in ids.items() if i is not None and i < len(texts)}
+    template = ChatTemplate(engine.uri, {"default": metadata.chat_template}, tokens, now)
+    return Renderer(EngineTokenizer(engine, identity), template)

@@ -1,0 +1,19 @@
+"""Tests against installed peers say which versions they saw."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PEERS = ("trl", "transformers", "torch")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    seen = [f"{peer} {found}" for peer in PEERS if (found := installed(peer))]
+    if seen:
+        terminalreporter.write_line(f"contracts: {', '.join(seen)}")
+
+
+def installed(peer: str) -> str | None:
+    try:
+        return version(peer)
+    except PackageNotFoundError:
+        return None
