@@ -206,7 +206,7 @@ class Task(ABC):
         variables = self.sample_variables(sample)
         said = self.said(variables)
         opening = self._main if turn == "prior" else self._opening_for(said, turn)
-        body = self.template.sample(opening.variables | self._escaped(variables, said))
+        body = self.template.sample(self._escaped(variables, said), opening.variables)
         prompt: str | tuple[Message, ...]
         if self.mode == "completion":
             prompt = opening.text + body

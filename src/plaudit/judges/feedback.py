@@ -6,6 +6,7 @@ The next thing a user writes tells whether the answer served them. Seven labels,
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
@@ -101,8 +102,9 @@ class FeedbackTask(Task):
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable label; the reward is the expectation without `topic_shift`."""
         value = readout.likeliest(probabilities)
-        weight = math.fsum([probabilities[label] for label in self.rewards])
-        gain = math.fsum([p * probabilities[label] for label, p in self.rewards.items()])
+        learned = [*map(probabilities.__getitem__, self.rewards)]
+        weight = math.fsum(learned)
+        gain = math.fsum(map(mul, learned, self.rewards.values()))
         expected = gain / weight if weight > 0 else 0.0
         return self._reading(value, expected, probabilities[value], probabilities, {})
 

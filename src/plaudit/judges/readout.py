@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import compress
+from operator import not_
 from typing import Any, cast
 
 import json_repair
@@ -142,7 +144,7 @@ def read_options(
             f"only {mass:.3f} of the probability is on the options; the reply began with "
             f"{completion.text[:40]!r}",
         )
-    rest = max(0.0, 1.0 - mass)
+    rest = 1.0 - mass if mass < 1.0 else 0.0
     high = [
         p + (most if (most := hidden * _UNSEEN[bits]) < rest else rest)
         for p, bits in zip(low, spelled, strict=True)
@@ -187,7 +189,7 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
             + ", ".join(map(repr, rivals)),
         )
     total = math.fsum(point)
-    return dict(zip(labels, [p / total for p in point], strict=True))
+    return {label: p / total for label, p in zip(labels, point, strict=True)}
 
 
 def likeliest(probabilities: Mapping[str, float]) -> str:
@@ -201,7 +203,7 @@ def censored(shown: Bounds, labels: Sequence[str]) -> list[str]:
     """Name the options of which the reply shows nothing."""
     if 0.0 not in shown.low:
         return []
-    return [label for label, p in zip(labels, shown.low, strict=True) if p == 0.0]
+    return list(compress(labels, map(not_, shown.low)))
 
 
 _MARK = re.compile(

@@ -123,7 +123,7 @@ class ShotText:
     def _show(
         self, shot: Shot, fields: Mapping[str, Any], static: Mapping[str, Any]
     ) -> dict[str, Any]:
-        text, reply = self._template.sample({**static, **fields}), self._reply(shot)
+        text, reply = self._template.sample(fields, static), self._reply(shot)
         if self._shot is not None:
             word = self._words[shot.label]
             own = {**static, **fields, "text": text, "label": shot.label, "word": word}

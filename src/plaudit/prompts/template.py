@@ -75,10 +75,15 @@ class Template:
         """Render the static part; empty for a template without blocks."""
         return self._render("instructions", variables) if self._template.blocks else ""
 
-    def sample(self, variables: Mapping[str, Any]) -> str:
-        """Render the part for one sample. Values are put in as they are and never scanned again."""
+    def sample(self, variables: Mapping[str, Any], static: Mapping[str, Any] | None = None) -> str:
+        """Render the part for one sample. Values are put in as they are and never scanned again.
+
+        Args:
+            variables: the sample's own.
+            static: `STATIC_VARIABLES`, where they are not among `variables`.
+        """
         if self._plain is None:
-            return self._render("sample", variables)
+            return self._render("sample", {**(static or {}), **variables})
         form, names = self._plain
         return form % tuple(map(variables.__getitem__, names))
 
@@ -201,7 +206,8 @@ def _plain(tree: nodes.Template) -> tuple[str, list[str]] | None:
             else:
                 return None
     assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
-    return (form, names) if form and assigned.isdisjoint(names) else None
+    own = assigned.isdisjoint(names) and STATIC_VARIABLES.isdisjoint(names)
+    return (form, names) if form and own else None
 
 
 def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:

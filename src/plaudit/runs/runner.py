@@ -306,10 +306,12 @@ class _Run:
                 limit=options.limit, strict=options.strict,
             )  # fmt: skip
 
+            wanted = output.wanted
+
             async def judge(question: Any) -> None:
                 verdict, asked = await judging.judge(question)
                 self._keep(verdict, asked)
-                if output.wanted:
+                if wanted:
                     output.write(verdict.index, self._line(verdict))
 
             questions = judging.questions(output.while_read(self._samples(self._intake)))

@@ -45,11 +45,8 @@ class Batch:
         self.taken: list[tuple[int, int]] = []
         self.entries = 0
         self.bytes = 0
-
-    @property
-    def full(self) -> bool:
+        self.full = False
         """Whether further entries must wait."""
-        return self.entries >= _QUEUE_ENTRIES or self.bytes >= _QUEUE_BYTES
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write everything within the transaction that is open."""
@@ -243,6 +240,7 @@ class Session:
             entries[key] = value
             batch.entries += 1
             batch.bytes += size
+            batch.full = batch.entries >= _QUEUE_ENTRIES or batch.bytes >= _QUEUE_BYTES
             self._put += 1
             paid = table == "replies" and len(entries) in (1, _COMMIT_REPLIES)
             if paid or batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
