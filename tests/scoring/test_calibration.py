@@ -63,11 +63,11 @@ def test_knots_that_are_no_map_are_refused(raw: list[float], right: list[float])
 def with_head(**config: Any) -> Any:
     task = make("feedback", readout="logprob", **config)
     words = [option.word for option in task.options]
-    task._head = Head(
+    task._use_head(Head(
         prompt="p", model="m", view=20, floor=-20.0, labels=list(task.labels), tokens=words,
         weights=[[float(i == j) for j in range(len(words))] for i in range(len(words))],
         bias=[0.0] * len(words), reference=[], samples=1, calibration=MEEK,
-    )  # fmt: skip
+    ))  # fmt: skip
     return task
 
 

@@ -17,7 +17,7 @@ from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable, shorte
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.types import Json, Message
 
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 0.5  # Less than any time limit: who waits longer would be late unsent.
 _RESTART_SECONDS = 0.5
 _MOST_LISTED = 10
 
