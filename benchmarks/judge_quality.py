@@ -13,8 +13,9 @@ The arms build on each other:
   alone, as greedy decoding would have said it;
 - distribution: the same request, read as a distribution: the expectation and a confidence;
 - both orders: pairs are asked in both orders, and their log-odds averaged;
-- drawn shots: four shots from the shipped pool, the same for all samples, in place of the built-in
-  ones: what selection has to be measured against;
+- drawn shots: shots from the shipped pool, the same for all samples, in place of the built-in ones:
+  what selection has to be measured against. Four; for feedback 21, three for each label, as many as
+  are built in;
 - selected shots: as many, those most like the sample;
 - calibration: the confidence mapped to the measured chance of being right. The samples are halved
   by a seed, and each half is mapped by what was fitted on the other.
@@ -49,6 +50,8 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 STORE = ROOT / "build" / "bench" / "judge_quality.sqlite"
 BEGIN, END = "<!-- figures: written by scripts/bench judge_quality --write -->", "<!-- /figures -->"
 KINDS = ("feedback", "pairwise", "verify")
+SHOTS = {"feedback": 21}
+"""Shots of the arms that take them from the pool; 4 for the other kinds."""
 
 
 class Arm(NamedTuple):
@@ -60,6 +63,11 @@ class Arm(NamedTuple):
     """Take the value alone; see `outcome_of`."""
     calibrated: bool = False
     kinds: tuple[str, ...] = KINDS
+
+    def config_of(self, kind: str) -> Mapping[str, Any]:
+        """Return the configuration for a kind of judge, with as many shots as show its options."""
+        shots = {"shots": SHOTS.get(kind, 4)} if "select" in self.config else {}
+        return {**self.config, **shots}
 
 
 class Labelled(NamedTuple):
@@ -77,8 +85,8 @@ def arms() -> tuple[Arm, ...]:
     greedy: dict[str, Any] = {"swap": False, "prior": "none"}
     distribution = {"swap": False, "readout": "logprob"}
     both = {"readout": "logprob"}
-    drawn = both | {"shots": 4, "select": "fixed"}
-    similar = both | {"shots": 4, "select": "similar"}
+    drawn = both | {"select": "fixed"}
+    similar = both | {"select": "similar"}
     return (
         Arm("greedy", greedy, hard=True),
         Arm("distribution", distribution),
@@ -127,7 +135,7 @@ def draw(rows: Sequence[Row], limit: int | None, seed: int) -> list[Row]:
 
 def judged(arm: Arm, kind: str, rows: Sequence[Row], options: argparse.Namespace) -> list[Verdict]:
     """Judge rows as an arm does."""
-    judge = Judge(kind, engine=options.engine, cache=options.store, **arm.config)
+    judge = Judge(kind, engine=options.engine, cache=options.store, **arm.config_of(kind))
     try:
         return judge.judge_batch(rows, progress=sys.stderr.isatty())
     finally:
