@@ -300,7 +300,10 @@ class Deadlines:
 
 
 async def for_each(
-    function: Callable[[T], Awaitable[object]], items: Iterable[T] | AsyncIterable[T], limit: int
+    function: Callable[[T], Awaitable[object]],
+    items: Iterable[T] | AsyncIterable[T],
+    limit: int,
+    at_once: Callable[[T], bool] = lambda _: False,
 ) -> None:
     """Await `function(item)` for every item, with at most `limit` in flight.
 
@@ -311,33 +314,50 @@ async def for_each(
         function: async function of one item; what it returns is dropped.
         items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
+        at_once: tries to do an item without waiting, and tells whether that was all that it took;
+            `function` gets the others.
     """
     _check_limit(limit)
     shared = None if isinstance(items, AsyncIterable) else iter(items)
     take = _taker(items if shared is None else ())
 
-    async def work() -> None:
-        for taken in itertools.count(1):
-            item = await take()
-            if item is _END:
-                return
-            await function(cast("T", item))
-            if taken % _BREATHE == 0:
-                await asyncio.sleep(0)
-
-    async def work_shared(iterator: Iterator[T]) -> None:
-        """Do the same without a coroutine for each item, which is a matter in long runs."""
-        for taken, item in enumerate(iterator, 1):
-            await function(item)
-            if taken % _BREATHE == 0:
-                await asyncio.sleep(0)
+    def work() -> Coroutine[Any, Any, None]:
+        if shared is not None:
+            return _work_shared(shared, function, at_once)
+        return _work(take, function, at_once)
 
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(limit):
-                group.create_task(work() if shared is None else work_shared(shared))
+                group.create_task(work())
     except BaseExceptionGroup as group_error:
         raise _first(group_error) from None
+
+
+async def _work(
+    take: Callable[[], Awaitable[T | object]],
+    function: Callable[[T], Awaitable[object]],
+    at_once: Callable[[T], bool],
+) -> None:
+    for taken in itertools.count(1):
+        item = await take()
+        if item is _END:
+            return
+        if not at_once(cast("T", item)):
+            await function(cast("T", item))
+        if taken % _BREATHE == 0:
+            await asyncio.sleep(0)
+
+
+async def _work_shared(
+    items: Iterator[T], function: Callable[[T], Awaitable[object]], at_once: Callable[[T], bool]
+) -> None:
+    """Do the same without a coroutine for each item, which is a matter in long runs."""
+    for taken, item in enumerate(items, 1):
+        if not at_once(item):
+            await function(item)
+        if taken % _BREATHE == 0:
+            await asyncio.sleep(0)
 
 
 async def together(

@@ -2,10 +2,12 @@
 
 import json
 import math
+from typing import Any
 
 import msgspec
 import pytest
 
+from plaudit.engines.base import Completion
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.types import Usage
 from tests.judges.making import (
@@ -21,6 +23,7 @@ from tests.judges.making import (
     sample_of,
     say,
     show,
+    starting,
     text_of,
 )
 
@@ -31,6 +34,45 @@ def spoiled(kind: str, field: str, value) -> str:
 
 def without(kind: str, field: str) -> str:
     return json.dumps({name: value for name, value in GOOD[kind].items() if name != field})
+
+
+def good(kind: str, readout: str) -> Completion:
+    if readout == "json":
+        return say(GOOD[kind])
+    task = make(kind, readout="logprob")
+    return over(task, starting(task.labels, task.labels[1], 0.7))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("readout", READOUTS)
+async def test_one_good_reply_gives_the_verdict_that_asking_for_it_gives(
+    kind: str, readout: str
+) -> None:
+    config: dict[str, Any] = {"swap": False} if kind == "pairwise" else {}
+    task, reply = make(kind, readout=readout, **config), good(kind, readout)
+    sample = sample_of(kind)
+    assert len(task.requests(sample)) == 1
+    asked = await task.decide(sample, Ask(reply))
+    assert asked.status in ("ok", "abstained")
+    assert task.decide_by(sample, reply) == asked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("reply", [say("?"), say("{}"), say("", finish_reason="length")])
+def test_a_reply_that_may_be_repaired_gives_no_verdict_by_itself(
+    kind: str, reply: Completion
+) -> None:
+    assert make(kind, readout="json").decide_by(sample_of(kind), reply) is None
+
+
+def test_a_reply_that_hides_options_gives_no_verdict_by_itself() -> None:
+    task = make("feedback", readout="logprob")
+    assert task.decide_by(sample_of("feedback"), show({"other": 0.9})) is None
+
+
+def test_one_of_several_votes_gives_no_verdict_by_itself() -> None:
+    task = make("feedback", readout="json", votes=20)
+    assert task.decide_by(sample_of("feedback"), say(GOOD["feedback"])) is None
 
 
 GARBAGE = [

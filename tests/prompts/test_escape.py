@@ -38,6 +38,20 @@ def test_no_delimiter_and_no_special_token_survives(text: str) -> None:
 
 
 @settings(deadline=None)
+@given(st.lists(st.text() | HOSTILE, max_size=4))
+def test_texts_that_are_harmless_as_one_are_so_each(texts: list[str]) -> None:
+    if ESCAPER.is_harmless("\n".join(texts)):
+        assert [ESCAPER.escape(text) for text in texts] == texts
+
+
+def test_most_texts_are_seen_to_be_harmless() -> None:
+    escaper = Escaper(["[[", "]]"])
+    assert escaper.is_harmless("It took 3 days (or 4?), and cost $5 {in all}.")
+    assert not escaper.is_harmless("a [[ b")
+    assert not escaper.is_harmless("<|end|>")
+
+
+@settings(deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_different_texts_stay_different(one: str, other: str) -> None:
     assert (ESCAPER.escape(one) == ESCAPER.escape(other)) == (one == other)

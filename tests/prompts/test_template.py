@@ -1,5 +1,7 @@
 """Templates: checked before anything is asked, sandboxed, and never expanded twice."""
 
+from typing import Any
+
 import pytest
 
 from plaudit.errors import TemplateError
@@ -108,6 +110,16 @@ def test_values_are_put_in_as_they_are_and_never_expanded() -> None:
     hostile = "{{ 7*7 }}{% raw %}{# x #}{{ answer }}<b>&"
     text = template.sample({"query": hostile, "answer": "{{ query }}", "readout": "json"})
     assert text == hostile + "{{ query }}"
+
+
+@pytest.mark.parametrize("last", ["", "{{ readout }}", "{% if query %}{% endif %}"])
+@pytest.mark.parametrize("value", ["v", "100%", "%s", "%(query)s", "", 7, None, ["a", {"b": 1}]])
+def test_a_plain_sample_block_is_rendered_as_any_other(last: str, value: Any) -> None:
+    """That is, as Jinja does, whose way `last` makes it go."""
+    source = "{% block sample %}100% {{ query }} %s {{ answer }}{{ query }} %%" + last
+    template = Template(source + "{% endblock %}", "own", NAMES)
+    text = template.sample({"query": value, "answer": "a"}, {"readout": "r"})
+    assert text == f"100% {value} %s a{value} %%" + ("r" if "readout" in last else "")
 
 
 def test_blocks_are_rendered_apart_and_a_plain_file_is_all_sample() -> None:

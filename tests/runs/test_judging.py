@@ -7,7 +7,7 @@ import pytest
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-from plaudit.runs.asking import Asker, CachePolicy
+from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
 from plaudit.runs.judging import Judging
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
 from tests.runs.test_asking import Store
@@ -267,6 +267,56 @@ async def test_from_the_store_no_task_is_made(monkeypatch: pytest.MonkeyPatch) -
     again, asked = await judging.judge(PAIR)
     assert again == first
     assert asked.from_store
+
+
+def asked_of(asked) -> tuple:
+    return list(asked.requests), list(asked.keys), list(asked.failed), asked.from_store
+
+
+async def test_what_is_at_hand_is_judged_as_by_asking() -> None:
+    store = Store()
+    engine = Engine(main=say(GOOD["feedback"]))
+    first, _ = await judging_of(engine, store=store).judge(SAMPLE)
+    judging = judging_of(engine, store=store)
+    (question,) = judging.questions([SAMPLE])
+    assert judging.at_hand(question) is None  # the prior is not known yet
+    await judging.prepare()
+    verdict, asked = judging.at_hand(question)
+    assert verdict == first
+    assert asked_of(asked) == ([*question.requests], [*question.keys], [], True)
+    asking = SampleAsk(judging.asker, question)
+    assert await judging.task.decide(SAMPLE, asking, question.requests) == verdict
+    assert asked_of(asking) == asked_of(asked)
+    assert len(engine.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "turns"), [({}, ["main", "main-repair"]), ({"retry_invalid": True}, ["main"] * 2)]
+)
+async def test_an_unusable_reply_is_not_at_hand(policy: dict[str, bool], turns: list[str]) -> None:
+    store = Store()
+    await judging_of(Engine(main=say("?"), main_repair=say("??")), store=store).judge(SAMPLE)
+    engine = Engine(main=say(GOOD["feedback"]), main_repair=say("??"))
+    judging = judging_of(engine, store=store, **policy)
+    await judging.prepare()
+    (question,) = judging.questions([SAMPLE])
+    assert judging.at_hand(question) is None
+    _, asked = await judging.judge(question)
+    assert [request.turn for request in asked.requests] == turns[: len(asked.requests)]
+    assert engine.turns == (["main"] if policy else [])
+
+
+async def test_nothing_is_at_hand_that_is_not_stored_or_must_not_be_read() -> None:
+    store = Store()
+    engine = Engine(main=say(GOOD["feedback"]))
+    await judging_of(engine, store=store).judge(SAMPLE)
+    other = sample_of("feedback", ROWS["feedback"] | {"query": "another"})
+    for sample, policy in ((other, {}), (SAMPLE, {"read": False})):
+        judging = judging_of(engine, store=store, **policy)
+        await judging.prepare()
+        (question,) = judging.questions([sample])
+        assert judging.at_hand(question) is None
+        judging.asker.release(question)
 
 
 async def test_orders_that_are_the_same_request_are_sent_once() -> None:

@@ -96,6 +96,29 @@ async def judge_all(panel, samples=SAMPLES):
     return [verdict for verdict, _ in results], [asked for _, asked in results]
 
 
+@pytest.mark.parametrize("cascade", [False, True])
+async def test_what_is_at_hand_is_judged_and_counted_as_by_asking(cascade: bool) -> None:
+    def unsure(request: Request) -> Completion:
+        return said("neutral", 0.9 if int(request.sample_id) % 3 else 0.3)
+
+    members = (member("a", gate=0.7), member("b"))
+    config = CascadeConfig(members=members) if cascade else jury_of(a={"gate": 0.7}, b={})
+    engines, store = [Engine("x", unsure), Engine("y", said("pos_praise"))], Store()
+    await judge_all(await work(config, engines, store), SAMPLES[:9])
+    asking, at_once = [await work(config, engines, store) for _ in range(2)]
+    expected, asked = await judge_all(asking, SAMPLES[:9])
+    await at_once.prepare()
+    known = [at_once.at_hand(question) for question in at_once.questions(SAMPLES[:9])]
+    left = [number for number, one in enumerate(known) if one is None]
+    assert left == ([0, 3, 6] if cascade else [])
+    for number in left:
+        known[number] = await at_once.judge(SAMPLES[number])
+    assert [one[0] for one in known] == expected
+    assert [list(one[1].keys) for one in known] == [list(one.keys) for one in asked]
+    assert all(one[1].from_store for one in known)
+    assert at_once.summary(Prices()) == asking.summary(Prices())
+
+
 # Juries.
 
 

@@ -20,13 +20,20 @@ class Terminal(io.StringIO):
         return True
 
 
+class Read:
+    taken = 0
+
+    def __init__(self, bytes_read: int) -> None:
+        self.bytes_read = bytes_read
+
+
 def test_elsewhere_a_line_now_and_then(monkeypatch):
     monkeypatch.setattr(progress, "_SAY_EVERY_S", 0.05)
     stream = io.StringIO()
     with Progress("feedback-0001", total_bytes=1_000, stream=stream) as shown:
         for number in range(1, 51):
             shown.advance("failed" if number % 25 == 0 else "ok", Usage(1_000, 1))
-            shown.reached(number * 10)
+            shown.follow(Read(number * 10))
         time.sleep(0.2)
     lines = stream.getvalue().splitlines()
     assert 1 <= len(lines) <= 5
@@ -105,7 +112,7 @@ def test_line(total: dict[str, int], amount: str):
     with Progress("run", enabled=False, **total) as shown:
         for _ in range(7):
             shown.advance("abstained", Usage(1, 1))
-        shown.reached(7)
+        shown.follow(Read(7))
         line = shown.line()
     assert amount in line
     assert "7 abstained" in line

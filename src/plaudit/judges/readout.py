@@ -29,8 +29,8 @@ _SPELLINGS = 6
 
 A tokenizer begins each spelling with one token, so no more candidates than that can be hidden.
 """
-_UNSEEN = [_SPELLINGS - spelled.bit_count() for spelled in range(2**_SPELLINGS)]
-"""How many spellings are not among some, by their bits."""
+_LEFT = [_SPELLINGS - spelled.bit_count() for spelled in range(2**_SPELLINGS)]
+"""How many spellings are not among those seen, by the bits of these."""
 _MOST_TOKENS = 65_536
 """Most tokens whose option is remembered."""
 _OTHER_WORDS = frozenset({"correct"})
@@ -145,8 +145,9 @@ def read_options(
             f"{completion.text[:40]!r}",
         )
     rest = 1.0 - mass if mass < 1.0 else 0.0
+    unseen = hidden * _SPELLINGS if hidden * _SPELLINGS < rest else rest
     high = [
-        p + (most if (most := hidden * _UNSEEN[bits]) < rest else rest)
+        p + (unseen if not bits else most if (most := hidden * _LEFT[bits]) < rest else rest)
         for p, bits in zip(low, spelled, strict=True)
     ]
     return Bounds(tuple(low), tuple(high))
@@ -179,17 +180,19 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
     point = low if prior is None else [p / q for p, q in zip(shown.low, prior.low, strict=True)]
     best = point.index(max(point))
     least = low[best]
-    others = [*high]
-    others[best] = 0.0
-    if max(others) > least:
-        rivals = [labels[i] for i, p in enumerate(high) if p > least and i != best]
-        raise ReplyError(
-            Cause.OPTIONS_NOT_VISIBLE,
-            f"too few log-probabilities are shown to tell {labels[best]!r} from "
-            + ", ".join(map(repr, rivals)),
-        )
+    for i, p in enumerate(high):
+        if p > least and i != best:
+            raise _not_told_apart(labels, best, [p > least for p in high])
     total = math.fsum(point)
     return {label: p / total for label, p in zip(labels, point, strict=True)}
+
+
+def _not_told_apart(labels: Sequence[str], best: int, above: Sequence[bool]) -> ReplyError:
+    rivals = [repr(labels[i]) for i, could_win in enumerate(above) if could_win and i != best]
+    return ReplyError(
+        Cause.OPTIONS_NOT_VISIBLE,
+        f"too few log-probabilities are shown to tell {labels[best]!r} from {', '.join(rivals)}",
+    )
 
 
 def likeliest(probabilities: Mapping[str, float]) -> str:

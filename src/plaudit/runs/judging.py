@@ -85,6 +85,10 @@ class AnyJudging(Protocol):
         """Do what must be done before the first verdict; by itself, `judge` does it when needed."""
         ...
 
+    def at_hand(self, question: Any) -> tuple[Verdict, Asked] | None:
+        """Judge a sample that was looked up, where the replies that were found settle it."""
+        ...
+
     async def judge(self, question: Any) -> tuple[Verdict, Asked]:
         """Judge a sample, looked up or not."""
         ...
@@ -148,6 +152,18 @@ class Judging:
                 for question in found:
                     self.asker.release(question)
 
+    def at_hand(self, question: Question) -> tuple[Verdict, Asked] | None:
+        """Judge a sample whose only reply is stored and can be used.
+
+        So it is with most samples of a repeated run, at half the cost of asking for the reply.
+        """
+        keys = question.keys
+        if len(keys) != 1 or not self.prepare.done:
+            return None
+        reply = question.stored.get(keys[0])
+        verdict = None if reply is None else self.task.decide_by(question.sample, reply)
+        return None if verdict is None else (verdict, AtHand(question.requests, keys))
+
     async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
 
@@ -156,9 +172,9 @@ class Judging:
         """
         if isinstance(question, Sample):
             (question,) = self.questions([question])
-        settled = self._settle(question) if self.prepare.done else None
-        if settled is not None:
-            return settled, AtHand(question.requests, question.keys)
+        known = self.at_hand(question)
+        if known is not None:
+            return known
         sample, requests = question.sample, question.requests
         try:
             if not self.prepare.done:
@@ -171,16 +187,6 @@ class Judging:
         finally:
             self.asker.release(question)
         return verdict, asked
-
-    def _settle(self, question: Question) -> Verdict | None:
-        """Return the verdict of a sample whose only reply is stored and can be used.
-
-        That is all that most samples of a repeated run need, and `SampleAsk` would double its cost.
-        """
-        if len(question.keys) != 1:
-            return None
-        reply = question.stored.get(question.keys[0])
-        return None if reply is None else self.task.decide_by(question.sample, reply)
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior; an unusable new reply is asked for once more.

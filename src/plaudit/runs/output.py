@@ -119,7 +119,7 @@ class Intake(Generic[T]):
             read_row: returns the items of a row, given how many were taken before it; raises
                 `InputError` for a malformed one.
             rejects: where malformed rows go.
-            progress: told how far the input has been read.
+            progress: shows how far the input has been read.
             limit: most items.
             strict: whether the first malformed row ends the run.
         """
@@ -127,12 +127,18 @@ class Intake(Generic[T]):
         self._read_row = read_row
         self.rejects = rejects
         """Where malformed rows go."""
-        self._progress = progress
         self._limit = limit
         self._strict = strict
         self.rejected = 0
         """Rows that nothing could be taken from."""
         self.taken = 0
+        """Items that were taken."""
+        progress.follow(self)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the source has been read."""
+        return self._rows.bytes_read
 
     def items(self) -> Iterator[T]:
         """Yield the items.
@@ -145,7 +151,6 @@ class Intake(Generic[T]):
                 if self._limit is not None and self.taken >= self._limit:
                     return
                 self.taken += 1
-                self._progress.reached(self._rows.bytes_read, self.taken)
                 yield item
 
     def _take(self, row: Row) -> Sequence[T]:

@@ -130,10 +130,13 @@ class _Seat:
     async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         with named(self.member.name):
             verdict, asked = await self.judging.judge(question)
+        self.count(verdict, asked)
+        return verdict, asked
+
+    def count(self, verdict: Verdict, asked: Asked) -> None:
         self.statuses[verdict.status] += 1
         self.requests += len(asked.requests)
         self.usage += verdict.usage
-        return verdict, asked
 
     def price(self, prices: Prices) -> Price | None:
         return prices.of(self.judging.asker.pool.engine, self.task.identity)
@@ -295,6 +298,18 @@ class Jury(_Panel):
         """
         await for_each(_Seat.prepare, self._seats, len(self._seats))
 
+    def at_hand(self, question: _Sitting) -> tuple[Verdict, PanelAsk] | None:
+        """Judge a sample whose replies are stored for all members."""
+        results: list[tuple[Verdict, Asked]] = []
+        for seat, one in zip(self._seats, question.questions, strict=True):
+            known = None if isinstance(one, Sample) else seat.judging.at_hand(one)
+            if known is None:
+                return None
+            results.append(known)
+        for seat, (verdict, asked) in zip(self._seats, results, strict=True):
+            seat.count(verdict, asked)
+        return self._combine(question.sample, results)
+
     async def judge(self, question: _Sitting | Sample) -> tuple[Verdict, PanelAsk]:
         """Judge a sample.
 
@@ -363,6 +378,15 @@ class Cascade(_Panel):
             EngineUnusableError: it can answer nothing; the message names it.
         """
         await self._seats[0].prepare()
+
+    def at_hand(self, question: Question) -> tuple[Verdict, PanelAsk] | None:
+        """Judge a sample that the first step settles by a stored reply."""
+        seat = self._seats[0]
+        known = seat.judging.at_hand(question)
+        if known is None or not settles(known[0], seat.task.gate or 0.0):
+            return None
+        seat.count(*known)
+        return self._settle(question.sample, [known])
 
     async def judge(self, question: Question | Sample) -> tuple[Verdict, PanelAsk]:
         """Judge a sample.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -21,6 +21,20 @@ from plaudit.types import Usage
 _DRAW_EVERY_S = 0.25
 _SAY_EVERY_S = 10.0
 _RATE_OVER_S = 30.0
+
+
+class Input(Protocol):
+    """What is being read."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of it has been read."""
+        ...
+
+    @property
+    def taken(self) -> int:
+        """How many samples were taken from that; 0 where it is not known."""
+        ...
 
 
 class Progress:
@@ -38,7 +52,7 @@ class Progress:
 
         Args:
             label: what goes on, such as the run's name.
-            total_bytes: size of the input, against which `reached` counts; None: unknown.
+            total_bytes: size of the input that it follows; None: unknown.
             total_rows: number of samples, where it is known; preferred for the time left.
             enabled: whether anything is shown.
             stream: where to, by default standard error.
@@ -51,8 +65,7 @@ class Progress:
         self.counts: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
-        self.bytes_read = 0
-        self.taken = 0
+        self._input: Input | None = None
         self._stream = stream
         self._started = time.monotonic()
         self._seen: deque[tuple[float, int, float]] = deque()
@@ -66,10 +79,9 @@ class Progress:
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
 
-    def reached(self, bytes_read: int, taken: int = 0) -> None:
-        """Say how much of the input has been read, and how many samples were taken from it."""
-        self.bytes_read = bytes_read
-        self.taken = taken
+    def follow(self, source: Input) -> None:
+        """Look at an input for how much of it has been read."""
+        self._input = source
 
     def __enter__(self) -> "Progress":
         self._started = time.monotonic()
@@ -119,10 +131,11 @@ class Progress:
         """Return which part of the whole is done, 0 if unknown."""
         if self.total_rows:
             return min(1.0, self.done / self.total_rows)
-        if not self.total_bytes:
+        if not self.total_bytes or self._input is None:
             return 0.0
-        finished = self.done / self.taken if self.taken else 1.0  # of what was read, some waits
-        return min(1.0, finished * self.bytes_read / self.total_bytes)
+        taken = self._input.taken
+        finished = self.done / taken if taken else 1.0  # of what was read, some waits
+        return min(1.0, finished * self._input.bytes_read / self.total_bytes)
 
     def _look(self) -> None:
         """Note the state, and forget what is older than the time that rates are taken over."""

@@ -308,17 +308,25 @@ class _Run:
 
             wanted = output.wanted
 
-            async def judge(question: Any) -> None:
-                verdict, asked = await judging.judge(question)
+            def finish(verdict: Verdict, asked: Asked) -> None:
                 self._keep(verdict, asked)
                 if wanted:
                     output.write(verdict.index, self._line(verdict))
+
+            def at_hand(question: Any) -> bool:
+                known = judging.at_hand(question)
+                if known is not None:
+                    finish(*known)
+                return known is not None
+
+            async def judge(question: Any) -> None:
+                finish(*await judging.judge(question))
 
             questions = judging.questions(output.while_read(self._samples(self._intake)))
             first = list(islice(questions, 1))
             if first:  # Before the window opens: all of it would wait, and be late for the output.
                 await judging.prepare()
-            await for_each(judge, chain(first, questions), judging.window)
+            await for_each(judge, chain(first, questions), judging.window, at_hand)
 
     def _keep(self, verdict: Verdict, asked: Asked) -> None:
         self._tally.add(verdict, asked)

@@ -1,0 +1,66 @@
+"""A run over a file, made again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from plaudit.engines.load import load_engine
+from plaudit.engines.pool import SendPolicy
+from plaudit.runs.api import make_config
+from plaudit.runs.asking import CachePolicy
+from plaudit.runs.progress import Progress
+from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
+from plaudit.runs.store import Store
+from tests.judges.making import GOOD
+from tests.support.command import write_rows
+
+SCRIPT = [{"match": {}, "replies": [{"text": json.dumps(GOOD["feedback"])}]}]
+
+
+async def run(folder: Path, uri: str) -> tuple[Summary, list[int]]:
+    """Judge the rows of a folder; return the summary, and the samples in the order of judging."""
+    rows, seen = str(folder / "rows.jsonl"), list[int]()
+    record = RunRecord(
+        judge=make_config("feedback", {"readout": "json"}),
+        engine=uri,
+        options=RunOptions(source=rows, out=str(folder / "out.jsonl")),
+    )
+    with Store(folder / "store.sqlite") as store, Progress("", enabled=False) as bar:
+        runner = Runner(
+            store, bar, SendPolicy(), CachePolicy(), lambda verdict, _: seen.append(verdict.index)
+        )
+        summary = await runner.run(record, load_engine(uri))
+    return summary, seen
+
+
+async def test_a_run_that_is_made_again_judges_in_order_so_that_no_line_waits(
+    tmp_path: Path,
+) -> None:
+    write_rows(
+        tmp_path / "rows.jsonl",
+        [{"query": f"{n}", "answer": "a", "follow_up": "f"} for n in range(1_000)],
+    )
+    write_rows(tmp_path / "script.jsonl", SCRIPT)
+    uri = f"scripted:{tmp_path / 'script.jsonl'}"
+    await run(tmp_path, uri)
+    first = (tmp_path / "out.jsonl").read_bytes()
+    summary, seen = await run(tmp_path, uri)
+    assert (summary.cached, summary.engine_calls) == (1_000, 0)
+    assert seen == list(range(1_000))
+    assert (tmp_path / "out.jsonl").read_bytes() == first
+
+
+def test_an_http_client_is_imported_with_the_first_request() -> None:
+    code = """
+        import sys
+        import plaudit.cli
+        from plaudit.engines.load import load_engine
+        load_engine("openai:m@http://127.0.0.1:1/v1")
+        print("aiohttp" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(line.strip() for line in code.splitlines())],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"
