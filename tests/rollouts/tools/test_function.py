@@ -289,15 +289,18 @@ def test_the_identity_follows_the_code() -> None:
 
 
 async def test_calls_that_hang_do_not_pile_up_threads() -> None:
-    release = threading.Event()
+    release, begun = threading.Event(), threading.Semaphore(0)
 
     def hang() -> str:
+        begun.release()
         release.wait(60)
         return "late"
 
     tool = function_tool(hang)
     calls = [asyncio.ensure_future(tool.call({})) for _ in range(MOST_STUCK)]
-    await asyncio.sleep(0.05)
+    for _ in calls:
+        while not begun.acquire(blocking=False):
+            await asyncio.sleep(0.01)
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
