@@ -1,0 +1,1 @@
+"""Preference data: from scored candidates to pairs that deserve to be learned from."""

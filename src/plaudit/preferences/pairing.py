@@ -1,0 +1,210 @@
+"""Pairs of the candidates of one turn: which compete, and which of them make a preference."""
+
+import heapq
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from plaudit.errors import InputError
+from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.options import PairOptions
+from plaudit.preferences.preference import Preference
+from plaudit.preferences.tally import Tally
+from plaudit.preferences.texts import same_text_key
+
+MOST_CANDIDATES = 10_000
+"""A turn with more is refused: its ids cannot be what tells prompts apart."""
+
+MOST_PAIRS = 1_000_000
+"""A turn that would make more without a cap is refused, since they are ordered in memory."""
+
+Pick = tuple[float, int, int, int, int]
+"""The margin, negative so that the widest comes first; the chosen and the rejected candidate's
+index; and their places in `Turn.candidates`."""
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """The candidates of a turn that compete, and the pairs to learn from."""
+
+    candidates: Sequence[Candidate]
+    indices: Sequence[int]
+    """The candidates' numbers within the turn."""
+    picks: Sequence[Pick]
+    """The pairs, widest margin first, then by the indices of both."""
+
+
+def pair_turn(candidates: Sequence[Candidate], options: PairOptions, tally: Tally) -> Turn | None:
+    """Make the pairs of one turn.
+
+    A pair has a strictly better score by at least the least margin, one prompt, and two different
+    responses that are not empty. What concerns several turns is not looked at here: `max_pairs`,
+    and pairs that are those of another turn.
+
+    Args:
+        candidates: all of one turn, in the order read; at least one.
+        options: which pairs.
+        tally: is added to.
+
+    Returns:
+        The turn; None where no two candidates compete.
+
+    Raises:
+        InputError: the turn has more than `MOST_CANDIDATES`, or would make more than `MOST_PAIRS`.
+    """
+    tally.turns += 1
+    tally.candidates += len(candidates)
+    if len(candidates) > MOST_CANDIDATES:
+        raise too_many(candidates[0])
+    competing = _usable(candidates, options, tally)
+    if len(competing) < 2:
+        tally.drop("single_candidate", len(competing))
+        return None
+    tally.used += len(competing)
+    picks = _picks(competing, options, tally)
+    tally.pairs += len(picks)
+    return Turn([one.candidate for one in competing], [one.number for one in competing], picks)
+
+
+def preferences(turn: Turn, options: PairOptions) -> Iterator[Preference]:
+    """Yield a turn's pairs as rows."""
+    for negative, chosen_index, rejected_index, i, j in turn.picks:
+        chosen, rejected = turn.candidates[i], turn.candidates[j]
+        assert chosen.score is not None
+        assert rejected.score is not None
+        given = (("chosen", chosen.metadata), ("rejected", rejected.metadata))
+        yield Preference(
+            example_id=chosen.example_id,
+            turn_id=chosen.turn_id,
+            prompt=chosen.prompt,
+            chosen=chosen.response,
+            chosen_score=chosen.score,
+            chosen_index=chosen_index,
+            rejected=rejected.response,
+            rejected_score=rejected.score,
+            rejected_index=rejected_index,
+            margin=-negative,
+            reward=-negative if options.reward == "margin" else chosen.score,
+            num_candidates=len(turn.candidates),
+            metadata={name: raw for name, raw in given if raw is not None},
+        )
+
+
+def too_many(candidate: Candidate) -> InputError:
+    """Return the error for a turn with too many candidates."""
+    return InputError(
+        f"turn {candidate.turn_id!r} of example {candidate.example_id!r} has more than "
+        f"{MOST_CANDIDATES:,} candidates: example_id and turn_id must tell prompts apart"
+    )
+
+
+class _Competing(NamedTuple):
+    candidate: Candidate
+    number: int
+    score: float
+    text: bytes
+
+
+def _usable(
+    candidates: Sequence[Candidate], options: PairOptions, tally: Tally
+) -> list[_Competing]:
+    """Return the candidates that can be in a pair, and count the others by reason."""
+    kept: list[_Competing] = []
+    texts: set[bytes] = set()
+    least, prompt = options.min_confidence, candidates[0].prompt
+    for candidate, number in zip(candidates, _numbers(candidates), strict=True):
+        text = same_text_key(candidate.response)
+        confidence = candidate.confidence
+        if candidate.score is None:
+            tally.drop("no_score")
+        elif not text:
+            tally.drop("empty")
+        elif least is not None and (confidence is None or confidence < least):
+            tally.drop("low_confidence")
+        elif candidate.prompt != prompt and same_text_key(candidate.prompt) != same_text_key(
+            prompt
+        ):
+            tally.drop("prompt_mismatch")
+        elif options.dedupe and text in texts:
+            tally.drop("duplicate")
+        else:
+            texts.add(text)
+            kept.append(_Competing(candidate, number, candidate.score, text))
+    return kept
+
+
+def _numbers(candidates: Sequence[Candidate]) -> Iterable[int]:
+    """Return each candidate's number; one without gets its place, or the next that is free."""
+    taken = {candidate.index for candidate in candidates}
+    for place, candidate in enumerate(candidates):
+        number = candidate.index
+        if number is None:
+            number = place
+            while number in taken:
+                number += 1
+            taken.add(number)
+        yield number
+
+
+def _picks(competing: Sequence[_Competing], options: PairOptions, tally: Tally) -> list[Pick]:
+    """Return the pairs that are good enough and not over the cap, in order; count the others."""
+    counts = [0, 0, 0, 0]
+    good = _good(competing, options, counts)
+    cap = options.max_per_turn
+    picks = sorted(good) if cap is None else heapq.nsmallest(cap, good)
+    possible, same, ties, below = counts
+    tally.possible += possible
+    tally.drop_pairs("same_text", same)
+    tally.drop_pairs("tie", ties)
+    tally.drop_pairs("below_margin", below)
+    tally.drop_pairs("over_cap", possible - same - ties - below - len(picks))
+    return picks
+
+
+def _good(
+    competing: Sequence[_Competing], options: PairOptions, counts: list[int]
+) -> Iterator[Pick]:
+    """Yield the pairs that are good enough; `counts` gets: possible, same text, ties, below."""
+    least = options.min_margin
+    for i, j in _places(competing, options):
+        counts[0] += 1
+        better, worse = competing[i], competing[j]
+        margin = better.score - worse.score
+        if better.text == worse.text:
+            counts[1] += 1
+        elif margin <= 0:
+            counts[2] += 1
+        elif margin < least:
+            counts[3] += 1
+        else:
+            yield -margin, better.number, worse.number, i, j
+
+
+def _places(competing: Sequence[_Competing], options: PairOptions) -> Iterable[tuple[int, int]]:
+    """Return the places of the better and the worse candidate of each pair of the mode."""
+    order = sorted(range(len(competing)), key=lambda place: -competing[place].score)
+    if options.mode == "best-worst":
+        return [(order[0], order[-1])]
+    if options.mode == "adjacent":
+        return pairwise(order)
+    total = len(order) * (len(order) - 1) // 2
+    first = competing[0].candidate
+    if options.drawn is not None:
+        draw = random.Random(f"{options.seed}/{first.example_id!r}/{first.turn_id!r}")
+        drawn = draw.sample(range(total), min(options.drawn, total))
+        return [(order[i], order[j]) for i, j in map(_two_of, drawn)]
+    if total > MOST_PAIRS and options.max_per_turn is None:
+        raise InputError(
+            f"turn {first.turn_id!r} of example {first.example_id!r} has {len(order):,} "
+            f"candidates, which make {total:,} pairs: give --max-per-turn or another --mode"
+        )
+    return combinations(order, 2)
+
+
+def _two_of(number: int) -> tuple[int, int]:
+    """Return pair `number` of (0, 1), (0, 2), (1, 2), (0, 3), ... ."""
+    j = (1 + math.isqrt(8 * number + 1)) // 2
+    return number - j * (j - 1) // 2, j
