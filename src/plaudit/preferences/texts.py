@@ -1,5 +1,7 @@
 """When two pieces of JSON say the same."""
 
+from typing import cast
+
 import msgspec
 from msgspec import Raw
 
@@ -22,21 +24,26 @@ def _key_of(value: Json) -> bytes:
     if isinstance(value, str):
         text = value.strip()
         return b'"' + msgspec.json.encode(text)[1:-1] if text else b""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
-        value = value[0]
-    if _says_nothing(value):
-        return b""
-    return msgspec.json.encode(value, order="sorted")
+    if isinstance(value, list):
+        messages = cast("list[Json]", value)
+        if len(messages) == 1 and isinstance(messages[0], dict):
+            return _key_of(messages[0])
+    return b"" if _says_nothing(value) else msgspec.json.encode(value, order="sorted")
 
 
 def _says_nothing(value: Json) -> bool:
     """Whether there is neither text nor a call in a message, a list of them, or any value."""
-    if value is None or value == [] or value == {}:
-        return True
+    if isinstance(value, str):
+        return not value.strip()
     if isinstance(value, list):
-        return all(map(_says_nothing, value))
-    if not isinstance(value, dict) or "role" not in value:
-        return False
-    content = value.get("content")
-    empty = not content.strip() if isinstance(content, str) else _says_nothing(content)
-    return empty and not value.get("tool_calls")
+        return all(map(_says_nothing, cast("list[Json]", value)))
+    if not isinstance(value, dict):
+        return value is None
+    message = cast("dict[str, Json]", value)
+    if not message:
+        return True
+    return (
+        "role" in message
+        and not message.get("tool_calls")
+        and _says_nothing(message.get("content"))
+    )

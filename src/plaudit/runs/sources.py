@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Row(msgspec.Struct, frozen=True):
     """The first 200 characters of a rejected row."""
 
 
-class _Position:
+class Position:
     """How far a source has been read. Apart, so that a dropped reader closes its file at once."""
 
     bytes_read = 0
@@ -82,11 +82,11 @@ class RowReader(Iterator[Row]):
     """The rows of one source, in order. Closed by reading it to the end, `close` or `with`."""
 
     def __init__(self, source: str | Path, strict: bool = False) -> None:
-        self._position = _Position()
-        self._source = _open(source, self._position)
+        self._position = Position()
+        self._source = open_source(source, self._position, _line_rows)
         first = next(self._source, None)
         if first is None:
-            raise InputError(f"{_name(source)} is empty: no rows to judge")
+            raise InputError(f"{source_name(source)} is empty: no rows to judge")
         rows = itertools.chain((first,), self._source)
         self._rows = _strictly(rows, self._source) if strict else rows
         if strict and first.error:
@@ -145,7 +145,8 @@ def count_hint(source: str | Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _name(source: str | Path) -> str:
+def source_name(source: str | Path) -> str:
+    """Return what a source is called in messages."""
     return "standard input" if str(source) == "-" else str(source)
 
 
@@ -157,12 +158,27 @@ def _strictly(rows: Iterator[Row], source: Generator[Row]) -> Iterator[Row]:
         yield row
 
 
-def _open(source: str | Path, position: _Position) -> Generator[Row]:
+T = TypeVar("T")
+ReadLines = Callable[[str, bytes, int, BinaryIO, Position], Generator[T]]
+"""Reads JSON Lines: the source's name, what was read of it, the number of the line that this begins
+with, from 1, and the rest of the source."""
+
+
+def open_source(
+    source: str | Path, position: Position, read_lines: ReadLines[T]
+) -> Generator[T | Row]:
+    """Open a source: JSON Lines are left to `read_lines`, all else is rows.
+
+    Raises:
+        InputError: there is no such source.
+    """
     if str(source) == "-":
-        return _text_rows(_name(source), contextlib.nullcontext(sys.stdin.buffer), position)
+        opened = contextlib.nullcontext(sys.stdin.buffer)
+        return _text_rows(source_name(source), opened, position, read_lines)
     path = Path(source)
     try:
-        return _text_rows(str(path), path.open("rb", buffering=_BUFFER), position)
+        opened = path.open("rb", buffering=_BUFFER)
+        return _text_rows(str(path), opened, position, read_lines)
     except IsADirectoryError:
         return _folder_rows(path, position)
     except FileNotFoundError:
@@ -176,8 +192,11 @@ def _open(source: str | Path, position: _Position) -> Generator[Row]:
 
 
 def _text_rows(
-    name: str, opened: "contextlib.AbstractContextManager[BinaryIO]", position: _Position
-) -> Generator[Row]:
+    name: str,
+    opened: "contextlib.AbstractContextManager[BinaryIO]",
+    position: Position,
+    read_lines: ReadLines[T],
+) -> Generator[T | Row]:
     with opened as file:
         head, line = _first_line(name, file)
         if head.startswith(b"PAR1"):
@@ -186,8 +205,10 @@ def _text_rows(
             yield from _parquet_rows(Path(name), position)
         elif head:
             head, is_lines = _tell_lines(head, file)
-            rows = _line_rows if is_lines else _value_rows
-            yield from rows(name, head, line, file, position)
+            if is_lines:
+                yield from read_lines(name, head, line, file, position)
+            else:
+                yield from _value_rows(name, head, file, position)
 
 
 def _first_line(name: str, file: BinaryIO) -> tuple[bytes, int]:
@@ -245,7 +266,7 @@ def _is(kind: type, text: bytes) -> bool:
 
 
 def _line_rows(
-    name: str, head: bytes, first_line: int, file: BinaryIO, position: _Position
+    name: str, head: bytes, first_line: int, file: BinaryIO, position: Position
 ) -> Generator[Row]:
     number = 0
     for line, raw in enumerate(_lines(head, file), first_line):
@@ -259,7 +280,7 @@ def _line_rows(
         except (ValueError, RecursionError) as error:
             if not raw.strip():
                 continue
-            yield _rejected(number, where, raw, error)
+            yield rejected(number, where, raw, error)
         number += 1
 
 
@@ -278,9 +299,7 @@ def _pass_rest(line: bytes, file: BinaryIO) -> None:
         pass
 
 
-def _value_rows(
-    name: str, head: bytes, first_line: int, file: BinaryIO, position: _Position
-) -> Generator[Row]:
+def _value_rows(name: str, head: bytes, file: BinaryIO, position: Position) -> Generator[Row]:
     scanner = _Scanner(head, file)
     in_array = scanner.enter_array()
     number = 0
@@ -305,7 +324,7 @@ def _value_row(number: int, where: str, raw: bytes) -> Row:
     try:
         return Row(number, where, _decode_row(raw))
     except (ValueError, RecursionError) as error:
-        return _rejected(number, where, raw, error)
+        return rejected(number, where, raw, error)
 
 
 _SPACE = re.compile(rb"[\s,]*+")
@@ -435,7 +454,8 @@ def _decode_row(raw: bytes) -> dict[str, Any]:
     raise _NotAnObjectError(f"not a JSON object but {kind}")
 
 
-def _rejected(number: int, where: str, raw: bytes, error: Exception) -> Row:
+def rejected(number: int, where: str, raw: bytes, error: Exception) -> Row:
+    """Return the row for what could not be decoded, told for a person."""
     return Row(number, where, None, _explain(raw, error), _excerpt(raw))
 
 
@@ -501,7 +521,7 @@ def _import(module: str, extra: str) -> Any:
         raise MissingDependencyError(module.partition(".")[0], extra) from None
 
 
-def _parquet_rows(path: Path, position: _Position) -> Generator[Row]:
+def _parquet_rows(path: Path, position: Position) -> Generator[Row]:
     parquet = _import("pyarrow.parquet", "parquet")
     size = os.path.getsize(path)
     try:
@@ -517,7 +537,7 @@ def _parquet_rows(path: Path, position: _Position) -> Generator[Row]:
             yield row
 
 
-def _folder_rows(path: Path, position: _Position) -> Generator[Row]:
+def _folder_rows(path: Path, position: Position) -> Generator[Row]:
     if (path / "dataset_dict.json").is_file():
         splits = sorted(file.parent for file in path.glob("*/dataset_info.json"))
         raise UsageError(
@@ -531,7 +551,7 @@ def _folder_rows(path: Path, position: _Position) -> Generator[Row]:
     return _dataset_rows(path, position)
 
 
-def _dataset_rows(path: Path, position: _Position) -> Generator[Row]:
+def _dataset_rows(path: Path, position: Position) -> Generator[Row]:
     datasets = _import("datasets", "datasets")
     size = count_hint(path) or 0
     try:

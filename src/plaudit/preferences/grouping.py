@@ -1,0 +1,193 @@
+"""Candidates gathered by turn, in memory that does not grow with their number.
+
+They are kept in memory up to a budget. Beyond it they go to files by a hash of their turn, each of
+which fits into memory; its turns are written in the order in which they began, and those files are
+merged by it. The files have no name, so that none is left behind, whatever ends the process.
+"""
+
+import heapq
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Raw
+
+from plaudit.errors import StoreError
+from plaudit.preferences.candidate import Candidate, Id
+from plaudit.preferences.pairing import MOST_CANDIDATES, too_many
+from plaudit.runs import disk
+
+BUDGET = 64 * 2**20
+"""Bytes of rows that are kept in memory."""
+
+_FILES = 128
+_BUFFER = 2**16
+_SIZE = struct.Struct("<I")
+
+_Stored = tuple[int, Id, Id, int | None, bytes, bytes, float | None, float | None, bytes | None]
+"""The candidate's number among those stored, and its fields."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Stored).decode
+_decode_turn = msgspec.msgpack.Decoder(list[_Stored]).decode
+
+
+class Turns:
+    """Takes candidates in any order, and gives them back by turn."""
+
+    def __init__(self, folder: Path | None = None, budget: int = BUDGET) -> None:
+        """Begin.
+
+        Args:
+            folder: where files go that are needed beyond the budget; None: the system's place.
+            budget: bytes of rows that are kept in memory.
+        """
+        self._folder = folder
+        self._budget = budget
+        self._size = 0
+        self._turns: dict[tuple[Id, Id], list[Candidate]] = {}
+        self._spill: _Spill | None = None
+
+    def add(self, candidates: Sequence[Candidate], size: int) -> None:
+        """Add candidates that take about `size` bytes.
+
+        Raises:
+            InputError: a turn has more candidates than can be.
+            StoreError: there is no room for the files.
+        """
+        if self._spill is not None:
+            self._spill.add(candidates)
+            return
+        turns, last, turn = self._turns, None, list[Candidate]()
+        for candidate in candidates:
+            key = (candidate.example_id, candidate.turn_id)
+            if key != last:
+                turn = turns.setdefault(key, [])
+                last = key
+            elif len(turn) > MOST_CANDIDATES:
+                raise too_many(candidate)
+            turn.append(candidate)
+        self._size += size
+        if self._size > self._budget:
+            self._spill = _Spill(self._folder)
+            for turn in turns.values():
+                self._spill.add(turn)
+            turns.clear()
+
+    def __iter__(self) -> Iterator[list[Candidate]]:
+        """Yield the candidates of each turn, in the order in which turns began. To be used once."""
+        if self._spill is not None:
+            return self._spill.turns()
+        return _taken(self._turns)
+
+
+def _taken(turns: dict[tuple[Id, Id], list[Candidate]]) -> Iterator[list[Candidate]]:
+    for key in list(turns):
+        yield turns.pop(key)
+
+
+class _Spill:
+    """Candidates in files, by a hash of their turn."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._files = [self._open() for _ in range(_FILES)]
+        self._count = 0
+
+    def add(self, candidates: Sequence[Candidate]) -> None:
+        files, count = self._files, self._count
+        try:
+            for one in candidates:
+                file = files[hash((one.example_id, one.turn_id)) % _FILES]
+                _write(file, _stored(count, one))
+                count += 1
+        except OSError as error:
+            raise self._failed(error) from error
+        self._count = count
+
+    def turns(self) -> Iterator[list[Candidate]]:
+        try:
+            for place, file in enumerate(self._files):
+                self._files[place] = self._in_order(file)
+            for _, turn in heapq.merge(*map(_read_turns, self._files)):
+                yield [_candidate(one) for one in turn]
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            for file in self._files:
+                file.close()
+
+    def _in_order(self, file: BinaryIO) -> BinaryIO:
+        """Return a file of turns, in the order in which they began."""
+        turns: dict[tuple[Id, Id], list[_Stored]] = {}
+        with file:
+            for data in _read(file):
+                one = _decode(data)
+                turn = turns.setdefault((one[1], one[2]), [])
+                turn.append(one)
+                if len(turn) > MOST_CANDIDATES:
+                    raise too_many(_candidate(one))
+        ordered = self._open()
+        for turn in turns.values():
+            _write(ordered, turn)
+        return ordered
+
+    def _open(self) -> BinaryIO:
+        try:
+            return tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StoreError:
+        return disk.output_error(self._folder or Path(tempfile.gettempdir()), error)
+
+
+def _write(file: BinaryIO, value: object) -> None:
+    data = _encode(value)
+    file.write(_SIZE.pack(len(data)))
+    file.write(data)
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0, os.SEEK_SET)
+    while head := file.read(_SIZE.size):
+        yield file.read(_SIZE.unpack(head)[0])
+
+
+def _read_turns(file: BinaryIO) -> Iterator[tuple[int, list[_Stored]]]:
+    for data in _read(file):
+        turn = _decode_turn(data)
+        yield turn[0][0], turn
+
+
+def _stored(number: int, one: Candidate) -> _Stored:
+    metadata = None if one.metadata is None else bytes(one.metadata)
+    return (
+        number,
+        one.example_id,
+        one.turn_id,
+        one.index,
+        bytes(one.prompt),
+        bytes(one.response),
+        one.score,
+        one.confidence,
+        metadata,
+    )
+
+
+def _candidate(stored: _Stored) -> Candidate:
+    _, example_id, turn_id, index, prompt, response, score, confidence, metadata = stored
+    return Candidate(
+        example_id=example_id,
+        turn_id=turn_id,
+        index=index,
+        prompt=Raw(prompt),
+        response=Raw(response),
+        score=score,
+        confidence=confidence,
+        metadata=None if metadata is None else Raw(metadata),
+    )
