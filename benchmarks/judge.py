@@ -34,7 +34,7 @@ def judge(home: Path, *args: str, prefix: Sequence[str] = ()) -> dict[str, Any]:
     """Run `plaudit judge feedback` as a process; return its summary, seconds and peak memory."""
     command = [*prefix, sys.executable, "-m", "plaudit", "judge", "feedback", *args, "--json"]
     command += ["-o", str(home / "out.jsonl")]
-    env = os.environ | {"PLAUDIT_HOME": str(home)}
+    env = usual_environment() | {"PLAUDIT_HOME": str(home)}
     started = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -53,6 +53,11 @@ def judge(home: Path, *args: str, prefix: Sequence[str] = ()) -> dict[str, Any]:
         "cpu_us_a_sample": round((usage.ru_utime + usage.ru_stime) / done["samples"] * 1e6, 1),
         "peak_mb": round(usage.ru_maxrss / 1024, 1),
     }
+
+
+def usual_environment() -> dict[str, str]:
+    """Return the environment, in which Python keeps what it has compiled, as it usually does."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def write_rows(path: Path, count: int, size: int = 1200) -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 LAYERS = (
     ("cli", "server", "viewer", "__main__"),
-    ("integrations",),
+    ("integrations", "public"),
     ("bench", "rollouts", "preferences"),
     ("runs",),
     ("judges", "scoring"),
@@ -67,6 +67,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.runs.eviction",
                 "plaudit.runs.keeper",
                 "plaudit.runs.upkeep",
+                "plaudit.preferences.repeats",
             },
         ),
     ],

@@ -1,38 +1,10 @@
 """Rewards for language models that can be trusted."""
 
-from plaudit.engines.base import Capabilities, Completion, Engine, Request, Sampling, TokenLogprob
-from plaudit.engines.callable import CallableEngine
-from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
-from plaudit.errors import (
-    CallError,
-    Cause,
-    EngineUnusableError,
-    InputError,
-    MissingDependencyError,
-    PlauditError,
-    ReplyError,
-    StoreError,
-    TemplateError,
-    UsageError,
-)
-from plaudit.judges.base import JudgeConfig
-from plaudit.runs.api import Judge
-from plaudit.runs.calibrating import fit_calibration
-from plaudit.runs.pools import sample_shots
-from plaudit.scoring.calibration import Calibration, load_calibration
-from plaudit.types import (
-    AnswerSample,
-    Failure,
-    FeedbackSample,
-    Message,
-    PairSample,
-    ResponseSample,
-    Sample,
-    Usage,
-    Verdict,
-    reward_and_update,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plaudit.public import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -73,3 +45,16 @@ __all__ = [
     "reward_and_update",
     "sample_shots",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when one is first used: no command waits for what it needs not."""
+    if name not in __all__:
+        raise AttributeError(f"module 'plaudit' has no attribute {name!r}")
+    public = import_module("plaudit.public")
+    globals().update({known: getattr(public, known) for known in __all__})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

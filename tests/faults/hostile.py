@@ -245,8 +245,9 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log."""
-    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    """Return the lines of a log; one that is being written is not there yet."""
+    written = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in written]
 
 
 class Request(NamedTuple):

@@ -194,6 +194,10 @@ class Fleet:
         told = (-1, 0.0)
         waiting = dict.fromkeys(range(len(self.servers)), "it has not answered yet")
         while waiting:
+            passed = time.monotonic() - started
+            if told[0] != len(waiting) or passed > told[1] + _TELL_SECONDS:
+                told = (len(waiting), passed)
+                tell(self._progress(list(waiting), passed))
             for number in waiting:
                 await self._check_start(number)
             found = await asyncio.gather(*(self.servers[n].health() for n in waiting))
@@ -202,14 +206,11 @@ class Fleet:
                 for n, health in zip(waiting, found, strict=True)
                 if not (health.ready and self.servers[n].status is None)
             }
-            passed = time.monotonic() - started
-            if waiting and passed > self._plan.timeout:
+            if waiting and time.monotonic() - started > self._plan.timeout:
                 raise self._not_ready(waiting)
-            if told[0] != len(waiting) or passed > told[1] + _TELL_SECONDS:
-                told = (len(waiting), passed)
-                tell(self._progress(list(waiting), passed))
             if waiting:
                 await asyncio.sleep(_LOOK_SECONDS)
+        tell(self._progress([], time.monotonic() - started))
 
     def _progress(self, waiting: list[int], seconds: float) -> str:
         if not waiting:

@@ -11,7 +11,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 from msgspec import Raw
@@ -138,9 +138,10 @@ class _Spill:
 
     def _open(self) -> BinaryIO:
         try:
-            return tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)
+            opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)
         except OSError as error:
             raise self._failed(error) from error
+        return cast(BinaryIO, opened)
 
     def _failed(self, error: OSError) -> StoreError:
         return disk.output_error(self._folder or Path(tempfile.gettempdir()), error)

@@ -1,11 +1,13 @@
 """Which pairs are made of a turn's candidates."""
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from plaudit.errors import UsageError
+
+RewardOf = Literal["margin", "chosen"]
 
 _RANDOM = re.compile(r"random-([1-9][0-9]{0,8})")
 
@@ -22,7 +24,7 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Most pairs a turn, those of the widest margins; None: all."""
     min_confidence: float | None = None
     """Candidates below it, and those without a confidence, are dropped; None: none is."""
-    reward: Literal["margin", "chosen"] = "margin"
+    reward: RewardOf = "margin"
     """What a pair's `reward` is: its margin, or the chosen response's score."""
     dedupe: bool = False
     """Whether a pair of the same prompt and responses as an earlier one is dropped."""
@@ -45,6 +47,8 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"min_margin {self.min_margin}: give a number of 0 or more")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise UsageError(f"min_confidence {self.min_confidence}: give a number from 0 to 1")
+        if self.reward not in get_args(RewardOf):
+            raise UsageError(f"reward {self.reward!r}: give margin or chosen")
         for name in ("max_per_turn", "max_pairs"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
+from operator import sub
 from typing import NamedTuple
 
 import msgspec
@@ -60,17 +61,19 @@ def pair_turn(candidates: Sequence[Candidate], options: PairOptions, tally: Tall
     if len(candidates) > MOST_CANDIDATES:
         raise too_many(candidates[0])
     competing = _usable(candidates, options, tally)
-    if len(competing) < 2:
-        tally.drop("single_candidate", len(competing))
+    count = len(competing.candidates)
+    if count < 2:
+        tally.drop("single_candidate", count)
         return None
-    tally.used += len(competing)
+    tally.used += count
     picks = _picks(competing, options, tally)
     tally.pairs += len(picks)
-    return Turn([one.candidate for one in competing], [one.number for one in competing], picks)
+    return Turn(competing.candidates, competing.numbers, picks)
 
 
 def preferences(turn: Turn, options: PairOptions) -> Iterator[Preference]:
     """Yield a turn's pairs as rows."""
+    prompt = turn.candidates[0].prompt
     for negative, chosen_index, rejected_index, i, j in turn.picks:
         chosen, rejected = turn.candidates[i], turn.candidates[j]
         assert chosen.score is not None
@@ -79,7 +82,7 @@ def preferences(turn: Turn, options: PairOptions) -> Iterator[Preference]:
         yield Preference(
             example_id=chosen.example_id,
             turn_id=chosen.turn_id,
-            prompt=chosen.prompt,
+            prompt=prompt,
             chosen=chosen.response,
             chosen_score=chosen.score,
             chosen_index=chosen_index,
@@ -102,23 +105,22 @@ def too_many(candidate: Candidate) -> InputError:
 
 
 class _Competing(NamedTuple):
-    candidate: Candidate
-    number: int
-    score: float
-    text: bytes
+    """Candidates that can be in a pair: a list for each of their properties, which is fast."""
+
+    candidates: list[Candidate]
+    numbers: list[int]
+    scores: list[float]
+    texts: list[bytes]
 
 
-def _usable(
-    candidates: Sequence[Candidate], options: PairOptions, tally: Tally
-) -> list[_Competing]:
+def _usable(candidates: Sequence[Candidate], options: PairOptions, tally: Tally) -> _Competing:
     """Return the candidates that can be in a pair, and count the others by reason."""
-    kept: list[_Competing] = []
-    texts: set[bytes] = set()
+    kept = _Competing([], [], [], [])
     least, prompt = options.min_confidence, candidates[0].prompt
     for candidate, number in zip(candidates, _numbers(candidates), strict=True):
         text = same_text_key(candidate.response)
-        confidence = candidate.confidence
-        if candidate.score is None:
+        score, confidence = candidate.score, candidate.confidence
+        if score is None:
             tally.drop("no_score")
         elif not text:
             tally.drop("empty")
@@ -128,11 +130,13 @@ def _usable(
             prompt
         ):
             tally.drop("prompt_mismatch")
-        elif options.dedupe and text in texts:
+        elif options.dedupe and text in kept.texts:
             tally.drop("duplicate")
         else:
-            texts.add(text)
-            kept.append(_Competing(candidate, number, candidate.score, text))
+            kept.candidates.append(candidate)
+            kept.numbers.append(number)
+            kept.scores.append(score)
+            kept.texts.append(text)
     return kept
 
 
@@ -149,7 +153,7 @@ def _numbers(candidates: Sequence[Candidate]) -> Iterable[int]:
         yield number
 
 
-def _picks(competing: Sequence[_Competing], options: PairOptions, tally: Tally) -> list[Pick]:
+def _picks(competing: _Competing, options: PairOptions, tally: Tally) -> list[Pick]:
     """Return the pairs that are good enough and not over the cap, in order; count the others."""
     counts = [0, 0, 0, 0]
     good = _good(competing, options, counts)
@@ -164,34 +168,50 @@ def _picks(competing: Sequence[_Competing], options: PairOptions, tally: Tally) 
     return picks
 
 
-def _good(
-    competing: Sequence[_Competing], options: PairOptions, counts: list[int]
+def _good(competing: _Competing, options: PairOptions, counts: list[int]) -> Iterable[Pick]:
+    """Return the pairs that are good enough; `counts` gets: possible, same text, ties, below."""
+    _, numbers, scores, texts = competing
+    places = _places(competing, options)
+    ranked = sorted(scores)
+    closest = min(map(sub, ranked[1:], ranked))
+    if closest > 0 and closest >= options.min_margin and len(set(texts)) == len(texts):
+        picks = [(scores[j] - scores[i], numbers[i], numbers[j], i, j) for i, j in places]
+        counts[0] = len(picks)
+        return picks
+    return _sifted(places, scores, numbers, texts, options.min_margin, counts)
+
+
+def _sifted(
+    places: Iterable[tuple[int, int]],
+    scores: Sequence[float],
+    numbers: Sequence[int],
+    texts: Sequence[bytes],
+    least: float,
+    counts: list[int],
 ) -> Iterator[Pick]:
-    """Yield the pairs that are good enough; `counts` gets: possible, same text, ties, below."""
-    least = options.min_margin
-    for i, j in _places(competing, options):
+    for i, j in places:
         counts[0] += 1
-        better, worse = competing[i], competing[j]
-        margin = better.score - worse.score
-        if better.text == worse.text:
+        margin = scores[i] - scores[j]
+        if texts[i] == texts[j]:
             counts[1] += 1
         elif margin <= 0:
             counts[2] += 1
         elif margin < least:
             counts[3] += 1
         else:
-            yield -margin, better.number, worse.number, i, j
+            yield -margin, numbers[i], numbers[j], i, j
 
 
-def _places(competing: Sequence[_Competing], options: PairOptions) -> Iterable[tuple[int, int]]:
+def _places(competing: _Competing, options: PairOptions) -> Iterable[tuple[int, int]]:
     """Return the places of the better and the worse candidate of each pair of the mode."""
-    order = sorted(range(len(competing)), key=lambda place: -competing[place].score)
+    scores = competing.scores
+    order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
     if options.mode == "best-worst":
         return [(order[0], order[-1])]
     if options.mode == "adjacent":
         return pairwise(order)
     total = len(order) * (len(order) - 1) // 2
-    first = competing[0].candidate
+    first = competing.candidates[0]
     if options.drawn is not None:
         draw = random.Random(f"{options.seed}/{first.example_id!r}/{first.turn_id!r}")
         drawn = draw.sample(range(total), min(options.drawn, total))

@@ -12,12 +12,16 @@ def same_text_key(raw: Raw) -> bytes:
     """Return what two prompts or responses have in common if they say the same; b"" for nothing.
 
     A text is compared without the space around it; messages as JSON, whatever their spelling and
-    the order of their keys. A list that is one message is that message.
+    the order of their keys. A list that is one message is that message. What holds a number that is
+    too large, or is nested too deeply to be compared so, is compared as it is written.
     """
     data = bytes(raw)
     if data[:1] == b'"' and b"\\" not in data:
         return b'"' + text if (text := data[1:-1].strip()) else b""
-    return _key_of(msgspec.json.decode(data))
+    try:
+        return _key_of(msgspec.json.decode(data))
+    except (msgspec.ValidationError, RecursionError):
+        return data
 
 
 def _key_of(value: Json) -> bytes:
@@ -47,3 +51,28 @@ def _says_nothing(value: Json) -> bool:
         and not message.get("tool_calls")
         and _says_nothing(message.get("content"))
     )
+
+
+def text_length(raw: Raw) -> int:
+    """Return how many characters a prompt or response says, those of all its messages.
+
+    Of what cannot be decoded for its numbers or its depth: how many bytes it has.
+    """
+    data = bytes(raw)
+    if data[:1] == b'"' and b"\\" not in data and data.isascii():
+        return len(data) - 2
+    try:
+        return _length_of(msgspec.json.decode(data))
+    except (msgspec.ValidationError, RecursionError):
+        return len(data)
+
+
+def _length_of(value: Json) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_length_of, cast("list[Json]", value)))
+    if not isinstance(value, dict):
+        return 0
+    message = cast("dict[str, Json]", value)
+    return _length_of(message.get("content", message.get("text")))

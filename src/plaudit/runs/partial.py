@@ -37,16 +37,23 @@ class PartialFile:
         self.file = os.fdopen(descriptor, "wb", buffering=BUFFER)
         self._done = False
 
-    def commit(self) -> None:
-        """Put it in its place. `OSError` where it cannot be; then `abort`."""
+    def commit(self, durable: bool = True) -> None:
+        """Put it in its place. `OSError` where it cannot be; then `abort`.
+
+        Args:
+            durable: wait until it would survive a power cut; for what cannot be made again in no
+                time.
+        """
         self.file.flush()
         with contextlib.suppress(FileNotFoundError):
             os.fchmod(self.file.fileno(), stat.S_IMODE(self.out.stat().st_mode))
-        os.fsync(self.file.fileno())
+        if durable:
+            os.fsync(self.file.fileno())
         os.replace(self.path, self.out)
         self._done = True
         self.file.close()
-        _sync_folder(self.out.parent)
+        if durable:
+            _sync_folder(self.out.parent)
 
     def abort(self) -> None:
         """Drop it. May be called more than once."""
@@ -104,8 +111,9 @@ class PartialFolder(PartialFile):
         self.files: dict[str, bytes] = {}
         """What is put beside the data, by name."""
 
-    def commit(self) -> None:
+    def commit(self, durable: bool = True) -> None:
         """Make the folder and put it in its place. `OSError` where it cannot be; then `abort`."""
+        del durable  # What is written slowly always is.
         for folder in (self._new, self._old):
             shutil.rmtree(folder, ignore_errors=True)
         self._new.mkdir()

@@ -10,11 +10,14 @@ import os
 import stat
 import sys
 from collections.abc import Generator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import msgspec
 
+from plaudit.aio import Workers
 from plaudit.errors import UsageError
 from plaudit.runs import disk
 from plaudit.runs.partial import BUFFER, PartialFile
@@ -236,16 +239,80 @@ def _undone_on_error(target: _Target) -> Generator[None]:
 
 
 def _open_target(out: str | Path) -> _Target:
+    path = Path(out)
+    try:
+        if _names_folder(out):
+            return DatasetFolder(path)
+        if path.suffix == ".parquet" and not _is_special(path):
+            return ParquetFile(path)
+    except OSError as error:
+        raise disk.output_error(path, error) from error
+    return _open_lines(out)
+
+
+class BlockWriter:
+    """Writes whole lines, many at a time, while the next ones are made.
+
+    OUT is untouched until `commit`. Any error leaves it as it was and no partial file behind.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        """Open a file, a device or pipe, or `-` for standard output.
+
+        Raises:
+            StoreError: the partial file cannot be made, or another process is writing it.
+        """
+        self._target = _open_lines(out)
+        self._worker = Workers(1, "plaudit-writer")
+        self._written: Future[None] | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether who reads standard output has gone, so that writing on is of no use."""
+        return isinstance(self._target, _Direct) and self._target.broken
+
+    def write(self, lines: bytes) -> None:
+        """Write lines, each with its end, after those that were given before.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written: these or earlier ones.
+        """
+        self._wait()
+        self._written = self._worker.submit(partial(self._target.write_block, lines))
+
+    def commit(self) -> None:
+        """Wait for what is being written, then put the file in its place.
+
+        It is not waited for the disk: what is written this way is made again as fast.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written.
+        """
+        with _undone_on_error(self._target):
+            self._wait()
+            self._target.commit(durable=False)
+        self._worker.stop()
+
+    def abort(self) -> None:
+        """Drop what was written; OUT stays as it was. May be called more than once."""
+        with contextlib.suppress(BaseException):
+            self._wait()
+        self._worker.stop()
+        self._target.abort()
+
+    def _wait(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+
+def _open_lines(out: str | Path) -> "_Direct | _LinesFile":
     if str(out) == "-":
         return _Direct("standard output", sys.stdout.buffer)
     path = Path(out)
     try:
         if _is_special(path):
             return _Direct(str(path), path.open("wb", buffering=BUFFER))
-        if _names_folder(out):
-            return DatasetFolder(path)
-        if path.suffix == ".parquet":
-            return ParquetFile(path)
         return _LinesFile(path)
     except OSError as error:
         raise disk.output_error(path, error) from error
@@ -260,11 +327,15 @@ class _Direct:
         self.broken = False
 
     def write(self, line: bytes) -> None:
+        self.write_block(line + b"\n")
+
+    def write_block(self, lines: bytes) -> None:
         if not self.broken:
             with self._translated():
-                self._file.write(line + b"\n")
+                self._file.write(lines)
 
-    def commit(self) -> None:
+    def commit(self, durable: bool = True) -> None:
+        del durable  # There is nothing to wait for.
         if not self.broken:
             with self._translated():
                 self._file.flush()
@@ -308,14 +379,17 @@ class _LinesFile:
         self._partial = PartialFile(out)
 
     def write(self, line: bytes) -> None:
+        self.write_block(line + b"\n")
+
+    def write_block(self, lines: bytes) -> None:
         try:
-            self._partial.file.write(line + b"\n")
+            self._partial.file.write(lines)
         except OSError as error:
             raise disk.output_error(self._out, error) from error
 
-    def commit(self) -> None:
+    def commit(self, durable: bool = True) -> None:
         try:
-            self._partial.commit()
+            self._partial.commit(durable)
         except OSError as error:
             raise disk.output_error(self._out, error) from error
 

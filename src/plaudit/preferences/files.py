@@ -1,0 +1,286 @@
+"""Pairs of a file of candidates, written to a file."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import msgspec
+
+from plaudit.errors import InputError, UsageError
+from plaudit.preferences.balance import LengthBalance
+from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.grouping import BUDGET, Turns
+from plaudit.preferences.lines import pair_lines, whole_lines
+from plaudit.preferences.options import PairOptions
+from plaudit.preferences.pairing import Turn, pair_turn
+from plaudit.preferences.preference import Preference
+from plaudit.preferences.reading import CandidateReader
+from plaudit.preferences.repeats import Repeats
+from plaudit.preferences.report import PairReport, write_report
+from plaudit.preferences.staging import Draw, Stage, Staged
+from plaudit.preferences.tally import Tally
+from plaudit.preferences.texts import text_length
+from plaudit.runs.blocks import BlockReader
+from plaudit.runs.progress import Progress
+from plaudit.runs.sinks import BlockWriter, RejectWriter, check_output
+
+
+_PIECES = 8_000
+"""Pieces of lines that are written at a time: about a megabyte."""
+
+
+class PairJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Which candidates become pairs, how, and where those go."""
+
+    source: str
+    out: str | None = None
+    """A JSON Lines file, `-`, or None: the pairs are counted only."""
+    options: PairOptions = PairOptions()
+    read: ReadOptions = ReadOptions()
+    balance: Literal["length"] | None = None
+    report: str | None = None
+    """A folder for the report."""
+    strict: bool = False
+    """Whether the first row that is no candidate ends it."""
+    memory: int = BUDGET
+    """Bytes of rows that are kept in memory."""
+
+    def check(self) -> None:
+        """Check, before anything is read, that the output can be written.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        if self.out is None:
+            return
+        if self.out.endswith((".parquet", "/")):
+            raise UsageError(f"{self.out}: pairs are written as JSON Lines; name a .jsonl file")
+        check_output(self.out)
+
+
+class PairSummary(Tally, kw_only=True):
+    """What making pairs of a file came to."""
+
+    format: str = ""
+    """What the rows were."""
+    rejected: int = 0
+    """Rows that are no candidates."""
+    seconds: float = 0.0
+    out: str | None = None
+    rejects: str | None = None
+    report: str | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 where rows were rejected."""
+        return 1 if self.rejected else 0
+
+
+def pair_file(job: PairJob, progress: Progress) -> PairSummary:
+    """Make the pairs of a file's candidates: by turn as read, then margin, then indices.
+
+    Memory does not grow with the file; candidates of one turn may lie anywhere in it. After an
+    error the output is as it was.
+
+    Raises:
+        InputError: there are no candidates, or a turn has too many.
+        UsageError: the output cannot be written.
+        StoreError: it could not be.
+    """
+    job.check()
+    started = time.monotonic()
+    folder = _folder_of(job)
+    with ExitStack() as stack:
+        rejects = RejectWriter(job.out)
+        stack.callback(rejects.abort)
+        turns = Turns(folder, job.memory)
+        format_ = _gather(job, turns, rejects, progress)
+        tally = Tally()
+        paired = _paired(turns, format_, job.options, tally)
+        if job.options.dedupe:
+            repeats = stack.enter_context(closing(Repeats()))
+            paired = _without_repeats(paired, repeats, tally)
+        output = stack.enter_context(_Output(job.out))
+        if job.balance or job.options.max_pairs or job.report:
+            _choose(job, paired, folder, tally, output)
+        else:
+            for turn in paired:
+                output.write(pair_lines(turn, job.options))
+                if output.broken:
+                    break
+        _check_scored(job, tally, rejects, format_)
+        output.commit()
+        rejects.commit()
+    return PairSummary(
+        **msgspec.structs.asdict(tally),
+        format=format_.name,
+        rejected=rejects.count,
+        seconds=round(time.monotonic() - started, 3),
+        out=job.out,
+        rejects=str(rejects.path) if rejects.count and rejects.path else None,
+        report=job.report,
+    )
+
+
+def _folder_of(job: PairJob) -> Path | None:
+    """Return where there is room for what goes to disk: beside the output."""
+    if job.out is None or job.out == "-" or not Path(job.out).parent.is_dir():
+        return None
+    folder = Path(job.out).resolve().parent
+    return None if folder == Path("/dev") else folder
+
+
+def _gather(job: PairJob, turns: Turns, rejects: RejectWriter, progress: Progress) -> Format:
+    with BlockReader(job.source) as blocks:
+        reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
+        for candidates, size in reader.batches():
+            turns.add(candidates, size)
+            progress.done += len(candidates)
+    if reader.format is None:
+        raise InputError(
+            f"{job.source}: no row can be read; {rejects.count} rejected, the first: "
+            f"{rejects.first}"
+        )
+    return reader.format
+
+
+def _paired(turns: Turns, format_: Format, options: PairOptions, tally: Tally) -> Iterator[Turn]:
+    for candidates in turns:
+        turn = pair_turn(format_.group(candidates), options, tally)
+        if turn is not None:
+            yield turn
+
+
+def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> Iterator[Turn]:
+    for turn in turns:
+        new = repeats.new(turn)
+        dropped = len(turn.picks) - len(new.picks)
+        tally.pairs -= dropped
+        tally.drop_pairs("duplicate", dropped)
+        yield new
+
+
+def _choose(
+    job: PairJob, turns: Iterable[Turn], folder: Path | None, tally: Tally, output: "_Output"
+) -> None:
+    """Write those pairs that are kept when all are known, and report on them."""
+    with ExitStack() as stack:
+        stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
+        for turn in turns:
+            lengths = [text_length(candidate.response) for candidate in turn.candidates]
+            lines = whole_lines(pair_lines(turn, job.options))
+            for line, pick in zip(lines, turn.picks, strict=True):
+                stage.add(line, lengths[pick[3]], lengths[pick[4]])
+        if job.balance is not None:
+            balanced = stack.enter_context(closing(Stage(folder, job.options.seed)))
+            _balance(stage, balanced, tally)
+            stage = balanced
+        kept = _drawn(stage, job.options.max_pairs, tally)
+        if job.report is None:
+            output.write_lines(staged.line for staged in kept)
+        else:
+            _report(job.report, kept, tally, output)
+
+
+def _balance(stage: Stage, balanced: Stage, tally: Tally) -> None:
+    """Drop pairs until length does not tell which response was chosen."""
+    balance = LengthBalance()
+    for staged in stage:
+        balance.count(staged.chosen_length, staged.rejected_length)
+    tally.drop_pairs("length_balance", balance.dropped)
+    tally.pairs -= balance.dropped
+    for staged in stage:
+        drawn = staged.priority.to_bytes(8, "little")  # By the seed already.
+        if balance.keeps(drawn, staged.chosen_length, staged.rejected_length):
+            balanced.put(staged)
+
+
+def _drawn(stage: Stage, most: int | None, tally: Tally) -> Iterator[Staged]:
+    """Yield at most so many pairs, in order."""
+    if most is None or tally.pairs <= most:
+        yield from stage
+        return
+    draw = Draw(most)
+    for staged in stage:
+        draw.add(staged.priority)
+    tally.drop_pairs("over_cap", tally.pairs - most)
+    tally.pairs = most
+    yield from (staged for staged in stage if draw.keeps(staged.priority))
+
+
+def _report(folder: str, kept: Iterable[Staged], tally: Tally, output: "_Output") -> None:
+    report = PairReport()
+    decode = msgspec.json.Decoder(Preference).decode
+
+    def seen() -> Iterator[bytes]:
+        for staged in kept:
+            report.add(decode(staged.line))
+            yield staged.line
+
+    output.write_lines(seen())
+    write_report(report.finish(tally), folder)
+
+
+def _check_scored(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format) -> None:
+    """Refuse an input in which nothing has a score: it was not judged, or not by this column."""
+    if not tally.candidates:
+        first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
+        raise InputError(f"{job.source}: {format_.nothing_found()}{first}")
+    if tally.dropped.get("no_score") == tally.candidates:
+        raise InputError(
+            f"{job.source}: no candidate has a score: each of {tally.candidates:,} is null, not "
+            "finite, or a judgement that is not ok"
+        )
+
+
+class _Output:
+    """Where pairs go; leaving it without `commit` leaves the output as it was."""
+
+    def __init__(self, out: str | None) -> None:
+        self._writer = None if out is None else BlockWriter(out)
+        self._pieces: list[bytes] = []
+
+    def __enter__(self) -> "_Output":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+
+    @property
+    def broken(self) -> bool:
+        """Whether nobody reads it any more."""
+        return self._writer is not None and self._writer.broken
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Write the pieces of whole lines."""
+        if self._writer is None:
+            return
+        self._pieces += pieces
+        if len(self._pieces) > _PIECES:
+            self._flush(self._writer)
+
+    def write_lines(self, lines: Iterable[bytes]) -> None:
+        """Write lines, until nobody reads them any more."""
+        for line in lines:
+            self.write([line])
+            if self.broken:
+                return
+
+    def commit(self) -> None:
+        """Put the output in its place."""
+        if self._writer is not None:
+            self._flush(self._writer)
+            self._writer.commit()
+
+    def _flush(self, writer: BlockWriter) -> None:
+        writer.write(b"".join(self._pieces))
+        self._pieces.clear()

@@ -1,0 +1,1 @@
+"""What candidates are read from: a module for each kind of file, and what tells them apart."""

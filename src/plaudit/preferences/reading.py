@@ -1,0 +1,115 @@
+"""Candidates of a file, whatever format its rows have."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from plaudit.errors import InputError
+from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.formats.detect import detect
+from plaudit.runs.blocks import Block, BlockReader
+from plaudit.runs.sinks import RejectWriter
+from plaudit.runs.sources import Row, rejected
+
+_Found = tuple[Sequence[Candidate], int]
+
+
+class CandidateReader:
+    """Reads candidates, and sets aside rows that are none."""
+
+    def __init__(
+        self,
+        blocks: BlockReader,
+        rejects: RejectWriter,
+        options: ReadOptions,
+        *,
+        strict: bool = False,
+    ) -> None:
+        """Join a source and where its rejected rows go; `strict` raises at the first of them."""
+        self._blocks = blocks
+        self._rejects = rejects
+        self._options = options
+        self._strict = strict
+        self._number = 0
+        self.format: Format | None = None
+        """What the rows are; None before the first that can be read."""
+
+    def batches(self) -> Iterator[_Found]:
+        """Yield some candidates at a time, in order, and about how many bytes they take.
+
+        Raises:
+            InputError: the rows are of no known kind, or (strict) one cannot be read.
+        """
+        for block in self._blocks:
+            if isinstance(block, Row):
+                self._reject(block)
+            else:
+                yield self._read(block), len(block.data)
+        if self.format is not None:
+            yield self.format.end(), 0
+
+    def _read(self, block: Block) -> Sequence[Candidate]:
+        if self.format is not None and _is_text(block.data):
+            # What is wrong with one of its rows is found below.
+            with contextlib.suppress(msgspec.MsgspecError, InputError, RecursionError):
+                found = self.format.read_many(block.data)
+                if found is not None:
+                    self._number += len(found)
+                    return found
+        return list(itertools.chain.from_iterable(self._one_by_one(block)))
+
+    def _one_by_one(self, block: Block) -> Iterator[Sequence[Candidate]]:
+        for where, line in block.rows():
+            number = self._number
+            self._number += 1
+            try:
+                line.decode()
+                yield self._format(line, where).read(line, number)
+            except _UnknownFormatError:
+                raise
+            except InputError as error:
+                self._reject(_told(Row(number, where, None, str(error)), line))
+            except (ValueError, RecursionError) as error:
+                self._reject(rejected(number, where, line, error))
+
+    def _format(self, line: bytes, where: str) -> Format:
+        if self.format is None:
+            try:
+                self.format = detect(line, self._options)
+            except InputError as error:
+                raise _UnknownFormatError(f"{where}: {error}") from None
+        return self.format
+
+    def _reject(self, row: Row) -> None:
+        if self._strict:
+            raise InputError(f"{row.where}: {row.error}")
+        self._rejects.write(row)
+
+
+class _UnknownFormatError(InputError):
+    """No row of this kind is known."""
+
+
+def _told(row: Row, line: bytes) -> Row:
+    """Return a rejected row with its beginning, and told as no JSON object if it is none."""
+    try:
+        found = msgspec.json.decode(line)
+    except (ValueError, RecursionError) as error:
+        return rejected(row.number, row.where, line, error)
+    problem = row.error if isinstance(found, dict) else "not a JSON object"
+    beginning = line[:1000].decode("utf-8", "replace")[:200]
+    return Row(row.number, row.where, None, problem, beginning)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is UTF-8, which what is copied without being decoded must be."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""`plaudit pairs`: candidates in, preferences out, as a process."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Plaudit, rows_of, write_rows
+
+
+@pytest.fixture
+def plaudit(tmp_path: Path) -> Plaudit:
+    return Plaudit(tmp_path / "home")
+
+
+def turns(count: int) -> list[dict[str, object]]:
+    return [
+        {"example_id": f"e{n}", "turn_id": "t", "prompt": "p" * 50, "response": f"{i} " * 30,
+         "score": i}
+        for n in range(count)
+        for i in range(4)
+    ]  # fmt: skip
+
+
+def test_the_summary_adds_up_and_the_exit_status_tells(plaudit: Plaudit, tmp_path: Path) -> None:
+    rows = [*turns(2), {"prompt": "p"}, turns(1)[0] | {"example_id": "alone"}]
+    source, out = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    done = plaudit("pairs", source, "-o", out, "--min-margin", "1.5")
+    assert done.status == 1
+    assert done.stdout.splitlines() == [
+        f"6 pairs of 9 candidates in 3 turns, in {out}",
+        "candidates left out: 1 single_candidate",
+        "pairs not made: 6 below_margin",
+        f"1 row rejected, see {tmp_path / 'out.rejected.jsonl'}",
+    ]
+    summary = plaudit("pairs", source, "--json", "--min-margin", "1.5").summary
+    assert {name: summary[name] for name in ("turns", "candidates", "used", "possible", "pairs")} == {
+        "turns": 3, "candidates": 9, "used": 8, "possible": 12, "pairs": 6,
+    }  # fmt: skip
+
+
+def test_standard_input_and_output(plaudit: Plaudit, tmp_path: Path) -> None:
+    rows = "".join(json.dumps(row) + "\n" for row in turns(3))
+    done = plaudit("pairs", "-", "-o", "-", "--mode", "best-worst", input=rows)
+    assert [json.loads(line)["margin"] for line in done.stdout.splitlines()] == [3.0] * 3
+    assert done.stderr.splitlines()[-1] == "3 pairs of 12 candidates in 3 turns"
+
+
+def test_the_same_command_gives_the_same_bytes(plaudit: Plaudit, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", turns(50))
+    args = ("--mode", "random-3", "--max-pairs", "60", "--dedupe", "--seed", "5")
+    for name in ("a", "b"):
+        assert plaudit("pairs", source, "-o", tmp_path / name, *args).status == 0
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--mode", "some"), "mode 'some': give exhaustive"),
+        (("--mode", "random-0"), "mode 'random-0'"),
+        (("-o", "nowhere/out.jsonl"), "the folder"),
+    ],
+)
+def test_wrong_usage(plaudit: Plaudit, tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    done = plaudit("pairs", write_rows(tmp_path / "in.jsonl", turns(1)), *args)
+    assert done.status == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(plaudit: Plaudit, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", turns(4_000))
+    command = plaudit.command("pairs", source, "-o", "-")
+    with subprocess.Popen(
+        command, env=plaudit.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("{")
+        process.stdout.close()
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_an_interrupt_leaves_nothing_behind(plaudit: Plaudit, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    command = plaudit.command("pairs", "-", "-o", out)
+    process = subprocess.Popen(
+        command, env=plaudit.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write("".join(json.dumps(row) + "\n" for row in turns(20_000)))
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert list(tmp_path.iterdir()) == [] or not out.exists()
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from plaudit.preferences.files import PairJob, pair_file
+from plaudit.runs.progress import Progress
+pair_file(PairJob(source=sys.argv[1], out=sys.argv[2], memory=2**20), Progress("", enabled=False))
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_does_not_grow_with_the_candidates(tmp_path: Path) -> None:
+    peaks = []
+    for count in (5_000, 50_000):
+        source = write_rows(tmp_path / "in.jsonl", turns(count))
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl")],
+            stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout))
+    assert len(rows_of(tmp_path / "out.jsonl")) == 300_000
+    assert peaks[1] < peaks[0] + 20_000
