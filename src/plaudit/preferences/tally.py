@@ -10,9 +10,10 @@ CandidateDrop = Literal[
 """Why a candidate is in no pair, the first that holds. `prompt_mismatch`: another prompt than its
 turn's first; `duplicate`: its text is that of an earlier one of its turn (`dedupe`)."""
 
-PairDrop = Literal["same_text", "tie", "below_margin", "over_cap", "duplicate"]
+PairDrop = Literal["same_text", "tie", "below_margin", "over_cap", "duplicate", "length_balance"]
 """Why a pair was not made, the first that holds. `over_cap`: beyond `max_per_turn` or
-`max_pairs`; `duplicate`: prompt and responses are those of an earlier pair."""
+`max_pairs`; `duplicate`: prompt and responses are those of an earlier pair; `length_balance`: pairs
+whose chosen response is the longer (or the shorter) were too many."""
 
 CANDIDATE_DROPS: tuple[CandidateDrop, ...] = get_args(CandidateDrop)
 PAIR_DROPS: tuple[PairDrop, ...] = get_args(PairDrop)
