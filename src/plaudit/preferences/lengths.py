@@ -1,10 +1,13 @@
 """How long a response is for a reader."""
 
+from typing import cast
+
 import msgspec
 from msgspec import Raw
 
 from plaudit.types import Json
 
+_MESSAGE = frozenset({"role", "content", "tool_calls"})
 _NOT_WRITTEN = frozenset({"system", "developer", "user", "tool", "function"})
 
 
@@ -25,31 +28,23 @@ def _length(value: Json) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, list):
-        return sum(map(_length, value))
-    if not isinstance(value, dict) or not _MESSAGE.intersection(value):
+        return sum(map(_length, cast("list[Json]", value)))
+    fields = _fields(value)
+    if not _MESSAGE.intersection(fields):
         return _as_json(value)
-    if value.get("role") in _NOT_WRITTEN:
+    if fields.get("role") in _NOT_WRITTEN:
         return 0
-    calls = value.get("tool_calls")
-    return _text(value.get("content")) + (sum(map(_call, calls)) if isinstance(calls, list) else 0)
-
-
-_MESSAGE = frozenset({"role", "content", "tool_calls"})
+    return _text(fields.get("content")) + sum(map(_call, _items(fields.get("tool_calls"))))
 
 
 def _text(content: Json) -> int:
-    if isinstance(content, str):
-        return len(content)
-    if not isinstance(content, list):
-        return 0
-    texts = (part.get("text") if isinstance(part, dict) else part for part in content)
+    parts = [content] if isinstance(content, str) else _items(content)
+    texts = (part if isinstance(part, str) else _fields(part).get("text") for part in parts)
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _call(call: Json) -> int:
-    function = call.get("function", call) if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        return 0
+    function = _fields(_fields(call).get("function", call))
     return sum(_as_json(function.get(name)) for name in ("name", "arguments"))
 
 
@@ -57,3 +52,11 @@ def _as_json(value: Json) -> int:
     if value is None:
         return 0
     return len(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+
+
+def _fields(value: Json) -> dict[str, Json]:
+    return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
+
+
+def _items(value: Json) -> list[Json]:
+    return cast("list[Json]", value) if isinstance(value, list) else []
