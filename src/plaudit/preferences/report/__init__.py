@@ -1,0 +1,1 @@
+"""What pairs are like, measured before they are learned from."""
