@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -24,7 +25,10 @@ _BATCH = 2**15
 _PROMPT_BITS = 40
 """Of a key that is a prompt's hash and an example's; by the former it is kept or not."""
 _LENGTH_BINS = 64
-_MOST = 1.7e308
+_NUMBERS = itemgetter(0, 3, 4)
+"""Of a pick: its margin, and the places of both candidates."""
+_MOST = 1e300
+"""Wider margins count as this, so that no sum of them goes beyond the range of floats."""
 
 
 class PairReport:
@@ -37,7 +41,7 @@ class PairReport:
             report.add_turn(turn)
         write_report(report.finish(tally), "report")
 
-    Up to 131,072 examples, prompts and pairs are counted exactly, and quantiles are of all up to
+    Up to 262,144 examples, prompts and pairs are counted exactly, and quantiles are of all up to
     100,000 pairs; beyond they are of a seeded sample, and say so.
     """
 
@@ -137,23 +141,18 @@ class PairReport:
     def _add_batch(self) -> None:
         np = self._np
         count = len(self._picks)
-        picks = np.fromiter(chain.from_iterable(self._picks), float, 5 * count).reshape(count, 5)
+        numbers = chain.from_iterable(map(_NUMBERS, self._picks))
+        picks = np.fromiter(numbers, float, 3 * count).reshape(count, 3)
         turns = np.array(self._turns)
         turn_P = np.repeat(np.arange(len(turns)), turns[:, 0])
         begin_P = (np.cumsum(turns[:, 1]) - turns[:, 1])[turn_P]
-        chosen_P = picks[:, 3].astype(int) + begin_P
-        rejected_P = picks[:, 4].astype(int) + begin_P
+        chosen_P, rejected_P = (picks[:, column].astype(int) + begin_P for column in (1, 2))
         lengths = np.array(self._lengths)
-        # Scores at both ends of the range of floats are further apart than a float can say.
         margins = np.minimum(-picks[:, 0], _MOST)
         self._add_numbers(margins, lengths[chosen_P], lengths[rejected_P])
         prompts, examples = self._unpacked(self._turn_hashes).reshape(-1, 2).T
         self._add_examples(examples, turn_P, lengths[chosen_P] - lengths[rejected_P])
-        low = np.uint64(64 - _PROMPT_BITS)
-        self.prompts.add(
-            (prompts >> low << low) | (examples >> np.uint64(_PROMPT_BITS)),
-            np.zeros((len(prompts), 0)),
-        )
+        self._add_prompts(prompts, examples)
         texts = self._unpacked(self._hashes)
         keys = _mix(_mix(_mix(prompts[turn_P]) + texts[chosen_P]) + texts[rejected_P])
         self.equal_pairs.add(keys, np.ones((count, 1)))
@@ -182,6 +181,11 @@ class PairReport:
         sides = (np.ones(len(turn_P)), differences > 0, differences < 0)
         sums = [np.bincount(turn_P, side, len(examples)) for side in sides]
         self.examples.add(examples, np.stack(sums, axis=1))
+
+    def _add_prompts(self, prompts: Any, examples: Any) -> None:
+        np = self._np
+        low, high = np.uint64(64 - _PROMPT_BITS), np.uint64(_PROMPT_BITS)
+        self.prompts.add((prompts >> low << low) | (examples >> high), np.zeros((len(prompts), 0)))
 
 
 def _hash(data: bytes) -> bytes:

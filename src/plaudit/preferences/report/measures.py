@@ -54,7 +54,11 @@ def lengths(report: "PairReport") -> Lengths:
         equal=equal,
         longer_share=share,
         difference=distribution(
-            report.sample.rows[:, 1], mean, report.difference_range, report.sample.drawn
+            report.sample.rows[:, 1],
+            mean,
+            report.difference_range,
+            report.sample.drawn,
+            signed=True,
         ),
         bins=_length_bins(report.bins),
         correlation=correlation,
@@ -86,7 +90,8 @@ def weights(report: "PairReport") -> Weights:
     pairs = np.sort(sums.sums[:, 0])[::-1]
     held = np.concatenate([[0.0], np.cumsum(pairs)]) / pairs.sum()
     count = len(pairs)
-    quantiles = np.quantile(pairs, [percent / 100 for percent in _PERCENTS]).tolist()
+    shares = [percent / 100 for percent in _PERCENTS]
+    quantiles = np.quantile(pairs, shares, method="inverted_cdf").tolist()
     missed = report.heaviest.missed
     examples = _scaled(count, sums)
     return Weights(
@@ -143,7 +148,7 @@ def _statement(bias: Bias, share: Estimate | None, correlation: float | None) ->
     if share is None:
         return "Chosen and rejected responses are equally long in every pair."
     interval = f"{share.value:.1%} of the pairs whose lengths differ ({share.low:.1%} to "
-    interval += f"{share.high:.1%} at 95 %)"
+    interval += f"{share.high:.1%} with 95% confidence)"
     said = {
         "longer": f"Length bias: the chosen response is the longer one in {interval}. A model "
         "learns from such pairs to write more. --balance length drops pairs until it is one half.",

@@ -65,7 +65,11 @@ def render(numbers: ReportNumbers) -> str:
     environment.filters.update(
         count=_count, about=_about, percent=_percent, number=_number, shown=_shown
     )
-    text = resources.files("plaudit.preferences.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    text = (
+        resources.files("plaudit.preferences.report")
+        .joinpath(_TEMPLATE)
+        .read_text(encoding="utf-8")
+    )
     return environment.from_string(text).render(n=numbers, plots=_plots(numbers))
 
 
@@ -92,7 +96,7 @@ def _about(value: Count) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.1%}".replace("%", " %")
+    return f"{value:.1%}"
 
 
 def _number(value: float) -> str:

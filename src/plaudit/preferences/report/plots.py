@@ -40,7 +40,7 @@ def differences(found: Lengths) -> str:
         spread = found.difference
         bars = _draw_histogram(axes, spread, "characters of the chosen minus those of the rejected")
         for bar, edges in zip(bars, zip(spread.edges, spread.edges[1:], strict=False), strict=True):
-            bar.set_facecolor(_CHOSEN if sum(edges) > 0 else _REJECTED)
+            bar.set_facecolor(_CHOSEN if edges[0] >= 0 else _REJECTED)
         axes.axvline(0, color=_LINE, linewidth=1)
 
     return _svg("differences", draw)
@@ -62,7 +62,7 @@ def sides(bins: Sequence[LengthBin]) -> str:
         axes.set_xticks(list(places), [_range(one) for one in bins], rotation=35, ha="right")
         axes.set_xlabel("difference in characters")
         axes.set_ylabel("pairs")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
 
     return _svg("sides", draw)
 

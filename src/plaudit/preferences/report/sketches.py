@@ -10,7 +10,7 @@ from typing import Any
 from plaudit.preferences.candidate import Id
 from plaudit.scoring.stats import load_package
 
-MOST_KEYS = 2**17
+MOST_KEYS = 2**18
 """Keys of a `HashSums` that are kept."""
 
 MOST_ROWS = 100_000
