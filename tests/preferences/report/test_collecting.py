@@ -221,3 +221,23 @@ def test_candidates_of_any_number_are_measured() -> None:
     one = candidates("a", [("xx", 1.0), ("y", 0.0)])
     far = [msgspec.structs.replace(c, index=10**400 + n) for n, c in enumerate(one)]
     assert report_of([far]).pairs == 1
+
+
+def test_pairs_in_any_order_and_with_repeated_indices_give_the_same_numbers() -> None:
+    pairs = [
+        msgspec.structs.replace(row, chosen_index=0, rejected_index=0) for row in rows(some(80))
+    ]
+    found = report_of(some(80))
+    random.Random(1).shuffle(pairs)
+    report = PairReport()
+    for row in pairs:
+        report.add(row)
+    mixed = report.finish()
+    assert mixed.lengths is not None
+    assert found.lengths is not None
+    assert mixed.duplicates == found.duplicates
+    assert mixed.lengths.bins == found.lengths.bins
+    assert mixed.lengths.longer_share == found.lengths.longer_share
+    assert mixed.weights is not None
+    assert found.weights is not None
+    assert mixed.weights.curve == found.weights.curve

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from plaudit.preferences.candidate import Candidate, Id
+from plaudit.preferences.candidate import Id
 from plaudit.preferences.lengths import length_of
 from plaudit.preferences.pairing import Pick, Turn
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.report import measures
+from plaudit.preferences.report.gathering import GatheredTurn
 from plaudit.preferences.report.numbers import ReportNumbers
 from plaudit.preferences.report.orders import OrderSums
 from plaudit.preferences.report.showing import ShownPairs
@@ -70,25 +71,15 @@ class PairReport:
         self.heaviest = Heaviest()
         self.orders = OrderSums(seed)
         self._shown = ShownPairs(seed)
+        self._gathered = GatheredTurn()
         self._begin_batch()
 
     def add(self, pair: Preference) -> None:
-        """Add one pair; `add_turn` is faster where a turn has several."""
-        metadata, sides = pair.metadata, ("chosen", "rejected")
-        two = [
-            Candidate(
-                example_id=pair.example_id,
-                turn_id=pair.turn_id,
-                index=getattr(pair, f"{side}_index"),
-                prompt=pair.prompt,
-                response=getattr(pair, side),
-                score=getattr(pair, f"{side}_score"),
-                metadata=metadata.get(side),
-            )
-            for side in sides
-        ]
-        indices = (pair.chosen_index, pair.rejected_index)
-        self.add_turn(Turn(two, indices, [(-pair.margin, *indices, 0, 1)]))
+        """Add one pair; those of a turn come one after the other."""
+        if not self._gathered.takes(pair):
+            self._add_gathered()
+            self._gathered = GatheredTurn(pair)
+        self._gathered.add(pair)
 
     def add_turn(self, turn: Turn) -> None:
         """Add the pairs of a turn."""
@@ -114,6 +105,7 @@ class PairReport:
         Args:
             tally: what became of the candidates and of all pairs that could have been.
         """
+        self._add_gathered()
         if self._picks:
             self._add_batch()
         some = self.pairs > 0
@@ -128,6 +120,10 @@ class PairReport:
             tally=tally,
             shown=self._shown.pairs,
         )
+
+    def _add_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, GatheredTurn()
+        self.add_turn(gathered.turn())
 
     def _begin_batch(self) -> None:
         self._picks: list[Pick] = []
