@@ -197,7 +197,9 @@ def test_traces_are_grouped_by_question(tmp_path: Path) -> None:
         {"id": f"q/{n}", "question_id": "q", "group": "g", "rewards": {"total": {"value": v}}}
         for n, v in enumerate((0.0, 1.0, None))
     ]
-    rows.append({"id": "p/0", "question_id": "p", "rewards": {"total": {"value": 0.5}}})
+    rows.append(
+        {"id": "p/0", "question_id": "p", "group": "", "rewards": {"total": {"value": 0.5}}}
+    )
     write_rows(tmp_path / "t.jsonl", rows)
     assert read_rewards(tmp_path / "t.jsonl") == {"g": Rewards(0.5, 1.0), "p": Rewards(0.5, 0.0)}
 
@@ -224,7 +226,7 @@ def test_stages_without_examples_have_no_file_and_old_ones_go(tmp_path: Path) ->
         ({"example_id": "a", "reward": 1}, "no chosen_score and rejected_score; its columns are"),
         ({}, "it is empty"),
         ([1], "not a JSON object"),
-        ({"rewards": {"total": {"value": 1}}}, "group must be a text"),
+        ({"rewards": {"total": {"value": 1}}}, "group or question_id must be a text"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_set_aside(tmp_path: Path, row: object, error: str) -> None:
@@ -258,3 +260,13 @@ def test_a_column_of_nulls_is_said_to_be_one(tmp_path: Path) -> None:
 def test_standard_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="read twice"):
         write_curriculum(CurriculumJob(source="-", out=str(tmp_path)))
+
+
+def test_files_of_stages_load_as_one_set_in_order(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    done = written(tmp_path, [pair(f"e{n}", n / 10 + 0.2, n / 10) for n in range(10)])
+    files = [str(tmp_path / "out" / str(one.file)) for one in done.stages]
+    rows = datasets.load_dataset("json", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert sorted(rows["example_id"][:3]) == ["e7", "e8", "e9"]
+    assert rows["example_id"][9] == "e0"
+    assert rows[0]["chosen"] == "größer \\n"

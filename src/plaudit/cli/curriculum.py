@@ -65,7 +65,7 @@ def curriculum(
             CurriculumJob(source=source, out=out, options=options, strict=strict)
         )
     except KeyboardInterrupt:
-        raise InterruptedRunError("interrupted; nothing was written") from None
+        raise InterruptedRunError("interrupted: give the same command again") from None
     if as_json:
         display.json_line(done)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from plaudit.errors import InputError
 from plaudit.judges.rows import json_type
@@ -132,8 +132,8 @@ class _Fields(msgspec.Struct, gc=False):
     chosen_score: Json = UNSET
     rejected_score: Json = UNSET
     rewards: Json = UNSET
-    group: Json = UNSET
-    question_id: Json = UNSET
+    group: Json = None
+    question_id: Json = None
 
 
 _decode = msgspec.json.Decoder(_Fields).decode
@@ -147,11 +147,9 @@ def _fields(line: bytes) -> _Fields:
 
 
 def _scored(fields: _Fields, line: bytes) -> ScoredRow:
-    if fields.rewards is not UNSET and fields.score is UNSET:
-        group = fields.question_id if fields.group is UNSET else fields.group
-        return ScoredRow(
-            _id(group, "group"), None, _numbers(_total(fields.rewards), "rewards.total")
-        )
+    if fields.rewards is not UNSET and fields.score is UNSET and fields.chosen_score is UNSET:
+        group = _id(fields.group or fields.question_id, "group or question_id")
+        return ScoredRow(group, None, _numbers(_total(fields.rewards), "rewards.total"))
     if fields.example_id is UNSET:
         raise InputError(f"it has no example_id; {_columns(line)}")
     example = _id(fields.example_id, "example_id")
@@ -185,7 +183,7 @@ def _numbers(value: Json, name: str) -> Sequence[float]:
     return (number,) if math.isfinite(number) else ()
 
 
-def _id(value: Json | UnsetType, name: str) -> Id:
+def _id(value: Json, name: str) -> Id:
     if isinstance(value, str | int) and not isinstance(value, bool):
         return value
     raise InputError(f"{name} must be a text or a whole number")
