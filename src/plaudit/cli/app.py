@@ -25,6 +25,7 @@ _COMMANDS = {
     "corpus": "corpus:app",
     "rollout": "rollout:rollout",
     "score": "score:score",
+    "curriculum": "curriculum:curriculum",
     "compare": "compare:compare",
     "pairs": "pairs:pairs",
     "runs": "runs:runs",

@@ -13,6 +13,7 @@ from plaudit.errors import InputError, UsageError
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.grouping import BUDGET, Turns
+from plaudit.preferences.lengths import length_of
 from plaudit.preferences.lines import pair_lines, whole_lines
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import Turn, pair_turn
@@ -22,11 +23,9 @@ from plaudit.preferences.repeats import Repeats
 from plaudit.preferences.report import PairReport, write_report
 from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
-from plaudit.preferences.texts import text_length
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import BlockWriter, RejectWriter, check_output
-
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""
@@ -170,7 +169,7 @@ def _choose(
     with ExitStack() as stack:
         stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
         for turn in turns:
-            lengths = [text_length(candidate.response) for candidate in turn.candidates]
+            lengths = [length_of(candidate.response) for candidate in turn.candidates]
             lines = whole_lines(pair_lines(turn, job.options))
             for line, pick in zip(lines, turn.picks, strict=True):
                 stage.add(line, lengths[pick[3]], lengths[pick[4]])

@@ -51,28 +51,3 @@ def _says_nothing(value: Json) -> bool:
         and not message.get("tool_calls")
         and _says_nothing(message.get("content"))
     )
-
-
-def text_length(raw: Raw) -> int:
-    """Return how many characters a prompt or response says, those of all its messages.
-
-    Of what cannot be decoded for its numbers or its depth: how many bytes it has.
-    """
-    data = bytes(raw)
-    if data[:1] == b'"' and b"\\" not in data and data.isascii():
-        return len(data) - 2
-    try:
-        return _length_of(msgspec.json.decode(data))
-    except (msgspec.ValidationError, RecursionError):
-        return len(data)
-
-
-def _length_of(value: Json) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return sum(map(_length_of, cast("list[Json]", value)))
-    if not isinstance(value, dict):
-        return 0
-    message = cast("dict[str, Json]", value)
-    return _length_of(message.get("content", message.get("text")))

@@ -78,6 +78,26 @@ def check_output(out: str | Path) -> None:
         import_pyarrow("pyarrow")
 
 
+def make_folder(out: str | Path) -> Path:
+    """Make a folder for several files, if it is not there yet, and return its path.
+
+    Raises:
+        UsageError: it cannot be made; the message says what to do.
+    """
+    path = Path(out)
+    try:
+        path.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{path} is a file: give the name of a folder") from None
+    except FileNotFoundError:
+        raise UsageError(
+            f"the folder {path.parent} does not exist: make it with mkdir -p {path.parent}"
+        ) from None
+    except OSError as error:
+        raise disk.output_error(path, error) from error
+    return path
+
+
 def _names_folder(out: str | Path) -> bool:
     """Whether verdicts go to a folder of `datasets`: it ends in `/`, or it is such a folder."""
     return str(out).endswith("/") or is_verdict_folder(Path(out))

@@ -37,9 +37,14 @@ class ShareOverQuestions:
         if not self.tries:
             return None
         share = self.successes / self.tries
-        return wilson(share, self._effective(share), level)
+        return wilson(share, self.effective_tries, level)
 
-    def _effective(self, share: float) -> float:
+    @property
+    def effective_tries(self) -> float:
+        """How many independent tries would tell as much; 0 without tries."""
+        if not self.tries:
+            return 0.0
+        share = self.successes / self.tries
         if self.questions < 2 or not 0 < share < 1:
             return self.questions
         spread = self._squares - 2 * share * self._cross + share * share * self._sizes

@@ -1,0 +1,197 @@
+"""A curriculum: the easiest examples first, and more of them every few epochs."""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Literal, get_args
+
+import msgspec
+
+from plaudit.errors import InputError, UsageError
+from plaudit.preferences.candidate import Id
+
+Measure = Literal["both", "mean", "spread"]
+
+MOST_STAGES = 100
+
+
+class CurriculumOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How examples are put in order, and when they are opened."""
+
+    start: float = 0.3
+    """Share of the examples that is open from the first epoch on, the easiest; above 0, to 1."""
+    widen: float = 0.2
+    """Share that each later stage adds; above 0, to 1."""
+    interval: int = 5
+    """Epochs that a stage lasts."""
+    min_spread: float = 0.1
+    """Examples whose rewards are closer together are dropped; 0 or more."""
+    by: Measure = "both"
+    """What makes an example easy: a high mean of its rewards, a wide spread, or both alike."""
+    seed: int = 0
+    """Orders examples of equal difficulty."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked.
+
+        Raises:
+            UsageError: an option is out of range.
+        """
+        for name, value in (("start", self.start), ("widen", self.widen)):
+            if not 0 < value <= 1:
+                raise UsageError(f"{name} {value}: give a share above 0, to 1")
+        if self.stages > MOST_STAGES:
+            raise UsageError(
+                f"widen {self.widen} makes {self.stages:,} stages: give more, for at most "
+                f"{MOST_STAGES}"
+            )
+        if self.interval < 1:
+            raise UsageError(f"interval {self.interval}: give 1 epoch or more")
+        if not 0 <= self.min_spread < math.inf:
+            raise UsageError(f"min_spread {self.min_spread}: give a number of 0 or more")
+        if self.by not in get_args(Measure):
+            raise UsageError(f"by {self.by!r}: give both, mean or spread")
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are until all examples are open."""
+        return 1 + math.ceil(round((1 - self.start) / self.widen, 9))
+
+    def share(self, stage: int) -> float:
+        """Return the share of the examples that is open in a stage."""
+        return min(1.0, round(self.start + stage * self.widen, 9))
+
+
+class Rewards(msgspec.Struct, frozen=True, gc=False):
+    """What the rewards of an example tell of its difficulty."""
+
+    mean: float
+    spread: float
+    """The widest difference of two rewards of one turn."""
+
+
+class Ranked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An example in its place."""
+
+    example_id: Id
+    mean: float
+    spread: float
+    difficulty: float
+    """0 (easiest) to 1: its rank among the others, by mean, spread, or the average of both."""
+    stage: int
+    """The stage that opens it, from 0."""
+
+
+class Curriculum:
+    """Examples from easy to difficult, and the stages that open them.
+
+    An example is easy where the model does well already (a high mean), and where the rewards tell
+    good from bad responses clearly (a wide spread). Equal difficulties come in the order of a
+    seeded hash of their ids. The same rewards and options give the same curriculum, whatever the
+    order of the mapping.
+
+    ::
+
+        curriculum = Curriculum(read_rewards("pairs.jsonl"))
+        for epoch, ids in curriculum.epochs():
+            train(rows.filter(lambda row: row["example_id"] in ids))
+    """
+
+    def __init__(
+        self, rewards: Mapping[Id, Rewards], options: CurriculumOptions | None = None
+    ) -> None:
+        """Put examples in order.
+
+        Args:
+            rewards: of each example; all numbers finite.
+            options: None: the defaults.
+
+        Raises:
+            InputError: none is left.
+        """
+        self.options = options or CurriculumOptions()
+        least = self.options.min_spread
+        kept = {id_: one for id_, one in rewards.items() if one.spread >= least}
+        self.dropped: Sequence[Id] = [id_ for id_ in rewards if id_ not in kept]
+        """Examples with too little spread."""
+        if not kept:
+            widest = max((one.spread for one in rewards.values()), default=0.0)
+            raise InputError(
+                f"no example is left of {len(rewards):,}: the widest spread of rewards is "
+                f"{widest:.4g}, and min_spread is {least:.4g}"
+            )
+        self.examples: Sequence[Ranked] = _ranked(kept, self.options)
+        """Easiest first."""
+        self._ids = tuple(one.example_id for one in self.examples)
+        last = self.options.stages
+        self._open = [_opened(stage, len(kept), self.options) for stage in range(last)]
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are."""
+        return len(self._open)
+
+    def stage_at(self, epoch: int) -> int:
+        """Return the stage of an epoch, both from 0."""
+        if epoch < 0:
+            raise UsageError(f"epoch {epoch}: epochs count from 0")
+        return min(epoch // self.options.interval, self.stages - 1)
+
+    def examples_at(self, epoch: int) -> Sequence[Id]:
+        """Return the ids of the examples that are open in an epoch (from 0), easiest first."""
+        return self._ids[: self._open[self.stage_at(epoch)]]
+
+    def epochs(self, number: int | None = None) -> Iterator[tuple[int, Sequence[Id]]]:
+        """Yield each epoch, from 0, with the ids that are open in it.
+
+        Args:
+            number: how many epochs; None: until the stage with all examples has lasted its time.
+        """
+        wanted = self.stages * self.options.interval if number is None else number
+        for epoch in range(wanted):
+            yield epoch, self.examples_at(epoch)
+
+
+def _opened(stage: int, examples: int, options: CurriculumOptions) -> int:
+    """Return how many examples are open in a stage: at least one."""
+    return max(1, math.floor(round(options.share(stage) * examples, 6)))
+
+
+def _ranked(kept: Mapping[Id, Rewards], options: CurriculumOptions) -> list[Ranked]:
+    difficulty = _difficulties(kept, options.by)
+    order = sorted(kept, key=lambda id_: (difficulty[id_], _digest(id_, options.seed)))
+    opened = [_opened(stage, len(order), options) for stage in range(options.stages)]
+    return [
+        Ranked(
+            example_id=id_,
+            mean=kept[id_].mean,
+            spread=kept[id_].spread,
+            difficulty=difficulty[id_],
+            stage=bisect_right(opened, place),
+        )
+        for place, id_ in enumerate(order)
+    ]
+
+
+def _difficulties(kept: Mapping[Id, Rewards], by: str) -> dict[Id, float]:
+    means = _ranks([one.mean for one in kept.values()])
+    spreads = _ranks([one.spread for one in kept.values()])
+    first = spreads if by == "spread" else means
+    second = means if by == "mean" else spreads
+    most = 2 * max(len(kept) - 1, 1)
+    return {id_: (a + b) / most for id_, a, b in zip(kept, first, second, strict=True)}
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return how many others a value is below; those that are equal count half."""
+    ordered, count = sorted(values), len(values)
+    rank: dict[float, float] = {}
+    for value in ordered:
+        last = bisect_right(ordered, value)
+        rank[value] = count - (last + bisect_left(ordered, value) + 1) / 2
+    return [rank[value] for value in values]
+
+
+def _digest(id_: Id, seed: int) -> bytes:
+    return blake2b(b"%d/%b" % (seed, msgspec.json.encode(id_)), digest_size=8).digest()
