@@ -37,9 +37,8 @@ def test_the_summary_adds_up_and_the_exit_status_tells(plaudit: Plaudit, tmp_pat
         f"1 row rejected, see {tmp_path / 'out.rejected.jsonl'}",
     ]
     summary = plaudit("pairs", source, "--json", "--min-margin", "1.5").summary
-    assert {name: summary[name] for name in ("turns", "candidates", "used", "possible", "pairs")} == {
-        "turns": 3, "candidates": 9, "used": 8, "possible": 12, "pairs": 6,
-    }  # fmt: skip
+    counts = {"turns": 3, "candidates": 9, "used": 8, "possible": 12, "pairs": 6}
+    assert summary.items() >= counts.items()
 
 
 def test_standard_input_and_output(plaudit: Plaudit, tmp_path: Path) -> None:

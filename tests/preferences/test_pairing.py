@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, UsageError
@@ -215,6 +215,7 @@ OPTIONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(CANDIDATES, OPTIONS)
 def test_whatever_comes_the_counts_add_up_and_every_pair_deserves_to_be_learned(
     candidates: list[Any], options: PairOptions
@@ -239,6 +240,7 @@ def test_whatever_comes_the_counts_add_up_and_every_pair_deserves_to_be_learned(
         assert rejected
 
 
+@settings(deadline=None)
 @given(CANDIDATES, OPTIONS)
 def test_lines_are_the_encoded_pairs(candidates: list[Any], options: PairOptions) -> None:
     turn = pair_turn(candidates, options, Tally())

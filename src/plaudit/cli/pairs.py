@@ -1,7 +1,7 @@
 """`plaudit pairs`: preference data from scored candidates."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -134,5 +134,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _reasons(dropped: Mapping[str, int]) -> str:
+def _reasons(dropped: Mapping[Any, int]) -> str:
     return ", ".join(f"{number:,} {reason}" for reason, number in dropped.items())

@@ -91,6 +91,7 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     """
     job.check()
     started = time.monotonic()
+    report = None if job.report is None else PairReport(job.options.seed)
     folder = _folder_of(job)
     with ExitStack() as stack:
         rejects = RejectWriter(job.out)
@@ -104,7 +105,7 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
             paired = _without_repeats(paired, repeats, tally)
         output = stack.enter_context(_Output(job.out))
         if job.balance or job.options.max_pairs or job.report:
-            _choose(job, paired, folder, tally, output)
+            _choose(job, paired, folder, tally, output, report)
         else:
             for turn in paired:
                 output.write(pair_lines(turn, job.options))
@@ -113,6 +114,8 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
         _check_scored(job, tally, rejects, format_)
         output.commit()
         rejects.commit()
+        if report is not None and job.report is not None:
+            write_report(report.finish(tally), job.report)
     return PairSummary(
         **msgspec.structs.asdict(tally),
         format=format_.name,
@@ -163,9 +166,14 @@ def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> I
 
 
 def _choose(
-    job: PairJob, turns: Iterable[Turn], folder: Path | None, tally: Tally, output: "_Output"
+    job: PairJob,
+    turns: Iterable[Turn],
+    folder: Path | None,
+    tally: Tally,
+    output: "_Output",
+    report: PairReport | None,
 ) -> None:
-    """Write those pairs that are kept when all are known, and report on them."""
+    """Write those pairs that are kept when all are known, and show them to the report."""
     with ExitStack() as stack:
         stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
         for turn in turns:
@@ -178,10 +186,13 @@ def _choose(
             _balance(stage, balanced, tally)
             stage = balanced
         kept = _drawn(stage, job.options.max_pairs, tally)
-        if job.report is None:
-            output.write_lines(staged.line for staged in kept)
-        else:
-            _report(job.report, kept, tally, output)
+        decode = msgspec.json.Decoder(Preference).decode
+        for staged in kept:
+            output.write([staged.line])
+            if report is not None:
+                report.add(decode(staged.line))
+            elif output.broken:
+                break
 
 
 def _balance(stage: Stage, balanced: Stage, tally: Tally) -> None:
@@ -208,19 +219,6 @@ def _drawn(stage: Stage, most: int | None, tally: Tally) -> Iterator[Staged]:
     tally.drop_pairs("over_cap", tally.pairs - most)
     tally.pairs = most
     yield from (staged for staged in stage if draw.keeps(staged.priority))
-
-
-def _report(folder: str, kept: Iterable[Staged], tally: Tally, output: "_Output") -> None:
-    report = PairReport()
-    decode = msgspec.json.Decoder(Preference).decode
-
-    def seen() -> Iterator[bytes]:
-        for staged in kept:
-            report.add(decode(staged.line))
-            yield staged.line
-
-    output.write_lines(seen())
-    write_report(report.finish(tally), folder)
 
 
 def _check_scored(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format) -> None:
@@ -266,13 +264,6 @@ class _Output:
         self._pieces += pieces
         if len(self._pieces) > _PIECES:
             self._flush(self._writer)
-
-    def write_lines(self, lines: Iterable[bytes]) -> None:
-        """Write lines, until nobody reads them any more."""
-        for line in lines:
-            self.write([line])
-            if self.broken:
-                return
 
     def commit(self) -> None:
         """Put the output in its place."""

@@ -138,7 +138,7 @@ class _Spill:
 
     def _open(self) -> BinaryIO:
         try:
-            opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)
+            opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)  # noqa: SIM115
         except OSError as error:
             raise self._failed(error) from error
         return cast(BinaryIO, opened)

@@ -33,7 +33,7 @@ class Stage:
         Raises:
             OSError: it cannot be made.
         """
-        opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=folder)
+        opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=folder)  # noqa: SIM115
         self._file = cast(BinaryIO, opened)
         self._seed = f"{seed}/".encode()
         self._count = 0
