@@ -26,6 +26,7 @@ _COMMANDS = {
     "rollout": "rollout:rollout",
     "score": "score:score",
     "compare": "compare:compare",
+    "export": "export:export",
     "runs": "runs:runs",
     "show": "runs:show",
     "models": "models:app",
