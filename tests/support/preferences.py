@@ -55,7 +55,7 @@ def pair(
     return Preference(example_id=example_id, **texts, metadata=metadata, **(given | fields))
 
 
-WORDS = "amber basin cedar delta ember fjord grove heath inlet jetty knoll ledge marsh north".split()
+WORDS = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
 
 
 def question(number: int) -> str:
