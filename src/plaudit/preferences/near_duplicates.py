@@ -20,7 +20,7 @@ SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""
 
 _VALUES = 64
-_BANDS, _ROWS = 12, 5  # 0.99 of the pairs at 0.8 share a band, 0.32 of those at 0.5.
+_BANDS, _ROWS = 12, 5  # 0.99 of the pairs at 0.8 share a band, and 0.32 of those at 0.5.
 _GRAM = 5
 _BATCH = 10_000
 _BUFFER = 2**20
@@ -31,8 +31,8 @@ _INSTRUCTIONS = ("system", "developer")
 class NearDuplicates:
     """Sketches of prompts, and which examples they join.
 
-    Sketches, 264 bytes a prompt, are in a file without a name; joining takes about 40 bytes of
-    memory a prompt.
+    Sketches, 264 bytes a prompt, are in a file without a name; joining takes about 130 bytes of
+    memory a prompt, beside what is mapped of the file.
     """
 
     def __init__(self) -> None:
