@@ -9,6 +9,7 @@ from plaudit.cli import display
 from plaudit.errors import UsageError
 from plaudit.preferences.export import FORMATS, ExportOptions, ExportSummary, export_pairs
 from plaudit.preferences.split import SplitOptions
+from plaudit.runs.progress import Progress
 
 
 def export(  # one parameter an option: that is how Typer reads them
@@ -64,7 +65,9 @@ def export(  # one parameter an option: that is how Typer reads them
         val_fraction=val_fraction, seed=seed, strata=strata, near_duplicates=near_duplicates
     )
     style = "plain" if plain else "conversational" if conversational else "auto"
-    done = export_pairs(source, format, out, ExportOptions(split=split, style=style))
+    options = ExportOptions(split=split, style=style)
+    with Progress("export") as bar:
+        done = export_pairs(source, format, out, options, bar)
     if as_json:
         display.json_line(done)
     else:

@@ -25,6 +25,7 @@ _GRAM = 5
 _BATCH = 10_000
 _BUFFER = 2**20
 _ROUNDS = 8
+_RECENT = 2**18  # prompts that are not sketched twice, where an example's pairs are apart
 _INSTRUCTIONS = ("system", "developer")
 
 
@@ -46,9 +47,16 @@ class NearDuplicates:
         self._empty = minhash(num_perm=_VALUES, seed=1, hashfunc=_hash, scheme="affine32")
         opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115 (see close)
         self._file = cast(BinaryIO, opened)
+        self._recent: set[int] = set()
 
     def add(self, key: int, prompt: Raw) -> None:
         """Add a prompt of the example that has this key."""
+        mark = hash((key, bytes(prompt)))
+        if mark in self._recent:
+            return
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent.add(mark)
         sketch = self._empty.copy()
         grams = _grams(prompt_text(prompt))
         for start in range(0, len(grams), _BATCH):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.errors import InputError, StoreError, UsageError
+from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
 from plaudit.preferences.export import ExportOptions, export_pairs
 from plaudit.preferences.export.folder import MANIFEST, OutputFolder
 from plaudit.preferences.export.rows import PairSource
@@ -152,6 +153,12 @@ def test_a_row_that_is_no_pair_is_rejected(tmp_path: Path, line: bytes, problem:
     assert problem in kept["error"], kept["error"]
 
 
+def test_rejected_rows_lie_beside_the_folder_whatever_its_name(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [pair(), b"bad"])
+    done = export_pairs(source, "trl-dpo", str(tmp_path / "data.v1"))
+    assert done.rejects == str(tmp_path / "data.v1.rejected.jsonl")
+
+
 def test_a_stale_file_of_rejected_rows_goes(tmp_path: Path, out: Path) -> None:
     export_pairs(write(tmp_path / "in.jsonl", [pair(), b"bad"]), "trl-dpo", str(out))
     assert (tmp_path / "out.rejected.jsonl").exists()
@@ -178,6 +185,28 @@ def test_strata_are_found_in_rows_and_in_metadata(tmp_path: Path, out: Path) -> 
     assert done.strata == {"2": (32, 8)}
     with pytest.raises(InputError, match="'tpic'"):
         export_pairs(source, "trl-dpo", str(out), options(strata="tpic"))
+
+
+def test_pairs_of_an_example_may_lie_apart(tmp_path: Path, out: Path) -> None:
+    rows = many(20, 6)
+    mixed = [rows[(n * 7) % len(rows)] for n in range(len(rows))]
+    apart = export_pairs(write(tmp_path / "mixed.jsonl", mixed), "trl-dpo", str(out))
+    assert (apart.examples, apart.groups) == (20, 0)
+    together = export_pairs(write(tmp_path / "in.jsonl", rows), "trl-dpo", str(out))
+    assert (apart.train, apart.validation) == (together.train, together.validation)
+
+
+def test_a_missing_package_is_named(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.jsonl", many(2))
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    with pytest.raises(MissingDependencyError, match=r"plaudit\[preferences\]"):
+        export_pairs(source, "trl-dpo", str(out))
+    assert export_pairs(source, "trl-dpo", str(out), options(near_duplicates=False)).train
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"plaudit\[datasets\]"):
+        export_pairs(source, "datasets", str(out))
 
 
 def test_parquet_is_read_too(tmp_path: Path, out: Path) -> None:
@@ -251,6 +280,15 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, out: Path) -> N
     with pytest.raises(UsageError, match="has not written"):
         export_pairs(source, "trl-dpo", str(out))
     assert (out / "notes/mine.txt").read_text() == "kept"
+
+
+def test_into_the_folder_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "in.jsonl", [*many(5), b"bad"])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    export_pairs(source, "trl-dpo", ".")
+    assert sorted(os.listdir(tmp_path)) == ["here", "here.rejected.jsonl", "in.jsonl"]
+    assert (tmp_path / "here/train.jsonl").exists()
 
 
 @pytest.mark.parametrize("name", ["-", "in.jsonl", "nowhere/out"])

@@ -162,7 +162,7 @@ def test_an_unknown_format_names_those_that_are_known(tmp_path: Path) -> None:
         exported(tmp_path, "trl-ppo", [pair()])
 
 
-def test_D2_what_was_read_is_written_byte_by_byte(tmp_path: Path) -> None:
+def test_D3_what_was_read_is_written_byte_by_byte(tmp_path: Path) -> None:
     odd = (
         b'{"role" :"user", "content":"caf\\u00e9 \\/ \xf0\x9f\x90\x8d", "n": 1.50, '
         b'"n": 12345678901234567890}'
@@ -237,7 +237,7 @@ TRL = ("trl-dpo", "trl-kto", "trl-reward", "trl-sft")
         ("roles", ("llama-factory",), pair("b", [{"role": "critic", "content": "a"}])),
     ],
 )  # fmt: skip
-def test_what_a_format_cannot_carry_is_set_aside(
+def test_D3_what_a_format_cannot_carry_is_set_aside(
     tmp_path: Path, problem: str, names: tuple[str, ...], bad: Any
 ) -> None:
     for name in names:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError
+from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.preferences.export.base import Dataset, Format
 from plaudit.preferences.export.shaping import Carries, Shaped, messages_of
 
@@ -28,16 +28,27 @@ class DatasetsFolder(Format):
     train = f"train/{_DATA}"
     validation = f"validation/{_DATA}"
 
-    def begin(self, dataset: Dataset) -> None:
-        """Say what the columns are.
+    def __init__(self) -> None:
+        """Begin.
 
         Raises:
             MissingDependencyError: `datasets` is not installed.
         """
-        super().begin(dataset)
-        self._features = _features(dataset)
-        self._arrow = importlib.import_module("pyarrow")
+        try:
+            self._datasets: Any = importlib.import_module("datasets")
+        except ImportError:
+            raise MissingDependencyError("datasets", "datasets") from None
+        self._arrow: Any = importlib.import_module("pyarrow")
         self._digests: dict[str, str] = {}
+
+    def begin(self, dataset: Dataset) -> None:
+        """Say what the columns are.
+
+        Raises:
+            UsageError: the installed `datasets` has no columns of JSON.
+        """
+        super().begin(dataset)
+        self._features = _features(self._datasets, dataset)
 
     def writer(self, file: BinaryIO, name: str) -> "TableWriter":
         """Return what writes rows into a file of the folder."""
@@ -126,19 +137,20 @@ class TableWriter:
         self._rows, self._bytes = [], 0
 
 
-def _features(dataset: Dataset) -> Any:
-    try:
-        datasets: Any = importlib.import_module("datasets")
-    except ImportError:
-        raise MissingDependencyError("datasets", "datasets") from None
+def _features(datasets: Any, dataset: Dataset) -> Any:
     text, number = datasets.Value("string"), datasets.Value("float64")
     if dataset.style == "plain":
         said = text
     elif dataset.simple:
-        said = datasets.List({"role": text, "content": text})
+        said = [{"role": text, "content": text}]
+    elif hasattr(datasets, "Json"):
+        said = [datasets.Json()]
     else:
-        said = datasets.List(datasets.Json())
-    features = dict.fromkeys(_MESSAGES, said)
+        raise UsageError(
+            f"messages with calls or parts need columns of JSON, which datasets "
+            f"{datasets.__version__} has not: pip install -U datasets"
+        )
+    features: dict[str, Any] = dict.fromkeys(_MESSAGES, said)
     features |= {"chosen_score": number, "rejected_score": number}
     features |= {"example_id": text, "turn_id": text}
     return datasets.Features(features | ({"tools": text} if dataset.tools else {}))
@@ -148,4 +160,4 @@ def _storage(arrow: Any, kind: Any) -> Any:
     """Return the type that values have before they are cast to JSON's own type."""
     if arrow.types.is_list(kind):
         return arrow.list_(_storage(arrow, kind.value_type))
-    return arrow.string() if isinstance(kind, arrow.JsonType) else kind
+    return arrow.string() if isinstance(kind, getattr(arrow, "JsonType", ())) else kind

@@ -4,8 +4,10 @@ The file is read twice: first to see what is in it and to split, then to write. 
 memory for longer files, but for a few bytes an example (`Splitter`) or a response (`Ledger`).
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +20,7 @@ from plaudit.preferences.export.rows import PairSource, column_text, tools_of
 from plaudit.preferences.export.shaping import CannotCarryError, is_simple, is_text, shape
 from plaudit.preferences.split import Split, Splitter
 from plaudit.runs import disk
+from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import RejectWriter
 from plaudit.runs.sources import Row
 
@@ -28,7 +31,11 @@ _EXCERPT = 200
 
 
 def export_pairs(
-    source: str, format: str, out: str, options: ExportOptions | None = None
+    source: str,
+    format: str,
+    out: str,
+    options: ExportOptions | None = None,
+    progress: Progress | None = None,
 ) -> ExportSummary:
     """Split pairs and write them as a trainer reads them.
 
@@ -38,6 +45,7 @@ def export_pairs(
         format: a name in `FORMATS`.
         out: the folder. It appears whole or not at all; one that was exported before is replaced.
         options: how to split, and in which shape.
+        progress: counts the pairs that are written.
 
     Raises:
         UsageError: the format is unknown, it has no such style, or the folder cannot be written.
@@ -59,10 +67,10 @@ def export_pairs(
             raise InputError(f"{source}: no row is a pair; the first: {seen.first_reject}")
         summary = ExportSummary(format=format, out=out, pairs=seen.count)
         made.begin(seen.dataset(made, options))
-        export = _Export(pairs, made, splitter.split(), summary)
-        export.write()
+        split = splitter.split()
+        _Export(pairs, made, split, summary, progress).write()
         summary.mixed = 0 < seen.texts < seen.count
-        summary.notes = list(_notes(summary, export.split, options))
+        summary.notes = list(_notes(summary, split, options))
     return summary
 
 
@@ -117,17 +125,23 @@ class _Export:
     """Reads the pairs again, and writes them."""
 
     def __init__(
-        self, pairs: PairSource, made: Format, split: Split, summary: ExportSummary
+        self,
+        pairs: PairSource,
+        made: Format,
+        split: Split,
+        summary: ExportSummary,
+        progress: Progress | None,
     ) -> None:
-        self.split = split
         self._pairs = pairs
         self._format = made
+        self._split = split
         self._summary = summary
-        self._rejects = RejectWriter(summary.out.rstrip("/"))
+        self._rejects = RejectWriter(_beside(summary.out))
+        self._progress = progress or Progress("export", enabled=False)
 
     def write(self) -> None:
         """Write the folder and the rejected rows, or neither."""
-        summary, split = self._summary, self.split
+        summary, split = self._summary, self._split
         summary.style = self._format.dataset.style
         summary.examples, summary.validation_examples = split.examples, split.validation_examples
         summary.train_examples = split.examples - split.validation_examples
@@ -163,9 +177,11 @@ class _Export:
         """Write all pairs; return how many rows each side has."""
         style, carries = self._format.dataset.style, self._format.carries
         written, count = [0] * len(sides), 0
+        self._progress.total_rows = self._summary.pairs
         for where, pair, line in self._pairs.pairs(self._rejects.write):
             count += 1
-            side = int(self.split.in_validation(pair.example_id))
+            self._progress.done = count
+            side = int(self._split.in_validation(pair.example_id))
             try:
                 written[side] += sides[side].write(shape(pair, style, carries))
             except CannotCarryError as error:
@@ -180,6 +196,12 @@ class _Export:
         error = f"{self._summary.format} cannot carry it: {problem}"
         text = line[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT]
         self._rejects.write(Row(0, where, None, error, text))
+
+
+def _beside(out: str) -> Path:
+    """Return the name beside the folder that rejected rows take theirs from."""
+    path = Path(out) if Path(out).name not in ("", "..") else Path(os.path.realpath(out))
+    return path.with_name(f"{path.name}.jsonl")
 
 
 def _notes(summary: ExportSummary, split: Split, options: ExportOptions) -> Iterator[str]:
