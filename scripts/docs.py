@@ -56,7 +56,7 @@ _MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
 _PROGRESS = re.compile(
-    r"(judge \w+|questions|rollout|score): [\d,]+ .* · |(downloading|unpacking) "
+    r"(judge \w+|questions|rollout|score|export): [\d,]+ .* · |(downloading|unpacking) "
 )
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (

@@ -1,0 +1,112 @@
+"""`plaudit export`: pairs as a trainer reads them."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from plaudit.cli import display
+from plaudit.errors import UsageError
+from plaudit.preferences.export import FORMATS, ExportOptions, ExportSummary, export_pairs
+from plaudit.preferences.split import SplitOptions
+from plaudit.runs.progress import Progress
+
+
+def export(  # one parameter an option: that is how Typer reads them
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="What `plaudit pairs -o` wrote; or - .")
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="The folder; one exported before is replaced."
+        ),
+    ],
+    val_fraction: Annotated[
+        float,
+        typer.Option(metavar="P", help="Share of the examples for validation; 0 for no such file."),
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 42,
+    strata: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Hold the fraction within each value of this column of the rows or their "
+            "metadata.",
+        ),
+    ] = None,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Keep examples whose prompts are almost the same on one side.",
+        ),
+    ] = True,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Texts; pairs with messages are set aside.")
+    ] = False,
+    conversational: Annotated[
+        bool, typer.Option("--conversational", help="Messages, also where all is text.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Split preference pairs by example, and write them as a trainer reads them.
+
+    An example's side depends on its id, the seed and the fraction alone, so it stays the same when
+    data is added. What a format has no place for is set aside with the reason, never cut.
+
+    Exit status: 0 done; 1 done, but rows were rejected or set aside; 2 wrong usage or no usable
+    input.
+    """
+    if plain and conversational:
+        raise UsageError("give --plain or --conversational, not both")
+    split = SplitOptions(
+        val_fraction=val_fraction, seed=seed, strata=strata, near_duplicates=near_duplicates
+    )
+    style = "plain" if plain else "conversational" if conversational else "auto"
+    options = ExportOptions(split=split, style=style)
+    with Progress("export") as bar:
+        done = export_pairs(source, format, out, options, bar)
+    if as_json:
+        display.json_line(done)
+    else:
+        _show(done)
+    raise typer.Exit(done.exit_status)
+
+
+def _show(done: ExportSummary) -> None:
+    console = display.stdout()
+    for line in _lines(done):
+        console.print(line, soft_wrap=True)
+
+
+def _lines(done: ExportSummary) -> list[str]:
+    validation = done.examples - done.train_examples
+    lines = [
+        f"{display.count(done.pairs, 'pair')} of {display.count(done.examples, 'example')}, "
+        f"{done.style}",
+        f"training: {display.count(done.train, 'row')} of "
+        f"{display.count(done.train_examples, 'example')}; validation: "
+        f"{display.count(done.validation, 'row')} of {display.count(validation, 'example')}",
+    ]
+    if done.groups:
+        lines.append(
+            f"{display.count(done.groups, 'group')} of examples with almost the same prompt, the "
+            f"largest of {done.largest_group}, each on one side"
+        )
+    for name, (train, out) in list(done.strata.items())[:20]:
+        lines.append(f"{escape(name)}: {train} for training, {out} for validation")
+    if done.ties:
+        lines.append(
+            f"{display.count(done.ties, 'response')} without a label: won as often as lost"
+        )
+    lines += [f"[yellow]{escape(note)}[/]" for note in done.notes]
+    for reason, count in done.set_aside.items():
+        lines.append(f"[red]{display.count(count, 'pair')} set aside: {reason}[/]")
+    if done.rejected:
+        lines.append(f"[red]{display.count(done.rejected, 'row')} rejected[/]")
+    if done.rejects:
+        lines.append(f"see {escape(done.rejects)}")
+    files = ", ".join(done.files)
+    return [*lines, f"{done.format} in {escape(done.out)}: {escape(files)}"]
