@@ -89,9 +89,7 @@ class NemoServices:
                 web.get("/v1/customization/jobs/{id}/status", self._status),
                 web.post("/v1/deployment/configs", self._deployment_config),
                 web.post("/v1/deployment/model-deployments", self._deploy),
-                web.get(
-                    "/v1/deployment/model-deployments/{space}/{name}", self._deployment_status
-                ),
+                web.get("/v1/deployment/model-deployments/{space}/{name}", self._deployment_status),
             ]
         )
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -147,10 +145,11 @@ class NemoServices:
         repository = f"{body['organization']}/{body['name']}"
         if body["organization"] not in self.stores or body["type"] != "dataset":
             return detail(404, "no such namespace")
+        told = {"url": f"{self.url}/v1/hf/datasets/{repository}"}
         if repository in self.repositories:
-            return detail(409, "it exists")
+            return web.json_response(told | {"error": "it exists"}, status=409)
         self.repositories[repository] = {}
-        return web.json_response({"url": f"{self.url}/v1/hf/datasets/{repository}"})
+        return web.json_response(told)
 
     async def _preupload(self, request: web.Request) -> web.Response:
         files = (await request.json())["files"]

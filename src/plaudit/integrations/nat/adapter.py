@@ -6,7 +6,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -115,7 +115,7 @@ class CustomizerAdapter(TrainerAdapter):
         return name, rows
 
     @contextmanager
-    def _folder(self, run_id: str) -> Iterator[Path]:
+    def _folder(self, run_id: str) -> Generator[Path]:
         """Yield the run's folder: the one that is kept, or one for the moment."""
         if self.config.dataset_output_dir:
             yield Path(self.config.dataset_output_dir) / file_name(run_id)

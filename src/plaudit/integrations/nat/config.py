@@ -1,4 +1,5 @@
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false, reportUnknownVariableType=false
+# pyright: reportGeneralTypeIssues=false, reportCallIssue=false
 """What can be set: the keys and defaults of the toolkit's own DPO components, under other names."""
 
 from typing import Any, Literal
@@ -7,7 +8,7 @@ from nat.data_models.finetuning import TrainerAdapterConfig, TrajectoryBuilderCo
 from pydantic import BaseModel, Field, field_validator
 
 
-class PairTrajectoriesConfig(TrajectoryBuilderConfig, name="plaudit_dpo_traj_builder"):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+class PairTrajectoriesConfig(TrajectoryBuilderConfig, name="plaudit_dpo_traj_builder"):
     """Which steps are candidates, and which of them make a pair."""
 
     ttc_step_name: str = Field(
@@ -90,7 +91,7 @@ class NIMDeployment(BaseModel):
     )
 
 
-class CustomizerAdapterConfig(TrainerAdapterConfig, name="plaudit_nemo_customizer_trainer_adapter"):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+class CustomizerAdapterConfig(TrainerAdapterConfig, name="plaudit_nemo_customizer_trainer_adapter"):
     """Where the services are, what is trained, and how the job is watched."""
 
     entity_host: str = Field(description="Base URL of the NeMo services' API.")

@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from nat.data_models.finetuning import TrainingJobRef, TrainingJobStatus, TrainingStatusEnum
+from nat.data_models.finetuning import TrainingJobStatus, TrainingStatusEnum
 
 from plaudit.errors import ServiceError
 
@@ -24,7 +24,7 @@ _STATUSES: dict[str, Any] = {
 ENDS = (TrainingStatusEnum.COMPLETED, TrainingStatusEnum.FAILED, TrainingStatusEnum.CANCELED)
 
 
-def status_of(ref: TrainingJobRef, job_id: str, told: Any) -> TrainingJobStatus:
+def status_of(ref: Any, job_id: str, told: Any) -> Any:
     """Return a job's status.
 
     Raises:

@@ -4,6 +4,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ class Services:
             from huggingface_hub import HfApi
         except ImportError:
             raise MissingDependencyError("huggingface_hub", "nat") from None
-        # An empty token is one: without it the client would send the user's own.
+        # False: none at all. With None the client would send the one that the user has elsewhere.
         host = f"{self._config.datastore_host}/v1/hf"
-        return HfApi(endpoint=host, token=self._config.hf_token or "")
+        return HfApi(endpoint=host, token=self._config.hf_token or False)
 
     def make_namespaces(self) -> None:
         """Make the namespace in both stores, where it is not there.
@@ -85,18 +86,10 @@ class Services:
         Raises:
             ServiceError: a service refuses.
         """
-        from huggingface_hub import CommitOperationAdd
-
         repository = f"{self._config.namespace}/{name}"
-        operations = [
-            CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(folder / Path(path).name))
-            for path in paths
-        ]
         try:
             self._files.create_repo(repository, repo_type="dataset", exist_ok=True)
-            self._files.create_commit(
-                repository, operations, commit_message=what, repo_type="dataset", revision="main"
-            )
+            self._commit(repository, folder, paths, what)
         except Exception as error:
             raise ServiceError(
                 f"data set {repository!r} cannot be uploaded to "
@@ -111,6 +104,22 @@ class Services:
             ),
             f"data set {repository!r} cannot be registered in the entity store",
         )
+
+    def _commit(self, repository: str, folder: Path, paths: Iterable[str], what: str) -> None:
+        from huggingface_hub import CommitOperationAdd
+
+        with ExitStack() as opened:
+            # Open files, not names: those the client would send where only the public hub is.
+            operations = [
+                CommitOperationAdd(
+                    path_in_repo=path,
+                    path_or_fileobj=opened.enter_context(open(folder / Path(path).name, "rb")),
+                )
+                for path in paths
+            ]
+            self._files.create_commit(
+                repository, operations, commit_message=what, repo_type="dataset", revision="main"
+            )
 
     def start_job(self, dataset: str) -> Any:
         """Start a training job and return what the customizer says of it.
