@@ -6,6 +6,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,49 +111,24 @@ def test_the_settings_are_those_of_the_toolkit(mine: Any, other: Any) -> None:
     }
 
 
-CONFIG = """
-llms: {{}}
-workflow:
-  _type: chat_completion
-  llm_name: none
-trajectory_builders:
-  pairs:
-    _type: plaudit_dpo_traj_builder
-    min_score_diff: 0.05
-trainer_adapters:
-  customizer:
-    _type: plaudit_nemo_customizer_trainer_adapter
-    entity_host: {url}/
-    datastore_host: {url}
-    namespace: space
-    customization_config: meta/llama-3.2-1b-instruct@v1.0.0+A100
-    poll_interval_seconds: 0.01
-trainers:
-  trainer:
-    _type: nemo_customizer_trainer
-    num_runs: 2
-    deduplicate_pairs: false
-finetuning:
-  enabled: true
-  trainer: trainer
-  trajectory_builder: pairs
-  trainer_adapter: customizer
-  output_dir: out
-"""
-
-
 def loaded(url: str, folder: Path) -> Any:
+    """What docs/nat.md shows, with a workflow, these hosts, and no patience."""
+    page = (Path(__file__).parents[2] / "docs" / "nat.md").read_text(encoding="utf-8")
+    shown = page.split("```yaml\n")[1].split("```")[0]
+    shown = re.sub(r"http://\S+", f"{url}/", shown)
+    shown = shown.replace("num_runs: 2", "num_runs: 2\n    deduplicate_pairs: false")
+    shown = shown.replace("namespace: ", "poll_interval_seconds: 0.01\n    namespace: ")
+    workflow = "workflow: {_type: chat_completion, llm_name: none}\n"
     path = folder / "config.yml"
-    path.write_text(CONFIG.format(url=url))
+    path.write_text(f"{workflow}{shown}  output_dir: out\n")
     return load_config(path)
 
 
-def test_a_user_changes_the_type_and_nothing_else(nemo: NemoServices, folder: Path) -> None:
+def finetuned(nemo: NemoServices, folder: Path) -> Any:
     """The whole way with the toolkit's own loader, plugin discovery and trainer."""
     config = loaded(nemo.url, folder)
-    given = config.trajectory_builders["pairs"]
-    assert (type(given), given.min_score_diff) == (PairTrajectoriesConfig, 0.05)
-    nemo.statuses = ["created", "running", {"status": "completed", "percentage_done": 100.0}]
+    made = config.trajectory_builders["pairs"]
+    assert (type(made), made.min_score_diff) == (PairTrajectoriesConfig, 0.05)
 
     async def finetune() -> Any:
         async with WorkflowBuilder() as builder:
@@ -165,19 +141,33 @@ def test_a_user_changes_the_type_and_nothing_else(nemo: NemoServices, folder: Pa
             pairs = await builder.get_trajectory_builder("pairs")
             customizer = await builder.get_trainer_adapter("customizer")
             trainer = await builder.get_trainer(
-                "trainer", trajectory_builder=pairs, trainer_adapter=customizer
+                "dpo", trajectory_builder=pairs, trainer_adapter=customizer
             )
             evaluates(pairs, run(0.1, 0.5, 0.9))
             await trainer.initialize(config.finetuning)
-            statuses = await trainer.run(1)
-            await trainer.cleanup()
-        return statuses
+            try:
+                return await trainer.run(1)
+            finally:
+                await trainer.cleanup()
 
-    (status,) = asyncio.run(finetune())
+    return asyncio.run(finetune())
+
+
+def test_a_user_changes_the_type_and_nothing_else(nemo: NemoServices, folder: Path) -> None:
+    nemo.statuses = ["created", "running", {"status": "completed", "percentage_done": 100.0}]
+    (status,) = finetuned(nemo, folder)
     assert (status.status, status.progress) == (TrainingStatusEnum.COMPLETED, 100.0)
     assert status.metadata["output_model"] == "space/model@1"
     (files,) = nemo.repositories.values()
     assert len(files[TRAINING].splitlines()) == 2 * 3
+
+
+def test_D7_a_failed_job_ends_the_toolkits_trainer_with_an_error(
+    nemo: NemoServices, folder: Path
+) -> None:
+    nemo.statuses = ["running", "failed"]
+    with pytest.raises(ServiceError, match="failed, and no model was trained"):
+        finetuned(nemo, folder)
 
 
 # The builder
