@@ -42,7 +42,6 @@ from plaudit.integrations.nat.config import (  # noqa: E402
     CustomizerAdapterConfig,
     PairTrajectoriesConfig,
 )
-from plaudit.integrations.nat.names import dataset_name, file_name  # noqa: E402
 from plaudit.integrations.nat.records import is_held_out, write_files  # noqa: E402
 from tests.support.nat_runs import Item, Step, collected, evaluates, typed_step  # noqa: E402
 from tests.support.nemo_services import NemoServices  # noqa: E402
@@ -358,18 +357,6 @@ def test_D5_run_ids_are_made_safe_for_file_names(run_id: str, folder: Path) -> N
     assert all(
         json.loads((folder / "log" / name).read_text())["run_id"] == run_id for name in names
     )
-
-
-def test_D5_names_are_kept_where_they_are_safe_and_differ_where_not() -> None:
-    assert file_name("nemo_dpo_1a2b_run0") == "nemo_dpo_1a2b_run0"
-    assert len({file_name(one) for one in HOSTILE}) == len(HOSTILE)
-    assert dataset_name("nat-dpo", "nemo_dpo_1a2b", "space") == "nat-dpo-nemo_dpo_1a2b"
-    made = {dataset_name("nat-dpo", one, "space") for one in [*HOSTILE, "a..b", "a--b", "a.git"]}
-    assert len(made) == len(HOSTILE) + 3
-    from huggingface_hub.utils import validate_repo_id
-
-    for name in made:
-        validate_repo_id(f"space/{name}")
 
 
 # The adapter
