@@ -18,9 +18,11 @@ find_python() {
 
 # setup EXTRAS [FOLDER]: e.g. setup "", setup "[dev]" or setup "[trl]" .venv-trl
 setup() {
-  local extras=$1 venv=${2:-.venv} stamp want python
+  local extras=$1 venv=${2:-.venv} pins stamp want python
+  pins="constraints${venv#.venv}.txt" # One of its own, where a trainer wants other versions.
+  if [ ! -f "$pins" ]; then pins=constraints.txt; fi
   stamp="$venv/.installed$extras"
-  want="$(cat pyproject.toml constraints.txt | cksum)"
+  want="$(cat pyproject.toml "$pins" | cksum)"
   if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
     return
   fi
@@ -31,6 +33,6 @@ setup() {
   fi
   echo "[2/2] installing plaudit$extras (about a minute)"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --editable ".$extras"
+    --constraint "$pins" --editable ".$extras"
   echo "$want" >"$stamp"
 }

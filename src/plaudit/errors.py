@@ -11,6 +11,7 @@
     ├── InterruptedRunError     the user stopped the run; it can go on             (exit status 130)
     ├── StoreError              the store or the output cannot be used               (exit status 2)
     ├── EngineUnusableError     no request to this engine can succeed                (exit status 3)
+    ├── ServiceError            a training service refused, did not answer, or its job failed
     ├── CallError               one request got no reply        -> status "failed"
     └── ReplyError              a reply came and cannot be used -> status "invalid"
         └── EmptyMaskError      none of its tokens was written by the model
@@ -110,6 +111,10 @@ class EngineUnusableError(PlauditError):
     def __init__(self, message: str, *, outage: bool = False) -> None:
         super().__init__(message)
         self.outage = outage
+
+
+class ServiceError(PlauditError):
+    """A service that trains refused, did not answer, or its job failed."""
 
 
 class CallError(PlauditError):

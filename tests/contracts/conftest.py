@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PEERS = ("trl", "transformers", "torch")
+PEERS = ("trl", "transformers", "torch", "nvidia-nat-nemo-customizer", "nemo-microservices")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
