@@ -5,7 +5,7 @@
 - plaudit: `plaudit pairs` as a process, from its start to its end: JSON Lines in, JSON Lines out;
 - builder: the three steps of the builder in `nvidia-nat-nemo-customizer` alone (it has an
   environment of its own, `.venv-nat`): no start, nothing read, nothing written;
-- large: peak memory and seconds for many candidates, of which each turn's best and worst are paired.
+- large: peak memory and seconds for many candidates; each turn's best and worst are paired.
 
 Turns have 8 candidates; prompts and responses have 300 characters (30 in large). Rounds alternate,
 and medians are given, since shared machines are noisy. The last line is JSON.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import plaudit
+import plaudit.preferences
 import plaudit.rollouts
 
 PUBLIC = {
@@ -29,7 +30,18 @@ PUBLIC_IN_ROLLOUTS = {
 }  # fmt: skip
 
 
+PUBLIC_IN_PREFERENCES = {
+    "Candidate", "Curriculum", "CurriculumOptions", "ExportOptions", "ExportSummary",
+    "LengthBalance", "PairJob", "PairOptions", "PairReport", "PairSummary", "Preference",
+    "ReadOptions", "SplitOptions", "Tally", "bradley_terry", "export_pairs", "make_pairs",
+    "pair_file", "read_rewards", "write_report",
+}  # fmt: skip
+
+
 def test_public_names_are_pinned() -> None:
+    assert set(plaudit.preferences.__all__) == PUBLIC_IN_PREFERENCES
+    assert all(hasattr(plaudit.preferences, name) for name in PUBLIC_IN_PREFERENCES)
+    assert all(getattr(plaudit.preferences, name).__doc__ for name in PUBLIC_IN_PREFERENCES)
     assert set(plaudit.__all__) == PUBLIC
     assert all(hasattr(plaudit, name) for name in PUBLIC)
     assert set(plaudit.rollouts.__all__) == PUBLIC_IN_ROLLOUTS

@@ -27,6 +27,7 @@ class _Input(msgspec.Struct, frozen=True, gc=False):
 
 class _Fields(msgspec.Struct, frozen=True, gc=False):
     p_a: float | None = None
+    order_gap: float | None = None
 
 
 _decode_input = msgspec.json.Decoder(_Input).decode
@@ -40,6 +41,8 @@ class Comparisons(Format):
     the scores `p_a` and 1 - `p_a`. `bradley-terry`: all responses to a prompt are a turn; each has
     the logarithm of its Bradley-Terry strength as its score, and the mean confidence of the
     verdicts behind it.
+
+    A candidate's metadata are the verdict's, with its `order_gap`.
 
     The example is the verdict's column `example_id`, else the prompt's hash; so is, for strengths,
     the turn (`turn_id`). Where A and B answer different prompts, each keeps its own.
@@ -56,7 +59,7 @@ class Comparisons(Format):
         verdict = read_verdict(line, "pairwise")
         try:
             sides = _sides(_decode_input(verdict.input))
-            p_a = _p_a(verdict)
+            p_a, gap = _told(verdict)
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed("verdict", error) from None
         metadata = object_of(verdict.metadata)
@@ -73,7 +76,7 @@ class Comparisons(Format):
                 response=response,
                 score=shares[side],
                 confidence=verdict.confidence,
-                metadata=metadata,
+                metadata=_with_gap(metadata, gap),
             )
             for side, (prompt, response) in enumerate(sides)
         ]
@@ -99,15 +102,23 @@ def _sides(held: _Input) -> list[tuple[Raw, Raw]]:
     raise InputError("the verdict's input does not hold two responses")
 
 
-def _p_a(verdict: Verdict) -> float | None:
-    """Return the chance that A is better; None unless the verdict is ok."""
+def _told(verdict: Verdict) -> tuple[float | None, float | None]:
+    """Return the chance that A is better, None unless the verdict is ok, and the order gap."""
     if not verdict.ok:
-        return None
+        return None, None
     fields = unpacked(verdict.fields)
-    p_a = _decode_fields(fields).p_a if bytes(fields) else None
-    if p_a is None or not 0 <= p_a <= 1:
-        raise InputError(f"not a pairwise verdict: fields.p_a is {p_a}, and no chance")
-    return p_a
+    told = _decode_fields(fields) if bytes(fields) else _Fields()
+    if told.p_a is None or not 0 <= told.p_a <= 1:
+        raise InputError(f"not a pairwise verdict: fields.p_a is {told.p_a}, and no chance")
+    return told.p_a, told.order_gap
+
+
+def _with_gap(metadata: Raw | None, gap: float | None) -> Raw | None:
+    """Return metadata and, for who looks at the pairs, how far the two orders lay apart."""
+    if gap is None:
+        return metadata
+    told = b'{"order_gap":%b' % msgspec.json.encode(gap)
+    return Raw(told + (b"}" if metadata is None else b"," + bytes(metadata)[1:]))
 
 
 class _Response(NamedTuple):
