@@ -234,7 +234,7 @@ TRL = ("trl-dpo", "trl-kto", "trl-reward", "trl-sft")
         ("not_assistant", TEXT_ONLY, pair("b", chosen=chat("I am the user"))),
         ("roles", ("llama-factory",), pair("b", [*chat("a"), *chat("b")])),
         ("roles", ("llama-factory",), pair("b", [*chat("a"), said("b")])),
-        ("roles", ("llama-factory",), pair("b", [{"role": "critic", "content": "a"}])),
+        ("roles", ("llama-factory", "axolotl"), pair("b", [{"role": "critic", "content": "a"}])),
     ],
 )  # fmt: skip
 def test_D3_what_a_format_cannot_carry_is_set_aside(
