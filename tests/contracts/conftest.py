@@ -3,7 +3,17 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PEERS = ("trl", "transformers", "torch", "nvidia-nat-nemo-customizer", "nemo-microservices")
+PEERS = (
+    "trl",
+    "transformers",
+    "torch",
+    "datasets",
+    "nvidia-nat-nemo-customizer",
+    "nemo-microservices",
+    "llamafactory",
+    "axolotl",
+    "openrlhf",
+)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -234,7 +234,7 @@ TRL = ("trl-dpo", "trl-kto", "trl-reward", "trl-sft")
         ("not_assistant", TEXT_ONLY, pair("b", chosen=chat("I am the user"))),
         ("roles", ("llama-factory",), pair("b", [*chat("a"), *chat("b")])),
         ("roles", ("llama-factory",), pair("b", [*chat("a"), said("b")])),
-        ("roles", ("llama-factory",), pair("b", [{"role": "critic", "content": "a"}])),
+        ("roles", ("llama-factory", "axolotl"), pair("b", [{"role": "critic", "content": "a"}])),
     ],
 )  # fmt: skip
 def test_D3_what_a_format_cannot_carry_is_set_aside(
@@ -252,7 +252,8 @@ def test_D3_what_a_format_cannot_carry_is_set_aside(
 
 def test_tools_with_texts_are_set_aside_since_no_template_would_show_them(tmp_path: Path) -> None:
     rows = [pair("a"), pair("b", metadata={"tools": [TOOL]})]
-    assert exported(tmp_path, "trl-dpo", rows)[1].set_aside == {"tools": 1}
+    found, done = exported(tmp_path, "trl-dpo", rows)
+    assert (found, done.set_aside) == ([TEXT_ROWS["trl-dpo"]], {"tools": 1})
     assert exported(tmp_path, "trl-dpo", rows, "conversational")[1].set_aside == {}
     none = [pair("a", metadata={"tools": []}), pair("b", metadata={"chosen": {"tools": 3}})]
     assert exported(tmp_path, "trl-dpo", none)[1].set_aside == {}

@@ -95,7 +95,8 @@ class _Seen(msgspec.Struct):
 
     def dataset(self, made: Format, options: ExportOptions) -> Dataset:
         style = self.style(made, options)
-        return Dataset(style, self.tools, self.simple, options.split.val_fraction > 0)
+        tools = self.tools and style == "conversational"
+        return Dataset(style, tools, self.simple, options.split.val_fraction > 0)
 
 
 def _check_style(made: Format, name: str, options: ExportOptions) -> None:
@@ -217,7 +218,10 @@ def _notes(summary: ExportSummary, split: Split, options: ExportOptions) -> Iter
         few = (
             "there is 1 example" if summary.examples == 1 else "the hash put every one in training"
         )
-        yield f"the validation set is empty: {few}"
+        yield (
+            f"the validation set is empty: {few}; a reader that refuses an empty file needs "
+            "--val-fraction 0"
+        )
     if not summary.train:
         yield "the training set is empty"
     if summary.largest_group > max(2, _MANY * summary.examples):
