@@ -25,9 +25,9 @@ def dataset_name(prefix: str, run_id: str, namespace: str) -> str:
     room = LONGEST - len(namespace) - 1
     plain = re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_]|[.-](?![.-]))*", name)
     fits = len(name) <= room and name[-1] not in ".-" and not name.endswith(".git")
-    return name if plain and fits else _alike(name, max(room - 9, 8)).lstrip("_")
+    return name if plain and fits else _alike(name, max(room - 9, 8))
 
 
 def _alike(text: str, most: int) -> str:
-    kept = _OTHER.sub("-", text).strip("-")[:most].rstrip("-") or "run"
+    kept = _OTHER.sub("-", text).strip("-_")[:most].rstrip("-_") or "run"
     return f"{kept}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
