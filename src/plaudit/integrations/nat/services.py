@@ -3,6 +3,7 @@
 """NeMo's services, through their own clients. Everything here blocks: call it in a thread."""
 
 import logging
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
@@ -31,7 +32,9 @@ class Services:
             from nemo_microservices import NeMoMicroservices
         except ImportError:
             raise MissingDependencyError("nemo-microservices", "nat") from None
-        return NeMoMicroservices(base_url=self._config.entity_host, timeout=SECONDS)
+        client = NeMoMicroservices(base_url=self._config.entity_host, timeout=SECONDS)
+        weakref.finalize(self, client.close)  # The toolkit has no word for the end of an adapter.
+        return client
 
     @cached_property
     def _files(self) -> Any:
