@@ -1,7 +1,12 @@
 """Tests against installed peers say which versions they saw."""
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import pytest
+
+from tests.support.nemo_services import NemoServices
 
 PEERS = (
     "trl",
@@ -27,3 +32,9 @@ def installed(peer: str) -> str | None:
         return version(peer)
     except PackageNotFoundError:
         return None
+
+
+@pytest.fixture
+def nemo() -> Iterator[NemoServices]:
+    with NemoServices() as server:
+        yield server

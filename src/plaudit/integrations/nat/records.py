@@ -2,7 +2,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 """The two files that NeMo Customizer trains from."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 from nat.data_models.finetuning import DPOItem
 
 from plaudit.errors import InputError
+from plaudit.preferences.split import example_key
 from plaudit.types import Json
 
 VALIDATION_SHARE = 0.2
@@ -55,8 +55,7 @@ def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str,
 
 def is_held_out(example: str) -> bool:
     """Whether an example is for validation, by a seeded hash of its identity."""
-    digest = hashlib.blake2b(f"{SEED}/".encode() + msgspec.json.encode(example), digest_size=8)
-    return int.from_bytes(digest.digest(), "little") < VALIDATION_SHARE * 2**64
+    return example_key(example, SEED) < VALIDATION_SHARE * 2**64
 
 
 def prompt_as(prompt: Any, whole_history: bool) -> Json:
