@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.judged import scored
 
 
 @pytest.fixture
@@ -121,3 +122,37 @@ def test_memory_does_not_grow_with_the_candidates(tmp_path: Path) -> None:
         peaks.append(int(done.stdout))
     assert len(rows_of(tmp_path / "out.jsonl")) == 300_000
     assert peaks[1] < peaks[0] + 20_000
+
+
+def test_from_the_judge_to_the_trainers_file_with_nothing_between(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    """Shorter is better, says the judge; so say the pairs, and so what the trainer reads."""
+    rows = [
+        {key: row[key] for key in ("prompt", "response", "example_id", "turn_id")} | {"id": str(n)}
+        for n, row in enumerate(rows_of(EXAMPLES / "candidates.jsonl"))
+    ]
+    longest = max(len(str(row["response"])) for row in rows)
+    replies = [
+        {
+            "match": {"sample_id": row["id"]},
+            "replies": [{"text": scored(10 - 9 * len(str(row["response"])) // longest)}],
+        }
+        for row in rows
+    ]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    engine = f"scripted:{write_rows(tmp_path / 'script.jsonl', replies)}"
+    verdicts, pairs = tmp_path / "verdicts.jsonl", tmp_path / "pairs.jsonl"
+    judged = plaudit("judge", "pointwise", source, "-e", engine, "-o", verdicts)
+    assert judged.status == 0, judged.stderr
+    made = plaudit("pairs", verdicts, "-o", pairs, "--json").summary
+    assert made["candidates"] == len(rows)
+    assert made["turns"] == 48
+    exported = plaudit("export", "trl-dpo", pairs, "-o", tmp_path / "dpo")
+    assert exported.status == 0, exported.stderr
+    data = {name: rows_of(tmp_path / "dpo" / f"{name}.jsonl") for name in ("train", "validation")}
+    assert sum(map(len, data.values())) == made["pairs"] > 90
+    for row in (*data["train"], *data["validation"]):
+        assert len(row["chosen"][-1]["content"]) < len(row["rejected"][-1]["content"])
+    prompts = {name: {json.dumps(row["prompt"]) for row in some} for name, some in data.items()}
+    assert not prompts["train"] & prompts["validation"]
