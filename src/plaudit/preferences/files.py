@@ -138,6 +138,7 @@ def _folder_of(job: PairJob) -> Path | None:
 def _gather(job: PairJob, turns: Turns, rejects: RejectWriter, progress: Progress) -> Format:
     with BlockReader(job.source) as blocks:
         reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
+        progress.follow(reader)
         for candidates, size in reader.batches():
             turns.add(candidates, size)
             progress.done += len(candidates)

@@ -36,6 +36,13 @@ class CandidateReader:
         self._number = 0
         self.format: Format | None = None
         """What the rows are; None before the first that can be read."""
+        self.taken = 0
+        """Candidates so far."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the source has been read."""
+        return self._blocks.bytes_read
 
     def batches(self) -> Iterator[_Found]:
         """Yield some candidates at a time, in order, and about how many bytes they take.
@@ -47,7 +54,9 @@ class CandidateReader:
             if isinstance(block, Row):
                 self._reject(block)
             else:
-                yield self._read(block), len(block.data)
+                found = self._read(block)
+                self.taken += len(found)
+                yield found, len(block.data)
         if self.format is not None:
             yield self.format.end(), 0
 

@@ -116,7 +116,8 @@ class Progress:
             for status in ("abstained", "invalid", "failed")
             if (count := self.counts.get(status))
         ]
-        parts.append(f"tokens {_short(self.input_tokens)} in, {_short(self.output_tokens)} out")
+        if self.input_tokens or self.output_tokens:
+            parts.append(f"tokens {_short(self.input_tokens)} in, {_short(self.output_tokens)} out")
         parts.append(_clock(time.monotonic() - self._started))
         return " · ".join(parts)
 
