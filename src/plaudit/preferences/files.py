@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.errors import InputError, UsageError
+from plaudit.errors import InputError
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.grouping import BUDGET, Turns
@@ -25,7 +25,7 @@ from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import BlockWriter, RejectWriter, check_output
+from plaudit.runs.sinks import BlockWriter, RejectWriter, check_lines_output
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""
@@ -53,11 +53,8 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: it cannot.
         """
-        if self.out is None:
-            return
-        if self.out.endswith((".parquet", "/")):
-            raise UsageError(f"{self.out}: pairs are written as JSON Lines; name a .jsonl file")
-        check_output(self.out)
+        if self.out is not None:
+            check_lines_output(self.out, "pairs")
 
 
 class PairSummary(Tally, kw_only=True):
@@ -104,13 +101,10 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
             repeats = stack.enter_context(closing(Repeats()))
             paired = _without_repeats(paired, repeats, tally)
         output = stack.enter_context(_Output(job.out))
-        if job.balance or job.options.max_pairs or job.report:
+        if job.balance or job.options.max_pairs:
             _choose(job, paired, folder, tally, output, report)
         else:
-            for turn in paired:
-                output.write(pair_lines(turn, job.options))
-                if output.broken:
-                    break
+            _write(paired, job.options, output, report)
         _check_scored(job, tally, rejects, format_)
         output.commit()
         rejects.commit()
@@ -164,6 +158,18 @@ def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> I
         tally.pairs -= dropped
         tally.drop_pairs("duplicate", dropped)
         yield new
+
+
+def _write(
+    turns: Iterable[Turn], options: PairOptions, output: "_Output", report: PairReport | None
+) -> None:
+    """Write all pairs, and show them to the report."""
+    for turn in turns:
+        output.write(pair_lines(turn, options))
+        if report is not None:
+            report.add_turn(turn)
+        elif output.broken:
+            break
 
 
 def _choose(

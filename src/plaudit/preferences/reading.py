@@ -12,8 +12,9 @@ from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
 from plaudit.runs.blocks import Block, BlockReader
 from plaudit.runs.sinks import RejectWriter
-from plaudit.runs.sources import Row, rejected
+from plaudit.runs.sources import Row, refused, rejected
 
+_NO_OBJECT = "not a JSON object"
 _Found = tuple[Sequence[Candidate], int]
 
 
@@ -80,7 +81,7 @@ class CandidateReader:
             except _UnknownFormatError:
                 raise
             except InputError as error:
-                self._reject(_told(Row(number, where, None, str(error)), line))
+                self._reject(_told(number, where, line, str(error)))
             except (ValueError, RecursionError) as error:
                 self._reject(rejected(number, where, line, error))
 
@@ -102,15 +103,13 @@ class _UnknownFormatError(InputError):
     """No row of this kind is known."""
 
 
-def _told(row: Row, line: bytes) -> Row:
-    """Return a rejected row with its beginning, and told as no JSON object if it is none."""
+def _told(number: int, where: str, line: bytes, problem: str) -> Row:
+    """Return a rejected row, told as no JSON object if it is none."""
     try:
         found = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:
-        return rejected(row.number, row.where, line, error)
-    problem = row.error if isinstance(found, dict) else "not a JSON object"
-    beginning = line[:1000].decode("utf-8", "replace")[:200]
-    return Row(row.number, row.where, None, problem, beginning)
+        return rejected(number, where, line, error)
+    return refused(number, where, line, problem if isinstance(found, dict) else _NO_OBJECT)
 
 
 def _is_text(data: bytes) -> bool:

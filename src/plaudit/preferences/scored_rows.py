@@ -13,7 +13,7 @@ from plaudit.judges.rows import json_type
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Rewards
 from plaudit.runs.blocks import BlockReader
-from plaudit.runs.sources import Row, rejected
+from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
 
 _Reject = Callable[[Row], object]
@@ -108,8 +108,7 @@ def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, byte
                     line.decode()
                     scored = _scored(_fields(line), line)
                 except InputError as error:
-                    text = line[:1000].decode("utf-8", "replace")[:200]
-                    reject(Row(0, where, None, str(error), text))
+                    reject(refused(0, where, line, str(error)))
                 except (ValueError, RecursionError) as error:
                     reject(rejected(0, where, line, error))
                 else:

@@ -98,6 +98,21 @@ def make_folder(out: str | Path) -> Path:
     return path
 
 
+def check_lines_output(out: str, what: str) -> None:
+    """Check likewise an output that can be JSON Lines alone.
+
+    Args:
+        out: a file, or `-`.
+        what: what is written there, for the message.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if out.endswith((".parquet", "/")):
+        raise UsageError(f"{out}: {what} are written as JSON Lines; name a .jsonl file")
+    check_output(out)
+
+
 def _names_folder(out: str | Path) -> bool:
     """Whether verdicts go to a folder of `datasets`: it ends in `/`, or it is such a folder."""
     return str(out).endswith("/") or is_verdict_folder(Path(out))

@@ -456,7 +456,12 @@ def _decode_row(raw: bytes) -> dict[str, Any]:
 
 def rejected(number: int, where: str, raw: bytes, error: Exception) -> Row:
     """Return the row for what could not be decoded, told for a person."""
-    return Row(number, where, None, _explain(raw, error), _excerpt(raw))
+    return refused(number, where, raw, _explain(raw, error))
+
+
+def refused(number: int, where: str, raw: bytes, problem: str) -> Row:
+    """Return the row for what was decoded and cannot be used, with its beginning."""
+    return Row(number, where, None, problem, _excerpt(raw))
 
 
 def _excerpt(raw: bytes | bytearray) -> str:

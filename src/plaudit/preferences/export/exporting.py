@@ -22,12 +22,10 @@ from plaudit.preferences.split import Split, Splitter
 from plaudit.runs import disk
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import RejectWriter
-from plaudit.runs.sources import Row
+from plaudit.runs.sources import Row, refused
 
 _MANY = 0.1
 """A group of near duplicates with more than this share of the examples is told of."""
-
-_EXCERPT = 200
 
 
 def export_pairs(
@@ -195,8 +193,7 @@ class _Export:
         aside = self._summary.set_aside
         aside[problem] = aside.get(problem, 0) + 1
         error = f"{self._summary.format} cannot carry it: {problem}"
-        text = line[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT]
-        self._rejects.write(Row(0, where, None, error, text))
+        self._rejects.write(refused(0, where, line, error))
 
 
 def _beside(out: str) -> Path:

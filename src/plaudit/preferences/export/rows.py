@@ -15,7 +15,7 @@ from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.texts import same_text_key
 from plaudit.runs.blocks import BlockReader
-from plaudit.runs.sources import Row, rejected
+from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
 
 _BUFFER = 2**20
@@ -206,6 +206,5 @@ def _check(raw: Raw, name: str) -> None:
 
 def _rejected(where: str, line: bytes, error: Exception) -> Row:
     if isinstance(error, (InputError, msgspec.ValidationError)):
-        text = line[:1000].decode("utf-8", "replace")[:200]
-        return Row(0, where, None, str(error), text)
+        return refused(0, where, line, str(error))
     return rejected(0, where, line, error)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from plaudit.errors import InputError, UsageError
+from plaudit.errors import InputError
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.rewards.scoring import WINDOW, scored
 from plaudit.rollouts.rewards.tally import ScoreSummary, Tally
@@ -14,7 +14,7 @@ from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import read_trace
 from plaudit.runs.output import Intake, Output
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import check_output
+from plaudit.runs.sinks import check_lines_output
 from plaudit.runs.sources import RowReader
 from plaudit.types import Usage
 
@@ -48,11 +48,8 @@ class ScoreJob(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: it cannot.
         """
-        if self.out is None:
-            return
-        if self.out.endswith((".parquet", "/")):
-            raise UsageError(f"{self.out}: traces are written as JSON Lines; name a .jsonl file")
-        check_output(self.out)
+        if self.out is not None:
+            check_lines_output(self.out, "traces")
 
 
 async def score_file(job: ScoreJob, rewards: Composite, progress: Progress) -> ScoreSummary:
