@@ -509,10 +509,10 @@ if child == 0:
     asyncio.run(engine.close())
     if sys.argv[1] == "stay":
         import time
-        time.sleep(8)
+        time.sleep(60)
     sys.exit(5)
 if sys.argv[1] == "stay":
-    print("forked", flush=True)
+    print(child, flush=True)
     os.kill(os.getpid(), 9)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
 asyncio.run(use())
@@ -531,14 +531,18 @@ def test_a_forked_child_uses_the_servers_and_leaves_them_alone(here: StandIns) -
     assert alive(here.pids) == []  # although nobody closed the engine
 
 
-def test_a_forked_child_does_not_keep_them_alive(here: StandIns) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_CHILD, "stay"], timeout=60, check=False,
-        env=os.environ | {"PYTHONPATH": f".:{here.env['PYTHONPATH']}"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def test_a_forked_child_does_not_keep_them_alive(here: StandIns, tmp_path: Path) -> None:
+    with open(tmp_path / "out", "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_CHILD, "stay"], timeout=60, check=False,
+            env=os.environ | {"PYTHONPATH": f".:{here.env['PYTHONPATH']}"},
+            stdout=out, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
     assert done.returncode == -9
-    until_gone(here.pids, 4)
+    child = int((tmp_path / "out").read_text())
+    until_gone(here.pids)
+    assert alive([child]) == [child]
+    os.kill(child, signal.SIGKILL)
 
 
 # The watchdog

@@ -91,7 +91,7 @@ def _state(pid: int) -> str:
         return ""
 
 
-def until_gone(pids: Iterable[int], seconds: float = 5) -> None:
+def until_gone(pids: Iterable[int], seconds: float = 20) -> None:
     pids = list(pids)
     assert pids
     until(lambda: not alive(pids), seconds, f"end of {pids}")

@@ -150,7 +150,7 @@ def main(arguments, key):
     server = Server(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:
-        time.sleep(60)
+        time.sleep(0.1)  # A signal that another thread gets is handled here, and ends no sleep.
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError
+from plaudit.packages import load_package
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ def sample(
     Raises:
         MissingDependencyError: torch is not installed.
     """
-    torch = _torch()
+    torch = load_package("torch", "trl")
     width, pad = max(map(len, prompts)), config.pad_token_id
     gaps = [width - len(prompt) for prompt in prompts]
     rows = [[pad] * gap + list(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
@@ -55,14 +55,6 @@ def sample(
     ends = _ends(config)
     drawn = zip(replies.tolist(), logprobs, limits, strict=True)
     return [_cut(ids[:limit], noted, ends) for ids, noted, limit in drawn]
-
-
-def _torch() -> Any:
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise MissingDependencyError("torch", "trl") from None
-    return torch
 
 
 def _limited(config: Any, limit: int) -> Any:

@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Raw
 
-from plaudit.preferences.extras import import_extra
+from plaudit.packages import load_package
 
 SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""
@@ -42,8 +42,8 @@ class NearDuplicates:
         Raises:
             MissingDependencyError: `datasketch` or `numpy` is not installed.
         """
-        self._np = import_extra("numpy")
-        minhash = import_extra("datasketch").MinHash
+        self._np = load_package("numpy", "preferences")
+        minhash = load_package("datasketch", "preferences").MinHash
         self._empty = minhash(num_perm=_VALUES, seed=1, hashfunc=_hash, scheme="affine32")
         opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115 (see close)
         self._file = cast(BinaryIO, opened)

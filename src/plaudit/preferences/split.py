@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from plaudit.errors import InputError, UsageError
+from plaudit.packages import load_package
 from plaudit.preferences.candidate import Id
-from plaudit.preferences.extras import import_extra
 from plaudit.preferences.near_duplicates import NearDuplicates
 
 MOST_STRATA = 10_000
@@ -99,7 +99,7 @@ class Splitter:
         Raises:
             MissingDependencyError: a package of the extra `preferences` is not installed.
         """
-        self._np = import_extra("numpy")
+        self._np = load_package("numpy", "preferences")
         self._options = options
         self._keys = array("Q")
         self._strata = array("L")

@@ -1,14 +1,13 @@
 """Files of questions: read, written, counted, picked from, and loaded as a data set."""
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import msgspec
 
-from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
+from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.judges.rows import (
     json_type,
     row_id,
@@ -17,6 +16,7 @@ from plaudit.judges.rows import (
     take_texts,
     unknown_columns,
 )
+from plaudit.packages import load_package
 from plaudit.rollouts.question import Question, Split
 from plaudit.runs.partial import PartialFile
 from plaudit.runs.sources import RowReader
@@ -180,10 +180,7 @@ def question_dataset(source: str | Path | Iterable[Question], *, split: Split | 
         InputError: the file cannot be read, or there is no question of the split.
         MissingDependencyError: `datasets` is not installed.
     """
-    try:
-        datasets = importlib.import_module("datasets")
-    except ImportError:
-        raise MissingDependencyError("datasets", "datasets") from None
+    datasets = load_package("datasets", "datasets")
     if isinstance(source, str | Path):
         questions = read_questions(source, split=split)
     else:

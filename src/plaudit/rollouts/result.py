@@ -1,13 +1,13 @@
 """What `rollout` gives: traces, and what trainers take of them."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError, UsageError
+from plaudit.errors import UsageError
+from plaudit.packages import load_package
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.trace import Tokens, Trace
@@ -122,7 +122,7 @@ class Rollouts(Sequence[Trace]):
         """
         prompts, completions = self.prompt_ids, self.completion_ids
         logprobs = [[p or 0.0 for p in row] for row in self.logprobs]
-        torch = _torch()
+        torch = load_package("torch", "trl")
         return {
             "prompt_ids": torch.tensor(_padded(prompts, pad_id, left=True)),
             "prompt_mask": torch.tensor(_padded(_ones(prompts), 0, left=True)),
@@ -178,10 +178,3 @@ def _padded(rows: Sequence[Sequence[Any]], pad: Any, left: bool = False) -> list
     if left:
         return [[pad] * (longest - len(row)) + list(row) for row in rows]
     return [list(row) + [pad] * (longest - len(row)) for row in rows]
-
-
-def _torch() -> Any:
-    try:
-        return importlib.import_module("torch")
-    except ImportError:
-        raise MissingDependencyError("torch", "trl") from None

@@ -6,7 +6,6 @@ here does but `exporting`. What was said is part of them only where the variable
 `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `true`.
 """
 
-import importlib
 import os
 import sys
 import time
@@ -17,7 +16,8 @@ from typing import Any
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.errors import CallError, MissingDependencyError, ReplyError
+from plaudit.errors import CallError, ReplyError
+from plaudit.packages import load_package
 from plaudit.rollouts.trace import CallRecord, Trace
 from plaudit.types import Message
 
@@ -164,10 +164,16 @@ def exporting() -> Generator[None]:
     if find_tracer() is not None:
         yield
         return
-    api, sdk = _import("opentelemetry.trace"), _import("opentelemetry.sdk.trace")
-    export = _import("opentelemetry.sdk.trace.export")
-    otlp = _import("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    resources = _import("opentelemetry.sdk.resources")
+    api, sdk, export, otlp, resources = (
+        load_package(f"opentelemetry.{module}", "otel")
+        for module in (
+            "trace",
+            "sdk.trace",
+            "sdk.trace.export",
+            "exporter.otlp.proto.http.trace_exporter",
+            "sdk.resources",
+        )
+    )
     named = resources.Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", AGENT)})
     provider = sdk.TracerProvider(resource=named)
     provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))
@@ -181,13 +187,6 @@ def exporting() -> Generator[None]:
 def now_ns() -> int:
     """Return the time as spans count it."""
     return time.time_ns()
-
-
-def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError("opentelemetry-sdk", "otel") from None
 
 
 def _fail(span: Any, message: str) -> None:

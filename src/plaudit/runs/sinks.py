@@ -19,10 +19,11 @@ import msgspec
 
 from plaudit.aio import Workers
 from plaudit.errors import UsageError
+from plaudit.packages import load_package
 from plaudit.runs import disk
 from plaudit.runs.partial import BUFFER, PartialFile
 from plaudit.runs.sources import Row
-from plaudit.runs.tables import DatasetFolder, ParquetFile, import_pyarrow, is_verdict_folder
+from plaudit.runs.tables import DatasetFolder, ParquetFile, is_verdict_folder
 
 _MEMORY_BYTES = 32 * 2**20
 _LINES_A_WRITE = 5_000
@@ -75,7 +76,7 @@ def check_output(out: str | Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {folder} is not writable: give another output")
     if path.suffix == ".parquet" or _names_folder(out):
-        import_pyarrow("pyarrow")
+        load_package("pyarrow", "parquet")
 
 
 def make_folder(out: str | Path) -> Path:

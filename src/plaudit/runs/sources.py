@@ -8,7 +8,6 @@ JSON is rejected alone. (ijson would end at the first mistake, and turns a lone 
 """
 
 import contextlib
-import importlib
 import io
 import itertools
 import math
@@ -23,7 +22,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
-from plaudit.errors import InputError, MissingDependencyError, UsageError
+from plaudit.errors import InputError, UsageError
+from plaudit.packages import load_package
 
 MAX_ROW_BYTES = 256 * 2**20
 """A longer line or array element is rejected."""
@@ -519,15 +519,8 @@ def _column(raw: bytes, byte: int) -> int:
 # Tables: Parquet and datasets folders
 
 
-def _import(module: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError(module.partition(".")[0], extra) from None
-
-
 def _parquet_rows(path: Path, position: Position) -> Generator[Row]:
-    parquet = _import("pyarrow.parquet", "parquet")
+    parquet = load_package("pyarrow.parquet", "parquet")
     size = os.path.getsize(path)
     try:
         file = parquet.ParquetFile(path)
@@ -557,7 +550,7 @@ def _folder_rows(path: Path, position: Position) -> Generator[Row]:
 
 
 def _dataset_rows(path: Path, position: Position) -> Generator[Row]:
-    datasets = _import("datasets", "datasets")
+    datasets = load_package("datasets", "datasets")
     size = count_hint(path) or 0
     try:
         dataset = datasets.load_from_disk(str(path)).with_format(None)

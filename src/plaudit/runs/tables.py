@@ -2,32 +2,20 @@
 
 import contextlib
 import hashlib
-import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError, StoreError
+from plaudit.errors import StoreError
+from plaudit.packages import load_package
 from plaudit.runs import disk
 from plaudit.runs.columns import value_type
 from plaudit.runs.partial import PartialFile, PartialFolder
 
 _ROW_GROUP = 10_000
 _ROW_GROUP_BYTES = 32 * 2**20
-
-
-def import_pyarrow(module: str) -> Any:
-    """Import pyarrow or a module of it.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError("pyarrow", "parquet") from None
 
 
 _USAGE = (("input_tokens", "int64"), ("output_tokens", "int64"))
@@ -79,7 +67,7 @@ class _TableFile(ABC):
     columns = _COLUMNS
 
     def __init__(self, out: Path, partial: PartialFile) -> None:
-        self._arrow = import_pyarrow("pyarrow")
+        self._arrow = load_package("pyarrow", "parquet")
         self._out = out
         self._partial = partial
         self._rows: list[dict[str, Any]] = []
@@ -182,7 +170,7 @@ class ParquetFile(_TableFile):
     columns = _COLUMNS | _MAP
 
     def __init__(self, out: Path) -> None:
-        self._parquet = import_pyarrow("pyarrow.parquet")
+        self._parquet = load_package("pyarrow.parquet", "parquet")
         super().__init__(out, PartialFile(out))
 
     def _open_writer(self) -> Any:
@@ -193,7 +181,7 @@ class DatasetFolder(_TableFile):
     """A folder that `datasets.load_from_disk` reads; it knows no maps, so these are JSON text."""
 
     def __init__(self, out: Path) -> None:
-        self._ipc = import_pyarrow("pyarrow.ipc")
+        self._ipc = load_package("pyarrow.ipc", "parquet")
         self._folder = PartialFolder(out, _DATA)
         self._digest = hashlib.blake2b(digest_size=8)
         super().__init__(out, self._folder)

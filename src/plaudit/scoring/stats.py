@@ -4,13 +4,12 @@ Pure functions over arrays or lists of equal length. `confidence` is in 0..1, `r
 The packages of the extra `stats` are loaded when a function is called, not with this module.
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError
+from plaudit import packages
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,7 +20,6 @@ BINS = 10
 RESAMPLES = 1_000
 LEVEL = 0.95
 
-_INSTALLED_AS = {"sklearn": "scikit-learn"}
 _LEAST_CHANCE = 1e-15
 
 
@@ -39,11 +37,7 @@ def load_package(module: str) -> Any:
     Raises:
         MissingDependencyError: its package is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.partition(".")[0]
-        raise MissingDependencyError(_INSTALLED_AS.get(package, package), "stats") from None
+    return packages.load_package(module, "stats")
 
 
 def accuracy(right: "ArrayLike") -> float:

@@ -5,13 +5,13 @@ columns are is said by `datasets` itself.
 """
 
 import hashlib
-import importlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import msgspec
 
-from plaudit.errors import MissingDependencyError, UsageError
+from plaudit.errors import UsageError
+from plaudit.packages import load_package
 from plaudit.preferences.export.base import Dataset, Format
 from plaudit.preferences.export.shaping import Carries, Shaped, messages_of
 
@@ -34,11 +34,8 @@ class DatasetsFolder(Format):
         Raises:
             MissingDependencyError: `datasets` is not installed.
         """
-        try:
-            self._datasets: Any = importlib.import_module("datasets")
-        except ImportError:
-            raise MissingDependencyError("datasets", "datasets") from None
-        self._arrow: Any = importlib.import_module("pyarrow")
+        self._datasets = load_package("datasets", "datasets")
+        self._arrow = load_package("pyarrow", "datasets")
         self._digests: dict[str, str] = {}
 
     def begin(self, dataset: Dataset) -> None:
@@ -112,7 +109,7 @@ class TableWriter:
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self._digest = hashlib.blake2b(digest_size=8)
-        ipc: Any = importlib.import_module("pyarrow.ipc")
+        ipc = load_package("pyarrow.ipc", "datasets")
         self._writer: Any = ipc.new_stream(file, made_by.schema)
 
     def write(self, pair: Shaped) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from plaudit.packages import load_package
 from plaudit.preferences.export.rows import PairRow
-from plaudit.preferences.extras import import_extra
 
 _COMPACT = 2**20
 
@@ -25,7 +25,7 @@ class Ledger:
         Raises:
             MissingDependencyError: `numpy` is not installed.
         """
-        self._np = import_extra("numpy")
+        self._np = load_package("numpy", "preferences")
         self._keys = array("Q")
         self._wins = array("q")
         self._compact_at = _COMPACT

@@ -1,12 +1,9 @@
 """Packages of the extras `corpus` and `embeddings`, loaded when they are needed."""
 
-import importlib
 import logging
 from typing import Any
 
-from plaudit.errors import MissingDependencyError
-
-_INSTALLED_AS = {"markdown_it": "markdown-it-py"}
+from plaudit import packages
 
 
 def load_package(module: str, extra: str = "corpus") -> Any:
@@ -18,10 +15,7 @@ def load_package(module: str, extra: str = "corpus") -> Any:
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.partition(".")[0]
-        raise MissingDependencyError(_INSTALLED_AS.get(package, package), extra) from None
+        return packages.load_package(module, extra)
     finally:  # wordllama sets up the root logger.
         root.setLevel(level)
         root.handlers[:] = handlers
