@@ -119,16 +119,17 @@ def test_the_embedded_judge_is_useful_on_the_examples(plaudit: Plaudit, tmp_path
     assert wins / (len(praise) * len(anger)) >= 0.95
 
 
+@pytest.mark.parametrize("kind", ["verify", pytest.param("feedback", marks=pytest.mark.full)])
 def test_shuffled_rows_and_a_new_store_give_the_same_verdicts_to_the_last_digit(
-    plaudit: Plaudit, tmp_path: Path
+    plaudit: Plaudit, tmp_path: Path, kind: str
 ) -> None:
-    rows = rows_of(EXAMPLES / "feedback.jsonl")[:6]
+    rows = rows_of(EXAMPLES / SOURCES[kind])[:6]
     shuffled = random.Random(3).sample(rows, len(rows))
     outs = []
     for name, given in (("a", rows), ("b", shuffled)):
         source = write_rows(tmp_path / f"{name}.jsonl", given)
         out = tmp_path / f"{name}.out.jsonl"
-        Plaudit(tmp_path / name)("judge", "feedback", source, "-o", out)
+        Plaudit(tmp_path / name)("judge", kind, source, "-o", out)
         outs.append({v["id"]: v | {"index": None} for v in rows_of(out)})
     assert outs[0] == outs[1]
 
@@ -173,7 +174,9 @@ def served(local_weights: Path) -> Iterator[str]:
     process.communicate()
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param("feedback", marks=pytest.mark.full), "pointwise", "pairwise", "verify"]
+)
 def test_the_same_model_over_a_socket_gives_the_same_values(
     plaudit: Plaudit, served: str, tmp_path: Path, kind: str
 ) -> None:
@@ -210,12 +213,13 @@ def test_with_twenty_log_probabilities_no_winner_is_wrong(
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("kills", "limit"), [(2, "8"), pytest.param(20, "56", marks=pytest.mark.full)]
+    ("kind", "kills", "limit"),
+    [("verify", 2, "12"), pytest.param("feedback", 20, "56", marks=pytest.mark.full)],
 )
 def test_killed_and_started_again_the_embedded_run_ends_the_same(
-    plaudit: Plaudit, tmp_path: Path, kills: int, limit: str
+    plaudit: Plaudit, tmp_path: Path, kind: str, kills: int, limit: str
 ) -> None:
-    args = ("judge", "feedback", EXAMPLES / "feedback.jsonl", "--limit", limit, "--json")
+    args = ("judge", kind, EXAMPLES / SOURCES[kind], "--limit", limit, "--json")
     quiet, out = tmp_path / "quiet.jsonl", tmp_path / "out.jsonl"
     plaudit(*args, "-o", quiet, timeout=800)
     again, draw = Plaudit(tmp_path / "home"), random.Random(5)
