@@ -1,7 +1,8 @@
 """Pairs of a file of candidates, written to a file."""
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,8 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.preferences.balance import LengthBalance
+from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.contiguous import TurnsApartError, contiguous_turns
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.grouping import BUDGET, Turns
 from plaudit.preferences.lengths import length_of
@@ -25,7 +28,8 @@ from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import BlockWriter, RejectWriter, check_lines_output
+from plaudit.runs.sinks import BlockWriter, RejectWriter, check_lines_output, is_direct
+from plaudit.runs.sources import count_hint
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""
@@ -78,8 +82,9 @@ class PairSummary(Tally, kw_only=True):
 def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     """Make the pairs of a file's candidates: by turn as read, then margin, then indices.
 
-    Memory does not grow with the file; candidates of one turn may lie anywhere in it. After an
-    error the output is as it was.
+    Memory does not grow with the file; candidates of one turn may lie anywhere in it. Where they
+    lie together, they are paired as they are read; a file in which they turn out not to is read
+    again, and gathered first. After an error the output is as it was.
 
     Raises:
         InputError: there are no candidates, or a turn has too many.
@@ -88,24 +93,36 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     """
     job.check()
     started = time.monotonic()
+    summary = None
+    if count_hint(job.source) is not None and not (job.out and is_direct(job.out)):
+        with contextlib.suppress(TurnsApartError):
+            summary = _pair_file(job, progress, _contiguous)
+    if summary is None:
+        progress.done = 0
+        summary = _pair_file(job, progress, _gathered)
+    summary.seconds = round(time.monotonic() - started, 3)
+    return summary
+
+
+def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary:
     report = None if job.report is None else PairReport(job.options.seed)
-    folder = _folder_of(job)
     with ExitStack() as stack:
+        blocks = stack.enter_context(BlockReader(job.source))
         rejects = RejectWriter(job.out)
         stack.callback(rejects.abort)
-        turns = Turns(folder, job.memory)
-        format_ = _gather(job, turns, rejects, progress)
+        reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
+        progress.follow(reader)
         tally = Tally()
-        paired = _paired(turns, format_, job.options, tally)
+        paired = _paired(group(job, _found(reader, progress)), reader, job.options, tally)
         if job.options.dedupe:
             repeats = stack.enter_context(closing(Repeats()))
             paired = _without_repeats(paired, repeats, tally)
         output = stack.enter_context(_Output(job.out))
         if job.balance or job.options.max_pairs:
-            _choose(job, paired, folder, tally, output, report)
+            _choose(job, paired, tally, output, report)
         else:
             _write(paired, job.options, output, report)
-        _check_scored(job, tally, rejects, format_)
+        format_ = _checked(job, tally, rejects, reader.format)
         output.commit()
         rejects.commit()
         if report is not None and job.report is not None:
@@ -114,11 +131,34 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
         **msgspec.structs.asdict(tally),
         format=format_.name,
         rejected=rejects.count,
-        seconds=round(time.monotonic() - started, 3),
         out=job.out,
         rejects=str(rejects.path) if rejects.count and rejects.path else None,
         report=job.report,
     )
+
+
+_Batches = Iterator[tuple[Sequence[Candidate], int]]
+_Group = Callable[[PairJob, _Batches], Iterator[list[Candidate]]]
+
+
+def _found(reader: CandidateReader, progress: Progress) -> _Batches:
+    for candidates, size in reader.batches():
+        yield candidates, size
+        progress.done += len(candidates)
+
+
+def _contiguous(job: PairJob, batches: _Batches) -> Iterator[list[Candidate]]:
+    """Return turns as they are read; `TurnsApartError` where that cannot be done."""
+    del job
+    return contiguous_turns(candidates for candidates, _ in batches)
+
+
+def _gathered(job: PairJob, batches: _Batches) -> Iterator[list[Candidate]]:
+    """Return turns when all has been read."""
+    turns = Turns(_folder_of(job), job.memory)
+    for candidates, size in batches:
+        turns.add(candidates, size)
+    yield from turns
 
 
 def _folder_of(job: PairJob) -> Path | None:
@@ -129,24 +169,12 @@ def _folder_of(job: PairJob) -> Path | None:
     return None if folder == Path("/dev") else folder
 
 
-def _gather(job: PairJob, turns: Turns, rejects: RejectWriter, progress: Progress) -> Format:
-    with BlockReader(job.source) as blocks:
-        reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
-        progress.follow(reader)
-        for candidates, size in reader.batches():
-            turns.add(candidates, size)
-            progress.done += len(candidates)
-    if reader.format is None:
-        raise InputError(
-            f"{job.source}: no row can be read; {rejects.count} rejected, the first: "
-            f"{rejects.first}"
-        )
-    return reader.format
-
-
-def _paired(turns: Turns, format_: Format, options: PairOptions, tally: Tally) -> Iterator[Turn]:
+def _paired(
+    turns: Iterator[list[Candidate]], reader: CandidateReader, options: PairOptions, tally: Tally
+) -> Iterator[Turn]:
     for candidates in turns:
-        turn = pair_turn(format_.group(candidates), options, tally)
+        assert reader.format is not None  # It has read them.
+        turn = pair_turn(reader.format.group(candidates), options, tally)
         if turn is not None:
             yield turn
 
@@ -175,12 +203,12 @@ def _write(
 def _choose(
     job: PairJob,
     turns: Iterable[Turn],
-    folder: Path | None,
     tally: Tally,
     output: "_Output",
     report: PairReport | None,
 ) -> None:
     """Write those pairs that are kept when all are known, and show them to the report."""
+    folder = _folder_of(job)
     with ExitStack() as stack:
         stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
         for turn in turns:
@@ -228,16 +256,19 @@ def _drawn(stage: Stage, most: int | None, tally: Tally) -> Iterator[Staged]:
     yield from (staged for staged in stage if draw.keeps(staged.priority))
 
 
-def _check_scored(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format) -> None:
+def _checked(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format | None) -> Format:
     """Refuse an input in which nothing has a score: it was not judged, or not by this column."""
+    first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
+    if format_ is None:
+        raise InputError(f"{job.source}: no row can be read{first}")
     if not tally.candidates:
-        first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
         raise InputError(f"{job.source}: {format_.nothing_found()}{first}")
     if tally.dropped.get("no_score") == tally.candidates:
         raise InputError(
             f"{job.source}: no candidate has a score: each of {tally.candidates:,} is null, not "
             "finite, or a judgement that is not ok"
         )
+    return format_
 
 
 class _Output:

@@ -132,9 +132,14 @@ def rejected_path(out: str | Path | None) -> Path | None:
 
     None where there is no file to lie beside: no output, standard output, a device or a pipe.
     """
-    if out is None or str(out) == "-" or _is_special(Path(out)):
+    if out is None or is_direct(out):
         return None
     return Path(out).with_name(f"{Path(out).stem}.rejected.jsonl")
+
+
+def is_direct(out: str | Path) -> bool:
+    """Whether what is written to OUT is there at once: standard output, a device or a pipe."""
+    return str(out) == "-" or _is_special(Path(out))
 
 
 def _is_special(path: Path) -> bool:
