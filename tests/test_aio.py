@@ -16,7 +16,6 @@ import pytest
 from plaudit.aio import (
     Deadlines,
     Once,
-    Workers,
     aside,
     for_each,
     in_thread,
@@ -740,19 +739,6 @@ def test_each_blocking_call_has_a_thread_of_its_own_which_ends() -> None:
             return
         time.sleep(0.02)
     pytest.fail("threads are left")
-
-
-def test_workers_do_so_much_at_a_time_and_drop_what_was_cancelled() -> None:
-    release = threading.Event()
-    workers = Workers(2, "test-workers")
-    first = [workers.submit(lambda: release.wait(30)) for _ in range(2)]
-    late = workers.submit(lambda: 3)
-    dropped = workers.submit(lambda: 4)
-    assert not late.done()
-    assert dropped.cancel()
-    release.set()
-    assert (late.result(10), [call.result(10) for call in first]) == (3, [True, True])
-    workers.stop()
 
 
 async def _double(number: int, *, plus: int = 0) -> int:

@@ -102,8 +102,7 @@ def pairs(  # one parameter an option: that is how Typer reads them
         report=report,
         strict=strict,
     )
-    with Progress("pairs", total_bytes=count_hint(source)) as bar:
-        summary = pair_file(job, bar)
+    summary = pair_file(job, Progress("pairs", total_bytes=count_hint(source)))
     show(summary, as_json, to_stderr=out == "-")
     raise typer.Exit(summary.exit_status)
 

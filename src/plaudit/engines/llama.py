@@ -27,7 +27,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import msgspec
 import psutil
 
-from plaudit.aio import Workers, aside
+from plaudit.aio import aside
 from plaudit.engines import models
 from plaudit.engines.base import (
     Capabilities,
@@ -55,6 +55,7 @@ from plaudit.errors import (
     UsageError,
 )
 from plaudit.types import Json, Message
+from plaudit.workers import Workers
 
 T = TypeVar("T")
 Prefix = Literal["auto", "on", "off"]

@@ -7,7 +7,7 @@ from contextlib import closing
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.pairing import MOST_CANDIDATES, too_many
 
-_Turns = dict[tuple[Id, Id], list[Candidate]]
+Turns = dict[tuple[Id, Id], list[Candidate]]
 
 
 class TurnsApartError(Exception):
@@ -26,22 +26,27 @@ def contiguous_turns(batches: Iterable[Sequence[Candidate]]) -> Iterator[list[Ca
         TurnsApartError: a candidate's turn was given out already, or it cannot be known.
         InputError: a turn has more candidates than can be.
     """
-    with closing(_Given()) as given:
-        turns: _Turns = {}
+    with closing(GivenTurns()) as given:
+        turns: Turns = {}
         for candidates in batches:
             if candidates:
-                last = _add(candidates, turns)
+                add_to_turns(candidates, turns)
                 begun = list(turns)
+                last = candidates[-1].example_id, candidates[-1].turn_id
                 ended = begun[: begun.index(last)]  # No later one, so that the order is kept.
-                given.add(ended)
+                given.add(map(hash, ended))
                 for ids in ended:
                     yield turns.pop(ids)
-        given.add(turns)
+        given.add(map(hash, turns))
         yield from turns.values()
 
 
-def _add(candidates: Sequence[Candidate], turns: _Turns) -> tuple[Id, Id]:
-    """Add candidates to their turns; return the turn of the last one."""
+def add_to_turns(candidates: Sequence[Candidate], turns: Turns) -> None:
+    """Add candidates to the turns that they belong to.
+
+    Raises:
+        InputError: a turn has more candidates than can be.
+    """
     key, turn = None, list[Candidate]()
     for candidate in candidates:
         ids = (candidate.example_id, candidate.turn_id)
@@ -50,11 +55,9 @@ def _add(candidates: Sequence[Candidate], turns: _Turns) -> tuple[Id, Id]:
         elif len(turn) > MOST_CANDIDATES:
             raise too_many(candidate)
         turn.append(candidate)
-    assert key is not None
-    return key
 
 
-class _Given:
+class GivenTurns:
     """Hashes of the turns that were given out, in memory that does not grow with their number.
 
     In a table of SQLite's own temporary files, which lie on disk beyond some megabytes and have no
@@ -62,17 +65,23 @@ class _Given:
     """
 
     def __init__(self) -> None:
+        """Begin with none."""
         self._hashes = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._hashes.execute("PRAGMA journal_mode = OFF")
         self._hashes.execute("CREATE TABLE turn (hash INTEGER PRIMARY KEY)")
         self._hashes.execute("BEGIN")
 
-    def add(self, turns: Iterable[tuple[Id, Id]]) -> None:
-        hashes = [(hash(ids),) for ids in turns]
+    def add(self, hashes: Iterable[int]) -> None:
+        """Add the hashes of turns that are given out.
+
+        Raises:
+            TurnsApartError: one was given out already, or it cannot be known.
+        """
         try:
-            self._hashes.executemany("INSERT INTO turn VALUES (?)", hashes)
+            self._hashes.executemany("INSERT INTO turn VALUES (?)", ((each,) for each in hashes))
         except sqlite3.Error as error:
             raise TurnsApartError from error
 
     def close(self) -> None:
+        """Forget them."""
         self._hashes.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -24,6 +24,7 @@ from plaudit.preferences.preference import Preference
 from plaudit.preferences.reading import CandidateReader
 from plaudit.preferences.repeats import Repeats
 from plaudit.preferences.report import PairReport, write_report
+from plaudit.preferences.sections import SectionsError, start_sections
 from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
 from plaudit.runs.blocks import BlockReader
@@ -96,17 +97,40 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     summary = None
     if count_hint(job.source) is not None and not (job.out and is_direct(job.out)):
         with contextlib.suppress(TurnsApartError):
-            summary = _pair_file(job, progress, _contiguous)
-    if summary is None:
-        progress.done = 0
-        summary = _pair_file(job, progress, _gathered)
+            summary = _by_sections(job, progress) or _pair_file(job, progress, _contiguous)
+    summary = summary or _pair_file(job, progress, _gathered)
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
 
 
+def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
+    """Make them by several processes; None where that cannot be done, and nothing was."""
+    options = job.options
+    if job.balance or job.report is not None or options.max_pairs or options.dedupe:
+        return None
+    with ExitStack() as stack:
+        output = stack.enter_context(_Output(job.out))
+        made = start_sections(job.source, job.read, options, output.file)
+        if made is None:
+            return None
+        stack.enter_context(made)
+        stack.enter_context(progress)  # Its thread must not be there before.
+        progress.follow(made)
+        tally, rejects = Tally(), RejectWriter(job.out)
+        try:
+            for counts in made.run():
+                tally.add(counts)
+                progress.done = tally.candidates
+        except SectionsError:
+            return None
+        return _finish(job, tally, made.format, output, rejects)
+
+
 def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary:
     report = None if job.report is None else PairReport(job.options.seed)
+    progress.done = 0
     with ExitStack() as stack:
+        stack.enter_context(progress)
         blocks = stack.enter_context(BlockReader(job.source))
         rejects = RejectWriter(job.out)
         stack.callback(rejects.abort)
@@ -122,11 +146,23 @@ def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary
             _choose(job, paired, tally, output, report)
         else:
             _write(paired, job.options, output, report)
-        format_ = _checked(job, tally, rejects, reader.format)
-        output.commit()
-        rejects.commit()
+        summary = _finish(job, tally, reader.format, output, rejects)
         if report is not None and job.report is not None:
             write_report(report.finish(tally), job.report)
+    return summary
+
+
+def _finish(
+    job: PairJob,
+    tally: Tally,
+    format_: Format | None,
+    output: "_Output",
+    rejects: RejectWriter,
+) -> PairSummary:
+    """Put the output in its place."""
+    format_ = _checked(job, tally, rejects, format_)
+    output.commit()
+    rejects.commit()
     return PairSummary(
         **msgspec.structs.asdict(tally),
         format=format_.name,
@@ -289,6 +325,11 @@ class _Output:
     ) -> None:
         if self._writer is not None:
             self._writer.abort()
+
+    @property
+    def file(self) -> BinaryIO | None:
+        """The hidden file that becomes the output, for who writes at places of his own."""
+        return None if self._writer is None else self._writer.file
 
     @property
     def broken(self) -> bool:

@@ -62,7 +62,7 @@ class CandidateReader:
             yield self.format.end(), 0
 
     def _read(self, block: Block) -> Sequence[Candidate]:
-        if self.format is not None and _is_text(block.data):
+        if self.format is not None and is_text(block.data):
             # What is wrong with one of its rows is found below.
             with contextlib.suppress(msgspec.MsgspecError, InputError, RecursionError):
                 found = self.format.read_many(block.data)
@@ -112,7 +112,7 @@ def _told(number: int, where: str, line: bytes, problem: str) -> Row:
     return refused(number, where, line, problem if isinstance(found, dict) else _NO_OBJECT)
 
 
-def _is_text(data: bytes) -> bool:
+def is_text(data: bytes) -> bool:
     """Whether it is UTF-8, which what is copied without being decoded must be."""
     if data.isascii():
         return True

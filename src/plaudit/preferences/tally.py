@@ -45,6 +45,18 @@ class Tally(msgspec.Struct, kw_only=True):
         if count:
             self.dropped_pairs[reason] = self.dropped_pairs.get(reason, 0) + count
 
+    def add(self, other: "Tally") -> None:
+        """Add another one's counts."""
+        self.turns += other.turns
+        self.candidates += other.candidates
+        self.used += other.used
+        self.possible += other.possible
+        self.pairs += other.pairs
+        for reason, count in other.dropped.items():
+            self.drop(reason, count)
+        for reason, count in other.dropped_pairs.items():
+            self.drop_pairs(reason, count)
+
     @property
     def adds_up(self) -> bool:
         """Whether nothing was lost: all candidates and all possible pairs are accounted for."""

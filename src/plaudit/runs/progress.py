@@ -12,10 +12,6 @@ from collections import Counter, deque
 from types import TracebackType
 from typing import Protocol, TextIO
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 from plaudit.types import Usage
 
 _DRAW_EVERY_S = 0.25
@@ -84,6 +80,7 @@ class Progress:
         self._input = source
 
     def __enter__(self) -> "Progress":
+        self._stop.clear()
         self._started = time.monotonic()
         self._seen.append((self._started, self.done, 0.0))
         if self.enabled:
@@ -167,6 +164,10 @@ class Progress:
             print(self.line(), file=stream, flush=True)
 
     def _draw(self, stream: TextIO) -> None:
+        from rich.console import Console  # slow, and for terminals only
+        from rich.live import Live
+        from rich.text import Text
+
         console = Console(file=stream)
         # Standard output may be the verdicts' place, so it is left alone.
         with Live(

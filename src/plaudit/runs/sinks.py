@@ -17,13 +17,13 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from plaudit.aio import Workers
 from plaudit.errors import UsageError
 from plaudit.packages import load_package
 from plaudit.runs import disk
 from plaudit.runs.partial import BUFFER, PartialFile
 from plaudit.runs.sources import Row
 from plaudit.runs.tables import DatasetFolder, ParquetFile, is_verdict_folder
+from plaudit.workers import Workers
 
 _MEMORY_BYTES = 32 * 2**20
 _LINES_A_WRITE = 5_000
@@ -304,13 +304,18 @@ class BlockWriter:
             StoreError: the partial file cannot be made, or another process is writing it.
         """
         self._target = _open_lines(out)
-        self._worker = Workers(1, "plaudit-writer")
+        self._worker: Workers | None = None
         self._written: Future[None] | None = None
 
     @property
     def broken(self) -> bool:
         """Whether who reads standard output has gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
+
+    @property
+    def file(self) -> BinaryIO | None:
+        """The hidden file, for who writes at places of his own; None for a device or a pipe."""
+        return self._target.file if isinstance(self._target, _LinesFile) else None
 
     def write(self, lines: bytes) -> None:
         """Write lines, each with its end, after those that were given before.
@@ -319,6 +324,8 @@ class BlockWriter:
             StoreError: the disk is full, or the output cannot be written: these or earlier ones.
         """
         self._wait()
+        if self._worker is None:
+            self._worker = Workers(1, "plaudit-writer")
         self._written = self._worker.submit(partial(self._target.write_block, lines))
 
     def commit(self) -> None:
@@ -332,14 +339,18 @@ class BlockWriter:
         with _undone_on_error(self._target):
             self._wait()
             self._target.commit(durable=False)
-        self._worker.stop()
+        self._stop()
 
     def abort(self) -> None:
         """Drop what was written; OUT stays as it was. May be called more than once."""
         with contextlib.suppress(BaseException):
             self._wait()
-        self._worker.stop()
+        self._stop()
         self._target.abort()
+
+    def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
 
     def _wait(self) -> None:
         written, self._written = self._written, None
@@ -418,13 +429,14 @@ class _LinesFile:
     def __init__(self, out: Path) -> None:
         self._out = out
         self._partial = PartialFile(out)
+        self.file: BinaryIO = self._partial.file
 
     def write(self, line: bytes) -> None:
         self.write_block(line + b"\n")
 
     def write_block(self, lines: bytes) -> None:
         try:
-            self._partial.file.write(lines)
+            self.file.write(lines)
         except OSError as error:
             raise disk.output_error(self._out, error) from error
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, StrictUndefined
 
 from plaudit.preferences.report import plots
 from plaudit.preferences.report.numbers import Count, ReportNumbers
@@ -59,6 +58,8 @@ def render(numbers: ReportNumbers) -> str:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
+    from jinja2 import Environment, StrictUndefined  # slow, and for reports only
+
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

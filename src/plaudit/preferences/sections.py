@@ -1,0 +1,296 @@
+"""Pairs of a large file by several processes, each of which makes those of a section at a time.
+
+A section begins where a turn does, so that it needs nothing of its neighbours. The processes are
+forks: each finds its sections, pairs them and writes the lines to where they belong in the output;
+what they tell one another is numbers. Where that cannot be done, or anything is amiss with a row,
+nothing of it is kept. The file is then read in one piece, which finds the same or tells what it is.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from array import array
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import msgspec
+
+from plaudit.errors import InputError
+from plaudit.preferences.contiguous import GivenTurns, Turns, add_to_turns
+from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.formats.detect import detect
+from plaudit.preferences.lines import pair_lines
+from plaudit.preferences.options import PairOptions
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.reading import is_text
+from plaudit.preferences.tally import Tally
+from plaudit.runs.blocks import PlainLines, find_plain_lines
+
+SECTION = 2**20
+"""About so many bytes of the input."""
+
+_MOST_HELPERS = 8
+_MOST_TURN = 16 * 2**20
+"""A longer turn is left to who reads the file in one piece."""
+_PIECES = 50_000
+"""Pieces of lines that a helper keeps before it writes them: a few megabytes."""
+_NONE_LEFT = -1
+
+
+class SectionsError(Exception):
+    """The file cannot be paired by sections; what was written is to be dropped."""
+
+
+class _Made(msgspec.Struct, array_like=True):
+    """What a helper tells of a section, or of a part of it."""
+
+    length: int
+    """Bytes that it wants to write."""
+    tally: Tally | None = None
+    """With the section's last part."""
+    turns: bytes = b""
+    """The hashes of all turns of the section; with its last part."""
+
+
+class _Grant(msgspec.Struct, array_like=True):
+    """What a helper is told: where to write what it made, and which section is the next."""
+
+    offset: int
+    section: int
+
+
+class SectionPairs:
+    """The pairs of a file, made by helpers that are forks of this process.
+
+    To be made while no other thread runs, and closed, which ends the helpers.
+    """
+
+    def __init__(
+        self, lines: PlainLines, format_: Format, options: PairOptions, output: BinaryIO | None
+    ) -> None:
+        """Start the helpers; `output` is a file in which they may write anywhere."""
+        self.format = format_
+        self.bytes_read = 0
+        """How much of the source has been paired; for a display."""
+        self.taken = 0
+        """Candidates in it."""
+        self._count = -(-(lines.end - lines.start) // SECTION)
+        self._helpers: dict[Connection, int] = {}
+        maker = _SectionMaker(lines, format_, options, output)
+        try:
+            for _ in range(min(_processors(), self._count, _MOST_HELPERS)):
+                self._fork(maker)
+        except OSError:
+            self.close()
+            raise
+
+    def _fork(self, maker: "_SectionMaker") -> None:
+        here, there = (Connection(one.detach()) for one in socket.socketpair())
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                for connection in (here, *self._helpers):
+                    connection.close()  # Or it would not be told when this process ends.
+                maker.serve(there)
+                status = 0
+            finally:
+                os._exit(status)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # Helpers leave Ctrl-C to us.
+        there.close()
+        self._helpers[here] = pid
+
+    def __enter__(self) -> "SectionPairs":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the helpers, whatever they do."""
+        for connection, pid in self._helpers.items():
+            connection.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._helpers = {}
+
+    def run(self) -> Iterator[Tally]:
+        """Yield what became of each section, in order, until all is written.
+
+        Raises:
+            TurnsApartError: the candidates of a turn do not lie together.
+            SectionsError: a row is malformed, or a helper ended.
+        """
+        offset, following = 0, 0
+        at_work: dict[int, Connection] = {}
+        with contextlib.closing(GivenTurns()) as given:
+            for connection in self._helpers:
+                self._send(connection, _Grant(0, following))
+                at_work[following] = connection
+                following += 1
+            for section in range(self._count):
+                connection = at_work.pop(section)
+                while (made := self._received(connection)).tally is None:
+                    self._send(connection, _Grant(offset, section))
+                    offset += made.length
+                given.add(array("q", made.turns))
+                next_section = following if following < self._count else _NONE_LEFT
+                self._send(connection, _Grant(offset, next_section))
+                at_work[next_section] = connection
+                following += 1
+                offset += made.length
+                self.taken += made.tally.candidates
+                self.bytes_read += SECTION
+                yield made.tally
+            for connection in self._helpers:
+                self._received(connection)  # It has written all.
+
+    def _received(self, connection: Connection) -> _Made:
+        try:
+            return msgspec.msgpack.decode(connection.recv_bytes(), type=_Made)
+        except (EOFError, OSError) as error:
+            raise SectionsError from error
+
+    def _send(self, connection: Connection, grant: _Grant) -> None:
+        try:
+            connection.send_bytes(msgspec.msgpack.encode(grant))
+        except OSError as error:
+            raise SectionsError from error
+
+
+def start_sections(
+    source: str, read: ReadOptions, options: PairOptions, output: BinaryIO | None
+) -> SectionPairs | None:
+    """Start to pair a file by sections; None where that is of no use or cannot be done.
+
+    It is of use for files of two sections or more on two processors or more, and can be done while
+    no other thread runs, for JSON Lines in which each row stands for itself.
+
+    Args:
+        source: a file.
+        read: how rows are read that leave a choice.
+        options: which pairs; none that look at more than a turn.
+        output: where the lines go; None: pairs are counted only.
+
+    Raises:
+        InputError: there is no such source, or its first row is of no known kind.
+    """
+    if not _can_fork() or _processors() < 2:
+        return None
+    lines = find_plain_lines(source)
+    if lines is None or lines.end - lines.start < 2 * SECTION:
+        return None
+    try:
+        format_ = detect(lines.first, read)
+        if format_.read_many(lines.first) is None:
+            return None
+        return SectionPairs(lines, format_, options, output)
+    except (msgspec.MsgspecError, InputError, RecursionError, OSError):
+        return None
+
+
+def _can_fork() -> bool:
+    """Whether a fork is sure to find no lock that a thread holds, which is not in it."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
+class _SectionMaker:
+    """What a helper does."""
+
+    def __init__(
+        self, lines: PlainLines, format_: Format, options: PairOptions, output: BinaryIO | None
+    ) -> None:
+        self._lines = lines
+        self._format = format_
+        self._options = options
+        self._output = output
+
+    def serve(self, connection: Connection) -> None:
+        """Make sections until there is none left; any error ends the process."""
+        with Path(self._lines.path).open("rb", buffering=2**16) as file:
+            section = self._granted(connection).section
+            while section != _NONE_LEFT:
+                section = self._make(file, section, connection)
+        self._tell(connection, _Made(0))
+
+    def _granted(self, connection: Connection) -> _Grant:
+        return msgspec.msgpack.decode(connection.recv_bytes(), type=_Grant)
+
+    def _tell(self, connection: Connection, made: _Made) -> None:
+        connection.send_bytes(msgspec.msgpack.encode(made))
+
+    def _make(self, file: BinaryIO, section: int, connection: Connection) -> int:
+        """Make the pairs of a section, and write them; return the next section's number."""
+        start, end = self._border(file, section), self._border(file, section + 1)
+        file.seek(start)
+        turns = self._turns(file.read(end - start))
+        tally, pieces = Tally(), list[bytes]()
+        for candidates in turns.values():
+            turn = pair_turn(self._format.group(candidates), self._options, tally)
+            if turn is not None and self._output is not None:
+                pieces += pair_lines(turn, self._options)
+                if len(pieces) > _PIECES:
+                    self._write(pieces, _Made(0), connection)
+                    pieces.clear()
+        hashes = array("q", map(hash, turns)).tobytes()
+        return self._write(pieces, _Made(0, tally, hashes), connection)
+
+    def _write(self, pieces: list[bytes], made: _Made, connection: Connection) -> int:
+        """Write lines where there is room for them; return the next section's number."""
+        data = memoryview(b"".join(pieces))
+        made.length = len(data)
+        self._tell(connection, made)
+        grant = self._granted(connection)
+        if self._output is not None:
+            place = self._output.fileno()
+            while data:
+                written = os.pwrite(place, data, grant.offset)
+                data, grant.offset = data[written:], grant.offset + written
+        return grant.section
+
+    def _turns(self, data: bytes) -> Turns:
+        if not is_text(data):
+            raise SectionsError
+        candidates = self._format.read_many(data)
+        assert candidates is not None
+        turns: Turns = {}
+        add_to_turns(candidates, turns)
+        return turns
+
+    def _border(self, file: BinaryIO, section: int) -> int:
+        """Return where a section begins: at the first turn that begins after its place."""
+        place = self._lines.start + section * SECTION
+        if section == 0 or place >= self._lines.end:
+            return min(place, self._lines.end)
+        file.seek(place)
+        file.readline(_MOST_TURN)
+        previous = None
+        while line := file.readline(_MOST_TURN):
+            if file.tell() > place + _MOST_TURN:
+                raise SectionsError
+            candidates = self._format.read_many(line)
+            assert candidates is not None
+            for one in candidates:  # None in a blank line.
+                ids = (one.example_id, one.turn_id)
+                if previous not in (None, ids):
+                    return file.tell() - len(line)
+                previous = ids
+        return self._lines.end
