@@ -12,6 +12,7 @@ and medians are given, since shared machines are noisy. The last line is JSON.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -53,22 +55,50 @@ def write_candidates(path: Path, turns: int, size: int) -> Path:
 
 
 def plaudit(source: Path, out: Path, *args: str) -> dict[str, Any]:
-    """Run `plaudit pairs` as a process; return its pairs, seconds and peak memory."""
+    """Run `plaudit pairs` as a process; return its pairs, seconds and peak memory.
+
+    The memory is the sum over all of its processes, so what they share counts several times.
+    """
     out.unlink(missing_ok=True)
     os.sync()
+    time.sleep(1)  # What the disk does about the file that is gone is not to be measured.
     command = [sys.executable, "-m", "plaudit", "pairs", str(source), "-o", str(out), "--json"]
     started = time.perf_counter()
     process = subprocess.Popen(
         [*command, *args], env=usual_environment(), stdout=subprocess.PIPE, text=True
     )
+    peaks: dict[int, float] = {}
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            peaks.update(peaks_of(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    process.wait()
+    seconds = time.perf_counter() - started
+    ended.set()
+    watcher.join()
     assert process.stdout is not None
     text = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"plaudit pairs ended with status {status}")
+    if process.returncode:
+        raise SystemExit(f"plaudit pairs ended with status {process.returncode}")
     pairs = json.loads(text.splitlines()[-1])["pairs"]
-    return {"pairs": pairs, "seconds": seconds, "peak_mb": round(usage.ru_maxrss / 1024, 1)}
+    return {"pairs": pairs, "seconds": seconds, "peak_mb": round(sum(peaks.values()), 1)}
+
+
+def peaks_of(pid: int) -> dict[int, float]:
+    """Return the peak memory in MB of a process and of its children so far, by id."""
+    found = {}
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            status = Path(f"/proc/{one}/status").read_text()
+            for line in status.splitlines():
+                if line.startswith("VmHWM"):  # A process that has ended has none.
+                    found[one] = int(line.split()[1]) / 1024
+    return found
 
 
 def builder(source: Path) -> dict[str, Any]:

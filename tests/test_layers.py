@@ -67,7 +67,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.runs.eviction",
                 "plaudit.runs.keeper",
                 "plaudit.runs.upkeep",
-                "plaudit.preferences.repeats",
+                "plaudit.preferences.seen",
             },
         ),
     ],

@@ -28,6 +28,9 @@ _FILES = 128
 _BUFFER = 2**16
 _SIZE = struct.Struct("<I")
 
+ByTurn = dict[tuple[Id, Id], list[Candidate]]
+"""Candidates by `(example_id, turn_id)`, in the order in which turns began."""
+
 _Stored = tuple[int, Id, Id, int | None, bytes, bytes, float | None, float | None, bytes | None]
 """The candidate's number among those stored, and its fields."""
 
@@ -49,7 +52,7 @@ class Turns:
         self._folder = folder
         self._budget = budget
         self._size = 0
-        self._turns: dict[tuple[Id, Id], list[Candidate]] = {}
+        self._turns: ByTurn = {}
         self._spill: _Spill | None = None
 
     def add(self, candidates: Sequence[Candidate], size: int) -> None:
@@ -62,21 +65,13 @@ class Turns:
         if self._spill is not None:
             self._spill.add(candidates)
             return
-        turns, last, turn = self._turns, None, list[Candidate]()
-        for candidate in candidates:
-            key = (candidate.example_id, candidate.turn_id)
-            if key != last:
-                turn = turns.setdefault(key, [])
-                last = key
-            elif len(turn) > MOST_CANDIDATES:
-                raise too_many(candidate)
-            turn.append(candidate)
+        add_to_turns(candidates, self._turns)
         self._size += size
         if self._size > self._budget:
             self._spill = _Spill(self._folder)
-            for turn in turns.values():
+            for turn in self._turns.values():
                 self._spill.add(turn)
-            turns.clear()
+            self._turns.clear()
 
     def __iter__(self) -> Iterator[list[Candidate]]:
         """Yield the candidates of each turn, in the order in which turns began. To be used once."""
@@ -85,7 +80,23 @@ class Turns:
         return _taken(self._turns)
 
 
-def _taken(turns: dict[tuple[Id, Id], list[Candidate]]) -> Iterator[list[Candidate]]:
+def add_to_turns(candidates: Sequence[Candidate], turns: ByTurn) -> None:
+    """Add candidates to the turns that they belong to.
+
+    Raises:
+        InputError: a turn has more candidates than can be.
+    """
+    key, turn = None, list[Candidate]()
+    for candidate in candidates:
+        ids = (candidate.example_id, candidate.turn_id)
+        if ids != key:
+            key, turn = ids, turns.setdefault(ids, [])
+        elif len(turn) > MOST_CANDIDATES:
+            raise too_many(candidate)
+        turn.append(candidate)
+
+
+def _taken(turns: ByTurn) -> Iterator[list[Candidate]]:
     for key in list(turns):
         yield turns.pop(key)
 

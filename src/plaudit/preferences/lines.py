@@ -30,29 +30,26 @@ def pair_lines(turn: Turn, options: PairOptions) -> list[bytes]:
         _join((head, one.response, b',"chosen_score":', score, b',"chosen_index":', i, _REJECTED))
         for one, score, i in numbered
     ]
+    metadata = _metadata(turn, better, worse)
     end = b',"num_candidates":%d,"metadata":' % len(candidates)
+    if metadata is None:
+        end += b'{},"margin":'
     rejected = [
         _join((one.response, b',"rejected_score":', score, b',"rejected_index":', i, end))
         for one, score, i in numbered
     ]
     margins = _numbers(list(map(neg, negatives)))
     rewards = margins if options.reward == "margin" else map(scores.__getitem__, better)
+    responses = map(chosen.__getitem__, better), map(rejected.__getitem__, worse)
+    between = () if metadata is None else (metadata,)
     pieces = zip(
-        map(chosen.__getitem__, better),
-        map(rejected.__getitem__, worse),
-        _metadata(turn, better, worse),
-        margins,
-        repeat(_REWARD),
-        rewards,
-        repeat(_END),
-        strict=False,
+        *responses, *between, margins, repeat(_REWARD), rewards, repeat(_END), strict=False
     )
     return list(chain.from_iterable(pieces))
 
 
 _NUMBER = b"%d".__mod__
 _REJECTED = b',"rejected":'
-_BARE = b'{},"margin":'
 _REWARD = b',"reward":'
 _END = b"}\n"
 _join = b"".join
@@ -68,11 +65,11 @@ def _numbers(values: Sequence[float | None]) -> list[bytes]:
     return _encode(values)[1:-1].split(b",")
 
 
-def _metadata(turn: Turn, better: Sequence[int], worse: Sequence[int]) -> Iterable[bytes]:
-    """Return each pair's metadata, and what follows it."""
+def _metadata(turn: Turn, better: Sequence[int], worse: Sequence[int]) -> Iterable[bytes] | None:
+    """Return each pair's metadata, and what follows it; None where no pair has any."""
     given = [candidate.metadata for candidate in turn.candidates]
     if not any(given):
-        return repeat(_BARE)
+        return None
     chosen = [None if one is None else b'"chosen":%b' % one for one in given]
     rejected = [None if one is None else b'"rejected":%b' % one for one in given]
     both = (filter(None, (chosen[i], rejected[j])) for i, j in zip(better, worse, strict=True))

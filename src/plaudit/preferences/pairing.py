@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
 from operator import sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from plaudit.preferences.options import PairOptions
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.tally import Tally
 from plaudit.preferences.texts import same_text_key
+
+T = TypeVar("T")
 
 MOST_CANDIDATES = 10_000
 """A turn with more is refused: its ids cannot be what tells prompts apart."""
@@ -107,7 +109,7 @@ def too_many(candidate: Candidate) -> InputError:
 class _Competing(NamedTuple):
     """Candidates that can be in a pair: a list for each of their properties, which is fast."""
 
-    candidates: list[Candidate]
+    candidates: Sequence[Candidate]
     numbers: list[int]
     scores: list[float]
     texts: list[bytes]
@@ -115,10 +117,17 @@ class _Competing(NamedTuple):
 
 def _usable(candidates: Sequence[Candidate], options: PairOptions, tally: Tally) -> _Competing:
     """Return the candidates that can be in a pair, and count the others by reason."""
-    kept = _Competing([], [], [], [])
     least, prompt = options.min_confidence, candidates[0].prompt
-    for candidate, number in zip(candidates, _numbers(candidates), strict=True):
-        text = same_text_key(candidate.response)
+    numbers = _numbers(candidates)
+    texts = [same_text_key(candidate.response) for candidate in candidates]
+    scores = [candidate.score for candidate in candidates]
+    if least is None and not options.dedupe and _is_complete(scores) and all(texts):
+        prompts = [candidate.prompt for candidate in candidates]
+        if prompts.count(prompt) == len(prompts):
+            return _Competing(candidates, numbers, scores, texts)
+    usable = list[Candidate]()
+    kept = _Competing(usable, [], [], [])
+    for candidate, number, text in zip(candidates, numbers, texts, strict=True):
         score, confidence = candidate.score, candidate.confidence
         if score is None:
             tally.drop("no_score")
@@ -133,24 +142,31 @@ def _usable(candidates: Sequence[Candidate], options: PairOptions, tally: Tally)
         elif options.dedupe and text in kept.texts:
             tally.drop("duplicate")
         else:
-            kept.candidates.append(candidate)
+            usable.append(candidate)
             kept.numbers.append(number)
             kept.scores.append(score)
             kept.texts.append(text)
     return kept
 
 
-def _numbers(candidates: Sequence[Candidate]) -> Iterable[int]:
+def _numbers(candidates: Sequence[Candidate]) -> list[int]:
     """Return each candidate's number; one without gets its place, or the next that is free."""
-    taken = {candidate.index for candidate in candidates}
-    for place, candidate in enumerate(candidates):
-        number = candidate.index
+    indices = [candidate.index for candidate in candidates]
+    if _is_complete(indices):
+        return indices
+    taken, numbers = set(indices), list[int]()
+    for place, number in enumerate(indices):
         if number is None:
             number = place
             while number in taken:
                 number += 1
             taken.add(number)
-        yield number
+        numbers.append(number)
+    return numbers
+
+
+def _is_complete(values: list[T | None]) -> TypeGuard[list[T]]:
+    return None not in values
 
 
 def _picks(competing: _Competing, options: PairOptions, tally: Tally) -> list[Pick]:

@@ -7,6 +7,7 @@ nothing of it is kept. The file is then read in one piece, which finds the same 
 """
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -22,13 +23,15 @@ from typing import BinaryIO
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.preferences.contiguous import GivenTurns, Turns, add_to_turns
+from plaudit.preferences.contiguous import check_new
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
+from plaudit.preferences.grouping import ByTurn, add_to_turns
 from plaudit.preferences.lines import pair_lines
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.reading import is_text
+from plaudit.preferences.seen import Seen
 from plaudit.preferences.tally import Tally
 from plaudit.runs.blocks import PlainLines, find_plain_lines
 
@@ -137,7 +140,7 @@ class SectionPairs:
         """
         offset, following = 0, 0
         at_work: dict[int, Connection] = {}
-        with contextlib.closing(GivenTurns()) as given:
+        with contextlib.closing(Seen()) as given:
             for connection in self._helpers:
                 self._send(connection, _Grant(0, following))
                 at_work[following] = connection
@@ -147,7 +150,7 @@ class SectionPairs:
                 while (made := self._received(connection)).tally is None:
                     self._send(connection, _Grant(offset, section))
                     offset += made.length
-                given.add(array("q", made.turns))
+                check_new(array("q", made.turns), given)
                 next_section = following if following < self._count else _NONE_LEFT
                 self._send(connection, _Grant(offset, next_section))
                 at_work[next_section] = connection
@@ -225,6 +228,7 @@ class _SectionMaker:
 
     def serve(self, connection: Connection) -> None:
         """Make sections until there is none left; any error ends the process."""
+        gc.disable()  # Nothing made here refers to itself; a tenth of the time is saved.
         with Path(self._lines.path).open("rb", buffering=2**16) as file:
             section = self._granted(connection).section
             while section != _NONE_LEFT:
@@ -266,12 +270,12 @@ class _SectionMaker:
                 data, grant.offset = data[written:], grant.offset + written
         return grant.section
 
-    def _turns(self, data: bytes) -> Turns:
+    def _turns(self, data: bytes) -> ByTurn:
         if not is_text(data):
             raise SectionsError
         candidates = self._format.read_many(data)
         assert candidates is not None
-        turns: Turns = {}
+        turns: ByTurn = {}
         add_to_turns(candidates, turns)
         return turns
 
@@ -291,6 +295,6 @@ class _SectionMaker:
             for one in candidates:  # None in a blank line.
                 ids = (one.example_id, one.turn_id)
                 if previous not in (None, ids):
-                    return file.tell() - len(line)
+                    return min(file.tell() - len(line), self._lines.end)  # It may have grown.
                 previous = ids
         return self._lines.end

@@ -17,7 +17,10 @@ def same_text_key(raw: Raw) -> bytes:
     """
     data = bytes(raw)
     if data[:1] == b'"' and b"\\" not in data:
-        return b'"' + text if (text := data[1:-1].strip()) else b""
+        key = data[:-1].rstrip()
+        if key[1:2] == b" ":
+            key = b'"' + key[1:].lstrip()
+        return key if len(key) > 1 else b""
     try:
         return _key_of(msgspec.json.decode(data))
     except (msgspec.ValidationError, RecursionError):

@@ -33,7 +33,8 @@ class PartialFile:
             raise StoreError(
                 f"{out} is being written by another plaudit: wait for it, or give another output"
             )
-        os.ftruncate(descriptor, 0)
+        if os.fstat(descriptor).st_size:  # Else ext4 writes a truncated file out when it is closed.
+            os.ftruncate(descriptor, 0)
         self.file = os.fdopen(descriptor, "wb", buffering=BUFFER)
         self._done = False
 
