@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -54,38 +53,29 @@ def write_candidates(path: Path, turns: int, size: int) -> Path:
     return path
 
 
-def plaudit(source: Path, out: Path, *args: str) -> dict[str, Any]:
-    """Run `plaudit pairs` as a process; return its pairs, seconds and peak memory.
+def plaudit(source: Path, out: Path, *args: str, memory: bool = False) -> dict[str, Any]:
+    """Run `plaudit pairs` as a process; return its pairs and seconds.
 
-    The memory is the sum over all of its processes, so what they share counts several times.
+    With `memory` also its peak memory, summed over all of its processes, so that what they share
+    counts several times; looking at it takes some of the time.
     """
     out.unlink(missing_ok=True)
     os.sync()
-    time.sleep(1)  # What the disk does about the file that is gone is not to be measured.
     command = [sys.executable, "-m", "plaudit", "pairs", str(source), "-o", str(out), "--json"]
+    peaks: dict[int, float] = {}
     started = time.perf_counter()
     process = subprocess.Popen(
         [*command, *args], env=usual_environment(), stdout=subprocess.PIPE, text=True
     )
-    peaks: dict[int, float] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.05):
-            peaks.update(peaks_of(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    process.wait()
+    while memory and process.poll() is None:
+        peaks |= peaks_of(process.pid)
+        time.sleep(0.02)
+    text, _ = process.communicate()
     seconds = time.perf_counter() - started
-    ended.set()
-    watcher.join()
-    assert process.stdout is not None
-    text = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"plaudit pairs ended with status {process.returncode}")
-    pairs = json.loads(text.splitlines()[-1])["pairs"]
-    return {"pairs": pairs, "seconds": seconds, "peak_mb": round(sum(peaks.values()), 1)}
+    done = {"pairs": json.loads(text.splitlines()[-1])["pairs"], "seconds": seconds}
+    return done | ({"peak_mb": round(sum(peaks.values()), 1)} if memory else {})
 
 
 def peaks_of(pid: int) -> dict[int, float]:
@@ -112,9 +102,11 @@ def builder(source: Path) -> dict[str, Any]:
 def compare(folder: Path, turns: int, rounds: int) -> dict[str, Any]:
     """Measure both on the same candidates, by turns."""
     source = write_candidates(folder / "candidates.jsonl", turns, 300)
+    out = folder / "pairs.jsonl"
+    peak = plaudit(source, out, memory=True)["peak_mb"]
     taken: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for _ in range(rounds):
-        theirs, ours = builder(source), plaudit(source, folder / "pairs.jsonl")
+        theirs, ours = builder(source), plaudit(source, out)
         assert ours["pairs"] == theirs["pairs"], (ours, theirs)
         taken.append((ours, theirs))
         print(f"plaudit {ours}, builder {theirs}", file=sys.stderr)
@@ -122,10 +114,10 @@ def compare(folder: Path, turns: int, rounds: int) -> dict[str, Any]:
     return {
         "pairs": pairs,
         "ratio": _median(theirs["seconds"] / ours["seconds"] for ours, theirs in taken),
-        "memory_ratio": _median(ours["peak_mb"] / theirs["peak_mb"] for ours, theirs in taken),
+        "memory_ratio": _median(peak / theirs["peak_mb"] for _, theirs in taken),
         "plaudit": round(pairs / _median(ours["seconds"] for ours, _ in taken)),
         "builder": round(pairs / _median(theirs["seconds"] for _, theirs in taken)),
-        "plaudit_mb": _median(ours["peak_mb"] for ours, _ in taken),
+        "plaudit_mb": peak,
         "builder_mb": _median(theirs["peak_mb"] for _, theirs in taken),
     }
 
@@ -137,7 +129,7 @@ def _median(values: Any) -> float:
 def large(folder: Path, candidates: int) -> dict[str, Any]:
     """Measure many candidates, each turn's best and worst paired."""
     source = write_candidates(folder / "large.jsonl", candidates // CANDIDATES, 30)
-    done = plaudit(source, folder / "large.pairs.jsonl", "--mode", "best-worst")
+    done = plaudit(source, folder / "large.pairs.jsonl", "--mode", "best-worst", memory=True)
     megabytes = round(source.stat().st_size / 2**20)
     return {"candidates": candidates, "input_mb": megabytes} | done
 
