@@ -1,6 +1,7 @@
 """`plaudit pairs`: candidates in, preferences out, as a process."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -101,27 +102,59 @@ def test_an_interrupt_leaves_nothing_behind(plaudit: Plaudit, tmp_path: Path) ->
 
 
 MEMORY = """
-import sys
+import resource, sys
 from pathlib import Path
+from plaudit.preferences import sections
 from plaudit.preferences.files import PairJob, pair_file
 from plaudit.runs.progress import Progress
+if sys.argv[3] == "one process":
+    sections._processors = lambda: 1
 pair_file(PairJob(source=sys.argv[1], out=sys.argv[2], memory=2**20), Progress("", enabled=False))
-print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+here = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+print(max(here, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_memory_does_not_grow_with_the_candidates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["processes", "one process", "apart"])
+def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> None:
     peaks = []
-    for count in (5_000, 50_000):
-        source = write_rows(tmp_path / "in.jsonl", turns(count))
+    for count in (5_000, 30_000):
+        rows = turns(count)
+        if how == "apart":
+            rows.sort(key=lambda row: str(row["score"]))
+        source = write_rows(tmp_path / "in.jsonl", rows)
         done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl")],
+            [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl"), how],
             stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
         peaks.append(int(done.stdout))
-    assert len(rows_of(tmp_path / "out.jsonl")) == 300_000
-    assert peaks[1] < peaks[0] + 20_000
+    assert len(rows_of(tmp_path / "out.jsonl")) == 180_000
+    assert peaks[1] < peaks[0] + 12_000
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, 2**19))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limit on files")
+@pytest.mark.parametrize(
+    "args", [("pairs", "-", "--max-pairs", "9"), ("pairs", "-"), ("export", "trl-dpo", "-")]
+)
+def test_without_room_for_temporary_files_it_says_where(
+    plaudit: Plaudit, tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    """The limit of 512 KiB a file is that of the disk; more than 64 MiB of rows go there."""
+    rows = turns(5_000)
+    if args == ("pairs", "-"):
+        rows = [row | {"response": "word " * 800 + str(row["score"])} for row in rows]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    done = plaudit(*args, "-o", tmp_path / "out", input=text, preexec_fn=_limit)
+    assert done.status == 2
+    assert "Traceback" not in done.stderr
+    assert "temporary files in" in done.stderr
+    assert "File too large" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_from_the_judge_to_the_trainers_file_with_nothing_between(

@@ -8,18 +8,16 @@ merged by it. The files have no name, so that none is left behind, whatever ends
 import heapq
 import os
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Raw
 
-from plaudit.errors import StoreError
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.pairing import MOST_CANDIDATES, too_many
-from plaudit.runs import disk
+from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
 BUDGET = 64 * 2**20
 """Bytes of rows that are kept in memory."""
@@ -117,7 +115,7 @@ class _Spill:
                 _write(file, _stored(count, one))
                 count += 1
         except OSError as error:
-            raise self._failed(error) from error
+            raise scratch_error(error, self._folder) from error
         self._count = count
 
     def turns(self) -> Iterator[list[Candidate]]:
@@ -127,10 +125,10 @@ class _Spill:
             for _, turn in heapq.merge(*map(_read_turns, self._files)):
                 yield [_candidate(one) for one in turn]
         except OSError as error:
-            raise self._failed(error) from error
+            raise scratch_error(error, self._folder) from error
         finally:
             for file in self._files:
-                file.close()
+                close_scratch(file)
 
     def _in_order(self, file: BinaryIO) -> BinaryIO:
         """Return a file of turns, in the order in which they began."""
@@ -148,14 +146,7 @@ class _Spill:
         return ordered
 
     def _open(self) -> BinaryIO:
-        try:
-            opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=self._folder)  # noqa: SIM115
-        except OSError as error:
-            raise self._failed(error) from error
-        return cast(BinaryIO, opened)
-
-    def _failed(self, error: OSError) -> StoreError:
-        return disk.output_error(self._folder or Path(tempfile.gettempdir()), error)
+        return open_scratch(self._folder, _BUFFER)
 
 
 def _write(file: BinaryIO, value: object) -> None:

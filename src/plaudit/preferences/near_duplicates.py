@@ -6,15 +6,15 @@ others (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4). `datasket
 index in memory, several kilobytes a prompt; here a band is sorted at a time instead.
 """
 
-import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 from zlib import crc32
 
 import msgspec
 from msgspec import Raw
 
 from plaudit.packages import load_package
+from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
 SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""
@@ -23,7 +23,6 @@ _VALUES = 64
 _BANDS, _ROWS = 12, 5  # 0.99 of the pairs at 0.8 share a band, and 0.32 of those at 0.5.
 _GRAM = 5
 _BATCH = 10_000
-_BUFFER = 2**20
 _ROUNDS = 8
 _RECENT = 2**18  # prompts that are not sketched twice, where an example's pairs are apart
 _INSTRUCTIONS = ("system", "developer")
@@ -41,16 +40,20 @@ class NearDuplicates:
 
         Raises:
             MissingDependencyError: `datasketch` or `numpy` is not installed.
+            StoreError: it cannot be made.
         """
         self._np = load_package("numpy", "preferences")
         minhash = load_package("datasketch", "preferences").MinHash
         self._empty = minhash(num_perm=_VALUES, seed=1, hashfunc=_hash, scheme="affine32")
-        opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115 (see close)
-        self._file = cast(BinaryIO, opened)
+        self._file = open_scratch()
         self._recent: set[int] = set()
 
     def add(self, key: int, prompt: Raw) -> None:
-        """Add a prompt of the example that has this key."""
+        """Add a prompt of the example that has this key.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
         mark = hash((key, bytes(prompt)))
         if mark in self._recent:
             return
@@ -61,8 +64,11 @@ class NearDuplicates:
         grams = _grams(prompt_text(prompt))
         for start in range(0, len(grams), _BATCH):
             sketch.update_batch(grams[start : start + _BATCH])
-        self._file.write(key.to_bytes(8, "little"))
-        self._file.write(sketch.hashvalues.astype("<u4").tobytes())
+        try:
+            self._file.write(key.to_bytes(8, "little"))
+            self._file.write(sketch.hashvalues.astype("<u4").tobytes())
+        except OSError as error:
+            raise scratch_error(error) from error
 
     def groups(self, keys: Any) -> Any:
         """Return a group's number for each example.
@@ -72,9 +78,15 @@ class NearDuplicates:
 
         Returns:
             The place among `keys` of one example of the group, for each.
+
+        Raises:
+            StoreError: there was no room for the last prompts.
         """
         np = self._np
-        self._file.flush()
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise scratch_error(error) from error
         kind = np.dtype([("key", "<u8"), ("sketch", "<u4", (_VALUES,))])
         if self._file.tell() == 0:
             return np.arange(len(keys))
@@ -88,7 +100,7 @@ class NearDuplicates:
 
     def close(self) -> None:
         """Drop the file."""
-        self._file.close()
+        close_scratch(self._file)
 
     def _alike(self, sketches: Any, band: int) -> Iterator[Any]:
         """Yield the rows that agree in a band, for each two or more that do."""

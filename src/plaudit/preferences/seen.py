@@ -1,10 +1,9 @@
 """Keys that were seen before, in memory that does not grow with their number."""
 
 import sqlite3
-import tempfile
 from collections.abc import Collection, Iterable
 
-from plaudit.errors import StoreError
+from plaudit.runs.scratch import scratch_error
 
 
 class Seen:
@@ -42,10 +41,7 @@ class Seen:
         try:
             self._table.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
         except sqlite3.Error as error:
-            raise StoreError(
-                f"temporary files in {tempfile.gettempdir()} cannot be written ({error}): free "
-                "some space there, or name another place in TMPDIR"
-            ) from error
+            raise scratch_error(error) from error
         return self._table.total_changes - before
 
     def close(self) -> None:

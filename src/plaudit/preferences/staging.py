@@ -2,15 +2,15 @@
 
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import heappush, heapreplace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
+
+from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
 _HEAD = struct.Struct("<QIII")
-_BUFFER = 2**18
 
 
 class Staged(NamedTuple):
@@ -31,15 +31,19 @@ class Stage:
         """Open the file in `folder`, or in the system's place.
 
         Raises:
-            OSError: it cannot be made.
+            StoreError: it cannot be made.
         """
-        opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER, dir=folder)  # noqa: SIM115
-        self._file = cast(BinaryIO, opened)
+        self._folder = folder
+        self._file = open_scratch(folder)
         self._seed = f"{seed}/".encode()
         self._count = 0
 
     def add(self, line: bytes, chosen_length: int, rejected_length: int) -> None:
-        """Add a pair."""
+        """Add a pair.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
         drawn = blake2b(self._seed, digest_size=8)
         drawn.update(self._count.to_bytes(8, "little"))
         priority = int.from_bytes(drawn.digest(), "little")
@@ -47,21 +51,35 @@ class Stage:
         self._count += 1
 
     def put(self, staged: Staged) -> None:
-        """Add a pair as another stage had it."""
+        """Add a pair as another stage had it.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
         priority, chosen_length, rejected_length, line = staged
-        self._file.write(_HEAD.pack(priority, chosen_length, rejected_length, len(line)))
-        self._file.write(line)
+        try:
+            self._file.write(_HEAD.pack(priority, chosen_length, rejected_length, len(line)))
+            self._file.write(line)
+        except OSError as error:
+            raise scratch_error(error, self._folder) from error
 
     def __iter__(self) -> Iterator[Staged]:
-        """Yield the pairs in the order in which they were added."""
-        self._file.seek(0, os.SEEK_SET)
+        """Yield the pairs in the order in which they were added.
+
+        Raises:
+            StoreError: there was no room for the last of them.
+        """
+        try:
+            self._file.seek(0, os.SEEK_SET)
+        except OSError as error:
+            raise scratch_error(error, self._folder) from error
         while head := self._file.read(_HEAD.size):
             priority, chosen, rejected, size = _HEAD.unpack(head)
             yield Staged(priority, chosen, rejected, self._file.read(size))
 
     def close(self) -> None:
         """Drop the file."""
-        self._file.close()
+        close_scratch(self._file)
 
 
 class Draw:

@@ -1,7 +1,7 @@
 """Pairs of a file, read as often as is needed."""
 
+import contextlib
 import math
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.texts import same_text_key
 from plaudit.runs.blocks import BlockReader
+from plaudit.runs.scratch import close_scratch, scratch_error
 from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
 
@@ -53,6 +54,7 @@ class PairSource:
 
         Raises:
             InputError: it cannot be read.
+            StoreError: there is no room for the copy.
         """
         self.name = "standard input" if source == "-" else source
         """For a person."""
@@ -84,7 +86,7 @@ class PairSource:
     def close(self) -> None:
         """Drop the copy, where there is one."""
         if self._copy is not None:
-            self._copy.close()
+            close_scratch(self._copy)
 
     def _reader(self) -> BlockReader:
         try:
@@ -96,19 +98,35 @@ class PairSource:
         return where if self._copy is None else where.replace(self._path, self.name, 1)
 
     def _copied(self, source: str) -> BinaryIO:
-        opened = tempfile.NamedTemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115 (see close)
-        copy = cast(BinaryIO, opened)
         try:
-            if source == "-":
-                shutil.copyfileobj(sys.stdin.buffer, copy, _BUFFER)
-            else:
-                with Path(source).open("rb") as file:
-                    shutil.copyfileobj(file, copy, _BUFFER)
-            copy.flush()
+            opened = tempfile.NamedTemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115 (see close)
         except OSError as error:
-            copy.close()
-            raise InputError(f"{self.name} cannot be read: {error.strerror}") from error
+            raise scratch_error(error) from error
+        copy = cast(BinaryIO, opened)
+        with contextlib.ExitStack() as undo:
+            undo.callback(close_scratch, copy)
+            try:
+                for chunk in self._chunks(source):
+                    copy.write(chunk)
+                copy.flush()
+            except OSError as error:
+                raise scratch_error(error) from error
+            undo.pop_all()
         return copy
+
+    def _chunks(self, source: str) -> Iterator[bytes]:
+        try:
+            with _opened(source) as file:
+                while chunk := file.read(_BUFFER):
+                    yield chunk
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read: {error.strerror}") from error
+
+
+def _opened(source: str) -> "contextlib.AbstractContextManager[BinaryIO]":
+    if source == "-":
+        return contextlib.nullcontext(sys.stdin.buffer)
+    return Path(source).open("rb")
 
 
 def _is_stream(source: str) -> bool:
