@@ -22,7 +22,7 @@ if sys.platform != "linux":
     pytest.skip("forks are used on Linux alone", allow_module_level=True)
 
 SCRIPT = """
-import json, os, signal, sys, threading
+import json, os, signal, sys, threading, time
 from pathlib import Path
 import msgspec
 from plaudit.preferences import files, sections
@@ -37,6 +37,8 @@ given = json.loads(sys.argv[1])
 sections._PIECES = given.get("pieces", sections._PIECES)
 
 def how(source):
+    while threading.active_count() > 1:  # the writer of the source before
+        time.sleep(0.001)
     out = Path(source).with_suffix(".out")
     job = files.PairJob(
         source=source, out=None if given.get("counted") else str(out),
