@@ -50,10 +50,12 @@ def how(source):
         made = files._by_sections(job, Progress("", enabled=False))
     except TurnsApartError:
         made = "apart"
+    if signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        made = "signals are blocked"
     told = made if made is None or made == "apart" else msgspec.to_builtins(made)
     by_sections = out.read_bytes() if out.exists() else None
     out.unlink(missing_ok=True)
-    whole = files._pair_file(job, Progress("", enabled=False), files._gathered)
+    whole = files._pair_file(job, Progress("", enabled=False), files.partial(files._gathered, job))
     same = told == msgspec.to_builtins(whole) and (
         by_sections == (out.read_bytes() if out.exists() else None)
     )
@@ -198,7 +200,7 @@ if sys.argv[1] == "wait":
     made = sections._SectionMaker._make
     def slowly(self, file, section, connection):
         time.sleep(0.05)
-        return made(self, file, section, connection)
+        made(self, file, section, connection)
     sections._SectionMaker._make = slowly
     fork = os.fork
     def noted():

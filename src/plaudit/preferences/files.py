@@ -4,8 +4,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Literal
 
 import msgspec
@@ -98,7 +98,7 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     if count_hint(job.source) is not None and not (job.out and is_direct(job.out)):
         with contextlib.suppress(TurnsApartError):
             summary = _by_sections(job, progress) or _pair_file(job, progress, _contiguous)
-    summary = summary or _pair_file(job, progress, _gathered)
+    summary = summary or _pair_file(job, progress, partial(_gathered, job))
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
 
@@ -109,11 +109,11 @@ def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
     if job.balance or job.report is not None or options.max_pairs or options.dedupe:
         return None
     with ExitStack() as stack:
-        output = stack.enter_context(_Output(job.out))
+        output = stack.enter_context(closing(_Output(job.out)))
         made = start_sections(job.source, job.read, options, output.file)
         if made is None:
             return None
-        stack.enter_context(made)
+        stack.enter_context(closing(made))
         stack.enter_context(progress)  # Its thread must not be there before.
         progress.follow(made)
         tally, rejects = Tally(), RejectWriter(job.out)
@@ -137,11 +137,11 @@ def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary
         reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
         progress.follow(reader)
         tally = Tally()
-        paired = _paired(group(job, _found(reader, progress)), reader, job.options, tally)
+        paired = _paired(group(_found(reader, progress)), reader, job.options, tally)
         if job.options.dedupe:
             repeats = stack.enter_context(closing(Repeats()))
             paired = _without_repeats(paired, repeats, tally)
-        output = stack.enter_context(_Output(job.out))
+        output = stack.enter_context(closing(_Output(job.out)))
         if job.balance or job.options.max_pairs:
             _choose(job, paired, tally, output, report)
         else:
@@ -174,7 +174,7 @@ def _finish(
 
 
 _Batches = Iterator[tuple[Sequence[Candidate], int]]
-_Group = Callable[[PairJob, _Batches], Iterator[list[Candidate]]]
+_Group = Callable[[_Batches], Iterator[list[Candidate]]]
 
 
 def _found(reader: CandidateReader, progress: Progress) -> _Batches:
@@ -183,9 +183,8 @@ def _found(reader: CandidateReader, progress: Progress) -> _Batches:
         progress.done += len(candidates)
 
 
-def _contiguous(job: PairJob, batches: _Batches) -> Iterator[list[Candidate]]:
+def _contiguous(batches: _Batches) -> Iterator[list[Candidate]]:
     """Return turns as they are read; `TurnsApartError` where that cannot be done."""
-    del job
     return contiguous_turns(candidates for candidates, _ in batches)
 
 
@@ -308,21 +307,14 @@ def _checked(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format 
 
 
 class _Output:
-    """Where pairs go; leaving it without `commit` leaves the output as it was."""
+    """Where pairs go."""
 
     def __init__(self, out: str | None) -> None:
         self._writer = None if out is None else BlockWriter(out)
         self._pieces: list[bytes] = []
 
-    def __enter__(self) -> "_Output":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the output as it was, unless it was committed."""
         if self._writer is not None:
             self._writer.abort()
 

@@ -8,21 +8,22 @@ nothing of it is kept. The file is then read in one piece, which finds the same 
 
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import socket
 import sys
 import threading
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import check_new
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
@@ -43,7 +44,6 @@ _MOST_TURN = 16 * 2**20
 """A longer turn is left to who reads the file in one piece."""
 _PIECES = 50_000
 """Pieces of lines that a helper keeps before it writes them: a few megabytes."""
-_NONE_LEFT = -1
 
 
 class SectionsError(Exception):
@@ -59,13 +59,6 @@ class _Made(msgspec.Struct, array_like=True):
     """With the section's last part."""
     turns: bytes = b""
     """The hashes of all turns of the section; with its last part."""
-
-
-class _Grant(msgspec.Struct, array_like=True):
-    """What a helper is told: where to write what it made, and which section is the next."""
-
-    offset: int
-    section: int
 
 
 class SectionPairs:
@@ -85,41 +78,40 @@ class SectionPairs:
         """Candidates in it."""
         self._count = -(-(lines.end - lines.start) // SECTION)
         self._helpers: dict[Connection, int] = {}
+        """The process behind each; helper K of N makes sections K, K + N, K + 2 N, ..."""
         maker = _SectionMaker(lines, format_, options, output)
+        helpers = min(_processors(), self._count, _MOST_HELPERS)
         try:
-            for _ in range(min(_processors(), self._count, _MOST_HELPERS)):
-                self._fork(maker)
+            for helper in range(helpers):
+                self._fork(maker, range(helper, self._count, helpers))
         except OSError:
             self.close()
             raise
 
-    def _fork(self, maker: "_SectionMaker") -> None:
+    def _fork(self, maker: "_SectionMaker", sections: range) -> None:
         here, there = (Connection(one.detach()) for one in socket.socketpair())
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                for connection in (here, *self._helpers):
-                    connection.close()  # Or it would not be told when this process ends.
-                maker.serve(there)
-                status = 0
-            finally:
-                os._exit(status)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # Helpers leave Ctrl-C to us.
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._help(maker, sections, here, there)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)  # Helpers leave Ctrl-C to us.
         there.close()
         self._helpers[here] = pid
 
-    def __enter__(self) -> "SectionPairs":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _help(
+        self, maker: "_SectionMaker", sections: range, here: Connection, there: Connection
+    ) -> NoReturn:
+        """Be a helper, and nothing else ever again."""
+        status = 1
+        try:
+            for connection in (here, *self._helpers):
+                connection.close()  # Or it would not be told when the process that asks ends.
+            maker.serve(sections, there)
+            status = 0
+        finally:
+            os._exit(status)
 
     def close(self) -> None:
         """End the helpers, whatever they do."""
@@ -138,24 +130,15 @@ class SectionPairs:
             TurnsApartError: the candidates of a turn do not lie together.
             SectionsError: a row is malformed, or a helper ended.
         """
-        offset, following = 0, 0
-        at_work: dict[int, Connection] = {}
+        offset, in_turn = 0, itertools.cycle(self._helpers)
         with contextlib.closing(Seen()) as given:
-            for connection in self._helpers:
-                self._send(connection, _Grant(0, following))
-                at_work[following] = connection
-                following += 1
-            for section in range(self._count):
-                connection = at_work.pop(section)
-                while (made := self._received(connection)).tally is None:
-                    self._send(connection, _Grant(offset, section))
+            for connection in itertools.islice(in_turn, self._count):
+                made = _Made(0)
+                while made.tally is None:
+                    made = self._received(connection)
+                    self._send(connection, offset)
                     offset += made.length
                 check_new(array("q", made.turns), given)
-                next_section = following if following < self._count else _NONE_LEFT
-                self._send(connection, _Grant(offset, next_section))
-                at_work[next_section] = connection
-                following += 1
-                offset += made.length
                 self.taken += made.tally.candidates
                 self.bytes_read += SECTION
                 yield made.tally
@@ -168,9 +151,10 @@ class SectionPairs:
         except (EOFError, OSError) as error:
             raise SectionsError from error
 
-    def _send(self, connection: Connection, grant: _Grant) -> None:
+    def _send(self, connection: Connection, offset: int) -> None:
+        """Tell a helper where to write what it made."""
         try:
-            connection.send_bytes(msgspec.msgpack.encode(grant))
+            connection.send_bytes(msgspec.msgpack.encode(offset))
         except OSError as error:
             raise SectionsError from error
 
@@ -190,7 +174,7 @@ def start_sections(
         output: where the lines go; None: pairs are counted only.
 
     Raises:
-        InputError: there is no such source, or its first row is of no known kind.
+        InputError: the source cannot be read.
     """
     if not _can_fork() or _processors() < 2:
         return None
@@ -226,26 +210,23 @@ class _SectionMaker:
         self._options = options
         self._output = output
 
-    def serve(self, connection: Connection) -> None:
-        """Make sections until there is none left; any error ends the process."""
+    def serve(self, sections: range, connection: Connection) -> None:
+        """Make sections; any error ends the process."""
         gc.disable()  # Nothing made here refers to itself; a tenth of the time is saved.
         with Path(self._lines.path).open("rb", buffering=2**16) as file:
-            section = self._granted(connection).section
-            while section != _NONE_LEFT:
-                section = self._make(file, section, connection)
+            for section in sections:
+                self._make(file, section, connection)
         self._tell(connection, _Made(0))
-
-    def _granted(self, connection: Connection) -> _Grant:
-        return msgspec.msgpack.decode(connection.recv_bytes(), type=_Grant)
 
     def _tell(self, connection: Connection, made: _Made) -> None:
         connection.send_bytes(msgspec.msgpack.encode(made))
 
-    def _make(self, file: BinaryIO, section: int, connection: Connection) -> int:
-        """Make the pairs of a section, and write them; return the next section's number."""
+    def _make(self, file: BinaryIO, section: int, connection: Connection) -> None:
+        """Make the pairs of a section, and write them."""
         start, end = self._border(file, section), self._border(file, section + 1)
         file.seek(start)
-        turns = self._turns(file.read(end - start))
+        turns: ByTurn = {}
+        add_to_turns(self._read(file.read(end - start)), turns)
         tally, pieces = Tally(), list[bytes]()
         for candidates in turns.values():
             turn = pair_turn(self._format.group(candidates), self._options, tally)
@@ -255,29 +236,24 @@ class _SectionMaker:
                     self._write(pieces, _Made(0), connection)
                     pieces.clear()
         hashes = array("q", map(hash, turns)).tobytes()
-        return self._write(pieces, _Made(0, tally, hashes), connection)
+        self._write(pieces, _Made(0, tally, hashes), connection)
 
-    def _write(self, pieces: list[bytes], made: _Made, connection: Connection) -> int:
-        """Write lines where there is room for them; return the next section's number."""
+    def _write(self, pieces: list[bytes], made: _Made, connection: Connection) -> None:
+        """Write lines where there is room for them."""
         data = memoryview(b"".join(pieces))
         made.length = len(data)
         self._tell(connection, made)
-        grant = self._granted(connection)
-        if self._output is not None:
-            place = self._output.fileno()
-            while data:
-                written = os.pwrite(place, data, grant.offset)
-                data, grant.offset = data[written:], grant.offset + written
-        return grant.section
+        offset = msgspec.msgpack.decode(connection.recv_bytes(), type=int)
+        while data and self._output is not None:
+            written = os.pwrite(self._output.fileno(), data, offset)
+            data, offset = data[written:], offset + written
 
-    def _turns(self, data: bytes) -> ByTurn:
-        if not is_text(data):
+    def _read(self, lines: bytes) -> Sequence[Candidate]:
+        if not is_text(lines):
             raise SectionsError
-        candidates = self._format.read_many(data)
+        candidates = self._format.read_many(lines)
         assert candidates is not None
-        turns: ByTurn = {}
-        add_to_turns(candidates, turns)
-        return turns
+        return candidates
 
     def _border(self, file: BinaryIO, section: int) -> int:
         """Return where a section begins: at the first turn that begins after its place."""
@@ -290,9 +266,7 @@ class _SectionMaker:
         while line := file.readline(_MOST_TURN):
             if file.tell() > place + _MOST_TURN:
                 raise SectionsError
-            candidates = self._format.read_many(line)
-            assert candidates is not None
-            for one in candidates:  # None in a blank line.
+            for one in self._read(line):  # None in a blank line.
                 ids = (one.example_id, one.turn_id)
                 if previous not in (None, ids):
                     return min(file.tell() - len(line), self._lines.end)  # It may have grown.
