@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import Cause, MissingDependencyError, StoreError, UsageError
-from plaudit.runs.sinks import OrderedWriter, RejectWriter, check_output, rejected_path
+from plaudit.runs.places import check_output, rejected_path
+from plaudit.runs.sinks import OrderedWriter, RejectWriter
 from plaudit.runs.sources import Row, read_rows
 from plaudit.runs.store import Store
 from plaudit.runs.tables import is_verdict_folder
@@ -528,7 +529,7 @@ def test_a_folder_is_replaced_as_a_whole_and_only_at_the_end(store: Store, out: 
     writer = OrderedWriter(folder, store, 1)  # known without the / now that it is there
     writer.write(0, msgspec.json.encode(VERDICTS[0]))
     assert contents(folder) == before
-    assert names(out.parent) == [".verdicts.partial", "verdicts"]
+    assert names(out.parent) == [".verdicts.lock", ".verdicts.new", "verdicts"]
     with pytest.raises(StoreError, match="being written by another"):
         OrderedWriter(f"{folder}/", store, 2)
     writer.abort()

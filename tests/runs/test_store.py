@@ -724,7 +724,7 @@ def test_folder_that_is_read_only(open_folder: Path, made_before: bool):
         """
         import os, sys
         from plaudit.errors import StoreError, UsageError
-        from plaudit.runs.sinks import check_output
+        from plaudit.runs.places import check_output
         from plaudit.runs.store import Store
         if os.getuid() == 0:
             os.setuid(65534)  # root may write anywhere

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast
@@ -74,6 +75,17 @@ app = typer.Typer(
 )
 
 
+class _PrivateLog(RotatingFileHandler):
+    """Log files that nobody else can read: with -v they hold what users wrote."""
+
+    def _open(self) -> TextIOWrapper:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags, 0o600)
+
+        opened = open(self.baseFilename, self.mode, encoding="utf-8", opener=private)  # noqa: SIM115
+        return cast("TextIOWrapper", opened)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"plaudit {__version__}")
@@ -92,7 +104,7 @@ def setup(
 ) -> None:
     """Judge conversations, score candidates, and prove how far the judge can be trusted."""
     if log_file is not None:
-        handler: logging.Handler = RotatingFileHandler(log_file, maxBytes=10_000_000, backupCount=3)
+        handler: logging.Handler = _PrivateLog(log_file, maxBytes=10_000_000, backupCount=3)
     else:
         handler = logging.StreamHandler()
     logging.basicConfig(

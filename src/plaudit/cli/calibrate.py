@@ -7,7 +7,7 @@ import typer
 from plaudit.cli import display
 from plaudit.errors import UsageError
 from plaudit.runs.calibrating import fit_calibration
-from plaudit.runs.sinks import check_output
+from plaudit.runs.places import check_output
 from plaudit.scoring.diagram import check_format, save_diagram
 
 
@@ -50,10 +50,10 @@ def calibrate(
     """
     if out == "-":
         raise UsageError("a calibration is a file: give -o a name, or add --json to see it")
-    check_output(out)
+    check_output(out, [verdicts, labels], replaces=True)
     if plot is not None:
         check_format(plot)
-        check_output(plot)
+        check_output(plot, [verdicts, labels, out], replaces=True)
     found = fit_calibration(verdicts, labels, target=target, delta=delta, seed=seed)
     found.save(out)
     if plot is not None:

@@ -23,8 +23,8 @@ from plaudit.rollouts.corpus.quiz import Marks, hold_quiz
 from plaudit.rollouts.question import Question, Split
 from plaudit.rollouts.questions import pick_questions, read_questions, write_questions
 from plaudit.runs.api import Judge
+from plaudit.runs.places import check_output
 from plaudit.runs.progress import download_progress
-from plaudit.runs.sinks import check_output
 
 app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask about them.")
 
@@ -63,6 +63,12 @@ def build(
             help="Search by embeddings too, with the model of plaudit\\[embeddings].",
         ),
     ] = False,
+    follow_links: Annotated[
+        bool,
+        typer.Option(
+            "--follow-links", help="In folders, also read links to files outside of them."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Cut documents into chunks and make an index that can be searched.
@@ -75,7 +81,12 @@ def build(
     """
     try:
         report = build_corpus(
-            documents, out, chunk_size=chunk_size, overlap=overlap, embed=embeddings
+            documents,
+            out,
+            chunk_size=chunk_size,
+            overlap=overlap,
+            embed=embeddings,
+            follow_links=follow_links,
         )
     except KeyboardInterrupt:
         raise InterruptedRunError(f"interrupted; {out} is as it was before") from None
@@ -139,7 +150,7 @@ def questions(
     Exit status: 0 done; 1 done, but chunks have no usable reply, or nothing was kept and nothing
     written; 2 wrong usage; 3 the engine cannot be used; 130 interrupted.
     """
-    check_output(out)
+    check_output(out, [engine], replaces=True)
     options = QuestionOptions(
         per_chunk=per_chunk,
         limit=limit,

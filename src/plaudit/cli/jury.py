@@ -6,6 +6,7 @@ import typer
 
 from plaudit.cli import display
 from plaudit.runs.partial import write_json
+from plaudit.runs.places import check_output
 from plaudit.runs.weights import learn_from
 
 
@@ -24,6 +25,7 @@ def jury_weights(
 
     The file goes into the jury's specification: `combine = "weighted"` and `weights = "FILE"`.
     """
+    check_output(out, [verdicts], replaces=True)
     weights = learn_from(verdicts)
     write_json(out, weights)
     display.weights(weights)

@@ -13,8 +13,8 @@ from plaudit.cli.options import StoreOption, WriterOption
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.runs.partial import write_json
+from plaudit.runs.places import check_output
 from plaudit.runs.progress import download_progress
-from plaudit.runs.sinks import check_output
 from plaudit.runs.sources import RowReader
 
 app = typer.Typer(help="Learn criteria from labelled pairs.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def learn(
     """
     if out == "-":
         raise UsageError("criteria are a file: give -o a name, or add --json to see them")
-    check_output(out)
+    check_output(out, [labels, engine], replaces=True)
     pairs, ties = labelled_pairs(_rows(labels))
     found = aio.run(
         learn_rubric(

@@ -1,5 +1,6 @@
 """`plaudit runs` and `plaudit show`: what was judged before."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from plaudit.runs.store import Store, default_store_path
 
 
 def _open(path: str | None) -> Store:
-    return Store(Path(path) if path else default_store_path())
+    place = Path(path) if path else default_store_path()
+    writable = os.access(place, os.W_OK) and os.access(place.parent, os.W_OK)
+    return Store(place, read_only=place.exists() and not writable)
 
 
 def runs(

@@ -16,10 +16,10 @@ import msgspec
 from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause, UsageError
+from plaudit.prompts.sandbox import BoundedEnvironment
 from plaudit.types import Json, Message
 
 MessageLike = Message | Mapping[str, Json]
@@ -126,8 +126,8 @@ class ChatTemplate:
             return self._templates[_WITH_TOOLS]
         return self._templates[_DEFAULT]
 
-    def _environment(self) -> ImmutableSandboxedEnvironment:
-        environment = ImmutableSandboxedEnvironment(
+    def _environment(self) -> BoundedEnvironment:
+        environment = BoundedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
         )
         environment.filters["tojson"] = _to_json

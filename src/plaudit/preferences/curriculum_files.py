@@ -1,22 +1,23 @@
 """A curriculum of a file's rows: a file for each stage."""
 
-import contextlib
+import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.candidate import Id
-from plaudit.preferences.curriculum import Curriculum, CurriculumOptions, Ranked
+from plaudit.preferences.curriculum import Curriculum, CurriculumOptions
 from plaudit.preferences.scored_rows import RewardSums, raise_reject, scored_rows
 from plaudit.runs import disk
-from plaudit.runs.partial import PartialFile, write_json
-from plaudit.runs.sinks import RejectWriter, make_folder
+from plaudit.runs.partial import PartialFolder
+from plaudit.runs.places import check_folder_output, check_not_read
+from plaudit.runs.sinks import RejectWriter
 
 PLAN = "curriculum.json"
 EXAMPLES = "examples.jsonl"
+REJECTED = "curriculum.rejected.jsonl"
 
 _STAGE = re.compile(r"stage-[0-9]{2,}\.jsonl")
 
@@ -77,8 +78,9 @@ def write_curriculum(job: CurriculumJob) -> CurriculumSummary:
     `stage-00.jsonl` has the rows that are open from the beginning, `stage-01.jsonl` those that the
     next stage adds, and so on: all files in order are the whole, from easy to difficult. Rows are
     the bytes that they were. `examples.jsonl` has the examples in order, `curriculum.json` the
-    summary. Memory grows with examples and turns, not with the text of rows. All files come into
-    place at the end; those of more stages than there are now are removed.
+    summary. Memory grows with examples and turns, not with the text of rows. The folder
+    comes into place at the end, in one step: files of more stages than there are now are gone, and
+    whatever else it held stays.
 
     Raises:
         InputError: the source cannot be used, or (strict) a row cannot.
@@ -88,20 +90,43 @@ def write_curriculum(job: CurriculumJob) -> CurriculumSummary:
     """
     if job.source == "-":
         raise UsageError("the rows are read twice: give a file instead of standard input")
-    folder = make_folder(job.out)
-    rejects = RejectWriter(folder / "curriculum.jsonl")
+    out = check_folder_output(job.out)
+    for name in os.listdir(out) if out.exists() else ():
+        if _is_ours(name):
+            check_not_read(out / name, [job.source])
+    try:
+        folder = PartialFolder(out)
+        try:
+            summary = _write(job, folder)
+            folder.take_over(_is_ours)
+            folder.commit()
+        finally:
+            folder.abort()
+    except OSError as error:
+        raise disk.output_error(out, error) from error
+    return summary
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file of the folder is one that a curriculum replaces."""
+    return name in (PLAN, EXAMPLES, REJECTED) or _STAGE.fullmatch(name) is not None
+
+
+def _write(job: CurriculumJob, folder: PartialFolder) -> CurriculumSummary:
+    rejects = RejectWriter(folder.path / "curriculum.jsonl")
     sums = RewardSums()
-    with contextlib.ExitStack() as undo:
-        undo.callback(rejects.abort)
+    try:
         for _, _, scored in scored_rows(job.source, raise_reject if job.strict else rejects.write):
             sums.add(scored)
         curriculum = Curriculum(sums.rewards(job.source), job.options)
-        writer = undo.enter_context(_StageWriter(folder, curriculum))
+        writer = _StageWriter(folder, curriculum)
         writer.write_rows(job.source)
         summary = _summary(curriculum, sums, writer, rejects)
-        writer.commit()
         rejects.commit()
-    write_json(folder / PLAN, summary)
+    finally:
+        rejects.abort()
+    plan = msgspec.json.format(msgspec.json.encode(summary), indent=2)
+    folder.open(PLAN).write(plan + b"\n")
     return summary
 
 
@@ -128,8 +153,7 @@ def _counted(reasons: Mapping[str, int]) -> dict[str, int]:
 class _StageWriter:
     """The files of a folder that stages have."""
 
-    def __init__(self, folder: Path, curriculum: Curriculum) -> None:
-        self._folder = folder
+    def __init__(self, folder: PartialFolder, curriculum: Curriculum) -> None:
         self._curriculum = curriculum
         self._stage_of = {one.example_id: one.stage for one in curriculum.examples}
         self._dropped_ids = frozenset(curriculum.dropped)
@@ -139,53 +163,25 @@ class _StageWriter:
         """Rows of examples that were dropped."""
         for stage in self._stage_of.values():
             self._examples[stage] += 1
-        self._files: dict[str, PartialFile] = {}
-
-    def __enter__(self) -> "_StageWriter":
-        try:
-            for stage in range(self._curriculum.stages):
-                if (name := self._name(stage)) is not None:
-                    self._files[name] = PartialFile(self._folder / name)
-            self._files[EXAMPLES] = PartialFile(self._folder / EXAMPLES)
-        except OSError as error:
-            self.__exit__()
-            raise disk.output_error(self._folder, error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
-            file.abort()
+        names = [self._name(stage) for stage in range(curriculum.stages)]
+        self._files = [None if name is None else folder.open(name) for name in names]
+        self._about = folder.open(EXAMPLES)
 
     def write_rows(self, source: str) -> None:
         """Read the source again, and write each row to the file of its stage."""
-        names = [self._name(stage) for stage in range(self._curriculum.stages)]
-        files = [None if name is None else self._files[name].file for name in names]
-        try:
-            for where, line, scored in scored_rows(source, lambda row: None):
-                stage = self._stage_of.get(scored.example_id)
-                if not scored.scores:
-                    continue
-                if stage is None:
-                    self._count_dropped(where, scored.example_id)
-                    continue
-                file = files[stage]
-                assert file is not None
-                file.write(line + b"\n")
-                self._rows[stage] += 1
-            self._write_examples(self._curriculum.examples)
-        except OSError as error:
-            raise disk.output_error(self._folder, error) from error
-
-    def commit(self) -> None:
-        """Put the files in their place, and remove those that stages no longer have."""
-        try:
-            for file in self._files.values():
-                file.commit()
-            for path in self._folder.iterdir():
-                if _STAGE.fullmatch(path.name) and path.name not in self._files:
-                    path.unlink()
-        except OSError as error:
-            raise disk.output_error(self._folder, error) from error
+        for where, line, scored in scored_rows(source, lambda row: None):
+            stage = self._stage_of.get(scored.example_id)
+            if not scored.scores:
+                continue
+            if stage is None:
+                self._count_dropped(where, scored.example_id)
+                continue
+            file = self._files[stage]
+            assert file is not None
+            file.write(line + b"\n")
+            self._rows[stage] += 1
+        for one in self._curriculum.examples:
+            self._about.write(msgspec.json.encode(one) + b"\n")
 
     def stages(self) -> list[Stage]:
         """Return what each stage adds."""
@@ -209,8 +205,3 @@ class _StageWriter:
         if example_id not in self._dropped_ids:
             raise InputError(f"{where}: example {example_id!r} is new: did the input change?")
         self.dropped += 1
-
-    def _write_examples(self, examples: Sequence[Ranked]) -> None:
-        file = self._files[EXAMPLES].file
-        for one in examples:
-            file.write(msgspec.json.encode(one) + b"\n")

@@ -28,8 +28,9 @@ from plaudit.preferences.sections import SectionsError, start_sections
 from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
 from plaudit.runs.blocks import BlockReader
+from plaudit.runs.places import check_lines_output, is_direct
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import BlockWriter, RejectWriter, check_lines_output, is_direct
+from plaudit.runs.sinks import BlockWriter, RejectWriter
 from plaudit.runs.sources import count_hint
 
 _PIECES = 8_000
@@ -59,7 +60,7 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: it cannot.
         """
         if self.out is not None:
-            check_lines_output(self.out, "pairs")
+            check_lines_output(self.out, "pairs", [self.source])
 
 
 class PairSummary(Tally, kw_only=True):

@@ -16,17 +16,17 @@ from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, meta, nodes
 from jinja2 import Template as CompiledTemplate
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plaudit.errors import TemplateError
+from plaudit.prompts.sandbox import BoundedEnvironment
 
 STATIC_VARIABLES = frozenset({"shots", "options", "readout", "criteria"})
 """What a template may use in both blocks."""
 
 
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(
+def _environment() -> BoundedEnvironment:
+    return BoundedEnvironment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
 
@@ -94,7 +94,7 @@ class Template:
             render = self._template.blocks.get(block)
             if render is None:
                 return ""
-            return "".join(render(self._template.new_context(dict(variables))))
+            return _environment().concat(render(self._template.new_context(dict(variables))))
         except (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise TemplateError(f"{self.name}: block {block!r}: {error}") from None
 

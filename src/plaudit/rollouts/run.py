@@ -26,8 +26,8 @@ from plaudit.rollouts.trace import Trace, Untold
 from plaudit.rollouts.traces import encode_trace
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.output import Intake, Output, beside
+from plaudit.runs.places import check_output, rejected_path
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import check_output, rejected_path
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import RunInfo, Store
 from plaudit.types import Json
@@ -161,9 +161,11 @@ class RolloutRunner:
         """
         options = record.options
         out = options.out if options.out is not None else out
+        named = [options.source, record.engine, *record.tools]
         for path in (out, options.qa_log):
             if path is not None:
-                check_output(path)
+                check_output(path, named)
+                named.append(path)
         with RowReader(options.source, strict=options.strict) as rows:
             async with tools:
                 return await self._begun(record, engine, tools, rows, out)

@@ -22,6 +22,11 @@ _NETWORK = re.compile(
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS))
+_NO_FILE = frozenset((errno.ENOENT, errno.ELOOP, errno.EMLINK, errno.ENXIO))
+"""No file is there any more, or it is a link that is not followed, or a device without a driver."""
+_NO_EXCHANGE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+_HERE, _EXCHANGE = -100, 2
+"""`AT_FDCWD` and `RENAME_EXCHANGE` of Linux; macOS's `RENAME_SWAP` is 2, too."""
 
 _AGAIN = "Free some space and give the same command again"
 
@@ -74,6 +79,93 @@ def lock(path: Path) -> int | None:
     return _take(path, fcntl.LOCK_EX, wait=None)
 
 
+def lock_anew(path: Path) -> int | None:
+    """Make the file `path` anew and lock it, for what is written there and renamed at the end.
+
+    What was there before is removed, unless another process holds its lock: what a killed process
+    left, or a link, a pipe or a file that somebody else put there. No link is followed.
+
+    Returns:
+        The descriptor of the empty file, or None if another process holds the lock.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    while True:
+        with contextlib.suppress(FileExistsError):
+            made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            with _closed_on_error(made):
+                if _hold(made) and _is_same_file(made, path):
+                    return made
+            os.close(made)  # Another took it for a left one before it was locked.
+        if not _remove_left(path):
+            return None
+
+
+def _remove_left(path: Path) -> bool:
+    """Remove what nobody holds; False where another process holds its lock."""
+    try:
+        left = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        path.unlink(missing_ok=True)
+        return True
+    try:
+        free = _hold(left)
+        if free and _is_same_file(left, path):
+            path.unlink()
+        return free
+    finally:
+        os.close(left)
+
+
+@contextlib.contextmanager
+def _closed_on_error(descriptor: int) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _hold(descriptor: int) -> bool:
+    """Take the lock of an open file; False where another holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files or folders change places in one step.
+
+    Returns:
+        False, with nothing done, where the system or the file system cannot.
+
+    Raises:
+        OSError: one of them is missing, or its folder is not writable.
+    """
+    import ctypes  # Rarely needed, and a millisecond of each start.
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = (os.fsencode(one), os.fsencode(other))
+    if hasattr(libc, "renameat2"):  # Linux
+        failed = libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE)
+    elif hasattr(libc, "renamex_np"):  # macOS
+        failed = libc.renamex_np(*names, _EXCHANGE)
+    else:
+        return False
+    code = ctypes.get_errno()
+    if failed and code not in _NO_EXCHANGE:
+        raise OSError(code, os.strerror(code), str(one), None, str(other))
+    return not failed
+
+
 def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
@@ -101,7 +193,7 @@ def _take(path: Path, kind: int, wait: float | None) -> int | None:
     """Take a lock; None where another holds it, still after `wait` seconds if there is a wait."""
     give_up = None if wait is None else time.monotonic() + wait
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             if _is_same_file(descriptor, path):

@@ -4,7 +4,9 @@ import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -19,22 +21,22 @@ class PartialFile:
     """The hidden file `.NAME.partial` beside OUT, locked while it is written."""
 
     def __init__(self, out: Path) -> None:
-        """Open it; what a killed process left is overwritten.
+        """Open it; what a killed process left is removed.
 
         Raises:
-            StoreError: another process is writing it.
+            StoreError: another process is writing it, or OUT is a folder or a device.
             OSError: it cannot be made.
         """
         # A link is followed, so that it stays a link and the file is renamed within its folder.
         self.out = Path(os.path.realpath(out))
-        self.path = self.out.with_name(f".{self.out.name}.partial")
-        descriptor = disk.lock(self.path)
-        if descriptor is None:
+        if self.out.exists() and not self.out.is_file():
             raise StoreError(
-                f"{out} is being written by another plaudit: wait for it, or give another output"
+                f"{out} is no regular file, so no file can take its place: give another"
             )
-        if os.fstat(descriptor).st_size:  # Else ext4 writes a truncated file out when it is closed.
-            os.ftruncate(descriptor, 0)
+        self.path = self.out.with_name(f".{self.out.name}.partial")
+        descriptor = disk.lock_anew(self.path)
+        if descriptor is None:
+            raise _being_written(out)
         self.file = os.fdopen(descriptor, "wb", buffering=BUFFER)
         self._done = False
 
@@ -94,51 +96,127 @@ def write_json(out: str | Path, value: object) -> None:
         raise disk.output_error(Path(out), error) from error
 
 
-class PartialFolder(PartialFile):
-    """The data file of a folder, hidden beside OUT; the folder is made at the end.
+class PartialFolder:
+    """The hidden folder `.NAME.new` beside OUT, locked while it is written.
 
-    A folder cannot take the place of another in one step: between two renames there is none. A kill
-    just there is undone by the next one who opens OUT, who finds the old folder.
+    At the end it takes OUT's place. A reader sees the old folder or the new one: the two are
+    exchanged in one step. A file system that cannot exchange them (some network file systems) takes
+    two steps. A kill between these two leaves the old folder as `.NAME.old`, and the next writer
+    puts it back.
     """
 
-    def __init__(self, out: Path, data: str) -> None:
-        """Open it; `data` will be the file's name in the folder. See `PartialFile`."""
-        super().__init__(out)
-        self._new = self.out.with_name(f".{self.out.name}.new")
-        self._old = self.out.with_name(f".{self.out.name}.old")
-        if self._old.exists() and not self.out.exists():
-            self._old.rename(self.out)
-        self._data = data
-        self.files: dict[str, bytes] = {}
-        """What is put beside the data, by name."""
+    def __init__(self, out: str | Path) -> None:
+        """Make it; what a killed process left is removed.
 
-    def commit(self, durable: bool = True) -> None:
-        """Make the folder and put it in its place. `OSError` where it cannot be; then `abort`."""
-        del durable  # What is written slowly always is.
-        for folder in (self._new, self._old):
-            shutil.rmtree(folder, ignore_errors=True)
-        self._new.mkdir()
-        for name, content in self.files.items():
-            with (self._new / name).open("wb") as file:
-                file.write(content)
+        Raises:
+            StoreError: another process is writing it.
+            OSError: it cannot be made.
+        """
+        # A link is followed, so that it stays a link and the folder is renamed within its own.
+        self.out = Path(os.path.realpath(out))
+        self.path = self.out.with_name(f".{self.out.name}.new")
+        """The hidden folder."""
+        self._old = self.out.with_name(f".{self.out.name}.old")
+        self._lock_path = self.out.with_name(f".{self.out.name}.lock")
+        self._open: dict[str, BinaryIO] = {}
+        self._lock = disk.lock_anew(self._lock_path)
+        if self._lock is None:
+            raise _being_written(out)
+        try:
+            self._bring_back()
+            _remove(self.path)
+            self.path.mkdir()
+        except OSError:
+            self._release()
+            raise
+
+    @property
+    def names(self) -> list[str]:
+        """The files that were opened, in that order."""
+        return list(self._open)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file of the folder for writing; folders in its name are made."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._open[name] = path.open("wb", buffering=BUFFER)
+        return self._open[name]
+
+    def take_over(self, replaced: Callable[[str], bool]) -> None:
+        """Take over what OUT holds, but for the names in it that are `replaced`."""
+        if self.out.is_dir():
+            shutil.copytree(
+                self.out,
+                self.path,
+                symlinks=True,
+                ignore=lambda place, names: [
+                    name for name in names if Path(place) == self.out and replaced(name)
+                ],
+                copy_function=_link,
+                dirs_exist_ok=True,
+            )
+
+    def commit(self) -> None:
+        """Put the folder in its place. `OSError` where it cannot be; then `abort`."""
+        for file in self._open.values():
+            if not file.closed:  # A writer of tables may have closed it.
                 file.flush()
                 os.fsync(file.fileno())
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        os.replace(self.path, self._new / self._data)
-        _sync_folder(self._new)
-        if self.out.exists():
+                file.close()
+        for place, _, _ in os.walk(self.path):
+            _sync_folder(Path(place))
+        if not self.out.exists():
+            self.path.rename(self.out)
+        elif not disk.exchange(self.path, self.out):
+            _remove(self._old)
             self.out.rename(self._old)
-        self._new.rename(self.out)
-        self._done = True
-        self.file.close()
+            self.path.rename(self.out)
         _sync_folder(self.out.parent)
-        shutil.rmtree(self._old, ignore_errors=True)
+        for outdated in (self.path, self._old):
+            _remove(outdated)
+        self._release()
 
     def abort(self) -> None:
-        """Drop it; the old folder stays. May be called more than once."""
-        if not self._done:
-            if self._old.exists() and not self.out.exists():
-                self._old.rename(self.out)
-            shutil.rmtree(self._new, ignore_errors=True)
-        super().abort()
+        """Drop it; OUT stays as it was. May be called more than once, and after `commit`."""
+        if self._lock is None:
+            return
+        for file in self._open.values():
+            with contextlib.suppress(OSError):  # Its buffer may not fit on a full disk.
+                file.close()
+        with contextlib.suppress(OSError):
+            self._bring_back()
+            _remove(self.path)
+        self._release()
+
+    def _bring_back(self) -> None:
+        """Put back the old folder, where two steps were needed and only one was made."""
+        if not os.path.lexists(self.out) and self._old.is_dir() and not self._old.is_symlink():
+            self._old.rename(self.out)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name; where the file system cannot, copy it."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _being_written(out: str | Path) -> StoreError:
+    return StoreError(
+        f"{out} is being written by another plaudit: wait for it, or give another output"
+    )
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or what somebody put in its place; a link is removed, not followed."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)

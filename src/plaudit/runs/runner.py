@@ -23,8 +23,8 @@ from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import AnyJudging, Asked, Judging
 from plaudit.runs.output import Intake, Output
 from plaudit.runs.panel import Cascade, Jury, PanelSummary, panel_judging, pools_of
+from plaudit.runs.places import check_output, rejected_path
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import check_output, rejected_path
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import Store
 from plaudit.types import Sample, Verdict
@@ -219,7 +219,8 @@ class Runner:
         options = record.options
         out = options.out if options.out is not None else out
         if out is not None:
-            check_output(out)
+            named = (options.source, record.engine, record.judge, record.panel)
+            check_output(out, map(msgspec.to_builtins, named))
         with RowReader(options.source, strict=options.strict) as rows:
             judging = await self._begin(record, engine)
             return await _Run(self, judging, record).execute(rows, out)

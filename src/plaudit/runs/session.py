@@ -89,7 +89,7 @@ def _check_place(path: Path) -> None:
             "write-ahead log is not safe: give a place on a local disk with --store PATH"
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise disk.database_error(path, error) from error
 
@@ -100,6 +100,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: it cannot be used, and why.
     """
+    # Only for this user; SQLite gives its log and its index the permissions of the file.
+    with contextlib.suppress(OSError):  # It is there, or SQLite says why it cannot be made.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         connection = sqlite3.connect(
             path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
@@ -114,6 +117,29 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size = -16000")  # KiB; bounds memory on large stores.
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
         connection.execute("PRAGMA wal_autocheckpoint = 10000")
+    return connection
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a store that cannot be written.
+
+    SQLite reads the log through an index beside it, and makes that where it is missing. Where
+    nothing can be made, and no log is there, the file is read as one that nobody changes.
+
+    Raises:
+        StoreError: it cannot be read, and why.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    whole = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if whole else ''}"
+    try:
+        connection = sqlite3.connect(
+            address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise disk.database_error(path, error) from error
+    with disk.closed_on_error(connection, path):
+        connection.execute("SELECT 1 FROM run LIMIT 1")
     return connection
 
 
@@ -143,8 +169,10 @@ class Session:
     Knows nothing of its `Store`, so that a forgotten store can be closed when it is collected.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open a store; one that is `read_only` takes no lock, and nothing is made beside it."""
         self.path = path
+        self.read_only = read_only
         self.run_locks: dict[int, int] = {}
         self.queued = Batch()
         self.committing = Batch()
@@ -161,11 +189,16 @@ class Session:
         self._progress = threading.Condition(self._lock)
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        self._reading: sqlite3.Cursor | None = None
+        self._writing: sqlite3.Connection | None = None
+        self._use: int | None = None
+        self._thread: threading.Thread | None = None
+        if read_only:
+            self._cursor()
+            return
         _check_place(path)
         self._keeper = Keeper(path, self.transaction, environment_limit())
-        self._writing: sqlite3.Connection | None
         self._writing, self._use = open_sound(path, _connect, _BUSY_S)
-        self._reading: sqlite3.Cursor | None = None
         self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
         self._thread.start()
 
@@ -192,7 +225,8 @@ class Session:
         if self._closed:
             raise self._closed_in_use()
         if self._reading is None:
-            self._reading = _connect(self.path).cursor()
+            connect = _connect_read_only if self.read_only else _connect
+            self._reading = connect(self.path).cursor()
         return self._reading
 
     # Writing
@@ -200,6 +234,8 @@ class Session:
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """Hold the write connection within a transaction, committed at the end."""
+        if self.read_only:
+            raise self._only_read()
         try:
             with self._write_lock:
                 connection = self._writing = self._writing or _connect(self.path)
@@ -229,6 +265,8 @@ class Session:
         Raises:
             StoreError: an earlier entry could not be committed.
         """
+        if self.read_only:
+            raise self._only_read()
         with self._lock:
             if self._failure is not None or self._closing:
                 self._raise_failure()
@@ -272,6 +310,9 @@ class Session:
             raise self._failure
         if self._closing:
             raise self._closed_in_use()
+
+    def _only_read(self) -> StoreError:
+        return StoreError(f"the store {self.path} is only read here")
 
     def _closed_in_use(self) -> StoreError:
         return StoreError(f"the store {self.path} was closed while it was in use")
@@ -343,7 +384,8 @@ class Session:
         if self._thread is threading.current_thread():
             self._collected = True  # in the middle of a commit; the thread ends after it
             return
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._let_go()
         if self._failure is not None and not self._reported:
             self._raise_failure()
@@ -355,7 +397,8 @@ class Session:
         with self._write_lock, self._read_lock:
             self._closed = True
             self._close_connections()
-        os.close(self._use)
+        if self._use is not None:
+            os.close(self._use)
 
     def _close_connections(self) -> None:
         if self._reading is not None:
@@ -403,4 +446,5 @@ class Session:
     def after_fork_in_child(self) -> None:
         """Let go of the parent's locks, which stay the parent's."""
         for descriptor in (self._use, *self.run_locks.values()):
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)

@@ -7,7 +7,6 @@ million others finish costs no memory. OUT is untouched until `commit` replaces 
 
 import contextlib
 import os
-import stat
 import sys
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -17,12 +16,11 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from plaudit.errors import UsageError
-from plaudit.packages import load_package
 from plaudit.runs import disk
 from plaudit.runs.partial import BUFFER, PartialFile
+from plaudit.runs.places import is_special, names_folder, rejected_path
 from plaudit.runs.sources import Row
-from plaudit.runs.tables import DatasetFolder, ParquetFile, is_verdict_folder
+from plaudit.runs.tables import DatasetFolder, ParquetFile
 from plaudit.workers import Workers
 
 _MEMORY_BYTES = 32 * 2**20
@@ -48,107 +46,6 @@ class _Target(Protocol):
     def write(self, line: bytes) -> None: ...
     def commit(self) -> None: ...
     def abort(self) -> None: ...
-
-
-def check_output(out: str | Path) -> None:
-    """Check, before anything is asked of an engine, that `out` can be written.
-
-    Raises:
-        UsageError: it cannot; the message says what to do.
-    """
-    if str(out) == "-":
-        return
-    path = Path(out)
-    if _names_folder(out):
-        _check_folder(path)
-    elif path.is_dir():
-        raise UsageError(
-            f"{path} is a folder: give the name of a file in it, or the name of a new folder with "
-            "a / at its end"
-        )
-    if _is_special(path):
-        if not os.access(path, os.W_OK):
-            raise UsageError(f"{path} is not writable")
-        return
-    folder = Path(os.path.realpath(path)).parent
-    if not folder.is_dir():
-        raise UsageError(f"the folder {folder} does not exist: make it with mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"the folder {folder} is not writable: give another output")
-    if path.suffix == ".parquet" or _names_folder(out):
-        load_package("pyarrow", "parquet")
-
-
-def make_folder(out: str | Path) -> Path:
-    """Make a folder for several files, if it is not there yet, and return its path.
-
-    Raises:
-        UsageError: it cannot be made; the message says what to do.
-    """
-    path = Path(out)
-    try:
-        path.mkdir(exist_ok=True)
-    except FileExistsError:
-        raise UsageError(f"{path} is a file: give the name of a folder") from None
-    except FileNotFoundError:
-        raise UsageError(
-            f"the folder {path.parent} does not exist: make it with mkdir -p {path.parent}"
-        ) from None
-    except OSError as error:
-        raise disk.output_error(path, error) from error
-    return path
-
-
-def check_lines_output(out: str, what: str) -> None:
-    """Check likewise an output that can be JSON Lines alone.
-
-    Args:
-        out: a file, or `-`.
-        what: what is written there, for the message.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    if out.endswith((".parquet", "/")):
-        raise UsageError(f"{out}: {what} are written as JSON Lines; name a .jsonl file")
-    check_output(out)
-
-
-def _names_folder(out: str | Path) -> bool:
-    """Whether verdicts go to a folder of `datasets`: it ends in `/`, or it is such a folder."""
-    return str(out).endswith("/") or is_verdict_folder(Path(out))
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse to replace what plaudit has not written."""
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, not a folder: leave out the / at its end")
-    if path.is_dir() and any(path.iterdir()) and not is_verdict_folder(path):
-        raise UsageError(f"{path} is a folder that plaudit has not written: give a new one")
-
-
-def rejected_path(out: str | Path | None) -> Path | None:
-    """Return where rejected rows go: `out.jsonl` gives `out.rejected.jsonl`.
-
-    None where there is no file to lie beside: no output, standard output, a device or a pipe.
-    """
-    if out is None or is_direct(out):
-        return None
-    return Path(out).with_name(f"{Path(out).stem}.rejected.jsonl")
-
-
-def is_direct(out: str | Path) -> bool:
-    """Whether what is written to OUT is there at once: standard output, a device or a pipe."""
-    return str(out) == "-" or _is_special(Path(out))
-
-
-def _is_special(path: Path) -> bool:
-    """Whether a device or a pipe, which is written to and never replaced."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 class OrderedWriter:
@@ -282,9 +179,9 @@ def _undone_on_error(target: _Target) -> Generator[None]:
 def _open_target(out: str | Path) -> _Target:
     path = Path(out)
     try:
-        if _names_folder(out):
+        if names_folder(out):
             return DatasetFolder(path)
-        if path.suffix == ".parquet" and not _is_special(path):
+        if path.suffix == ".parquet" and not is_special(path):
             return ParquetFile(path)
     except OSError as error:
         raise disk.output_error(path, error) from error
@@ -363,7 +260,7 @@ def _open_lines(out: str | Path) -> "_Direct | _LinesFile":
         return _Direct("standard output", sys.stdout.buffer)
     path = Path(out)
     try:
-        if _is_special(path):
+        if is_special(path):
             return _Direct(str(path), path.open("wb", buffering=BUFFER))
         return _LinesFile(path)
     except OSError as error:

@@ -89,8 +89,15 @@ class Store:
     Every method raises `StoreError` when the file cannot be read or written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        """Name a store; nothing is opened.
+
+        Args:
+            path: its file.
+            read_only: whether nothing is written, not even that a run was interrupted.
+        """
         self.path = Path(path)
+        self._read_only = read_only
         self.session: Session | None = None
         """The open file; None while it is closed."""
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -98,8 +105,8 @@ class Store:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Completion).decode
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
-        return Store, (self.path,)
+    def __reduce__(self) -> Any:
+        return functools.partial(Store, read_only=self._read_only), (self.path,)
 
     def __enter__(self) -> "Store":
         return self
@@ -119,7 +126,7 @@ class Store:
     def _open(self) -> Session:
         with _opening:
             if self.session is None:
-                session = Session(self.path)
+                session = Session(self.path, read_only=self._read_only)
                 self.session = session
                 self._finalizer = weakref.finalize(self, session.close)
                 _stores.add(self)
@@ -327,7 +334,7 @@ class Store:
                     " last_reply = NULL WHERE number = ?",
                     (config, number),
                 )
-                return _run_where(connection, "number = ?", number)[0]
+            return _run_where(session, "number = ?", number)[0]
         except BaseException:
             for number in session.run_locks.keys() - owned:
                 session.release(number)
@@ -356,15 +363,15 @@ class Store:
     def runs(self, limit: int | None = None) -> list[RunInfo]:
         """Return the newest runs, newest first."""
         session = self.session or self._open()
-        with session.transaction() as connection:
-            _settle(session, connection)
-            return _run_where(connection, "number > ?", 0, -1 if limit is None else limit)
+        if not session.read_only:
+            with session.transaction() as connection:
+                _settle(session, connection)
+        return _run_where(session, "number > ?", 0, -1 if limit is None else limit)
 
     def last_run(self, identity: bytes) -> RunInfo | None:
         """Return the newest run of an identity, in whatever state; None where there is none."""
         session = self.session or self._open()
-        with session.transaction() as connection:
-            return next(iter(_run_where(connection, "identity = ?", identity, 1)), None)
+        return next(iter(_run_where(session, "identity = ?", identity, 1)), None)
 
     def find_run(self, text: str) -> RunInfo:
         """Return the run of that name or number, or the newest for `last`.
@@ -463,9 +470,9 @@ def _settle(session: Session, connection: sqlite3.Connection) -> None:
 
 
 def _run_where(
-    connection: sqlite3.Connection, condition: str, value: int | bytes, limit: int = -1
+    session: Session, condition: str, value: int | bytes, limit: int = -1
 ) -> list[RunInfo]:
-    rows = connection.execute(
+    rows = session.rows(
         f"SELECT {_RUN_COLUMNS} FROM run WHERE {condition} ORDER BY number DESC LIMIT ?",
         (value, limit),
     )

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -66,10 +66,11 @@ class _TableFile(ABC):
 
     columns = _COLUMNS
 
-    def __init__(self, out: Path, partial: PartialFile) -> None:
+    def __init__(self, out: Path, partial: PartialFile | PartialFolder, file: BinaryIO) -> None:
         self._arrow = load_package("pyarrow", "parquet")
         self._out = out
         self._partial = partial
+        self._file = file
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self._writer: Any = None
@@ -171,10 +172,11 @@ class ParquetFile(_TableFile):
 
     def __init__(self, out: Path) -> None:
         self._parquet = load_package("pyarrow.parquet", "parquet")
-        super().__init__(out, PartialFile(out))
+        partial = PartialFile(out)
+        super().__init__(out, partial, partial.file)
 
     def _open_writer(self) -> Any:
-        return self._parquet.ParquetWriter(self._partial.file, self._schema)
+        return self._parquet.ParquetWriter(self._file, self._schema)
 
 
 class DatasetFolder(_TableFile):
@@ -182,12 +184,12 @@ class DatasetFolder(_TableFile):
 
     def __init__(self, out: Path) -> None:
         self._ipc = load_package("pyarrow.ipc", "parquet")
-        self._folder = PartialFolder(out, _DATA)
+        self._folder = PartialFolder(out)
         self._digest = hashlib.blake2b(digest_size=8)
-        super().__init__(out, self._folder)
+        super().__init__(out, self._folder, self._folder.open(_DATA))
 
     def _open_writer(self) -> Any:
-        return self._ipc.new_stream(self._partial.file, self._schema)
+        return self._ipc.new_stream(self._file, self._schema)
 
     def write(self, line: bytes) -> None:
         """Take one more verdict."""
@@ -205,8 +207,6 @@ class DatasetFolder(_TableFile):
             "_output_all_columns": False,
             "_split": None,
         }
-        self._folder.files = {
-            _INFO: msgspec.json.encode({"description": _DESCRIPTION}),
-            _STATE: msgspec.json.encode(state),
-        }
+        self._folder.open(_INFO).write(msgspec.json.encode({"description": _DESCRIPTION}))
+        self._folder.open(_STATE).write(msgspec.json.encode(state))
         super().commit()

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
 from plaudit.preferences.export import ExportOptions, export_pairs
-from plaudit.preferences.export.folder import MANIFEST, OutputFolder
+from plaudit.preferences.export.folder import MANIFEST
 from plaudit.preferences.export.rows import PairSource
 from plaudit.preferences.split import SplitOptions
 from plaudit.runs import disk
+from plaudit.runs.partial import PartialFolder
 from tests.support.command import rows_of
 from tests.support.preferences import chat, many, pair, question, write
 
@@ -319,7 +320,7 @@ def test_a_kill_between_two_renames_is_undone(tmp_path: Path, out: Path) -> None
     export_pairs(write(tmp_path / "in.jsonl", many(5)), "trl-dpo", str(out))
     out.rename(tmp_path / ".out.old")
     (tmp_path / ".out.new").mkdir()
-    folder = OutputFolder(str(out))
+    folder = PartialFolder(out)
     assert (out / "train.jsonl").exists()
     folder.abort()
     assert sorted(os.listdir(tmp_path)) == ["in.jsonl", "out"]

@@ -180,7 +180,7 @@ def test_nothing_else_is_replaced_by_an_index(docs: Path, tmp_path: Path) -> Non
 def test_two_builds_at_once_do_not_mix(docs: Path, tmp_path: Path) -> None:
     from plaudit.runs.partial import PartialFolder
 
-    other = PartialFolder(tmp_path / "index", "chunks.jsonl")
+    other = PartialFolder(tmp_path / "index")
     try:
         with pytest.raises(StoreError, match="is being written by another plaudit"):
             build_corpus(docs, tmp_path / "index")

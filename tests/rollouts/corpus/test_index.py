@@ -206,7 +206,7 @@ def test_what_is_no_index_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no index"):
         open_corpus(tmp_path / "manifest.json")
     (tmp_path / "manifest.json").write_text('{"format": "plaudit-corpus", "version": 99}')
-    with pytest.raises(InputError, match="version 99, and this plaudit reads version 1"):
+    with pytest.raises(InputError, match="version 99, and this plaudit reads version 2"):
         open_corpus(tmp_path)
 
 

@@ -13,13 +13,14 @@ import msgspec
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.export.base import Dataset, Format, RowWriter
-from plaudit.preferences.export.folder import OutputFolder, check_folder
+from plaudit.preferences.export.folder import check_folder, write_manifest
 from plaudit.preferences.export.load import load_format
 from plaudit.preferences.export.options import ExportOptions, ExportSummary, Problem, Style
 from plaudit.preferences.export.rows import PairSource, column_text, tools_of
 from plaudit.preferences.export.shaping import CannotCarryError, is_simple, is_text, shape
 from plaudit.preferences.split import Split, Splitter
 from plaudit.runs import disk
+from plaudit.runs.partial import PartialFolder
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import RejectWriter
 from plaudit.runs.sources import Row, refused
@@ -54,7 +55,7 @@ def export_pairs(
     options = options or ExportOptions()
     made = load_format(format)
     _check_style(made, format, options)
-    check_folder(out)
+    check_folder(out, [source])
     with ExitStack() as stack:
         pairs = PairSource(source)
         stack.callback(pairs.close)
@@ -146,22 +147,24 @@ class _Export:
         summary.train_examples = split.examples - split.validation_examples
         summary.groups, summary.largest_group = split.groups, split.largest_group
         summary.strata = split.strata
-        folder = OutputFolder(summary.out)
         try:
-            self._write_rows(folder)
-            about = {"format": summary.format, "style": summary.style}
-            summary.files = folder.commit(about)
-            self._rejects.commit()
+            folder = PartialFolder(summary.out)
+            try:
+                self._write_rows(folder)
+                about = {"format": summary.format, "style": summary.style}
+                summary.files = write_manifest(folder, about)
+                folder.commit()
+                self._rejects.commit()
+            finally:
+                folder.abort()
+                self._rejects.abort()
         except OSError as error:
             raise disk.output_error(summary.out, error) from error
-        finally:
-            folder.abort()
-            self._rejects.abort()
         summary.ties = self._format.ties
         summary.rejected = self._rejects.count - sum(summary.set_aside.values())
         summary.rejects = str(self._rejects.path) if self._rejects.count else None
 
-    def _write_rows(self, folder: OutputFolder) -> None:
+    def _write_rows(self, folder: PartialFolder) -> None:
         made = self._format
         names = [made.train, made.validation][: 1 + made.dataset.validation]
         sides = [made.writer(folder.open(name), name) for name in names]

@@ -10,7 +10,7 @@ from plaudit.preferences.report import plots
 from plaudit.preferences.report.numbers import Count, ReportNumbers
 from plaudit.runs import disk
 from plaudit.runs.partial import PartialFile, write_json
-from plaudit.runs.sinks import make_folder
+from plaudit.runs.places import make_folder
 
 PAGE = "report.html"
 NUMBERS = "report.json"

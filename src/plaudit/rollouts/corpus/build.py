@@ -60,6 +60,7 @@ def build_corpus(
     chunk_size: int = 1000,
     overlap: int = 0,
     embed: bool = False,
+    follow_links: bool = False,
 ) -> BuildReport:
     """Cut documents into chunks and make an index of them.
 
@@ -73,6 +74,7 @@ def build_corpus(
         chunk_size: most characters of a chunk.
         overlap: characters that a chunk repeats from the one before; less than half of a chunk.
         embed: whether embeddings are searched beside BM25; needs the extra `embeddings`.
+        follow_links: whether links in a folder to files outside of it are read.
 
     Raises:
         InputError: a document is not there, or none could be read.
@@ -88,13 +90,13 @@ def build_corpus(
         chunk_size=chunk_size, overlap=overlap, embeddings=embeddings.MODEL if embed else ""
     )
     given = [documents] if isinstance(documents, str | Path) else documents
-    found = find_inputs(given)
+    found = find_inputs(given, follow_links=follow_links)
     report = BuildReport(
         index=str(out), skipped=dict(sorted(found.skipped.items())), problems=found.problems
     )
     old, report.anew = _open_old(out, settings)
     try:
-        partial = PartialFolder(out, layout.CHUNKS)
+        partial = PartialFolder(out)
         try:
             _Builder(partial, settings, old, report).build(found.inputs)
             partial.commit()
@@ -146,6 +148,7 @@ class _Builder:
         self, partial: PartialFolder, settings: Settings, old: Corpus | None, report: BuildReport
     ) -> None:
         self._partial = partial
+        self._chunks = partial.open(layout.CHUNKS)
         self._settings = settings
         self._report = report
         self._old = _Old(old)
@@ -235,7 +238,7 @@ class _Builder:
 
     def _write(self, chunk: Chunk) -> None:
         line = msgspec.json.encode(chunk) + b"\n"
-        self._partial.file.write(line)
+        self._chunks.write(line)
         self._hasher.update(line)
         self._ids.append(int(chunk.id, 16))
         self._places.append(self._places[-1] + len(line))
@@ -245,7 +248,7 @@ class _Builder:
         self._report.characters += len(chunk.text)
 
     def _finish(self) -> None:
-        report, files = self._report, self._partial.files
+        report, files = self._report, dict[str, bytes]()
         names = {record.name for record in self._records}
         report.removed = len(self._old.by_name.keys() - names)
         report.documents, report.chunks = len(self._records), len(self._ids)
@@ -259,6 +262,8 @@ class _Builder:
             files[f"{layout.EMBEDDINGS}.npy"] = self._vectors.file()
         report.fingerprint = self._fingerprint()
         files[layout.MANIFEST] = self._manifest(files)
+        for name, content in files.items():
+            self._partial.open(name).write(content)
 
     def _fingerprint(self) -> str:
         self._hasher.update(msgspec.json.encode([self._settings, RANKING]))
@@ -273,6 +278,7 @@ class _Builder:
             documents=self._report.documents,
             chunks=self._report.chunks,
             sizes=sizes | {layout.CHUNKS: self._places[-1]},
+            digests={name: layout.digest(data).hexdigest() for name, data in files.items()},
         )
         return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
 

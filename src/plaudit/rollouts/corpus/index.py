@@ -18,6 +18,7 @@ from plaudit.rollouts.corpus.layout import (
     Chunk,
     DocumentRecord,
     Manifest,
+    check_file,
     chunk_id,
     damaged,
     read_manifest,
@@ -54,11 +55,11 @@ class Corpus:
         """Open an index; use `open_corpus`."""
         self.path = folder
         self.manifest = manifest
-        self._places = load_array(folder, "places", "int64")
+        self._places = load_array(folder, manifest, "places", "int64")
         self._lines = _map(folder)
         if len(self._places) != manifest.chunks + 1 or self._places[-1] != len(self._lines):
             raise damaged(folder, "places.npy does not fit to chunks.jsonl")
-        self._ids = load_array(folder, "ids", "uint64")
+        self._ids = load_array(folder, manifest, "ids", "uint64")
         if len(self._ids) != manifest.chunks:
             raise damaged(folder, "ids.npy does not fit to chunks.jsonl")
 
@@ -92,7 +93,7 @@ class Corpus:
             InputError: the index is damaged.
         """
         try:
-            lines = (self.path / DOCUMENTS).read_bytes().splitlines()
+            lines = check_file(self.path, self.manifest, DOCUMENTS).read_bytes().splitlines()
             return [msgspec.json.decode(line, type=DocumentRecord) for line in lines]
         except (OSError, msgspec.MsgspecError) as error:
             raise damaged(self.path, f"{DOCUMENTS}: {error}") from error
@@ -160,11 +161,11 @@ class Corpus:
 
     @cached_property
     def _ranking(self) -> Ranking:
-        return Ranking(self.path, len(self))
+        return Ranking(self.path, self.manifest)
 
     @cached_property
     def _embeddings(self) -> Any:
-        found = load_array(self.path, EMBEDDINGS, "float32", dimensions=2)
+        found = load_array(self.path, self.manifest, EMBEDDINGS, "float32", dimensions=2)
         if found.shape != (len(self), embeddings.DIMENSIONS):
             raise damaged(self.path, "its embeddings do not fit to its chunks")
         return found

@@ -51,12 +51,16 @@ class Found(msgspec.Struct):
     """Folders that cannot be looked into."""
 
 
-def find_inputs(documents: Sequence[str | Path]) -> Found:
+def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) -> Found:
     """Find the files that documents are to be read from.
 
     Folders are gone through with all that is in them; what is hidden, is no regular file or belongs
     to an index is left out. A file that is named itself is taken whatever its ending: as text, if
     that says nothing.
+
+    Args:
+        documents: files and folders.
+        follow_links: whether links in a folder to files outside of it are read.
 
     Raises:
         InputError: there is no such file or folder.
@@ -66,7 +70,7 @@ def find_inputs(documents: Sequence[str | Path]) -> Found:
     for document in documents:
         path = Path(document)
         if path.is_dir():
-            _add_folder(path, found)
+            _add_folder(path, found, follow_links)
         else:
             found.inputs.append(_named(path))
     found.inputs = list(_distinct(found.inputs))
@@ -93,11 +97,11 @@ def _kind_by_content(path: Path) -> Kind:
         return "text"  # Its reader says why it cannot be read.
 
 
-def _add_folder(folder: Path, found: Found) -> None:
+def _add_folder(folder: Path, found: Found, follow_links: bool) -> None:
     def note(error: OSError) -> None:
         found.problems.append(f"{error.filename} cannot be looked into: {error.strerror}")
 
-    files: list[Input] = []
+    files, inside = list[Input](), os.path.realpath(folder)
     for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if holds_index(Path(place)):
@@ -108,7 +112,16 @@ def _add_folder(folder: Path, found: Found) -> None:
             if name.startswith(".") or not path.is_file():
                 continue
             kind = _KINDS.get(path.suffix.lower())
-            if kind is None:
+            if (
+                kind
+                and not follow_links
+                and not Path(os.path.realpath(path)).is_relative_to(inside)
+            ):
+                found.problems.append(
+                    f"{path} is a link out of the folder, so it was not read: name the file "
+                    "itself, or follow links (--follow-links)"
+                )
+            elif kind is None:
                 found.skipped[_printable(path.suffix.lower()) or "no ending"] += 1
             else:
                 files.append(Input(path, _printable(path.relative_to(folder).as_posix()), kind))

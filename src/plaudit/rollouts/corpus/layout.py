@@ -23,7 +23,7 @@ import msgspec
 from plaudit.errors import InputError
 
 FORMAT = "plaudit-corpus"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 DOCUMENTS = "documents.jsonl"
 CHUNKS = "chunks.jsonl"
@@ -60,6 +60,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     sizes: dict[str, int]
     """Length of each other file, in bytes."""
+    digests: dict[str, str]
+    """BLAKE2b (16 bytes, hexadecimal) of each other file but `chunks.jsonl`, whose chunks have ids
+    made from their text."""
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -149,6 +152,28 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, msgspec.MsgspecError) as error:
         raise damaged(folder, str(error)) from error
     return manifest
+
+
+def check_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """Return the path of a file of an index, once it is found to be what was written.
+
+    Raises:
+        InputError: the file is missing or another.
+    """
+    path = folder / name
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, digest).hexdigest()
+    except OSError as error:
+        raise damaged(folder, f"{name}: {error}") from error
+    if found != manifest.digests.get(name):
+        raise damaged(folder, f"{name} is not what was written")
+    return path
+
+
+def digest(data: bytes = b"") -> "hashlib.blake2b":
+    """Return the hash of a file of an index."""
+    return hashlib.blake2b(data, digest_size=16)
 
 
 class _Versioned(msgspec.Struct):

@@ -15,7 +15,7 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.prompts.selection import words
-from plaudit.rollouts.corpus.layout import WORDS, Chunk, damaged
+from plaudit.rollouts.corpus.layout import WORDS, Chunk, Manifest, check_file, damaged
 from plaudit.rollouts.corpus.packages import load_package
 
 RANKING = "bm25s lucene k1=1.5 b=0.75, words 1, telling words of a query"
@@ -83,8 +83,8 @@ class Terms:
 class Ranking:
     """The BM25 scores of an index."""
 
-    def __init__(self, folder: Path, chunks: int) -> None:
-        """Open those of an index with so many chunks.
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Open those of an index.
 
         Raises:
             InputError: they are damaged.
@@ -92,12 +92,14 @@ class Ranking:
         """
         self._folder = folder
         scores, holders = (
-            load_array(folder, "scores", "float32"),
-            load_array(folder, "holders", "uint32"),
+            load_array(folder, manifest, "scores", "float32"),
+            load_array(folder, manifest, "holders", "uint32"),
         )
-        columns = load_array(folder, "columns", "int64")
+        columns = load_array(folder, manifest, "columns", "int64")
         try:
-            known = msgspec.json.decode((folder / WORDS).read_bytes(), type=list[str])
+            known = msgspec.json.decode(
+                check_file(folder, manifest, WORDS).read_bytes(), type=list[str]
+            )
         except (OSError, msgspec.MsgspecError) as error:
             raise damaged(folder, f"{WORDS}: {error}") from error
         sound = (
@@ -111,7 +113,7 @@ class Ranking:
         self._index: Any = _bm25()
         self._index.nonoccurrence_array = None
         self._index.scores = {
-            "data": scores, "indices": holders, "indptr": columns, "num_docs": chunks
+            "data": scores, "indices": holders, "indptr": columns, "num_docs": manifest.chunks
         }  # fmt: skip
 
     def scores(self, query: str) -> Any:
@@ -142,15 +144,16 @@ def npy(values: Any, kind: str) -> bytes:
     return file.getvalue()
 
 
-def load_array(folder: Path, name: str, kind: str, dimensions: int = 1) -> Any:
+def load_array(folder: Path, manifest: Manifest, name: str, kind: str, dimensions: int = 1) -> Any:
     """Map an array of an index into memory.
 
     Raises:
         InputError: it is damaged.
     """
     np = load_package("numpy")
+    path = check_file(folder, manifest, f"{name}.npy")
     try:
-        found = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise damaged(folder, f"{name}.npy: {error}") from error
     if found.dtype != kind or found.ndim != dimensions:

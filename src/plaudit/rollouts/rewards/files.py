@@ -13,8 +13,8 @@ from plaudit.rollouts.rewards.tally import ScoreSummary, Tally
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import read_trace
 from plaudit.runs.output import Intake, Output
+from plaudit.runs.places import check_lines_output
 from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import check_lines_output
 from plaudit.runs.sources import RowReader
 from plaudit.types import Usage
 
@@ -49,7 +49,7 @@ class ScoreJob(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: it cannot.
         """
         if self.out is not None:
-            check_lines_output(self.out, "traces")
+            check_lines_output(self.out, "traces", [self.source])
 
 
 async def score_file(job: ScoreJob, rewards: Composite, progress: Progress) -> ScoreSummary:
