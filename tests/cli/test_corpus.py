@@ -35,6 +35,25 @@ def index(plaudit: Plaudit, tmp_path: Path) -> Path:
     return path
 
 
+def test_defect_54_a_link_out_of_the_folder_is_read_only_where_asked_for(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.md").write_text("The password of the safe is 12345.")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("The harbour lies to the north.")
+    (docs / "inside.md").symlink_to("a.md")
+    (docs / "b.md").symlink_to("../secret.md")
+    done = plaudit("corpus", "build", docs, "-o", tmp_path / "index")
+    assert done.status == 1
+    assert "b.md is a link out of the folder, so it was not read" in done.stderr
+    assert b"password" not in (tmp_path / "index/chunks.jsonl").read_bytes()
+    assert b"inside.md" in (tmp_path / "index/chunks.jsonl").read_bytes()
+    asked = plaudit("corpus", "build", docs, "-o", tmp_path / "index", "--follow-links")
+    assert asked.status == 0, asked.stderr
+    assert b"password" in (tmp_path / "index/chunks.jsonl").read_bytes()
+
+
 def test_build_says_what_it_did_and_the_status_tells(plaudit: Plaudit, tmp_path: Path) -> None:
     docs, index = tmp_path / "docs", tmp_path / "index"
     docs.mkdir()

@@ -1,6 +1,7 @@
 """`plaudit store`, and the store under several real processes: shared, killed, pruned, damaged."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -266,3 +267,49 @@ def test_an_interrupted_run_loses_nothing_to_prune_and_limit(
     assert plaudit("store", "prune", "--max-size", "0", "--json").summary["replies"] == 0
     assert count(plaudit) == kept
     assert plaudit(*command).summary["cached"] == kept >= 50
+
+
+def _without_override() -> None:
+    """Let file permissions hold for root too."""
+    import ctypes
+
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+def test_defect_55_the_store_and_logs_are_for_their_user_alone(
+    plaudit: Plaudit, source: Path, tmp_path: Path
+) -> None:
+    def open_to_all() -> None:
+        os.umask(0o022)
+
+    log, arguments = tmp_path / "log.txt", judge(source, script(tmp_path), tmp_path / "out.jsonl")
+    done = plaudit("--log-file", log, *arguments, "-v", preexec_fn=open_to_all)
+    assert done.status == 0, done.stderr
+    private = [log, *plaudit.home.iterdir()]
+    assert store_of(plaudit) in private
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in private} == {
+        path.name: "0o0" for path in private
+    }
+    assert plaudit.home.stat().st_mode & 0o077 == 0
+    assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o644  # As the umask says.
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_defect_55_runs_of_a_store_that_is_only_readable(
+    plaudit: Plaudit, source: Path, tmp_path: Path, folder_too: bool
+) -> None:
+    plaudit(*judge(source, script(tmp_path), tmp_path / "out.jsonl", "--limit", "3"))
+    before = plaudit("runs", "--json").stdout
+    shown = plaudit("show", "last", "--json").stdout
+    store_of(plaudit).chmod(0o444)
+    if folder_too:
+        plaudit.home.chmod(0o555)
+    try:
+        runs = plaudit("runs", "--json", preexec_fn=_without_override)
+        show = plaudit("show", "last", "--json", preexec_fn=_without_override)
+        assert (runs.status, runs.stdout) == (0, before), runs.stderr
+        assert (show.status, show.stdout) == (0, shown), show.stderr
+    finally:
+        plaudit.home.chmod(0o755)
+    assert "only read" not in plaudit("runs").stderr

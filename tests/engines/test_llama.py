@@ -279,6 +279,15 @@ async def test_the_engine_itself_answers_nobody_over_http(local_weights):
     caught.value.close()
 
 
+async def test_defect_55_no_page_in_a_browser_may_read_what_it_answers(local_weights):
+    server = await asyncio.to_thread(make_server, local_weights, Settings(context=256))
+    page = urllib.request.Request(
+        f"{server.listening_address}/health", headers={"Origin": "http://a.b"}
+    )
+    with await asyncio.to_thread(urllib.request.urlopen, page) as reply:
+        assert not reply.headers.get("Access-Control-Allow-Origin")
+
+
 def post(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=60) as reply:

@@ -44,6 +44,7 @@ from plaudit.rollouts.run import (
 )
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.runs.asking import CachePolicy
+from plaudit.runs.places import check_not_read
 from plaudit.runs.progress import Progress, download_progress
 from plaudit.runs.store import Store, default_store_path
 
@@ -236,6 +237,8 @@ def rollout(  # one parameter an option: that is how Typer reads them
         limit=limit,
         strict=strict,
     )
+    for written in (out, qa_log):
+        check_not_read(written or "-", [rewards, verifier, prompt, system])
     # Replies of agents are long: to begin with few requests would cost minutes.
     start = max(10, concurrency // 4)
     send = SendPolicy(

@@ -16,6 +16,7 @@ from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.files import ScoreJob, score_file
 from plaudit.rollouts.rewards.probe import probe
 from plaudit.rollouts.rewards.spec import load_rewards
+from plaudit.runs.places import check_not_read
 from plaudit.runs.progress import Progress, download_progress
 from plaudit.runs.sources import count_hint
 
@@ -79,6 +80,7 @@ def score(  # one parameter an option: that is how Typer reads them
         raise UsageError("give TRACES to be scored, or --probe to try the specification")
     if run_probe and (out is not None or limit is not None or strict):
         raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
+    check_not_read(out or "-", [traces, rewards, engine])
     grader = Grader(
         engine=load_engine(engine, download_progress()),
         cache=not no_cache and (store or True),

@@ -161,6 +161,8 @@ def make_server(
     params.warmup = params.ui = False
     params.verbosity = -1
     params.hostnames, params.port = [host or "127.0.0.1"], port or 0
+    # No page in a browser may read what it answers; by default it allows every page.
+    params.cors_origins, params.cors_credentials, params.cors_origins_explicit = "", False, True
     if host is None and port is None:
         # One for each reply, and two to tokenise meanwhile.
         params.api_keys = [key or secrets.token_hex(32)]

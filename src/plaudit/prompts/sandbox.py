@@ -168,4 +168,4 @@ def _checked(value: T) -> T:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, _SIZED) else 0
+    return len(cast("Sized", value)) if isinstance(value, _SIZED) else 0

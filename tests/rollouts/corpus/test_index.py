@@ -197,6 +197,17 @@ def test_damage_is_said_to_be_so(tmp_path: Path, damage: Callable[[Path], object
         open_corpus(index).search("the navigator and the sextant of the ship were in the return")
 
 
+@pytest.mark.parametrize("name", ["scores", "ids", "holders", "columns", "places"])
+def test_defect_55_arrays_that_were_changed_never_pass(tmp_path: Path, name: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    index = tmp_path / "index"
+    build_corpus(write_report(tmp_path), index, chunk_size=300)
+    values = numpy.load(index / f"{name}.npy")
+    numpy.save(index / f"{name}.npy", values[::-1])  # As long as before, and of the same type.
+    with pytest.raises(InputError, match=rf"damaged \({name}\.npy is not what was written"):
+        open_corpus(index).search("the navigator")
+
+
 def test_what_is_no_index_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist: make one with plaudit corpus build"):
         open_corpus(tmp_path / "none")
