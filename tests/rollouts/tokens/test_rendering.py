@@ -56,7 +56,7 @@ def result(name: str, text: str) -> Message:
 
 
 async def between(renderer: Renderer, *args: Any, ended: bool = True) -> str:
-    end = renderer.tokenizer.control["<|im_end|>"] if ended else None
+    end = renderer.tokenizer.control.get(renderer.end or "", -1) if ended else None
     return await renderer.tokenizer.decode(await renderer.between(*args, ended=end))
 
 

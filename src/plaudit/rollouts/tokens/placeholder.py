@@ -5,9 +5,9 @@ stops.** These are
 
 - the end of turn that the template writes: one token, or several that touch (Cohere has two); it
   may be another in mid-conversation than at the end (gpt-oss has `<|end|>` and `<|return|>`);
-- where the template writes no end of turn at all, the first token of the next message: with it a
-  model such as GLM stops (`<|user|>`, `<|observation|>`). At the end of a conversation there is
-  none.
+- where the template writes no end of turn at all, the first token of the next message, if that
+  token names another role: with it a model such as GLM stops (`<|user|>`, `<|observation|>`). At
+  the end of a conversation there is none.
 """
 
 import hashlib
@@ -174,7 +174,7 @@ class _Reply(msgspec.Struct, frozen=True):
         question: Chat = [{"role": "user", "content": self.mark}]
         opening = self.template.render(question).split(self.mark)[0]
         begins = {begin.group() for begin in self.template.controls(opening)}
-        # What stands behind questions too, and is followed by a header, ends messages.
+        # What stands behind questions too, before the reply's own header, ends messages.
         behind = self.template.render(question, prompt=True).partition(self.mark)[2]
         same = os.path.commonprefix([behind, tail])  # noqa: RUF071 - of texts, not of paths.
         shared = self.template.controls(same)
@@ -182,7 +182,8 @@ class _Reply(msgspec.Struct, frozen=True):
         if ends_all or (has_end and first not in begins):
             ends = [one for one in found if one is found[0] or one.group() not in begins]
             return _touching(ends), False
-        borrowed = not has_end and found[0].start() == 0
+        own = {control.group() for control in self.template.controls(behind)}
+        borrowed = not has_end and found[0].start() == 0 and first not in own
         return (found[0].end() if borrowed else 0), borrowed
 
 
