@@ -13,67 +13,94 @@ JOINER = "\u2060"
 _NEVER = "(?!)"
 
 KNOWN_SPECIAL_TOKENS = (
-    # ChatML, Qwen, SmolLM, Phi, Llama 3, GPT-OSS, Granite, Command: all write <|...|>.
+    # <|...|> of ChatML, Qwen, Phi, Llama 3 and 4, gpt-oss, Granite, Command, GLM, LFM2, Falcon;
+    # <|turn> and <turn|> of Gemma 4; [|user|] of EXAONE.
     "<|",
     "|>",
-    # DeepSeek (fullwidth bars), Llama 2, Mistral, Gemma, T5, BERT, reasoning and tool markers.
+    "[|",
+    "|]",
+    # DeepSeek, Hunyuan: fullwidth bars.
     "<\uff5c",
     "\uff5c>",
+    # Llama 2, Mistral, T5, XLM-R and other sentencepiece models.
     "<s>",
     "</s>",
-    "<bos>",
-    "<eos>",
-    "<pad>",
-    "<unk>",
-    "<mask>",
-    "<start_of_turn>",
-    "<end_of_turn>",
-    "<turn|",
-    "[INST]",
-    "[/INST]",
     "<<SYS>>",
     "<</SYS>>",
-    "[SYSTEM_PROMPT]",
-    "[/SYSTEM_PROMPT]",
-    "[AVAILABLE_TOOLS]",
-    "[/AVAILABLE_TOOLS]",
-    "[TOOL_CALLS]",
-    "[TOOL_RESULTS]",
-    "[/TOOL_RESULTS]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "[THINK]",
-    "[/THINK]",
-    "<think>",
-    "</think>",
-    "<tool_call>",
-    "</tool_call>",
-    "<tool_response>",
-    "</tool_response>",
-    "[gMASK]",
-    "<sop>",
-    "<eop>",
-    "<end_of_utterance>",
-    "<fim_prefix>",
-    "<fim_middle>",
-    "<fim_suffix>",
+    # Gemma, PaliGemma, StarCoder, Idefics, SmolVLM.
+    "<turn|",
+    "<fim_",
     "<repo_name>",
     "<reponame>",
     "<file_sep>",
     "<filename>",
     "<gh_stars>",
-    "<issue_start>",
-    "<issue_comment>",
-    "<issue_closed>",
-    "<jupyter_start>",
-    "<jupyter_text>",
-    "<jupyter_code>",
-    "<jupyter_output>",
-    "<jupyter_script>",
+    "<issue_",
+    "<jupyter_",
     "<empty_output>",
+    "<image_soft_token>",
+    "<fake_token_around_image>",
+    # ChatGLM, GLM.
+    "<sop>",
+    "<eop>",
+    "<arg_key>",
+    "</arg_key>",
+    "<arg_value>",
+    "</arg_value>",
+    # Thought and calls of Qwen, GLM, Hermes, MiniMax, Seed, Kimi.
+    "<think>",
+    "</think>",
+    "<tools>",
+    "</tools>",
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_calls>",
+    "</tool_calls>",
+    "<tool_response>",
+    "</tool_response>",
+    "\u25c1think\u25b7",
+    "\u25c1/think\u25b7",
+    # MiniMax.
+    "]~b]",
+    "]~!b[",
+    "[e~[",
+    "]<]",
+    "[>[",
+    # Persimmon, Fuyu, and the OLMo tokenizer's masks of personal data.
+    "|ENDOFTEXT|",
+    "|SPEAKER|",
+    "|NEWLINE|",
+    "|||EMAIL_ADDRESS|||",
+    "|||PHONE_NUMBER|||",
+    "|||IP_ADDRESS|||",
 )
-"""What model families use as special tokens, for engines whose tokenizer is not known."""
+"""What model families use as special tokens, for engines whose tokenizer is not known.
+
+From published tokenizer configurations (`added_tokens_decoder`). A text that is part of others
+stands for all of them; families whose tokens are numbered or alike are in `KNOWN_SHAPES`.
+"""
+
+KNOWN_SHAPES = (
+    # [INST], [TOOL_CONTENT], [ARGS] of Mistral, [EOT] of Kimi, [MASK] of BERT, [gMASK] and [sMASK]
+    # of GLM, [UNUSED_TOKEN_146] of InternLM.
+    r"\[/?[gs]?[A-Z][A-Z0-9_]{2,}\]",
+    r"\[(?:start_header_id|end_header_id|extra_id_\d+|multimodal)\]",
+    # <BOS_TOKEN> of Cohere, <SPECIAL_10> of Nemotron and Mistral, <PAD>.
+    r"<(?:[A-Z]+(?:_[A-Z0-9]+)+|BOS|EOS|PAD|UNK|CLS|SEP|MASK|EOD|EOT)>",
+    r"</?(?:bos|eos|pad|unk|mask|cls|sep|eod|eot|image|audio|video)>",
+    # <start_of_turn>, <end_of_image>, <end_of_utterance>; <unused0> and <reserved_106>; T5's
+    # <extra_id_0>; <|...> is above.
+    r"</?(?:start|end|begin|beginning)_of_[a-z_]+>",
+    r"<(?:unused|reserved|extra_id|reserved_token|reserved_special_token)_?\d+>",
+    # <mask:0> of Ernie, <seed:bos> of Seed, <minimax:tool_call>, <longcat_tool_call>.
+    r"</?(?:mask|seed|minimax|ernie):[\w-]+>",
+    r"</?longcat_[a-z_]+>",
+    # >>TITLE<< of Falcon.
+    r">>[A-Z_]{3,}<<",
+)
+"""Patterns of special tokens that are many and alike, from the same configurations."""
+
+_SHAPE_STARTS = ("<", "[", ">>")
 
 
 class Escaper:
@@ -91,17 +118,25 @@ class Escaper:
             delimiters: section delimiters of a template; matched without regard to case.
             special_tokens: texts of the tokenizer's special tokens. Single characters, and texts
                 that hold word joiners, cannot be broken and are left out.
-            known: texts that are added to them; none where the tokenizer is known for certain.
+            known: texts that are added to them, and `KNOWN_SHAPES` with them; none where the
+                tokenizer is known for certain.
         """
+        known = tuple(known)
         tokens = {t for t in (*known, *special_tokens) if _breakable(t)}
         sections = {d for d in delimiters if _breakable(d)}
         lettered = {s for s in sections if s[0].isalpha()}  # Such a beginning has two cases.
-        starts = {text[0] for text in tokens | sections - lettered if text[0].isascii()}
+        shapes = KNOWN_SHAPES if known else ()
+        # Two characters where a text begins with what is usual in harmless texts.
+        starts = {
+            text[:2] if text[0] in "|>]" else text[0]
+            for text in (*tokens, *(sections - lettered), *(_SHAPE_STARTS if shapes else ()))
+            if text[0].isascii()
+        }
         self._starts = tuple(sorted(starts))
         self._folded = tuple(section.lower() for section in lettered)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
-        either = [part for part in (exact, f"(?i:{folded})" if folded else "") if part]
+        either = [part for part in (exact, f"(?i:{folded})" if folded else "", *shapes) if part]
         self._pattern = re.compile("|".join(either) or _NEVER)
 
     def escape(self, text: str) -> str:

@@ -245,7 +245,8 @@ class RenderedConversation:
             self._asked = tuple(await renderer.prompt_ids(sent, specs))
         else:
             said, more = sent[: self._said], sent[self._said :]
-            new = await renderer.between(said, more, specs, ended=self._ended)
+            ended = self._log.ids[-1] if self._ended else None
+            new = await renderer.between(said, more, specs, ended=ended)
             self._asked = (*self._log.ids, *new)
         return self._asked
 

@@ -67,7 +67,7 @@ async def test_ids_are_those_that_the_model_read_and_sampled(
         messages.append(Message(role="assistant", content=texts[-1]))
         if said:
             new = [Message(role=role, content=said)]
-            ended = renderer.ended(sampled[-1])
+            ended = sampled[-1][-1] if renderer.ended(sampled[-1]) else None
             log.append(await renderer.between(messages, new, ended=ended))
             messages += new
     tokens = log.finish("exact")
@@ -107,7 +107,7 @@ async def test_what_lies_between_is_what_the_templates_own_rendering_has(
     log = TokenLog()
     log.begin(await renderer.prompt_ids(chat[:1]))
     log.sampled(await renderer.written_ids("There.", ended=True))
-    log.append(await renderer.between(chat[:2], chat[2:], ended=True))
+    log.append(await renderer.between(chat[:2], chat[2:], ended=log.ids[-1]))
     assert list(log.ids) == await renderer.prompt_ids(chat)
 
 

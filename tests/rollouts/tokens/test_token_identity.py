@@ -125,7 +125,7 @@ async def simulate(
         new = Message(role="user", content=said)
         if calls:
             new = Message(role="tool", content=said, tool_call_id=call_id(number))
-        log.append(await renderer.between(messages, [new], TOOLS, ended=ended))
+        log.append(await renderer.between(messages, [new], TOOLS, ended=ids[-1] if ended else None))
         messages.append(new)
     return messages, sampled, log
 
@@ -248,7 +248,7 @@ async def test_R4_trained_ids_are_the_sampled_ids(family: Family, renderer: Rend
     log.sampled(letters)
     messages.append(Message(role="assistant", content="harbour"))
     new = [Message(role="user", content="Sure?")]
-    log.append(await renderer.between(messages, new, ended=False))
+    log.append(await renderer.between(messages, new, ended=None))
     tokens = log.finish("exact")
     assert [i for i, kept in zip(tokens.ids, tokens.mask, strict=True) if kept] == letters
     assert await tokenizer.decode(tokens.ids) == renderer.template.render(
@@ -265,7 +265,7 @@ async def test_R4_the_end_of_turn_token_is_in_the_mask(renderer: Renderer) -> No
     log.begin(await renderer.prompt_ids([Message(role="user", content="Go.")]))
     log.sampled(ids)
     said = [Message(role="user", content="Go."), Message(role="assistant", content="done")]
-    log.append(await renderer.between(said, [Message(role="user", content="?")], ended=True))
+    log.append(await renderer.between(said, [Message(role="user", content="?")], ended=end))
     tokens = log.finish("exact")
     last = max(place for place, kept in enumerate(tokens.mask) if kept)
     assert tokens.ids[last] == end
@@ -281,9 +281,9 @@ async def test_a_turn_that_was_cut_off_is_closed_with_a_token_outside_of_the_mas
     assert not renderer.ended(ids, "length")
     said = [Message(role="user", content="Go."), Message(role="assistant", content="half")]
     new = [Message(role="user", content="?")]
-    open_ids = await renderer.between(said, new, ended=False)
+    open_ids = await renderer.between(said, new, ended=None)
     assert open_ids[0] == end
-    assert open_ids[1:] == await renderer.between(said, new, ended=True)
+    assert open_ids[1:] == await renderer.between(said, new, ended=end)
 
 
 async def test_any_control_token_ends_a_turn_that_was_not_cut_off(

@@ -1,6 +1,18 @@
-"""What a chat template writes around a reply, found with a placeholder in place of the reply."""
+"""What a chat template writes around a reply, found with a placeholder in place of the reply.
+
+One rule says what ends a reply: **the control tokens that stand right behind it, with which a model
+stops.** These are
+
+- the end of turn that the template writes: one token, or several that touch (Cohere has two); it
+  may be another in mid-conversation than at the end (gpt-oss has `<|end|>` and `<|return|>`);
+- where the template writes no end of turn at all, the first token of the next message, if that
+  token names another role: with it a model such as GLM stops (`<|user|>`, `<|observation|>`). At
+  the end of a conversation there is none.
+"""
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -20,9 +32,11 @@ class Around(msgspec.Struct, frozen=True):
     plain: bool
     """Whether that is what precedes a reply of text; else some of a call precedes it too."""
     close: str
-    """What ends the reply: text up to and with a control token; empty where there is none."""
+    """What ends the reply: text up to and with control tokens; empty where there are none."""
     rest: str
     """What comes then."""
+    borrowed: bool = False
+    """Whether `close` is the next message's first token, since the template writes no end."""
 
 
 def around_reply(
@@ -65,8 +79,8 @@ def around_reply(
     )
 
 
-def end_of_reply(template: SafeTemplate) -> str | None:
-    """Return the control token with which a template ends a reply, if it has one.
+def end_of_reply(template: SafeTemplate) -> tuple[str, ...]:
+    """Return the control tokens with which a template ends the last reply of a conversation.
 
     Raises:
         CallError: the template refuses a question with a reply.
@@ -74,7 +88,7 @@ def end_of_reply(template: SafeTemplate) -> str | None:
     """
     chat: Chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ""}]
     ends = template.controls(around_reply(template, chat, []).close)
-    return ends[-1].group() if ends else None
+    return tuple(end.group() for end in ends)
 
 
 def placeholder(chat: Chat) -> str:
@@ -115,12 +129,12 @@ class _Reply(msgspec.Struct, frozen=True):
         plain = self.chat[-1]["content"] == self.mark
         (before, tail), close = found, alone[1][: self._end(alone[1], calls)]
         if close and tail.startswith(close):
-            end = self.template.controls(close)[-1].group()
-            return Around(before, plain, end if calls else close, tail[len(close) :])
+            rest = tail[len(close) :]
+            return Around(before, plain, self._last_run(close) if calls else close, rest)
         if calls:
             return None
-        close = tail[: self._end_before_more(tail)]
-        return Around(before, plain, close, tail[len(close) :])
+        end, borrowed = self._end_before_more(tail, bool(close))
+        return Around(before, plain, tail[:end], tail[end:], borrowed)
 
     def _split(self, new: Chat, prompt: bool) -> tuple[str, str] | None:
         """Return what stands before and after the placeholder, if it is there just once."""
@@ -129,15 +143,55 @@ class _Reply(msgspec.Struct, frozen=True):
         return (parts[0], parts[1]) if len(parts) == 2 else None
 
     def _end(self, tail: str, calls: bool) -> int:
-        """Return where the token that ends the reply ends; of calls, the last token does."""
+        """Return where the end of the last reply ends: of calls, the last token does."""
         found = self.template.controls(tail)
-        return found[-1 if calls else 0].end() if found else 0
+        if calls or not found:
+            return found[-1].end() if found else 0
+        return _touching(found)
 
-    def _end_before_more(self, tail: str) -> int:
-        """The same where replies end otherwise in mid-conversation: unless a message begins."""
+    def _last_run(self, close: str) -> str:
+        """Return the control tokens that touch each other at the end of a text."""
+        found = self.template.controls(close)
+        begin = len(close)
+        while found and found[-1].end() == begin:
+            begin = found.pop().start()
+        return close[begin:]
+
+    def _end_before_more(self, tail: str, has_end: bool) -> tuple[int, bool]:
+        """Return the same where replies end otherwise in mid-conversation.
+
+        Args:
+            tail: what follows the reply.
+            has_end: whether the template ends the last reply of a conversation.
+
+        Returns:
+            Where the end ends, and whether it is the first token of the next message.
+        """
         found = self.template.controls(tail)
         if not found:
-            return 0
-        opening = self.template.render([{"role": "user", "content": self.mark}])
-        begins = self.template.controls(opening.split(self.mark)[0])
-        return 0 if found[0].group() in {begin.group() for begin in begins} else found[0].end()
+            return 0, False
+        first = found[0].group()
+        question: Chat = [{"role": "user", "content": self.mark}]
+        opening = self.template.render(question).split(self.mark)[0]
+        begins = {begin.group() for begin in self.template.controls(opening)}
+        # What stands behind questions too, before the reply's own header, ends messages.
+        behind = self.template.render(question, prompt=True).partition(self.mark)[2]
+        same = os.path.commonprefix([behind, tail])  # noqa: RUF071 - of texts, not of paths.
+        shared = self.template.controls(same)
+        ends_all = bool(shared) and (first not in begins or len(shared) > 1)
+        if ends_all or (has_end and first not in begins):
+            ends = [one for one in found if one is found[0] or one.group() not in begins]
+            return _touching(ends), False
+        own = {control.group() for control in self.template.controls(behind)}
+        borrowed = not has_end and found[0].start() == 0 and first not in own
+        return (found[0].end() if borrowed else 0), borrowed
+
+
+def _touching(found: Sequence[re.Match[str]]) -> int:
+    """Return where the first of some matches ends, or the last that touches it."""
+    end = found[0].end()
+    for one in found[1:]:
+        if one.start() != end:
+            break
+        end = one.end()
+    return end

@@ -49,7 +49,7 @@ class Renderer:
         new_messages: Sequence[MessageLike],
         tools: Sequence[ToolSpec] = (),
         *,
-        ended: bool,
+        ended: int | None,
     ) -> list[int]:
         """Return the ids that lie between what the model wrote and its next message.
 
@@ -58,8 +58,9 @@ class Renderer:
                 in which nothing matters but its calls.
             new_messages: what follows, such as results of tools.
             tools: what the model is told that it can call.
-            ended: whether what it sampled closes with a token that ends its turn (see `ended`). If
-                so, the template's own is left out; if not, it is the first of the ids returned.
+            ended: the token with which it ended its turn (see `ended`): the template's own end is
+                then left out, whichever it is. None: the turn was cut off, and the template's own
+                end comes first.
 
         Raises:
             CallError: the template refuses the conversation.
@@ -68,20 +69,20 @@ class Renderer:
         chat, new = self.template.chat(messages), self.template.chat(new_messages)
         found = around_reply(self.template, chat, new, tools, prompt=True)
         ids = await self._encode(found.close + found.rest)
-        if not (ended and found.close):
+        ends = [self.tokenizer.control[end.group()] for end in self.template.controls(found.close)]
+        if ended is None or not ends or (found.borrowed and ended != ends[0]):
             return ids
-        end = self.template.controls(found.close)[-1].group()
-        return ids[ids.index(self.tokenizer.control[end]) + 1 :]
+        return ids[ids.index(ended if ended in ends else ends[-1]) + 1 :]
 
     async def written_ids(self, text: str, *, ended: bool) -> list[int]:
         """Return ids for a text of the model's, where an engine gave no ids: an approximation.
 
         Args:
             text: what it wrote.
-            ended: whether it ended its turn itself: then the template's end token follows.
+            ended: whether it ended its turn itself: then the template's end of turn follows.
         """
-        end = self.end or ""
-        return await self.tokenizer.encode(self.template.written(text) + (end if ended else ""))
+        end = "".join(self._close) if ended else ""
+        return await self.tokenizer.encode(self.template.written(text) + end)
 
     def ended(self, ids: Sequence[int], finish_reason: FinishReason = "stop") -> bool:
         """Whether sampled ids close with a token that ends the model's turn.
@@ -96,12 +97,16 @@ class Renderer:
 
     @cached_property
     def end(self) -> str | None:
-        """The control token with which the template ends a reply, if it has one.
+        """The last control token with which the template ends a reply, if it has one.
 
         Raises:
             CallError: the template refuses a question with a reply.
             UsageError: the template does not keep what a reply says.
         """
+        return self._close[-1] if self._close else None
+
+    @cached_property
+    def _close(self) -> tuple[str, ...]:
         return end_of_reply(self.template)
 
     @cached_property
