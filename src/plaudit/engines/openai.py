@@ -3,7 +3,6 @@
 `openai:MODEL@URL` is also the scheme for every other compatible server, such as llama.cpp's.
 """
 
-import os
 import re
 from functools import cache
 from typing import ClassVar, NamedTuple, cast
@@ -32,12 +31,7 @@ from plaudit.engines.continuation import (
     listed_tokens,
     tail_logprob,
 )
-from plaudit.engines.endpoint import (
-    Feature,
-    HTTPEngine,
-    check_base_url,
-    only_base_url,
-)
+from plaudit.engines.endpoint import Feature, HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.engines.openai_replies import (
@@ -466,13 +460,11 @@ def _place(uri: EngineURI) -> tuple[str, _Provider]:
     provider = _PROVIDERS.get(uri.scheme)
     if provider is None:
         raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
-    given = only_base_url(uri)
-    if given is None and uri.scheme == "openai":
-        given = os.environ.get("OPENAI_BASE_URL", "").strip() or None
-    base_url = check_base_url(given or provider.base_url)
+    variable = "OPENAI_BASE_URL" if uri.scheme == "openai" else None
+    base_url, given = place_of(uri, provider.base_url, variable)
     if uri.scheme == "openai" and urlsplit(base_url).hostname != _OPENAI_HOST:
         return base_url, _CUSTOM
-    return base_url, provider if given is None else provider._replace(needs_key=False)
+    return base_url, provider._replace(needs_key=False) if given else provider
 
 
 def _count(uri: EngineURI, given: str, default: int) -> int:
