@@ -61,7 +61,7 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
     """Read `K=V` pairs; a value is JSON where it parses as JSON, else text.
 
     Raises:
-        UsageError: a pair has no `=`.
+        UsageError: a pair has no `=`, or a value is nested too deeply or a number out of range.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -70,6 +70,10 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"--generation {pair!r}: write it as name=value")
         try:
             found[name] = msgspec.json.decode(value)
+        except (RecursionError, msgspec.ValidationError):
+            raise UsageError(
+                f"--generation {name}: the value is nested too deeply, or a number out of range"
+            ) from None
         except msgspec.DecodeError:
             found[name] = value
     return found

@@ -17,6 +17,7 @@ _NAME = re.compile(r"\w+")
 _FILES = frozenset({"local", "gguf", "hf", "scripted"})
 """Schemes whose model is a file: an `@` belongs to its path, and there is no base URL."""
 _URL_OF_FILE = re.compile(r"@[^/]*//")
+_MOST_DIGITS = 20
 _AT = "%40"
 """How an `@` is written in the name of a model."""
 
@@ -110,6 +111,22 @@ class EngineURI(msgspec.Struct, frozen=True):
             name = repr(unknown[0]) if _NAME.fullmatch(unknown[0]) else "of that name"
             raise UsageError(f"engine {self.scheme}: has no option {name}; it has {names}")
         return known | given
+
+
+def whole_option(
+    uri: EngineURI, name: str, text: str, least: int, most: int, usual: str = ""
+) -> int:
+    """Read an option of an engine URI that is a whole number.
+
+    Raises:
+        UsageError: it is none, or out of range.
+    """
+    if text.isdecimal() and len(text) < _MOST_DIGITS and least <= int(text) <= most:
+        return int(text)
+    raise UsageError(
+        f"engine {uri.scheme}: {name} must be a whole number from {least} to {most}, not "
+        f"{text[:_MOST_DIGITS]!r}" + (f"; write {name}={usual}" if usual else "")
+    )
 
 
 def _base_urls(scheme: str, text: str) -> tuple[str, ...]:

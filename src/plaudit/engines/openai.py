@@ -21,6 +21,7 @@ from plaudit.engines.base import (
     Sampling,
     Schema,
     TokenLogprob,
+    whole_option,
 )
 from plaudit.engines.continuation import (
     Form,
@@ -57,6 +58,7 @@ from plaudit.errors import (
 from plaudit.types import Json, Usage
 
 _GENEROUS = 256
+_MOST_LOGPROBS = 1_000_000
 
 
 class _Provider(NamedTuple):
@@ -468,11 +470,7 @@ def _place(uri: EngineURI) -> tuple[str, _Provider]:
 
 
 def _count(uri: EngineURI, given: str, default: int) -> int:
-    if not given:
-        return default
-    if not given.isdecimal():
-        raise UsageError(f"engine {uri.scheme}: logprobs={given} is no number; write logprobs=20")
-    return int(given)
+    return whole_option(uri, "logprobs", given, 0, _MOST_LOGPROBS, "20") if given else default
 
 
 _CONTINUED: dict[Form | None, tuple[Mode, ...]] = {

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.engines.base import (
     Capabilities,
     Completion,
@@ -157,7 +158,7 @@ def _numbered(data: bytes) -> list[tuple[int, bytes]]:
 
 def _line(text: bytes, where: str) -> _Line:
     try:
-        line = msgspec.json.decode(text, type=_Line)
+        line = decode_json(text, _Line)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{where}: not a line of a script: {error}") from None
     if not line.replies:

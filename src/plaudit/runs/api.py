@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.ranges import Range, check_number
 from plaudit.aio import (
     background_loop,
     for_each,
@@ -50,6 +51,7 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
+_WINDOWS = Range(1, 1_000_000)
 _OF_CALLS = frozenset(
     {
         "temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select",
@@ -202,6 +204,7 @@ class Judge:
             InputError: a row is malformed; the verdicts before it have been given.
             EngineUnusableError: the engine can answer nothing.
         """
+        _check_window(window)
         samples, loop = self._samples(on_reject).of(rows), background_loop()
         runtime, judging = run_sync(self._judging(cache, generation))
 
@@ -292,6 +295,7 @@ class Judge:
 
         Rows are read in the caller's event loop. `contextlib.aclosing` ends an early end promptly.
         """
+        _check_window(window)
         samples = self._samples(on_reject).of_any(rows)
         runtime, judging = await self._judging(cache, generation)
 
@@ -428,6 +432,11 @@ class _Samples:
         if not isinstance(cast(Any, row), Mapping):
             raise InputError(f"not a dict, but of type {type(row).__name__}")
         return self._task_type.read_row(row, self._index)
+
+
+def _check_window(window: int | None) -> None:
+    if window is not None:
+        check_number("window", window, _WINDOWS)
 
 
 def _made_of(config: JudgeConfig) -> str:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import UsageError
 from plaudit.packages import load_package
 from plaudit.runs import disk
@@ -58,7 +59,10 @@ def check_output(out: str | Path) -> None:
     """
     if str(out) == "-":
         return
-    path = Path(out)
+    path = possible(out)
+    if path.name:
+        beside = rejected_path(out) or path
+        possible(beside.with_name(f".{beside.name}.partial"), of=out)
     if _names_folder(out):
         _check_folder(path)
     elif path.is_dir():

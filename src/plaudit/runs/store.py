@@ -27,6 +27,7 @@ from typing import Any, Literal
 import msgspec
 import platformdirs
 
+from plaudit._util.paths import possible
 from plaudit.engines.base import Completion
 from plaudit.errors import StoreError, UsageError
 from plaudit.runs.migrations import row_id
@@ -78,6 +79,21 @@ def default_store_path() -> Path:
     return folder / "store.sqlite"
 
 
+def _file(path: str | Path) -> Path:
+    """Return the path of a store.
+
+    Raises:
+        StoreError: a folder is there.
+        UsageError: the system takes no such path.
+    """
+    found = possible(path)
+    if not found.name or found.is_dir():
+        raise StoreError(
+            f"the store {found} is a folder: give the path of a file with --store PATH"
+        )
+    return found
+
+
 class Store:
     """Replies, runs and verdicts in one SQLite file.
 
@@ -90,7 +106,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = _file(path)
         self.session: Session | None = None
         """The open file; None while it is closed."""
         self._finalizer: weakref.finalize[Any, Any] | None = None

@@ -8,8 +8,8 @@ import pytest
 from plaudit.engines.base import ToolCall
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools import function_tool, load_tools
-from plaudit.rollouts.tools.load import recorded
 from plaudit.rollouts.tools import mcp as mcp_tools
+from plaudit.rollouts.tools.load import recorded
 
 
 def add(a: int, b: int = 2) -> int:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import StoreError, UsageError
 from plaudit.runs import disk
 from plaudit.runs.partial import BUFFER
@@ -29,7 +30,8 @@ def check_folder(out: str) -> None:
     """
     if out == "-":
         raise UsageError("an export is a folder of files: give -o the name of one")
-    path = Path(os.path.realpath(out))
+    path = possible(os.path.realpath(out), of=out)
+    possible(path.with_name(f".{path.name}.lock"), of=out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{out} is a file: give the name of a new folder")
     if path.is_dir() and any(path.iterdir()) and not _is_ours(path):
