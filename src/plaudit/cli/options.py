@@ -9,7 +9,8 @@ from plaudit.errors import UsageError
 
 _WRITERS = (
     "`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, `vllm:MODEL@URL`, "
-    "`sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, `scripted:PATH`"
+    "`sglang:`, `openai:`, `together:`, `mistral:`, `gemini:`, `grok:`, `fireworks:`, "
+    "`anthropic:`, `scripted:PATH`"
 )
 _KEYS = "Keys come from the provider's environment variable."
 EngineOption = Annotated[

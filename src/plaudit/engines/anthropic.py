@@ -32,6 +32,7 @@ SCHEMES = ("anthropic", "claude")
 
 _HOST = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
+_PARAMETERS = ("temperature", "top_p", "max_tokens", "top_k", "stop_sequences")
 
 
 class _Terms(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             uri,
             transport,
             _Terms(),
-            Capabilities(json_schema=True, tools=True),
+            Capabilities(json_schema=True, tools=True, generation=_PARAMETERS),
             revision=options["revision"],
             needs_key=not given,
         )

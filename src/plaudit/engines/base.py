@@ -1,6 +1,8 @@
 """What an engine is: something that completes requests, with declared capabilities."""
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +22,20 @@ _URL_OF_FILE = re.compile(r"@[^/]*//")
 _MOST_DIGITS = 20
 _AT = "%40"
 """How an `@` is written in the name of a model."""
+
+
+SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
+"""Generation parameters that have a field of their own in every configuration."""
+OPENAI_PARAMETERS = (
+    *SAMPLING, "presence_penalty", "frequency_penalty", "logit_bias", "stop", "reasoning_effort",
+)  # fmt: skip
+SERVED_PARAMETERS = (
+    *OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids",
+    "ignore_eos", "chat_template_kwargs",
+)  # fmt: skip
+"""What servers of open models take beside those of OpenAI."""
+_OURS = frozenset({"model", "messages", "prompt", "stream"})
+"""What a request says itself: a generation parameter of that name would ask something else."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +61,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     token_prompts: bool = False
     """Whether a prompt can be given as token ids (`Request.prompt_ids`)."""
     seed: bool = False
+    generation: tuple[str, ...] = SAMPLING
+    """Generation parameters that it takes, by name."""
+    closed: bool = False
+    """Whether it would drop any other parameter silently, so that such a one is refused."""
     deterministic: bool = False
     """Whether the same request gives the same completion whatever else is in flight."""
     cacheable: bool = True
@@ -111,6 +131,29 @@ class EngineURI(msgspec.Struct, frozen=True):
             name = repr(unknown[0]) if _NAME.fullmatch(unknown[0]) else "of that name"
             raise UsageError(f"engine {self.scheme}: has no option {name}; it has {names}")
         return known | given
+
+
+def check_generation(names: Iterable[str], engine: "Engine") -> None:
+    """Refuse generation parameters that an engine would drop, or that would change what is asked.
+
+    Raises:
+        UsageError: the parameter, and those that the engine takes.
+    """
+    able = engine.capabilities
+    for name in names:
+        if name in _OURS:
+            raise UsageError(f"generation: {name!r} is not a parameter; plaudit sets it itself")
+        if able.closed and name not in able.generation:
+            raise UsageError(
+                f"generation: {engine.uri} has no parameter {name!r}"
+                f"{similar(name, able.generation)}; it has {', '.join(able.generation)}"
+            )
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what a mistyped name may stand for; empty where nothing may."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def whole_option(

@@ -39,6 +39,7 @@ from plaudit.engines.base import (
 )
 from plaudit.engines.gguf import GGUF, read_gguf
 from plaudit.engines.llama_http import (
+    PARAMETERS,
     THINKING_SWITCH,
     LocalHTTP,
     decode,
@@ -407,6 +408,8 @@ class LlamaEngine:
             chat=not base,
             completion=True,
             default_mode="completion" if base or self._uri.scheme == "local" else "chat",
+            generation=PARAMETERS,
+            closed=True,
             token_ids=True,
             token_prompts=True,
             seed=True,

@@ -1,4 +1,4 @@
-"""Endpoints that speak OpenAI's protocol: OpenAI itself, vLLM, SGLang, Together, Mistral.
+"""Endpoints that speak OpenAI's protocol: OpenAI itself, vLLM, SGLang, and hosted models.
 
 `openai:MODEL@URL` is also the scheme for every other compatible server, such as llama.cpp's.
 """
@@ -12,6 +12,8 @@ import msgspec
 from yarl import URL
 
 from plaudit.engines.base import (
+    OPENAI_PARAMETERS,
+    SERVED_PARAMETERS,
     Capabilities,
     Completion,
     EngineURI,
@@ -78,12 +80,18 @@ class _Provider(NamedTuple):
     """How it is asked for the log-probability of a given text; None: it cannot be."""
     token_ids: bool = False
     """Whether it is asked for token ids."""
+    generation: tuple[str, ...] = SERVED_PARAMETERS
+    """Generation parameters that it takes."""
 
 
+_HOSTED = (*OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty")
 _OPENAI_HOST = "api.openai.com"
 _CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False, token_ids=True)
 _PROVIDERS = {
-    "openai": _Provider(f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False),
+    "openai": _Provider(
+        f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False,
+        generation=OPENAI_PARAMETERS,
+    ),
     "vllm": _Provider(
         "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True,
         continuations="prompt_logprobs", token_ids=True,
@@ -94,10 +102,22 @@ _PROVIDERS = {
     ),
     # The limit of 20 is in Together's published OpenAPI description since June 2025.
     "together": _Provider(
-        "https://api.together.xyz/v1", "TOGETHER_API_KEY", 20, continuations="echo"
+        "https://api.together.xyz/v1", "TOGETHER_API_KEY", 20, continuations="echo",
+        generation=_HOSTED,
     ),
     "mistral": _Provider(
-        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed"
+        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed",
+        generation=OPENAI_PARAMETERS,
+    ),
+    "gemini": _Provider(
+        "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", 0,
+        completion=False, generation=OPENAI_PARAMETERS,
+    ),
+    "grok": _Provider(
+        "https://api.x.ai/v1", "XAI_API_KEY", 8, completion=False, generation=OPENAI_PARAMETERS
+    ),
+    "fireworks": _Provider(
+        "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", 5, generation=_HOSTED
     ),
 }  # fmt: skip
 SCHEMES = tuple(_PROVIDERS)
@@ -489,6 +509,7 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
         completion=provider.completion or old,
         default_mode="completion" if old else "chat",
         seed=True,
+        generation=provider.generation,
         continuations=_CONTINUED[provider.continuations],
         tools=not old,
         token_ids=provider.token_ids,

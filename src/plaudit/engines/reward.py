@@ -118,7 +118,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
             uri,
             transport,
             _Terms(),
-            Capabilities(scores=True, labels=_labels(uri, options["labels"])),
+            Capabilities(scores=True, labels=_labels(uri, options["labels"]), generation=()),
             revision=options["revision"],
         )
         self._score_url = transport.url(f"/{self._endpoint}")

@@ -16,6 +16,7 @@ import msgspec
 
 from plaudit._util.decoding import decode_json
 from plaudit.engines.base import (
+    SERVED_PARAMETERS,
     Capabilities,
     Completion,
     EngineURI,
@@ -109,6 +110,7 @@ class ScriptedEngine:
             token_ids=numbered,
             token_prompts=numbered,
             seed=True,
+            generation=SERVED_PARAMETERS,
             deterministic=True,
         )
 
