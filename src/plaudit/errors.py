@@ -4,6 +4,7 @@
 
     PlauditError
     ├── UsageError              the caller asked for something that cannot be done   (exit status 2)
+    │   ├── ArgumentError       an argument has a value that it cannot have
     │   ├── InputError          the input cannot be used
     │   ├── TemplateError       a prompt template cannot be used
     │   ├── ToolsRefusedError   the engine takes no tools
@@ -64,6 +65,27 @@ class UsageError(PlauditError):
     """The caller asked for something that cannot be done; the message says what to do instead."""
 
     exit_status = 2
+
+
+class ArgumentError(UsageError):
+    """An argument, or an option of the command line, has a value that it cannot have.
+
+    Attributes:
+        argument: its name in Python.
+        problem: what is wrong, to be read after the name.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument} {problem}")
+        self.argument = argument
+        self.problem = problem
+
+    @property
+    def as_option(self) -> str:
+        """The message with the name of the command line's option."""
+        name = self.argument
+        option = name if name.startswith("-") else f"--{name.replace('_', '-')}"
+        return f"{option} {self.problem}"
 
 
 class InputError(UsageError):

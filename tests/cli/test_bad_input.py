@@ -216,6 +216,63 @@ def test_wrong_usage_is_refused_before_anything_is_asked(
     assert "Traceback" not in done.stderr
 
 
+HUGE = str(10**24)
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--seed", HUGE], "--seed must be a whole number in -2^63..2^63-1"),
+        (["--max-tokens", str(10**18)], "--max-tokens must be in 1..2147483647"),
+        (["--concurrency", "1000000"], "--concurrency must be in 1..10000"),
+        (["--generation", f"top_k={HUGE}"], "--generation must hold whole numbers"),
+        (["--generation", f"top_k={DEEP}"], "--generation top_k: the value is nested too deeply"),
+        (["--temperature", "inf"], "--temperature must be a finite number"),
+        (["-o", "x" * 300], "File name too long (300 bytes)"),
+        (["-o", "x" * 245], "File name too long (245 bytes)"),
+        (["--store", "/"], "the store / is a folder: give the path of a file with --store"),
+        (["-e", "openai:m@http://a:b@[::1/v1"], "engine openai: what follows @ is not a base URL"),
+        (["-e", f"openai:m@http://h/v1?logprobs={HUGE}"], "logprobs must be a whole number from 0"),
+        (["-e", f"local?slots={HUGE}"], "slots must be a whole number from 1 to 256"),
+        (["--log-file", "nowhere/log"], "--log-file nowhere/log: No such file"),
+    ],
+)
+def test_defect_53_a_value_beyond_sense_is_wrong_usage(
+    plaudit: Plaudit, script: str, tmp_path: Path, options: list[str], says: str
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [GOOD])
+    first = [] if options[0] != "--log-file" else options
+    engine = [] if "-e" in options else ["-e", script]
+    rest = options if not first else []
+    done = plaudit(*first, "judge", "feedback", source, *engine, *rest)
+    assert done.status == 2, done.stderr
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "text"),
+    [
+        ("--pool", "pool.jsonl", DEEP),
+        ("--pool", "pool.json", DEEP),
+        ("--jury", "jury.toml", f"members = {DEEP}"),
+        ("--prices", "prices.json", DEEP),
+        ("--calibration", "fitted.json", '{"judge": "x", "y": ' + DEEP),
+        ("--template", "mine.jinja", "{% if query %}" * 500),
+    ],
+)
+def test_defect_19_a_file_that_is_nested_too_deeply_is_wrong_usage(
+    plaudit: Plaudit, script: str, tmp_path: Path, option: str, name: str, text: str
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [GOOD])
+    (tmp_path / name).write_text(text)
+    done = plaudit("judge", "feedback", source, "-e", script, option, tmp_path / name)
+    assert done.status == 2, done.stderr
+    assert name in "".join(done.stderr.split())
+    assert "nested too deeply" in " ".join(done.stderr.split())
+
+
 def test_a_missing_script_is_named(plaudit: Plaudit) -> None:
     done = plaudit("judge", "feedback", "examples/feedback.jsonl", "-e", "scripted:no.jsonl")
     assert done.status == 2

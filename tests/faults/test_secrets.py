@@ -1,12 +1,17 @@
 """A planted key is in nothing that plaudit writes, even where the server sends it back."""
 
+import json
+import socket
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.serving import row, wait_until
-from tests.support.command import Done, Plaudit, write_rows
+from tests.support.command import Done, Plaudit, rows_of, write_rows
+from tests.support.server import FakeOpenAI, Reply
 
 KEY = "sk-planted-0123456789abcdefghijklmnopqrstuvwxyz"
 PIECE = "planted-0123456789"
@@ -96,3 +101,93 @@ def test_a_refusal_that_echoes_the_key_does_not_print_it(
     assert done.status == 3
     written.take(plaudit("runs", "--json"))
     written.check("log.txt")
+
+
+PASSWORD = "hunter2-planted-0123456789"
+
+
+class Listener:
+    """A port that accepts connections and counts them: stands for the rest of the world."""
+
+    def __enter__(self) -> "Listener":
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    @property
+    def connections(self) -> int:
+        self._socket.setblocking(False)
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
+                count += 1
+        return count
+
+
+def without_proxies(env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
+
+
+@pytest.mark.parametrize(
+    ("engine", "base_url"),
+    [
+        ("openai:m@127.0.0.1:PORT/v1", None),
+        ("openai:m@htp://127.0.0.1:PORT/v1", None),
+        ("openai:127.0.0.1:PORT/v1", None),
+        (f"openai:m@ftp://user:{PASSWORD}@127.0.0.1:PORT", None),
+        (f"openai:m@http://user:{PASSWORD}@[::1/v1", None),
+        ("openai:m", f"htp://user:{PASSWORD}@127.0.0.1:PORT/v1"),
+        ("openai:m", "127.0.0.1:PORT/v1"),
+    ],
+)
+def test_defect_46_a_mistyped_address_is_refused_and_nothing_is_sent_anywhere(
+    plaudit: Plaudit, written: Everything, source_of, engine: str, base_url: str | None
+) -> None:
+    with FakeOpenAI(reply="{}") as server, Listener() as elsewhere:
+        # What would go to the provider goes through this proxy, and is counted there.
+        proxies = {"HTTPS_PROXY": f"http://127.0.0.1:{elsewhere.port}", "NO_PROXY": "127.0.0.1"}
+        plaudit.env = without_proxies(plaudit.env) | proxies
+        if base_url is not None:
+            plaudit.env["OPENAI_BASE_URL"] = base_url.replace("PORT", str(server.port))
+        uri = engine.replace("PORT", str(server.port))
+        out, log = written.folder / "out.jsonl", written.folder / "log.txt"
+        command = ("judge", "feedback", source_of(3), "-e", uri, "-o", out, "-v")
+        done = written.take(plaudit("--log-file", log, *command))
+        assert done.status == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert ("OPENAI_BASE_URL" if base_url else "engine openai:") in done.stderr
+        assert (server.requests, elsewhere.connections) == ([], 0)
+    assert not out.exists()
+    assert "hunter2" not in "".join(written.printed)
+    assert all(b"hunter2" not in f.read_bytes() for f in written.folder.rglob("*") if f.is_file())
+    written.check("log.txt")
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(char):04x}" for char in text)
+
+
+@pytest.mark.parametrize("write", [str, escaped], ids=["plain", "escaped"])
+def test_defect_46_a_key_in_the_text_of_a_reply_is_kept_nowhere(
+    plaudit: Plaudit, written: Everything, source_of, write: Callable[[str], str]
+) -> None:
+    label = json.dumps({"label": "neutral", "rationale": "KEY", "confidence": 0.9})
+    whole = {"choices": [{"message": {"content": label}, "finish_reason": "stop"}]}
+    body = json.dumps(whole).replace("KEY", write(KEY)).encode()
+    plaudit.env = without_proxies(plaudit.env)
+    out, log = written.folder / "out.jsonl", written.folder / "log.txt"
+    with FakeOpenAI(reply=lambda _: Reply(200, body)) as server:
+        engine = f"openai:m@{server.url.replace('http:', 'HTTP:')}"
+        command = ("judge", "feedback", source_of(2), "-e", engine, "-o", out)
+        flags = ("--readout", "json", "--raw", "-v")
+        done = written.take(plaudit("--log-file", log, *command, *flags))
+        assert done.status == 0, done.stderr
+        assert len(server.completions) == 2
+    for more in ((), ("--json",)):
+        written.take(plaudit("show", "last", *more))
+    assert [row["fields"]["rationale"] for row in rows_of(out)] == ["[key]"] * 2
+    written.check("out.jsonl", "log.txt", "store.sqlite")

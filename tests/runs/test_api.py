@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from plaudit import (
     FeedbackSample,
     InputError,
     Judge,
+    JudgeConfig,
     Request,
+    SendPolicy,
     UsageError,
     Verdict,
     reward_and_update,
@@ -129,6 +132,60 @@ def test_wrong_options_are_refused_at_once() -> None:
         Judge("magic")
     with pytest.raises(UsageError, match="gate"):
         Judge("feedback", gate="high")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_tokens": 0}, "max_tokens must be in 1..2147483647, not 0"),
+        ({"max_tokens": 10**24}, "max_tokens must be in 1..2147483647, not a number of 80 bits"),
+        ({"temperature": -1}, "temperature must be in 0..100, not -1"),
+        ({"temperature": float("nan")}, "temperature must be in 0..100, not nan"),
+        ({"temperature": float("inf")}, "temperature must be in 0..100, not inf"),
+        ({"top_p": 1.5}, "top_p must be in 0..1, not 1.5"),
+        ({"top_p": -0.1}, "top_p must be in 0..1, not -0.1"),
+        ({"seed": 10**24}, "seed must be a whole number"),
+        ({"votes": 0}, "votes must be in 1..1000, not 0"),
+        ({"gate": float("nan")}, "gate must be in 0..1, not nan"),
+        ({"reward_map": {"neutral": float("nan")}}, "reward_map must hold finite numbers"),
+        ({"generation": {"top_k": 10**24}}, "generation must hold whole numbers"),
+        ({"generation": {"min_p": float("inf")}}, "generation must hold finite numbers"),
+    ],
+)
+def test_defect_15_python_checks_what_the_command_line_checks(
+    tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    fake = Fake()
+    judge = make(fake, tmp_path)
+    for ask in (
+        lambda: Judge("feedback", engine=judge.engine, **options),
+        lambda: JudgeConfig(kind="feedback", **options),
+        lambda: judge.judge(ROW, **options),
+        lambda: judge.judge_batch([ROW], **options),
+        lambda: next(judge.stream([ROW], **options)),
+    ):
+        with pytest.raises(UsageError, match=re.escape(says)):
+            ask()
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("window", [0, -1, 10**9])
+def test_defect_15_a_window_is_checked(tmp_path: Path, window: int) -> None:
+    with pytest.raises(UsageError, match=r"window must be in 1\.\.1000000"):
+        next(make(Fake(), tmp_path).stream([ROW], window=window))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0}, {"concurrency": 10**6}, {"timeout": 0}, {"timeout": float("nan")},
+        {"attempts": 0}, {"outage": -1}, {"outage": float("inf")}, {"tokens_per_minute": 0},
+    ],
+)  # fmt: skip
+def test_defect_15_how_requests_are_sent_is_checked(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(UsageError, match=f"^{name} must be "):
+        SendPolicy(**options)
 
 
 def test_an_outage_can_be_told_from_neutral_users(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from plaudit import __version__
-from plaudit.errors import PlauditError
+from plaudit._util.ranges import FINITE, WHOLE, check_number
+from plaudit.errors import ArgumentError, PlauditError, UsageError
 
 _COMMANDS = {
     "judge": "judge:judge",
@@ -38,6 +39,29 @@ _COMMANDS = {
 """Where each command is, in the order of the help: a module of this package, and what of it."""
 
 
+class _Command(TyperCommand):
+    """A command whose numbers fit into 64 bits and whose files are named when they fail."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            UsageError: a number cannot be kept, or the system refused a file.
+        """
+        for parameter in self.params:
+            given = ctx.params.get(parameter.name)
+            for value in given if isinstance(given, list | tuple) else (given,):  # pyright: ignore[reportUnknownVariableType]
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    allowed = WHOLE if isinstance(value, int) else FINITE
+                    check_number(max(parameter.opts, key=len), value, allowed)
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+
 class _OnDemand(TyperGroup):
     """Imports a command when it is wanted, so that none waits for what only others need."""
 
@@ -54,9 +78,11 @@ class _OnDemand(TyperGroup):
         found = getattr(import_module(f"plaudit.cli.{module}"), attribute)
         holder = typer.Typer(**_LOOK)
         if isinstance(found, typer.Typer):
+            for command in found.registered_commands:
+                command.cls = _Command
             holder.add_typer(found, name=cmd_name)
         else:
-            holder.command(cmd_name)(found)
+            holder.command(cmd_name, cls=_Command)(found)
         made = typer.main.get_group(holder).commands[cmd_name]
         return cast("TyperCommand | TyperGroup", made)
 
@@ -104,12 +130,19 @@ def setup(
 ) -> None:
     """Judge conversations, score candidates, and prove how far the judge can be trusted."""
     if log_file is not None:
-        handler: logging.Handler = _PrivateLog(log_file, maxBytes=10_000_000, backupCount=3)
+        handler: logging.Handler = _log_to(log_file)
     else:
         handler = logging.StreamHandler()
     logging.basicConfig(
         level=logging.WARNING, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s"
     )
+
+
+def _log_to(path: str) -> logging.Handler:
+    try:
+        return _PrivateLog(path, maxBytes=10_000_000, backupCount=3)
+    except OSError as error:
+        raise UsageError(f"--log-file {path}: {error.strerror}") from error
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -126,7 +159,8 @@ def main() -> None:
     except PlauditError as error:
         from plaudit.cli import display
 
-        display.error(str(error))
+        option = isinstance(error, ArgumentError)
+        display.error(error.as_option if option else str(error))
         _exit(error.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

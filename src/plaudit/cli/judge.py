@@ -25,7 +25,7 @@ from plaudit.cli.options import (
     TimeoutOption,
     parse_generation,
 )
-from plaudit.engines.base import Engine
+from plaudit.engines.base import Engine, EngineURI
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.engines.prices import Prices
@@ -352,6 +352,7 @@ def _read_panel(
         raise UsageError("give --jury or --cascade, not both")
     if launch is not None:
         raise UsageError("--launch starts servers of one model; start those of a panel yourself")
+    EngineURI.parse(engine)  # Kept with the run, whether or not a member uses it.
     load = functools.partial(load_engine, progress=download_progress())
     if jury is not None:
         return read_jury(jury, config, engine, load)

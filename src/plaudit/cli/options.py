@@ -9,7 +9,8 @@ from plaudit.errors import UsageError
 
 _WRITERS = (
     "`local` (embedded, no key, no GPU), `gguf:PATH`, `hf:OWNER/REPO/FILE`, `vllm:MODEL@URL`, "
-    "`sglang:`, `openai:`, `together:`, `mistral:`, `anthropic:`, `scripted:PATH`"
+    "`sglang:`, `openai:`, `together:`, `mistral:`, `gemini:`, `grok:`, `fireworks:`, "
+    "`anthropic:`, `scripted:PATH`"
 )
 _KEYS = "Keys come from the provider's environment variable."
 EngineOption = Annotated[
@@ -61,7 +62,7 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
     """Read `K=V` pairs; a value is JSON where it parses as JSON, else text.
 
     Raises:
-        UsageError: a pair has no `=`.
+        UsageError: a pair has no `=`, or a value is nested too deeply or a number out of range.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -70,6 +71,10 @@ def parse_generation(pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"--generation {pair!r}: write it as name=value")
         try:
             found[name] = msgspec.json.decode(value)
+        except (RecursionError, msgspec.ValidationError):
+            raise UsageError(
+                f"--generation {name}: the value is nested too deeply, or a number out of range"
+            ) from None
         except msgspec.DecodeError:
             found[name] = value
     return found

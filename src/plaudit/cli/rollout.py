@@ -43,6 +43,7 @@ from plaudit.rollouts.run import (
     count_questions,
 )
 from plaudit.rollouts.tools import ToolSet, load_tools
+from plaudit.rollouts.tools.load import recorded
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.places import check_not_read
 from plaudit.runs.progress import Progress, download_progress
@@ -251,7 +252,7 @@ def rollout(  # one parameter an option: that is how Typer reads them
         raise UsageError("--qa-log tells how answers were graded: add --verifier URI or --rewards")
     record = RolloutRecord(
         engine=engine,
-        tools=tuple(tools or ()),
+        tools=tuple(map(recorded, tools or ())),
         config=config,
         options=options,
         rewards=None if scored is None else scored.fingerprint,

@@ -1,6 +1,5 @@
 """Anthropic's Messages API."""
 
-import os
 import re
 from collections.abc import Iterable
 from typing import ClassVar
@@ -20,9 +19,8 @@ from plaudit.engines.base import (
 from plaudit.engines.endpoint import (
     Feature,
     HTTPEngine,
-    check_base_url,
     complains,
-    only_base_url,
+    place_of,
 )
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.tool_calls import made_calls
@@ -34,6 +32,7 @@ SCHEMES = ("anthropic", "claude")
 
 _HOST = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
+_PARAMETERS = ("temperature", "top_p", "max_tokens", "top_k", "stop_sequences")
 
 
 class _Terms(msgspec.Struct, frozen=True):
@@ -120,11 +119,10 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if uri.scheme not in SCHEMES:
             raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
         options = uri.take(revision="", **TIMEOUTS)
-        given = only_base_url(uri) or os.environ.get("ANTHROPIC_BASE_URL", "").strip()
-        base_url = check_base_url(given or _HOST).removesuffix("/v1")
+        base_url, given = place_of(uri, _HOST, "ANTHROPIC_BASE_URL")
         transport = Transport(
             "anthropic",
-            base_url,
+            base_url.removesuffix("/v1"),
             "ANTHROPIC_API_KEY",
             _headers,
             timeouts=call_timeouts(uri, options),
@@ -133,7 +131,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             uri,
             transport,
             _Terms(),
-            Capabilities(json_schema=True, tools=True),
+            Capabilities(json_schema=True, tools=True, generation=_PARAMETERS),
             revision=options["revision"],
             needs_key=not given,
         )

@@ -1,6 +1,8 @@
 """What an engine is: something that completes requests, with declared capabilities."""
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -13,6 +15,27 @@ Mode = Literal["chat", "completion"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9_-]*")
+_NAME = re.compile(r"\w+")
+_FILES = frozenset({"local", "gguf", "hf", "scripted"})
+"""Schemes whose model is a file: an `@` belongs to its path, and there is no base URL."""
+_URL_OF_FILE = re.compile(r"@[^/]*//")
+_MOST_DIGITS = 20
+_AT = "%40"
+"""How an `@` is written in the name of a model."""
+
+
+SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
+"""Generation parameters that have a field of their own in every configuration."""
+OPENAI_PARAMETERS = (
+    *SAMPLING, "presence_penalty", "frequency_penalty", "logit_bias", "stop", "reasoning_effort",
+)  # fmt: skip
+SERVED_PARAMETERS = (
+    *OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids",
+    "ignore_eos", "chat_template_kwargs",
+)  # fmt: skip
+"""What servers of open models take beside those of OpenAI."""
+_OURS = frozenset({"model", "messages", "prompt", "stream"})
+"""What a request says itself: a generation parameter of that name would ask something else."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +61,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     token_prompts: bool = False
     """Whether a prompt can be given as token ids (`Request.prompt_ids`)."""
     seed: bool = False
+    generation: tuple[str, ...] = SAMPLING
+    """Generation parameters that it takes, by name."""
+    closed: bool = False
+    """Whether it would drop any other parameter silently, so that such a one is refused."""
     deterministic: bool = False
     """Whether the same request gives the same completion whatever else is in flight."""
     cacheable: bool = True
@@ -60,28 +87,36 @@ class EngineURI(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "EngineURI":
         """Take an engine URI apart.
 
+        What follows the first `@` is base URLs and nothing else; `%40` in the name of a model
+        stands for an `@`. Models that are files have paths, in which `@` and `%40` are themselves.
+
         Raises:
-            UsageError: the text is not of that form, or a base URL carries a password.
+            UsageError: the text is not of that form, or what follows `@` is no base URL or holds a
+                password. The message quotes nothing that could be one.
         """
         head, _, query = text.partition("?")
         scheme, _, rest = head.partition(":")
         if not _SCHEME.fullmatch(scheme):
+            shown = "what was given" if "@" in text or "//" in text else repr(text)
             raise UsageError(
-                f"{text!r} is not an engine URI; write scheme:model@url, such as local, "
+                f"{shown} is not an engine URI; write scheme:model@url, such as local, "
                 "gguf:model.gguf or vllm:my-model@http://127.0.0.1:8000/v1"
             )
-        model, separator, urls = rest.partition("@http")
-        base_urls = tuple(u.rstrip("/") for u in f"http{urls}".split(",")) if separator else ()
-        for url in base_urls:
-            _check_base_url(url)
         options = tuple(parse_qsl(query, keep_blank_values=True))
-        return cls(scheme, model, base_urls, options)
+        if scheme in _FILES:
+            if _URL_OF_FILE.search(rest):
+                raise UsageError(f"engine {scheme}: runs in this process and takes no URL")
+            return cls(scheme, rest, (), options)
+        model, separator, urls = rest.partition("@")
+        base_urls = _base_urls(scheme, urls) if separator else ()
+        return cls(scheme, model.replace(_AT, "@"), base_urls, options)
 
     def __str__(self) -> str:
+        model = self.model if self.scheme in _FILES else self.model.replace("@", _AT)
         at = "@" + ",".join(self.base_urls) if self.base_urls else ""
-        colon = ":" if self.model or at else ""
+        colon = ":" if model or at else ""
         query = "?" + urlencode(self.options) if self.options else ""
-        return f"{self.scheme}{colon}{self.model}{at}{query}"
+        return f"{self.scheme}{colon}{model}{at}{query}"
 
     def take(self, **known: str) -> dict[str, str]:
         """Return the options by name, with `known` giving the names allowed and their defaults.
@@ -93,19 +128,106 @@ class EngineURI(msgspec.Struct, frozen=True):
         unknown = sorted(given.keys() - known.keys())
         if unknown:
             names = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"engine {self.scheme}: has no option {unknown[0]!r}; it has {names}")
+            name = repr(unknown[0]) if _NAME.fullmatch(unknown[0]) else "of that name"
+            raise UsageError(f"engine {self.scheme}: has no option {name}; it has {names}")
         return known | given
 
 
-def _check_base_url(url: str) -> None:
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise UsageError(f"{url!r} is not a base URL; write http://host:port/v1")
-    if parts.username or parts.password:
+def check_generation(names: Iterable[str], engine: "Engine") -> None:
+    """Refuse generation parameters that an engine would drop, or that would change what is asked.
+
+    Raises:
+        UsageError: the parameter, and those that the engine takes.
+    """
+    able = engine.capabilities
+    for name in names:
+        if name in _OURS:
+            raise UsageError(f"generation: {name!r} is not a parameter; plaudit sets it itself")
+        if able.closed and name not in able.generation:
+            raise UsageError(
+                f"generation: {engine.uri} has no parameter {name!r}"
+                f"{similar(name, able.generation)}; it has {', '.join(able.generation)}"
+            )
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what a mistyped name may stand for; empty where nothing may."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def whole_option(
+    uri: EngineURI, name: str, text: str, least: int, most: int, usual: str = ""
+) -> int:
+    """Read an option of an engine URI that is a whole number.
+
+    Raises:
+        UsageError: it is none, or out of range.
+    """
+    if text.isdecimal() and len(text) < _MOST_DIGITS and least <= int(text) <= most:
+        return int(text)
+    raise UsageError(
+        f"engine {uri.scheme}: {name} must be a whole number from {least} to {most}, not "
+        f"{text[:_MOST_DIGITS]!r}" + (f"; write {name}={usual}" if usual else "")
+    )
+
+
+def _base_urls(scheme: str, text: str) -> tuple[str, ...]:
+    """Return the base URLs that follow the `@` of an engine URI."""
+    urls = text.split(",")
+    where = f"engine {scheme}: what follows @"
+    advice = f"write {scheme}:MODEL@http://host:port/v1, and {_AT} for an @ in the model's name"
+    several = len(urls) > 1
+    return tuple(
+        check_base_url(url, f"{where} (URL {number})" if several else where, advice)
+        for number, url in enumerate(urls, 1)
+    )
+
+
+def check_base_url(url: str, where: str, advice: str = "write http://host:port/v1") -> str:
+    """Return a base URL with its scheme in lower case, and without a slash at the end.
+
+    Args:
+        url: what may be one. It is never quoted: a password may stand anywhere in it.
+        where: what holds it, as the message says.
+        advice: what to write instead.
+
+    Raises:
+        UsageError: it is no HTTP URL, or holds a password, a query or a fragment.
+    """
+    problem = problem_of_url(url)
+    if problem is None and ("?" in url or "#" in url):
+        problem = "it holds a query or a fragment, and paths are added to it"
+    if problem is None:
+        scheme, separator, rest = url.partition("://")
+        return f"{scheme.lower()}{separator}{rest}".rstrip("/")
+    if problem == PASSWORD:
         raise UsageError(
-            "an engine URI must not hold a password; put the key in the provider's environment "
+            f"{where} must not hold a password; put the key in the provider's environment "
             "variable, such as OPENAI_API_KEY"
         )
+    raise UsageError(f"{where} is not a base URL: {problem}; {advice}")
+
+
+PASSWORD = "it holds a password"
+
+
+def problem_of_url(url: str) -> str | None:
+    """Say what is wrong with an HTTP URL, without quoting it; `PASSWORD` where it holds one."""
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            return PASSWORD
+        host, port = parts.hostname, parts.port
+    except ValueError:  # A bracket without its pair, a port that is no number.
+        return "its host or its port cannot be read"
+    if parts.scheme not in ("http", "https") or "://" not in url:
+        return "it does not begin with http:// or https://"
+    if not host or port == 0:
+        return "it names no host, or the port 0"
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return "it holds a space or a character that cannot be printed"
+    return None
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

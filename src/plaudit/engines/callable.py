@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from plaudit.engines.base import (
+    SERVED_PARAMETERS,
     Capabilities,
     Completion,
     FinishReason,
@@ -72,6 +73,7 @@ class CallableEngine:
             chat=mode == "chat",
             completion=mode == "completion",
             default_mode=mode,
+            generation=SERVED_PARAMETERS,
             token_ids=token_ids,
             token_prompts=token_ids and self._wants_requests,
             cacheable=cache,

@@ -17,6 +17,7 @@ from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
+from plaudit._util.decoding import decode_json
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause, UsageError
 from plaudit.prompts.sandbox import BoundedEnvironment
@@ -71,6 +72,8 @@ class ChatTemplate:
             }
         except TemplateError as error:
             raise _unusable(name, error) from None
+        except (RecursionError, SyntaxError, MemoryError):  # Jinja makes Python code of it.
+            raise UsageError(f"chat template {name}: it is nested too deeply") from None
 
     @classmethod
     def load(cls, path: str | Path, now: datetime.datetime | None = None) -> "ChatTemplate":
@@ -183,7 +186,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def _read_config(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return the templates and special tokens of a `tokenizer_config.json`."""
-    config: Any = msgspec.json.decode(path.read_bytes())
+    config: Any = decode_json(path.read_bytes())
     found: Any = config.get("chat_template")
     if isinstance(found, list):
         entries = cast("list[dict[str, str]]", found)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -11,15 +12,21 @@ from urllib.parse import urlsplit
 import msgspec
 from yarl import URL
 
-from plaudit.engines.base import Capabilities, Completion, EngineURI, Request
+from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, check_base_url
 from plaudit.engines.http import Transport
-from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable, shorten
+from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.types import Json, Message
 
 _PATIENCE_SECONDS = 0.5  # Less than any time limit: who waits longer would be late unsent.
 _RESTART_SECONDS = 0.5
 _MOST_LISTED = 10
+_HERE = "127.0.0.1"
+_URL = re.compile(r"^(https?:|//)", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"^\w+:/|^//|://|^(localhost|\d+(\.\d+){3}|\[[\da-f:.]+\])(:|/|$)|:\d{2,5}(/|$)", re.IGNORECASE
+)
+"""What addresses look like and names of hosted models do not."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,23 +34,31 @@ R = TypeVar("R")
 Terms = TypeVar("Terms", bound=msgspec.Struct)
 
 
-def check_base_url(url: str) -> str:
-    """Return a base URL without its last slash.
+def place_of(uri: EngineURI, default: str, variable: str | None = None) -> tuple[str, bool]:
+    """Return where an engine is reached, and whether the user said so.
+
+    Args:
+        uri: its base URL comes first.
+        default: where the provider is.
+        variable: an environment variable that comes before the default.
 
     Raises:
-        UsageError: it is no HTTP URL, or holds a password.
+        UsageError: the URI or the variable holds no base URL, or a password; or the name of the
+            model is an address, which would be sent to the provider together with its key.
     """
-    problem = UsageError(f"{shorten(url)!r} is not a base URL; write http://host:port/v1")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        raise problem from None
-    if not usable:
-        raise problem
-    if parts.username or parts.password:
-        raise UsageError(f"the base URL at {parts.hostname} holds a password; leave it out")
-    return url.rstrip("/")
+    given = only_base_url(uri)
+    if given is not None:
+        return check_base_url(given, f"engine {uri.scheme}: what follows @"), True
+    given = os.environ.get(variable, "").strip() if variable else ""
+    if variable and given:
+        return check_base_url(given, variable), True
+    looks = _URL if urlsplit(default).hostname == _HERE else _ADDRESS
+    if looks.search(uri.model):
+        raise UsageError(
+            f"engine {uri.scheme}: the name of the model is an address; write "
+            f"{uri.scheme}:MODEL@http://host:port/v1"
+        )
+    return default, False
 
 
 def only_base_url(uri: EngineURI) -> str | None:

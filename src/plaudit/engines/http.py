@@ -8,6 +8,7 @@ import asyncio
 import atexit
 import json
 import os
+import re
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -28,6 +29,9 @@ CONNECT_SECONDS = 10.0
 
 # Shorter keys are placeholders ("x"), and replacing them would garble every message.
 _SHORTEST_SECRET = 4
+# In replies, which are kept as they are, a word or a short text may stand for itself ("EMPTY").
+_SHORTEST_KEY = 8
+_SHORTEST_WORD = 16
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -43,6 +47,23 @@ def read_key(variable: str) -> str:
     if not (key.isascii() and (key.isprintable() or not key)):
         raise UsageError(f"{variable} holds characters that cannot be sent; set it to the bare key")
     return key
+
+
+_ESCAPES = (b"\\u00", b"\\/")
+"""How JSON escapes the characters that a key may hold."""
+_MAY_BE_ESCAPED = '"\\/'
+
+
+def _written(key: str) -> re.Pattern[bytes] | None:
+    """Return what finds a key in JSON text; None: it is a placeholder such as EMPTY, or none."""
+    if len(key) < (_SHORTEST_WORD if key.isalpha() else _SHORTEST_KEY):
+        return None
+    return re.compile("".join(map(_form, key)).encode())
+
+
+def _form(char: str) -> str:
+    escape = r"\\?" if char in _MAY_BE_ESCAPED else ""
+    return rf"(?:{escape}{re.escape(char)}|(?i:\\u{ord(char):04x}))"
 
 
 TIMEOUTS = {"connect_timeout": f"{CONNECT_SECONDS:g}", "first_byte_timeout": ""}
@@ -108,6 +129,7 @@ class Transport:
         self.key_variable = key_variable
         self.has_key = bool(key)
         self._key = key
+        self._written_key = _written(key)
         self.headers = {
             "Content-Type": _JSON,
             "Accept": _JSON,
@@ -138,7 +160,7 @@ class Transport:
         """
         status, headers, content = await (await self._here()).exchange("POST", url, body)
         if status == 200:
-            return content
+            return self.hide_key(content)
         raise self.translate(self.read_error(status, content, headers))
 
     async def get(self, url: URL) -> tuple[int, bytes]:
@@ -149,7 +171,7 @@ class Transport:
             EngineUnusableError: no request can succeed.
         """
         status, _, content = await (await self._here()).exchange("GET", url, None)
-        return status, content
+        return status, self.hide_key(content)
 
     async def lock(self) -> asyncio.Lock:
         """Return the lock of this event loop."""
@@ -167,11 +189,22 @@ class Transport:
             text = text.replace(self._key, "[key]")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
+    def hide_key(self, content: bytes) -> bytes:
+        """Return the body of a reply without the key, which would be stored and shown with it.
+
+        The key is found in JSON text too where some of its characters are escaped.
+        """
+        if self._written_key is None:
+            return content
+        if self._key.encode() in content or any(escape in content for escape in _ESCAPES):
+            return self._written_key.sub(b"[key]", content)
+        return content
+
     def read_error(
         self, status: int, content: bytes, headers: Mapping[str, str] | None = None
     ) -> ErrorReply:
         """Read a server's error in any of the shapes that providers send."""
-        return read_error(status, content, headers or {}, self.redact)
+        return read_error(status, self.hide_key(content), headers or {}, self.redact)
 
     def translate(self, reply: ErrorReply) -> CallError | ReplyError | EngineUnusableError:
         """Turn a server's error into one of ours."""

@@ -35,9 +35,11 @@ from plaudit.engines.base import (
     EngineURI,
     PromptToken,
     Request,
+    whole_option,
 )
 from plaudit.engines.gguf import GGUF, read_gguf
 from plaudit.engines.llama_http import (
+    PARAMETERS,
     THINKING_SWITCH,
     LocalHTTP,
     decode,
@@ -64,6 +66,14 @@ LOCAL_MODEL = "smollm2-135m-instruct"
 """What `local` runs."""
 MOST_CONTEXT = 8192
 """Tokens of context taken by default where the model has more; its KV cache costs memory."""
+_NUMBERS = {
+    "context": (0, 10_000_000),
+    "slots": (1, 256),
+    "threads": (0, 4096),
+    "gpu_layers": (0, 10_000),
+    "logprobs": (0, 1_000_000),
+}
+"""Options of the engine URI that are whole numbers, and their ranges."""
 _BATCH = 256  # Tokens computed in one go, and so how long a cancelled request goes on.
 _GRACE = 2.0  # Seconds that a process at its end waits for requests in flight.
 
@@ -368,11 +378,12 @@ class LlamaEngine:
             prefix="auto",
             **({"revision": "main"} if uri.scheme == "hf" else {}),
         )
-        self._context = _whole(uri, options, "context", 0)
-        self._slots = _whole(uri, options, "slots", 1)
-        self._threads = _whole(uri, options, "threads", 0)
-        self._gpu_layers = _whole(uri, options, "gpu_layers", 0)
-        self._logprobs = _whole(uri, options, "logprobs", 0)
+        number = {n: whole_option(uri, n, options[n], *ends) for n, ends in _NUMBERS.items()}
+        self._context = number["context"]
+        self._slots = number["slots"]
+        self._threads = number["threads"]
+        self._gpu_layers = number["gpu_layers"]
+        self._logprobs = number["logprobs"]
         self._revision = options.get("revision", "main")
         self._prefix: Prefix = _prefix(uri, options["prefix"])
         self._known = _known(uri)
@@ -399,6 +410,8 @@ class LlamaEngine:
             chat=not base,
             completion=True,
             default_mode="completion" if base or self._uri.scheme == "local" else "chat",
+            generation=PARAMETERS,
+            closed=True,
             token_ids=True,
             token_prompts=True,
             seed=True,
@@ -770,13 +783,6 @@ async def _cancelling(future: Future[T], call: _Cancellable) -> T:
     except asyncio.CancelledError:
         call.cancel()
         raise
-
-
-def _whole(uri: EngineURI, options: dict[str, str], name: str, least: int) -> int:
-    text = options[name]
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"{uri}: {name} must be a whole number from {least}, not {text!r}")
-    return int(text)
 
 
 def _prefix(uri: EngineURI, text: str) -> Prefix:

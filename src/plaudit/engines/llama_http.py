@@ -14,13 +14,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plaudit.engines.base import PromptToken, Request
+from plaudit.engines.base import SAMPLING, PromptToken, Request
 from plaudit.engines.llama_replies import ServerError, closed, not_unicode, refused
 from plaudit.errors import CallError, Cause
 from plaudit.types import Json
 
 THINKING_SWITCH = "enable_thinking"
 """What chat templates of hybrid models call it."""
+
+PARAMETERS = (
+    *SAMPLING, "top_k", "min_p", "typical_p", "top_n_sigma", "min_keep", "samplers",
+    "presence_penalty", "frequency_penalty", "repeat_penalty", "repeat_last_n",
+    "dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n",
+    "dry_sequence_breakers", "xtc_probability", "xtc_threshold", "mirostat", "mirostat_tau",
+    "mirostat_eta", "dynatemp_range", "dynatemp_exponent", "adaptive_target", "adaptive_decay",
+    "logit_bias", "ignore_eos", "grammar", "stop", "chat_template_kwargs",
+)  # fmt: skip
+"""Generation parameters of llama.cpp's server, which ignores all others."""
 
 
 class _Refusal(msgspec.Struct):

@@ -1,9 +1,8 @@
-"""Endpoints that speak OpenAI's protocol: OpenAI itself, vLLM, SGLang, Together, Mistral.
+"""Endpoints that speak OpenAI's protocol: OpenAI itself, vLLM, SGLang, and hosted models.
 
 `openai:MODEL@URL` is also the scheme for every other compatible server, such as llama.cpp's.
 """
 
-import os
 import re
 from functools import cache
 from typing import ClassVar, NamedTuple, cast
@@ -13,6 +12,8 @@ import msgspec
 from yarl import URL
 
 from plaudit.engines.base import (
+    OPENAI_PARAMETERS,
+    SERVED_PARAMETERS,
     Capabilities,
     Completion,
     EngineURI,
@@ -22,6 +23,7 @@ from plaudit.engines.base import (
     Sampling,
     Schema,
     TokenLogprob,
+    whole_option,
 )
 from plaudit.engines.continuation import (
     Form,
@@ -32,12 +34,7 @@ from plaudit.engines.continuation import (
     listed_tokens,
     tail_logprob,
 )
-from plaudit.engines.endpoint import (
-    Feature,
-    HTTPEngine,
-    check_base_url,
-    only_base_url,
-)
+from plaudit.engines.endpoint import Feature, HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import ErrorReply, Refusal
 from plaudit.engines.openai_replies import (
@@ -63,6 +60,7 @@ from plaudit.errors import (
 from plaudit.types import Json, Usage
 
 _GENEROUS = 256
+_MOST_LOGPROBS = 1_000_000
 
 
 class _Provider(NamedTuple):
@@ -82,12 +80,18 @@ class _Provider(NamedTuple):
     """How it is asked for the log-probability of a given text; None: it cannot be."""
     token_ids: bool = False
     """Whether it is asked for token ids."""
+    generation: tuple[str, ...] = SERVED_PARAMETERS
+    """Generation parameters that it takes."""
 
 
+_HOSTED = (*OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty")
 _OPENAI_HOST = "api.openai.com"
 _CUSTOM = _Provider("", "OPENAI_API_KEY", _GENEROUS, needs_key=False, token_ids=True)
 _PROVIDERS = {
-    "openai": _Provider(f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False),
+    "openai": _Provider(
+        f"https://{_OPENAI_HOST}/v1", "OPENAI_API_KEY", 20, completion=False,
+        generation=OPENAI_PARAMETERS,
+    ),
     "vllm": _Provider(
         "http://127.0.0.1:8000/v1", "VLLM_API_KEY", _GENEROUS, needs_key=False, thinking=True,
         continuations="prompt_logprobs", token_ids=True,
@@ -98,10 +102,22 @@ _PROVIDERS = {
     ),
     # The limit of 20 is in Together's published OpenAPI description since June 2025.
     "together": _Provider(
-        "https://api.together.xyz/v1", "TOGETHER_API_KEY", 20, continuations="echo"
+        "https://api.together.xyz/v1", "TOGETHER_API_KEY", 20, continuations="echo",
+        generation=_HOSTED,
     ),
     "mistral": _Provider(
-        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed"
+        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", 0, completion=False, seed="random_seed",
+        generation=OPENAI_PARAMETERS,
+    ),
+    "gemini": _Provider(
+        "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", 0,
+        completion=False, generation=OPENAI_PARAMETERS,
+    ),
+    "grok": _Provider(
+        "https://api.x.ai/v1", "XAI_API_KEY", 8, completion=False, generation=OPENAI_PARAMETERS
+    ),
+    "fireworks": _Provider(
+        "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", 5, generation=_HOSTED
     ),
 }  # fmt: skip
 SCHEMES = tuple(_PROVIDERS)
@@ -466,21 +482,15 @@ def _place(uri: EngineURI) -> tuple[str, _Provider]:
     provider = _PROVIDERS.get(uri.scheme)
     if provider is None:
         raise UsageError(f"engine {uri.scheme}: is not one of {', '.join(SCHEMES)}")
-    given = only_base_url(uri)
-    if given is None and uri.scheme == "openai":
-        given = os.environ.get("OPENAI_BASE_URL", "").strip() or None
-    base_url = check_base_url(given or provider.base_url)
+    variable = "OPENAI_BASE_URL" if uri.scheme == "openai" else None
+    base_url, given = place_of(uri, provider.base_url, variable)
     if uri.scheme == "openai" and urlsplit(base_url).hostname != _OPENAI_HOST:
         return base_url, _CUSTOM
-    return base_url, provider if given is None else provider._replace(needs_key=False)
+    return base_url, provider._replace(needs_key=False) if given else provider
 
 
 def _count(uri: EngineURI, given: str, default: int) -> int:
-    if not given:
-        return default
-    if not given.isdecimal():
-        raise UsageError(f"engine {uri.scheme}: logprobs={given} is no number; write logprobs=20")
-    return int(given)
+    return whole_option(uri, "logprobs", given, 0, _MOST_LOGPROBS, "20") if given else default
 
 
 _CONTINUED: dict[Form | None, tuple[Mode, ...]] = {
@@ -499,6 +509,7 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
         completion=provider.completion or old,
         default_mode="completion" if old else "chat",
         seed=True,
+        generation=provider.generation,
         continuations=_CONTINUED[provider.continuations],
         tools=not old,
         token_ids=provider.token_ids,

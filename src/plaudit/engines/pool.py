@@ -11,23 +11,26 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
+from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
 from plaudit.aio import Deadlines, Once
 from plaudit.engines.base import Completion, Engine, Request
 from plaudit.engines.http_errors import Unreachable
 from plaudit.engines.quota import Quota
 from plaudit.engines.throttle import Throttle
-from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 
 _NEAR_ENOUGH = 1.5
 """How much more work one may have that knows a request's beginning than the least busy endpoint
 would have with one more request."""
 _LOOK_AGAIN_S = 1.0
+MOST_IN_FLIGHT = 10_000
+"""Most requests in flight at an endpoint; each takes a connection and some memory."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,25 +38,33 @@ _LOG = logging.getLogger(__name__)
 class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How requests are sent."""
 
-    concurrency: int = 100
+    concurrency: Annotated[int, Range(1, MOST_IN_FLIGHT)] = 100
     """Most requests in flight at each endpoint; fewer while it bears fewer."""
-    start: int | None = None
+    start: Annotated[int | None, Range(1, MOST_IN_FLIGHT)] = None
     """Requests in flight to begin with; more as replies come. None: 10."""
-    timeout: float = 60.0
+    timeout: Annotated[float, Range(0, SECONDS, above=True)] = 60.0
     """Seconds that one attempt may take; engines in this process have no time-out."""
-    attempts: int = 6
+    attempts: Annotated[int, Range(1, 10_000)] = 6
     """Most times that a request is sent; and one more than the retries of a sample in all."""
-    backoff: float = 0.5
+    backoff: Annotated[float, Range(0, SECONDS)] = 0.5
     """Seconds before the first retry, at most; doubles with each further one."""
-    max_backoff: float = 20.0
+    max_backoff: Annotated[float, Range(0, SECONDS)] = 20.0
     """Most seconds between two attempts, unless the server asks for more."""
-    patience: float = 600.0
+    patience: Annotated[float, Range(0, SECONDS)] = 600.0
     """Most seconds that a server may ask to wait; where it asks for more, the request fails."""
-    outage: float = 300.0
+    outage: Annotated[float, Range(0, SECONDS)] = 300.0
     """Seconds without a sign of life from any endpoint after which the run ends."""
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
+    requests_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
+    tokens_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
     """Limits that the user sets, over all endpoints; tokens of prompt and reply together."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ArgumentError: one is out of range.
+        """
+        check_ranges(self)
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -106,8 +117,6 @@ class Pool:
 
     def __init__(self, engine: Engine, policy: SendPolicy) -> None:
         """Bound an engine; nothing is contacted."""
-        if policy.concurrency < 1 or policy.attempts < 1:
-            raise UsageError("at least one request must be in flight and one attempt made")
         self.engine = engine
         self.policy = policy
         self.sent = 0

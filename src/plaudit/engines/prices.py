@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.decoding import decode_json, decode_toml
 from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.types import Usage
@@ -93,7 +94,7 @@ def read_mapping(path: str, what: str) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{what} {path}: {reason}") from None
     try:
-        found: Any = msgspec.json.decode(text) if path.endswith(".json") else tomllib.loads(text)
+        found: Any = decode_json(text) if path.endswith(".json") else decode_toml(text)
     except (msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
         form = "JSON" if path.endswith(".json") else "TOML"
         raise UsageError(f"{what} {path}: not {form}: {error}") from None

@@ -13,7 +13,7 @@ from yarl import URL
 
 from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, ScoreReply
 from plaudit.engines.chat_template import ChatTemplate
-from plaudit.engines.endpoint import HTTPEngine, check_base_url, only_base_url
+from plaudit.engines.endpoint import HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import Refusal
 from plaudit.engines.openai import bearer
@@ -109,7 +109,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
         options = uri.take(labels="", revision="", **own, **TIMEOUTS)
         self._endpoint = _endpoint(uri, options.get("endpoint", "classify"))
         self._template = None if self._vllm else _template(uri, options["chat_template"])
-        base_url = check_base_url(only_base_url(uri) or provider.base_url).removesuffix("/v1")
+        base_url = place_of(uri, provider.base_url)[0].removesuffix("/v1")
         timeouts = call_timeouts(uri, options)
         transport = Transport(
             uri.scheme, base_url, provider.key_variable, bearer, timeouts=timeouts
@@ -118,7 +118,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
             uri,
             transport,
             _Terms(),
-            Capabilities(scores=True, labels=_labels(uri, options["labels"])),
+            Capabilities(scores=True, labels=_labels(uri, options["labels"]), generation=()),
             revision=options["revision"],
         )
         self._score_url = transport.url(f"/{self._endpoint}")

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.engines.base import (
+    SERVED_PARAMETERS,
     Capabilities,
     Completion,
     EngineURI,
@@ -108,6 +110,7 @@ class ScriptedEngine:
             token_ids=numbered,
             token_prompts=numbered,
             seed=True,
+            generation=SERVED_PARAMETERS,
             deterministic=True,
         )
 
@@ -157,7 +160,7 @@ def _numbered(data: bytes) -> list[tuple[int, bytes]]:
 
 def _line(text: bytes, where: str) -> _Line:
     try:
-        line = msgspec.json.decode(text, type=_Line)
+        line = decode_json(text, _Line)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{where}: not a line of a script: {error}") from None
     if not line.replies:

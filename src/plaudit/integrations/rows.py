@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.calls.forms import CallForm
@@ -70,7 +71,7 @@ def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:
 
 def _decoded(text: str) -> Json:
     try:
-        return msgspec.json.decode(text)
+        return decode_json(text)
     except msgspec.DecodeError:
         raise InputError("'metadata' is text that is no JSON") from None
 

@@ -10,10 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from plaudit._util.ranges import (
+    TEMPERATURES,
+    WHOLE,
+    WHOLE_32,
+    Range,
+    check_ranges,
+    check_values,
+)
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
@@ -36,7 +44,7 @@ from plaudit.prompts.template import Snippet, Template, builtin, read_template
 from plaudit.scoring.calibration import Calibration, Platt, load_calibration
 from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.head import Head, shipped_heads
-from plaudit.scoring.votes import VoteRule
+from plaudit.scoring.votes import MOST_VOTES, VoteRule
 from plaudit.types import Failure, Json, Message, Sample, Usage, Verdict
 
 _AFFINITY = 512
@@ -77,13 +85,13 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`auto`: in the logprob readout, remove the prior measured on a shipped balanced set."""
     swap: bool = True
     """Whether the pairwise judge asks both orders."""
-    gate: float | None = None
+    gate: Annotated[float | None, Range(0, 1)] = None
     """Least confidence of an `ok` verdict; None: the calibration's, else the judge's own."""
     calibration: str | None = None
     """Path of a calibration that `plaudit calibrate` wrote for this very judge."""
     reward_map: dict[str, float] | None = None
     """Rewards by value, in place of the judge's own, for the judges that have such a map."""
-    votes: int = 1
+    votes: Annotated[int, Range(1, MOST_VOTES)] = 1
     """Most judgements of one sample that are drawn and combined."""
     vote_error: float = 0.05
     """Chance with which the votes may stop at another outcome than the judge's most frequent."""
@@ -91,15 +99,25 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether all votes are drawn and the plurality counts, decided or not."""
     criteria: tuple[Criterion, ...] = ()
     """What pointwise and pairwise judge by, instead of their own question."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURES] = None
     """None: 0, or 0.7 with votes."""
-    top_p: float = 1.0
-    max_tokens: int | None = None
+    top_p: Annotated[float, Range(0, 1)] = 1.0
+    max_tokens: Annotated[int | None, Range(1, WHOLE_32)] = None
     """None: 1 (logprob), 256 (feedback and verify json), 3072 (others)."""
-    seed: int | None = 0
+    seed: Annotated[int | None, WHOLE] = 0
     """Of the engine's sampling and of the choice of shots, where None counts as 0."""
     generation: dict[str, Json] = {}
     """Further generation parameters, sent to the engine as they are."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers, for the command line and for Python alike.
+
+        Raises:
+            ArgumentError: one is out of range, or cannot be sent.
+        """
+        check_ranges(self)
+        for name in ("generation", "reward_map", "shots", "vote_error"):
+            check_values(name, getattr(self, name))
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -555,8 +573,6 @@ class Task(ABC):
             return self._fitted.gate
         if gate is None:
             return self.default_gate if self._has_confidence() else None
-        if not 0 <= gate <= 1:
-            raise UsageError(f"the gate must be in 0..1, not {gate:g}")
         if not self._has_confidence():
             raise UsageError(
                 f"the {self.kind} judge has no confidence in the {self.readout} readout, so it "

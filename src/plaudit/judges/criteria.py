@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.decoding import decode_json, decode_toml
 from plaudit.errors import UsageError
 from plaudit.judges.readout import Option
 
@@ -82,13 +83,13 @@ def _read(path: Path) -> Sequence[Any]:
 
 
 def _parse_toml(text: str) -> Any:
-    return tomllib.loads(text).get("criteria")
+    return decode_toml(text).get("criteria")
 
 
 def _parse_json(text: str) -> Any:
     if text.lstrip().startswith("["):
-        return msgspec.json.decode(text)
-    return [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
+        return decode_json(text)
+    return [decode_json(line) for line in text.splitlines() if line.strip()]
 
 
 def _checked(entries: Sequence[Any], where: str) -> tuple[Criterion, ...]:

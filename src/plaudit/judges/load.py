@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from plaudit.engines.base import Engine
+from plaudit.engines.base import Engine, check_generation
 from plaudit.errors import UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
 from plaudit.judges.criteria import take_criteria
@@ -62,6 +62,7 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         UsageError: the engine cannot do what the configuration asks for.
         EngineUnusableError: the engine's model cannot be found out.
     """
+    check_generation(config.generation, engine)
     make: Any = task_type(config.kind)
     if engine.capabilities.scores:
         make = _scored_type(config.kind)

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from plaudit._util.ranges import FINITE, check_number
 from plaudit.engines.base import Engine
 from plaudit.engines.prices import read_mapping
 from plaudit.errors import EngineUnusableError, UsageError
@@ -185,6 +186,7 @@ def _member(name: str, fields: Mapping[str, Any], base: JudgeConfig, uri: str) -
     weight = fields.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise UsageError(f"the weight must be a number, not {weight!r}")
+    check_number("weight", weight, FINITE)
     config = make_config(kind, _fields_of(base) | own)
     return Member(name=name, engine=uri, judge=config, weight=float(weight))
 

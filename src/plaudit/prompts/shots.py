@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.errors import InputError
 
 _Rows = Sequence[Mapping[str, Any]]
@@ -79,8 +80,9 @@ def _array_rows(text: str, name: str) -> Iterator[PoolRow]:
         where = f"{name}:{text.count(chr(10), 0, position) + 1}"
         try:
             _, end = decoder.raw_decode(text, position)
-        except ValueError as error:
-            yield PoolRow(where, {}, f"not JSON: {error}")
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            yield PoolRow(where, {}, f"not JSON: {'nested too deeply' if deep else error}")
             return
         yield _row(text[position:end], where)
         position = end
@@ -94,7 +96,7 @@ def _skip(text: str, position: int) -> int:
 
 def _row(text: str, where: str) -> PoolRow:
     try:
-        return PoolRow(where, _rows.decode(text))
+        return PoolRow(where, decode_json(text, dict[str, Any]))
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         return PoolRow(where, {}, f"not a JSON object: {error}")
 

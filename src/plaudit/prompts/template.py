@@ -163,6 +163,8 @@ def _compile(source: str, name: str) -> tuple[CompiledTemplate, nodes.Template]:
         return _environment().from_string(source), tree
     except TemplateSyntaxError as error:
         raise TemplateError(f"{name}:{error.lineno}: {error.message}") from None
+    except (RecursionError, SyntaxError, MemoryError):  # Jinja makes Python code of a template.
+        raise TemplateError(f"{name}: it is nested too deeply") from None
 
 
 def _check_variables(

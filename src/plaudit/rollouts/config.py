@@ -1,10 +1,19 @@
 """How an agent is run. Plain data: can be written to JSON, read back, and hashed."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from plaudit._util.ranges import (
+    SECONDS,
+    TEMPERATURES,
+    WHOLE,
+    WHOLE_32,
+    Range,
+    check_ranges,
+    check_values,
+)
 from plaudit.errors import UsageError
 from plaudit.types import Json
 
@@ -24,15 +33,15 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts, limits and sampling of a rollout."""
 
-    samples_per_question: int = 1
+    samples_per_question: Annotated[int, Range(1, 100_000)] = 1
     """Rollouts of each question: a group, told apart by their draw."""
-    max_turns: int = 5
+    max_turns: Annotated[int, Range(1, WHOLE_32)] = 5
     """Most replies of the model."""
-    max_new_tokens: int = 4096
+    max_new_tokens: Annotated[int, Range(1, WHOLE_32)] = 4096
     """Most tokens that the model may write, over all turns; tool results do not count."""
-    max_tool_calls: int | None = None
+    max_tool_calls: Annotated[int | None, Range(0, WHOLE_32)] = None
     """Most tool calls, readable or not; None: as many as the turns allow."""
-    deadline: float | None = None
+    deadline: Annotated[float | None, Range(0, SECONDS, above=True)] = None
     """Seconds that a rollout may take, queues included; None: no limit."""
     tools_as: ToolsAs = "auto"
     system: str | None = None
@@ -41,17 +50,17 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Path of a template of the user's message, which shows `question`; None: the question."""
     date: str = ""
     """What the prompts call today, as YYYY-MM-DD."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURES] = None
     """None: 0, or 1 for several samples of a question."""
-    top_p: float = 1.0
-    seed: int | None = 0
+    top_p: Annotated[float, Range(0, 1)] = 1.0
+    seed: Annotated[int | None, WHOLE] = 0
     """Of the first draw; each further one has the next number."""
     generation: dict[str, Json] = {}
     """Further generation parameters, sent to the engine as they are."""
     tokens: TokensWanted = "auto"
     tokenizer: str | None = None
     """Path of a tokenizer and its chat template, for engines that do not bring theirs."""
-    max_length: int | None = None
+    max_length: Annotated[int | None, Range(1, WHOLE_32)] = None
     """Most tokens of a trace; what is longer is cut off, with its mask and log-probabilities."""
 
     def __post_init__(self) -> None:
@@ -60,15 +69,8 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: one of them is out of range.
         """
-        least = ("samples_per_question", "max_turns", "max_new_tokens", "max_length")
-        for name in least:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
-        if self.max_tool_calls is not None and self.max_tool_calls < 0:
-            raise UsageError(f"max_tool_calls must be at least 0, not {self.max_tool_calls}")
-        if self.deadline is not None and not self.deadline > 0:
-            raise UsageError(f"deadline must be more than 0 seconds, not {self.deadline:g}")
+        check_ranges(self)
+        check_values("generation", self.generation)
         if self.date and not _DATE.fullmatch(self.date):
             raise UsageError(f"the date {self.date!r} is not of the form YYYY-MM-DD")
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from plaudit.engines.base import Engine, Sampling
+from plaudit.engines.base import Engine, Sampling, check_generation
 from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import CallError, UsageError
 from plaudit.rollouts.calls.forms import FORMS, CallForm
@@ -67,6 +67,7 @@ class Policy:
             MissingDependencyError: a tokenizer is named, and `tokenizers` is not installed.
             EngineUnusableError: the model cannot be found out.
         """
+        check_generation(config.generation, engine)
         identity = await engine.identify()
         able = engine.capabilities
         renderer = await _find_renderer(engine, config)

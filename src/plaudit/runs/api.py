@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.ranges import Range, check_number
 from plaudit.aio import (
     background_loop,
     for_each,
@@ -35,8 +36,9 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.config import call_fields, judge_fields
 from plaudit.judges.load import bind, make_config, task_type
-from plaudit.judges.panels import PanelConfig, Spec, read_cascade, read_jury
+from plaudit.judges.panels import Member, PanelConfig, Spec, named, read_cascade, read_jury
 from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
@@ -50,13 +52,7 @@ Row = Mapping[str, Json] | Sample
 OnReject = Callable[[int, InputError], object]
 """Told of a malformed row: its number, from 0, and what is wrong with it."""
 
-_OF_CALLS = frozenset(
-    {
-        "temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select",
-        "votes", "vote_error", "all_votes", "criteria",
-    }
-)  # fmt: skip
-"""Fields of a judge's configuration that a call may set; others are parameters of the engine."""
+_WINDOWS = Range(1, 1_000_000)
 
 
 class Judge:
@@ -95,14 +91,14 @@ class Judge:
                 and `config` then hold for the members that do not say otherwise.
             cascade: a cascade, in the same way.
             config: fields of `JudgeConfig`, such as `readout="json"` or `gate=0.8`; `criteria` may
-                be the path of a file.
+                be the path of a file. Also generation parameters that the engine declares.
 
         Raises:
             UsageError: there is no such judge, engine or option.
         """
         self._task_type = task_type(kind)
-        self.config = make_config(kind, config)
         self.engine = load_engine(engine)
+        self.config = make_config(kind, judge_fields(config, self.engine))
         self.panel: PanelConfig | None = None
         self._engines: tuple[Engine, ...] = (self.engine,)
         if jury is not None and cascade is not None:
@@ -129,12 +125,15 @@ class Judge:
         Args:
             row: a dict in the form of an input row, or a sample.
             cache: False: neither read nor write stored replies for this call.
-            generation: `temperature`, `top_p`, `max_tokens`, `seed`, and any parameter that the
-                engine knows; also `shots` (rows, ready text or a number), `pool`, `select`,
-                `votes`, `vote_error`, `all_votes` and `criteria`.
+            generation: options of this call. `temperature`, `top_p`, `max_tokens`, `seed`, and
+                what the engine declares (`engine.capabilities.generation`); others as
+                `generation={name: value}`. What decides: `gate`, `reward_map`, `calibration`,
+                which cost no request where the reply is stored. Also `shots` (rows, ready text or
+                a number), `pool`, `select`, `votes`, `vote_error`, `all_votes` and `criteria`.
 
         Raises:
             InputError: the row is malformed, or holds several samples.
+            UsageError: an option is unknown, or cannot change from call to call.
             EngineUnusableError: the engine can answer nothing.
         """
         return run_sync(self.ajudge(row, cache=cache, **generation))
@@ -202,6 +201,7 @@ class Judge:
             InputError: a row is malformed; the verdicts before it have been given.
             EngineUnusableError: the engine can answer nothing.
         """
+        _check_window(window)
         samples, loop = self._samples(on_reject).of(rows), background_loop()
         runtime, judging = run_sync(self._judging(cache, generation))
 
@@ -292,6 +292,7 @@ class Judge:
 
         Rows are read in the caller's event loop. `contextlib.aclosing` ends an early end promptly.
         """
+        _check_window(window)
         samples = self._samples(on_reject).of_any(rows)
         runtime, judging = await self._judging(cache, generation)
 
@@ -378,8 +379,8 @@ class Judge:
         runtime = self._runtimes.get(place)
         if runtime is None:
             runtime = self._runtimes[place] = Runtime(self._engines, self.send, self._cache)
-        config = with_generation(self.config, generation)
-        panel = panel_with_generation(self.panel, generation)
+        panel = panel_with_options(self.panel, generation, self._engines)
+        config = self.config if panel else with_options(self.config, generation, self.engine)
         return runtime, await runtime.judging(config, panel, cache is not False)
 
 
@@ -430,6 +431,11 @@ class _Samples:
         return self._task_type.read_row(row, self._index)
 
 
+def _check_window(window: int | None) -> None:
+    if window is not None:
+        check_number("window", window, _WINDOWS)
+
+
 def _made_of(config: JudgeConfig) -> str:
     """Return what, beside a judge's configuration, decides its verdicts: version and files."""
     choices = (
@@ -448,25 +454,25 @@ def _made_of(config: JudgeConfig) -> str:
     return " ".join(["plaudit", version("plaudit"), *digests])
 
 
-def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> JudgeConfig:
-    """Return the configuration with generation parameters of one call."""
-    if not generation:
+def with_options(config: JudgeConfig, given: Mapping[str, Any], engine: Engine) -> JudgeConfig:
+    """Return the configuration with the options of one call."""
+    if not given:
         return config
-    own = {name: value for name, value in generation.items() if name in _OF_CALLS}
-    extra = {name: value for name, value in generation.items() if name not in _OF_CALLS}
+    own = call_fields(given, engine)
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
-    fields |= own | {"generation": {**config.generation, **extra}}
-    return make_config(config.kind, fields)
+    own["generation"] = {**config.generation, **own.get("generation", {})}
+    return make_config(config.kind, fields | own)
 
 
-def panel_with_generation(
-    panel: PanelConfig | None, generation: Mapping[str, Any]
+def panel_with_options(
+    panel: PanelConfig | None, given: Mapping[str, Any], engines: Sequence[Engine]
 ) -> PanelConfig | None:
-    """Return the panel with generation parameters of one call in each member."""
-    if panel is None or not generation:
+    """Return the panel with the options of one call in each member."""
+    if panel is None or not given:
         return panel
     replace = msgspec.structs.replace
-    members = tuple(
-        replace(member, judge=with_generation(member.judge, generation)) for member in panel.members
-    )
-    return replace(panel, members=members)
+    members: list[Member] = []
+    for member, engine in zip(panel.members, engines, strict=True):
+        with named(member.name):
+            members.append(replace(member, judge=with_options(member.judge, given, engine)))
+    return replace(panel, members=tuple(members))

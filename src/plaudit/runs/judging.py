@@ -105,10 +105,18 @@ class AnyJudging(Protocol):
 class Judging:
     """A task with its asker."""
 
-    def __init__(self, task: Task, asker: Asker) -> None:
-        """Join a task and an asker; nothing is asked yet."""
+    def __init__(self, task: Task, asker: Asker, like: "Judging | None" = None) -> None:
+        """Join a task and an asker; nothing is asked yet.
+
+        Args:
+            task: what is judged, and how.
+            asker: gets completions.
+            like: another of the same fingerprint, which decides otherwise; what its prior was
+                measured with is not asked again.
+        """
         self.task = task
         self.asker = asker
+        self._probed: dict[tuple[str, str], Completion] = {} if like is None else like._probed
         self.prepare = Once(self._measure)
         """Measures the judge's prior, where it has one."""
 
@@ -189,6 +197,14 @@ class Judging:
         return verdict, asked
 
     async def _probe(self, request: Request) -> Completion:
+        """Answer one probe of the prior, each once."""
+        place = request.sample_id, request.continuation
+        known = self._probed.get(place)
+        if known is None:
+            known = self._probed[place] = await self._ask_probe(request)
+        return known
+
+    async def _ask_probe(self, request: Request) -> Completion:
         """Answer one probe of the prior; an unusable new reply is asked for once more.
 
         The prior changes every verdict and its replies are stored, so one bad minute of a server

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.errors import Cause, InputError
 from plaudit.runs.sources import RowReader
 from plaudit.types import Failure, Json, Value, Verdict
@@ -149,7 +150,7 @@ def json_object(where: str, data: dict[str, Json] | str | None) -> dict[str, Jso
     if not isinstance(data, str):
         return data or {}
     try:
-        return msgspec.json.decode(data, type=dict[str, Json])
+        return decode_json(data, dict[str, Json])
     except msgspec.DecodeError as error:
         raise InputError(f"{where}: 'fields' or 'metadata' is no JSON object: {error}") from None
 

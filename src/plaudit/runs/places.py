@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from plaudit._util.paths import possible
 from plaudit.errors import UsageError
 from plaudit.packages import load_package
 from plaudit.runs import disk
@@ -32,7 +33,10 @@ def check_output(out: str | Path, inputs: Iterable[Json] = (), *, replaces: bool
     check_not_read(out, inputs)
     if str(out) == "-":
         return
-    path = Path(out)
+    path = possible(out)
+    if path.name:
+        beside = rejected_path(out) or path
+        possible(beside.with_name(f".{beside.name}.partial"), of=out)
     if names_folder(out):
         _check_folder(path)
     elif path.is_dir():
@@ -67,10 +71,12 @@ def check_folder_output(out: str | Path) -> Path:
     """
     if str(out) == "-":
         raise UsageError("the output is a folder of files: give -o the name of one")
-    if Path(out).exists() and not Path(out).is_dir():
+    path = possible(os.path.realpath(out), of=out)
+    possible(path.with_name(f".{path.name}.lock"), of=out)
+    if path.exists() and not path.is_dir():
         raise UsageError(f"{out} is a file: give the name of a folder")
-    _check_parent(Path(out))
-    return Path(os.path.realpath(out))
+    _check_parent(path)
+    return path
 
 
 def check_not_read(out: str | Path, inputs: Iterable[Json]) -> None:

@@ -57,7 +57,16 @@ class Runtime:
             return panel_judging(await bind_panel(panel, engines), self._pools, asker)
         (pool,) = self._pools
         task = await bind(config, pool.engine)
-        return Judging(task, asker(pool, task))
+        return Judging(task, asker(pool, task), self._alike(task, keep))
+
+    def _alike(self, task: Task, keep: bool) -> Judging | None:
+        """Return what asks the same as a task, and so has measured its prior or is about to."""
+        for (_, kept), judging in self._judgings.items():
+            if not isinstance(judging, Judging) or kept != keep:
+                continue
+            if judging.task.fingerprint == task.fingerprint:
+                return judging
+        return None
 
     async def asker(self) -> Asker:
         """Return what asks the only engine for requests that belong to no judge."""

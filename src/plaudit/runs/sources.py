@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import InputError, UsageError
 from plaudit.packages import load_package
 
@@ -139,7 +140,7 @@ def count_hint(source: str | Path) -> int | None:
     """Return the size in bytes that `RowReader.bytes_read` grows to; None if unknown."""
     if str(source) == "-":
         return None
-    path = Path(source)
+    path = possible(source)
     if path.is_dir():
         return sum(file.stat().st_size for file in path.glob("*.arrow"))
     return path.stat().st_size if path.is_file() else None

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import msgspec
 import platformdirs
 
+from plaudit._util.paths import possible
 from plaudit.engines.base import Completion
 from plaudit.errors import StoreError, UsageError
 from plaudit.runs.migrations import row_id
@@ -78,6 +79,21 @@ def default_store_path() -> Path:
     return folder / "store.sqlite"
 
 
+def _file(path: str | Path) -> Path:
+    """Return the path of a store.
+
+    Raises:
+        StoreError: a folder is there.
+        UsageError: the system takes no such path.
+    """
+    found = possible(path)
+    if not found.name or found.is_dir():
+        raise StoreError(
+            f"the store {found} is a folder: give the path of a file with --store PATH"
+        )
+    return found
+
+
 class Store:
     """Replies, runs and verdicts in one SQLite file.
 
@@ -96,7 +112,7 @@ class Store:
             path: its file.
             read_only: whether nothing is written, not even that a run was interrupted.
         """
-        self.path = Path(path)
+        self.path = _file(path)
         self._read_only = read_only
         self.session: Session | None = None
         """The open file; None while it is closed."""

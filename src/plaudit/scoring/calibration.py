@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from plaudit._util.decoding import decode_json
 from plaudit.errors import InputError, StoreError
 from plaudit.scoring.stats import Estimate
 
@@ -179,7 +180,7 @@ def load_calibration(path: str | Path) -> Calibration:
         InputError: the file cannot be read or holds no calibration.
     """
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Calibration)
+        return decode_json(Path(path).read_bytes(), Calibration)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

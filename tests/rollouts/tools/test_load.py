@@ -9,6 +9,7 @@ from plaudit.engines.base import ToolCall
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools import function_tool, load_tools
 from plaudit.rollouts.tools import mcp as mcp_tools
+from plaudit.rollouts.tools.load import recorded
 
 
 def add(a: int, b: int = 2) -> int:
@@ -55,12 +56,21 @@ async def test_functions_tools_and_texts_make_a_set(file: Path) -> None:
         ("mcp:server 'unclosed", "cannot be split"),
         ("mcp:http://", "is no URL of an MCP server"),
         ("mcp:https://me:secret@host/mcp", "must not hold a password"),
+        ("mcp:HTTPS://me:secret@host/mcp", "must not hold a password"),
+        ("mcp:htp://me:secret@host/mcp", "must not hold a password"),
+        ("mcp:htp://host/mcp?key=secret", "is no URL of an MCP server"),
+        ("mcp:http://[::1/mcp?key=secret", "is no URL of an MCP server"),
     ],
 )
 def test_a_text_that_names_no_tool_is_refused(text: str, message: str, file: Path) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         load_tools([text.replace("FILE", str(file))])
     assert "secret" not in str(caught.value)
+
+
+def test_defect_46_a_run_keeps_no_query_of_a_tools_url() -> None:
+    assert recorded("mcp:https://host/mcp?key=secret") == "mcp:https://host/mcp?…"
+    assert recorded("search:notes.index?k=3") == "search:notes.index?k=3"
 
 
 def test_a_search_gives_two_chunks_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

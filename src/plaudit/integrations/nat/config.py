@@ -2,10 +2,12 @@
 # pyright: reportGeneralTypeIssues=false, reportCallIssue=false
 """What can be set: the keys and defaults of the toolkit's own DPO components, under other names."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from nat.data_models.finetuning import TrainerAdapterConfig, TrajectoryBuilderConfig
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+
+from plaudit.engines.base import check_base_url
 
 
 class PairTrajectoriesConfig(TrajectoryBuilderConfig, name="plaudit_dpo_traj_builder"):
@@ -144,5 +146,6 @@ class CustomizerAdapterConfig(TrainerAdapterConfig, name="plaudit_nemo_customize
 
     @field_validator("entity_host", "datastore_host")
     @classmethod
-    def _without_slash(cls, host: Any) -> Any:
-        return host.rstrip("/")
+    def _is_url(cls, host: str, info: ValidationInfo) -> str:
+        """Refuse what is no URL or holds a password; pydantic's own error would show it."""
+        return check_base_url(host, str(info.field_name))

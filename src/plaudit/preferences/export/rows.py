@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 import msgspec
 from msgspec import Raw
 
+from plaudit._util.paths import possible
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.texts import same_text_key
@@ -130,7 +131,7 @@ def _opened(source: str) -> "contextlib.AbstractContextManager[BinaryIO]":
 
 
 def _is_stream(source: str) -> bool:
-    path = Path(source)
+    path = possible(source)
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.rollouts.corpus import embeddings, layout
 from plaudit.rollouts.corpus.chunks import check_sizes, cut
@@ -114,7 +115,7 @@ def _check_place(out: Path) -> None:
     Raises:
         UsageError: there is something else, or nothing can be written there.
     """
-    if out.is_dir():
+    if possible(out).is_dir():
         others = sorted(set(os.listdir(out)) - layout.FILES)
         if others or (os.listdir(out) and not layout.holds_index(out)):
             raise UsageError(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import InputError, UsageError
 from plaudit.rollouts.corpus.layout import holds_index
 
@@ -68,7 +69,7 @@ def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) 
     """
     found = Found()
     for document in documents:
-        path = Path(document)
+        path = possible(document)
         if path.is_dir():
             _add_folder(path, found, follow_links)
         else:

@@ -20,6 +20,7 @@ from typing import Literal
 
 import msgspec
 
+from plaudit._util.paths import possible
 from plaudit.errors import InputError
 
 FORMAT = "plaudit-corpus"
@@ -135,7 +136,7 @@ def read_manifest(folder: Path) -> Manifest:
         InputError: the folder is no index, of another version, or not whole.
     """
     if not holds_index(folder):
-        there = "is no index" if folder.exists() else "does not exist"
+        there = "is no index" if possible(folder).exists() else "does not exist"
         raise InputError(f"{folder} {there}: make one with plaudit corpus build DOCS -o {folder}")
     try:
         raw = (folder / MANIFEST).read_bytes()

@@ -28,6 +28,16 @@ def load_tools(specs: Iterable[str | Offered], **limits: Any) -> ToolSet:
     return ToolSet([_load(spec) if isinstance(spec, str) else spec for spec in specs], **limits)
 
 
+def recorded(spec: str) -> str:
+    """Return the name of a tool as a run keeps it: without the query of a URL, which may be a key.
+
+    Args:
+        spec: as in `load_tools`.
+    """
+    url, mark, _ = spec.partition("?")
+    return f"{url}?…" if mark and spec.startswith("mcp") and "://" in url else spec
+
+
 def _load(text: str) -> Offered:
     scheme, _, rest = text.partition(":")
     if scheme == "search":

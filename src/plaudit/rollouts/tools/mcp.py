@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from plaudit import aio
-from plaudit.engines.base import ToolSpec
+from plaudit.engines.base import PASSWORD, ToolSpec, problem_of_url
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
 from plaudit.rollouts.tools.results import MOST_DATA_BYTES, described
@@ -43,7 +43,7 @@ def mcp_source(text: str) -> "McpServer":
         MissingDependencyError: the SDK is not installed.
     """
     rest = text.removeprefix("mcp+" if text.startswith("mcp+") else "mcp:").strip()
-    if rest.startswith(("http://", "https://")):
+    if "://" in rest.partition(" ")[0]:
         return McpServer(rest)
     try:
         command = shlex.split(rest)
@@ -364,11 +364,13 @@ _LINE_CHARS = 300
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{url!r} is no URL of an MCP server; write mcp:https://HOST/PATH")
-    if parts.username or parts.password:
+    problem = problem_of_url(url)
+    if problem == PASSWORD:
         raise UsageError("the URL of an MCP server must not hold a password; give it in a header")
+    if problem is not None:
+        raise UsageError(
+            f"what follows mcp: is no URL of an MCP server: {problem}; write mcp:https://HOST/PATH"
+        )
 
 
 def _shown(server: str | Sequence[str]) -> str:
