@@ -39,7 +39,7 @@ from plaudit.engines.endpoint import (
     only_base_url,
 )
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.http_errors import ErrorReply, Refusal
+from plaudit.engines.http_errors import ErrorReply, Refusal, Rejected
 from plaudit.engines.openai_replies import (
     FINISH,
     Choice,
@@ -281,9 +281,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         if "logprobs" in body and LOGPROBS.is_meant_by(refusal.reply):
-            return EngineUnusableError(
-                f"{refusal}. It gives no log-probabilities; use --readout json"
-            )
+            return Rejected(str(refusal), "it gives no log-probabilities; use --readout json")
         return refusal
 
     def _decode(self, content: bytes) -> Reply:
