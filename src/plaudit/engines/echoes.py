@@ -23,7 +23,8 @@ def without_echo(message: str, sent: bytes) -> str:
     """Return a message with "…" in place of what also stands in a text of the request.
 
     Quoted are three words in a row or more, and single words with an underscore, as names of errors
-    are written. Names of the request's fields stay, because servers complain about these.
+    are written. Names of the request's fields and of its model stay, because servers complain about
+    these.
 
     Args:
         message: what the server says.
@@ -56,7 +57,7 @@ def _texts(value: Json, names: set[str], depth: int = 0) -> Generator[str]:
     if isinstance(value, dict):
         fields = cast("dict[str, Json]", value)
         names.update(fields)
-        items = list(fields.values())
+        items = [item for name, item in fields.items() if name != "model"]
     elif isinstance(value, list):
         items = cast("list[Json]", value)
     for item in items if depth < _DEPTH else ():

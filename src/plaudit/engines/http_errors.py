@@ -68,12 +68,16 @@ class Rejected(EngineUnusableError):
     Whether it rejects others too is not known: a firewall may dislike the text of this one.
 
     Attributes:
-        said: what the server answered, without advice.
+        said: what the server answered.
+        advice: what to do about it where all is rejected.
+        status: the HTTP status; 0: none.
     """
 
-    def __init__(self, said: str, advice: str) -> None:
+    def __init__(self, said: str, advice: str, status: int = 0) -> None:
         super().__init__(f"{said}; {advice}")
         self.said = said
+        self.advice = advice
+        self.status = status
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,7 +321,7 @@ def translate(
     if meaning.cause is None:
         where = reply.location or "unknown"
         advice = meaning.advice.format(variable=key_variable, location=where)
-        return Rejected(said, advice)
+        return Rejected(said, advice, reply.status)
     return CallError(
         meaning.cause, said, retryable=meaning.retryable, retry_after=reply.retry_after
     )
