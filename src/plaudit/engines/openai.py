@@ -56,6 +56,7 @@ from plaudit.errors import (
     CallError,
     Cause,
     EngineUnusableError,
+    NoLogprobsError,
     ReplyError,
     ToolsRefusedError,
     UsageError,
@@ -373,11 +374,10 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _logprobs(self, given: Logprobs | None) -> tuple[TokenLogprob, ...]:
         found = first_position(given)
         if not found:
-            raise ReplyError(
-                Cause.OPTIONS_NOT_VISIBLE,
-                f"{self._transport.name} sent no log-probabilities although asked; if it never "
-                "does, use --readout json",
-            )
+            problem = f"{self._transport.name} sent no log-probabilities although asked"
+            if given in (None, Logprobs()):
+                raise NoLogprobsError(f"{problem}; if it never does, use --readout json")
+            raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, problem)
         return found
 
 
@@ -492,6 +492,7 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
     old = not provider.completion and bool(_COMPLETION_ONLY.search(model))
     return Capabilities(
         logprobs=logprobs,
+        logprobs_promised=False,
         json_schema=True,
         chat=not old,
         completion=provider.completion or old,

@@ -11,7 +11,7 @@ from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.judges.base import Task
 from plaudit.judges.load import KINDS, bind
 from plaudit.judges.panels import PanelTask, bind_panel
-from plaudit.runs.runner import RunRecord, StoredVerdict
+from plaudit.runs.runner import RunRecord, StoredVerdict, as_settled
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import RunInfo, Store
 from plaudit.types import Message, Sample, Verdict
@@ -60,10 +60,16 @@ async def show_run(
 
 
 async def _bind(record: RunRecord) -> Task | PanelTask:
+    without = record.without_logprobs
     if record.panel is None:
-        return await bind(record.judge, load_engine(record.engine))
+        engine = load_engine(record.engine)
+        return await bind(as_settled(record.judge, engine, without), engine)
     engines = [load_engine(member.engine) for member in record.panel.members]
-    return await bind_panel(record.panel, engines)
+    members = tuple(
+        msgspec.structs.replace(member, judge=as_settled(member.judge, engine, without))
+        for member, engine in zip(record.panel.members, engines, strict=True)
+    )
+    return await bind_panel(msgspec.structs.replace(record.panel, members=members), engines)
 
 
 def _walk(

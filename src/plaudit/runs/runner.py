@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -53,6 +53,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: RunOptions
     panel: PanelConfig | None = None
     """The judges of a jury or a cascade; `judge` and `engine` then are what it is based on."""
+    without_logprobs: tuple[str, ...] = ()
+    """URIs of engines that were found to send no log-probabilities, so that `auto` is json there.
+    Found out once, and no part of what identifies the run."""
 
 
 class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
@@ -171,6 +174,27 @@ def _counted_as(value: int | float | None) -> str:
     return "-" if value is None else str(value)
 
 
+class _Settled(msgspec.Struct):
+    """What a run takes over from the record of an earlier one."""
+
+    without_logprobs: tuple[str, ...] = ()
+
+
+def known_without_logprobs(store: Store, identity: bytes) -> tuple[str, ...]:
+    """Return the engines that an earlier run of the same command found to send none."""
+    earlier = store.last_run(identity)
+    if earlier is None:
+        return ()
+    return msgspec.json.decode(earlier.config, type=_Settled).without_logprobs
+
+
+def as_settled(config: JudgeConfig, engine: Engine, without: Collection[str]) -> JudgeConfig:
+    """Return a judge's configuration with the readout that its engine needs."""
+    if config.readout != "auto" or engine.uri not in without:
+        return config
+    return replace(config, readout="json")
+
+
 def run_identity(record: RunRecord, fingerprint: str) -> bytes:
     """Return the 16 bytes by which the same command finds its unfinished run."""
     data = msgspec.json.encode([record, fingerprint])
@@ -262,31 +286,46 @@ class _Run:
     async def execute(self, rows: RowReader, out: str | None) -> Summary:
         started = time.monotonic()
         runner = self._runner
-        info = runner.store.begin_run(
-            run_identity(self._record, self._task.fingerprint),
-            self._task.kind,
-            self._encoder.encode(self._record),
-        )
+        identity = run_identity(self._record, self._task.fingerprint)
+        await self._settle(identity)
+        info = runner.store.begin_run(identity, self._task.kind, self._encoder.encode(self._record))
         self._number = info.number
-        task = self._task
-        summary = Summary(
-            run=info.name, judge=task.judge_name, readout=task.readout, mode=task.mode, out=out
-        )
+        summary = Summary(run=info.name, out=out)
         state = "interrupted"
         try:
             await self._judge_all(rows, out)
             state = "finished"
         finally:
+            self._note_readouts()
             self._fill(summary)
             summary.seconds = round(time.monotonic() - started, 3)
             runner.store.end_run(info.number, state, self._encoder.encode(summary))
             await self._judging.close()
         return summary
 
+    async def _settle(self, identity: bytes) -> None:
+        """Take over what an earlier run of the same command found out about log-probabilities."""
+        if self._runner.cache.read:
+            known = known_without_logprobs(self._runner.store, identity)
+            await self._judging.settle(known)
+            self._record = replace(self._record, without_logprobs=known)
+
+    def _note_readouts(self) -> None:
+        """Keep which engines send no log-probabilities, for those who give the command again."""
+        known = self._record.without_logprobs
+        found = tuple(dict.fromkeys([*known, *self._judging.without_logprobs]))
+        if found != known:
+            self._record = replace(self._record, without_logprobs=found)
+            self._runner.store.note_run(self._number, self._encoder.encode(self._record))
+
     def _fill(self, summary: Summary) -> None:
         judging, prices = self._judging, self._runner.prices
-        bill = judging.bill(prices)
-        summary.notes = bill.notes
+        task, bill = judging.task, judging.bill(prices)
+        summary.judge, summary.readout, summary.mode = task.judge_name, task.readout, task.mode
+        summary.notes = bill.notes + [
+            f"{uri} sends no log-probabilities: the json readout was used"
+            for uri in self._record.without_logprobs
+        ]
         summary.engine_calls = bill.engine_calls
         summary.input_tokens = bill.usage.input_tokens
         summary.output_tokens = bill.usage.output_tokens
@@ -329,6 +368,8 @@ class _Run:
             await for_each(judge, chain(first, questions), judging.window, at_hand)
 
     def _keep(self, verdict: Verdict, asked: Asked) -> None:
+        if not self._tally.values:  # The first verdict: all that it depends on is settled.
+            self._note_readouts()
         self._tally.add(verdict, asked)
         self._runner.progress.advance(verdict.status, verdict.usage)
         if self._runner.watch is not None:
