@@ -374,9 +374,12 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _logprobs(self, given: Logprobs | None) -> tuple[TokenLogprob, ...]:
         found = first_position(given)
         if not found:
-            problem = f"{self._transport.name} sent no log-probabilities although asked"
-            if given in (None, Logprobs()):
-                raise NoLogprobsError(f"{problem}; if it never does, use --readout json")
+            problem = (
+                f"{self._transport.name} sent no log-probabilities although asked; if it never "
+                "does, use --readout json"
+            )
+            if given is None or not (given.content or given.tokens):
+                raise NoLogprobsError(problem)
             raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, problem)
         return found
 

@@ -79,6 +79,16 @@ class AnyJudging(Protocol):
         ...
 
     @property
+    def stage(self) -> str:
+        """What is done before the first verdict, while it is; for a person."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far."""
+        ...
+
+    @property
     def keeps_replies(self) -> bool:
         """Whether all replies are stored by their keys."""
         ...
@@ -138,6 +148,13 @@ class Judging:
         self._unsure = task.readout == "logprob" and not promised
         self._finding_out = asyncio.Lock()
         self._ignored = False
+        self.stage = ""
+        """What is done before the first verdict, while it is."""
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, retries included."""
+        return self.asker.pool.sent
 
     @property
     def without_logprobs(self) -> tuple[str, ...]:
@@ -247,6 +264,7 @@ class Judging:
             raise
 
     async def _measure(self) -> None:
+        self.stage = "measuring the judge's prior"
         try:
             await self.task.prepare(self._probe)
         except _IgnoredError as error:
@@ -256,6 +274,8 @@ class Judging:
                 f"the judge's prior could not be measured ({error}); give the command again, or "
                 "use --prior none"
             ) from error
+        finally:
+            self.stage = ""
 
     # The readout, where the endpoint decides it
 

@@ -201,6 +201,17 @@ class _Panel:
         return all(seat.judging.keeps_replies for seat in self._seats)
 
     @property
+    def stage(self) -> str:
+        """What members do before their first verdicts; empty where no member does."""
+        stages = ((seat.member.name, seat.judging.stage) for seat in self._seats)
+        return next((f"{name}: {stage}" for name, stage in stages if stage), "")
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, of all members."""
+        return sum(seat.judging.sent for seat in self._seats)
+
+    @property
     def without_logprobs(self) -> tuple[str, ...]:
         """URIs of the members' engines that were found to send no log-probabilities."""
         found = (uri for seat in self._seats for uri in seat.judging.without_logprobs)

@@ -18,7 +18,7 @@ from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
-from plaudit.judges.panels import PanelConfig, bind_panel
+from plaudit.judges.panels import PanelConfig, PanelTask, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import AnyJudging, Asked, Judging
 from plaudit.runs.output import Intake, Output
@@ -188,11 +188,35 @@ def known_without_logprobs(store: Store, identity: bytes) -> tuple[str, ...]:
     return msgspec.json.decode(earlier.config, type=_Settled).without_logprobs
 
 
-def as_settled(config: JudgeConfig, engine: Engine, without: Collection[str]) -> JudgeConfig:
-    """Return a judge's configuration with the readout that its engine needs."""
-    if config.readout != "auto" or engine.uri not in without:
-        return config
-    return replace(config, readout="json")
+async def bind_record(
+    record: RunRecord,
+    engine: Engine | Sequence[Engine],
+    without_logprobs: Collection[str] = (),
+) -> Task | PanelTask:
+    """Make the task of a run.
+
+    Args:
+        record: its judge, or its panel.
+        engine: the engine; for a panel, one a member.
+        without_logprobs: URIs of engines whose open readouts are json.
+
+    Raises:
+        UsageError: an engine cannot do what is asked for.
+        EngineUnusableError: a model cannot be found out.
+    """
+
+    def settled(config: JudgeConfig, one: Engine) -> JudgeConfig:
+        open_ = config.readout == "auto" and one.uri in without_logprobs
+        return replace(config, readout="json") if open_ else config
+
+    if not isinstance(engine, Sequence):
+        return await bind(settled(record.judge, engine), engine)
+    assert record.panel is not None
+    members = tuple(
+        replace(member, judge=settled(member.judge, one))
+        for member, one in zip(record.panel.members, engine, strict=True)
+    )
+    return await bind_panel(replace(record.panel, members=members), engine)
 
 
 def run_identity(record: RunRecord, fingerprint: str) -> bytes:
@@ -249,11 +273,11 @@ class Runner:
             return await _Run(self, judging, record).execute(rows, out)
 
     async def _begin(self, record: RunRecord, engine: Engine | Sequence[Engine]) -> AnyJudging:
+        task = await bind_record(record, engine)
         if isinstance(engine, Sequence):
-            assert record.panel is not None
-            panel = await bind_panel(record.panel, engine)
-            return panel_judging(panel, pools_of(engine, self.policy), self._asker)
-        task = await bind(record.judge, engine)
+            assert isinstance(task, PanelTask)
+            return panel_judging(task, pools_of(engine, self.policy), self._asker)
+        assert isinstance(task, Task)
         return Judging(task, self._asker(Pool(engine, self.policy), task))
 
     def _asker(self, pool: Pool | PoolShare, task: Task) -> Asker:
@@ -339,6 +363,7 @@ class _Run:
 
     async def _judge_all(self, rows: RowReader, out: str | None) -> None:
         judging, options, runner = self._judging, self._record.options, self._runner
+        runner.progress.watch(judging)
         with Output(out, options.out, runner.store, self._number) as output:
             self._intake = Intake(
                 rows, self._task.read_row, output.rejects, runner.progress,
