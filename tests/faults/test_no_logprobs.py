@@ -157,3 +157,20 @@ def test_what_json_cannot_do_is_named() -> None:
                 judge.judge({"prompt": "Why?", "response": "So."})
         finally:
             judge.close()
+
+
+def test_a_jury_whose_member_falls_back_has_one_name(plaudit: Plaudit, tmp_path: Path) -> None:
+    with FakeOpenAI(ignores) as server:
+        members = [
+            {"name": name, "engine": f"vllm:{name}@{server.url}"} for name in ("first", "second")
+        ]
+        spec = tmp_path / "jury.json"
+        spec.write_text(json.dumps({"members": members}))
+        done = judged(plaudit, server, tmp_path, "--jury", str(spec))
+        assert (done.status, done.summary["readout"]) == (0, "json"), done.stderr
+        verdicts = rows_of(tmp_path / "out.jsonl")
+        assert {verdict["judge"] for verdict in verdicts} == {done.summary["judge"]}
+        before = len(server.bodies)
+        assert judged(plaudit, server, tmp_path, "--jury", str(spec)).status == 0
+        assert len(server.bodies) == before
+        assert rows_of(tmp_path / "out.jsonl") == verdicts

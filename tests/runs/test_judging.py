@@ -402,9 +402,8 @@ async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
             stages.append(judging.stage)
             return await super().complete(request)
 
-    task = make("feedback", readout="logprob")
-    shown = over(task, dict.fromkeys(task.labels, 1 / 7))
-    judging = judging_of(Watched(prior=shown, main=shown), task)
+    task = task_with_prior()
+    judging = judging_of(Watched(prior=even(task), main=leaning(task)), task)
     await judging.judge(SAMPLE)
     assert {*stages[:-1]} == {"measuring the judge's prior"}
     assert (stages[-1], judging.stage, judging.sent) == ("", "", len(stages))

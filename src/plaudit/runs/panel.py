@@ -354,9 +354,21 @@ class Jury(_Panel):
         results = [found[number] for number in range(len(self._seats))]
         return self._combine(question.sample, results)
 
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        """Read engines as json that an earlier run found to send no log-probabilities."""
+        await super().settle(without_logprobs)
+        self._rename()
+
+    def _rename(self) -> None:
+        """Take up the tasks of members that fell back to another readout before a verdict."""
+        tasks = [seat.task for seat in self._seats]
+        if any(new is not old for new, old in zip(tasks, self.task.tasks, strict=True)):
+            self.task = PanelTask(self.task.config, tasks)
+
     def _combine(
         self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
     ) -> tuple[Verdict, PanelAsk]:
+        self._rename()
         verdicts = [verdict for verdict, _ in results]
         decision = decide(verdicts, self._rule)
         self._agreement.add([v.value for v in verdicts if v.status == "ok" and v.value is not None])
