@@ -194,8 +194,12 @@ async def test_each_kind_of_request_is_probed_with_its_own() -> None:
     server = Server(lambda request: REJECTED if isinstance(request.prompt, str) else None)
     pool = Pool(server, FAST)
     await pool.complete(Request(prompt=(Message("user", "hi"),), sampling=Sampling()))
-    with pytest.raises(Rejected):
-        await pool.complete(ask("hi"))
+    chats = (
+        pool.complete(Request(prompt=(Message("user", f"{n}"),), sampling=Sampling()))
+        for n in range(9)
+    )
+    found = await asyncio.gather(pool.complete(ask("hi")), *chats, return_exceptions=True)
+    assert [type(one) for one in found] == [Rejected, *[Completion] * 9]
 
 
 def test_harmless_text_keeps_what_is_asked_for() -> None:

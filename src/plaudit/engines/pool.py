@@ -171,14 +171,13 @@ class Pool:
             endpoint.throttle.dropped()
             raise await self._blame(endpoint, request, started, budget, rejection) from None
         except ReplyError:
-            endpoint.answered(started)
+            endpoint.answered(request, started)
             raise
         except BaseException:
             endpoint.throttle.dropped()
             raise
         else:
-            endpoint.answered(started)
-            endpoint.evidence.completed(request, completion)
+            endpoint.answered(request, started, completion.usage)
         finally:
             if self._waiting:
                 self._dispatch()
@@ -293,10 +292,10 @@ class Pool:
         failure = CallError(Cause.BAD_REQUEST, rejection.said)
         _record(endpoint, request, started, budget, failure)
         evidence = endpoint.evidence
-        alone = evidence.blames(started)
+        alone = evidence.blames(request, started)
         if alone is None:
             async with self._doubting(endpoint):
-                alone = evidence.blames(started)
+                alone = evidence.blames(request, started)
                 if alone is None:
                     alone = await endpoint.blames(request, budget.meter)
         if alone is False:

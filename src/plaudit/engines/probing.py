@@ -18,7 +18,7 @@ from plaudit.engines.base import Completion, Engine, Request
 from plaudit.engines.http_errors import Rejected, Unreachable
 from plaudit.engines.throttle import OVERLOAD, Throttle
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
-from plaudit.types import Message
+from plaudit.types import Message, Usage
 
 _TEXT = "Hello."
 _TOKENS = 16
@@ -65,6 +65,17 @@ def harmless(request: Request) -> Request:
     )
 
 
+class _Shown:
+    """What an endpoint has shown for one kind of request."""
+
+    def __init__(self) -> None:
+        self.answered_at = -math.inf
+        self.good: Request | None = None
+        """The cheapest request that worked."""
+        self.tokens = math.inf
+        """What it took."""
+
+
 class Evidence:
     """What one endpoint has shown so far. Times are those at which requests were sent."""
 
@@ -76,32 +87,33 @@ class Evidence:
         self.answered_at = -math.inf
         """Of the latest request that got an answer."""
         self._rejected_at = -math.inf
-        self._good: dict[_Kind, tuple[int, Request]] = {}
+        self._kinds: dict[_Kind, _Shown] = {}
         self._trust = self._spare = 0
 
-    def answered(self, sent: float) -> None:
-        """Take an answer, whatever it says."""
+    def answered(self, request: Request, sent: float) -> _Shown:
+        """Take an answer, whatever it says; return what is known of such requests."""
         self.answered_at = max(self.answered_at, sent)
+        shown = self._shown(request)
+        shown.answered_at = max(shown.answered_at, sent)
+        return shown
 
-    def completed(self, request: Request, completion: Completion) -> None:
-        """Keep the cheapest request of each kind that worked."""
-        usage, kind = completion.usage, _kind(request)
+    def completed(self, request: Request, sent: float, usage: Usage) -> None:
+        """Take a completion; the cheapest request of each kind is kept."""
+        shown = self.answered(request, sent)
         tokens = usage.input_tokens + usage.output_tokens
-        known = self._good.get(kind)
-        if known is None or tokens < known[0]:
-            self._good[kind] = (tokens, request)
+        if tokens < shown.tokens:
+            shown.good, shown.tokens = request, tokens
 
     def probe(self, request: Request) -> Request:
         """Return a request of the same kind that worked before, or a harmless one."""
-        known = self._good.get(_kind(request))
-        return harmless(request) if known is None else known[1]
+        return self._shown(request).good or harmless(request)
 
-    def blames(self, sent: float) -> bool | None:
-        """Tell whether a rejection is about its request alone; None: only a probe can tell.
+    def blames(self, request: Request, sent: float) -> bool | None:
+        """Tell whether a rejection is about this request alone; None: only a probe can tell.
 
         An endpoint that was seen to reject single requests is not probed for each further one.
         """
-        if self.answered_at >= sent:
+        if self._shown(request).answered_at >= sent:
             return True
         if self._rejected_at >= sent:
             return False
@@ -109,6 +121,13 @@ class Evidence:
             return None
         self._spare -= 1
         return True
+
+    def _shown(self, request: Request) -> _Shown:
+        kind = _kind(request)
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = _Shown()
+        return known
 
     def cleared(self) -> None:
         """A probe worked: the rejection before it was about its request."""
@@ -160,10 +179,13 @@ class Endpoint:
         """Whether nothing but probes is sent to it."""
         return self.throttle.breaker.down_since is not None
 
-    def answered(self, sent: float) -> None:
-        """Take an answer, whatever it says."""
+    def answered(self, request: Request, sent: float, usage: Usage | None = None) -> None:
+        """Take an answer, whatever it says; of a completion, with its usage."""
         self.throttle.answered(sent)
-        self.evidence.answered(sent)
+        if usage is None:
+            self.evidence.answered(request, sent)
+        else:
+            self.evidence.completed(request, sent, usage)
         if sent >= self._held_since:  # What the server asked of one request, it does not of all.
             self._held_since = math.inf
             self.throttle.release()
@@ -214,18 +236,18 @@ class Endpoint:
             throttle.failed(started, error, unreachable=isinstance(error, Unreachable))
             if error.cause in OVERLOAD or error.cause is Cause.RATE_LIMITED:
                 return error
-            evidence.answered(started)
+            evidence.answered(probe, started)
         except Rejected as rejection:
             throttle.dropped()
             evidence.confirmed(started)
             return rejection
         except ReplyError:
-            self.answered(started)
+            self.answered(probe, started)
         except BaseException:
             throttle.dropped()
             raise
         else:
-            self.answered(started)
+            self.answered(probe, started)
         return None
 
     async def blames(self, request: Request, meter: Meter) -> bool | None:
