@@ -15,7 +15,8 @@
     ├── ServiceError            a training service refused, did not answer, or its job failed
     ├── CallError               one request got no reply        -> status "failed"
     └── ReplyError              a reply came and cannot be used -> status "invalid"
-        └── EmptyMaskError      none of its tokens was written by the model
+        ├── EmptyMaskError      none of its tokens was written by the model
+        └── NoLogprobsError     log-probabilities were asked for and the reply has none
 
 `CallError` and `ReplyError` concern one sample: the runner turns them into that sample's verdict
 and goes on. All others end the run.
@@ -182,3 +183,10 @@ class EmptyMaskError(ReplyError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Cause.CUT_OFF, message)
+
+
+class NoLogprobsError(ReplyError):
+    """Log-probabilities were asked for, and the reply has none at all: the server ignores that."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Cause.OPTIONS_NOT_VISIBLE, message)

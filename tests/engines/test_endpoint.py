@@ -7,6 +7,7 @@ import pytest
 
 from plaudit.engines.base import EngineURI, Request, Sampling
 from plaudit.engines.openai import OpenAIEngine
+from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from tests.support.asking import ASK, SCHEMA, TOO_MANY_LOGPROBS, TOP, ask, engine_at, request
 from tests.support.server import FakeOpenAI, Reply, chat, error
@@ -186,14 +187,16 @@ async def test_discovery_asks_once(engines):
         ({"models": ["a", "b"]}, "2 models.*: a, b$"),
         ({"models": [f"m{i}" for i in range(99)]}, "99 models.*m9, …$"),
         ({"models": []}, "lists none"),
-        ({"models_reply": Reply(200, b"<html>")}, "lists none"),
-        ({"models_reply": Reply(404, b"")}, "lists none"),
-        ({"models_reply": Reply(500, b"")}, "lists none"),
+        ({"models_reply": Reply(200, b"<html>")}, "is no list of models .*sent no JSON: <html>"),
+        ({"models_reply": {"data": "none"}}, "is no list of models .*unknown shape"),
+        ({"models_reply": Reply(404, b"")}, "answered 404: nothing"),
+        ({"models_reply": error(500, "loading")}, "answered 500: loading"),
+        ({"models_reply": error(429, "slow down")}, "answered 429: slow down"),
         ({"models_reply": {"data": [{"no": "id"}]}}, "lists none"),
         ({"key": "k"}, "VLLM_API_KEY"),
     ],
 )
-async def test_discovery_fails(options, message, engines):
+async def test_defect_13_discovery_fails(options, message, engines):
     with FakeOpenAI(**options) as server:
         engine = engines(server, model="")
         for call in (engine.identify(), engine.open(), engine.complete(request())):
@@ -207,6 +210,43 @@ async def test_discovery_of_nothing_names_the_url():
     with pytest.raises(EngineUnusableError, match=r"http://127\.0\.0\.1:9/v1/models"):
         await engine.identify()
     await engine.close()
+
+
+NO_SUCH_MODEL = {
+    "404": error(404, "The model `m` does not exist.", type="NotFoundError", code=404),
+    "400, with a code": error(400, "no", code="model_not_found"),
+    "400, with a field": error(400, "Invalid value", param="model"),
+    "400, in the text": error(400, "m is not a valid model ID"),
+    "422, in the text": error(422, "Invalid model name passed in: model=m"),
+}
+
+
+@pytest.mark.parametrize("name", NO_SUCH_MODEL)
+async def test_defect_13_an_unknown_model_is_refused_and_the_listed_ones_are_named(name, engines):
+    with FakeOpenAI(NO_SUCH_MODEL[name], models=["a", "b"]) as server:
+        pool = Pool(engines(server), SendPolicy())
+        with pytest.raises(EngineUnusableError, match=r"it lists a, b$"):
+            await pool.complete(request("my model is an m"))
+        assert pool.sent == len(server.bodies) == 2  # The request, and harmless text.
+
+
+async def test_a_model_that_is_not_listed_may_be_an_alias(engines):
+    with FakeOpenAI("yes", models=["a", "b"]) as server:
+        pool = Pool(engines(server), SendPolicy())
+        assert (await pool.complete(request())).text == "yes"
+
+
+async def test_a_refused_text_about_models_is_its_samples_failure(engines):
+    def reply(body):
+        if "bad" in body["messages"][-1]["content"]:
+            return error(400, "m is a model that I do not like to read of")
+        return "yes"
+
+    with FakeOpenAI(reply, models=["a", "b"]) as server:
+        pool = Pool(engines(server), SendPolicy())
+        with pytest.raises(CallError) as caught:
+            await pool.complete(request("bad"))
+        assert caught.value.cause is Cause.BAD_REQUEST
 
 
 async def test_list_of_models_alone(engines):

@@ -8,7 +8,7 @@ import pytest
 from plaudit.engines.http import Transport
 from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, MissingDependencyError, ReplyError
-from tests.support.asking import failure
+from tests.support.asking import failure, request
 from tests.support.server import Reply, error
 
 
@@ -261,6 +261,31 @@ async def test_context_overflow(name):
     assert str(needed) in str(caught)
     assert str(limit) in str(caught)
     assert "nothing was cut" in str(caught)
+
+
+WORDS = "insufficient_quota content_filter context_length_exceeded, the prompt is too long"
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422, 429, 500])
+async def test_defect_44_words_of_the_request_mean_nothing(status):
+    plain = await failure(error(status, "cannot parse 'x'"), request("x"))
+    quoted = await failure(error(status, f"cannot parse '{WORDS}'"), request(WORDS))
+    assert type(quoted) is type(plain)
+    assert getattr(quoted, "cause", None) == getattr(plain, "cause", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("context_length_exceeded", Cause.CONTEXT_OVERFLOW),
+        ("content_filter", Cause.REFUSED),
+        ("insufficient_quota", None),
+    ],
+)
+async def test_a_code_counts_whatever_the_request_says(code, cause):
+    caught = await failure(error(400, f"no {code}", code=code), request(WORDS))
+    assert getattr(caught, "cause", None) == cause
+    assert isinstance(caught, EngineUnusableError) == (cause is None)
 
 
 async def test_context_overflow_without_numbers():

@@ -260,9 +260,54 @@ async def test_a_sample_has_one_budget_for_all_that_it_asks() -> None:
     assert {attempt.endpoint for attempt in budget.failed} == {"a"}
 
 
-async def test_a_server_that_asks_for_more_patience_than_there_is_fails_the_request() -> None:
+async def test_a_server_that_asks_to_wait_longer_than_an_outage_ends_everything() -> None:
     server = Server("a")
     server.error = CallError(Cause.RATE_LIMITED, "tomorrow", retryable=True, retry_after=86400)
-    with pytest.raises(CallError, match="tomorrow") as caught:
-        await pool_of(server).complete(ask())
-    assert caught.value.attempts == 1
+    pool = pool_of(server)
+    with pytest.raises(EngineUnusableError, match="tomorrow; it asks to wait 86400 s"):
+        await pool.complete(ask())
+    assert pool.sent == 1
+    with pytest.raises(EngineUnusableError, match="same command again"):
+        await pool.complete(ask())
+    assert pool.sent == 1  # Nothing is sent before the time.
+
+
+async def test_one_that_asks_to_wait_for_long_is_left_alone_and_the_others_go_on() -> None:
+    a, b = Server("a"), Server("b")
+    a.error = CallError(Cause.RATE_LIMITED, "tomorrow", retryable=True, retry_after=86400)
+    pool = pool_of(a, b)
+    assert {*await send(pool, 100)} == {"b"}
+    assert pool.sent <= 100 + 8
+    b.error = CallError(Cause.SERVER_ERROR, "maintenance", retryable=True, retry_after=86400)
+    with pytest.raises(EngineUnusableError, match="it asks to wait 86400 s"):
+        await send(pool, 100)
+
+
+class Strict(Server):
+    """Asks one request to wait until tomorrow, late or at once."""
+
+    def __init__(self, name: str, late: float) -> None:
+        super().__init__(name, 0.02)
+        self.late = late
+        self.refused = 0
+
+    async def complete(self, request: Request) -> Completion:
+        if request.prompt != "p99":
+            return await super().complete(request)
+        self.refused += 1
+        await asyncio.sleep(self.late)
+        raise CallError(Cause.RATE_LIMITED, "you", retryable=True, retry_after=86400)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.1])
+async def test_one_request_that_is_to_wait_for_long_fails_alone_where_others_are_answered(
+    late: float,
+) -> None:
+    server = Strict("a", late)
+    pool = pool_of(server)
+    refused = asyncio.create_task(pool.complete(ask(99)))
+    assert len(await send(pool, 40)) == 40
+    with pytest.raises(CallError, match="you") as caught:
+        await refused
+    assert (caught.value.cause, server.refused) == (Cause.RATE_LIMITED, 1)
+    assert (await pool.complete(ask(1))).text == "a"

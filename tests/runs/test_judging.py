@@ -392,3 +392,18 @@ async def test_each_vote_has_the_retries_of_a_sample() -> None:
     verdict, asked = await Judging(VOTER, asker).judge(PAIR)
     assert verdict.status == "ok"
     assert len(asked.failed) == 18
+
+
+async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
+    stages: list[str] = []
+
+    class Watched(Engine):
+        async def complete(self, request: Request) -> Completion:
+            stages.append(judging.stage)
+            return await super().complete(request)
+
+    task = task_with_prior()
+    judging = judging_of(Watched(prior=even(task), main=leaning(task)), task)
+    await judging.judge(SAMPLE)
+    assert {*stages[:-1]} == {"measuring the judge's prior"}
+    assert (stages[-1], judging.stage, judging.sent) == ("", "", len(stages))

@@ -165,3 +165,22 @@ def test_download_elsewhere():
     first, last = stream.getvalue().splitlines()
     assert first.startswith("model: 0.0 MB, ")
     assert last.startswith("model: 10.0 of 10.0 MB (100%), ")
+
+
+class Asking:
+    """Work that a test sets."""
+
+    stage = ""
+    sent = 0
+
+
+def test_defect_16_what_comes_before_the_first_verdict_is_a_stage_of_its_own():
+    work = Asking()
+    shown = Progress("judge feedback", total_rows=3)
+    shown.watch(work)
+    work.stage, work.sent = "measuring the judge's prior", 1_012
+    assert shown.line().startswith("judge feedback: measuring the judge's prior · 1,012 calls · ")
+    assert "of 3" not in shown.line()
+    work.stage = ""
+    work.sent = 1_040
+    assert shown.line().startswith("judge feedback: 0 of 3 · 0.0/s · 1,040 calls · ")

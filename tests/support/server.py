@@ -29,7 +29,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     cut: int | None = None
-    """Drop the connection after so many bytes of the body."""
+    """Drop the connection after so many bytes of the body; -1: before anything is sent."""
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,15 @@ class _FakeServer:
         headers = {"Content-Type": "application/json", **reply.headers}
         if reply.cut is None:
             return web.Response(status=reply.status, body=raw, headers=headers)
+        assert request.transport is not None
+        if reply.cut < 0:
+            request.transport.abort()
+            return web.Response()
         response = web.StreamResponse(status=reply.status, headers=headers)
         response.content_length = len(raw)
         await response.prepare(request)
         await response.write(raw[: reply.cut])
         await asyncio.sleep(0.01)
-        assert request.transport is not None
         request.transport.abort()
         return response
 

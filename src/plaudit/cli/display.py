@@ -19,7 +19,6 @@ from plaudit.judges.panels import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
 from plaudit.runs.panel import PanelSummary
-from plaudit.runs.plan import Load, Plan
 from plaudit.runs.pools import PoolReport
 from plaudit.runs.runner import Summary
 from plaudit.runs.store import RunInfo
@@ -264,42 +263,6 @@ def _excerpt(row: Mapping[str, Any]) -> str:
     texts = [row.get(name) for name in ("follow_up", "answer", "response", "response_a")]
     text = next((t for t in texts if isinstance(t, str)), "")
     return " ".join(text.split())
-
-
-def plan(found: Plan, as_json: bool) -> None:
-    """Print a dry run."""
-    if as_json:
-        json_line(found)
-        return
-    stdout().print(
-        f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
-        f"{found.samples} samples, {found.rejected} rows rejected\n"
-        f"{_load(found)}{_vote_note(found)}"
-    )
-    members = [] if isinstance(found.members, msgspec.UnsetType) else found.members
-    for member in members:
-        stdout().print(
-            f"{escape(member.name)}, {member.judge}:\n{_load(member)}{_vote_note(member)}"
-        )
-
-
-def _load(load: Load) -> str:
-    cost = UNKNOWN_COST
-    if load.cost_usd_limit is not None:
-        cost = f"at most about {money(load.cost_usd_limit)}" if load.cost_usd_limit else "nothing"
-    return (
-        f"{count(load.calls, 'call')} to send, {load.stored} answered by the store\n"
-        f"about {load.input_tokens_estimated} tokens in, at most {load.output_tokens_limit} out\n"
-        f"cost: {cost}"
-    )
-
-
-def _vote_note(found: Load) -> str:
-    if found.votes == 1:
-        return ""
-    return (
-        f"\ncounted with {found.least_votes} votes a sample; where they differ, up to {found.votes}"
-    )
 
 
 class Exchanges:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from plaudit import aio
-from plaudit.cli import display
+from plaudit.cli import display, display_plan
 from plaudit.cli.options import (
     AttemptsOption,
     ConcurrencyOption,
@@ -333,7 +333,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     record = RunRecord(judge=config, engine=engine, options=options, panel=panel)
     job = _Job(record, asked, policy, cache, store, Prices.read(prices))
     if dry_run:
-        display.plan(job.plan(), as_json)
+        display_plan.plan(job.plan(), as_json)
         return
     summary = job.run(show_verdicts=out is None and not as_json, verbose=verbose)
     to_stderr = out == "-"

@@ -43,6 +43,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     logprobs: int = 0
     """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
+    logprobs_promised: bool = True
+    """Whether it gives those that it is asked for; else only its replies can show."""
     json_schema: bool = False
     """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
     continuations: tuple[Mode, ...] = ()

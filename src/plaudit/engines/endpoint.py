@@ -14,7 +14,7 @@ from yarl import URL
 
 from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, check_base_url
 from plaudit.engines.http import Transport
-from plaudit.engines.http_errors import ErrorReply, Refusal, Unreachable
+from plaudit.engines.http_errors import ErrorReply, Refusal, Rejected, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.types import Json, Message
 
@@ -27,6 +27,7 @@ _ADDRESS = re.compile(
     r"^\w+:/|^//|://|^(localhost|\d+(\.\d+){3}|\[[\da-f:.]+\])(:|/|$)|:\d{2,5}(/|$)", re.IGNORECASE
 )
 """What addresses look like and names of hosted models do not."""
+_UNKNOWN_MODEL = re.compile(r"model_not_found|invalid_model|unknown_model", re.IGNORECASE)
 
 _LOG = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class HTTPEngine(Generic[Terms, R]):
         self._models_url = transport.url(self.models_path)
         self._revision = revision
         self._model = uri.model
+        self._listed: list[str] = []
         self._settled: set[_Kind] = set()
         self._notes: list[str] = []
         self.refused = 0
@@ -249,7 +251,12 @@ class HTTPEngine(Generic[Terms, R]):
                 content = await self._transport.post(self._url(request), self._encode(body))
                 reply = self._decode(content)
                 break
+            except Rejected as rejection:
+                raise self._about_model(rejection) from None
             except Refusal as refusal:
+                if self._is_unknown_model(refusal.reply):
+                    rejection = Rejected(str(refusal), "check the model's name", 404)
+                    raise self._about_model(rejection) from None
                 feature, changes = self._lower(terms, refusal, body)
                 self.refused += 1
                 given_up.append((feature, changes))
@@ -276,6 +283,26 @@ class HTTPEngine(Generic[Terms, R]):
             if any(getattr(terms, name) != value for name, value in changes.items()):
                 return feature, changes
         raise self._give_up(refusal, body) from None
+
+    def _is_unknown_model(self, reply: ErrorReply) -> bool:
+        """Tell whether a refusal is about the model, of a server that lists others."""
+        if not self._listed or self._model in self._listed:
+            return False
+        if reply.param == "model" or _UNKNOWN_MODEL.search(reply.code):
+            return True
+        named = re.search(rf"(?<!\w){re.escape(self._model)}(?!\w)", reply.says)
+        return bool(named and re.search(r"\bmodel\b", reply.says, re.IGNORECASE))
+
+    def _about_model(self, rejection: Rejected) -> Rejected:
+        """Return a rejection with the models that the server lists, where this is none of them."""
+        if rejection.status != 404 or not self._listed or self._model in self._listed:
+            return rejection
+        advice = f"{rejection.advice}; it lists {self._names(self._listed)}"
+        return Rejected(rejection.said, advice, rejection.status)
+
+    def _names(self, models: Sequence[str]) -> str:
+        listed = self._transport.redact(", ".join(models[:_MOST_LISTED]))
+        return listed + (", …" if len(models) > _MOST_LISTED else "")
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         """Return what to raise for a refusal that nothing can be done about."""
@@ -315,7 +342,11 @@ class HTTPEngine(Generic[Terms, R]):
             ) from None
 
     async def _preflight(self) -> None:
-        """Ask for the models; whatever answers but a refused key is good enough."""
+        """Ask for the models; whatever answers but a refused key is good enough.
+
+        Many servers take names that they do not list, such as aliases and adapters: an unlisted
+        model is refused only where the server refuses it too.
+        """
         try:
             status, content = await self._transport.get(self._models_url)
         except Unreachable:
@@ -323,6 +354,9 @@ class HTTPEngine(Generic[Terms, R]):
         except CallError:
             return
         self._check_key(status, content)
+        if status == 200:
+            with suppress(CallError):
+                self._listed = self._model_names(content)
 
     async def _preflight_again(self) -> None:
         """Give a server that restarts one more chance."""
@@ -353,26 +387,36 @@ class HTTPEngine(Generic[Terms, R]):
                 f"no model is named and {url} cannot be asked for one: {error}", outage=True
             ) from None
         self._check_key(status, content)
-        models = self._model_names(status, content)
+        name = f"write {self._uri.scheme}:MODEL"
+        if status != 200:
+            said = self._transport.read_error(status, content).quote or "nothing"
+            raise EngineUnusableError(
+                f"no model is named and {url} answered {status}: {said}; {name}",
+                outage=status >= 500,
+            )
+        try:
+            models = self._model_names(content)
+        except CallError as error:
+            raise EngineUnusableError(
+                f"no model is named and {url} is no list of models ({error}); {name}"
+            ) from None
         if len(models) == 1:
             return models[0]
-        name = f"write {self._uri.scheme}:MODEL"
         if not models:
             raise EngineUnusableError(f"no model is named and {url} lists none; {name}")
-        listed = self._transport.redact(", ".join(models[:_MOST_LISTED]))
-        more = ", …" if len(models) > _MOST_LISTED else ""
         raise EngineUnusableError(
-            f"{url} lists {len(models)} models; {name} with one of: {listed}{more}"
+            f"{url} lists {len(models)} models; {name} with one of: {self._names(models)}"
         )
 
-    def _model_names(self, status: int, content: bytes) -> list[str]:
-        if status != 200:
-            return []
-        with suppress(CallError):
-            found = self._transport.decode(content, _MODELS)
-            listed = found if isinstance(found, list) else found.data
-            return [model.id for model in listed if model.id]
-        return []
+    def _model_names(self, content: bytes) -> list[str]:
+        """Return the models that a list names.
+
+        Raises:
+            CallError: it is no list.
+        """
+        found = self._transport.decode(content, _MODELS)
+        listed = found if isinstance(found, list) else found.data
+        return [model.id for model in listed if model.id]
 
     def _url(self, request: Request) -> URL:
         raise NotImplementedError

@@ -161,7 +161,7 @@ class Transport:
         status, headers, content = await (await self._here()).exchange("POST", url, body)
         if status == 200:
             return self.hide_key(content)
-        raise self.translate(self.read_error(status, content, headers))
+        raise self.translate(self.read_error(status, content, headers, body))
 
     async def get(self, url: URL) -> tuple[int, bytes]:
         """Return status and body, whatever the status; gives up after seconds.
@@ -201,10 +201,14 @@ class Transport:
         return content
 
     def read_error(
-        self, status: int, content: bytes, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        content: bytes,
+        headers: Mapping[str, str] | None = None,
+        sent: bytes = b"",
     ) -> ErrorReply:
-        """Read a server's error in any of the shapes that providers send."""
-        return read_error(status, self.hide_key(content), headers or {}, self.redact)
+        """Read a server's error in any of the shapes that providers send; see `read_error`."""
+        return read_error(status, self.hide_key(content), headers or {}, self.redact, sent)
 
     def translate(self, reply: ErrorReply) -> CallError | ReplyError | EngineUnusableError:
         """Turn a server's error into one of ours."""

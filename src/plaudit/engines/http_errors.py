@@ -4,9 +4,9 @@
 what happened                           cause               retryable  ends the run
 ======================================  ==================  =========  =============
 no connection, reset, unknown host      connection          yes        (in `open`)
-untrusted certificate, a redirect       -                   -          yes
+untrusted certificate                   -                   -          yes
 truncated, too large, not JSON          bad_response        yes        no
-401 402 403 404 405, no credit          -                   -          yes
+3xx 401 402 403 404 405, no credit      bad_request         no         (`Rejected`)
 408                                     timeout             yes        no
 409 425 5xx                             server_error        yes        no
 429                                     rate_limited        yes        no
@@ -15,7 +15,8 @@ stopped by a content filter             refused (a reply)   no         no
 other 4xx                               bad_request         no         no
 ======================================  ==================  =========  =============
 
-Nothing here touches the network: `http` raises the first rows, `translate` tells the others.
+A `Rejected` request ends the run only where another request is rejected too; the pool asks one.
+Nothing here touches the network: `http` raises the first rows, `translate` the others.
 """
 
 import re
@@ -27,12 +28,15 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from plaudit.engines.echoes import without_echo
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.types import Json
 
 _QUOTE_LENGTH = 200
 _COMPLAINT_LENGTH = 300
 _MOST_TEXT = 64 * 1024
+_MOST_SEARCHED = 2048
+"""Characters of a message that are searched for what it quotes."""
 
 
 def shorten(text: str) -> str:
@@ -58,20 +62,40 @@ class Refusal(CallError):
         self.reply = reply
 
 
+class Rejected(EngineUnusableError):
+    """The server rejected one request as it rejects all where the key or the URL is wrong.
+
+    Whether it rejects others too is not known: a firewall may dislike the text of this one.
+
+    Attributes:
+        said: what the server answered.
+        advice: what to do about it where all is rejected.
+        status: the HTTP status; 0: none.
+    """
+
+    def __init__(self, said: str, advice: str, status: int = 0) -> None:
+        super().__init__(f"{said}; {advice}")
+        self.said = said
+        self.advice = advice
+        self.status = status
+
+
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
     """A server's error message, whatever shape it came in."""
 
     status: int
     message: str = ""
     """Printable, on one line, without the key."""
+    own: str | None = None
+    """The beginning of the message without what it quotes of the request; None: all of it."""
     param: str = ""
     """The field of the request that is blamed; empty where the server does not say."""
     code: str = ""
     """The server's own error code and type."""
     needed: int | None = None
-    """Tokens of the prompt, where the server counts them."""
+    """Tokens of the prompt, where a field of the error counts them."""
     limit: int | None = None
-    """Tokens that the context holds, where the server says so."""
+    """Tokens that the context holds, where a field of the error says so."""
     retry_after: float | None = None
     """Seconds that the server asks to wait."""
     location: str = ""
@@ -83,21 +107,25 @@ class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
         return shorten(self.message)
 
     @property
-    def text(self) -> str:
-        """Code and message."""
-        return f"{self.code} {self.message}"
+    def says(self) -> str:
+        """The beginning of what the server itself says: words of the request mean nothing."""
+        return (self.message if self.own is None else self.own)[:_COMPLAINT_LENGTH]
 
     @property
     def complaint(self) -> str:
-        """What features are looked for in: the beginning, since servers echo the prompt later."""
-        return f"{self.code} {self.message[:_COMPLAINT_LENGTH]}"
+        """Code and message, which features are looked for in."""
+        return f"{self.code} {self.says}"
 
 
 # What a server said
 
 
 def read_error(
-    status: int, content: bytes, headers: Mapping[str, str], redact: Callable[[str], str]
+    status: int,
+    content: bytes,
+    headers: Mapping[str, str],
+    redact: Callable[[str], str],
+    sent: bytes = b"",
 ) -> ErrorReply:
     """Read a server's error in any of the shapes that providers send.
 
@@ -106,14 +134,17 @@ def read_error(
         content: the body.
         headers: the reply's headers, or none.
         redact: makes a foreign text printable and takes the key out.
+        sent: the body of the request.
     """
     try:
         reply = _parse(status, msgspec.json.decode(content))
     except (ValueError, RecursionError):
         reply = ErrorReply(status=status, message=content[:_MOST_TEXT].decode(errors="replace"))
+    message = redact(reply.message)
     return msgspec.structs.replace(
         reply,
-        message=redact(reply.message),
+        message=message,
+        own=without_echo(message[:_MOST_SEARCHED], sent) if status in _READ_CLOSELY else None,
         param=redact(reply.param),
         code=redact(reply.code),
         retry_after=_retry_after(headers),
@@ -136,14 +167,15 @@ def _parse(status: int, body: Json) -> ErrorReply:
         found.get("message") or found.get("error") or found.get("detail") or ""
     )
     codes = (found.get("code"), found.get("type"), kind)
-    needed, limit = _token_counts(found, message)
+    needed, limit = found.get("n_prompt_tokens"), found.get("n_ctx")
+    counted = isinstance(needed, int) and isinstance(limit, int)
     return ErrorReply(
         status=status,
         message=message,
         param=_field(found.get("param")) or param,
         code=" ".join(str(code) for code in codes if code),
-        needed=needed,
-        limit=limit,
+        needed=needed if counted else None,
+        limit=limit if counted else None,
     )
 
 
@@ -173,13 +205,11 @@ def _field(blamed: Json) -> str:
     return ""
 
 
-def _token_counts(found: dict[str, Json], message: str) -> tuple[int | None, int | None]:
-    """Return tokens needed and tokens available, of a message about the context's size."""
-    needed, limit = found.get("n_prompt_tokens"), found.get("n_ctx")
-    if isinstance(needed, int) and isinstance(limit, int):
-        return needed, limit
-    if not _OVERFLOW.search(f"{found.get('code')} {found.get('type')} {message}"):
-        return None, None
+def _token_counts(reply: ErrorReply) -> tuple[int | None, int | None]:
+    """Return tokens needed and tokens available, of an error about the context's size."""
+    if reply.needed is not None:
+        return reply.needed, reply.limit
+    message = reply.says
     if match := re.search(r"(\d+) \+ (\d+) > (\d+)", message):
         return int(match[1]) + int(match[2]), int(match[3])
     asked, holds = _NEEDED.search(message), _LIMIT.search(message)
@@ -238,7 +268,10 @@ _ODD_STATUS = _Meaning(Cause.BAD_RESPONSE, retryable=True)
 _NO_CREDIT = _STATUS[402]
 _NEGOTIABLE = frozenset({400, 422, 501})
 _ABOUT_THE_PROMPT = frozenset({400, 413, 422, 500})
+_READ_CLOSELY = _NEGOTIABLE | _ABOUT_THE_PROMPT | {403}
+"""Statuses whose message decides what they mean."""
 
+_OVERFLOW_CODE = re.compile(r"exceed_context_size|context_length_exceeded", re.IGNORECASE)
 _OVERFLOW = re.compile(
     r"exceed_context_size|context_length_exceeded|available context size|maximum context length"
     r"|prompt is too long|exceed context limit|model'?s context length|maximum model length"
@@ -256,8 +289,13 @@ _LIMIT = re.compile(
     r"|configured limit of|model length of|context window of|<=|>|with)\s*(\d+)",
     re.IGNORECASE,
 )
-_FILTERED = re.compile(r"content_filter|content_policy|flagged as potentially violating", re.I)
-_UNPAID = re.compile(r"insufficient_quota|credit balance is too low|billing_hard_limit", re.I)
+_FILTER_CODE = re.compile(r"content_filter|content_policy", re.IGNORECASE)
+_FILTERED = re.compile(
+    r"content_filter|content_policy|flagged as potentially violating", re.IGNORECASE
+)
+_UNPAID_CODE = re.compile(r"insufficient_quota|billing_hard_limit", re.IGNORECASE)
+_UNPAID = re.compile(r"(your )?credit balance is too low", re.IGNORECASE)
+"""What Anthropic says, which has no code for it: its message begins so."""
 
 
 def translate(
@@ -272,9 +310,9 @@ def translate(
     """
     said = f"{endpoint} answered {reply.status}: {reply.quote or 'nothing'}"
     if reply.status in _ABOUT_THE_PROMPT:
-        if reply.needed or _OVERFLOW.search(reply.text):
+        if _is_overflow(reply):
             return CallError(Cause.CONTEXT_OVERFLOW, _overflow(reply, endpoint))
-        if _FILTERED.search(reply.complaint):
+        if _FILTER_CODE.search(reply.code) or _FILTERED.search(reply.says):
             return ReplyError(Cause.REFUSED, f"{said}. Its content filter stopped the request")
     meaning = _meaning(reply)
     if _negotiable(reply) and meaning is not _NO_CREDIT:
@@ -283,15 +321,22 @@ def translate(
     if meaning.cause is None:
         where = reply.location or "unknown"
         advice = meaning.advice.format(variable=key_variable, location=where)
-        return EngineUnusableError(f"{said}; {advice}")
+        return Rejected(said, advice, reply.status)
     return CallError(
         meaning.cause, said, retryable=meaning.retryable, retry_after=reply.retry_after
     )
 
 
+def _is_overflow(reply: ErrorReply) -> bool:
+    if reply.needed is not None or _OVERFLOW_CODE.search(reply.code):
+        return True
+    return bool(_OVERFLOW.search(reply.says))
+
+
 def _overflow(reply: ErrorReply, endpoint: str) -> str:
-    if reply.needed and reply.limit:
-        size = f"the request takes {reply.needed} tokens and the context holds {reply.limit}"
+    needed, limit = _token_counts(reply)
+    if needed and limit:
+        size = f"the request takes {needed} tokens and the context holds {limit}"
     else:
         size = f"the request is longer than the model's context ({reply.quote})"
     return (
@@ -306,7 +351,7 @@ def _negotiable(reply: ErrorReply) -> bool:
 
 
 def _meaning(reply: ErrorReply) -> _Meaning:
-    if _UNPAID.search(reply.text):
+    if _UNPAID_CODE.search(reply.code) or _UNPAID.match(reply.says):
         return _NO_CREDIT
     if reply.status in _STATUS:
         return _STATUS[reply.status]

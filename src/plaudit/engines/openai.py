@@ -36,7 +36,7 @@ from plaudit.engines.continuation import (
 )
 from plaudit.engines.endpoint import Feature, HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.http_errors import ErrorReply, Refusal
+from plaudit.engines.http_errors import ErrorReply, Refusal, Rejected
 from plaudit.engines.openai_replies import (
     FINISH,
     Choice,
@@ -53,6 +53,7 @@ from plaudit.errors import (
     CallError,
     Cause,
     EngineUnusableError,
+    NoLogprobsError,
     ReplyError,
     ToolsRefusedError,
     UsageError,
@@ -297,9 +298,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
 
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         if "logprobs" in body and LOGPROBS.is_meant_by(refusal.reply):
-            return EngineUnusableError(
-                f"{refusal}. It gives no log-probabilities; use --readout json"
-            )
+            return Rejected(str(refusal), "it gives no log-probabilities; use --readout json")
         return refusal
 
     def _decode(self, content: bytes) -> Reply:
@@ -391,11 +390,13 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _logprobs(self, given: Logprobs | None) -> tuple[TokenLogprob, ...]:
         found = first_position(given)
         if not found:
-            raise ReplyError(
-                Cause.OPTIONS_NOT_VISIBLE,
+            problem = (
                 f"{self._transport.name} sent no log-probabilities although asked; if it never "
-                "does, use --readout json",
+                "does, use --readout json"
             )
+            if given is None or not (given.content or given.tokens):
+                raise NoLogprobsError(problem)
+            raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, problem)
         return found
 
 
@@ -504,6 +505,7 @@ def _capabilities(provider: _Provider, model: str, logprobs: int) -> Capabilitie
     old = not provider.completion and bool(_COMPLETION_ONLY.search(model))
     return Capabilities(
         logprobs=logprobs,
+        logprobs_promised=False,
         json_schema=True,
         chat=not old,
         completion=provider.completion or old,

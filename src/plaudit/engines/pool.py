@@ -3,6 +3,8 @@
 One request goes through three stages. It is *admitted* to an endpoint as soon as that endpoint's
 throttle lets it; it is *sent*, with a time-out; and where that failed and may succeed another time,
 it waits, holding no slot, and is admitted anew, to whichever endpoint is then the best.
+
+Failures of single requests are theirs: an endpoint is given up only when a probe fails there too.
 """
 
 import asyncio
@@ -10,20 +12,21 @@ import logging
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated
 
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
 from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
-from plaudit.aio import Deadlines, Once
+from plaudit.aio import Once
 from plaudit.engines.base import Completion, Engine, Request
-from plaudit.engines.http_errors import Unreachable
+from plaudit.engines.http_errors import Rejected, Unreachable
+from plaudit.engines.probing import Endpoint, Meter
 from plaudit.engines.quota import Quota
-from plaudit.engines.throttle import Throttle
-from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError, ReplyError
 
 _NEAR_ENOUGH = 1.5
 """How much more work one may have that knows a request's beginning than the least busy endpoint
@@ -31,6 +34,8 @@ would have with one more request."""
 _LOOK_AGAIN_S = 1.0
 MOST_IN_FLIGHT = 10_000
 """Most requests in flight at an endpoint; each takes a connection and some memory."""
+_SAY_WAIT_S = 10.0
+"""Shortest wait that a server asks for which is logged."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,10 +55,9 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds before the first retry, at most; doubles with each further one."""
     max_backoff: Annotated[float, Range(0, SECONDS)] = 20.0
     """Most seconds between two attempts, unless the server asks for more."""
-    patience: Annotated[float, Range(0, SECONDS)] = 600.0
-    """Most seconds that a server may ask to wait; where it asks for more, the request fails."""
     outage: Annotated[float, Range(0, SECONDS)] = 300.0
-    """Seconds without a sign of life from any endpoint after which the run ends."""
+    """Seconds without a sign of life from any endpoint after which the run ends; and most seconds
+    that all of them may ask to wait."""
     requests_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
     tokens_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
     """Limits that the user sets, over all endpoints; tokens of prompt and reply together."""
@@ -78,13 +82,6 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     seconds: float
 
 
-class Meter(Protocol):
-    """Counts attempts."""
-
-    sent: int
-    """Attempts so far, retries included."""
-
-
 class Budget:
     """What one sample may spend on retries, and what it has spent."""
 
@@ -94,21 +91,11 @@ class Budget:
         self.meter = meter
         self.failed: list[Attempt] = []
         """Attempts that brought nothing."""
+        self.refused: dict[str, CallError] = {}
+        """Endpoints that asked to wait for longer than an outage, and how."""
 
 
-class _Endpoint:
-    """An engine and what it bears."""
-
-    def __init__(self, engine: Engine, policy: SendPolicy) -> None:
-        able = engine.capabilities
-        most = min(able.concurrency or policy.concurrency, policy.concurrency)
-        self.engine = engine
-        self.name = getattr(engine, "base_url", engine.uri)
-        self.throttle = Throttle(most, start=policy.start, fixed=not able.remote)
-        self.deadlines = Deadlines(policy.timeout) if able.remote else None
-
-
-_Ticket = tuple[_Endpoint, float]
+_Ticket = tuple[Endpoint, float]
 """Where a request was let in, and when."""
 
 
@@ -121,10 +108,11 @@ class Pool:
         self.policy = policy
         self.sent = 0
         """Attempts so far, retries included."""
-        self._endpoints: tuple[_Endpoint, ...] = ()
+        self._endpoints: tuple[Endpoint, ...] = ()
         self._waiting: deque[tuple[Request, asyncio.Future[_Ticket]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
+        self._said_until = 0.0
         self._open = Once(self._open_engine)
 
     @property
@@ -167,36 +155,32 @@ class Pool:
     async def _open_engine(self) -> None:
         await self.engine.open()
         found: Sequence[Engine] = getattr(self.engine, "replicas", (self.engine,))
-        self._endpoints = tuple(_Endpoint(engine, self.policy) for engine in found)
+        policy = self.policy
+        self._endpoints = tuple(
+            Endpoint(engine, policy.concurrency, start=policy.start, timeout=policy.timeout)
+            for engine in found
+        )
 
     # Attempts
 
     async def _attempt(self, request: Request, budget: Budget) -> Completion:
-        if self._quota is not None:
-            await self._quota.take(request)
-        endpoint, started = self._admit(request) or await self._wait(request)
-        throttle, deadlines = endpoint.throttle, endpoint.deadlines
-        budget.meter.sent += 1
+        endpoint, started = await self._enter(request, budget)
         try:
-            if deadlines is None:
-                completion = await endpoint.engine.complete(request)
-            else:
-                completion = await deadlines.limit(endpoint.engine.complete(request))
-        except (CallError, TimeoutError, EngineUnusableError) as problem:
-            error = self._translate(problem, endpoint)
-            if not isinstance(error, CallError):
-                throttle.dropped()
-                raise
-            self._note(endpoint, request, started, budget, error)
+            completion = await endpoint.send(request, budget.meter)
+        except CallError as error:
+            await self._failed(endpoint, request, started, budget, error)
             raise error from None
+        except Rejected as rejection:
+            endpoint.throttle.dropped()
+            raise await self._blame(endpoint, request, started, budget, rejection) from None
         except ReplyError:
-            throttle.answered(started)
+            endpoint.answered(request, started)
             raise
         except BaseException:
-            throttle.dropped()
+            endpoint.throttle.dropped()
             raise
         else:
-            throttle.answered(started)
+            endpoint.answered(request, started, completion.usage)
         finally:
             if self._waiting:
                 self._dispatch()
@@ -204,31 +188,125 @@ class Pool:
             self._quota.used(request, completion.usage)
         return completion
 
-    def _translate(self, problem: Exception, endpoint: _Endpoint) -> Exception:
-        """Return a time-out and an outage as failed calls; all else as it is."""
-        if isinstance(problem, TimeoutError):
-            limit = f" within {self.policy.timeout:g} s" if endpoint.deadlines else ""
-            return CallError(Cause.TIMEOUT, f"no reply{limit}", retryable=True)
-        if isinstance(problem, EngineUnusableError) and problem.outage:
-            return Unreachable(Cause.CONNECTION, str(problem), retryable=True)
-        return problem
+    async def _enter(self, request: Request, budget: Budget) -> _Ticket:
+        """Wait until a request may be sent.
 
-    def _note(
+        Raises:
+            CallError: the endpoint that takes it asked for a longer wait.
+        """
+        if self._quota is not None:
+            await self._quota.take(request)
+        endpoint, started = self._admit(request) or await self._wait(request)
+        if endpoint.down:
+            endpoint, started = await self._revive(endpoint, request, budget.meter)
+        if refusal := budget.refused.get(endpoint.name):
+            endpoint.throttle.dropped()
+            self._dispatch()
+            raise refusal
+        return endpoint, started
+
+    async def _failed(
         self,
-        endpoint: _Endpoint,
+        endpoint: Endpoint,
         request: Request,
         started: float,
         budget: Budget,
         error: CallError,
     ) -> None:
-        """Keep a failed attempt, and tell the throttle."""
-        seconds = round(time.monotonic() - started, 3)
-        attempt = Attempt(request.turn, endpoint.name, error.cause, str(error), seconds)
-        budget.failed.append(attempt)
-        error.attempts = sum(other.turn == request.turn for other in budget.failed)
+        """Keep a failed attempt, and find out what it says about its endpoint."""
+        _record(endpoint, request, started, budget, error)
         unreachable = isinstance(error, Unreachable)
-        if endpoint.throttle.failed(started, error, unreachable=unreachable):
+        down = endpoint.throttle.failed(started, error, unreachable=unreachable)
+        if error.retry_after is not None:
+            self._heed(endpoint, started, budget, error, error.retry_after)
+        if down and (unreachable or await self._is_down(endpoint, request, budget.meter)):
             _LOG.warning("%s; it is tried again now and then", error)
+
+    def _heed(
+        self, endpoint: Endpoint, started: float, budget: Budget, error: CallError, asked: float
+    ) -> None:
+        """Wait as long as a server asks; where that is longer than an outage, do without it.
+
+        Raises:
+            EngineUnusableError: so it is with all endpoints.
+        """
+        until = time.monotonic() + asked
+        if asked >= _SAY_WAIT_S and until > self._said_until:
+            self._said_until = until + _SAY_WAIT_S
+            _LOG.warning("%s; it asks to wait %.0f s", error, asked)
+        if asked <= self.policy.outage:
+            return
+        if not endpoint.remote or endpoint.evidence.answered_at >= started:
+            error.retryable = False  # Others are answered, so this request alone is to wait.
+            return
+        endpoint.hold(until, error, started)
+        budget.refused[endpoint.name] = CallError(error.cause, str(error))
+        if end := self._end():
+            raise end from None
+
+    # Probes
+
+    @asynccontextmanager
+    async def _doubting(self, endpoint: Endpoint) -> AsyncGenerator[None]:
+        """Send nothing to an endpoint but probes, one at a time."""
+        try:
+            async with endpoint.evidence.probing:
+                yield
+        finally:
+            if self._waiting:
+                self._dispatch()
+
+    async def _is_down(self, endpoint: Endpoint, request: Request, meter: Meter) -> bool:
+        """Tell whether an endpoint at which only failures were seen fails a probe too."""
+        endpoint.evidence.doubted = True
+        try:
+            async with self._doubting(endpoint):
+                if endpoint.down:
+                    await endpoint.probe(request, meter)
+        finally:
+            endpoint.evidence.doubted = False
+        return endpoint.down
+
+    async def _revive(self, endpoint: Endpoint, request: Request, meter: Meter) -> _Ticket:
+        """Probe the endpoint that lets a request in although it is down, until one is up.
+
+        Raises:
+            Rejected: the endpoint is back, and rejects what it answered before.
+        """
+        while True:
+            endpoint.throttle.dropped()
+            async with self._doubting(endpoint):
+                probed = await endpoint.probe(request, meter)
+            if isinstance(probed, Rejected):
+                raise probed
+            endpoint, started = self._admit(request) or await self._wait(request)
+            if not endpoint.down:
+                return endpoint, started
+
+    async def _blame(
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        started: float,
+        budget: Budget,
+        rejection: Rejected,
+    ) -> PlauditError:
+        """Return what a rejection comes to: this request's failure, or the end of the engine."""
+        failure = CallError(Cause.BAD_REQUEST, rejection.said)
+        _record(endpoint, request, started, budget, failure)
+        evidence = endpoint.evidence
+        alone = evidence.blames(request, started)
+        if alone is None:
+            async with self._doubting(endpoint):
+                alone = evidence.blames(request, started)
+                if alone is None:
+                    alone = await endpoint.blames(request, budget.meter)
+        if alone is False:
+            return rejection
+        failure.retryable = alone is None
+        return failure
+
+    # Retries
 
     async def _retry(self, request: Request, budget: Budget, error: CallError) -> Completion:
         """Go on after the first attempt, which is handed to tenacity as if it were made now."""
@@ -242,17 +320,12 @@ class Pool:
 
         policy = self.policy
         retrying = AsyncRetrying(
-            retry=retry_if_exception(self._may_help),
+            retry=retry_if_exception(_may_help),
             stop=lambda _: budget.retries <= 0,
-            wait=_wait(wait_random_exponential(policy.backoff, policy.max_backoff)),
+            wait=_wait(wait_random_exponential(policy.backoff, policy.max_backoff), policy.outage),
             reraise=True,
         )
         return await retrying(attempt)
-
-    def _may_help(self, error: BaseException) -> bool:
-        if not isinstance(error, CallError) or not error.retryable:
-            return False
-        return (error.retry_after or 0) <= self.policy.patience
 
     # Admission
 
@@ -263,7 +336,7 @@ class Pool:
         endpoint = self._choose(request)
         return None if endpoint is None else (endpoint, endpoint.throttle.start())
 
-    def _choose(self, request: Request) -> _Endpoint | None:
+    def _choose(self, request: Request) -> Endpoint | None:
         """Return the endpoint with the least outstanding work of those that take a request.
 
         Requests that begin alike keep to one endpoint, whose cache then holds that beginning,
@@ -271,8 +344,8 @@ class Pool:
         """
         endpoints = self._endpoints
         if len(endpoints) == 1:
-            return endpoints[0] if endpoints[0].throttle.free else None
-        free = [endpoint for endpoint in endpoints if endpoint.throttle.free]
+            return endpoints[0] if endpoints[0].free else None
+        free = [endpoint for endpoint in endpoints if endpoint.free]
         if len(free) < 2:
             return free[0] if free else None
         least = min(free, key=_work)
@@ -308,7 +381,8 @@ class Pool:
                 place.set_result((endpoint, endpoint.throttle.start()))
             waiting.popleft()
         if waiting:
-            self._end_outage()
+            if end := self._end():
+                self._give_up(end)
             self._set_timer()
 
     def _set_timer(self) -> None:
@@ -316,22 +390,29 @@ class Pool:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        ready = [e.throttle.ready_at() for e in self._endpoints if not e.throttle.full]
+        ready = [
+            endpoint.throttle.ready_at()
+            for endpoint in self._endpoints
+            if not (endpoint.throttle.full or endpoint.evidence.probing.locked())
+        ]
         if ready and self._waiting:
             delay = max(0.0, min(ready) - time.monotonic())
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(min(delay, _LOOK_AGAIN_S), self._dispatch)
 
-    def _end_outage(self) -> None:
-        """Give up on everything once no endpoint has answered for long."""
-        down = [endpoint.throttle.breaker for endpoint in self._endpoints]
-        since = [breaker.down_since for breaker in down if breaker.down_since is not None]
-        if len(since) < len(down) or time.monotonic() - max(since) < self.policy.outage:
-            return
-        error = EngineUnusableError(
-            f"no sign of life for {self.policy.outage:g} s; the last failure: {down[0].reason}. "
-            "What was answered is kept: give the same command again when the server is back"
+    def _end(self) -> EngineUnusableError | None:
+        """Return the error that ends everything, where nothing can be expected of any endpoint."""
+        outage = self.policy.outage
+        reasons = [endpoint.lost(outage) for endpoint in self._endpoints]
+        if not all(reasons):
+            return None
+        return EngineUnusableError(
+            f"{reasons[0]}. What was answered is kept: give the same command again once the "
+            "server takes requests"
         )
+
+    def _give_up(self, error: EngineUnusableError) -> None:
+        """Raise an error for all that waits to be let in."""
         while self._waiting:
             _, place = self._waiting.popleft()
             if not place.done():
@@ -371,16 +452,35 @@ class PoolShare:
         return await self._pool.complete(request, budget or self.budget())
 
 
-def _work(endpoint: _Endpoint) -> float:
+def _work(endpoint: Endpoint) -> float:
     return endpoint.throttle.work
 
 
-def _wait(jittered: Callable[[RetryCallState], float]) -> Callable[[RetryCallState], float]:
-    """Wait as long as the server asked for, else a random time that doubles."""
+def _record(
+    endpoint: Endpoint, request: Request, started: float, budget: Budget, error: CallError
+) -> None:
+    """Keep a failed attempt."""
+    seconds = round(time.monotonic() - started, 3)
+    budget.failed.append(Attempt(request.turn, endpoint.name, error.cause, str(error), seconds))
+    error.attempts = sum(other.turn == request.turn for other in budget.failed)
+
+
+def _may_help(error: BaseException) -> bool:
+    """Whether sending again may help."""
+    return isinstance(error, CallError) and error.retryable
+
+
+def _wait(
+    jittered: Callable[[RetryCallState], float], longest: float
+) -> Callable[[RetryCallState], float]:
+    """Wait as long as the server asked for, else a random time that doubles.
+
+    Who asks for more than the longest wait is asked no more, so another endpoint may be at once.
+    """
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, CallError) else None
-        return jittered(state) if asked is None else asked
+        return jittered(state) if asked is None or asked > longest else asked
 
     return wait

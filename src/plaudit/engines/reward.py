@@ -15,9 +15,9 @@ from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, S
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.engines.endpoint import HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.http_errors import Refusal
+from plaudit.engines.http_errors import Refusal, Rejected
 from plaudit.engines.openai import bearer
-from plaudit.errors import EngineUnusableError, UsageError
+from plaudit.errors import UsageError
 from plaudit.types import Json, Usage
 
 
@@ -151,9 +151,10 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
     def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         if not _NO_CONVERSATION.search(refusal.reply.complaint):
             return refusal
-        return EngineUnusableError(
-            f"{refusal}. It makes no text of messages at /{self._endpoint}: serve the model with a "
-            "chat template (--chat-template), in vLLM 0.12 or later, or try ?endpoint=pooling"
+        return Rejected(
+            str(refusal),
+            f"it makes no text of messages at /{self._endpoint}: serve the model with a chat "
+            "template (--chat-template), in vLLM 0.12 or later, or try ?endpoint=pooling",
         )
 
     def _decode(self, content: bytes) -> _Read:

@@ -46,8 +46,6 @@ _SETTLE_S = 1.0
 """How long after a cut answers say nothing yet: servers count by the second."""
 _CATCH_UP_S = 0.03
 _REFUSALS_IN_A_ROW = 5
-_LONGEST_HOLD_S = 600.0
-"""Most seconds that a Retry-After holds up everything."""
 
 _IN_VAIN = 0.6
 """A bound cut to this part of what it was must have halved the failures, else it is restored."""
@@ -60,7 +58,8 @@ _UNREACHABLE_AFTER = 3
 _COOL_S = (0.5, 30.0)
 """First and longest wait before a trial request; doubles."""
 
-_OVERLOAD = frozenset({Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CONNECTION})
+OVERLOAD = frozenset({Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CONNECTION})
+"""Failures by which a server shows that it bears no more, or is away."""
 
 Clock = Callable[[], float]
 
@@ -204,7 +203,7 @@ class Pace:
         if self.bound == math.inf and not self._epoch.away:
             self._epoch = _Epoch(self._epoch.since)  # Of what was before, a second counts.
             self._epoch.answers = len(self._accepted)
-        asked = min(1.0 if retry_after is None else retry_after, _LONGEST_HOLD_S)
+        asked = 1.0 if retry_after is None else retry_after
         self._in_a_row += sent >= self._epoch.since
         if self._in_a_row >= _REFUSALS_IN_A_ROW:  # Nothing gets through, at whatever pace.
             self.hold_until = max(self.hold_until, now + asked)
@@ -342,6 +341,8 @@ class Throttle:
         self.concurrency = Concurrency(most, now, start)
         self.pace = Pace(now)
         self.breaker = Breaker()
+        self.refusal: CallError | None = None
+        """The last failure by which the endpoint asked to wait."""
         self._fixed = fixed
         self._clock = clock
         if fixed:
@@ -378,6 +379,15 @@ class Throttle:
             self.breaker.sent(now)
         return now
 
+    def hold(self, until: float, refusal: CallError) -> None:
+        """Send nothing before that time."""
+        self.refusal = refusal
+        self.pace.hold_until = max(self.pace.hold_until, until)
+
+    def release(self) -> None:
+        """Send again; what was to be waited for does not hold for all."""
+        self.pace.hold_until = -math.inf
+
     def dropped(self) -> None:
         """Forget a request that was cancelled or raised what says nothing about the endpoint."""
         self.in_flight -= 1
@@ -404,9 +414,10 @@ class Throttle:
         now = self._clock()
         if error.cause is Cause.RATE_LIMITED:
             self.breaker.alive()
+            self.refusal = error
             self.pace.refused(now, sent, error.retry_after)
             return False
-        if error.cause not in _OVERLOAD:  # It answered, if badly.
+        if error.cause not in OVERLOAD:  # It answered, if badly.
             self.breaker.alive()
             return False
         self.concurrency.answered(now, sent, away=True, used=False)

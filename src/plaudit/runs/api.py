@@ -42,7 +42,7 @@ from plaudit.judges.panels import Member, PanelConfig, Spec, named, read_cascade
 from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
-from plaudit.runs.progress import Progress
+from plaudit.runs.progress import Progress, Work
 from plaudit.runs.runtime import Runtime
 from plaudit.types import Json, Sample, Verdict
 
@@ -170,7 +170,8 @@ class Judge:
                 rows, progress=progress, on_reject=on_reject, cache=cache, **generation
             )
             return run_sync(batch)
-        with self._telling(progress, rows) as tell:
+        _, judging = run_sync(self._judging(cache, generation))
+        with self._telling(progress, rows, judging) as tell:
             verdicts = self.stream(rows, on_reject=on_reject, cache=cache, **generation)
             return [tell(verdict) for verdict in verdicts]
 
@@ -267,7 +268,7 @@ class Judge:
         runtime, judging = await self._judging(cache, generation)
         asked = judging.questions(samples) if isinstance(samples, list) else samples
         verdicts: dict[int, Verdict] = {}
-        with self._telling(progress, rows) as tell:
+        with self._telling(progress, rows, judging) as tell:
 
             async def judge(question: Any) -> None:
                 verdict, _ = await judging.judge(question)
@@ -357,12 +358,13 @@ class Judge:
 
     @contextmanager
     def _telling(
-        self, progress: bool | Callable[[Verdict], None], rows: object
+        self, progress: bool | Callable[[Verdict], None], rows: object, work: Work
     ) -> Generator[Callable[[Verdict], Verdict]]:
         """Show progress; yield what is called with each verdict, and returns it."""
         total = len(rows) if isinstance(rows, Sized) else None
         label = f"judge {self.config.kind}"
         with Progress(label, total_rows=total, enabled=progress is True) as bar:
+            bar.watch(work)
 
             def tell(verdict: Verdict) -> Verdict:
                 bar.advance(verdict.status, verdict.usage)

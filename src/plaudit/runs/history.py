@@ -9,9 +9,9 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import Attempt
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.judges.base import Task
-from plaudit.judges.load import KINDS, bind
-from plaudit.judges.panels import PanelTask, bind_panel
-from plaudit.runs.runner import RunRecord, StoredVerdict
+from plaudit.judges.load import KINDS
+from plaudit.judges.panels import PanelTask
+from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import RunInfo, Store
 from plaudit.types import Message, Sample, Verdict
@@ -61,9 +61,10 @@ async def show_run(
 
 async def _bind(record: RunRecord) -> Task | PanelTask:
     if record.panel is None:
-        return await bind(record.judge, load_engine(record.engine))
+        engine = load_engine(record.engine)
+        return await bind_record(record, engine, record.without_logprobs)
     engines = [load_engine(member.engine) for member in record.panel.members]
-    return await bind_panel(record.panel, engines)
+    return await bind_record(record, engines, record.without_logprobs)
 
 
 def _walk(

@@ -1,7 +1,9 @@
 """A judge at work: what a run over a file and a call from Python have in common."""
 
+import asyncio
+import logging
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
@@ -12,14 +14,18 @@ from plaudit.aio import Once
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.pool import Attempt
 from plaudit.engines.prices import Prices, cost
-from plaudit.errors import CallError, EngineUnusableError, ReplyError
+from plaudit.engines.probing import harmless
+from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
 from plaudit.judges.base import Task
+from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
 from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class Asked(Protocol):
@@ -73,12 +79,31 @@ class AnyJudging(Protocol):
         ...
 
     @property
+    def stage(self) -> str:
+        """What is done before the first verdict, while it is; for a person."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far."""
+        ...
+
+    @property
     def keeps_replies(self) -> bool:
         """Whether all replies are stored by their keys."""
         ...
 
     def questions(self, samples: Iterable[Sample]) -> Iterator[Any]:
         """Look samples up in the store shortly before they are judged."""
+        ...
+
+    @property
+    def without_logprobs(self) -> tuple[str, ...]:
+        """URIs of engines that were found to send no log-probabilities; they are read as json."""
+        ...
+
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        """Read engines as json that an earlier run found to send no log-probabilities."""
         ...
 
     async def prepare(self) -> None:
@@ -102,8 +127,16 @@ class AnyJudging(Protocol):
         ...
 
 
+class _IgnoredError(Exception):
+    """An endpoint ignores that log-probabilities are asked for."""
+
+
 class Judging:
-    """A task with its asker."""
+    """A task with its asker.
+
+    Where the readout is left open (`auto`) and the endpoint turns out to send no log-probabilities,
+    the task becomes one in the json readout, once and before the first verdict.
+    """
 
     def __init__(self, task: Task, asker: Asker, like: "Judging | None" = None) -> None:
         """Join a task and an asker; nothing is asked yet.
@@ -119,6 +152,22 @@ class Judging:
         self._probed: dict[tuple[str, str], Completion] = {} if like is None else like._probed
         self.prepare = Once(self._measure)
         """Measures the judge's prior, where it has one."""
+        promised = asker.pool.engine.capabilities.logprobs_promised
+        self._unsure = task.readout == "logprob" and not promised
+        self._finding_out = asyncio.Lock()
+        self._ignored = False
+        self.stage = ""
+        """What is done before the first verdict, while it is."""
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, retries included."""
+        return self.asker.pool.sent
+
+    @property
+    def without_logprobs(self) -> tuple[str, ...]:
+        """The engine's URI, where it was found to send no log-probabilities."""
+        return (self.asker.pool.engine.uri,) if self._ignored else ()
 
     @property
     def window(self) -> int:
@@ -166,11 +215,14 @@ class Judging:
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
         """
         keys = question.keys
-        if len(keys) != 1 or not self.prepare.done:
+        if len(keys) != 1 or not self.prepare.done or self._is_stale(question):
             return None
         reply = question.stored.get(keys[0])
         verdict = None if reply is None else self.task.decide_by(question.sample, reply)
-        return None if verdict is None else (verdict, AtHand(question.requests, keys))
+        if verdict is None:
+            return None
+        self._unsure = False
+        return verdict, AtHand(question.requests, keys)
 
     async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
@@ -183,15 +235,19 @@ class Judging:
         known = self.at_hand(question)
         if known is not None:
             return known
-        sample, requests = question.sample, question.requests
         try:
             if not self.prepare.done:
                 await self.prepare()
+            if self._may_change and question.requests:
+                await self._find_out(question.requests[0])
+            if self._is_stale(question):
+                self.asker.release(question)
+                (question,) = self.questions([question.sample])
             asked = SampleAsk(self.asker, question)
-            verdict = await self.task.decide(sample, asked, requests)
+            verdict = await self.task.decide(question.sample, asked, question.requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
                 asked = SampleAsk(self.asker, question, fresh=True)
-                verdict = await self.task.decide(sample, asked, requests)
+                verdict = await self.task.decide(question.sample, asked, question.requests)
         finally:
             self.asker.release(question)
         return verdict, asked
@@ -213,15 +269,85 @@ class Judging:
         asked = SampleAsk(self.asker)
         with suppress(ReplyError):
             completion = await asked(request)
+            self._unsure = False
             if asked.hits or request.continuation or self.task.shows_options(completion):
                 return completion
-        return await SampleAsk(self.asker, fresh=True)(request)
+        try:
+            return await SampleAsk(self.asker, fresh=True)(request)
+        except NoLogprobsError as error:
+            if self._unsure:
+                raise _IgnoredError(str(error)) from error
+            raise
 
     async def _measure(self) -> None:
+        self.stage = "measuring the judge's prior"
         try:
             await self.task.prepare(self._probe)
+        except _IgnoredError as error:
+            await self._read_json(str(error))
         except CallError as error:
             raise EngineUnusableError(
                 f"the judge's prior could not be measured ({error}); give the command again, or "
                 "use --prior none"
             ) from error
+        finally:
+            self.stage = ""
+
+    # The readout, where the endpoint decides it
+
+    @property
+    def _may_change(self) -> bool:
+        return self._unsure and self.task.config.readout == "auto"
+
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        """Read the engine as json where an earlier run found that it sends no log-probabilities.
+
+        Args:
+            without_logprobs: URIs of such engines.
+        """
+        uri = self.asker.pool.engine.uri
+        if self._may_change and uri in without_logprobs:
+            await self._read_json(f"{uri} sent no log-probabilities in an earlier run")
+
+    async def _find_out(self, request: Request) -> None:
+        """See by a first reply whether there are log-probabilities, while all others wait.
+
+        Where the request itself gets no reply, which is no reason to wait for long, a harmless one
+        is sent.
+        """
+        async with self._finding_out:
+            for one in (request, harmless(request)):
+                if not self._may_change:
+                    return
+                asked = SampleAsk(self.asker)
+                asked.budget(one.draw).retries = 0
+                try:
+                    await asked(one)
+                except CallError:
+                    continue
+                except NoLogprobsError as error:
+                    await self._read_json(str(error))
+                except ReplyError:
+                    pass
+                self._unsure = False
+
+    async def _read_json(self, why: str) -> None:
+        """Go on in the json readout.
+
+        Raises:
+            EngineUnusableError: the logprob readout was asked for by name.
+            UsageError: what was asked for needs the logprob readout.
+        """
+        config, engine = self.task.config, self.asker.pool.engine
+        if config.readout != "auto":
+            raise EngineUnusableError(why)
+        try:
+            self.task = await bind(msgspec.structs.replace(config, readout="json"), engine)
+        except UsageError as error:
+            raise UsageError(f"{why}, so the json readout is left; {error}") from error
+        self._unsure, self._ignored = False, True
+        _LOG.warning("%s; the json readout is used", why)
+
+    def _is_stale(self, question: Question) -> bool:
+        """Whether a question was put in a readout that is no longer used."""
+        return self._ignored and any(request.logprobs for request in question.requests)

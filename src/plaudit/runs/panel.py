@@ -1,7 +1,7 @@
 """A jury or a cascade at work: several judgings behind what looks like one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import tee
 from typing import Literal
@@ -127,6 +127,10 @@ class _Seat:
         with named(self.member.name):
             await self.judging.prepare()
 
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        with named(self.member.name):
+            await self.judging.settle(without_logprobs)
+
     async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
         with named(self.member.name):
             verdict, asked = await self.judging.judge(question)
@@ -195,6 +199,28 @@ class _Panel:
     def keeps_replies(self) -> bool:
         """Whether all replies are stored by their keys."""
         return all(seat.judging.keeps_replies for seat in self._seats)
+
+    @property
+    def stage(self) -> str:
+        """What members do before their first verdicts; empty where no member does."""
+        stages = ((seat.member.name, seat.judging.stage) for seat in self._seats)
+        return next((f"{name}: {stage}" for name, stage in stages if stage), "")
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, of all members."""
+        return sum(seat.judging.sent for seat in self._seats)
+
+    @property
+    def without_logprobs(self) -> tuple[str, ...]:
+        """URIs of the members' engines that were found to send no log-probabilities."""
+        found = (uri for seat in self._seats for uri in seat.judging.without_logprobs)
+        return tuple(dict.fromkeys(found))
+
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        """Read engines as json that an earlier run found to send no log-probabilities."""
+        for seat in self._seats:
+            await seat.settle(without_logprobs)
 
     def bill(self, prices: Prices) -> Bill:
         """Say what was spent; what members with one engine share is counted once."""
@@ -328,9 +354,21 @@ class Jury(_Panel):
         results = [found[number] for number in range(len(self._seats))]
         return self._combine(question.sample, results)
 
+    async def settle(self, without_logprobs: Collection[str]) -> None:
+        """Read engines as json that an earlier run found to send no log-probabilities."""
+        await super().settle(without_logprobs)
+        self._rename()
+
+    def _rename(self) -> None:
+        """Take up the tasks of members that fell back to another readout before a verdict."""
+        tasks = [seat.task for seat in self._seats]
+        if any(new is not old for new, old in zip(tasks, self.task.tasks, strict=True)):
+            self.task = PanelTask(self.task.config, tasks)
+
     def _combine(
         self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
     ) -> tuple[Verdict, PanelAsk]:
+        self._rename()
         verdicts = [verdict for verdict, _ in results]
         decision = decide(verdicts, self._rule)
         self._agreement.add([v.value for v in verdicts if v.status == "ok" and v.value is not None])

@@ -1,18 +1,24 @@
 """A dry run: what a run would ask, counted without asking."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from plaudit.engines.base import Engine, Request
+from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
 from plaudit.engines.prices import Price, Prices, cost
-from plaudit.errors import InputError
+from plaudit.errors import Cause, InputError, ReplyError, UsageError
 from plaudit.judges.base import Task
-from plaudit.judges.load import bind
-from plaudit.judges.panels import PanelTask, bind_panel
+from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import CachePolicy, RequestKeys
-from plaudit.runs.runner import RunRecord
+from plaudit.runs.runner import (
+    RunRecord,
+    bind_record,
+    known_without_logprobs,
+    run_identity,
+)
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import Store
 from plaudit.types import Sample, Usage
@@ -29,7 +35,12 @@ class Load(msgspec.Struct, kw_only=True):
     least_votes: int = 1
     """Votes a sample that calls and tokens are counted with: what it takes where all are alike."""
     calls: int = 0
-    """Requests that would be sent: repairs and retries come on top, and the prior once."""
+    """Requests that would be sent, those for the prior among them: repairs and retries come on
+    top."""
+    prior_calls: int = 0
+    """Those of them that measure the judge's prior, once a run."""
+    continuation_calls_limit: int = 0
+    """Most further requests, which score options as continuations where replies hide some."""
     stored: int = 0
     """Requests that the store answers."""
     input_tokens_estimated: int = 0
@@ -63,7 +74,13 @@ class _Counter:
     """Stands in for an engine: counts a request, and answers from the store where it can."""
 
     def __init__(
-        self, load: Load, task: Task, store: Store, policy: CachePolicy, price: Price | None
+        self,
+        load: Load,
+        task: Task,
+        engine: Engine,
+        store: Store,
+        policy: CachePolicy,
+        price: Price | None,
     ) -> None:
         self.load = load
         self._task = task
@@ -72,13 +89,42 @@ class _Counter:
         self._read = policy.read
         self._price = price
         self._seen: set[bytes] = set()
+        scored = task.readout == "logprob" and task.mode in engine.capabilities.continuations
+        self._continuations = len(task.options) if scored else 0
+        self._unknown = Usage()
+        """Most tokens of the continuations that may be asked for."""
         load.votes, load.least_votes = task.config.votes, task.least_votes
 
-    def count(self, sample: Sample) -> None:
-        for request in self._task.first_requests(sample):
-            self._count(request)
+    async def prepare(self) -> None:
+        """Count what is asked before the first verdict."""
+        before = self.load.calls
+        with suppress(UsageError):  # No prior comes of replies that are not there.
+            await self._task.prepare(self._answer)
+        self.load.prior_calls = self.load.calls - before
 
-    def _count(self, request: Request) -> None:
+    async def count(self, sample: Sample) -> None:
+        requests = self._task.first_requests(sample)
+        known = [self._count(request) for request in requests]
+        if self._continuations and known and None not in known:
+            replies = {id(one): reply for one, reply in zip(requests, known, strict=True)}
+
+            async def ask(request: Request) -> Completion:
+                return replies.get(id(request)) or await self._answer(request)
+
+            await self._task.decide(sample, ask, requests)
+
+    async def _answer(self, request: Request) -> Completion:
+        """Answer from the store; of a continuation, make an answer up."""
+        stored = self._count(request)
+        if stored is None and request.continuation:
+            word = request.continuation
+            return Completion(text=word, logprobs=(TokenLogprob(word, -1.0),))
+        if stored is None:
+            raise ReplyError(Cause.UNPARSEABLE, "nothing is asked")
+        return stored
+
+    def _count(self, request: Request) -> Completion | None:
+        """Count a request, and return its reply where the store has it."""
         load, key = self.load, self._key(request)
         stored = self._store.get_reply(key) if self._read else None
         if stored is not None:
@@ -86,13 +132,17 @@ class _Counter:
         elif key not in self._seen:
             self._seen.add(key)
             load.calls += 1
-            size = len(msgspec.json.encode(request.prompt))
-            load.input_tokens_estimated += size // BYTES_A_TOKEN
+            tokens = len(msgspec.json.encode(request.prompt)) // BYTES_A_TOKEN
+            load.input_tokens_estimated += tokens
             load.output_tokens_limit += request.sampling.max_tokens
+            if not request.continuation:
+                load.continuation_calls_limit += self._continuations
+                self._unknown += Usage(tokens * self._continuations, self._continuations)
+        return stored
 
     def finish(self) -> None:
         usage = Usage(self.load.input_tokens_estimated, self.load.output_tokens_limit)
-        self.load.cost_usd_limit = cost(self._price, usage)
+        self.load.cost_usd_limit = cost(self._price, usage + self._unknown)
 
 
 async def plan_file(
@@ -115,30 +165,41 @@ async def plan_file(
         UsageError: input, judge or engine do not go together.
     """
     prices = prices or Prices()
-    if isinstance(engine, Sequence):
+    task = await _settled(record, engine, store, cache)
+    if isinstance(task, PanelTask):
         assert record.panel is not None
-        task: Task | PanelTask = await bind_panel(record.panel, engine)
         plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode, members=[])
         counters = [
             _Counter(
                 MemberLoad(name=member.name, judge=own.judge_name),
-                own, store, cache, prices.of(one, own.identity),
+                own, one, store, cache, prices.of(one, own.identity),
             )
-            for member, own, one in zip(record.panel.members, task.tasks, engine, strict=True)
+            for member, own, one in zip(
+                record.panel.members, task.tasks, cast("Sequence[Engine]", engine), strict=True
+            )
         ]  # fmt: skip
     else:
-        task = await bind(record.judge, engine)
+        engine = cast("Engine", engine)
         plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
-        counters = [_Counter(plan, task, store, cache, prices.of(engine, task.identity))]
-    _count_all(record, task, plan, counters)
+        counters = [_Counter(plan, task, engine, store, cache, prices.of(engine, task.identity))]
+    await _count_all(record, task, plan, counters)
     for counter in counters:
         counter.finish()
-    if isinstance(engine, Sequence):
+    if isinstance(task, PanelTask):
         _sum_up(plan, [counter.load for counter in counters])
     return plan
 
 
-def _count_all(
+async def _settled(
+    record: RunRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
+) -> Task | PanelTask:
+    """Return the task, in the readouts that an earlier run of the same command settled on."""
+    task = await bind_record(record, engine)
+    known = known_without_logprobs(store, run_identity(record, task.fingerprint))
+    return await bind_record(record, engine, known) if known and cache.read else task
+
+
+async def _count_all(
     record: RunRecord, task: Task | PanelTask, plan: Plan, counters: Sequence[_Counter]
 ) -> None:
     for row in RowReader(record.options.source, strict=record.options.strict):
@@ -150,15 +211,19 @@ def _count_all(
         for sample in samples:
             if plan.samples == record.options.limit:
                 return
-            plan.samples += 1
             for counter in counters:
-                counter.count(sample)
+                if not plan.samples:
+                    await counter.prepare()
+                await counter.count(sample)
+            plan.samples += 1
 
 
 def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     plan.members = [load for load in loads if isinstance(load, MemberLoad)]
     for load in loads:
         plan.calls += load.calls
+        plan.prior_calls += load.prior_calls
+        plan.continuation_calls_limit += load.continuation_calls_limit
         plan.stored += load.stored
         plan.input_tokens_estimated += load.input_tokens_estimated
         plan.output_tokens_limit += load.output_tokens_limit

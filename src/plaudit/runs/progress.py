@@ -33,6 +33,20 @@ class Input(Protocol):
         ...
 
 
+class Work(Protocol):
+    """What asks for verdicts."""
+
+    @property
+    def stage(self) -> str:
+        """What is done before verdicts can come; empty: they may come."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far."""
+        ...
+
+
 class Progress:
     """Counts what is done, and shows it on standard error while its `with` block runs."""
 
@@ -62,6 +76,7 @@ class Progress:
         self.input_tokens = 0
         self.output_tokens = 0
         self._input: Input | None = None
+        self._work: Work | None = None
         self._stream = stream
         self._started = time.monotonic()
         self._seen: deque[tuple[float, int, float]] = deque()
@@ -78,6 +93,10 @@ class Progress:
     def follow(self, source: Input) -> None:
         """Look at an input for how much of it has been read."""
         self._input = source
+
+    def watch(self, work: Work) -> None:
+        """Look at what asks, for its stage and its requests."""
+        self._work = work
 
     def __enter__(self) -> "Progress":
         self._stop.clear()
@@ -103,8 +122,14 @@ class Progress:
 
     def line(self) -> str:
         """Return the state in one line."""
-        self._look()
-        parts = [f"{self.label}: {self._amount()}", f"{self._rate():.1f}/s"]
+        stage = self._work.stage if self._work else ""
+        self._look(anew=bool(stage))
+        if stage:
+            parts = [f"{self.label}: {stage}"]
+        else:
+            parts = [f"{self.label}: {self._amount()}", f"{self._rate():.1f}/s"]
+        if self._work and self._work.sent:
+            parts.append(f"{self._work.sent:,} calls")
         left = self._seconds_left()
         if left is not None:
             parts.append(f"{_clock(left)} left")
@@ -135,9 +160,14 @@ class Progress:
         finished = self.done / taken if taken else 1.0  # of what was read, some waits
         return min(1.0, finished * self._input.bytes_read / self.total_bytes)
 
-    def _look(self) -> None:
-        """Note the state, and forget what is older than the time that rates are taken over."""
+    def _look(self, anew: bool) -> None:
+        """Note the state, and forget what is older than the time that rates are taken over.
+
+        `anew`: all of what was before, since it is no measure of what comes.
+        """
         now = time.monotonic()
+        if anew:
+            self._seen.clear()
         self._seen.append((now, self.done, self._part()))
         while len(self._seen) > 2 and self._seen[1][0] < now - _RATE_OVER_S:
             self._seen.popleft()

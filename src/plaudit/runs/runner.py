@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
-from plaudit.judges.panels import PanelConfig, bind_panel
+from plaudit.judges.panels import PanelConfig, PanelTask, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import AnyJudging, Asked, Judging
 from plaudit.runs.output import Intake, Output
@@ -53,6 +53,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: RunOptions
     panel: PanelConfig | None = None
     """The judges of a jury or a cascade; `judge` and `engine` then are what it is based on."""
+    without_logprobs: tuple[str, ...] = ()
+    """URIs of engines that were found to send no log-probabilities, so that `auto` is json there.
+    Found out once, and no part of what identifies the run."""
 
 
 class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
@@ -171,6 +174,51 @@ def _counted_as(value: int | float | None) -> str:
     return "-" if value is None else str(value)
 
 
+class _Settled(msgspec.Struct):
+    """What a run takes over from the record of an earlier one."""
+
+    without_logprobs: tuple[str, ...] = ()
+
+
+def known_without_logprobs(store: Store, identity: bytes) -> tuple[str, ...]:
+    """Return the engines that an earlier run of the same command found to send none."""
+    earlier = store.last_run(identity)
+    if earlier is None:
+        return ()
+    return msgspec.json.decode(earlier.config, type=_Settled).without_logprobs
+
+
+async def bind_record(
+    record: RunRecord,
+    engine: Engine | Sequence[Engine],
+    without_logprobs: Collection[str] = (),
+) -> Task | PanelTask:
+    """Make the task of a run.
+
+    Args:
+        record: its judge, or its panel.
+        engine: the engine; for a panel, one a member.
+        without_logprobs: URIs of engines whose open readouts are json.
+
+    Raises:
+        UsageError: an engine cannot do what is asked for.
+        EngineUnusableError: a model cannot be found out.
+    """
+
+    def settled(config: JudgeConfig, one: Engine) -> JudgeConfig:
+        open_ = config.readout == "auto" and one.uri in without_logprobs
+        return replace(config, readout="json") if open_ else config
+
+    if not isinstance(engine, Sequence):
+        return await bind(settled(record.judge, engine), engine)
+    assert record.panel is not None
+    members = tuple(
+        replace(member, judge=settled(member.judge, one))
+        for member, one in zip(record.panel.members, engine, strict=True)
+    )
+    return await bind_panel(replace(record.panel, members=members), engine)
+
+
 def run_identity(record: RunRecord, fingerprint: str) -> bytes:
     """Return the 16 bytes by which the same command finds its unfinished run."""
     data = msgspec.json.encode([record, fingerprint])
@@ -226,11 +274,11 @@ class Runner:
             return await _Run(self, judging, record).execute(rows, out)
 
     async def _begin(self, record: RunRecord, engine: Engine | Sequence[Engine]) -> AnyJudging:
+        task = await bind_record(record, engine)
         if isinstance(engine, Sequence):
-            assert record.panel is not None
-            panel = await bind_panel(record.panel, engine)
-            return panel_judging(panel, pools_of(engine, self.policy), self._asker)
-        task = await bind(record.judge, engine)
+            assert isinstance(task, PanelTask)
+            return panel_judging(task, pools_of(engine, self.policy), self._asker)
+        assert isinstance(task, Task)
         return Judging(task, self._asker(Pool(engine, self.policy), task))
 
     def _asker(self, pool: Pool | PoolShare, task: Task) -> Asker:
@@ -263,31 +311,46 @@ class _Run:
     async def execute(self, rows: RowReader, out: str | None) -> Summary:
         started = time.monotonic()
         runner = self._runner
-        info = runner.store.begin_run(
-            run_identity(self._record, self._task.fingerprint),
-            self._task.kind,
-            self._encoder.encode(self._record),
-        )
+        identity = run_identity(self._record, self._task.fingerprint)
+        await self._settle(identity)
+        info = runner.store.begin_run(identity, self._task.kind, self._encoder.encode(self._record))
         self._number = info.number
-        task = self._task
-        summary = Summary(
-            run=info.name, judge=task.judge_name, readout=task.readout, mode=task.mode, out=out
-        )
+        summary = Summary(run=info.name, out=out)
         state = "interrupted"
         try:
             await self._judge_all(rows, out)
             state = "finished"
         finally:
+            self._note_readouts()
             self._fill(summary)
             summary.seconds = round(time.monotonic() - started, 3)
             runner.store.end_run(info.number, state, self._encoder.encode(summary))
             await self._judging.close()
         return summary
 
+    async def _settle(self, identity: bytes) -> None:
+        """Take over what an earlier run of the same command found out about log-probabilities."""
+        if self._runner.cache.read:
+            known = known_without_logprobs(self._runner.store, identity)
+            await self._judging.settle(known)
+            self._record = replace(self._record, without_logprobs=known)
+
+    def _note_readouts(self) -> None:
+        """Keep which engines send no log-probabilities, for those who give the command again."""
+        known = self._record.without_logprobs
+        found = tuple(dict.fromkeys([*known, *self._judging.without_logprobs]))
+        if found != known:
+            self._record = replace(self._record, without_logprobs=found)
+            self._runner.store.note_run(self._number, self._encoder.encode(self._record))
+
     def _fill(self, summary: Summary) -> None:
         judging, prices = self._judging, self._runner.prices
-        bill = judging.bill(prices)
-        summary.notes = bill.notes
+        task, bill = judging.task, judging.bill(prices)
+        summary.judge, summary.readout, summary.mode = task.judge_name, task.readout, task.mode
+        summary.notes = bill.notes + [
+            f"{uri} sends no log-probabilities: the json readout was used"
+            for uri in self._record.without_logprobs
+        ]
         summary.engine_calls = bill.engine_calls
         summary.input_tokens = bill.usage.input_tokens
         summary.output_tokens = bill.usage.output_tokens
@@ -301,6 +364,7 @@ class _Run:
 
     async def _judge_all(self, rows: RowReader, out: str | None) -> None:
         judging, options, runner = self._judging, self._record.options, self._runner
+        runner.progress.watch(judging)
         with Output(out, options.out, runner.store, self._number) as output:
             self._intake = Intake(
                 rows, self._task.read_row, output.rejects, runner.progress,
@@ -330,6 +394,8 @@ class _Run:
             await for_each(judge, chain(first, questions), judging.window, at_hand)
 
     def _keep(self, verdict: Verdict, asked: Asked) -> None:
+        if not self._tally.values:  # The first verdict: all that it depends on is settled.
+            self._note_readouts()
         self._tally.add(verdict, asked)
         self._runner.progress.advance(verdict.status, verdict.usage)
         if self._runner.watch is not None:

@@ -356,6 +356,11 @@ class Store:
                 session.release(number)
             raise
 
+    def note_run(self, number: int, config: bytes) -> None:
+        """Keep a run's configuration as it was settled on the way, as JSON."""
+        with self.open().transaction() as connection:
+            connection.execute("UPDATE run SET config = ? WHERE number = ?", (config, number))
+
     def end_run(self, number: int, state: RunState, summary: bytes) -> None:
         """Say how a run ended; its verdicts are committed first.
 
