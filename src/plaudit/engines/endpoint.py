@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -230,15 +231,24 @@ class HTTPEngine(Generic[Terms, R]):
         given_up: list[tuple[Feature[Terms], dict[str, Json]]] = []
         while True:  # Once, but for what is refused.
             body = self._body(request, terms)
+            reader = partial(self._read, request, kind, given_up)
             try:
-                content = await self._transport.post(self._url(request), self._encode(body))
-                reply = self._decode(content)
-                break
+                return await self._transport.post(self._url(request), self._encode(body), reader)
             except Refusal as refusal:
                 feature, changes = self._lower(terms, refusal, body)
                 self.refused += 1
                 given_up.append((feature, changes))
                 terms = msgspec.structs.replace(terms, **changes)
+
+    def _read(
+        self,
+        request: Request,
+        kind: "_Kind",
+        given_up: "list[tuple[Feature[Terms], dict[str, Json]]]",
+        content: bytes,
+    ) -> Completion:
+        """Read the body of a reply; what was given up for it was what the endpoint refused."""
+        reply = self._decode(content)
         if given_up:
             self._remember(given_up)
         self._settled.add(kind)
@@ -354,10 +364,13 @@ class HTTPEngine(Generic[Terms, R]):
         if status != 200:
             return []
         with suppress(CallError):
-            found = self._transport.decode(content, _MODELS)
-            listed = found if isinstance(found, list) else found.data
-            return [model.id for model in listed if model.id]
+            return self._transport.read(content, self._listed_models)
         return []
+
+    def _listed_models(self, content: bytes) -> list[str]:
+        found = self._transport.decode(content, _MODELS)
+        listed = found if isinstance(found, list) else found.data
+        return [model.id for model in listed if model.id]
 
     def _url(self, request: Request) -> URL:
         raise NotImplementedError
