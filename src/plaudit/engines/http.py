@@ -29,6 +29,7 @@ CONNECT_SECONDS = 10.0
 
 # Shorter keys are placeholders ("x"), and replacing them would garble every message.
 _SHORTEST_SECRET = 4
+_MOST_TEXT = 64 * 1024
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -176,9 +177,10 @@ class Transport:
             await here.close()
 
     def redact(self, text: str) -> str:
-        """Return a foreign text printable, on one line and without the key."""
+        """Return the beginning of a foreign text printable, on one line and without the key."""
         if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "[key]")
+        text = text[:_MOST_TEXT]  # Not before: half a key would not be found.
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
     def read_error(

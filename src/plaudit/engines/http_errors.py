@@ -32,7 +32,6 @@ from plaudit.types import Json
 
 _QUOTE_LENGTH = 200
 _COMPLAINT_LENGTH = 300
-_MOST_TEXT = 64 * 1024
 
 
 def shorten(text: str) -> str:
@@ -110,7 +109,7 @@ def read_error(
     try:
         reply = _parse(status, msgspec.json.decode(content))
     except (ValueError, RecursionError):
-        reply = ErrorReply(status=status, message=content[:_MOST_TEXT].decode(errors="replace"))
+        reply = ErrorReply(status=status, message=content.decode(errors="replace"))
     return msgspec.structs.replace(
         reply,
         message=redact(reply.message),

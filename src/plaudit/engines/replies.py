@@ -25,7 +25,6 @@ _ABOVE_ZERO = 1e-3
 """By how much a log-probability may exceed 0: rounding of half-precision numbers."""
 _ABOVE_ONE = 0.05
 """By how much probabilities together may exceed 1: servers round, and compute in half precision."""
-_QUOTED = 4096
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ def read_body(
 
 def unreadable(content: bytes, what: str, name: str, redact: Callable[[str], str]) -> CallError:
     """Return the error for a body that cannot be read: what it is, and its beginning."""
-    quote = shorten(redact(content[:_QUOTED].decode(errors="replace"))) or "an empty body"
+    quote = shorten(redact(content.decode(errors="replace"))) or "an empty body"
     problem = f"{name} sent {what}: {quote}"
     return CallError(Cause.BAD_RESPONSE, problem, retryable=True)
 
@@ -80,11 +79,13 @@ def unreadable(content: bytes, what: str, name: str, redact: Callable[[str], str
 # JSON
 
 
-_SURROGATE = re.compile(
-    rb"(?<!\\)(?P<escape>(?:\\\\)*\\)"
-    rb"(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+_LONE_HIGH = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_LONE_LOW = re.compile(
+    rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})"
 )
-"""A pair of surrogates as JSON escapes them, or half of one."""
+"""Half of a surrogate pair as JSON escapes it, where each backslash begins an escape."""
+_BACKSLASH, _UNUSED = rb"\\", b"\0\0"
+"""An escaped backslash, and what no JSON holds."""
 
 
 def decode_json(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
@@ -103,7 +104,7 @@ def decode_json(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = content.decode(json.detect_encoding(content))
-    mended = _SURROGATE.sub(_mend, text.encode())
+    mended = _mend_escapes(text.encode())
     try:
         return decoder.decode(mended)
     except msgspec.ValidationError:
@@ -112,8 +113,10 @@ def decode_json(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         return msgspec.convert(json.loads(mended), decoder.type)
 
 
-def _mend(found: "re.Match[bytes]") -> bytes:
-    return found["escape"] + b"ufffd" if found["half"] else found[0]
+def _mend_escapes(content: bytes) -> bytes:
+    content = content.replace(_BACKSLASH, _UNUSED)
+    content = _LONE_LOW.sub(rb"\\ufffd", _LONE_HIGH.sub(rb"\\ufffd", content))
+    return content.replace(_UNUSED, _BACKSLASH)
 
 
 def mend_text(text: str) -> str:
