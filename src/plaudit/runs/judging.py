@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -161,7 +160,9 @@ class Judging:
         if len(keys) != 1 or not self.prepare.done:
             return None
         reply = question.stored.get(keys[0])
-        verdict = None if reply is None else self.task.decide_by(question.sample, reply)
+        if reply is None or reply.problem is not None:
+            return None
+        verdict = self.task.decide_by(question.sample, reply)
         return None if verdict is None else (verdict, AtHand(question.requests, keys))
 
     async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
@@ -195,10 +196,13 @@ class Judging:
         must not stay in it.
         """
         asked = SampleAsk(self.asker)
-        with suppress(ReplyError):
+        try:
             completion = await asked(request)
             if asked.hits or request.continuation or self.task.shows_options(completion):
                 return completion
+        except ReplyError:
+            if asked.hits and not self.asker.policy.retry_invalid:
+                raise
         return await SampleAsk(self.asker, fresh=True)(request)
 
     async def _measure(self) -> None:
