@@ -100,6 +100,27 @@ def test_defect_09_probabilities_give_no_confidence(judged: Judged, impossible) 
     assert any("sends probabilities" in note for note in judged.summary["notes"])
 
 
+def test_defect_04_the_logprob_readout_asks_for_one_token_and_says_so(judged: Judged) -> None:
+    sound = [("praise", math.log(0.9)), *((word, math.log(0.01)) for word in WORDS[:5])]
+    with FakeOpenAI(chat("praise", sound)) as server:
+        assert judged(server, ["one"], "--max-tokens", "3072", "--temperature", "0.7") == [OK]
+        assert "without effect" in judged.summary["notes"][0]
+        assert judged(server, ["one"]) == [OK]
+        (body,) = server.bodies
+    assert (body["max_tokens"], body["temperature"]) == (1, 0.0)
+    assert judged.summary["cached"] == 1
+
+
+@pytest.mark.parametrize(("option", "most"), [("?logprobs=7", 7), ("", 256)])
+def test_no_more_log_probabilities_are_asked_for_than_the_engine_has(
+    judged: Judged, option: str, most: int
+) -> None:
+    sound = [("praise", math.log(0.9)), *((word, math.log(0.01)) for word in WORDS[:5])]
+    with FakeOpenAI(chat("praise", sound)) as server:
+        judged(server, ["one"], "-e", f"openai:m@{server.url}{option}")
+        assert {body["top_logprobs"] for body in server.bodies} == {most}
+
+
 def test_defect_50_a_finished_run_repeated_sends_nothing(judged: Judged) -> None:
     refusal = chat(None, message={"content": None, "refusal": "I cannot"})
     refused = by_text(refusal=refusal, filtered=chat("", finish_reason="content_filter"))
