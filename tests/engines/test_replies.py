@@ -148,6 +148,7 @@ async def test_defect_01_a_body_that_is_not_utf_8_is_a_bad_response(body: bytes)
             await ask(server)
         assert (caught.value.cause, caught.value.retryable) == (Cause.BAD_RESPONSE, True)
         assert server.url in str(caught.value)
+        assert "not UTF-8" in str(caught.value)
 
 
 async def test_defect_01_a_list_of_models_that_is_not_utf_8_lists_none() -> None:

@@ -207,6 +207,9 @@ class Transport:
             return decode_json(content, decoder)
         except msgspec.ValidationError as error:
             raise self.bad_response(f"sent JSON of an unknown shape: {error}") from None
+        except UnicodeDecodeError:
+            what = "text that is not UTF-8"
+            raise unreadable(content, what, self.name, self.redact) from None
         except (ValueError, TypeError, RecursionError):
             raise unreadable(content, "no JSON", self.name, self.redact) from None
 

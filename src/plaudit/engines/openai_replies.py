@@ -137,7 +137,7 @@ def first_position(given: Logprobs | None) -> FirstPosition:
         shown.append(sampled)
     shown = list(dict.fromkeys(shown))  # What a server lists twice is one token.
     if any(text == sampled[0] and p is not None and math.isnan(p) for text, p in shown):
-        raise no_logprobs(f"{sampled[0][:40]!r}, which was sampled, has none")
+        raise no_logprobs(f"that of {sampled[0][:40]!r}, which was sampled, is not a number")
     known = [TokenLogprob(text, p) for text, p in shown if p is not None and not math.isnan(p)]
     found = [candidate for candidate in known if candidate.logprob > _MASKED]
     check_logprobs(found)

@@ -164,18 +164,18 @@ def check_logprobs(shown: Sequence[TokenLogprob]) -> None:
     """
     for candidate in shown:
         if not candidate.logprob <= _ABOVE_ZERO:  # NaN too.
-            raise no_logprobs(f"{candidate.token[:40]!r} has {candidate.logprob:g}")
+            raise no_logprobs(f"that of {candidate.token[:40]!r} is {candidate.logprob:g}")
     mass = sum([math.exp(candidate.logprob) for candidate in shown])
     if mass > 1 + _ABOVE_ONE:
-        raise no_logprobs(f"together they make a probability of {mass:.3g}")
+        raise no_logprobs(f"together they are a probability of {mass:.3g}")
 
 
 def no_logprobs(found: str) -> ReplyError:
     """Return the error for numbers that are no log-probabilities, given what shows it."""
     return ReplyError(
         Cause.BAD_RESPONSE,
-        f"the reply's log-probabilities are none ({found}): this server sends probabilities or "
-        "other numbers in their place; use the json readout",
+        f"what the reply has as log-probabilities cannot be: {found}. This server sends "
+        "probabilities or other numbers in their place; use the json readout",
     )
 
 
