@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import force_setattr
 
 from plaudit.errors import Cause
 
@@ -43,6 +44,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.content or ""
 
 
+_TOO_MANY_TOKENS = 2**62
+"""A sum of tokens beyond this is none; one below it fits into 64 bits."""
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one completion, or summed over all completions of one sample."""
 
@@ -50,6 +55,13 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of the prompt, cached ones included."""
     output_tokens: int = 0
     """Tokens that the model wrote."""
+
+    def __post_init__(self) -> None:
+        """Take a number that cannot be for one that is unknown, wherever it was read."""
+        if not 0 <= self.input_tokens < _TOO_MANY_TOKENS:
+            force_setattr(self, "input_tokens", 0)
+        if not 0 <= self.output_tokens < _TOO_MANY_TOKENS:
+            force_setattr(self, "output_tokens", 0)
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

@@ -36,12 +36,10 @@ from tests.support.server import FakeOpenAI, Reply, chat, error
         b'{"choices": [{}]}',
         b'{"choices": [{"message": "x"}]}',
         b'{"choices": [{"message": {"content": 5}}]}',
-        b'{"choices": [{"message": {"content": "x"}}], "usage": [1]}',
-        b'{"choices": [{"message": {"content": "\\ud800"}}]}',
         b"[" * 100_000,
         b"x" * (9 * 1024 * 1024),
     ],
-    ids=range(20),
+    ids=range(18),
 )
 async def test_bad_response(body):
     caught = await failure(Reply(200, body))

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from plaudit.engines.base import Capabilities
+from plaudit.engines.base import Capabilities, Sampling
 from plaudit.errors import TemplateError, UsageError
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import KINDS as TASKS
@@ -96,6 +96,20 @@ async def test_a_task_is_bound_to_what_the_engine_says_of_itself() -> None:
 def test_a_configuration_is_data(kind: str) -> None:
     config = JudgeConfig(kind=kind, gate=0.5, generation={"min_p": 0.1})
     assert msgspec.json.decode(msgspec.json.encode(config), type=JudgeConfig) == config
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_defect_04_the_logprob_readout_writes_what_it_reads(kind: str) -> None:
+    plain = make(kind, readout="logprob")
+    given = make(kind, readout="logprob", temperature=0.7, top_p=0.9, max_tokens=3072)
+    assert given._sampling == plain._sampling == Sampling()
+    assert given.fingerprint == plain.fingerprint
+    assert given.notes[0].startswith("temperature, top_p, max_tokens: without effect")
+    only = make(kind, readout="logprob", max_tokens=9)
+    assert only.notes[0].startswith("max_tokens: without effect")
+    said = [make(kind, readout="json", max_tokens=9), plain]
+    said.append(make(kind, readout="logprob", temperature=0, top_p=1, max_tokens=1))
+    assert not any("without effect" in note for task in said for note in task.notes)
 
 
 # The fingerprint.

@@ -256,7 +256,7 @@ async def test_another_model_does_not_get_the_stored_reply() -> None:
     "error",
     [
         CallError(Cause.TIMEOUT, "late"),
-        ReplyError(Cause.REFUSED, "filtered"),
+        CallError(Cause.BAD_RESPONSE, "html", retryable=True),
         EngineUnusableError("bad key"),
     ],
 )
@@ -268,6 +268,30 @@ async def test_a_failure_is_never_stored(error: Exception) -> None:
     assert store == {}
     assert (await SampleAsk(ask)(ASK)).text == "2"
     assert len(store) == 1
+
+
+async def test_defect_50_a_reply_of_no_use_is_stored_and_told_again() -> None:
+    refusal = ReplyError(Cause.REFUSED, "filtered")
+    engine, store = Engine(refusal), Store()
+    for ask in (asker(engine, store), asker(engine, store)):
+        for _ in range(2):
+            sample = SampleAsk(ask)
+            with pytest.raises(ReplyError, match="filtered") as caught:
+                await sample(ASK)
+            assert caught.value.cause is Cause.REFUSED
+            assert sample.keys == list(store)
+    assert sample.from_store
+    assert engine.count == 1
+    assert (await SampleAsk(ask, fresh=True)(ASK)).text == "2"
+    assert (await SampleAsk(ask)(ASK)).text == "2"
+
+
+async def test_defect_50_all_who_wait_for_a_reply_of_no_use_hear_of_it() -> None:
+    engine = Engine(ReplyError(Cause.REFUSED, "filtered"))
+    ask = asker(engine, Store())
+    replies = await asyncio.gather(*(SampleAsk(ask)(ASK) for _ in range(3)), return_exceptions=True)
+    assert [type(reply) for reply in replies] == [ReplyError] * 3
+    assert engine.count == 1
 
 
 async def test_all_who_wait_for_a_failing_request_hear_of_it() -> None:

@@ -219,6 +219,12 @@ class FakeOpenAI(_FakeServer):
         return chat(text) if path.endswith("/chat/completions") else completion(text)
 
 
+class FakeAny(FakeOpenAI):
+    """Answers alike on every path, whatever the protocol."""
+
+    posts = ("/{path:.*}",)
+
+
 class FakeAnthropic(_FakeServer):
     """Speaks Anthropic's Messages API."""
 

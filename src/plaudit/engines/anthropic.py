@@ -23,6 +23,7 @@ from plaudit.engines.endpoint import (
     place_of,
 )
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
+from plaudit.engines.replies import read_counts
 from plaudit.engines.tool_calls import made_calls
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
@@ -68,24 +69,17 @@ _FEATURES: tuple[Feature[_Terms], ...] = (
 
 class _Block(msgspec.Struct):
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    id: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
     name: str = ""
     input: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
 
 
 class _Reply(msgspec.Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
-    usage: _Usage | None = None
+    usage: Json = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
@@ -187,7 +181,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
             answer = bytes(uses[0].input).decode()
             finish = "stop" if finish == "tool_calls" else finish
             return Completion(text=answer, finish_reason=finish, usage=usage)
-        text = "".join(block.text for block in blocks if block.type == "text")
+        text = "".join(block.text or "" for block in blocks if block.type == "text")
         if not request.tools:
             return Completion(text=text, finish_reason=finish, usage=usage)
         told = [(use.id, use.name, bytes(use.input).decode() or None) for use in uses]
@@ -200,7 +194,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
 
 
 def _thoughts(blocks: Iterable[_Block]) -> str:
-    thoughts = "".join(block.thinking for block in blocks if block.type == "thinking")
+    thoughts = "".join(block.thinking or "" for block in blocks if block.type == "thinking")
     return f"<think>{thoughts}</think>\n" if thoughts else ""
 
 
@@ -225,8 +219,9 @@ def _lift_system(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...
     return system, others
 
 
-def _sum(usage: _Usage | None) -> Usage:
-    if usage is None:
-        return Usage()
-    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    return Usage((usage.input_tokens or 0) + cached, usage.output_tokens or 0)
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def _sum(usage: Json) -> Usage:
+    (written,) = read_counts(usage, "output_tokens")
+    return Usage(sum(count or 0 for count in read_counts(usage, *_INPUT)), written or 0)

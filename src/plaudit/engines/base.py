@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from plaudit.errors import UsageError
-from plaudit.types import Json, Message, Usage
+from plaudit.types import Failure, Json, Message, Usage
 
 Mode = Literal["chat", "completion"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
@@ -349,6 +349,9 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     """Calls that the engine read from the reply, in order; `text` is without them."""
     usage: Usage = Usage()
+    problem: Failure | None = None
+    """Why it is of no use: refused, filtered, or without what was asked for. Only the reply cache
+    has such; there `text` is empty, and where it is asked for it is a `ReplyError` again."""
 
 
 class ScoreReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from plaudit.engines.base import (
     Request,
     TokenLogprob,
 )
+from plaudit.engines.replies import mend_text
 from plaudit.errors import CallError, Cause, PlauditError
 from plaudit.types import Json, Usage
 
@@ -201,13 +202,13 @@ def _completion(reply: Any, request: Request) -> Completion | CallError:
     if isinstance(reply, CallError):
         return reply
     if isinstance(reply, str):
-        return Completion(text=reply)
+        return Completion(text=mend_text(reply))
     output = reply.outputs[0]
     ids = _ids(output, "token_ids")
     prompt_ids = _ids(reply, "prompt_token_ids") or request.prompt_ids
     positions = getattr(output, "logprobs", None)
     completion = Completion(
-        text=output.text,
+        text=mend_text(output.text),
         finish_reason=_FINISH.get(str(output.finish_reason), "unknown"),
         logprobs=_logprobs(positions),
         usage=Usage(len(prompt_ids), len(ids)),

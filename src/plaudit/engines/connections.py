@@ -19,10 +19,10 @@ import aiohttp
 from yarl import URL
 
 from plaudit.engines.http_errors import Unreachable, shorten
-from plaudit.errors import CallError, Cause, EngineUnusableError
+from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError
 
 BODY_LIMIT = 8 * 1024 * 1024
-"""Most bytes of a reply that are read."""
+"""Most bytes of a reply that are read, and most that a compressed one may become."""
 
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
 # uvicorn (vLLM, SGLang) drops idle connections after 5 s; one that we drop first is never lost.
@@ -138,14 +138,25 @@ class Connections:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send one request, without a body to probe for seconds only; return what came.
 
-        `from None` throughout: aiohttp's exceptions carry the request's headers, and so the key.
-
         Returns:
             Status, headers and body of the reply.
 
         Raises:
             CallError: nothing came, or too much; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
+        """
+        found = await self._try_exchange(method, url, body)
+        if isinstance(found, PlauditError):
+            raise found
+        return found
+
+    async def _try_exchange(
+        self, method: str, url: URL, body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes] | CallError | EngineUnusableError:
+        """Return what came, or what went wrong.
+
+        Errors are returned, so that they know nothing of aiohttp's exceptions, which carry the
+        request's headers and so the key, nor of the frames here, which hold what came of a body.
         """
         try:
             response = await self._session.request(
@@ -159,11 +170,13 @@ class Connections:
             )
             content = await self._read(response)
         except (aiohttp.ClientError, OSError) as error:
-            raise self._translate(error) from None
+            return self._translate(error)
+        if content is None:
+            return self._endpoint.bad_response(f"sent more than {BODY_LIMIT // 2**20} MB")
         return response.status, response.headers, content
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read a body up to the limit."""
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """Read a body; None where it goes on beyond the limit, of which the rest is not read."""
         stream = response.content
         chunks: list[bytes] = []
         size = 0
@@ -172,11 +185,12 @@ class Connections:
                 chunk = await stream.readany()
                 size += len(chunk)
                 if size > BODY_LIMIT:
-                    problem = f"sent more than {BODY_LIMIT // 2**20} MB"
-                    raise self._endpoint.bad_response(problem)
+                    response.close()
+                    return None
                 chunks.append(chunk)
         except BaseException:
             response.close()
+            chunks.clear()  # A time-out keeps this frame for a while.
             raise
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -247,10 +248,9 @@ class HTTPEngine(Generic[Terms, R]):
         given_up: list[tuple[Feature[Terms], dict[str, Json]]] = []
         while True:  # Once, but for what is refused.
             body = self._body(request, terms)
+            reader = partial(self._read, request, kind, given_up)
             try:
-                content = await self._transport.post(self._url(request), self._encode(body))
-                reply = self._decode(content)
-                break
+                return await self._transport.post(self._url(request), self._encode(body), reader)
             except Rejected as rejection:
                 raise self._about_model(rejection) from None
             except Refusal as refusal:
@@ -261,6 +261,16 @@ class HTTPEngine(Generic[Terms, R]):
                 self.refused += 1
                 given_up.append((feature, changes))
                 terms = msgspec.structs.replace(terms, **changes)
+
+    def _read(
+        self,
+        request: Request,
+        kind: "_Kind",
+        given_up: "list[tuple[Feature[Terms], dict[str, Json]]]",
+        content: bytes,
+    ) -> Completion:
+        """Read the body of a reply; what was given up for it was what the endpoint refused."""
+        reply = self._decode(content)
         if given_up:
             self._remember(given_up)
         self._settled.add(kind)
@@ -414,6 +424,9 @@ class HTTPEngine(Generic[Terms, R]):
         Raises:
             CallError: it is no list.
         """
+        return self._transport.read(content, self._listed_models)
+
+    def _listed_models(self, content: bytes) -> list[str]:
         found = self._transport.decode(content, _MODELS)
         listed = found if isinstance(found, list) else found.data
         return [model.id for model in listed if model.id]

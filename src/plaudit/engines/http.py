@@ -6,19 +6,20 @@ How it is sent is the business of `connections`; what a server's own error messa
 
 import asyncio
 import atexit
-import json
 import os
 import re
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
 
 from plaudit.engines.base import EngineURI
-from plaudit.engines.http_errors import ErrorReply, read_error, shorten, translate
+from plaudit.engines.http_errors import ErrorReply, read_error, translate
+from plaudit.engines.replies import decode_json, read_body, unreadable
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _SHORTEST_SECRET = 4
 # In replies, which are kept as they are, a word or a short text may stand for itself ("EMPTY").
 _SHORTEST_KEY = 8
 _SHORTEST_WORD = 16
+_MOST_TEXT = 64 * 1024
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -150,18 +152,33 @@ class Transport:
         """Return the URL of a path below the base URL."""
         return URL(self.base_url + path, encoded=True)
 
-    async def post(self, url: URL, body: bytes) -> bytes:
-        """Send JSON and return the body of a good reply.
+    async def post(self, url: URL, body: bytes, reader: Callable[[bytes], T]) -> T:
+        """Send JSON and return what a reader makes of the body of a good reply.
 
         Raises:
             CallError: no good reply came; `Refusal` where something may be given up.
-            ReplyError: a content filter stopped it.
+            ReplyError: a content filter stopped it, or the reader found no completion.
             EngineUnusableError: no further request can succeed.
         """
         status, headers, content = await (await self._here()).exchange("POST", url, body)
-        if status == 200:
-            return self.hide_key(content)
-        raise self.translate(self.read_error(status, content, headers, body))
+        try:
+            if status == 200:
+                return self.read(self.hide_key(content), reader)
+            return self.read(content, partial(self._refuse, status, headers, body))
+        finally:
+            del content  # What is raised keeps this frame.
+
+    def _refuse(
+        self, status: int, headers: Mapping[str, str], sent: bytes, content: bytes
+    ) -> NoReturn:
+        raise self.translate(self.read_error(status, content, headers, sent))
+
+    def read(self, content: bytes, reader: Callable[[bytes], T]) -> T:
+        """Return what a reader makes of a body; see `read_body`."""
+        try:
+            return read_body(content, reader, self.name, self.redact)
+        finally:
+            del content
 
     async def get(self, url: URL) -> tuple[int, bytes]:
         """Return status and body, whatever the status; gives up after seconds.
@@ -184,9 +201,10 @@ class Transport:
             await here.close()
 
     def redact(self, text: str) -> str:
-        """Return a foreign text printable, on one line and without the key."""
+        """Return the beginning of a foreign text printable, on one line and without the key."""
         if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "[key]")
+        text = text[:_MOST_TEXT]  # Not before: half a key would not be found.
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
     def hide_key(self, content: bytes) -> bytes:
@@ -225,19 +243,14 @@ class Transport:
             CallError: it is not JSON, or JSON of another shape.
         """
         try:
-            return decoder.decode(content)
+            return decode_json(content, decoder)
         except msgspec.ValidationError as error:
             raise self.bad_response(f"sent JSON of an unknown shape: {error}") from None
-        except (msgspec.DecodeError, RecursionError):
-            return self._decode_python_json(content, decoder)
-
-    def _decode_python_json(self, content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-        """Decode what Python servers write: NaN and Infinity, which count as null here."""
-        try:
-            return decoder.decode(msgspec.json.encode(json.loads(content)))
+        except UnicodeDecodeError:
+            what = "text that is not UTF-8"
+            raise unreadable(content, what, self.name, self.redact) from None
         except (ValueError, TypeError, RecursionError):
-            quote = shorten(self.redact(content[:4096].decode(errors="replace")))
-            raise self.bad_response(f"sent no JSON: {quote or 'an empty body'}") from None
+            raise unreadable(content, "no JSON", self.name, self.redact) from None
 
     async def _here(self) -> "Connections":
         """Return what the running loop uses, made on its first request."""

@@ -34,7 +34,6 @@ from plaudit.types import Json
 
 _QUOTE_LENGTH = 200
 _COMPLAINT_LENGTH = 300
-_MOST_TEXT = 64 * 1024
 _MOST_SEARCHED = 2048
 """Characters of a message that are searched for what it quotes."""
 
@@ -139,7 +138,7 @@ def read_error(
     try:
         reply = _parse(status, msgspec.json.decode(content))
     except (ValueError, RecursionError):
-        reply = ErrorReply(status=status, message=content[:_MOST_TEXT].decode(errors="replace"))
+        reply = ErrorReply(status=status, message=content.decode(errors="replace"))
     message = redact(reply.message)
     return msgspec.structs.replace(
         reply,

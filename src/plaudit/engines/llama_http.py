@@ -9,13 +9,14 @@ import http.client
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from plaudit.engines.base import SAMPLING, PromptToken, Request
 from plaudit.engines.llama_replies import ServerError, closed, not_unicode, refused
+from plaudit.engines.replies import read_body
 from plaudit.errors import CallError, Cause
 from plaudit.types import Json
 
@@ -33,8 +34,16 @@ PARAMETERS = (
 """Generation parameters of llama.cpp's server, which ignores all others."""
 
 
+T = TypeVar("T")
+
+_NAME = "llama.cpp's own server"
+
+
 class _Refusal(msgspec.Struct):
     error: ServerError
+
+
+_REFUSAL = msgspec.json.Decoder(_Refusal)
 
 
 class LocalHTTP:
@@ -64,12 +73,22 @@ class LocalHTTP:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_WR)
 
-    def post(self, path: str, body: dict[str, Json]) -> bytes:
-        """Return what the server answers.
+    def post(self, path: str, body: dict[str, Json], decoder: "msgspec.json.Decoder[T]") -> T:
+        """Return what the server answers, decoded.
 
         Raises:
-            CallError: it refuses the request, or the request was cancelled.
+            CallError: it refuses the request, its answer cannot be read, or the request was
+                cancelled.
         """
+        status, content = self._exchange(path, body)
+        try:
+            if status == 200:
+                return read_body(content, decoder.decode, _NAME, str)
+            raise refused(read_body(content, _REFUSAL.decode, _NAME, str).error)
+        finally:
+            del content
+
+    def _exchange(self, path: str, body: dict[str, Json]) -> tuple[int, bytes]:
         try:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError as error:
@@ -88,9 +107,7 @@ class LocalHTTP:
             connection.close()
         if self._cancelled:
             raise closed()
-        if reply.status != 200:
-            raise refused(msgspec.json.decode(content, type=_Refusal).error)
-        return content
+        return reply.status, content
 
     def _hold(self, connected: socket.socket | None) -> None:
         with self._lock:
@@ -125,6 +142,12 @@ class _Prompt(msgspec.Struct):
     prompt: str
 
 
+_TOKENS = msgspec.json.Decoder(_Tokens)
+_IDS = msgspec.json.Decoder(_Ids)
+_TEXT = msgspec.json.Decoder(_Text)
+_PROMPT = msgspec.json.Decoder(_Prompt)
+
+
 def encode(http: LocalHTTP, text: str, *, special: bool) -> list[int]:
     """Return the ids of a text, without the token that texts begin with.
 
@@ -134,13 +157,12 @@ def encode(http: LocalHTTP, text: str, *, special: bool) -> list[int]:
         special: whether a special token's text becomes that token.
     """
     body = {"content": text, "add_special": False, "parse_special": special}
-    return msgspec.json.decode(http.post("/tokenize", body), type=_Ids).tokens
+    return http.post("/tokenize", body, _IDS).tokens
 
 
 def decode(http: LocalHTTP, ids: Sequence[int]) -> str:
     """Return the text of some tokens, special ones spelled out; U+FFFD where it is no UTF-8."""
-    reply = http.post("/detokenize", {"tokens": list(ids)})
-    return msgspec.json.decode(reply, type=_Text).content
+    return http.post("/detokenize", {"tokens": list(ids)}, _TEXT).content
 
 
 def prompt_tokens(
@@ -157,7 +179,7 @@ def prompt_tokens(
         return [PromptToken(id_, decode(http, [id_])) for id_ in request.prompt_ids]
     body: dict[str, Json] = {"content": _text(http, request, template)}
     body |= {"add_special": True, "parse_special": True, "with_pieces": True}
-    reply = msgspec.json.decode(http.post("/tokenize", body), type=_Tokens)
+    reply = http.post("/tokenize", body, _TOKENS)
     return [PromptToken(token.id, _piece(token.piece)) for token in reply.tokens]
 
 
@@ -167,7 +189,7 @@ def _text(http: LocalHTTP, request: Request, template: dict[str, Json]) -> str:
     body: dict[str, Json] = {"messages": request.prompt}
     if template:
         body["chat_template_kwargs"] = template
-    return msgspec.json.decode(http.post("/apply-template", body), type=_Prompt).prompt
+    return http.post("/apply-template", body, _PROMPT).prompt
 
 
 def _piece(piece: str | list[int]) -> str:

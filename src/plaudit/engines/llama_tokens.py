@@ -56,7 +56,7 @@ class _Reply(msgspec.Struct):
     completion_probabilities: list[_Sampled] = []
 
 
-_decode = msgspec.json.Decoder(_Reply).decode
+_REPLY = msgspec.json.Decoder(_Reply)
 
 
 def complete_traced(http: LocalHTTP, request: Request, traits: Traits) -> Completion:
@@ -71,7 +71,7 @@ def complete_traced(http: LocalHTTP, request: Request, traits: Traits) -> Comple
     prompt = request.prompt_ids or tuple(
         token.id for token in prompt_tokens(http, request, traits.template)
     )
-    reply = _decode(http.post("/completion", _body(request, prompt, traits.reuse)))
+    reply = http.post("/completion", _body(request, prompt, traits.reuse), _REPLY)
     if len(reply.tokens) != reply.tokens_predicted or len(prompt) != reply.tokens_evaluated:
         raise CallError(Cause.BAD_RESPONSE, "llama.cpp's reply lacks ids of tokens")
     look = _Look(http, prompt, tuple(reply.tokens), traits)
@@ -177,5 +177,5 @@ class _Look:
             "return_tokens": True,
             "logit_bias": [[self._traits.end_id, 1e9]],
         }
-        told = _decode(self._http.post("/completion", body)).completion_probabilities
+        told = self._http.post("/completion", body, _REPLY).completion_probabilities
         return told[0].top_logprobs if told else []

@@ -46,7 +46,14 @@ from plaudit.engines.openai_replies import (
     decode_reply,
     first_position,
 )
-from plaudit.engines.openai_terms import FEATURES, LOGPROBS, NO_IDS, SchemaForm, Terms
+from plaudit.engines.openai_terms import (
+    FEATURES,
+    LOGPROBS,
+    NO_IDS,
+    NO_LOGPROBS,
+    SchemaForm,
+    Terms,
+)
 from plaudit.engines.openai_tokens import ask_tokens, read_tokens
 from plaudit.engines.openai_tools import offered, read_calls, refuses_tools, sendable, with_thoughts
 from plaudit.errors import (
@@ -317,16 +324,15 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
 
     def _completion(self, reply: Reply, request: Request) -> Completion:
         choice = cast("list[Choice]", reply.choices)[0]
-        usage = reply.usage
-        used = Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else Usage()
         if request.continuation:
-            return self._told(reply, request, used)
+            return self._told(reply, request, reply.used)
         completion = Completion(
             text=self._text(choice, request),
             finish_reason=self._finish_reason(choice.finish_reason),
-            logprobs=self._logprobs(choice.logprobs) if request.logprobs else None,
-            usage=used,
+            usage=reply.used,
         )
+        if request.logprobs:
+            completion = self._with_logprobs(completion, choice.logprobs)
         try:
             if request.tools:
                 completion = _with_calls(completion, choice, request)
@@ -341,6 +347,8 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         told = read_tokens(reply, cast("list[Choice]", reply.choices)[0], request)
         if told.ids is None:
             self._note(NO_IDS)
+        if told.impossible:
+            self._note(NO_LOGPROBS)
         return msgspec.structs.replace(
             completion,
             token_ids=told.ids,
@@ -387,9 +395,13 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             )
         return FINISH.get(given, "unknown")
 
-    def _logprobs(self, given: Logprobs | None) -> tuple[TokenLogprob, ...]:
-        found = first_position(given)
-        if not found:
+    def _with_logprobs(self, completion: Completion, given: Logprobs | None) -> Completion:
+        try:
+            found = first_position(given)
+        except ReplyError:
+            self._note(NO_LOGPROBS)
+            raise
+        if not found.candidates:
             problem = (
                 f"{self._transport.name} sent no log-probabilities although asked; if it never "
                 "does, use --readout json"
@@ -397,7 +409,9 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             if given is None or not (given.content or given.tokens):
                 raise NoLogprobsError(problem)
             raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, problem)
-        return found
+        return msgspec.structs.replace(
+            completion, logprobs=found.candidates, logprob_floor=found.floor
+        )
 
 
 def _with_calls(completion: Completion, choice: Choice, request: Request) -> Completion:

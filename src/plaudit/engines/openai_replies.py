@@ -1,14 +1,19 @@
 """Replies of servers that speak OpenAI's protocol, in the shapes in which they are sent."""
 
+import math
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
 from plaudit.engines.base import FinishReason, TokenLogprob
-from plaudit.types import Json
+from plaudit.engines.replies import check_logprobs, no_logprobs, read_counts
+from plaudit.types import Json, Usage
 
 _MASKED = -9999.0
-_INFINITE = float("inf")
+
+_Candidate = tuple[str, float | None]
+"""A token and its log-probability; None: unknown."""
 
 
 class _Top(msgspec.Struct, gc=False):
@@ -33,13 +38,13 @@ class Logprobs(msgspec.Struct):
 
 
 class _Part(msgspec.Struct):
-    text: str = ""
+    text: str | None = None
 
 
 class ReplyMessage(msgspec.Struct):
     """An assistant message."""
 
-    content: str | list[_Part] | None = None
+    content: str | list[str | _Part] | None = None
     refusal: str | None = None
     tool_calls: Json = None
     reasoning: Json = None
@@ -51,7 +56,8 @@ class ReplyMessage(msgspec.Struct):
     def text(self) -> str:
         """The content as text."""
         if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
+            texts = (part if isinstance(part, str) else part.text for part in self.content)
+            return "".join(text or "" for text in texts)
         return self.content or ""
 
 
@@ -67,18 +73,11 @@ class Choice(msgspec.Struct):
     prompt_logprobs: Json = None
 
 
-class Counts(msgspec.Struct):
-    """Tokens as the server counts them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class Reply(msgspec.Struct, rename={"verbose": "__verbose"}):
     """A reply as a whole, of chat and completion alike."""
 
     choices: list[Choice] | None = None
-    usage: Counts | None = None
+    usage: Json = None
     error: Json = None
     object: str | None = None
     prompt: Json = None
@@ -86,6 +85,12 @@ class Reply(msgspec.Struct, rename={"verbose": "__verbose"}):
     prompt_token_ids: Json = None
     verbose: Json = None
     """llama.cpp's own form of the reply, where it was asked for."""
+
+    @property
+    def used(self) -> Usage:
+        """Tokens as the server counts them; 0 where it does not say."""
+        prompt, written = read_counts(self.usage, "prompt_tokens", "completion_tokens")
+        return Usage(prompt or 0, written or 0)
 
 
 decode_reply = msgspec.json.Decoder(Reply)
@@ -107,28 +112,55 @@ FINISH: dict[str | None, FinishReason] = {
 _by_logprob = attrgetter("logprob")
 
 
-def first_position(given: Logprobs | None) -> tuple[TokenLogprob, ...]:
-    """Return the candidates of the first token, the sampled one among them, most probable first.
+class FirstPosition(NamedTuple):
+    """What a reply shows of the first token."""
 
-    Candidates that a server masks, or whose number is none, are left out.
+    candidates: tuple[TokenLogprob, ...]
+    """Most probable first, the sampled one among them."""
+    floor: float | None
+    """The log-probability that a token has at most that is not among them; None: the smallest."""
+
+
+def first_position(given: Logprobs | None) -> FirstPosition:
+    """Return the candidates of the first token.
+
+    Those that a server masks are left out. So are those whose number is unknown, which may have all
+    the probability that the others leave.
+
+    Raises:
+        ReplyError: the numbers are no log-probabilities.
     """
-    found = _first_shown(given) if given else []
-    found = [entry for entry in found if _MASKED < entry.logprob < _INFINITE]
+    if given is None:
+        return FirstPosition((), None)
+    sampled, shown = _sampled(given), _shown(given)
+    if all(text != sampled[0] for text, _ in shown):
+        shown.append(sampled)
+    shown = list(dict.fromkeys(shown))  # What a server lists twice is one token.
+    if any(text == sampled[0] and p is not None and math.isnan(p) for text, p in shown):
+        raise no_logprobs(f"that of {sampled[0][:40]!r}, which was sampled, is not a number")
+    known = [TokenLogprob(text, p) for text, p in shown if p is not None and not math.isnan(p)]
+    found = [candidate for candidate in known if candidate.logprob > _MASKED]
+    check_logprobs(found)
     found.sort(key=_by_logprob, reverse=True)
-    return tuple(found)
+    floor = _most_hidden(found) if found and len(known) < len(shown) else None
+    return FirstPosition(tuple(found), floor)
 
 
-def _first_shown(given: Logprobs) -> list[TokenLogprob]:
+def _most_hidden(found: list[TokenLogprob]) -> float:
+    """Return the log-probability of all that is not shown, at least that of the last one."""
+    rest = 1 - math.fsum(math.exp(candidate.logprob) for candidate in found)
+    last = found[-1].logprob
+    return max(last, math.log(rest)) if rest > 0 else last
+
+
+def _sampled(given: Logprobs) -> _Candidate:
     if given.content:
-        first = given.content[0]
-        token, logprob = first.token, first.logprob
-        shown = first.top_logprobs or ()
-        top = [TokenLogprob(e.token, e.logprob) for e in shown if e.logprob is not None]
-    else:
-        token = given.tokens[0] if given.tokens else ""
-        logprob = given.token_logprobs[0] if given.token_logprobs else None
-        entries = (given.top_logprobs[0] if given.top_logprobs else None) or {}
-        top = [TokenLogprob(text, value) for text, value in entries.items() if value is not None]
-    if logprob is not None and all(entry.token != token for entry in top):
-        top.append(TokenLogprob(token, logprob))
-    return top
+        return given.content[0].token, given.content[0].logprob
+    token = given.tokens[0] if given.tokens else ""
+    return token, given.token_logprobs[0] if given.token_logprobs else None
+
+
+def _shown(given: Logprobs) -> list[_Candidate]:
+    if given.content:
+        return [(entry.token, entry.logprob) for entry in given.content[0].top_logprobs or ()]
+    return list(((given.top_logprobs[0] if given.top_logprobs else None) or {}).items())

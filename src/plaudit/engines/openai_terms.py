@@ -18,6 +18,12 @@ NO_IDS = "gives no token ids"
 """What is told of an endpoint that does not tell what it sampled."""
 
 
+NO_LOGPROBS = (
+    "sends probabilities, or other numbers, in place of log-probabilities: use the json readout"
+)
+"""What is told of an endpoint whose log-probabilities cannot be right."""
+
+
 class Terms(msgspec.Struct, frozen=True):
     """What requests ask for; empty names and False are left out."""
 

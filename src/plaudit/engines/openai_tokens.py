@@ -5,19 +5,19 @@ vLLM and SGLang take `return_token_ids`: `token_ids` then stands in the choice, 
 tells the ids in a form of the reply of its own, without those of the prompt.
 """
 
-import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from plaudit.engines.base import Request
 from plaudit.engines.openai_replies import Choice, Logprobs, Reply
+from plaudit.engines.replies import is_logprob, read_counts
 from plaudit.types import Json
 
 FIELDS = frozenset({"return_token_ids", "return_tokens", "verbose"})
 """What requests ask for ids with."""
 
-Ids = tuple[int, ...]
+Ids = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], ...]
 
 
 class _Verbose(msgspec.Struct):
@@ -30,6 +30,8 @@ class TokensTold(NamedTuple):
     ids: Ids | None
     logprobs: tuple[float, ...] | None
     prompt_ids: Ids | None
+    impossible: bool
+    """Whether a log-probability is above 0."""
 
 
 def ask_tokens(body: dict[str, Json], llama: bool) -> None:
@@ -58,23 +60,35 @@ def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokensTold:
     ids = msgspec.convert(choice.token_ids, Ids | None)
     if ids is None and reply.verbose is not None:
         ids = msgspec.convert(reply.verbose, _Verbose).tokens or None
-    counted = reply.usage.completion_tokens if reply.usage else None
+    (counted,) = read_counts(reply.usage, "completion_tokens")
     if ids is not None and counted is not None and counted != len(ids):
         ids = None
     told = choice.prompt_token_ids or reply.prompt_token_ids or request.prompt_ids or None
-    return TokensTold(ids, _logprobs(choice.logprobs, ids), msgspec.convert(told, Ids | None))
+    values = _values(choice.logprobs)
+    return TokensTold(
+        ids,
+        _logprobs(choice.logprobs, values, ids),
+        msgspec.convert(told, Ids | None),
+        any(value is not None and value > 0 and not is_logprob(value) for value in values),
+    )
 
 
-def _logprobs(given: Logprobs | None, ids: Ids | None) -> tuple[float, ...] | None:
-    """Return a log-probability for each id, None where there is not one for each."""
+def _values(given: Logprobs | None) -> list[float | None]:
+    if given is None:
+        return []
+    if given.content is not None:
+        return [position.logprob for position in given.content]
+    return given.token_logprobs or []
+
+
+def _logprobs(
+    given: Logprobs | None, values: list[float | None], ids: Ids | None
+) -> tuple[float, ...] | None:
+    """Return a log-probability for each id, None where there is not a sound one for each."""
     if given is None or ids is None:
         return None
-    if given.content is not None:
-        values = [position.logprob for position in given.content]
-        spelled = [position.id for position in given.content]
-        if any(id_ not in (None, own) for id_, own in zip(spelled, ids, strict=False)):
-            return None
-    else:
-        values = given.token_logprobs or []
-    found = tuple(value for value in values if value is not None and math.isfinite(value))
+    spelled = [position.id for position in given.content or ()]
+    if any(id_ not in (None, own) for id_, own in zip(spelled, ids, strict=False)):
+        return None
+    found = tuple(value for value in values if value is not None and is_logprob(value))
     return found if len(found) == len(ids) == len(values) else None

@@ -17,6 +17,7 @@ from plaudit.engines.endpoint import HTTPEngine, place_of
 from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.http_errors import Refusal, Rejected
 from plaudit.engines.openai import bearer
+from plaudit.engines.replies import read_count, read_counts
 from plaudit.errors import UsageError
 from plaudit.types import Json, Usage
 
@@ -52,25 +53,21 @@ class _Item(msgspec.Struct):
     """An item of the list that vLLM sends: of `/classify`, or of `/pooling`."""
 
     probs: _Row | None = None
-    num_classes: int | None = None
+    num_classes: Json = None
     label: str | None = None
     data: list[float | _Row | None] | None = None
 
 
-class _UsageCounts(msgspec.Struct):
-    prompt_tokens: int | None = None
-
-
 class _Scores(msgspec.Struct):
     data: list[_Item] | None = None
-    usage: _UsageCounts | None = None
+    usage: Json = None
 
 
 class _Embedding(msgspec.Struct):
     """What SGLang sends for one text."""
 
     embedding: _Row
-    meta_info: _UsageCounts | None = None
+    meta_info: Json = None
 
 
 _VLLM = msgspec.json.Decoder(_Scores)
@@ -167,7 +164,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
             raise self._transport.bad_response(f"sent {count} results for one conversation")
         (item,) = reply.data
         scores = _last_row(item.data) if item.probs is None else item.probs
-        if not scores or item.num_classes not in (None, len(scores)):
+        if not scores or read_count(item.num_classes) not in (None, len(scores)):
             raise self._transport.bad_response("sent a result without the scores that it announces")
         return _Read(scores, item.label, _tokens(reply.usage))
 
@@ -193,8 +190,9 @@ def _last_row(data: list[float | _Row | None] | None) -> _Row:
     return [] if any(isinstance(row, list) for row in data) else cast("_Row", data)
 
 
-def _tokens(usage: _UsageCounts | None) -> int:
-    return (usage.prompt_tokens or 0) if usage else 0
+def _tokens(usage: Json) -> int:
+    (counted,) = read_counts(usage, "prompt_tokens")
+    return counted or 0
 
 
 def _endpoint(uri: EngineURI, given: str) -> str:

@@ -100,10 +100,10 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     criteria: tuple[Criterion, ...] = ()
     """What pointwise and pairwise judge by, instead of their own question."""
     temperature: Annotated[float | None, TEMPERATURES] = None
-    """None: 0, or 0.7 with votes."""
+    """None: 0, or 0.7 with votes. Like the next two, of no use to the logprob readout."""
     top_p: Annotated[float, Range(0, 1)] = 1.0
     max_tokens: Annotated[int | None, Range(1, WHOLE_32)] = None
-    """None: 1 (logprob), 256 (feedback and verify json), 3072 (others)."""
+    """None: 256 (feedback and verify), 3072 (others). The logprob readout always writes 1."""
     seed: Annotated[int | None, WHOLE] = 0
     """Of the engine's sampling and of the choice of shots, where None counts as 0."""
     generation: dict[str, Json] = {}
@@ -265,7 +265,8 @@ class Task(ABC):
     @property
     def notes(self) -> list[str]:
         """What the user should know of how the configuration was applied."""
-        return [*self._unused_templates(), *self.shots.notes]
+        idle = _idle_sampling(self.config) if self.readout == "logprob" else []
+        return [*idle, *self._unused_templates(), *self.shots.notes]
 
     def requests(self, sample: Sample) -> list[Request]:
         """Return what is asked about a sample, repairs left out."""
@@ -841,21 +842,40 @@ class Task(ABC):
 
     def _make_sampling(self) -> Sampling:
         config = self.config
-        tokens = config.max_tokens or (1 if self.readout == "logprob" else self.json_tokens)
+        extra = tuple(sorted(config.generation.items()))
+        if self.readout == "logprob":  # One token, from whose distribution nothing is drawn.
+            return Sampling(seed=config.seed, extra=extra)
         stops = tuple(f"\n{d}" for d in self.template.delimiters[:4])
         return Sampling(
             temperature=_temperature(config),
             top_p=config.top_p,
-            max_tokens=tokens,
+            max_tokens=config.max_tokens or self.json_tokens,
             seed=config.seed,
-            stop=stops if self.mode == "completion" and self.readout == "json" else (),
-            extra=tuple(sorted(config.generation.items())),
+            stop=stops if self.mode == "completion" else (),
+            extra=extra,
         )
 
     def _make_schema(self) -> Schema | None:
         if self.readout == "logprob":
             return None
         return Schema(f"{self.kind}_verdict", msgspec.Raw(msgspec.json.encode(self.reply_schema())))
+
+
+def _idle_sampling(config: JudgeConfig) -> list[str]:
+    """Say which sampling options were given though the logprob readout has no use for them."""
+    used = Sampling()
+    given = {
+        "temperature": config.temperature not in (None, used.temperature),
+        "top_p": config.top_p != used.top_p,
+        "max_tokens": config.max_tokens not in (None, used.max_tokens),
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: without effect in the logprob readout, which writes one token and "
+        "reads the probabilities of all that it could have been"
+    ]
 
 
 def _temperature(config: JudgeConfig) -> float:

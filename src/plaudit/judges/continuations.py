@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from plaudit.engines.base import Completion, Request
+from plaudit.engines.replies import check_logprobs
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges.readout import MIN_OPTION_MASS, Bounds, options_of, read_options
 
@@ -46,7 +47,8 @@ async def score(
         The probability of each word, or None where the engine does not tell one.
 
     Raises:
-        ReplyError: together they are too improbable to be an answer.
+        ReplyError: together they are too improbable to be an answer, or what the engine tells is no
+            log-probability.
     """
     found: list[float] = []
     spelled = map(str.title, words) if _in_capitals(reply, words) else words
@@ -54,6 +56,7 @@ async def score(
         told = (await ask(_continued(request, word))).logprobs
         if not told:
             return None
+        check_logprobs(told)
         found.append(math.exp(told[0].logprob))
     mass = math.fsum(found)
     if mass < MIN_OPTION_MASS:

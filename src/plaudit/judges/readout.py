@@ -16,6 +16,7 @@ import json_repair
 import msgspec
 
 from plaudit.engines.base import Completion
+from plaudit.engines.replies import check_logprobs
 from plaudit.errors import Cause, ReplyError, UsageError
 
 MIN_OPTION_MASS = 0.05
@@ -123,11 +124,13 @@ def read_options(
         least: probability that must be on the options together.
 
     Raises:
-        ReplyError: no log-probabilities, or less than `least` on the options.
+        ReplyError: no log-probabilities, numbers that are none, or less than `least` on the
+            options.
     """
     shown = completion.logprobs
     if not shown:
         raise ReplyError(Cause.OPTIONS_NOT_VISIBLE, "the reply shows no log-probabilities")
+    check_logprobs(shown)
     floor = completion.logprob_floor
     hidden = math.exp(shown[-1].logprob if floor is None else floor)
     low, spelled = [0.0] * len(words), [0] * len(words)

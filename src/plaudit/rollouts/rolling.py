@@ -69,7 +69,8 @@ class Rolling:
         policy = await Policy.bind(engine, tools, config)
         agent = Agent(policy, tools, config)
         kept = store if engine.capabilities.cacheable else None
-        return cls(agent, Asker(Pool(engine, send), policy.identity, kept, cache), kept)
+        asker = Asker(Pool(engine, send), policy.identity, kept, cache, keep_problems=False)
+        return cls(agent, asker, kept)
 
     @property
     def window(self) -> int:

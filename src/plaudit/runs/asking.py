@@ -9,9 +9,10 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.pool import Attempt, Budget, Pool, PoolShare
+from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.base import REPAIR
 from plaudit.judges.readout import options_of
-from plaudit.types import Message, Sample, Usage
+from plaudit.types import Failure, Message, Sample, Usage
 
 _KEY_VERSION = 2
 
@@ -125,6 +126,16 @@ def trim(completion: Completion, request: Request) -> Completion:
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
 
 
+def _usable(completion: Completion) -> Completion:
+    """Return a completion, or raise the `ReplyError` that it stands for."""
+    problem = completion.problem
+    if problem is None:
+        return completion
+    if problem.cause is Cause.OPTIONS_NOT_VISIBLE and completion.logprobs is None:
+        raise NoLogprobsError(problem.message)
+    raise ReplyError(problem.cause, problem.message)
+
+
 class _Wanted:
     """A reply that the store does not have and that somebody wants."""
 
@@ -181,9 +192,20 @@ class Asker:
         identity: str,
         store: ReplyStore | None,
         policy: CachePolicy,
+        *,
+        keep_problems: bool = True,
     ) -> None:
-        """Join a pool and a store; `store` is None where nothing is to be kept."""
+        """Join a pool and a store.
+
+        Args:
+            pool: sends requests.
+            identity: of the model.
+            store: where replies are kept; None: nowhere.
+            policy: how stored replies are used.
+            keep_problems: whether refusals and other replies of no use are kept too.
+        """
         self.pool = pool
+        self._keep_problems = keep_problems
         self.policy = policy
         self.usage = Usage()
         """Tokens of the replies that were asked for, cached ones left out."""
@@ -222,9 +244,11 @@ class Asker:
     async def complete(self, key: bytes, request: Request, budget: Budget) -> Completion:
         """Return a completion; its request is sent unless another sample's reply will do.
 
+        Its `problem` says whether it is of no use, where such are kept.
+
         Raises:
             CallError: no reply came, to this sample's request or to the one it shared.
-            ReplyError: what came is no completion.
+            ReplyError: what came is of no use, where such are not kept.
             EngineUnusableError: no request can succeed.
         """
         wanted, asking = self._want(key), False
@@ -236,7 +260,7 @@ class Asker:
                 await future
             if wanted.completion is None:
                 wanted.asked = asking = True
-                completion = trim(await self.pool.complete(request, budget), request)
+                completion = await self._ask(request, budget)
                 self._keep(key, completion)
                 wanted.settle(completion)
             return cast("Completion", wanted.completion)
@@ -250,6 +274,16 @@ class Asker:
             raise
         finally:
             self._unwant(key)
+
+    async def _ask(self, request: Request, budget: Budget) -> Completion:
+        try:
+            return trim(await self.pool.complete(request, budget), request)
+        except ReplyError as error:
+            if not self._keep_problems:
+                raise
+            none = isinstance(error, NoLogprobsError)
+            problem = Failure(error.cause, str(error))
+            return Completion(text="", logprobs=None if none else (), problem=problem)
 
     def stored(self, key: bytes) -> Completion | None:
         """Return what the store has under a key that was not looked up before."""
@@ -294,7 +328,13 @@ class SampleAsk:
         self.hits = 0
 
     async def __call__(self, request: Request) -> Completion:
-        """Answer one request of the sample."""
+        """Answer one request of the sample.
+
+        Raises:
+            CallError: no reply came.
+            ReplyError: what came is of no use, now or when it was stored.
+            EngineUnusableError: no request can succeed.
+        """
         number = len(self._asked)
         self._asked.append(request)
         key, completion = self._look_up(request)
@@ -303,7 +343,7 @@ class SampleAsk:
         else:
             self.hits += 1
         self._answered[number] = key
-        return completion
+        return _usable(completion)
 
     def gains_at_once(self, requests: Sequence[Request]) -> bool:
         """Whether asking requests at once is faster than one after the other.

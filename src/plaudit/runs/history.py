@@ -144,7 +144,7 @@ class _Samples:
 def _replies(store: Store, stored: StoredVerdict) -> list[str]:
     """Return the replies that were kept; where none were, those in the verdict."""
     kept = [store.get_reply(key) for key in stored.keys]
-    found = [completion.text for completion in kept if completion is not None]
+    found = [reply.text for reply in kept if reply is not None and reply.problem is None]
     raw = stored.verdict.raw
     return found if found or isinstance(raw, msgspec.UnsetType) else raw
 

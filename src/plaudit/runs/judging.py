@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -218,7 +217,9 @@ class Judging:
         if len(keys) != 1 or not self.prepare.done or self._is_stale(question):
             return None
         reply = question.stored.get(keys[0])
-        verdict = None if reply is None else self.task.decide_by(question.sample, reply)
+        if reply is None or reply.problem is not None:
+            return None
+        verdict = self.task.decide_by(question.sample, reply)
         if verdict is None:
             return None
         self._unsure = False
@@ -267,11 +268,14 @@ class Judging:
         must not stay in it.
         """
         asked = SampleAsk(self.asker)
-        with suppress(ReplyError):
+        try:
             completion = await asked(request)
             self._unsure = False
             if asked.hits or request.continuation or self.task.shows_options(completion):
                 return completion
+        except ReplyError:
+            if asked.hits and not self.asker.policy.retry_invalid:
+                raise
         try:
             return await SampleAsk(self.asker, fresh=True)(request)
         except NoLogprobsError as error:

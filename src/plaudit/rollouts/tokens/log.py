@@ -1,8 +1,8 @@
 """The token ids of one rollout, written down as the model reads and samples them."""
 
-import math
 from collections.abc import Sequence
 
+from plaudit.engines.replies import is_logprob
 from plaudit.errors import CallError, Cause, EmptyMaskError
 from plaudit.rollouts.trace import Exactness, Tokens
 
@@ -43,7 +43,7 @@ class TokenLog:
         Args:
             ids: as the engine returned them.
             logprobs: natural logarithms, one an id; None where the engine tells none. What is not
-                finite counts as not known.
+                finite, or above 0, counts as not known.
 
         Raises:
             CallError: the engine told another number of log-probabilities than of ids.
@@ -53,7 +53,7 @@ class TokenLog:
             raise CallError(Cause.BAD_RESPONSE, problem)
         self._ids += ids
         self._mask += [1] * len(ids)
-        known = [None] * len(ids) if logprobs is None else map(_finite, logprobs)
+        known = [None] * len(ids) if logprobs is None else map(_sound, logprobs)
         self._logprobs += known
 
     def append(self, ids: Sequence[int]) -> None:
@@ -105,8 +105,8 @@ class TokenLog:
         )
 
 
-def _finite(logprob: float) -> float | None:
-    return logprob if math.isfinite(logprob) else None
+def _sound(logprob: float) -> float | None:
+    return logprob if is_logprob(logprob) else None
 
 
 def _why_empty(truncated: int, length: int) -> str:
