@@ -10,7 +10,7 @@ from operator import mul
 from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.reading import Reading
 from plaudit.judges.readout import Option
@@ -110,9 +110,9 @@ class FeedbackTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated label and its reward."""
-        value = readout.take_option(reply, "label", self.labels)
-        confidence = readout.take_number(reply, "confidence", 0, 1)
-        fields = {"rationale": readout.take_text(reply, "rationale")}
+        value = json_reply.take_option(reply, "label", self.labels)
+        confidence = json_reply.take_number(reply, "confidence", 0, 1)
+        fields = {"rationale": json_reply.take_text(reply, "rationale")}
         return self._reading(value, self.rewards.get(value, 0.0), confidence, None, fields)
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.criteria import (
     HIGHEST,
@@ -166,7 +166,7 @@ class PointwiseTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated score, or the weighted mean of the stated scores."""
-        texts = {name: readout.take_text(reply, name) for name in _TEXTS}
+        texts = {name: json_reply.take_text(reply, name) for name in _TEXTS}
         if self._criteria:
             scores = _take_scores(reply, self._criteria)
             return self._weighted(scores, {"criteria": scores} | texts)
@@ -246,7 +246,7 @@ def _take_scores(reply: Mapping[str, Any], criteria: Sequence[Criterion]) -> dic
 
 
 def _take_whole(reply: Mapping[str, Any], name: str, low: int, high: int) -> float:
-    score = readout.take_number(reply, name, low, high)
+    score = json_reply.take_number(reply, name, low, high)
     if score != int(score):
         raise ReplyError(Cause.OUT_OF_RANGE, f"{name} is {score}, not a whole number")
     return score

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from plaudit.engines.base import Request
 from plaudit.errors import UsageError
-from plaudit.judges import readout, rows, rules
+from plaudit.judges import json_reply, readout, rows, rules
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
@@ -111,9 +111,9 @@ class VerificationTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated verdict."""
-        value = readout.take_option(reply, "verdict", self.labels)
-        confidence = readout.take_number(reply, "confidence", 0, 1)
-        reasoning = readout.take_text(reply, "reasoning")
+        value = json_reply.take_option(reply, "verdict", self.labels)
+        confidence = json_reply.take_number(reply, "confidence", 0, 1)
+        reasoning = json_reply.take_text(reply, "reasoning")
         return self._reading(
             value, confidence, None, {"decided_by": "model", "reasoning": reasoning}
         )

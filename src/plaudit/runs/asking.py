@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.pool import Attempt, Budget, Pool, PoolShare
-from plaudit.judges.base import REPAIR
+from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.types import Message, Sample, Usage
 
