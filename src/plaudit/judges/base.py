@@ -17,7 +17,7 @@ import msgspec
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
-from plaudit.judges import continuations, json_reply, readout, rows
+from plaudit.judges import content, continuations, json_reply, readout
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -145,7 +145,7 @@ class Task(ABC):
         self._snippets = self._load_snippets()
         delimiters = [d for t in (self.template, *self._snippets) if t for d in t.delimiters]
         self._escaper = Escaper(delimiters, facts.special_tokens)
-        self._spares_roles = self._escaper.is_harmless("\n".join(rows.ROLES))
+        self._spares_roles = self._escaper.is_harmless("\n".join(content.ROLES))
         self.shots = self._load_shots()
         self._prior_rows, prior_hash = self._load_prior()
         self._show_shots()

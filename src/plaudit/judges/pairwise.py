@@ -82,16 +82,16 @@ class PairwiseTask(Task):
             a = (*prompt, Message("assistant", rows.take_text(row, "response_a")))
             b = (*prompt, Message("assistant", rows.take_text(row, "response_b")))
         reference = rows.take_optional_text(row, "reference")
-        return [
-            PairSample(
-                id=rows.row_id(row, _row(a, b, reference)),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                conversation_a=a,
-                conversation_b=b,
-                reference=reference,
-            )
-        ]
+        sample = PairSample(
+            id=rows.row_id(row, _row(a, b, reference)),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS),
+            conversation_a=a,
+            conversation_b=b,
+            reference=reference,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: PairSample) -> dict[str, Json]:
         """Return the sample as an input row."""

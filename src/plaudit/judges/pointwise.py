@@ -75,19 +75,20 @@ class PointwiseTask(Task):
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
         """Take a conversation that ends with the response, or a prompt and a response."""
-        prompt, response = _split(row)
+        name = rows.chat_name(row, ["conversation", "messages"], ["prompt", "response"])
+        prompt, response = _split(row, name)
         reference = rows.take_optional_text(row, "reference")
         content = _row(prompt, response, reference)
-        return [
-            ResponseSample(
-                id=rows.row_id(row, content),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                prompt=prompt,
-                response=response,
-                reference=reference,
-            )
-        ]
+        sample = ResponseSample(
+            id=rows.row_id(row, content),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS | {name or "id"}),
+            prompt=prompt,
+            response=response,
+            reference=reference,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: ResponseSample) -> dict[str, Json]:
         """Return the sample as an input row."""
@@ -256,8 +257,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _split(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str]:
-    name = next((n for n in ("conversation", "messages") if n in row), None)
+def _split(row: Mapping[str, Any], name: str | None) -> tuple[tuple[Message, ...], str]:
     if name is None:
         return rows.take_prompt(row, "prompt"), rows.take_text(row, "response")
     messages = rows.take_dialogue(row, name)

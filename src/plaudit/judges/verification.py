@@ -56,16 +56,16 @@ class VerificationTask(Task):
         """Take question, answer and one or several references."""
         question, answer = rows.take_text(row, "question"), rows.take_text(row, "answer")
         references = rows.take_texts(row, "reference")
-        return [
-            AnswerSample(
-                id=rows.row_id(row, [question, answer, references]),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                question=question,
-                answer=answer,
-                references=references,
-            )
-        ]
+        sample = AnswerSample(
+            id=rows.row_id(row, [question, answer, references]),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS),
+            question=question,
+            answer=answer,
+            references=references,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: AnswerSample) -> dict[str, Json]:
         """Return the sample as an input row."""

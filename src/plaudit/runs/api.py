@@ -37,6 +37,7 @@ from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, make_config, task_type
 from plaudit.judges.panels import PanelConfig, Spec, read_cascade, read_jury
+from plaudit.judges.plain import plain_row, plain_sample
 from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
@@ -424,10 +425,10 @@ class _Samples:
     def take(self, row: Row) -> list[Sample]:
         """Take the samples of one row."""
         if isinstance(row, Sample):
-            return [msgspec.structs.replace(row, index=self._index)]
+            return [msgspec.structs.replace(plain_sample(row), index=self._index)]
         if not isinstance(cast(Any, row), Mapping):
             raise InputError(f"not a dict, but of type {type(row).__name__}")
-        return self._task_type.read_row(row, self._index)
+        return self._task_type.read_row(plain_row(row), self._index)
 
 
 def _made_of(config: JudgeConfig) -> str:
