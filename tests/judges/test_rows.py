@@ -286,7 +286,7 @@ BLANKS = ["", "  ", "\n\t", "\u200b", "\u2060 \ufeff"]
 SAID = {
     "feedback": ("query", "answer", "follow_up"),
     "pointwise": ("prompt", "response"),
-    "pairwise": ("prompt", "response_a", "response_b"),
+    "pairwise": ("prompt",),
     "verify": ("reference",),
 }
 
@@ -303,8 +303,8 @@ def test_defect_11_a_conversation_that_ends_with_nothing_is_refused(blank) -> No
     talk = [user("p"), assistant(blank)]
     with pytest.raises(InputError, match="response is empty"):
         read("pointwise", {"messages": talk})
-    with pytest.raises(InputError, match="response of B is empty"):
-        read("pairwise", {"conversation_A": GOOD_TALK, "conversation_B": talk})
+    with pytest.raises(InputError, match="each response is empty"):
+        read("pairwise", {"conversation_A": talk, "conversation_B": talk})
     with pytest.raises(InputError, match="no user message"):
         read("feedback", {"messages": [*GOOD_TALK, user(blank)]})
 
@@ -313,6 +313,11 @@ def test_defect_11_a_conversation_that_ends_with_nothing_is_refused(blank) -> No
 def test_a_short_reaction_is_one(follow_up: str) -> None:
     (sample,) = read("feedback", ROWS["feedback"] | {"follow_up": follow_up})
     assert sample.follow_up == follow_up
+
+
+def test_a_pair_of_something_and_nothing_is_judged() -> None:
+    (sample,) = read("pairwise", ROWS["pairwise"] | {"response_a": ""})
+    assert [m.content for m in sample.conversation_a] == ["Name a prime.", ""]
 
 
 def test_an_empty_answer_is_judged_by_rule() -> None:

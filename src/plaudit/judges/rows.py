@@ -160,9 +160,10 @@ def _judged(sample: Sample) -> Iterator[tuple[str, Iterable[str]]]:
         yield "the prompt", map(message_text, sample.prompt)
         yield "the response", [sample.response]
     elif isinstance(sample, PairSample):
-        for side, messages in (("A", sample.conversation_a), ("B", sample.conversation_b)):
-            yield f"the prompt of {side}", map(message_text, messages[:-1])
-            yield f"the response of {side}", map(message_text, messages[-1:])
+        a, b = sample.conversation_a, sample.conversation_b
+        yield "the prompt", map(message_text, a[:-1])
+        yield "the prompt", map(message_text, b[:-1])
+        yield "each response", map(message_text, (*a[-1:], *b[-1:]))
     elif isinstance(sample, AnswerSample):
         yield "'reference'", sample.references
 

@@ -38,6 +38,7 @@ from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, make_config, task_type
 from plaudit.judges.panels import PanelConfig, Spec, read_cascade, read_jury
 from plaudit.judges.plain import plain_row, plain_sample
+from plaudit.judges.shots import replace_shots
 from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
@@ -131,7 +132,7 @@ class Judge:
             row: a dict in the form of an input row, or a sample.
             cache: False: neither read nor write stored replies for this call.
             generation: `temperature`, `top_p`, `max_tokens`, `seed`, and any parameter that the
-                engine knows; also `shots` (rows, ready text or a number), `pool`, `select`,
+                engine knows; also `shots` (rows, ready texts or a number), `pool`, `select`,
                 `votes`, `vote_error`, `all_votes` and `criteria`.
 
         Raises:
@@ -456,7 +457,7 @@ def with_generation(config: JudgeConfig, generation: Mapping[str, Any]) -> Judge
     own = {name: value for name, value in generation.items() if name in _OF_CALLS}
     extra = {name: value for name, value in generation.items() if name not in _OF_CALLS}
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
-    fields |= own | {"generation": {**config.generation, **extra}}
+    fields |= replace_shots(fields, own) | {"generation": {**config.generation, **extra}}
     return make_config(config.kind, fields)
 
 
