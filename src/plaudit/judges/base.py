@@ -848,7 +848,17 @@ class _Opening(msgspec.Struct, frozen=True):
 def _below(confidence: float, gate: float) -> Failure | None:
     if confidence >= gate:
         return None
-    return Failure(Cause.BELOW_GATE, f"confidence {confidence:.3f} is under the gate of {gate:g}")
+    shown, under = _told_apart(confidence, gate)
+    return Failure(Cause.BELOW_GATE, f"confidence {shown} is under the gate of {under}")
+
+
+def _told_apart(confidence: float, gate: float) -> tuple[str, str]:
+    """Return both as text, with as many digits as it takes to see that one is the smaller."""
+    for digits in range(3, 17):
+        shown, under = f"{confidence:.{digits}f}", f"{gate:.{max(digits, 6)}g}"
+        if float(shown) < float(under):
+            return shown, under
+    return repr(confidence), repr(gate)
 
 
 def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from plaudit._util.choices import convert
 from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
@@ -50,8 +49,8 @@ def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
     if "criteria" in fields:
         fields = {**fields, "criteria": take_criteria(fields["criteria"])}
     try:
-        return msgspec.convert({"kind": kind, **fields}, JudgeConfig)
-    except msgspec.ValidationError as error:
+        return convert({"kind": kind, **fields}, JudgeConfig)
+    except UsageError as error:
         raise UsageError(f"judge options: {error}") from None
 
 
