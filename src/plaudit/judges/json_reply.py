@@ -21,12 +21,15 @@ REPAIR = "-repair"
 """What the turn of a request ends with that asks for a better reply."""
 
 _THOUGHT = r"(?:seed:)?(?:think|thinking|thought|reasoning|reflection)"
-_CLOSE = re.compile(rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷")
+_CLOSE = re.compile(rf"(?i:</{_THOUGHT}>)|\[/THINK\]|◁/think▷")
+_CLOSE_ALONE = r"</think>|\[/THINK\]"
+"""Ends thought that the prompt began. No other tag does: only these are broken in users' texts, so
+a judge that quotes its user cannot turn what it said before into thought."""
 _MARK = re.compile(
-    rf"(?P<open><{_THOUGHT}>|\[THINK\]|◁think▷)|(?P<close>{_CLOSE.pattern})"
+    rf"(?P<open>(?i:<{_THOUGHT}>)|\[THINK\]|◁think▷)|(?P<close>{_CLOSE_ALONE})"
     r"|\{|\[(?=\s*[\"'{\[\d-])"
 )
-_NESTING = re.compile(rf"\\.|[\"{{}}\[\]]|{_CLOSE.pattern}", re.DOTALL)
+_NESTING = re.compile(rf"\\.|[\"{{}}\[\]]|{_CLOSE_ALONE}", re.DOTALL)
 _FENCE = re.compile(
     r"(?:`+|~{3,})(?:[ \t]*(?:json[5cl]?|javascript|js|python|py|text|plaintext)\b)?", re.IGNORECASE
 )
@@ -77,7 +80,8 @@ def read_object(completion: Completion) -> dict[str, Any]:
 class _Parts:
     """A reply taken apart: the JSON in it, and the text beside that."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
         self._values: list[Any] = []
         self._beside: list[str] = []
         self._contradicts = False
@@ -92,7 +96,7 @@ class _Parts:
         end, closed = start, True
         try:
             value, end = _DECODER.raw_decode(text, start)
-            self._values.append(_whole(value))
+            self._values.append(value if self._whole else _made_whole(value))
         except _ContradictionError:
             self._contradicts = True
             end, closed = _find_end(text, start)
@@ -105,7 +109,7 @@ class _Parts:
 
     def _add_almost_json(self, text: str) -> None:
         try:
-            self._values.append(_whole(_DECODER.decode(_spell_as_json(text))))
+            self._values.append(_made_whole(_DECODER.decode(_spell_as_json(text))))
         except _ContradictionError:
             self._contradicts = True
         except (ValueError, RecursionError):
@@ -141,14 +145,16 @@ class _Parts:
 
 def _take_apart(text: str) -> _Parts:
     """Take a reply apart, thought left out; tags of thought within its strings are text."""
-    parts, position = _Parts(), 0
+    brackets = text.count("{") + text.count("[")
+    whole = brackets <= _DEEPEST and text.isascii() and "\\u" not in text
+    parts, position = _Parts(whole), 0
     while mark := _MARK.search(text, position):
         parts.add_text(text[position : mark.start()])
         if mark["open"]:
             closing = _CLOSE.search(text, mark.end())
             position = closing.end() if closing else len(text)
         elif mark["close"]:  # all before it was thought
-            parts, position = _Parts(), mark.end()
+            parts, position = _Parts(whole), mark.end()
         else:
             position = parts.add_json(text, mark.start())
     parts.add_text(text[position:])
@@ -230,7 +236,7 @@ _DEEPEST = 50
 """Most objects and lists within each other; no judge asks for more than three."""
 
 
-def _whole(value: Any, depth: int = 0) -> Any:
+def _made_whole(value: Any, depth: int = 0) -> Any:
     """Return a value of JSON with the replacement character for each half of a character.
 
     Raises:
@@ -241,10 +247,10 @@ def _whole(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_whole(item, depth + 1) for item in cast("list[Any]", value)]
+        return [_made_whole(item, depth + 1) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {_whole(name): _whole(item, depth + 1) for name, item in items}
+        return {_made_whole(name): _made_whole(item, depth + 1) for name, item in items}
     return value
 
 
