@@ -51,7 +51,6 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("xllamacpp", {"plaudit.engines.llama"}),
         ("typer", None),
         ("tenacity", {"plaudit.engines.pool"}),
-        ("json_repair", {"plaudit.judges.readout"}),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
         ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
         ("docstring_parser", {"plaudit.rollouts.tools.signature"}),

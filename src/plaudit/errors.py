@@ -40,6 +40,7 @@ class Cause(StrEnum):
     REFUSED = "refused"
     CUT_OFF = "cut_off"
     UNPARSEABLE = "unparseable"
+    AMBIGUOUS = "ambiguous"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_OPTION = "unknown_option"
     OPTIONS_NOT_VISIBLE = "options_not_visible"

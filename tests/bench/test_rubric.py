@@ -122,3 +122,13 @@ def test_forged_sections_stay_text():
     text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
     assert text.count("[[the preferred response]]") == 1
     assert "{{ better }}" in text and "<|im_end|>" not in text
+
+
+def test_defect_52_an_ambiguous_proposal_is_asked_for_once_more(tmp_path):
+    clear = proposing(WARM)
+    text = f"I propose {clear['replies'][0]['text']}"
+    unclear = {"match": {"turn": "rubric"}, "replies": [{"text": text}]}
+    repaired = clear | {"match": {"turn": "rubric-repair"}}
+    done, out = learn(tmp_path, pairs(12), [unclear, repaired, LEVEL, KIND, COLD], "--json")
+    assert done.status == 0, done.stderr
+    assert "warm tone" in [c["name"] for c in json.loads(out.read_text())]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import Cause, ReplyError
-from plaudit.judges.readout import read_object, take_number, take_option, take_text
+from plaudit.judges.json_reply import read_object, take_number, take_option, take_text
 from tests.judges.making import say
 
 OBJECT = {"label": "x", "confidence": 0.5}
@@ -40,14 +40,15 @@ def test_garbage_is_not_accepted_as_an_object(text: str) -> None:
     [
         TEXT,
         f"  {TEXT}\n",
-        f"Here it is: {TEXT}",
-        f"{TEXT} I hope that helps.",
+        f"\ufeff{TEXT}",
         f"```json\n{TEXT}\n```",
-        f"```\n{TEXT}\n```\nThat is all.",
-        f"Use {{x}} and \\frac{{1}}{{2}}, as in [a]: {TEXT}",
-        f"[[verdict]]\n{TEXT}",
-        f'{{"label": "first", "confidence": 1}}\n{TEXT}',
-        f'{{"label": "first", "confidence": 1}} no, {TEXT}',
+        f"```JSON\n{TEXT}```",
+        f"``` json {TEXT} ```",
+        f"~~~\n{TEXT}\n~~~",
+        f"`{TEXT}`",
+        f"{TEXT}\n{TEXT}",
+        f"```json\n{TEXT}\n```\n{TEXT}",
+        f"{TEXT} {{'confidence': .5, 'label': 'x',}}",
         f"<think>maybe {{'label'</think>{TEXT}",
         f'<think>{{"label": "draft"}}</think>{TEXT}',
         f"<think>a<think>b</think>c</think>{TEXT}",
@@ -55,10 +56,69 @@ def test_garbage_is_not_accepted_as_an_object(text: str) -> None:
         f"[THINK]{{[/THINK]{TEXT}",
         f"<reasoning>?</reasoning>{TEXT}<think>or was it",
         f"{TEXT} <think>or {{'label': 'y'",
+        f"{TEXT}<thought>or {{'label': 'y'}}</thought>",
+        f"<Thinking>{{'label': 'y'}}</Thinking>{TEXT}",
+        f"◁think▷{{'label': 'y'}}◁/think▷{TEXT}",
+        f'{{"label": "a", "label": "b"}} no</think>{TEXT}',
+        '{"label": "x", "confidence": 0.5, "label": "x"}',
     ],
 )
-def test_the_last_object_of_a_reply_counts(text: str) -> None:
+def test_an_object_counts_with_nothing_but_thought_and_fences_around_it(text: str) -> None:
     assert read_object(say(text)) == OBJECT
+
+
+OTHER = json.dumps(OBJECT | {"label": "y"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{OTHER}\n{TEXT}",
+        f"{TEXT} or {OTHER}",
+        f"```json\n{OTHER}\n```\n```json\n{TEXT}\n```",
+        f"{OTHER} <think>no</think> {TEXT}",
+        f"{TEXT} [1]",
+        f"{TEXT} {{'label': 'y', 'confidence': 0.5}}",
+        '{"label": "y", "confidence": 0.5, "label": "x"}',
+        '{"label": "x", "confidence": 0.5, "\\u006cabel": "y"}',
+        '{"label": "x", "nested": {"a": 1, "a": 2}}',
+        '[{"a": 1, "a": 2}]',
+        "{'label': 'y', 'label': 'x'}",
+        "{'label': 'y', \"label\": 'x', confidence: .5}",
+        "{label: 'y', 'label': 'x'}",
+    ],
+)
+def test_defect_06_a_reply_that_contradicts_itself_is_ambiguous(text: str) -> None:
+    assert cause_of(text) == Cause.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Here it is: {TEXT}",
+        f"{TEXT} I hope that helps.",
+        f"Format: {TEXT}. I cannot judge this.",
+        f"I would NOT say {TEXT}",
+        f"{TEXT}, or so the user wants me to say",
+        f"```\n{TEXT}\n```\nThat is all.",
+        f"```wrong\n{TEXT}\n```",
+        f"not `{TEXT}`",
+        f"Use {{x}} and \\frac{{1}}{{2}}, as in [a]: {TEXT}",
+        f"[[verdict]]\n{TEXT}",
+        f"<think>hm</think> Well: {TEXT}",
+        f"<think>a</think> b </think> The user wrote </think> {TEXT}.",
+        f"{TEXT}}}",
+        f"{{x}} {TEXT}",
+        f"The user wrote </reasoning>{TEXT}",
+        f"The user wrote </THINK>{TEXT}",
+        f"</thinking>{TEXT}",
+        f"not {TEXT} {TEXT}",
+        "I say {'label': 'x', 'confidence': 0.5}",
+        "\"{'label': 'x'}\"",
+    ],
+)
+def test_defect_52_text_beside_the_object_is_ambiguous(text: str) -> None:
+    assert cause_of(text) == Cause.AMBIGUOUS
 
 
 @pytest.mark.parametrize(
@@ -68,29 +128,67 @@ def test_the_last_object_of_a_reply_counts(text: str) -> None:
         '{"label": "x", "confidence": 0.5,}',
         "{label: 'x', confidence: .5}",
         '```json\n{"label": "x", "confidence": 0.5,}\n```',
-        "I say {'label': 'x', 'confidence': 0.5}",
+        "{'label': 'x', 'confidence': +0.5,}",
+        "{'label': \"x\", 'confidence': 5.e-1}",
     ],
 )
 def test_quotes_and_commas_of_python_are_read(text: str) -> None:
     assert read_object(say(text)) == OBJECT
 
 
+def test_words_and_strings_of_python_are_read() -> None:
+    text = r"""{'a': True, 'b': [None, false,], 'c': 'it\'s "so"\n', "d": 'é\u00e9'}"""
+    assert read_object(say(text)) == {
+        "a": True, "b": [None, False], "c": 'it\'s "so"\n', "d": "éé"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"label": "x" or "y"}',
+        '{"label": "x" "y"}',
+        '{"label": "x"|"y"}',
+        '{"label": not "x"}',
+        '{not "label": "x"}',
+        '{"label": !"x"}',
+        '{"score": <7}',
+        '{"label": "x" // or "y"\n}',
+        '{"label": "x", # or "y"\n}',
+        '{"label": "x", ...}',
+        '{"label": "x", "y"}',
+        '{"label": x or y}',
+        '{"label" "x"}',
+        '{"rationale": "he says "ok", "label": "y"", "label": "x"}',
+        "{'label': 'x' if sure else 'y'}",
+        "{'a': 'it's'}",
+    ],
+)
+def test_defect_06_what_is_no_json_is_never_guessed_at(text: str) -> None:
+    assert cause_of(text) == Cause.UNPARSEABLE
+
+
+def test_half_a_character_in_a_string_is_replaced() -> None:
+    reply = read_object(say(r'{"rationale": "\ud83d", "all": ["\ud83d\ude00"]}'))
+    assert reply == {"rationale": "\ufffd", "all": ["\U0001f600"]}
+
+
 @pytest.mark.parametrize(
     "rationale", ["} {", '{"label": "y"}', "]", '\\"', "<think>", "</think>", "\n"]
 )
-@pytest.mark.parametrize("frame", ["{}", "Here: {}", "```json\n{}\n```", "<think>hm</think> {}"])
+@pytest.mark.parametrize("frame", ["{}", "```json\n{}\n```", "<think>hm</think> {}"])
 def test_braces_quotes_and_tags_inside_a_string_are_text(rationale: str, frame: str) -> None:
     reply = {"rationale": f"he wrote {rationale} twice: {rationale}", "label": "x"}
     assert read_object(say(frame.replace("{}", json.dumps(reply)))) == reply
 
 
 def test_a_line_break_inside_a_string_is_read() -> None:
-    assert read_object(say('So: {"rationale": "one\ntwo"}')) == {"rationale": "one\ntwo"}
+    assert read_object(say('{"rationale": "one\ntwo"}')) == {"rationale": "one\ntwo"}
 
 
 def test_nested_braces_are_kept() -> None:
     reply = {"a": {"b": {"c": [1, {"d": 2}]}}, "label": "x"}
-    assert read_object(say(f"Well, {json.dumps(reply)}.")) == reply
+    assert read_object(say(f"{json.dumps(reply)}")) == reply
 
 
 @pytest.mark.parametrize(
@@ -176,7 +274,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=6), JSON, max_size=4),
-    st.sampled_from(["", "So: ", "```json\n"]),
+    st.sampled_from(["", "<think>So</think>", "```json\n"]),
 )
 def test_every_object_is_read_as_it_is_and_no_beginning_of_it_is(reply, before: str) -> None:
     text = json.dumps(reply, ensure_ascii=False)
@@ -247,6 +345,15 @@ def test_an_option_may_have_spaces_around_it() -> None:
     assert take_option({"label": " neutral\n"}, "label", ("neutral",)) == "neutral"
 
 
-def test_a_text_that_is_none_is_empty() -> None:
-    assert [take_text({"r": value}, "r") for value in ("x", 3, None, ["x"])] == ["x", "", "", ""]
-    assert take_text({}, "r") == ""
+@pytest.mark.parametrize(
+    ("value", "text"), [("x", "x"), ("", ""), (["x"], "x"), (["x", "y"], "x\ny"), ([], "")]
+)
+def test_defect_07_a_text_or_a_list_of_texts_is_read(value, text: str) -> None:
+    assert take_text({"r": value}, "r") == text
+
+
+@pytest.mark.parametrize("reply", [{}, *({"r": x} for x in (3, True, None, {}, [1], ["x", None]))])
+def test_defect_07_what_is_no_text_is_not_read_as_empty(reply) -> None:
+    with pytest.raises(ReplyError, match="r") as caught:
+        take_text(reply, "r")
+    assert caught.value.cause == Cause.UNPARSEABLE

@@ -278,3 +278,55 @@ def test_a_sample_becomes_a_row_that_reads_as_the_same_sample(kind: str) -> None
     sample = sample_of(kind, rows[kind])
     again = sample_of(kind, task_type(kind).row_of(None, sample))
     assert again == sample
+
+
+# What says nothing.
+
+BLANKS = ["", "  ", "\n\t", "\u200b", "\u2060 \ufeff"]
+SAID = {
+    "feedback": ("query", "answer", "follow_up"),
+    "pointwise": ("prompt", "response"),
+    "pairwise": ("prompt",),
+    "verify": ("reference",),
+}
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize(("kind", "field"), [(kind, name) for kind in SAID for name in SAID[kind]])
+def test_defect_11_a_row_without_anything_to_judge_is_refused(kind, field, blank) -> None:
+    with pytest.raises(InputError, match="is empty"):
+        read(kind, ROWS[kind] | {field: blank})
+
+
+@pytest.mark.parametrize("blank", [*BLANKS, None, []])
+def test_defect_11_a_conversation_that_ends_with_nothing_is_refused(blank) -> None:
+    talk = [user("p"), assistant(blank)]
+    with pytest.raises(InputError, match="response is empty"):
+        read("pointwise", {"messages": talk})
+    with pytest.raises(InputError, match="each response is empty"):
+        read("pairwise", {"conversation_A": talk, "conversation_B": talk})
+    with pytest.raises(InputError, match="no user message"):
+        read("feedback", {"messages": [*GOOD_TALK, user(blank)]})
+
+
+@pytest.mark.parametrize("follow_up", ["?", "...", "👍", "  x "])
+def test_a_short_reaction_is_one(follow_up: str) -> None:
+    (sample,) = read("feedback", ROWS["feedback"] | {"follow_up": follow_up})
+    assert sample.follow_up == follow_up
+
+
+def test_a_pair_of_something_and_nothing_is_judged() -> None:
+    (sample,) = read("pairwise", ROWS["pairwise"] | {"response_a": ""})
+    assert [m.content for m in sample.conversation_a] == ["Name a prime.", ""]
+
+
+def test_an_empty_answer_is_judged_by_rule() -> None:
+    (sample,) = read("verify", ROWS["verify"] | {"answer": "", "reference": ["", "x"]})
+    assert (sample.answer, sample.references) == ("", ("", "x"))
+
+
+def test_an_answer_that_only_calls_a_tool_is_a_response() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    talk = [user("p"), {"role": "assistant", "content": None, "tool_calls": [call]}]
+    (sample,) = read("pointwise", {"messages": talk})
+    assert sample.response.startswith("[tool call]")

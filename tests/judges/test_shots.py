@@ -284,7 +284,7 @@ def test_a_pair_counts_once_though_it_is_asked_in_both_orders() -> None:
 # Swapping
 
 
-TEXTS = st.text("abc xyz AB", min_size=1, max_size=12)
+TEXTS = st.text("abc xyz AB", min_size=1, max_size=12).filter(str.strip)
 PAIRS = st.fixed_dictionaries({"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS})
 _PAIR_TASKS: dict[tuple[str, str], Task] = {}
 
@@ -400,6 +400,17 @@ def test_ready_text_stands_where_shots_would(mode: str) -> None:
     assert "answer" in before
     assert ROWS["verify"]["question"] in after
     assert "What is the currency of Japan?" not in before + after
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_defect_08_ready_texts_may_be_a_list(mode: str) -> None:
+    tasks = [make("verify", shots=shots, mode=mode) for shots in (["one", "two"], "one\n\ntwo")]
+    first, second = (task.render(sample_of("verify")) for task in tasks)
+    assert "one\n\ntwo" in text_of(first)
+    assert first == second
+    assert tasks[0].fingerprint == tasks[1].fingerprint
+    with pytest.raises(UsageError, match="rows or ready texts"):
+        make("verify", shots=["one", shipped_pool("verify")[0].row])
 
 
 def test_what_does_not_go_together_is_refused() -> None:

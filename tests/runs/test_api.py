@@ -246,6 +246,32 @@ def test_shots_of_one_call(tmp_path: Path) -> None:
     assert verdicts[0] == verdicts[5]
 
 
+def test_defect_08_shots_of_a_call_take_the_place_of_the_pool(tmp_path: Path) -> None:
+    shots = [
+        {"query": f"SHOT {n}", "answer": "a", "follow_up": "b", "label": label}
+        for n, label in enumerate(("neutral", "pos_praise"))
+    ]
+    pool = tmp_path / "p.jsonl"
+    pool.write_text("\n".join(map(json.dumps, shots)), encoding="utf-8")
+    fake = Fake()
+    judge = make(fake, tmp_path, pool=str(pool), select="random", cache=False)
+    given: list[dict[str, Any]] = [
+        {}, {"shots": [shots[1] | {"query": "MINE"}]}, {"shots": ["ONE", "TWO"]}, {"shots": 1}
+    ]  # fmt: skip
+    for options in given:
+        judge.judge(ROW, **options)
+    with pytest.raises(UsageError, match="need no pool"):
+        judge.judge(ROW, shots="ready", pool=str(pool))
+    texts = [str(request.prompt) for request in fake.requests]
+    assert [text.count("SHOT") for text in texts] == [2, 0, 0, 1]
+    assert ["MINE" in text for text in texts] == [False, True, False, False]
+    assert "ONE\n\nTWO" in texts[2]
+    own = make(fake, tmp_path, shots=["READY"], cache=False)
+    own.judge(ROW, pool=str(pool))
+    assert fake.requests[-1].prompt.count("SHOT") == 2
+    assert "READY" not in fake.requests[-1].prompt
+
+
 def test_many_calls_with_shots_of_their_own_do_not_pile_up(tmp_path: Path) -> None:
     judge = make(Fake(), tmp_path)
     for number in range(70):

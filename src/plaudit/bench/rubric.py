@@ -17,7 +17,7 @@ from plaudit.engines.base import Engine, Request, Sampling, Schema
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import CallError, InputError, ReplyError, UsageError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, rows
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.prompts.escape import Escaper
@@ -211,7 +211,8 @@ async def _propose(
         async def ask(numbered: tuple[int, Request]) -> None:
             number, request = numbered
             try:
-                replies[number] = _read(readout.read_object(await SampleAsk(asker)(request)))
+                told = SampleAsk(asker)
+                replies[number] = await json_reply.ask_object(request, told, escape, _read)
             except (CallError, ReplyError) as error:
                 errors.append(error)
 

@@ -1,8 +1,10 @@
 """What a person sees: tables, summaries, errors. Text from samples is never read as markup."""
 
 import itertools
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -26,10 +28,9 @@ from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.stats import Estimate
 from plaudit.types import Verdict
 
-_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
-_STATUSES = tuple(_STYLES)
-_VALUE_WIDTH = 22  # the longest label
-_WIDE = 100  # characters from which on there is room for causes
+STATUS_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
+_STATUSES = tuple(STATUS_STYLES)
+_EXAMPLES = 3
 _SHARED_LINES = 8
 _SIDES = ("A longer", "B longer", "as long")
 
@@ -65,8 +66,14 @@ def _table(*columns: str, **options: Any) -> Table:
     return table
 
 
-def summary(done: Summary, to_stderr: bool = False) -> None:
-    """Print the closing table of a run."""
+def summary(done: Summary, to_stderr: bool = False, store: str | None = None) -> None:
+    """Print the closing table of a run.
+
+    Args:
+        done: what the run did.
+        to_stderr: whether it goes to standard error.
+        store: path of the store, where it is not the usual one.
+    """
     console = stderr() if to_stderr else stdout()
     table = _table("value", *_STATUSES, "all", show_footer=False)
     for value, counts in sorted(done.values.items(), key=lambda item: -sum(item[1].values())):
@@ -78,7 +85,7 @@ def summary(done: Summary, to_stderr: bool = False) -> None:
     console.print(table)
     if not isinstance(done.panel, msgspec.UnsetType):
         _panel(console, done.panel)
-    for line in _closing_lines(done):
+    for line in _closing_lines(done, store):
         console.print(line, soft_wrap=True)
 
 
@@ -141,7 +148,7 @@ def _saved_lines(panel: PanelSummary) -> Iterable[str]:
     yield line
 
 
-def _closing_lines(done: Summary) -> Iterable[str]:
+def _closing_lines(done: Summary, store: str | None) -> Iterable[str]:
     reward = "none" if done.mean_reward is None else f"{done.mean_reward:+.3f}"
     yield f"mean reward {reward} over {done.ok} ok"
     if done.labelled:
@@ -151,6 +158,7 @@ def _closing_lines(done: Summary) -> Iterable[str]:
         yield f"{done.mean_votes:.1f} votes a sample"
     if done.causes:
         yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in done.causes.items())
+        yield from _example_lines(done, store)
     if done.rejected:
         where = f", see {done.rejects}" if done.rejects else ""
         yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
@@ -162,6 +170,17 @@ def _closing_lines(done: Summary) -> Iterable[str]:
     yield f"judge {done.judge} ({how}), run {done.run}" + (
         f", verdicts in {done.out}" if done.out else ""
     )
+
+
+def _example_lines(done: Summary, store: str | None) -> Iterable[str]:
+    """Yield what the most frequent causes say of a sample, and the command that shows all."""
+    if isinstance(done.examples, msgspec.UnsetType):
+        return
+    frequent = sorted(done.examples, key=lambda cause: -done.causes[cause])
+    for cause in frequent[:_EXAMPLES]:
+        yield escape(f"  {cause}: {done.examples[cause]}")
+    where = f" --store {shlex.quote(store)}" if store else ""
+    yield escape(f"  all of them: plaudit show {done.run} --failed{where}")
 
 
 def spending(calls: int, cached: int, tokens: tuple[int, int], done: tuple[int, str, float]) -> str:
@@ -184,13 +203,15 @@ def spending(calls: int, cached: int, tokens: tuple[int, int], done: tuple[int, 
 def cost_line(dollars: float | None) -> Iterable[str]:
     """Yield what a run cost, unless it was nothing."""
     if dollars is None or dollars:
-        yield f"cost {UNKNOWN_COST if dollars is None else money(dollars)}"
+        yield f"cost {escape(unknown_cost()) if dollars is None else money(dollars)}"
 
 
-UNKNOWN_COST = (
-    "unknown, since no price of the model is; give one with --prices FILE, or take the price "
-    "list: pip install 'plaudit\\[prices]'"
-)
+def unknown_cost() -> str:
+    """Return why the cost is unknown, and what to do."""
+    needed = "give one with --prices FILE"
+    if find_spec("genai_prices") is None:
+        needed += ", or take the price list: pip install 'plaudit[prices]'"
+    return f"unknown, since no price of the model is; {needed}"
 
 
 def money(dollars: float) -> str:
@@ -222,47 +243,6 @@ def rubric(found: Rubric, out: str) -> None:
     ]
     for line in lines:
         console.print(escape(line), soft_wrap=True)
-
-
-def verdicts(path: str) -> None:
-    """Print a file of verdicts as a table, one line a verdict."""
-    console = stdout()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", expand=True)
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("judged", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("value", no_wrap=True, min_width=_VALUE_WIDTH)
-    table.add_column("reward", justify="right", min_width=6)
-    table.add_column("conf.", justify="right", min_width=4)
-    table.add_column("status", no_wrap=True, min_width=9)
-    wide = console.width >= _WIDE
-    if wide:
-        table.add_column("why not", no_wrap=True)
-    decoder = msgspec.json.Decoder(Verdict)
-    with open(path, "rb") as lines:
-        for line in lines:
-            cells = _verdict_cells(decoder.decode(line))
-            table.add_row(*(cells if wide else cells[:-1]))
-    console.print(table)
-
-
-def _verdict_cells(verdict: Verdict) -> list[str | Text]:
-    shown = {} if isinstance(verdict.input, msgspec.UnsetType) else verdict.input
-    return [
-        str(verdict.index),
-        Text(_excerpt(shown) or verdict.id),
-        Text("" if verdict.value is None else str(verdict.value)),
-        "" if verdict.reward is None else f"{verdict.reward:+z.2f}",
-        "" if verdict.confidence is None else f"{verdict.confidence:.2f}",
-        Text(verdict.status, style=_STYLES[verdict.status]),
-        "" if verdict.error is None else verdict.error.cause,
-    ]
-
-
-def _excerpt(row: Mapping[str, Any]) -> str:
-    """Return what was judged on one line: the last text of the row."""
-    texts = [row.get(name) for name in ("follow_up", "answer", "response", "response_a")]
-    text = next((t for t in texts if isinstance(t, str)), "")
-    return " ".join(text.split())
 
 
 class Exchanges:

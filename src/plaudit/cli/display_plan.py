@@ -3,7 +3,7 @@
 import msgspec
 from rich.markup import escape
 
-from plaudit.cli.display import UNKNOWN_COST, count, json_line, money, stdout
+from plaudit.cli.display import count, json_line, money, stdout, unknown_cost
 from plaudit.runs.plan import Load, Plan
 
 
@@ -25,7 +25,7 @@ def plan(found: Plan, as_json: bool) -> None:
 
 
 def _load(load: Load) -> str:
-    cost = UNKNOWN_COST
+    cost = escape(unknown_cost())
     if load.cost_usd_limit is not None:
         cost = f"at most about {money(load.cost_usd_limit)}" if load.cost_usd_limit else "nothing"
     prior = f", {load.prior_calls} of them for the prior" if load.prior_calls else ""

@@ -13,6 +13,7 @@ import typer
 
 from plaudit import aio
 from plaudit.cli import display, display_plan
+from plaudit.cli.display_verdicts import verdicts
 from plaudit.cli.options import (
     AttemptsOption,
     ConcurrencyOption,
@@ -340,7 +341,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     if as_json:
         display.json_line(summary, to_stderr)
     else:
-        display.summary(summary, to_stderr)
+        display.summary(summary, to_stderr, store)
     raise typer.Exit(summary.exit_status)
 
 
@@ -436,7 +437,7 @@ class _Job:
         with tempfile.TemporaryDirectory(prefix="plaudit-") as folder:
             out = str(Path(folder) / "verdicts.jsonl")
             summary = self._run(out, verbose)
-            display.verdicts(out)
+            verdicts(out)
         summary.out = None
         return summary
 

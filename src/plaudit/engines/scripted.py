@@ -33,6 +33,7 @@ _INVALID = frozenset(
         Cause.REFUSED,
         Cause.CUT_OFF,
         Cause.UNPARSEABLE,
+        Cause.AMBIGUOUS,
         Cause.OUT_OF_RANGE,
         Cause.UNKNOWN_OPTION,
         Cause.OPTIONS_NOT_VISIBLE,

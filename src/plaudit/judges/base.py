@@ -25,7 +25,7 @@ from plaudit._util.ranges import (
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
-from plaudit.judges import continuations, readout, rows
+from plaudit.judges import content, continuations, json_reply, readout
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -51,9 +51,6 @@ _AFFINITY = 512
 """Characters by which prompts are told to begin alike."""
 _OPENINGS = 256
 """Most beginnings of prompts that are kept, where samples have shots of their own."""
-
-REPAIR = "-repair"
-"""What the turn of a request ends with that asks for a better reply."""
 
 Readout = Literal["logprob", "json", "score"]
 """How replies are read; `score` is what a reward model's are, and is never asked for by name."""
@@ -166,7 +163,7 @@ class Task(ABC):
         self._snippets = self._load_snippets()
         delimiters = [d for t in (self.template, *self._snippets) if t for d in t.delimiters]
         self._escaper = Escaper(delimiters, facts.special_tokens)
-        self._spares_roles = self._escaper.is_harmless("\n".join(rows.ROLES))
+        self._spares_roles = self._escaper.is_harmless("\n".join(content.ROLES))
         self.shots = self._load_shots()
         self._prior_rows, prior_hash = self._load_prior()
         self._show_shots()
@@ -380,19 +377,16 @@ class Task(ABC):
 
     async def ask_and_read(self, request: Request, told: Transcript) -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
+        if self.readout != "logprob":
+            escape = self._escaper.escape
+            return await json_reply.ask_object(request, told.ask, escape, self.read_reply)
         completion = await told.ask(request)
-        if self.readout == "logprob":
-            try:
-                return self.read_logprobs(completion)
-            except ReplyError as error:
-                if not self._may_continue(completion):
-                    raise
-                return await self._read_continued(request, completion, told, error)
         try:
-            return self.read_reply(readout.read_object(completion))
+            return self.read_logprobs(completion)
         except ReplyError as error:
-            repair = self._repair_request(request, completion, error)
-            return self.read_reply(readout.read_object(await told.ask(repair)))
+            if not self._may_continue(completion):
+                raise
+            return await self._read_continued(request, completion, told, error)
 
     def read(self, completion: Completion) -> Reading:
         """Read one reply, without repair.
@@ -402,7 +396,7 @@ class Task(ABC):
         """
         if self.readout == "logprob":
             return self.read_logprobs(completion)
-        return self.read_reply(readout.read_object(completion))
+        return self.read_reply(json_reply.read_object(completion))
 
     def read_logprobs(self, completion: Completion) -> Reading:
         """Read the distribution over the options, with the prior removed where there is one.
@@ -468,18 +462,6 @@ class Task(ABC):
         await for_each(probe, enumerate(self._prior_rows), len(found))
         whole = [bounds for bounds in found if bounds is not None]
         return readout.mean_bounds(whole) if 2 * len(whole) >= len(found) else None
-
-    def _repair_request(self, request: Request, reply: Completion, error: ReplyError) -> Request:
-        said = self._escaper.escape(reply.text)
-        wish = (
-            f"That reply cannot be used: {self._escaper.escape(str(error))}. "
-            "Reply once more, with one JSON object of the described form and nothing else."
-        )
-        if isinstance(request.prompt, str):
-            prompt: str | tuple[Message, ...] = f"{request.prompt}{said}\n\n{wish}\n"
-        else:
-            prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
-        return msgspec.structs.replace(request, prompt=prompt, turn=request.turn + REPAIR)
 
     def shows_options(self, completion: Completion) -> bool:
         """Tell whether a reply says anything about the options."""
@@ -902,7 +884,17 @@ class _Opening(msgspec.Struct, frozen=True):
 def _below(confidence: float, gate: float) -> Failure | None:
     if confidence >= gate:
         return None
-    return Failure(Cause.BELOW_GATE, f"confidence {confidence:.3f} is under the gate of {gate:g}")
+    shown, under = _told_apart(confidence, gate)
+    return Failure(Cause.BELOW_GATE, f"confidence {shown} is under the gate of {under}")
+
+
+def _told_apart(confidence: float, gate: float) -> tuple[str, str]:
+    """Return both as text, with as many digits as it takes to see that one is the smaller."""
+    for digits in range(3, 17):
+        shown, under = f"{confidence:.{digits}f}", f"{gate:.{max(digits, 6)}g}"
+        if float(shown) < float(under):
+            return shown, under
+    return repr(confidence), repr(gate)
 
 
 def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:

@@ -10,7 +10,7 @@ from operator import mul
 from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.reading import Reading
 from plaudit.judges.readout import Option
@@ -66,21 +66,22 @@ class FeedbackTask(Task):
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
         """Take one sample from a flat row, or every triple from a conversation."""
-        if "messages" in row:
-            return _triples(row, index)
+        name = rows.chat_name(row, ["messages"], _FIELDS - {"id"})
+        if name is not None:
+            return _triples(row, name, index)
         query = rows.take_text(row, "query", "query_t")
         answer = rows.take_text(row, "answer", "answer_t")
         follow_up = rows.take_text(row, "follow_up", "query_t1")
-        return [
-            FeedbackSample(
-                id=rows.row_id(row, {"query": query, "answer": answer, "follow_up": follow_up}),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                query=query,
-                answer=answer,
-                follow_up=follow_up,
-            )
-        ]
+        sample = FeedbackSample(
+            id=rows.row_id(row, {"query": query, "answer": answer, "follow_up": follow_up}),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS),
+            query=query,
+            answer=answer,
+            follow_up=follow_up,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: FeedbackSample) -> dict[str, Json]:
         """Return the sample as an input row."""
@@ -110,9 +111,9 @@ class FeedbackTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated label and its reward."""
-        value = readout.take_option(reply, "label", self.labels)
-        confidence = readout.take_number(reply, "confidence", 0, 1)
-        fields = {"rationale": readout.take_text(reply, "rationale")}
+        value = json_reply.take_option(reply, "label", self.labels)
+        confidence = json_reply.take_number(reply, "confidence", 0, 1)
+        fields = {"rationale": json_reply.take_text(reply, "rationale")}
         return self._reading(value, self.rewards.get(value, 0.0), confidence, None, fields)
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
@@ -151,13 +152,13 @@ _TOPIC_SHIFT = Failure(
 )
 
 
-def _triples(row: Mapping[str, Any], index: int) -> list[Sample]:
-    turns = _turns(rows.take_messages(row, "messages"))
-    name = rows.row_id(row, row["messages"])
-    metadata = rows.unknown_columns(row, frozenset({"id", "messages"}))
+def _triples(row: Mapping[str, Any], column: str, index: int) -> list[Sample]:
+    turns = _turns(rows.take_messages(row, column))
+    name = rows.row_id(row, row[column])
+    metadata = rows.unknown_columns(row, frozenset({"id", column}))
     starts = [i for i in range(len(turns) - 2) if [t[0] for t in turns[i : i + 3]] == _TRIPLE_ROLES]
     if not starts:
-        raise InputError("'messages' has no user message that follows an assistant's answer")
+        raise InputError(f"{column!r} has no user message that follows an assistant's answer")
     return [
         FeedbackSample(
             id=f"{name}#{n}",
@@ -176,7 +177,9 @@ def _turns(messages: Sequence[Message]) -> list[tuple[str, str]]:
     turns: list[tuple[str, str]] = []
     for message in messages:
         text = rows.message_text(message) if message.tool_calls is None else message.content or ""
-        if message.role not in ("user", "assistant") or not isinstance(text, str) or not text:
+        if message.role not in ("user", "assistant") or not isinstance(text, str):
+            continue
+        if not rows.is_visible(text):
             continue
         if turns and turns[-1][0] == message.role:
             turns[-1] = (message.role, f"{turns[-1][1]}\n\n{text}")

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from plaudit._util.choices import convert
 from plaudit.engines.base import Engine, check_generation
-from plaudit.errors import UsageError
+from plaudit.errors import ArgumentError, UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
 from plaudit.judges.criteria import take_criteria
 from plaudit.judges.feedback import FeedbackTask
@@ -50,8 +49,10 @@ def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
     if "criteria" in fields:
         fields = {**fields, "criteria": take_criteria(fields["criteria"])}
     try:
-        return msgspec.convert({"kind": kind, **fields}, JudgeConfig)
-    except msgspec.ValidationError as error:
+        return convert({"kind": kind, **fields}, JudgeConfig)
+    except ArgumentError:
+        raise
+    except UsageError as error:
         raise UsageError(f"judge options: {error}") from None
 
 

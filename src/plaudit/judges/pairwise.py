@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError, UsageError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted, joined
 from plaudit.judges.criteria import Criterion, weighted_mean
 from plaudit.judges.reading import Reading, Transcript, all_made
@@ -82,16 +82,16 @@ class PairwiseTask(Task):
             a = (*prompt, Message("assistant", rows.take_text(row, "response_a")))
             b = (*prompt, Message("assistant", rows.take_text(row, "response_b")))
         reference = rows.take_optional_text(row, "reference")
-        return [
-            PairSample(
-                id=rows.row_id(row, _row(a, b, reference)),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                conversation_a=a,
-                conversation_b=b,
-                reference=reference,
-            )
-        ]
+        sample = PairSample(
+            id=rows.row_id(row, _row(a, b, reference)),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS),
+            conversation_a=a,
+            conversation_b=b,
+            reference=reference,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: PairSample) -> dict[str, Json]:
         """Return the sample as an input row."""
@@ -183,14 +183,14 @@ class PairwiseTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated choice, or the weighted mean of the stated choices."""
-        texts: dict[str, Json] = {name: readout.take_text(reply, name) for name in _TEXTS}
+        texts: dict[str, Json] = {name: json_reply.take_text(reply, name) for name in _TEXTS}
         if self._criteria:
             chances = _chances(_take_choices(reply, self._criteria))
             p_a = weighted_mean(self._criteria, chances)
             value = _side(p_a)
             fields = {"choice": _nearest_choice(value, p_a), "criteria": chances} | texts
             return _reading(value, p_a, max(p_a, 1 - p_a), None, fields)
-        choice = readout.take_option(reply, "choice", tuple(CHOICES))
+        choice = json_reply.take_option(reply, "choice", tuple(CHOICES))
         p_a = CHOICES[choice]
         fields = {"choice": choice} | texts
         return _reading(choice.rstrip("+"), p_a, max(p_a, 1 - p_a), None, fields)
@@ -237,7 +237,7 @@ def _take_choices(reply: Mapping[str, Any], criteria: Sequence[Criterion]) -> di
     if not isinstance(choices, dict):
         raise ReplyError(Cause.UNPARSEABLE, "the reply has no object 'choices'")
     given = cast("dict[str, Any]", choices)
-    return {c.name: readout.take_option(given, c.name, tuple(CHOICES)) for c in criteria}
+    return {c.name: json_reply.take_option(given, c.name, tuple(CHOICES)) for c in criteria}
 
 
 def _chances(choices: Mapping[str, str]) -> dict[str, float]:

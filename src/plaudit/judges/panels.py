@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from plaudit._util.choices import convert
 from plaudit._util.ranges import FINITE, check_number
 from plaudit.engines.base import Engine
 from plaudit.engines.prices import read_mapping
@@ -131,8 +132,8 @@ def _table(spec: Spec, what: str) -> tuple[Mapping[str, Any], str]:
 
 def _convert(table: Mapping[str, Any], form: type[Any], where: str) -> Any:
     try:
-        return msgspec.convert(table, form)
-    except msgspec.ValidationError as error:
+        return convert(table, form)
+    except UsageError as error:
         known = ", ".join(form.__struct_fields__)
         raise UsageError(f"{where}: {error}; it has {known}") from None
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
-from plaudit.judges import readout, rows
+from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.criteria import (
     HIGHEST,
@@ -75,19 +75,20 @@ class PointwiseTask(Task):
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
         """Take a conversation that ends with the response, or a prompt and a response."""
-        prompt, response = _split(row)
+        name = rows.chat_name(row, ["conversation", "messages"], ["prompt", "response"])
+        prompt, response = _split(row, name)
         reference = rows.take_optional_text(row, "reference")
         content = _row(prompt, response, reference)
-        return [
-            ResponseSample(
-                id=rows.row_id(row, content),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                prompt=prompt,
-                response=response,
-                reference=reference,
-            )
-        ]
+        sample = ResponseSample(
+            id=rows.row_id(row, content),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS | {name or "id"}),
+            prompt=prompt,
+            response=response,
+            reference=reference,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: ResponseSample) -> dict[str, Json]:
         """Return the sample as an input row."""
@@ -166,7 +167,7 @@ class PointwiseTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated score, or the weighted mean of the stated scores."""
-        texts = {name: readout.take_text(reply, name) for name in _TEXTS}
+        texts = {name: json_reply.take_text(reply, name) for name in _TEXTS}
         if self._criteria:
             scores = _take_scores(reply, self._criteria)
             return self._weighted(scores, {"criteria": scores} | texts)
@@ -246,7 +247,7 @@ def _take_scores(reply: Mapping[str, Any], criteria: Sequence[Criterion]) -> dic
 
 
 def _take_whole(reply: Mapping[str, Any], name: str, low: int, high: int) -> float:
-    score = readout.take_number(reply, name, low, high)
+    score = json_reply.take_number(reply, name, low, high)
     if score != int(score):
         raise ReplyError(Cause.OUT_OF_RANGE, f"{name} is {score}, not a whole number")
     return score
@@ -256,8 +257,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _split(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str]:
-    name = next((n for n in ("conversation", "messages") if n in row), None)
+def _split(row: Mapping[str, Any], name: str | None) -> tuple[tuple[Message, ...], str]:
     if name is None:
         return rows.take_prompt(row, "prompt"), rows.take_text(row, "response")
     messages = rows.take_dialogue(row, name)

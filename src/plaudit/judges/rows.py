@@ -1,17 +1,22 @@
 """Input rows: fields taken from plain dicts, with errors that name the field."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.types import Json, Message
-
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-"""Roles of the OpenAI format; others could pass for a section of a prompt."""
-
+from plaudit.judges.content import json_type, read_content, read_messages
+from plaudit.types import (
+    AnswerSample,
+    FeedbackSample,
+    Json,
+    Message,
+    PairSample,
+    ResponseSample,
+    Sample,
+)
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -76,18 +81,31 @@ def take_texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def chat_name(row: Mapping[str, Any], names: Sequence[str], others: Iterable[str]) -> str | None:
+    """Return the column that holds a chat; None where there is none.
+
+    Args:
+        row: an input row.
+        names: what the column may be called.
+        others: columns that say the same; without any, the `conversations` of ShareGPT count.
+    """
+    if not any(other in row for other in others):
+        names = (*names, "conversations")
+    return next((name for name in names if name in row), None)
+
+
 def take_messages(row: Mapping[str, Any], name: str) -> tuple[Message, ...]:
-    """Return a list of chat messages in the OpenAI format.
+    """Return a list of chat messages in the OpenAI format; see `read_messages` for other forms.
 
     Raises:
-        InputError: it is missing, empty, or not a list of messages.
+        InputError: it is missing, empty, not a list of messages, or holds what is no text.
     """
     value = row.get(name)
     if not isinstance(value, list):
         if name not in row:
             raise InputError(f"the field {name!r} is missing")
         raise InputError(f"{name!r} must be a list of messages, not {json_type(value)}")
-    messages = tuple(_message(m, f"{name}[{i}]") for i, m in enumerate(cast("list[Any]", value)))
+    messages = read_messages(cast("list[Any]", value), name)
     if not messages:
         raise InputError(f"{name!r} has no messages")
     return messages
@@ -121,36 +139,55 @@ def take_dialogue(row: Mapping[str, Any], name: str) -> tuple[Message, ...]:
     return messages
 
 
-def _message(value: Any, where: str) -> Message:
-    if not isinstance(value, dict):
-        raise InputError(f"{where} must be a message, not {json_type(value)}")
-    try:
-        message = msgspec.convert(value, Message)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{where} is not a message: {error}") from None
-    if message.role not in ROLES:
-        raise InputError(
-            f"{where} has the role {message.role[:40]!r}, which is not one of "
-            + ", ".join(sorted(ROLES))
-        )
-    return message
+def refuse_blank(sample: Sample) -> None:
+    """Refuse a sample in which there is nothing to judge.
+
+    Raises:
+        InputError: a field that must say something holds no visible character; names the field.
+    """
+    for name, texts in _judged(sample):
+        if not any(map(is_visible, texts)):
+            raise InputError(f"{name} is empty, so there is nothing to judge")
+
+
+def _judged(sample: Sample) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yield what must say something, by name. An empty answer to verify is one: a wrong one."""
+    if isinstance(sample, FeedbackSample):
+        yield "'query'", [sample.query]
+        yield "'answer'", [sample.answer]
+        yield "'follow_up'", [sample.follow_up]
+    elif isinstance(sample, ResponseSample):
+        yield "the prompt", map(message_text, sample.prompt)
+        yield "the response", [sample.response]
+    elif isinstance(sample, PairSample):
+        a, b = sample.conversation_a, sample.conversation_b
+        yield "the prompt", map(message_text, a[:-1])
+        yield "the prompt", map(message_text, b[:-1])
+        yield "each response", map(message_text, (*a[-1:], *b[-1:]))
+    elif isinstance(sample, AnswerSample):
+        yield "'reference'", sample.references
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether a text holds more than white space and invisible characters."""
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def message_text(message: Message) -> str:
-    """Return what a message says as text; other content is named in square brackets."""
+    """Return what a message says as text, its calls in square brackets.
+
+    Raises:
+        InputError: a part of its content cannot be read.
+    """
+    if isinstance(message.content, str) and message.tool_calls is None:
+        return message.content
     parts: list[str] = []
-    if isinstance(message.content, str):
-        parts.append(message.content)
-    elif message.content is not None:
-        parts.extend(_part_text(part) for part in message.content)
-    for call in message.tool_calls or ():
-        parts.append("[tool call] " + msgspec.json.encode(call.get("function", call)).decode())
+    for read in read_content([message], "messages"):
+        if read.content is not None:
+            parts.append(str(read.content))
+        for call in read.tool_calls or ():
+            parts.append("[tool call] " + msgspec.json.encode(call.get("function", call)).decode())
     return "\n".join(parts)
-
-
-def _part_text(part: Mapping[str, Any]) -> str:
-    text = part.get("text")
-    return text if isinstance(text, str) else f"[{part.get('type', 'content')}]"
 
 
 def shown(messages: Sequence[Message]) -> list[dict[str, str]]:
@@ -168,13 +205,3 @@ def plain(messages: Sequence[Message]) -> Json:
 def as_json(messages: Sequence[Message]) -> Json:
     """Return messages as JSON in the OpenAI format."""
     return msgspec.to_builtins(list(messages))
-
-
-def json_type(value: Any) -> str:
-    """Name a value as JSON does."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    names = {int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    return names.get(cast("type[Any]", type(value)), "something else")

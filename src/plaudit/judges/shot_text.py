@@ -7,7 +7,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Mode
 from plaudit.errors import InputError, ReplyError, TemplateError
-from plaudit.judges import readout
+from plaudit.judges import json_reply
 from plaudit.judges.readout import Option
 from plaudit.judges.shots import Shot
 from plaudit.prompts.template import STATIC_VARIABLES, Snippet, Template, read_template
@@ -158,7 +158,7 @@ class ShotText:
                 )
             return
         try:
-            self._judge.read_reply(readout.read_object(Completion(text=reply)))
+            self._judge.read_reply(json_reply.read_object(Completion(text=reply)))
         except ReplyError as error:
             raise TemplateError(
                 f"{template.name}: for {shot.where} it gives a reply that the json readout cannot "

@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 import msgspec
 
 from plaudit.errors import InputError, ReplyError, UsageError
+from plaudit.judges.plain import plain_row
 from plaudit.prompts.selection import Lookalikes, Nearest, balanced, seeded
 from plaudit.prompts.shots import PoolRow, load_shots, read_pool, shipped_pool
 from plaudit.types import Json, Sample
 
 Select = Literal["fixed", "random", "similar"]
-Shots = int | str | list[dict[str, Json]] | None
-"""How many are drawn from a pool; or ready text; or rows, which are used as they are."""
+Shots = int | str | list[dict[str, Json] | str] | None
+"""How many are drawn from a pool; or rows, or ready texts, which are used as they are."""
 
 DEFAULT_SHOTS: Mapping[tuple[str, str, str], int] = {}
 """Built-in shots by judge, mode and readout, where it is not all of them."""
@@ -287,6 +288,23 @@ class ShotSet:
         return balanced(ranking, self._labels, self._count)
 
 
+def replace_shots(config: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a call sets, and what it takes back of a judge's choice of shots.
+
+    Shots that a call gives stand in place of the judge's pool and selection; a pool or a selection
+    of a call stands in place of shots that were given to the judge.
+    """
+    if _is_given(call.get("shots")):
+        return {"pool": None, "select": "fixed", **call}
+    if call.keys() & {"pool", "select"} and _is_given(config.get("shots")):
+        return {"shots": None, **call}
+    return dict(call)
+
+
+def _is_given(shots: Any) -> bool:
+    return shots is not None and not isinstance(shots, int)
+
+
 def choose_shots(
     judge: ShotReader,
     shots: Shots,
@@ -310,14 +328,10 @@ def choose_shots(
         UsageError: what is asked for does not go together.
         MissingDependencyError: `similar` without bm25s.
     """
-    given = shots is not None and not isinstance(shots, int)
-    if given and (pool is not None or select != "fixed"):
+    if _is_given(shots) and (pool is not None or select != "fixed"):
         raise UsageError("shots that are given need no pool and no selection; leave them out")
-    if isinstance(shots, str):
-        return ShotSet((), 0, _digest(shots), text=shots)
-    if isinstance(shots, list):
-        rows = [PoolRow(f"shot {n}", row) for n, row in enumerate(shots)]
-        return _as_given(judge, rows, len(rows), _digest(shots))
+    if isinstance(shots, str | list):
+        return _take_given(judge, [shots] if isinstance(shots, str) else shots)
     if shots is not None and shots < 0:
         raise UsageError(f"the number of shots must be 0 or more, not {shots}")
     if shots == 0:
@@ -334,6 +348,19 @@ def choose_shots(
     drawn = open_pool(judge, pool)
     digest = _digest([[shot.row for shot in drawn], count, select, seed])
     return ShotSet(drawn, count, digest, select=select, seed=seed)
+
+
+def _take_given(judge: ShotReader, shots: Sequence[dict[str, Json] | str]) -> ShotSet:
+    """Return shots that are given, all as ready texts or all as rows."""
+    given = plain_row({f"shot {n}": shot for n, shot in enumerate(shots)})
+    texts = [shot for shot in given.values() if isinstance(shot, str)]
+    if texts and len(texts) < len(given):
+        raise UsageError("shots are rows or ready texts, not some of each")
+    if texts:
+        text = "\n\n".join(texts)
+        return ShotSet((), 0, _digest(text), text=text)
+    rows = [PoolRow(where, row) for where, row in given.items()]
+    return _as_given(judge, rows, len(rows), _digest(list(given.values())))
 
 
 def _as_given(judge: ShotReader, rows: Sequence[PoolRow], count: int, digest: str) -> ShotSet:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from plaudit.engines.base import Request
 from plaudit.errors import UsageError
-from plaudit.judges import readout, rows, rules
+from plaudit.judges import json_reply, readout, rows, rules
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
 from plaudit.judges.reading import Reading, Transcript
 from plaudit.judges.readout import Option
@@ -56,16 +56,16 @@ class VerificationTask(Task):
         """Take question, answer and one or several references."""
         question, answer = rows.take_text(row, "question"), rows.take_text(row, "answer")
         references = rows.take_texts(row, "reference")
-        return [
-            AnswerSample(
-                id=rows.row_id(row, [question, answer, references]),
-                index=index,
-                metadata=rows.unknown_columns(row, _FIELDS),
-                question=question,
-                answer=answer,
-                references=references,
-            )
-        ]
+        sample = AnswerSample(
+            id=rows.row_id(row, [question, answer, references]),
+            index=index,
+            metadata=rows.unknown_columns(row, _FIELDS),
+            question=question,
+            answer=answer,
+            references=references,
+        )
+        rows.refuse_blank(sample)
+        return [sample]
 
     def row_of(self, sample: AnswerSample) -> dict[str, Json]:
         """Return the sample as an input row."""
@@ -111,9 +111,9 @@ class VerificationTask(Task):
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated verdict."""
-        value = readout.take_option(reply, "verdict", self.labels)
-        confidence = readout.take_number(reply, "confidence", 0, 1)
-        reasoning = readout.take_text(reply, "reasoning")
+        value = json_reply.take_option(reply, "verdict", self.labels)
+        confidence = json_reply.take_number(reply, "confidence", 0, 1)
+        reasoning = json_reply.take_text(reply, "reasoning")
         return self._reading(
             value, confidence, None, {"decided_by": "model", "reasoning": reasoning}
         )

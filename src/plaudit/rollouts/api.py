@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
-
+from plaudit._util.choices import convert
 from plaudit.aio import for_each, synchronous
 from plaudit.engines.base import Engine
 from plaudit.engines.callable import CallableEngine
@@ -226,8 +225,8 @@ def _config(samples: int, fields: Mapping[str, Any]) -> RolloutConfig:
         raise UsageError(f"a rollout has no option {unknown[0]!r}; it has {known}")
     given = {"date": datetime.date.today().isoformat(), **fields, "samples_per_question": samples}
     try:
-        return msgspec.convert(given, RolloutConfig)
-    except msgspec.ValidationError as error:
+        return convert(given, RolloutConfig)
+    except UsageError as error:
         raise UsageError(f"rollout options: {error}") from None
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.judges import rows
+from plaudit.judges.content import read_content
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.questions import read_question
@@ -109,7 +110,7 @@ def _own(row: Mapping[str, Json]) -> Trace:
     except msgspec.ValidationError as error:
         raise InputError(f"not a trace: {error}") from None
     _check_tokens(trace)
-    return trace
+    return msgspec.structs.replace(trace, messages=list(read_content(trace.messages, "messages")))
 
 
 def _check_tokens(trace: Trace) -> None:
@@ -183,7 +184,8 @@ def final_answer(messages: Sequence[Message]) -> str | None:
 
 
 def _plain(row: Mapping[str, Json], number: int) -> Trace:
-    messages = rows.take_messages(row, "messages")
+    name = rows.chat_name(row, ["messages"], ()) or "messages"
+    messages = rows.take_messages(row, name)
     given = row.get("id")
     trace = trace_of_chat(
         messages,

@@ -39,6 +39,8 @@ from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.config import call_fields, judge_fields
 from plaudit.judges.load import bind, make_config, task_type
 from plaudit.judges.panels import Member, PanelConfig, Spec, named, read_cascade, read_jury
+from plaudit.judges.plain import plain_row, plain_sample
+from plaudit.judges.shots import replace_shots
 from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
@@ -128,7 +130,7 @@ class Judge:
             generation: options of this call. `temperature`, `top_p`, `max_tokens`, `seed`, and
                 what the engine declares (`engine.capabilities.generation`); others as
                 `generation={name: value}`. What decides: `gate`, `reward_map`, `calibration`,
-                which cost no request where the reply is stored. Also `shots` (rows, ready text or
+                which cost no request where the reply is stored. Also `shots` (rows, ready texts or
                 a number), `pool`, `select`, `votes`, `vote_error`, `all_votes` and `criteria`.
 
         Raises:
@@ -427,10 +429,10 @@ class _Samples:
     def take(self, row: Row) -> list[Sample]:
         """Take the samples of one row."""
         if isinstance(row, Sample):
-            return [msgspec.structs.replace(row, index=self._index)]
+            return [msgspec.structs.replace(plain_sample(row), index=self._index)]
         if not isinstance(cast(Any, row), Mapping):
             raise InputError(f"not a dict, but of type {type(row).__name__}")
-        return self._task_type.read_row(row, self._index)
+        return self._task_type.read_row(plain_row(row), self._index)
 
 
 def _check_window(window: int | None) -> None:
@@ -463,7 +465,7 @@ def with_options(config: JudgeConfig, given: Mapping[str, Any], engine: Engine) 
     own = call_fields(given, engine)
     fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
     own["generation"] = {**config.generation, **own.get("generation", {})}
-    return make_config(config.kind, fields | own)
+    return make_config(config.kind, fields | replace_shots(fields, own))
 
 
 def panel_with_options(

@@ -10,7 +10,7 @@ import msgspec
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.pool import Attempt, Budget, Pool, PoolShare
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
-from plaudit.judges.base import REPAIR
+from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.types import Failure, Message, Sample, Usage
 

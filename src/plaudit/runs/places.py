@@ -29,11 +29,10 @@ def check_output(out: str | Path, inputs: Iterable[Json] = (), *, replaces: bool
     Raises:
         UsageError: it cannot; the message says what to do.
     """
-    inputs = list(inputs)
-    check_not_read(out, inputs)
     if str(out) == "-":
         return
     path = possible(out)
+    check_not_read(out, inputs)
     if path.name:
         beside = rejected_path(out) or path
         possible(beside.with_name(f".{beside.name}.partial"), of=out)

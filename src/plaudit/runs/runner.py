@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from plaudit.aio import for_each
 from plaudit.engines.base import Engine
+from plaudit.engines.http_errors import shorten
 from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
 from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
@@ -27,7 +28,7 @@ from plaudit.runs.places import check_output, rejected_path
 from plaudit.runs.progress import Progress
 from plaudit.runs.sources import RowReader
 from plaudit.runs.store import Store
-from plaudit.types import Sample, Verdict
+from plaudit.types import Failure, Sample, Verdict
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,8 @@ class Summary(msgspec.Struct, kw_only=True):
     nearest whole number, as `~3`."""
     causes: dict[str, int] = {}
     """Counts by cause of what is not `ok`."""
+    examples: dict[str, str] | UnsetType = UNSET
+    """By cause, what the first sample says that failed or is invalid; only there where one is."""
     labelled: int = 0
     """`ok` samples whose row has a `label`; without those whose value is a raw score."""
     agree: int = 0
@@ -131,6 +134,7 @@ class _Tally:
     def __init__(self) -> None:
         self.values: Counter[tuple[str, str]] = Counter()
         self.causes: Counter[str] = Counter()
+        self.examples: dict[str, tuple[int, str]] = {}
         self.rewards = 0
         self.cached = self.labelled = self.agree = 0
         self.votes = self.voted = 0
@@ -145,7 +149,7 @@ class _Tally:
             self.votes += verdict.fields["votes"]
             self.voted += 1
         if verdict.error is not None:
-            self.causes[verdict.error.cause] += 1
+            self._add_cause(verdict, verdict.error)
         if verdict.reward is not None:
             self.rewards += round(verdict.reward * _REWARD_UNIT)
         label = verdict.metadata.get("label")
@@ -153,6 +157,14 @@ class _Tally:
         if verdict.status == "ok" and comparable:
             self.labelled += 1
             self.agree += str(label) == value
+
+    def _add_cause(self, verdict: Verdict, error: Failure) -> None:
+        self.causes[error.cause] += 1
+        if verdict.status in ("failed", "invalid"):
+            known = self.examples.get(error.cause)
+            if known is None or verdict.index < known[0]:
+                message = " ".join(error.message.split())
+                self.examples[error.cause] = verdict.index, shorten(message)
 
     def fill(self, summary: Summary) -> None:
         for (value, status), count in sorted(self.values.items()):
@@ -163,6 +175,8 @@ class _Tally:
         if self.voted:
             summary.mean_votes = round(self.votes / self.voted, 3)
         summary.causes = dict(sorted(self.causes.items()))
+        if self.examples:
+            summary.examples = {c: text for c, (_, text) in sorted(self.examples.items())}
         summary.samples = self.values.total()
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
 

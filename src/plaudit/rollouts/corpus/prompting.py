@@ -7,8 +7,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema
 from plaudit.errors import Cause, ReplyError, UsageError
-from plaudit.judges import readout
-from plaudit.judges.base import REPAIR
+from plaudit.judges import json_reply
 from plaudit.prompts.escape import Escaper, unescape
 from plaudit.prompts.template import Template, builtin
 from plaudit.rollouts.corpus.checks import Draft
@@ -71,16 +70,7 @@ class Questioner:
 
     def again(self, request: Request, reply: Completion, error: ReplyError) -> Request:
         """Return what is asked where a reply could not be used."""
-        said = self._escape(reply.text)
-        wish = (
-            f"That reply cannot be used: {self._escape(str(error))}. Reply once more, shorter, "
-            "with one JSON object of the described form and nothing else."
-        )
-        if isinstance(request.prompt, str):
-            prompt: str | tuple[Message, ...] = f"{request.prompt}{said}\n\n{wish}\n"
-        else:
-            prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
-        return msgspec.structs.replace(request, prompt=prompt, turn=request.turn + REPAIR)
+        return json_reply.repair_request(request, reply, error, self._escape, "shorter, ")
 
 
 def read_drafts(reply: Completion) -> list[Draft | None]:
@@ -89,7 +79,7 @@ def read_drafts(reply: Completion) -> list[Draft | None]:
     Raises:
         ReplyError: the reply has no list of questions, or all that is in it are none.
     """
-    entries: Any = readout.read_object(reply).get("questions")
+    entries: Any = json_reply.read_object(reply).get("questions")
     if not isinstance(entries, list):
         raise ReplyError(Cause.UNPARSEABLE, "the reply has no list of questions")
     drafts = [_draft(entry) for entry in cast("list[Any]", entries)]

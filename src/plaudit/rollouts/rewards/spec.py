@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.choices import convert
 from plaudit.engines.prices import read_mapping
 from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Measure, Reward
@@ -99,8 +100,8 @@ def _named(where: str) -> Generator[None]:
 
 def _convert(table: Mapping[str, Any], form: type[Any], besides: Iterable[str] = ()) -> Any:
     try:
-        return msgspec.convert(table, form)
-    except msgspec.ValidationError as error:
+        return convert(table, form)
+    except UsageError as error:
         known = ", ".join((*form.__struct_fields__, *besides))
         raise UsageError(f"{error}; it has {known}") from None
 
