@@ -280,6 +280,18 @@ async def test_proxy_from_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "proxy", ["http://me:hunter2@[::1", "http://me:hunter2@h:port", "htp://me:hunter2@h", "h:80"]
+)
+async def test_defect_46_a_proxy_that_is_no_url_is_named_without_its_password(proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    engine = OpenAIEngine(EngineURI.parse("vllm:m@http://192.0.2.1/v1"))
+    with pytest.raises(EngineUnusableError, match="HTTP_PROXY is no URL of a proxy") as caught:
+        await engine.open()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("login", "header"), [("", None), ("user:pass@", "Basic dXNlcjpwYXNz")], ids=["open", "login"]
 )
 async def test_proxy_of_an_encrypted_endpoint_never_sees_the_key(login, header, monkeypatch):

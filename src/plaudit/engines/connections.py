@@ -242,7 +242,13 @@ def _proxy(url: URL) -> tuple[URL | None, dict[str, str]]:
     found = urllib.request.getproxies().get(url.scheme)
     if not found or urllib.request.proxy_bypass(url.host or ""):
         return None, {}
-    proxy = URL(found)
+    proxy = None
+    with suppress(ValueError):
+        proxy = URL(found)
+    if proxy is None or proxy.scheme not in ("http", "https") or not proxy.host:
+        raise EngineUnusableError(  # Without the text, which may hold a password.
+            f"{url.scheme.upper()}_PROXY is no URL of a proxy; write http://host:port"
+        )
     if proxy.user is None:
         return proxy, {}
     login = f"{unquote(proxy.user)}:{unquote(proxy.password or '')}"
