@@ -277,8 +277,9 @@ class Pool:
             endpoint.throttle.dropped()
             async with self._doubting(endpoint):
                 probed = await endpoint.probe(request, meter)
-            if isinstance(probed, Rejected):
-                raise probed
+                if isinstance(probed, Rejected):
+                    self._give_up(probed)
+                    raise probed
             endpoint, started = self._admit(request) or await self._wait(request)
             if not endpoint.down:
                 return endpoint, started
@@ -301,6 +302,8 @@ class Pool:
                 alone = evidence.blames(request, started)
                 if alone is None:
                     alone = await endpoint.blames(request, budget.meter)
+                if alone is False:
+                    self._give_up(rejection)
         if alone is False:
             return rejection
         failure.retryable = alone is None

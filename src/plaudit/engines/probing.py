@@ -89,6 +89,7 @@ class Evidence:
         self._rejected_at = -math.inf
         self._kinds: dict[_Kind, _Shown] = {}
         self._trust = self._spare = 0
+        """Rejections taken for the requests' own since the last probe that worked: most, left."""
 
     def answered(self, request: Request, sent: float) -> _Shown:
         """Take an answer, whatever it says; return what is known of such requests."""
@@ -111,9 +112,10 @@ class Evidence:
     def blames(self, request: Request, sent: float) -> bool | None:
         """Tell whether a rejection is about this request alone; None: only a probe can tell.
 
-        An endpoint that was seen to reject single requests is not probed for each further one.
+        The first rejection calls for a probe in any case. An endpoint that was seen to reject
+        single requests is not probed for each further one.
         """
-        if self._shown(request).answered_at >= sent:
+        if self._trust and self._shown(request).answered_at >= sent:
             return True
         if self._rejected_at >= sent:
             return False
