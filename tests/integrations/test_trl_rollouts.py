@@ -1,5 +1,6 @@
 """The rollout function: what TRL is handed is what the traces say."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,6 +154,23 @@ def test_the_model_writes_no_more_than_the_trainer_allows(trainer: Any) -> None:
     assert trace.stop_reason is StopReason.MAX_NEW_TOKENS
     assert sum(found["env_mask"][0]) == 100
     assert len(found["completion_ids"][0]) > 100
+
+
+def test_defect_20_a_token_of_an_unknown_log_probability_is_not_trained_on(trainer: Any) -> None:
+    model = trainer(logprob=lambda place: None if place == 1 else -0.5)
+    found = trl_rollout_func([search])(["Where was the rope?"], model)
+    (logprobs,), (mask,) = found["logprobs"], found["env_mask"]
+    sampled = found["trace"][0].tokens.completion_mask
+    left_out = [s and not m for s, m in zip(sampled, mask, strict=True)]
+    assert sum(left_out) == 2  # one a turn
+    assert [math.isnan(p) for p in logprobs] == left_out
+    assert {p for p, m in zip(logprobs, mask, strict=True) if m} == {-0.5}
+
+
+def test_a_batch_without_a_known_log_probability_ends_the_training(trainer: Any) -> None:
+    model = trainer(logprob=lambda _: None)
+    with pytest.raises(EngineUnusableError, match="no log-probability of what 1 rollouts sampled"):
+        trl_rollout_func([search])(["Where was the rope?"], model)
 
 
 def test_log_probabilities_at_another_temperature_are_TRLs_only(trainer: Any) -> None:

@@ -1,5 +1,6 @@
 """What an agent did: one rollout as a frozen value, written as one JSON object a line."""
 
+import math
 from enum import StrEnum
 from typing import Literal
 
@@ -90,6 +91,22 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     def completion_logprobs(self) -> list[float | None]:
         """The log-probabilities of `completion_ids`."""
         return self.logprobs[self.prompt_length :]
+
+    @property
+    def completion_known(self) -> list[bool]:
+        """For each completion id whether the model sampled it and its log-probability is known."""
+        both = zip(self.completion_mask, self.completion_logprobs, strict=True)
+        return [bool(sampled) and p is not None and math.isfinite(p) for sampled, p in both]
+
+    @property
+    def filled_logprobs(self) -> list[float]:
+        """`completion_logprobs` as plain floats: NaN where sampled and unknown, else 0.
+
+        Probability 1 for an unknown token would be a made-up number.
+        """
+        known = self.completion_known
+        both = zip(known, self.completion_mask, self.completion_logprobs, strict=True)
+        return [p or 0.0 if k else math.nan if sampled else 0.0 for k, sampled, p in both]
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
