@@ -297,8 +297,7 @@ async def _roll_all(
         trace = (await rolling.roll(question, draw)).trace
         if rewards is not None:
             trace = await with_rewards(trace, rewards)
-        broken = trace.stop_reason is not None and trace.stop_reason.broken_off
-        bar.advance("failed" if broken else "ok", trace.usage)
+        bar.advance("failed" if trace.unfinished else "ok", trace.usage)
         if callable(progress):
             progress(trace)
         take(place, trace)

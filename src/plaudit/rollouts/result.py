@@ -77,8 +77,8 @@ class Rollouts(Sequence[Trace]):
 
     @property
     def usable(self) -> "Rollouts":
-        """Those that something can be learned from: finished, with tokens."""
-        kept = [trace for trace in self if trace.tokens is not None and not _broken(trace)]
+        """Those that something can be learned from: finished, no tool failed, with tokens."""
+        kept = [trace for trace in self if trace.tokens is not None and not trace.unfinished]
         return Rollouts(kept, self._samples, self._scored_by)
 
     @property
@@ -166,10 +166,6 @@ class Rollouts(Sequence[Trace]):
             StoreError: the file cannot be written.
         """
         write_traces(self, path)
-
-
-def _broken(trace: Trace) -> bool:
-    return trace.stop_reason is not None and trace.stop_reason.broken_off
 
 
 def _as_dict(message: Message) -> dict[str, Json]:
