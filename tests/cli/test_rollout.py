@@ -319,6 +319,36 @@ def test_defect_21_a_call_that_a_tool_declines_is_the_models(plaudit, tmp_path: 
     assert run().summary["cached"] == 1
 
 
+def test_defect_30_a_tool_whose_helper_was_edited_is_called_again(
+    plaudit, engine, tools, questions, tmp_path
+) -> None:
+    file, out = tmp_path / "mytools.py", tmp_path / "out.jsonl"
+    edited = TOOLS.replace('f"It was {query}."', "shown(query)") + (
+        '\ndef shown(query):\n    return f"It was {query}."\n'
+    )
+    file.write_text(edited)
+    command = ("rollout", questions, "-e", engine, "-t", tools, "-o", out, "--limit", "1", "--json")
+    plaudit(*command)
+    assert plaudit(*command).summary["cached"] == 1
+    file.write_text(edited.replace("It was", "Now it is"))
+    assert plaudit(*command).summary["engine_calls"] == 1  # The first turn is as before.
+    assert rows_of(out)[0]["messages"][3]["content"] == "Now it is nobody."
+
+
+def test_defect_30_two_questions_with_one_id_are_no_group(plaudit, engine, tools, tmp_path) -> None:
+    asked = [question(1), question(0, id="q1"), question(3)]
+    source, out = write_rows(tmp_path / "asked.jsonl", asked), tmp_path / "out.jsonl"
+    command = ("rollout", source, "-e", engine, "-t", tools, "-o", out, "--json")
+    done = plaudit(*command)
+    assert (done.status, done.summary["rejected"]) == (1, 1)
+    assert [trace["group"] for trace in rows_of(out)] == ["q1", "q3"]
+    (rejected,) = rows_of(tmp_path / "out.rejected.jsonl")
+    assert f"the id 'q1' stands at {source}:1 too" in rejected["error"]
+    strict = plaudit(*command, "--strict")
+    assert strict.status == 2
+    assert f"{source}:2: the id 'q1' stands at" in strict.stderr
+
+
 def test_without_an_output_the_rollouts_are_shown(plaudit, engine, tools, questions) -> None:
     done = plaudit("rollout", questions, "-e", engine, "-t", tools)
     assert done.status == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
+from plaudit.integrations.rows import with_columns
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.trace import StopReason, Trace
@@ -106,6 +107,22 @@ def test_a_prompt_may_be_one_message_of_the_user(trainer: Any) -> None:
 def test_a_prompt_that_is_no_question_is_refused(prompt: Any, trainer: Any) -> None:
     with pytest.raises(UsageError, match="prompt 1 of the batch is no question"):
         trl_rollout_func([search])(["Where?", prompt], trainer())
+
+
+def test_defect_30_rows_of_one_text_are_groups_of_their_own(trainer: Any) -> None:
+    found = trl_rollout_func([search])(["Where?", "Where?", "Where?"], trainer())["trace"]
+    rows: list[dict[str, Any]] = [{"id": "a"}, {"id": "b"}, {"answer": "In the boat."}]
+    known = [with_columns(*one) for one in zip(found, rows, strict=True)]
+    assert [trace.group for trace in known[:2]] == ["a", "b"]
+    assert [trace.id for trace in known[:2]] == ["a/0", "b/1"]
+    assert len({trace.group for trace in known}) == 3
+    assert all(trace.group == trace.question_id == trace.question.id for trace in known)
+
+
+def test_defect_30_a_trace_in_a_log_is_a_line(trainer: Any) -> None:
+    (trace,) = trl_rollout_func([search])(["Where was the rope?"], trainer())["trace"]
+    length = len(trace.tokens.ids)
+    assert repr(trace) == f"<Trace {trace.id}: answered, 2 turns, 1 calls, {length} tokens>"
 
 
 async def test_rewards_read_the_trace_and_the_columns(trainer: Any) -> None:

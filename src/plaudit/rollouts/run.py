@@ -17,7 +17,7 @@ from plaudit.errors import InputError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.question import Question, Split
-from plaudit.rollouts.questions import read_question
+from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, Rolling
@@ -224,6 +224,7 @@ class _Run:
         self._evaluator = Evaluator(self._samples, runner.rewards)
         self._cached = self._passed_over = 0
         self._faults: dict[str, str] = {}
+        self._ids = Ids()
         self._intake: Intake[_Task] | None = None
 
     async def execute(self, rows: RowReader, out: str | None) -> RolloutSummary:
@@ -265,6 +266,8 @@ class _Run:
 
     def _tasks(self, row: Mapping[str, Json], taken: int) -> Sequence[_Task]:
         question = read_question(row)
+        assert self._intake is not None
+        self._ids.take(question.id, self._intake.where)
         split = self._record.options.split
         if split is not None and question.split != split:
             self._passed_over += 1

@@ -251,6 +251,15 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """The model's identity."""
     schema: int = SCHEMA
 
+    def __repr__(self) -> str:
+        """Say what it is in a line; trainers log whole rows."""
+        how = "" if self.stop_reason is None else f"{self.stop_reason}, "
+        tokens = "no" if self.tokens is None else f"{len(self.tokens.ids)}"
+        return (
+            f"<Trace {self.id}: {how}{len(self.turns)} turns, {len(self.tool_calls)} calls, "
+            f"{tokens} tokens>"
+        )
+
     @property
     def broken_off(self) -> bool:
         """Whether an engine, a filter or a deadline ended it."""
