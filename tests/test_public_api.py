@@ -22,8 +22,9 @@ PUBLIC = {
 
 PUBLIC_IN_ROLLOUTS = {
     "CallRecord", "Evaluation", "Question", "RolloutConfig", "Rollouts", "Score", "StopReason",
-    "Tokens", "Tool", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate", "arollout",
-    "ascore_traces", "compare", "count_questions", "evaluate", "function_tool", "grouped",
+    "Tokens", "Tool", "ToolError", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate",
+    "arollout", "ascore_traces", "compare", "count_questions", "evaluate", "function_tool",
+    "grouped",
     "load_rewards", "load_tools", "pick_questions", "question_dataset", "read_questions",
     "read_traces", "rollout", "score_traces", "tokenize_chats", "write_questions",
     "write_traces",

@@ -5,13 +5,14 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plaudit.rollouts.traces import read_traces
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Done, Plaudit, rows_of, write_rows
 
 TOOLS = '''
 import json, pathlib
@@ -226,9 +227,126 @@ def test_a_bad_result_of_a_tool_is_told_and_the_rollout_goes_on(
     out = tmp_path / "out.jsonl"
     broken = tools.replace(":search", ":broken")
     done = plaudit("rollout", questions, "-e", engine, "-t", broken, "-o", out, "--json")
-    assert done.status == 0
+    assert done.status == 1
     assert done.summary["bad_calls"] == {"bad_result": 5}
+    assert done.summary["tool_failed"] == 5
     assert {t["final_answer"] for t in rows_of(out)} == {"I do not know."}
+
+
+FRAGILE = '''
+import pathlib, time
+from plaudit.rollouts import ToolError, ToolResult
+
+FAULT = pathlib.Path(__file__).with_name("fault")
+
+def search(query: str) -> str:
+    """Search the documents.
+
+    Args:
+        query: words to look for.
+    """
+    match FAULT.read_text():
+        case "down":
+            raise ConnectionError("the index is down")
+        case "slow":
+            time.sleep(60)
+        case "not text":
+            return b"bytes"
+        case "declines":
+            raise ToolError("there is no such page")
+    return ToolResult(f"gold {query}", [{"chunk_id": "c1", "rank": 1, "score": 1.0}])
+'''
+
+
+def outage(
+    plaudit: Plaudit, tmp_path: Path, fault: str
+) -> tuple[Callable[..., Done], Callable[[str], object]]:
+    """A command whose tool has a fault, and what gives it another one."""
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    engine = script(
+        tmp_path,
+        {"match": {"turn": "0"}, "replies": [call("1")]},
+        {"match": {"contains": "gold 1"}, "replies": [{"text": "gold 1"}]},
+        {"match": {}, "replies": [{"text": "I do not know."}]},
+    )
+    asked = write_rows(tmp_path / "asked.jsonl", [question(1, chunk_ids=["c1"])])
+    command = (
+        "rollout", asked, "-e", engine, "-t", f"{tmp_path}/fragile.py:search", "-o",
+        tmp_path / "out.jsonl", "--rewards", "default", "--json",
+    )  # fmt: skip
+    put = (tmp_path / "fault").write_text
+    put(fault)
+    return lambda *more: plaudit(*command, *more), put
+
+
+READ_TOOLS = ("search_effort", "chunk_hit", "answer_support")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [("down", "raised"), ("slow", "timeout"), ("not text", "bad_result")]
+)
+def test_defect_21_an_outage_of_a_tool_is_no_number_and_is_rolled_out_again(
+    plaudit: Plaudit, tmp_path: Path, fault: str, status: str
+) -> None:
+    run, put = outage(plaudit, tmp_path, fault)
+    done = run(*(("--tool-timeout", "0.2") if fault == "slow" else ()))
+    (trace,) = rows_of(tmp_path / "out.jsonl")
+    assert (done.status, done.summary["tool_failed"]) == (1, 1)
+    assert done.summary["bad_calls"] == {status: 1}
+    assert done.summary["notes"][0].startswith("the tool search failed: Error: ")
+    for name in (*READ_TOOLS, "total"):
+        assert trace["rewards"][name]["value"] is None
+        assert trace["rewards"][name]["cause"] == "tool_failed"
+    assert trace["rewards"]["correctness"]["value"] == 0.0
+    put("none")
+    done, (trace,) = run(), rows_of(tmp_path / "out.jsonl")
+    assert (done.status, done.summary["tool_failed"]) == (0, 0)
+    assert done.summary["engine_calls"] == 1  # The first reply is in the store.
+    assert trace["final_answer"] == "gold 1"
+    assert [trace["rewards"][name]["value"] for name in READ_TOOLS] == [0.5, 1.0, 1.0]
+    put("down")
+    done = run()
+    assert (done.status, done.summary["cached"], done.summary["tool_failed"]) == (0, 1, 0)
+
+
+def test_defect_21_a_call_that_a_tool_declines_is_the_models(plaudit, tmp_path: Path) -> None:
+    run, put = outage(plaudit, tmp_path, "declines")
+    done, (trace,) = run(), rows_of(tmp_path / "out.jsonl")
+    assert (done.status, done.summary["tool_failed"]) == (0, 0)
+    assert [one["status"] for one in trace["tool_calls"]] == ["declined"]
+    assert [trace["rewards"][name]["value"] for name in READ_TOOLS] == [0.0, 0.0, 0.0]
+    put("none")
+    assert run().summary["cached"] == 1
+
+
+def test_defect_30_a_tool_whose_helper_was_edited_is_called_again(
+    plaudit, engine, tools, questions, tmp_path
+) -> None:
+    file, out = tmp_path / "mytools.py", tmp_path / "out.jsonl"
+    edited = TOOLS.replace('f"It was {query}."', "shown(query)") + (
+        '\ndef shown(query):\n    return f"It was {query}."\n'
+    )
+    file.write_text(edited)
+    command = ("rollout", questions, "-e", engine, "-t", tools, "-o", out, "--limit", "1", "--json")
+    plaudit(*command)
+    assert plaudit(*command).summary["cached"] == 1
+    file.write_text(edited.replace("It was", "Now it is"))
+    assert plaudit(*command).summary["engine_calls"] == 1  # The first turn is as before.
+    assert rows_of(out)[0]["messages"][3]["content"] == "Now it is nobody."
+
+
+def test_defect_30_two_questions_with_one_id_are_no_group(plaudit, engine, tools, tmp_path) -> None:
+    asked = [question(1), question(0, id="q1"), question(3)]
+    source, out = write_rows(tmp_path / "asked.jsonl", asked), tmp_path / "out.jsonl"
+    command = ("rollout", source, "-e", engine, "-t", tools, "-o", out, "--json")
+    done = plaudit(*command)
+    assert (done.status, done.summary["rejected"]) == (1, 1)
+    assert [trace["group"] for trace in rows_of(out)] == ["q1", "q3"]
+    (rejected,) = rows_of(tmp_path / "out.rejected.jsonl")
+    assert f"the id 'q1' stands at {source}:1 too" in rejected["error"]
+    strict = plaudit(*command, "--strict")
+    assert strict.status == 2
+    assert f"{source}:2: the id 'q1' stands at" in strict.stderr
 
 
 def test_without_an_output_the_rollouts_are_shown(plaudit, engine, tools, questions) -> None:

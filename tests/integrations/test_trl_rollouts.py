@@ -1,5 +1,6 @@
 """The rollout function: what TRL is handed is what the traces say."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
+from plaudit.integrations.rows import with_columns
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.trace import StopReason, Trace
@@ -107,6 +109,22 @@ def test_a_prompt_that_is_no_question_is_refused(prompt: Any, trainer: Any) -> N
         trl_rollout_func([search])(["Where?", prompt], trainer())
 
 
+def test_defect_30_rows_of_one_text_are_groups_of_their_own(trainer: Any) -> None:
+    found = trl_rollout_func([search])(["Where?", "Where?", "Where?"], trainer())["trace"]
+    rows: list[dict[str, Any]] = [{"id": "a"}, {"id": "b"}, {"answer": "In the boat."}]
+    known = [with_columns(*one) for one in zip(found, rows, strict=True)]
+    assert [trace.group for trace in known[:2]] == ["a", "b"]
+    assert [trace.id for trace in known[:2]] == ["a/0", "b/1"]
+    assert len({trace.group for trace in known}) == 3
+    assert all(trace.group == trace.question_id == trace.question.id for trace in known)
+
+
+def test_defect_30_a_trace_in_a_log_is_a_line(trainer: Any) -> None:
+    (trace,) = trl_rollout_func([search])(["Where was the rope?"], trainer())["trace"]
+    length = len(trace.tokens.ids)
+    assert repr(trace) == f"<Trace {trace.id}: answered, 2 turns, 1 calls, {length} tokens>"
+
+
 async def test_rewards_read_the_trace_and_the_columns(trainer: Any) -> None:
     found = trl_rollout_func([search])(["Where was the rope?"] * 2, trainer())
     reward: Any = as_trl_reward({"rewards": {"correctness": {"by": "rules"}}})
@@ -153,6 +171,23 @@ def test_the_model_writes_no_more_than_the_trainer_allows(trainer: Any) -> None:
     assert trace.stop_reason is StopReason.MAX_NEW_TOKENS
     assert sum(found["env_mask"][0]) == 100
     assert len(found["completion_ids"][0]) > 100
+
+
+def test_defect_20_a_token_of_an_unknown_log_probability_is_not_trained_on(trainer: Any) -> None:
+    model = trainer(logprob=lambda place: None if place == 1 else -0.5)
+    found = trl_rollout_func([search])(["Where was the rope?"], model)
+    (logprobs,), (mask,) = found["logprobs"], found["env_mask"]
+    sampled = found["trace"][0].tokens.completion_mask
+    left_out = [s and not m for s, m in zip(sampled, mask, strict=True)]
+    assert sum(left_out) == 2  # one a turn
+    assert [math.isnan(p) for p in logprobs] == left_out
+    assert {p for p, m in zip(logprobs, mask, strict=True) if m} == {-0.5}
+
+
+def test_a_batch_without_a_known_log_probability_ends_the_training(trainer: Any) -> None:
+    model = trainer(logprob=lambda _: None)
+    with pytest.raises(EngineUnusableError, match="no log-probability of what 1 rollouts sampled"):
+        trl_rollout_func([search])(["Where was the rope?"], model)
 
 
 def test_log_probabilities_at_another_temperature_are_TRLs_only(trainer: Any) -> None:

@@ -101,6 +101,23 @@ def test_pass_at_k_counts_questions_with_one_right_rollout() -> None:
     assert values == {1: 0.25, 2: 0.5, 4: 1.0}
 
 
+def test_defect_30_a_question_that_comes_again_is_a_group_of_its_own() -> None:
+    found = rollout(answers, [*QUESTIONS[:2], QUESTIONS[0], QUESTIONS[0]], [search])
+    assert [trace.id for trace in found] == ["q0/0", "q1/0", "q0#2/0", "q0#3/0"]
+    assert [trace.group for trace in found] == ["q0", "q1", "q0#2", "q0#3"]
+    texts = list(take_questions(["Which number is 1?", "Which number is 1?"]))
+    assert texts[1].id == f"{texts[0].id}#2"
+
+
+def test_defect_30_two_questions_with_one_id_are_refused(tmp_path: Path) -> None:
+    rows = [{"id": "q", "question": "Which number is 1?"}, {"id": "q", "question": "And 2?"}]
+    with pytest.raises(InputError, match="question 1: the id 'q' stands at question 0 too"):
+        rollout(answers, rows, [search])
+    path = write_rows(tmp_path / "q.jsonl", rows)
+    with pytest.raises(InputError, match=rf"{path}:2: the id 'q' stands at {path}:1 too"):
+        rollout(answers, path, [search])
+
+
 def test_R5_a_failed_rollout_is_not_a_wrong_answer() -> None:
     def broken(prompts: list[Any]) -> list[str]:
         if any("number is 1?" in chat[1]["content"] for chat in prompts):

@@ -170,6 +170,50 @@ async def test_without_ids_a_tokenizer_approximates(
     assert set(trace.tokens.logprobs) == {None}
 
 
+@pytest.mark.parametrize("finish", ["length", "content_filter", "unknown"])
+async def test_defect_26_an_end_token_that_was_not_sampled_is_not_in_the_mask(
+    family: Family, finish: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    renderer = renderer_of(family, tmp_path_factory)
+    folder = str(folder_of(family, tmp_path_factory))
+    rendered, chat = {"token_prompts": True}, {"token_prompts": False}
+    for able, form in ((rendered, "json"), (chat, "hermes"), (chat, "native")):
+        actor = Actor(said("In the boat and", finish_reason=finish), token_ids=True, **able)
+        tokens = (await roll_out(actor, tokenizer=folder, tools_as=form)).tokens
+        assert tokens is not None
+        assert tokens.exactness == "approximate"
+        (run,) = runs_of(tokens)
+        assert (await renderer.tokenizer.decode(run)).strip() == "In the boat and"
+        assert tuple(tokens.ids[-len(run) :]) == run  # Nothing of the template follows.
+
+
+async def test_an_earlier_reply_that_was_not_ended_is_ended_by_the_template(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    renderer = renderer_of(QWEN3, tmp_path_factory)
+    folder = str(folder_of(QWEN3, tmp_path_factory))
+    actor = Actor(said(CALL, finish_reason="unknown"), ANSWER, tools=False)
+    tokens = (await roll_out(actor, tokenizer=folder, tools_as="hermes")).tokens
+    assert tokens is not None
+    texts = [await renderer.tokenizer.decode(run) for run in runs_of(tokens)]
+    assert texts == [CALL, f"{ANSWER}<|im_end|>"]
+    assert f"{CALL}<|im_end|>" in await renderer.tokenizer.decode(tokens.ids)
+
+
+async def test_a_call_that_the_template_shows_otherwise_is_not_in_the_mask(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    renderer = renderer_of(QWEN3, tmp_path_factory)
+    folder = str(folder_of(QWEN3, tmp_path_factory))
+    broken = '<tool_call>\n{"name": "sea'
+    trace = await roll_out(Actor(broken, ANSWER), tokenizer=folder)
+    assert trace.tokens is not None
+    texts = [await renderer.tokenizer.decode(run) for run in runs_of(trace.tokens)]
+    assert texts == [f"{ANSWER}<|im_end|>"]
+    cut_off = await roll_out(Actor(said(broken, finish_reason="length")), tokenizer=folder)
+    assert cut_off.tokens is None
+
+
 async def test_native_calls_are_in_the_mask_as_the_template_writes_them(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -89,7 +89,7 @@ CASES = {
         turns=[call("hang"), RIGHT],
         statuses=["timeout"],
         written=[call("hang") + END, RIGHT + END],
-        rewards={"correctness": 1, "search_effort": 0},
+        rewards={"correctness": 1, "search_effort": None},
     ),
     "R4_a_marker_inside_a_question_does_not_break_the_split": Case(
         turns=[LOOKED_UP, RIGHT],

@@ -47,8 +47,13 @@ class StandInTrainer:
         assert num_generations == 1
         self.batches.append(len(prompts))
         replies = [self._reply(prompt) for prompt in prompts]
-        logprobs = [[[-0.5 - place] for place in range(len(ids))] for ids in replies]
+        logprobs = [[[self.logprob(place)] for place in range(len(ids))] for ids in replies]
         return prompts, replies, logprobs, None
+
+    @staticmethod
+    def logprob(place: int) -> float | None:
+        """Return the log-probability of the token at a place of a reply; None: unknown."""
+        return -0.5 - place
 
     def _reply(self, prompt: list[int]) -> list[int]:
         text = self.tokenizer.native.decode(prompt, skip_special_tokens=False)

@@ -328,7 +328,7 @@ def run_list(found: Iterable[RunInfo]) -> None:
     for info in found:
         counts: dict[str, Any] = msgspec.json.decode(info.summary) if info.summary else {}
         if "rollouts" in counts:
-            broken = counts["broken_off"]
+            broken = counts["broken_off"] + counts.get("tool_failed", 0)
             counts = {"ok": counts["rollouts"] - broken, "failed": broken}
         record = msgspec.json.decode(info.config)
         table.add_row(

@@ -51,6 +51,11 @@ def _lines(done: RolloutSummary) -> Iterable[str]:
         f"{count(done.questions, 'question')}, {count(done.rollouts, 'rollout')}, "
         f"{done.answered} with an answer, {done.broken_off} broken off"
     )
+    if done.tool_failed:
+        yield (
+            f"[red]a tool failed in {count(done.tool_failed, 'rollout')}[/]; the same command "
+            "rolls them out again"
+        )
     if done.accuracy is not None:
         yield f"accuracy {interval(done.accuracy)}"
     if len(done.pass_at) > 1:

@@ -206,11 +206,12 @@ def rollout(  # one parameter an option: that is how Typer reads them
     """Let a model answer QUESTIONS with tools, and write what it did, token by token.
 
     The model sees a question and its tools, never the answer. A rollout that an engine, a filter
-    or the deadline broke off is no wrong answer: it is counted apart, and the same command tries it
-    again. What is finished costs no request a second time.
+    or the deadline broke off is no wrong answer, nor is one in which a tool failed: it is counted
+    apart, and the same command tries it again. What is finished costs no request a second time.
 
-    Exit status: 0 done; 1 done, but rows were rejected, or rollouts were broken off or could not be
-    scored; 2 wrong usage or no usable input; 3 the engine cannot be used; 130 interrupted.
+    Exit status: 0 done; 1 done, but rows were rejected, or rollouts were broken off, had a tool
+    that failed, or could not be scored; 2 wrong usage or no usable input; 3 the engine cannot be
+    used; 130 interrupted.
     """
     config = RolloutConfig(
         samples_per_question=samples,

@@ -50,13 +50,25 @@ def trace_of_completion(prompt: Chat, completion: Chat, columns: Mapping[str, Js
 
 
 def with_columns(trace: Trace, columns: Mapping[str, Json]) -> Trace:
-    """Return a trace whose question has what the columns tell of it, such as its answer.
+    """Return a trace whose question has what the columns tell of it, such as its id and answer.
+
+    The trace goes with that question: rows of the same text that are other questions, by their ids
+    or answers, are groups of their own.
 
     Raises:
         InputError: a column has the wrong type.
     """
     asked = "" if trace.question is None else trace.question.question
-    return msgspec.structs.replace(trace, question=_question(asked, columns) or trace.question)
+    question = _question(asked, columns)
+    if question is None:
+        return trace
+    return msgspec.structs.replace(
+        trace,
+        id=f"{question.id}/{trace.draw}",
+        question_id=question.id,
+        group=question.id,
+        question=question,
+    )
 
 
 def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:

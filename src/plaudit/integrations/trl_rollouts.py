@@ -53,14 +53,15 @@ class TRLRollouts:
         """
         questions = [_question(prompt, number) for number, prompt in enumerate(prompts)]
         traces = run_sync(self._roll_out(questions, trainer))
-        _check_learnable(traces)
-        rows = [_row(trace, trainer) for trace in traces]
         at_one = trainer.temperature == 1
+        logprobs = at_one or trainer.use_vllm
+        rows = [_row(trace, trainer, logprobs) for trace in traces]
+        _check_learnable(traces, rows)
         self.traces = traces if at_one or not trainer.use_vllm else list(map(_unsure, traces))
         return {
             "prompt_ids": [row.prompt_ids for row in rows],
             "completion_ids": [row.completion_ids for row in rows],
-            "logprobs": [row.logprobs for row in rows] if at_one or trainer.use_vllm else None,
+            "logprobs": [row.logprobs for row in rows] if logprobs else None,
             "env_mask": [row.mask for row in rows],
             TRACE: self.traces,
         }
@@ -153,10 +154,15 @@ def _draws(questions: Iterable[Question]) -> list[int]:
     return draws
 
 
-def _check_learnable(traces: Sequence[Trace]) -> None:
-    """Refuse a batch in which nothing was sampled: training on would only look like training."""
-    if not traces or any(trace.tokens is not None for trace in traces):
+def _check_learnable(traces: Sequence[Trace], rows: Sequence["_Row"]) -> None:
+    """Refuse a batch with an empty mask: training on would only look like training."""
+    if not traces or any(any(row.mask) for row in rows):
         return
+    if any(trace.tokens is not None for trace in traces):
+        raise EngineUnusableError(
+            f"no log-probability of what {len(traces)} rollouts sampled is known, so there is "
+            "nothing to train on: let the trainer's vLLM return them"
+        )
     first = traces[0]
     why = "" if first.error is None else f": {first.error.message}"
     raise EngineUnusableError(
@@ -169,18 +175,23 @@ class _Row(msgspec.Struct, frozen=True):
     prompt_ids: list[int]
     completion_ids: list[int]
     mask: list[int]
-    logprobs: list[float | None]
+    logprobs: list[float]
+    """NaN where sampled and unknown, which TRL reads as unknown too; 0 where not sampled."""
 
 
-def _row(trace: Trace, trainer: Any) -> _Row:
+def _row(trace: Trace, trainer: Any, logprobs: bool) -> _Row:
+    """Return what TRL takes of a trace.
+
+    With `logprobs` a token of an unknown log-probability is not in the mask; else TRL computes them
+    all.
+    """
     tokens = trace.tokens
     if tokens is None:
         # TRL wants a row for each prompt. Nothing is learned from this one.
         end = trainer.eos_token_ids[0]
         return _Row([end], [end], [0], [0.0])
-    told = zip(tokens.completion_logprobs, tokens.completion_mask, strict=True)
-    logprobs = [logprob if sampled else 0.0 for logprob, sampled in told]
-    return _Row(tokens.prompt_ids, tokens.completion_ids, tokens.completion_mask, logprobs)
+    mask = list(map(int, tokens.completion_known)) if logprobs else tokens.completion_mask
+    return _Row(tokens.prompt_ids, tokens.completion_ids, mask, tokens.filled_logprobs)
 
 
 def _unsure(trace: Trace) -> Trace:

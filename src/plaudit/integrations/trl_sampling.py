@@ -1,5 +1,6 @@
 """What the model of a TRL trainer samples, as an engine that takes and tells token ids."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -144,7 +145,7 @@ def _vllm(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Ou
     found: list[_Output] = []
     for ids, told, limit in zip(replies, logprobs, limits, strict=True):
         kept = list(ids[:limit])
-        known = [one[0] for one in told[:limit]]
+        known = [math.nan if one[0] is None else one[0] for one in told[:limit]]
         ended = bool(kept) and kept[-1] in trainer.eos_token_ids
-        found.append(_output(trainer, kept, None if None in known else known, ended))
+        found.append(_output(trainer, kept, known, ended))
     return found

@@ -20,7 +20,7 @@ from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.scoring import ascore_traces, grouped, score_traces
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.tokens.chats import tokenize_chats
-from plaudit.rollouts.tools import Tool, ToolResult, ToolSet, function_tool, load_tools
+from plaudit.rollouts.tools import Tool, ToolError, ToolResult, ToolSet, function_tool, load_tools
 from plaudit.rollouts.trace import CallRecord, Score, StopReason, Tokens, Trace, Turn
 from plaudit.rollouts.traces import read_traces, write_traces
 
@@ -34,6 +34,7 @@ __all__ = [
     "StopReason",
     "Tokens",
     "Tool",
+    "ToolError",
     "ToolResult",
     "ToolSet",
     "Trace",

@@ -2,6 +2,7 @@
 
 import datetime
 import inspect
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from plaudit.errors import InputError, UsageError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.question import Question, Split
-from plaudit.rollouts.questions import read_question
+from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
@@ -176,16 +177,24 @@ def take_questions(
 ) -> Iterator[Question]:
     """Take questions from a file or from rows, one after the other.
 
+    Rollouts are told apart by the ids of their questions. In a file none may stand twice. Of rows a
+    question that comes again is asked again, as `ID#2` and so on: a group of its own.
+
     Args:
         questions: a file, or texts, rows or `Question`s.
         split: only those of this split.
         limit: most questions.
 
     Raises:
-        InputError: one is malformed; the message says which.
+        InputError: one is malformed, or two have one id; the message says which.
     """
     taken = 0
-    for question in _questions(questions):
+    ids = Ids()
+    for where, question in _questions(questions):
+        try:
+            ids.take(question.id, where)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         if split in (None, question.split):
             if taken == limit:
                 return
@@ -193,14 +202,24 @@ def take_questions(
             yield question
 
 
-def _questions(questions: Questions) -> Iterator[Question]:
+def _questions(questions: Questions) -> Iterator[tuple[str, Question]]:
+    """Yield questions with their places."""
     if isinstance(questions, str | Path):
         with RowReader(questions, strict=True) as rows:
             for row in rows:
-                yield _question(row.data or {}, row.where)
+                yield row.where, _question(row.data or {}, row.where)
         return
+    first: dict[str, Question] = {}
+    times: Counter[str] = Counter()
     for number, given in enumerate(questions):
-        yield given if isinstance(given, Question) else _question(given, f"question {number}")
+        where = f"question {number}"
+        question = given if isinstance(given, Question) else _question(given, where)
+        id = question.id
+        times[id] += 1
+        if times[id] > 1 and first[id] == question:
+            question = msgspec.structs.replace(question, id=f"{id}#{times[id]}")
+        first.setdefault(id, question)
+        yield where, question
 
 
 def _question(given: str | Mapping[str, Json], where: str) -> Question:
@@ -296,8 +315,7 @@ async def _roll_all(
         trace = (await rolling.roll(question, draw)).trace
         if rewards is not None:
             trace = await with_rewards(trace, rewards)
-        broken = trace.stop_reason is not None and trace.stop_reason.broken_off
-        bar.advance("failed" if broken else "ok", trace.usage)
+        bar.advance("failed" if trace.unfinished else "ok", trace.usage)
         if callable(progress):
             progress(trace)
         take(place, trace)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from plaudit.engines.base import Completion, Request, Sampling
+from plaudit.engines.base import Completion, FinishReason, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
@@ -18,6 +18,8 @@ from plaudit.rollouts.trace import Exactness, Tokens, Turn
 from plaudit.types import Message, Usage
 
 _OPEN_THOUGHT = ("<think>", "[THINK]")
+_ENDED: frozenset[FinishReason] = frozenset({"stop", "tool_calls"})
+"""How a reply finishes whose end token the model sampled; of others that is not known."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,10 @@ class _Talk:
         self.sent = list(self.messages)
         """The conversation as the model is shown it."""
         self.shared = len(opening)
+        self.cut_off: set[int] = set()
+        """Numbers of the replies that the model did not end."""
+        self.rewritten: set[int] = set()
+        """Numbers of the replies that the model is shown otherwise than it wrote them."""
         self.terms = terms
         self.draw = draw
         self.sample_id = sample_id
@@ -102,9 +108,14 @@ class _Talk:
     def read(self, completion: Completion, in_thought: bool = False) -> tuple[Turn, Sequence[Call]]:
         form = self.terms.form
         read = form.read(completion, self.turn, in_thought)
-        self.turn += 1
-        self.sent.append(form.said(completion, read))
+        said = form.said(completion, read)
         calls = [as_openai(call) for call in read.calls] or None
+        if completion.finish_reason not in _ENDED:
+            self.cut_off.add(self.turn)
+        if said.tool_calls and said.tool_calls != calls:
+            self.rewritten.add(self.turn)
+        self.turn += 1
+        self.sent.append(said)
         self.messages.append(Message("assistant", read.answer or None, tool_calls=calls))
         turn = Turn(
             text=completion.text,
@@ -171,7 +182,7 @@ class ChatConversation:
         log, terms = self._log, self._terms
         exactness: Exactness = "exact"
         if log is None and terms.renderer is not None and self._talk.turn:
-            log, exactness = await _located(terms.renderer, terms, self._talk.sent), "approximate"
+            log, exactness = await _located(terms.renderer, terms, self._talk), "approximate"
         return None if log is None else _finished(log, exactness, terms.max_length)
 
 
@@ -258,23 +269,29 @@ class RenderedConversation:
             return
         if self._terms.exact_only:
             raise _no_ids(self._terms)
-        self._exactness, self._ended = "approximate", finish != "length"
+        self._exactness, self._ended = "approximate", finish in _ENDED
         text = completion.text
         self._log.sampled(await self._renderer.written_ids(text, ended=self._ended))
 
 
-async def _located(renderer: Renderer, terms: Terms, chat: Sequence[Message]) -> TokenLog | None:
-    """Return the ids of a whole chat, its replies as sampled; None where they cannot be told."""
-    tokenizer, specs = renderer.tokenizer, terms.form.specs
+async def _located(renderer: Renderer, terms: Terms, talk: _Talk) -> TokenLog | None:
+    """Return the ids of a whole chat, its replies as sampled; None where they are not known.
+
+    A reply that the template shows otherwise than the model wrote it, such as a call that could not
+    be read, counts as read.
+    """
+    tokenizer, specs, chat = renderer.tokenizer, terms.form.specs, talk.sent
     if not isinstance(tokenizer, FileTokenizer):
         return None
     while chat and chat[-1].role != "assistant":
         chat = chat[:-1]
     try:
-        located = locate_replies(renderer.template, renderer.template.chat(chat), specs)
+        template = renderer.template
+        located = locate_replies(template, template.chat(chat), specs, talk.cut_off)
     except CallError:
         return None
-    encoded = await asyncio.to_thread(tokenizer.locate, located.text, located.spans)
+    spans = [span for n, span in enumerate(located.spans) if n not in talk.rewritten]
+    encoded = await asyncio.to_thread(tokenizer.locate, located.text, spans)
     log, place = TokenLog(), 0
     for number, (begin, end) in enumerate(encoded.spans):
         (log.append if number else log.begin)(encoded.ids[place:begin])

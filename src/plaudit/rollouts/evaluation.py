@@ -26,6 +26,8 @@ class Evaluation(msgspec.Struct, kw_only=True):
     """Rollouts with a final answer, right or wrong."""
     broken_off: int = 0
     """Rollouts that an engine, a filter or a deadline ended; they are asked again."""
+    tool_failed: int = 0
+    """Other rollouts in which a tool failed; they are asked again too."""
     stop_reasons: dict[str, int] = {}
     causes: dict[str, int] = {}
     """Why engines gave no reply, by cause."""
@@ -132,7 +134,8 @@ class Evaluator:
         self._turns += len(trace.turns)
         if trace.stop_reason is not None:
             self._stops[trace.stop_reason] += 1
-            done.broken_off += trace.stop_reason.broken_off
+        done.broken_off += trace.broken_off
+        done.tool_failed += trace.tool_failed and not trace.broken_off
         if trace.error is not None:
             self._causes[trace.error.cause] += 1
         for call in trace.tool_calls:

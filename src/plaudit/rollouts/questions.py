@@ -27,14 +27,38 @@ OnReject = Callable[[str, InputError], object]
 _FIELDS = frozenset(Question.__struct_fields__)
 
 
+class Ids:
+    """Where the ids of questions stand. None may stand twice: rollouts are told apart by them."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, str] = {}
+
+    def take(self, id: str, where: str) -> None:
+        """Note the id of a question.
+
+        Args:
+            id: of the question; a hash of its text and answer where its row has none.
+            where: the question's place, for a person.
+
+        Raises:
+            InputError: another question has it; the message names the other's place.
+        """
+        before = self._places.setdefault(id, where)
+        if before is not where:
+            raise InputError(
+                f"the id {id!r} stands at {before} too; give each question an id of its own, and "
+                "ask one several times with more samples of it"
+            )
+
+
 def iter_questions(
     source: str | Path, *, split: Split | None = None, on_reject: OnReject | None = None
 ) -> Iterator[Question]:
     """Read questions one by one.
 
     A row is `{"id", "question", "answer", "difficulty", "chunk_ids", "supporting_text", "split"}`,
-    of which only `question` must be there. `answer` is a text, a number, or a list of accepted
-    ones. Other columns are kept in `metadata`.
+    of which only `question` must be there. No `id` may stand twice. `answer` is a text, a number,
+    or a list of accepted ones. Other columns are kept in `metadata`.
 
     Args:
         source: JSON Lines, a JSON array, Parquet, a saved `datasets` folder, or `-`.
@@ -44,15 +68,14 @@ def iter_questions(
     Raises:
         InputError: the source cannot be read; or a row is malformed, the message names its place.
     """
-    taken: dict[str, str] = {}
+    ids = Ids()
     with RowReader(source) as rows:
         for row in rows:
             try:
                 if row.data is None:
                     raise InputError(row.error or "cannot be read")
                 question = read_question(row.data)
-                if taken.setdefault(question.id, row.where) is not row.where:
-                    raise InputError(f"the id {question.id!r} stands at {taken[question.id]} too")
+                ids.take(question.id, row.where)
             except InputError as error:
                 named = InputError(f"{row.where}: {error}")
                 if on_reject is None:

@@ -77,8 +77,8 @@ class Rollouts(Sequence[Trace]):
 
     @property
     def usable(self) -> "Rollouts":
-        """Those that something can be learned from: finished, with tokens."""
-        kept = [trace for trace in self if trace.tokens is not None and not _broken(trace)]
+        """Those that something can be learned from: finished, no tool failed, with tokens."""
+        kept = [trace for trace in self if trace.tokens is not None and not trace.unfinished]
         return Rollouts(kept, self._samples, self._scored_by)
 
     @property
@@ -105,32 +105,39 @@ class Rollouts(Sequence[Trace]):
         """For each completion id its log-probability; None where not sampled or not known."""
         return [tokens.completion_logprobs for tokens in self._tokens()]
 
-    def tensors(self, pad_id: int = 0) -> dict[str, Any]:
+    def tensors(self, pad_id: int = 0, *, logprobs: bool = True) -> dict[str, Any]:
         """Return the tokens as torch tensors of B rollouts, made when called.
 
         Args:
             pad_id: id of the padding.
+            logprobs: False for a trainer that computes log-probabilities itself.
 
         Returns:
             `prompt_ids` and `prompt_mask` (B, P), padded on the left; `completion_ids`,
-            `completion_mask` (whether there is a token), `sampled` (whether the model wrote it) and
-            `logprobs` (float; 0 where not known) (B, C), padded on the right.
+            `completion_mask` (whether there is a token), `sampled` (the loss mask: whether the
+            model wrote the token) and `logprobs` (float; 0 where not sampled) (B, C), padded on the
+            right. A token of an unknown log-probability, as all of `approximate` traces, is NaN in
+            `logprobs` and 0 in `sampled`. With `logprobs=False` there are no `logprobs`, and
+            `sampled` is `masks`.
 
         Raises:
             MissingDependencyError: torch is not installed.
             UsageError: a rollout has no tokens.
         """
-        prompts, completions = self.prompt_ids, self.completion_ids
-        logprobs = [[p or 0.0 for p in row] for row in self.logprobs]
+        prompts, completions, tokens = self.prompt_ids, self.completion_ids, self._tokens()
+        sampled = [[int(k) for k in t.completion_known] for t in tokens] if logprobs else self.masks
         torch = load_package("torch", "trl")
-        return {
+        found = {
             "prompt_ids": torch.tensor(_padded(prompts, pad_id, left=True)),
             "prompt_mask": torch.tensor(_padded(_ones(prompts), 0, left=True)),
             "completion_ids": torch.tensor(_padded(completions, pad_id)),
             "completion_mask": torch.tensor(_padded(_ones(completions), 0)),
-            "sampled": torch.tensor(_padded(self.masks, 0)),
-            "logprobs": torch.tensor(_padded(logprobs, 0.0), dtype=torch.float32),
+            "sampled": torch.tensor(_padded(sampled, 0)),
         }
+        if logprobs:
+            filled = _padded([t.filled_logprobs for t in tokens], 0.0)
+            found["logprobs"] = torch.tensor(filled, dtype=torch.float32)
+        return found
 
     def _tokens(self) -> list[Tokens]:
         found = [trace.tokens for trace in self if trace.tokens is not None]
@@ -159,10 +166,6 @@ class Rollouts(Sequence[Trace]):
             StoreError: the file cannot be written.
         """
         write_traces(self, path)
-
-
-def _broken(trace: Trace) -> bool:
-    return trace.stop_reason is not None and trace.stop_reason.broken_off
 
 
 def _as_dict(message: Message) -> dict[str, Json]:

@@ -135,7 +135,8 @@ class Finished:
     """Finished rollouts in the store, each under a key of all that it depends on.
 
     A stored rollout costs no request and runs no tool, and says how long it took when it was made.
-    One that was broken off is not stored: it is tried again, from the replies that came.
+    One that was broken off, or in which a tool failed, is not stored: it is tried again, from the
+    replies that came.
     """
 
     def __init__(self, store: ReplyStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
@@ -154,8 +155,11 @@ class Finished:
         stored = None if self._reads is None else self._reads.get_reply(place)
         if stored is None:
             return None
+        trace = _decode(stored.text)
+        if trace.unfinished:  # Earlier versions stored rollouts in which a tool failed.
+            return None
         return msgspec.structs.replace(
-            _decode(stored.text),
+            trace,
             id=f"{question.id}/{draw}",
             question_id=question.id,
             group=question.id,
@@ -164,7 +168,7 @@ class Finished:
 
     def keep(self, place: bytes, trace: Trace) -> None:
         """Keep a rollout if it is finished."""
-        if self._writes is None or trace.stop_reason is None or trace.stop_reason.broken_off:
+        if self._writes is None or trace.unfinished:
             return
         bare = msgspec.structs.replace(trace, question=None)
         self._writes.put_reply(place, Completion(text=_encode(bare).decode()))

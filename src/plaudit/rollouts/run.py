@@ -17,7 +17,7 @@ from plaudit.errors import InputError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.question import Question, Split
-from plaudit.rollouts.questions import read_question
+from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, Rolling
@@ -95,9 +95,9 @@ class RolloutSummary(Evaluation, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        """0, or 1 where rows were rejected, or rollouts were broken off or could not be scored."""
+        """0, or 1 where rows were rejected, rollouts are unfinished, or could not be scored."""
         unscored = any(Untold(c).broken for r in self.rewards.values() for c in r.untold)
-        return 1 if self.rejected or self.broken_off or unscored else 0
+        return 1 if self.rejected or self.broken_off or self.tool_failed or unscored else 0
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -225,6 +225,8 @@ class _Run:
         self._samples = record.config.samples_per_question
         self._evaluator = Evaluator(self._samples, runner.rewards)
         self._cached = self._passed_over = 0
+        self._faults: dict[str, str] = {}
+        self._ids = Ids()
         self._intake: Intake[_Task] | None = None
 
     async def execute(self, rows: RowReader, out: str | None) -> RolloutSummary:
@@ -266,6 +268,8 @@ class _Run:
 
     def _tasks(self, row: Mapping[str, Json], taken: int) -> Sequence[_Task]:
         question = read_question(row)
+        assert self._intake is not None
+        self._ids.take(question.id, self._intake.where)
         split = self._record.options.split
         if split is not None and question.split != split:
             self._passed_over += 1
@@ -290,16 +294,24 @@ class _Run:
     def _count(self, task: _Task, rolled: Rolled, trace: Trace) -> None:
         self._cached += rolled.from_store
         self._evaluator.add(task.number, trace)
-        broken = trace.stop_reason is not None and trace.stop_reason.broken_off
-        self._runner.progress.advance("failed" if broken else "ok", trace.usage)
+        self._note_faults(trace)
+        self._runner.progress.advance("failed" if trace.unfinished else "ok", trace.usage)
         if self._runner.watch is not None:
             self._runner.watch(trace)
+
+    def _note_faults(self, trace: Trace) -> None:
+        """Keep one message of each tool that failed, for the summary."""
+        for call in trace.tool_calls:
+            if call.tool_failed and call.name not in self._faults:
+                texts = (m.text for m in trace.messages if m.tool_call_id == call.id)
+                self._faults[call.name] = next(texts, call.status)
 
     def _filled(self, summary: RolloutSummary, seconds: float) -> RolloutSummary:
         evaluated = self._evaluator.result()
         policy, bill = self._rolling.agent.policy, self._rolling.bill(self._runner.prices)
         rejected = self._intake.rejected if self._intake else 0
         rejects = rejected_path(self._record.options.out) if rejected else None
+        faults = sorted(self._faults.items())
         found: dict[str, Any] = {
             "engine": policy.identity,
             "tools_as": policy.form.name,
@@ -313,7 +325,7 @@ class _Run:
             "spent_input_tokens": bill.usage.input_tokens,
             "spent_output_tokens": bill.usage.output_tokens,
             "cost_usd": bill.cost_usd,
-            "notes": tuple(bill.notes),
+            "notes": (*bill.notes, *(f"the tool {n} failed: {t}" for n, t in faults)),
             "seconds": seconds,
             "qa_log": self._record.options.qa_log,
         }

@@ -1,5 +1,6 @@
 """What an agent did: one rollout as a frozen value, written as one JSON object a line."""
 
+import math
 from enum import StrEnum
 from typing import Literal
 
@@ -20,13 +21,18 @@ CallStatus = Literal[
     "malformed",
     "unknown_tool",
     "invalid_arguments",
+    "declined",
     "timeout",
     "raised",
     "bad_result",
     "over_limit",
 ]
 """What became of a tool call. All but `ok` were answered with an error under the call's id; one
-that is `over_limit` was not run, since the rollout had made as many as it may."""
+that is `over_limit` was not run, since the rollout had made as many as it may. `declined`: the tool
+works, and its answer to this call is an error (`ToolError`, `isError` of MCP)."""
+
+TOOL_FAULTS: frozenset[CallStatus] = frozenset({"timeout", "raised", "bad_result"})
+"""Calls that failed through a fault of the tool; all others say something of the model."""
 
 
 class StopReason(StrEnum):
@@ -91,6 +97,22 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
         """The log-probabilities of `completion_ids`."""
         return self.logprobs[self.prompt_length :]
 
+    @property
+    def completion_known(self) -> list[bool]:
+        """For each completion id whether the model sampled it and its log-probability is known."""
+        both = zip(self.completion_mask, self.completion_logprobs, strict=True)
+        return [bool(sampled) and p is not None and math.isfinite(p) for sampled, p in both]
+
+    @property
+    def filled_logprobs(self) -> list[float]:
+        """`completion_logprobs` as plain floats: NaN where sampled and unknown, else 0.
+
+        Probability 1 for an unknown token would be a made-up number.
+        """
+        known = self.completion_known
+        both = zip(known, self.completion_mask, self.completion_logprobs, strict=True)
+        return [p or 0.0 if k else math.nan if sampled else 0.0 for k, sampled, p in both]
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One reply of the model, exactly as it wrote it."""
@@ -124,12 +146,19 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the result was longer than a result may be, and was cut."""
     seconds: float = 0.0
 
+    @property
+    def tool_failed(self) -> bool:
+        """Whether the call failed through a fault of the tool, and not of the model."""
+        return self.status in TOOL_FAULTS
+
 
 class Untold(StrEnum):
     """Why a reward has no value. The only list of causes; names are stable and stored."""
 
     BROKEN_OFF = "broken_off"
     """An engine or a deadline ended the rollout."""
+    TOOL_FAILED = "tool_failed"
+    """A tool that the reward reads failed, through no fault of the model."""
     # The question does not say what would be needed.
     NO_REFERENCE = "no_reference"
     NO_GOLD = "no_gold"
@@ -156,6 +185,7 @@ class Untold(StrEnum):
 
 _BROKEN = frozenset(
     {
+        Untold.TOOL_FAILED,
         Untold.JUDGE_FAILED,
         Untold.JUDGE_INVALID,
         Untold.RAISED,
@@ -220,3 +250,27 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     """The model's identity."""
     schema: int = SCHEMA
+
+    def __repr__(self) -> str:
+        """Say what it is in a line; trainers log whole rows."""
+        how = "" if self.stop_reason is None else f"{self.stop_reason}, "
+        tokens = "no" if self.tokens is None else f"{len(self.tokens.ids)}"
+        return (
+            f"<Trace {self.id}: {how}{len(self.turns)} turns, {len(self.tool_calls)} calls, "
+            f"{tokens} tokens>"
+        )
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether an engine, a filter or a deadline ended it."""
+        return self.stop_reason is not None and self.stop_reason.broken_off
+
+    @property
+    def tool_failed(self) -> bool:
+        """Whether a tool failed in it, through no fault of the model."""
+        return any(call.tool_failed for call in self.tool_calls)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the same command rolls it out again: it was broken off, or a tool failed."""
+        return self.broken_off or self.tool_failed

@@ -133,6 +133,8 @@ class Intake(Generic[T]):
         """Rows that nothing could be taken from."""
         self.taken = 0
         """Items that were taken."""
+        self.where = ""
+        """Place of the row that is read, for a person."""
         progress.follow(self)
 
     @property
@@ -154,7 +156,7 @@ class Intake(Generic[T]):
                 yield item
 
     def _take(self, row: Row) -> Sequence[T]:
-        error = row.error
+        error, self.where = row.error, row.where
         if row.data is not None:
             try:
                 return self._read_row(row.data, self.taken)

@@ -24,11 +24,13 @@ async def test_a_model_reads_chunks_and_rewards_read_their_ids(index: Path) -> N
     tool = search_tool(index)
     result = await tool.call({"query": "Who made the sextant?"})
     assert isinstance(result.data, list)
-    assert [list(entry) for entry in result.data] == [["chunk_id", "rank", "score"]] * 2
+    assert [list(entry) for entry in result.data] == [["chunk_id", "rank", "score", "end"]] * 2
     assert [entry["rank"] for entry in result.data] == [1, 2]
     for entry in result.data:
         chunk = open_corpus(index).chunk(entry["chunk_id"])
-        assert f"[[chunk {chunk.id}]] {chunk.place}\n{chunk.text}" in result.content
+        shown = f"[[chunk {chunk.id}]] {chunk.place}\n{chunk.text}"
+        assert result.content[: entry["end"]].endswith(shown)
+    assert result.data[-1]["end"] == len(result.content)
 
 
 async def test_nothing_found_is_said(index: Path) -> None:

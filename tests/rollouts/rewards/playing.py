@@ -36,8 +36,10 @@ class Found:
         data: Json = None,
         status: CallStatus = "ok",
         tool: str = "search",
+        truncated: bool = False,
     ) -> None:
         self.query, self.text, self.data, self.status, self.tool = query, text, data, status, tool
+        self.truncated = truncated
 
 
 def rollout(
@@ -60,7 +62,7 @@ def rollout(
         records.append(
             CallRecord(
                 id=id, turn=number, name=found.tool, arguments=arguments,
-                status=found.status, data=found.data,
+                status=found.status, data=found.data, truncated=found.truncated,
             )
         )  # fmt: skip
         function = {"name": found.tool, "arguments": json.dumps(arguments)}

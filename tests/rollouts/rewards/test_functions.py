@@ -8,13 +8,15 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy
 import pytest
 
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, load_function
-from plaudit.rollouts.trace import Score, Trace, Untold
-from tests.rollouts.rewards.playing import is_no_number, rollout
+from plaudit.rollouts.trace import Score, Tokens, Trace, Untold
+from plaudit.types import Message
+from tests.rollouts.rewards.playing import Found, chunks, is_no_number, question, rollout
 
 
 def reward(function, **options) -> FunctionReward:
@@ -28,7 +30,7 @@ async def score(returned, **options) -> Score:
 @pytest.mark.parametrize(
     ("returned", "value"),
     [
-        (0.5, 0.5), (1, 1.0), (True, 1.0), (-3, -3.0), (Fraction(1, 4), 0.25),
+        (0.5, 0.5), (1, 1.0), (-3, -3.0), (Fraction(1, 4), 0.25),
         (numpy.float32(0.5), 0.5), (numpy.int64(2), 2.0), ({"value": 0.5}, 0.5),
         (Score(value=0.5), 0.5),
     ],
@@ -45,11 +47,45 @@ async def test_numbers_in_any_dress_are_values(returned, value: float) -> None:
         math.nan, math.inf, -math.inf, "0.5", [0.5], (1.0, 2.0), object(), 1j, {}, {"score": 1},
         {"value": "1"}, {"value": math.nan}, {"value": 1, "reason": 3}, {"value": 1, "notes": ""},
         {"value": 1, "components": [1]}, Score(value=math.nan), {3: 4}, b"1", numpy.ones(3),
+        True, False, numpy.True_, {"value": True}, Score(value=True),
     ],
     ids=lambda value: "object" if type(value) is object else repr(value),
 )  # fmt: skip
 async def test_what_is_no_number_is_none(returned) -> None:
     assert is_no_number(await score(returned), "bad_result")
+
+
+async def test_defect_30_true_is_no_number_and_the_reason_says_so() -> None:
+    found = await score(answered := True)
+    assert answered and "it is True, which is no number; return 1.0 or 0.0" in found.reason
+    parts = (await score({"value": 1, "components": {"a": True}})).components
+    assert is_no_number(parts["a"], "bad_result")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_defect_30_a_function_cannot_change_the_trace(asynchronous: bool) -> None:
+    def spoil(trace: Trace) -> float:
+        trace.messages.append(Message("assistant", "forged"))
+        trace.messages[1].tool_calls[0]["function"]["name"] = "forged"
+        trace.tool_calls[0].data.append("forged")
+        trace.tool_calls[0].arguments["query"] = "forged"
+        trace.turns.clear()
+        trace.question.metadata["forged"] = True
+        trace.tokens.mask[0] = trace.tokens.ids[0] = 9
+        trace.rewards["forged"] = Score(value=1.0)
+        return 1.0
+
+    async def spoil_too(trace: Trace) -> float:
+        return spoil(trace)
+
+    tokens = Tokens(ids=[1], mask=[1], logprobs=[-0.5], exactness="exact", prompt_length=0)
+    given = msgspec.structs.replace(
+        rollout(Found(data=chunks("c1")), asked=question(metadata={})), tokens=tokens, rewards={}
+    )
+    before = msgspec.json.encode(given)
+    found = await reward(spoil_too if asynchronous else spoil).score(given)
+    assert found.value == 1.0
+    assert msgspec.json.encode(given) == before
 
 
 async def test_none_is_none_and_keeps_its_reason() -> None:

@@ -147,6 +147,19 @@ async def test_defaults_are_the_functions_own() -> None:
     assert (await function_tool(look).call({"query": "x"})).content == "x"
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [bytes, bytearray, list[bytes], Optional[bytes], dict[str, bytes], Annotated[bytes, "raw"]],  # noqa: UP045
+)
+def test_defect_30_bytes_are_no_parameter(kind: Any) -> None:
+    def read(data: Any) -> str:
+        return str(data)
+
+    read.__annotations__["data"] = kind
+    with pytest.raises(UsageError, match=r"parameter 'data' is a .*byte.*, which JSON cannot hold"):
+        function_tool(read)
+
+
 def unannotated(query) -> str:  # type: ignore[no-untyped-def]
     return query
 

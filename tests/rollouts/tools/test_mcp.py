@@ -66,7 +66,7 @@ async def test_tools_of_a_server_process_are_called_and_checked() -> None:
         record, content = await one(tools, "add", {"a": "x"})
         assert record.status == "invalid_arguments"
         record, content = await one(tools, "fail", {"text": "no such page"})
-        assert (record.status, content[:7]) == ("raised", "Error: ")
+        assert (record.status, content[:7]) == ("declined", "Error: ")
         assert "fail" in content
         record, content = await one(tools, "echo", {"text": "x" * 2_000_000})
         assert (record.status, record.truncated, record.data) == ("ok", True, None)

@@ -131,7 +131,7 @@ class Unprintable(Exception):
         (TimeoutError("slow"), "Error: TimeoutError: slow"),
         (BaseExceptionGroup("several", [ValueError("a")]), "Error: ExceptionGroup: several (1 sub"),
         (Unprintable(), "Error: Unprintable"),
-        (ToolError("ask for a page first"), "Error: ask for a page first"),
+        (ToolError("the index is gone", "raised"), "Error: the index is gone"),
         (ValueError("a\ud800b"), "Error: ValueError: a?b"),
     ],
 )
@@ -140,9 +140,17 @@ async def test_whatever_a_tool_raises_is_told_without_a_traceback(
 ) -> None:
     record, content = await one(ToolSet([Strange(raising(error))]), "strange")
     assert record.status == "raised"
+    assert record.tool_failed
     assert content.startswith(told)
     assert "Traceback" not in content
     assert "File" not in content
+
+
+async def test_defect_21_what_a_tool_answers_to_a_call_is_no_fault_of_the_tool() -> None:
+    error = ToolError("ask for a page first")
+    record, content = await one(ToolSet([Strange(raising(error))]), "strange")
+    assert (record.status, record.tool_failed) == ("declined", False)
+    assert content == "Error: ask for a page first"
 
 
 async def test_the_text_of_an_error_is_cut() -> None:

@@ -30,6 +30,8 @@ _DEPTH = 100
 """How far down the two rankings of a hybrid search are combined, at least."""
 _HEAD = "[[chunk "
 """How a chunk begins in ready text."""
+BETWEEN = "\n\n"
+"""What stands between two chunks in ready text."""
 
 _decode = msgspec.json.Decoder(Chunk).decode
 
@@ -221,17 +223,18 @@ def hits_text(hits: Sequence[Hit]) -> str:
     What a document says cannot pass for the beginning of another chunk, nor for a special token:
     both are broken by an invisible character, as in prompts.
     """
-    return "\n\n".join(_hit_text(hit.chunk) for hit in hits)
+    return BETWEEN.join(map(hit_text, hits))
+
+
+def hit_text(hit: Hit) -> str:
+    """Return one of the hits of `hits_text`."""
+    escape, chunk = _escaper().escape, hit.chunk
+    return f"{_HEAD}{chunk.id}]] {escape(chunk.place)}\n{escape(chunk.text)}"
 
 
 @cache
 def _escaper() -> Escaper:
     return Escaper([_HEAD])
-
-
-def _hit_text(chunk: Chunk) -> str:
-    escape = _escaper().escape
-    return f"{_HEAD}{chunk.id}]] {escape(chunk.place)}\n{escape(chunk.text)}"
 
 
 def _map(folder: Path) -> mmap.mmap:

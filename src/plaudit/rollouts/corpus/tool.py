@@ -8,7 +8,7 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import UsageError
-from plaudit.rollouts.corpus.index import Corpus, hits_text, open_corpus
+from plaudit.rollouts.corpus.index import BETWEEN, Corpus, hit_text, open_corpus
 from plaudit.rollouts.tools import Tool, ToolResult
 from plaudit.types import Json
 
@@ -25,7 +25,8 @@ def search_tool(index: str | Path | Corpus, k: int = 2) -> Tool:
     """Return the tool `search`: its one argument, `query`, finds the best chunks of a corpus.
 
     The model reads id, place and text of each chunk, the best first. `data` holds a
-    `{"chunk_id", "rank", "score"}` for each of them, for rewards.
+    `{"chunk_id", "rank", "score", "end"}` for each of them, for rewards: `end` is where the chunk
+    ends in what the model reads.
 
     Args:
         index: an index, or a corpus that is open.
@@ -64,5 +65,11 @@ class _SearchTool:
     async def call(self, arguments: Mapping[str, Json]) -> ToolResult:
         """Search, in a thread, so that others go on meanwhile."""
         hits = await asyncio.to_thread(self._corpus.search, arguments["query"], self._k)
-        data = [{"chunk_id": hit.chunk.id, "rank": hit.rank, "score": hit.score} for hit in hits]
-        return ToolResult(hits_text(hits) or _NOTHING, data)
+        texts = [hit_text(hit) for hit in hits]
+        data: list[Json] = []
+        end = -len(BETWEEN)
+        for hit, text in zip(hits, texts, strict=True):
+            end += len(BETWEEN) + len(text)
+            found = {"chunk_id": hit.chunk.id, "rank": hit.rank, "score": hit.score, "end": end}
+            data.append(found)
+        return ToolResult(BETWEEN.join(texts) or _NOTHING, data)

@@ -1,6 +1,7 @@
 """What a reward is: a name, the range of its values, and a score for a trace."""
 
 import math
+from collections.abc import Collection
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -52,6 +53,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: ClassVar[str]
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
+    reads_tools: ClassVar[bool] = False
+    """Whether it reads what tools returned, of those that its option `tools` names."""
 
     @property
     def identity(self) -> Json:
@@ -59,12 +62,13 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return [self.name, msgspec.to_builtins(self)]
 
     def measure(self, trace: Trace) -> Score:
-        """Score a trace that was not broken off."""
+        """Score a trace that was not broken off, and in which no tool failed that it reads."""
         raise NotImplementedError
 
     async def score(self, trace: Trace) -> Score:
-        """Score a trace; None where it was broken off."""
-        return broken_off(trace) or self.measure(trace)
+        """Score a trace; None where it was broken off, or a tool failed that it reads."""
+        failed = tool_failed(trace, getattr(self, "tools", ())) if self.reads_tools else None
+        return broken_off(trace) or failed or self.measure(trace)
 
     async def close(self) -> None:
         """Do nothing."""
@@ -72,10 +76,24 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def broken_off(trace: Trace) -> Score | None:
     """Return the score of a rollout of which nothing can be said, or None where something can."""
-    reason = trace.stop_reason
-    if reason is None or not reason.broken_off:
+    if not trace.broken_off:
         return None
-    return untold(Untold.BROKEN_OFF, f"the rollout was broken off ({reason})")
+    return untold(Untold.BROKEN_OFF, f"the rollout was broken off ({trace.stop_reason})")
+
+
+def tool_failed(trace: Trace, tools: Collection[str] = ()) -> Score | None:
+    """Return the score of a rollout in which a tool failed, or None where none did.
+
+    What the model would have found, asked and answered with a tool that works is not known.
+
+    Args:
+        trace: the rollout.
+        tools: names of the tools that matter; none: all.
+    """
+    for call in trace.tool_calls:
+        if call.tool_failed and (not tools or call.name in tools):
+            return untold(Untold.TOOL_FAILED, f"the tool {call.name} failed ({call.status})")
+    return None
 
 
 def told(value: float, reason: str, **parts: float) -> Score:

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import math
 import numbers
+import pickle
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -44,8 +45,9 @@ class FunctionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class FunctionReward:
     """A function of the user's own as a reward.
 
-    Whatever goes wrong in it is no number: an exception, a result of another type, a value that is
-    not finite or out of range, and a call that takes too long each give None with its cause.
+    Whatever goes wrong in it is no number: an exception, a result of another type, True and False
+    among it, a value that is not finite or out of range, and a call that takes too long each give
+    None with its cause. The function gets a copy of the trace, so that it cannot change the output.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class FunctionReward:
         Raises:
             EngineUnusableError: the function asked an engine that can answer nothing.
         """
-        limit = asyncio.timeout(self._options.timeout)
+        trace, limit = _copy(trace), asyncio.timeout(self._options.timeout)
         try:
             async with limit:
                 result = await self._result(trace)
@@ -121,6 +123,16 @@ class FunctionReward:
         return _bad(f"{value:g} is not in its range of {self.low:g} to {self.high:g}")
 
 
+def _copy(trace: Trace) -> Trace:
+    """Return a trace that shares no list and no dict with another."""
+    tokens = trace.tokens
+    copied = pickle.loads(pickle.dumps(msgspec.structs.replace(trace, tokens=None)))
+    if tokens is not None:  # Plain lists, and long ones.
+        lists = {name: list(getattr(tokens, name)) for name in ("ids", "mask", "logprobs")}
+        tokens = msgspec.structs.replace(tokens, **lists)
+    return msgspec.structs.replace(copied, tokens=tokens)
+
+
 def _raised(error: BaseException) -> Score:
     return untold(Untold.RAISED, f"the function raised {type(error).__name__}: {error}"[:_EXCERPT])
 
@@ -140,6 +152,8 @@ def _score_of(result: Any) -> Score:
         return _score_of_dict(cast("Mapping[Any, Any]", result))
     if result is None:
         return untold(Untold.NONE_RETURNED, "the function returned None")
+    if isinstance(result, bool):
+        return _bad(f"it is {result}, which is no number; return 1.0 or 0.0")
     if not isinstance(result, numbers.Real):
         return _bad(f"it is of type {type(result).__name__}")
     value = float(result)

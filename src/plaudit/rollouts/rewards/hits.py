@@ -6,20 +6,21 @@ from typing import ClassVar, Literal
 from plaudit.rollouts.rewards import words
 from plaudit.rollouts.rewards.base import Measure, check_range, told, untold
 from plaudit.rollouts.rewards.reading import Result, results_of
-from plaudit.rollouts.rewards.search import chunks_of
 from plaudit.rollouts.trace import Score, Trace, Untold
 
 _RUN = 5
 
 
 class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether a gold chunk was among what the tools returned, 0..1.
+    """Whether a gold chunk was among what the tools showed the model, 0..1.
 
     By `chunk_ids` where the question has them, else by `supporting_text`. Nothing that the model
-    wrote can be a hit, and a question without either has no score.
+    wrote can be a hit, nor a chunk that was cut, wholly or in part; and a question without either
+    has no score.
     """
 
     name: ClassVar[str] = "chunk_hit"
+    reads_tools: ClassVar[bool] = True
 
     by: Literal["auto", "id", "text"] = "auto"
     grade: Literal["binary", "rank", "share"] = "binary"
@@ -46,9 +47,13 @@ class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return untold(Untold.NO_GOLD, "the question names no chunk that holds the answer")
 
     def _by_id(self, gold: set[str], found: Sequence[Result]) -> Score:
-        told_ids = [ids for result in found if (ids := chunks_of(result.call)) is not None]
+        told_ids = [ids for result in found if (ids := result.chunks) is not None]
         if found and not told_ids:
-            return untold(Untold.NOT_RECORDED, "the tools did not tell which chunks they found")
+            return untold(Untold.NOT_RECORDED, "the tools did not record which chunks they showed")
+        if any(result.cut_apart for result in found):
+            return untold(
+                Untold.NOT_RECORDED, "a result was cut, and its tool records no 'end' of its chunks"
+            )
         shown = list(dict.fromkeys(id for ids in told_ids for id in ids))
         ranks = [rank for rank, id in enumerate(shown, 1) if id in gold]
         return self._graded(ranks, len(gold), len(shown))

@@ -13,6 +13,7 @@ import msgspec
 from plaudit.judges import equality, rules
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
+from plaudit.rollouts.tools.results import shown_chars
 from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
 from plaudit.types import Json, Message
 
@@ -22,6 +23,41 @@ class Result(NamedTuple):
 
     call: CallRecord
     text: str
+
+    @property
+    def chunks(self) -> list[str] | None:
+        """The ids of the chunks that the model was shown whole, best first; None: not known.
+
+        The tool names them in `CallRecord.data`: a list of objects with `chunk_id`, in the order in
+        which the model read them. Where the result was cut, each also needs its `end`, the number
+        of characters up to its last one, since a chunk that was cut counts as not shown.
+        """
+        data = self.call.data
+        if not isinstance(data, list):
+            return None
+        rows = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if _is_object(row)]
+        found = [(row["chunk_id"], row.get("end")) for row in rows if _is_id(row.get("chunk_id"))]
+        if data and not found:
+            return None
+        if not self.call.truncated:
+            return [id for id, _ in found]
+        shown = shown_chars(self.text)
+        ends = [end for _, end in found if isinstance(end, int)]
+        whole = [id for id, end in found if isinstance(end, int) and end <= shown]
+        return whole if len(ends) == len(found) else None
+
+    @property
+    def cut_apart(self) -> bool:
+        """Whether the result was cut, and it is not known which of its chunks were shown."""
+        return self.call.truncated and isinstance(self.call.data, list) and self.chunks is None
+
+
+def _is_object(row: Any) -> bool:
+    return isinstance(row, dict)
+
+
+def _is_id(id: Any) -> bool:
+    return isinstance(id, str) and bool(id.strip())
 
 
 def question_of(trace: Trace) -> str:

@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from plaudit.rollouts.rewards.base import Measure, check_range, told
-from plaudit.rollouts.rewards.reading import calls_of, no_answer, results_of
+from plaudit.rollouts.rewards.reading import Result, calls_of, no_answer, results_of
 from plaudit.rollouts.rewards.words import normal
 from plaudit.rollouts.trace import CallRecord, Score, Trace
-
-_FAULT_OF_THE_TOOL = frozenset({"timeout", "raised", "bad_result"})
 
 
 class Searches(NamedTuple):
@@ -27,6 +25,7 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`effort(useful, made)`, 0 without an answer; see the functions of this module."""
 
     name: ClassVar[str] = "search_effort"
+    reads_tools: ClassVar[bool] = True
 
     best: int = 2
     """Useful searches that are paid in full."""
@@ -73,32 +72,14 @@ def searches_of(trace: Trace, tools: Sequence[str] = ()) -> Searches:
     """Count the searches of a rollout.
 
     A search is useful if it went well, its query is another one than those before (without regard
-    to case, punctuation and white space), and it brought a chunk, or where the tool tells no
-    chunks a text, that no earlier search did.
+    to case, punctuation and white space), and it showed a chunk, or a text where chunks are not
+    known, that no earlier search did.
     """
     calls = [call for call in calls_of(trace) if _counts(call, tools)]
     seen = _Seen()
-    useful = sum(
-        seen.is_new(result.call, result.text)
-        for result in results_of(trace)
-        if _counts(result.call, tools)
-    )
-    made = sum(call.status not in _FAULT_OF_THE_TOOL for call in calls)
+    useful = sum(seen.is_new(result) for result in results_of(trace) if _counts(result.call, tools))
+    made = sum(not call.tool_failed for call in calls)
     return Searches(useful, max(made, useful))
-
-
-def chunks_of(call: CallRecord) -> list[str] | None:
-    """Return the ids of the chunks that a call found, best first; None where it told none.
-
-    The tool tells them in `CallRecord.data`: a list of objects with `chunk_id`, in the order in
-    which the model read them.
-    """
-    if not isinstance(call.data, list):
-        return None
-    rows = cast("list[Any]", call.data)
-    ids = [cast("dict[str, Any]", row).get("chunk_id") for row in rows if isinstance(row, dict)]
-    found = [id for id in ids if isinstance(id, str) and id.strip()]
-    return found if found or not rows else None
 
 
 def _counts(call: CallRecord, tools: Sequence[str]) -> bool:
@@ -112,10 +93,10 @@ class _Seen:
         self._queries: set[str] = set()
         self._found: set[str] = set()
 
-    def is_new(self, call: CallRecord, text: str) -> bool:
+    def is_new(self, result: Result) -> bool:
         """Note a search; return whether query and finding are new."""
-        chunks = chunks_of(call)
-        found = {normal(text)} - {""} if chunks is None else set(chunks)
+        call, chunks = result.call, result.chunks
+        found = {normal(result.text)} - {""} if chunks is None else set(chunks)
         arguments = msgspec.json.encode(call.arguments, order="sorted").decode()
         query = f"{call.name} {normal(arguments)}"
         new = query not in self._queries and not found <= self._found

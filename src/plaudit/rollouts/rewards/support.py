@@ -20,6 +20,7 @@ class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     name: ClassVar[str] = "answer_support"
+    reads_tools: ClassVar[bool] = True
 
     least: float = 0.6
     words: int = 60

@@ -1,6 +1,6 @@
 """Where replies stand in a conversation's text, told for any chat template."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -23,8 +23,20 @@ class Located(msgspec.Struct, frozen=True):
     puts before every plain reply, such as empty thoughts."""
 
 
-def locate_replies(template: SafeTemplate, chat: Chat, tools: Sequence[ToolSpec] = ()) -> Located:
+def locate_replies(
+    template: SafeTemplate,
+    chat: Chat,
+    tools: Sequence[ToolSpec] = (),
+    cut_off: Collection[int] = (),
+) -> Located:
     """Find the replies of a conversation of safe texts, at the cost of some renderings of each.
+
+    Args:
+        template: the model's.
+        chat: the conversation.
+        tools: what the model is told that it can call.
+        cut_off: numbers of the replies, from 0, that did not end: what the template writes to end
+            them is not theirs.
 
     Raises:
         CallError: the template refuses the conversation, or rewrites it so that a reply's place
@@ -33,11 +45,20 @@ def locate_replies(template: SafeTemplate, chat: Chat, tools: Sequence[ToolSpec]
     """
     text = template.render(chat, tools)
     replies = [place for place, turn in enumerate(chat) if turn.get("role") == "assistant"]
-    return Located(text, [_locate(template, chat, tools, text, place) for place in replies])
+    spans = [
+        _locate(template, chat, tools, text, place, number not in cut_off)
+        for number, place in enumerate(replies)
+    ]
+    return Located(text, spans)
 
 
 def _locate(
-    template: SafeTemplate, chat: Chat, tools: Sequence[ToolSpec], text: str, place: int
+    template: SafeTemplate,
+    chat: Chat,
+    tools: Sequence[ToolSpec],
+    text: str,
+    place: int,
+    ended: bool,
 ) -> Span:
     around = around_reply(template, chat[: place + 1], chat[place + 1 :], tools)
     header = template.render(chat[:place], tools, prompt=True) if place else ""
@@ -48,7 +69,7 @@ def _locate(
             f"the chat template {template.name} writes message {place + 1} in a way that does not "
             "tell where it begins and ends; leave this conversation out, or use another template",
         )
-    return begin, end
+    return begin, end if ended else max(begin, end - len(around.close))
 
 
 def _begin(template: SafeTemplate, text: str, header: str, around: Around) -> int | None:

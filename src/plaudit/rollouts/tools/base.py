@@ -62,14 +62,17 @@ class ToolSource(Protocol):
 
 
 class ToolError(Exception):
-    """A call failed in a way that is known. Its text is what the model is told.
+    """A tool's answer to a call that it cannot serve. Its text is what the model reads.
 
-    Tools may raise it; it never leaves a tool set.
+    Tools raise it where the model is to do better: there is no such page, the query is empty. The
+    call is `declined`, and counts as the model's. Any other exception, and a `ToolError` with the
+    status `raised`, is a fault of the tool: rewards that read the tool then have no value, and the
+    rollout is rolled out again. It never leaves a tool set.
 
     Attributes:
         status: what becomes of the call.
     """
 
-    def __init__(self, message: str, status: CallStatus = "raised") -> None:
+    def __init__(self, message: str, status: CallStatus = "declined") -> None:
         super().__init__(message)
         self.status: CallStatus = status

@@ -1,7 +1,6 @@
 """A Python function as a tool."""
 
 import functools
-import hashlib
 import inspect
 from asyncio import CancelledError, wrap_future
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from plaudit import aio
 from plaudit.errors import UsageError
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
+from plaudit.rollouts.tools.identity import code_hash
 from plaudit.rollouts.tools.results import as_result
 from plaudit.rollouts.tools.signature import Signature, called
 from plaudit.types import Json
@@ -20,7 +20,11 @@ MOST_STUCK = 32
 
 
 def function_tool(
-    function: Callable[..., Any], *, name: str | None = None, timeout: float | None = None
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    version: str | None = None,
 ) -> Tool:
     """Make a tool of a typed Python function.
 
@@ -35,23 +39,31 @@ def function_tool(
         function: all parameters can be passed by name and have an annotation.
         name: what the model calls it; the function's own name where None.
         timeout: seconds that one call may take; None: what its tool set says.
+        version: what its results depend on besides its arguments: stored rollouts are taken again
+            as long as it is the same. None: a hash of its code, and of all that this reaches by
+            name in modules of the user's own; see `plaudit.rollouts.tools.identity` for its limits.
 
     Raises:
         UsageError: the signature cannot be told to a model; the message names the parameter.
     """
     if inspect.isclass(function) or not callable(function):
         raise UsageError(f"{function!r} is no function, so it cannot be a tool")
-    return _FunctionTool(function, name or _name(function), timeout)
+    called_as = name or _name(function)
+    code = code_hash(function, called(function)) if version is None else None
+    identity = f"function:{called_as}@{version}" if code is None else f"function:{called_as}/{code}"
+    return _FunctionTool(function, called_as, timeout, identity)
 
 
 class _FunctionTool:
     """Calls a function with checked arguments."""
 
-    def __init__(self, function: Callable[..., Any], name: str, timeout: float | None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, timeout: float | None, identity: str
+    ) -> None:
         self._function = function
         self._signature = Signature(function, name)
         self.spec = self._signature.spec
-        self.identity = f"function:{name}/{_source_hash(function)}"
+        self.identity = identity
         self.timeout = timeout
         self._in_loop = inspect.iscoroutinefunction(called(function))
         self._stuck: set[Future[Any]] = set()
@@ -84,13 +96,3 @@ def _settled(value: Any) -> Any:
 def _name(function: Any) -> str:
     routine = called(function)
     return type(function).__name__ if routine.__name__ == "__call__" else routine.__name__
-
-
-def _source_hash(function: Any) -> str:
-    """Of the source, or of the compiled code where there is none to be had."""
-    routine = called(function)
-    try:
-        source = inspect.getsource(routine).encode()
-    except (OSError, TypeError):
-        source = getattr(getattr(routine, "__code__", None), "co_code", b"")
-    return hashlib.sha256(source).hexdigest()[:12]

@@ -135,23 +135,25 @@ class McpServer:
         await self._connect()
         connection = self._connection
         if connection is None:
-            raise ToolError(f"{self.name} is closed")
+            raise ToolError(f"{self.name} is closed", "raised")
         try:
             return await connection.here().call_tool(name, dict(arguments))
         except (
             Exception
         ) as error:  # What the SDK raises for a lost connection differs by transport.
+            if _refuses_arguments(error):
+                raise ToolError(described(error), "invalid_arguments") from error
             if not connection.lost(error):
                 raise
             if connection is self._connection:
                 self._connect.done = False
-            raise ToolError(f"{self.name} went away: {described(error)}") from error
+            raise ToolError(f"{self.name} went away: {described(error)}", "raised") from error
 
     async def _reach(self) -> None:
         """Connect, and soon after a failure say only that it failed."""
         when, why = self._failed
         if why and time.monotonic() - when < self._pause:
-            raise ToolError(why)
+            raise ToolError(why, "raised")
         if self._connection is not None:
             await self._connection.close()
         errors = _Errors()
@@ -160,7 +162,7 @@ class McpServer:
         except Exception as error:  # Programs, networks and the SDK's parsing fail in many ways.
             why = f"{self.name} cannot be reached: {_leaf(error)}{errors.shown()}"
             self._failed = (time.monotonic(), why)
-            raise ToolError(why) from error
+            raise ToolError(why, "raised") from error
         self._failed = (0.0, "")
 
     async def _listed(self) -> "list[mcp.types.Tool]":
@@ -173,7 +175,8 @@ class McpServer:
             try:
                 page = await asyncio.wait_for(client.list_tools(cursor=cursor), self._patience)
             except Exception as error:  # As many as in `_reach`.
-                raise ToolError(f"{self.name} does not tell its tools: {_leaf(error)}") from error
+                why = f"{self.name} does not list its tools: {_leaf(error)}"
+                raise ToolError(why, "raised") from error
             found += page.tools
             cursor = page.next_cursor
             if cursor is None:
@@ -187,7 +190,8 @@ class McpServer:
         missing = self._only - {tool.name for tool in listed}
         if missing:
             names = ", ".join(tool.name for tool in listed) or "none"
-            raise ToolError(f"{self.name} has no tool {min(missing)!r}; it has {names}")
+            why = f"{self.name} has no tool {min(missing)!r}; it has {names}"
+            raise ToolError(why, "raised")
         return [
             _McpTool(self, tool, self._prefix, f"mcp:{version}/{tool.name}")
             for tool in listed
@@ -216,11 +220,19 @@ class _McpTool:
         """Call the tool on its server."""
         result = await self._server.call(self._name, arguments)
         text = "\n".join(_block(block) for block in result.content)
-        if result.is_error:
+        if result.is_error:  # The protocol's way to let the model correct itself.
             raise ToolError(text or "the tool failed without saying why")
         if not text and result.structured_content is not None:
             text = msgspec.json.encode(result.structured_content).decode()
         return ToolResult(text, _small(result.structured_content))
+
+
+def _refuses_arguments(error: Exception) -> bool:
+    """Say whether a server answered that the arguments are wrong, which is the model's fault."""
+    from mcp import MCPError
+    from mcp.types import INVALID_PARAMS
+
+    return isinstance(error, MCPError) and error.code == INVALID_PARAMS
 
 
 def _small(data: Json) -> Json:
@@ -275,7 +287,7 @@ class _Connection:
     def here(self) -> "Client":
         """Return the client, in the event loop that it belongs to."""
         if asyncio.get_running_loop() is not self._loop:
-            raise ToolError("the server was opened in another event loop")
+            raise ToolError("the server was opened in another event loop", "raised")
         return self._client
 
     def lost(self, error: Exception) -> bool:

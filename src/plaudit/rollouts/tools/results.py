@@ -1,6 +1,7 @@
 """What comes back from a tool, made into what a model reads and a trace keeps."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ MOST_ERROR_CHARS = 500
 """How much of an error's text a model is shown."""
 MOST_DATA_BYTES = 1_000_000
 """Most that a result may carry for rewards, as JSON."""
+
+_CUT = re.compile(r"\n\[cut here: [\d,]+ of [\d,]+ characters are shown\]\Z")
 
 
 def as_result(value: Any) -> ToolResult:
@@ -63,6 +66,12 @@ def cut(text: str, most: int) -> tuple[str, bool]:
     if len(text) <= most:
         return text, False
     return f"{text[:most]}\n[cut here: {most:,} of {len(text):,} characters are shown]", True
+
+
+def shown_chars(text: str) -> int:
+    """Return how many characters of a result a text that `cut` cut off shows."""
+    note = _CUT.search(text)
+    return len(text) if note is None else note.start()
 
 
 def clean(text: str) -> str:

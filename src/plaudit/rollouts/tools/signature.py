@@ -13,6 +13,8 @@ from plaudit.errors import UsageError
 from plaudit.rollouts.tools.base import ToolError
 from plaudit.types import Json
 
+_ENCODED = b'"contentEncoding"'
+"""In the schema of bytes, wherever they stand in a type."""
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -106,7 +108,9 @@ def _field(
         )
     kind = hints[parameter.name]
     try:
-        msgspec.json.schema(kind)
+        schema = msgspec.json.encode(msgspec.json.schema(kind))
+        if _ENCODED in schema:
+            raise TypeError("bytes, which a model would have to write in Base64")
     except Exception as error:  # msgspec says of many types in many ways that it has no schema.
         raise UsageError(
             f"tool {name!r}: parameter {parameter.name!r} is a {kind}, which JSON cannot hold; "

@@ -30,6 +30,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class ToolSet:
     """Tools by name. Running a call never raises: what fails is the tool's answer to the model.
 
+    The status of a call says whose fault it was: see `CallStatus` and `TOOL_FAULTS`.
+
     A set with sources, such as MCP servers, knows its tools only while it is open
     (`async with tools:`); one of tools and functions is always ready. It may be used from several
     event loops, unless it has sources.
@@ -186,7 +188,7 @@ class ToolSet:
         except ToolError as error:
             return run.failed(error, time.monotonic() - begun)
         except Exception as error:  # Of the tool's own properties, or of a schema that misleads.
-            return run.failed(ToolError(described(error)), time.monotonic() - begun)
+            return run.failed(ToolError(described(error), "raised"), time.monotonic() - begun)
         content, truncated = cut(result.content, self._most_chars)
         return run.done(content, result.data, truncated, time.monotonic() - begun)
 
@@ -276,7 +278,7 @@ async def _guarded(tool: Tool, arguments: dict[str, Json]) -> ToolResult:
     except (asyncio.CancelledError, KeyboardInterrupt, ToolError):
         raise
     except BaseException as error:  # A tool may raise anything, and `sys.exit` must not end a run.
-        raise ToolError(described(error)) from error
+        raise ToolError(described(error), "raised") from error
 
 
 class _Run:
