@@ -8,6 +8,8 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
+from plaudit.rollouts.calls.forms import OwnMessage
+from plaudit.rollouts.calls.parsing import open_thought
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.log import TokenLog
@@ -16,8 +18,6 @@ from plaudit.rollouts.tokens.replies import locate_replies
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.trace import Exactness, Tokens, Turn
 from plaudit.types import Message, Usage
-
-_OPEN_THOUGHT = ("<think>", "[THINK]")
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,19 +91,24 @@ class _Talk:
         prompts = terms.prompts
         opening = [Message("system", prompts.system)] if prompts.system else []
         self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
-        self.sent = list(self.messages)
+        self.sent = [*map(_own, opening), *self.messages[len(opening) :]]
         """The conversation as the model is shown it."""
         self.shared = len(opening)
         self.terms = terms
         self.draw = draw
         self.sample_id = sample_id
         self.turn = 0
+        self._shown_ids: dict[str, str] = {}
+        """Ids of calls as the model is shown them, where they are others."""
 
-    def read(self, completion: Completion, in_thought: bool = False) -> tuple[Turn, Sequence[Call]]:
+    def read(self, completion: Completion, in_thought: str = "") -> tuple[Turn, Sequence[Call]]:
         form = self.terms.form
         read = form.read(completion, self.turn, in_thought)
         self.turn += 1
-        self.sent.append(form.said(completion, read))
+        said = form.said(completion, read)
+        self.sent.append(said)
+        shown = [str(call["id"]) for call in said.tool_calls or ()]
+        self._shown_ids |= dict(zip((call.id for call in read.calls), shown, strict=False))
         calls = [as_openai(call) for call in read.calls] or None
         self.messages.append(Message("assistant", read.answer or None, tool_calls=calls))
         turn = Turn(
@@ -115,6 +120,16 @@ class _Talk:
             usage=_usage(completion),
         )
         return turn, read.calls
+
+    def answer(self, answers: Sequence[Message]) -> None:
+        self.messages += answers
+        shown = [
+            msgspec.structs.replace(one, tool_call_id=self._shown_ids.get(id_, id_))
+            if (id_ := one.tool_call_id)
+            else one
+            for one in answers
+        ]
+        self.sent += self.terms.results(shown)
 
 
 class ChatConversation:
@@ -163,8 +178,7 @@ class ChatConversation:
 
     def answer(self, answers: Sequence[Message]) -> None:
         """Tell the model the results of its calls."""
-        self.messages += answers
-        self._talk.sent += self._terms.results(answers)
+        self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
         """Return the ids as the engine told them, or as the tokenizer gives them."""
@@ -192,14 +206,14 @@ class RenderedConversation:
         """Messages up to and with the model's last one."""
         self._ended = False
         self._asked: tuple[int, ...] = ()
-        self._in_thought = False
+        self._in_thought = ""
 
     async def request(self, max_tokens: int) -> Request:
         """Return the request for the next reply."""
         talk, terms = self._talk, self._terms
         ids = await self._prompt()
         text = await self._renderer.tokenizer.decode(ids)
-        self._in_thought = text.rstrip().endswith(_OPEN_THOUGHT)
+        self._in_thought = open_thought(text)
         begin = "" if terms.takes_ids else self._renderer.template.begin_of_text
         return Request(
             prompt=text.removeprefix(begin),
@@ -225,14 +239,14 @@ class RenderedConversation:
         await self._sample(completion)
         if not _counted(completion):
             completion = _with_count(completion, len(log) - before)
+        completion = await self._with_marks(completion)
         taken = self._talk.read(completion, self._in_thought)
         self._said = len(self._talk.sent)
         return taken
 
     def answer(self, answers: Sequence[Message]) -> None:
         """Tell the model the results of its calls."""
-        self.messages += answers
-        self._talk.sent += self._terms.results(answers)
+        self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
         """Return the ids that were sent and sampled."""
@@ -248,6 +262,16 @@ class RenderedConversation:
             new = await renderer.between(said, more, specs, ended=self._ended)
             self._asked = (*self._log.ids, *new)
         return self._asked
+
+    async def _with_marks(self, completion: Completion) -> Completion:
+        """Return the reply with the special tokens that mark its calls: engines leave them out."""
+        ids, tokenizer = list(completion.token_ids or ()), self._renderer.tokenizer
+        marks = {tokenizer.control[m]: m for m in self._terms.form.marks if m in tokenizer.control}
+        if not any(token in marks for token in ids):
+            return completion
+        ends = self._renderer.ended(ids, completion.finish_reason) and ids[-1] not in marks
+        text = await tokenizer.decode(ids[:-1] if ends else ids)
+        return msgspec.structs.replace(completion, text=text)
 
     async def _sample(self, completion: Completion) -> None:
         finish = completion.finish_reason
@@ -314,6 +338,10 @@ def _no_ids(terms: Terms) -> EngineUnusableError:
         f"{terms.uri} tells no token ids of what it sampled, and only exact ones will do; leave "
         "out --tokens exact, or use an engine that tells them"
     )
+
+
+def _own(message: Message) -> OwnMessage:
+    return OwnMessage(message.role, message.content)
 
 
 def _with_text(message: Message, text: str) -> Message:

@@ -31,6 +31,7 @@ def locate_replies(template: SafeTemplate, chat: Chat, tools: Sequence[ToolSpec]
             cannot be told.
         UsageError: the template does not keep what replies say.
     """
+    template.check_calls(chat, tools)
     text = template.render(chat, tools)
     replies = [place for place, turn in enumerate(chat) if turn.get("role") == "assistant"]
     return Located(text, [_locate(template, chat, tools, text, place) for place in replies])
