@@ -9,7 +9,8 @@ import msgspec
 from plaudit.engines.base import Completion, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
 from plaudit.rollouts.calls.forms import OwnMessage
-from plaudit.rollouts.calls.parsing import open_thought
+from plaudit.rollouts.calls.parsing import THOUGHTS, open_thought
+from plaudit.rollouts.calls.syntaxes import closers_of, marks_of
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.log import TokenLog
@@ -264,14 +265,20 @@ class RenderedConversation:
         return self._asked
 
     async def _with_marks(self, completion: Completion) -> Completion:
-        """Return the reply with the special tokens that mark its calls: engines leave them out."""
-        ids, tokenizer = list(completion.token_ids or ()), self._renderer.tokenizer
-        marks = {tokenizer.control[m]: m for m in self._terms.form.marks if m in tokenizer.control}
-        if not any(token in marks for token in ids):
+        """Return the reply with the special tokens around its calls and thoughts.
+
+        Engines leave them out of texts.
+        """
+        ids, forms = list(completion.token_ids or ()), self._terms.form.reads
+        tokenizer = self._renderer.tokenizer
+        closers = {tokenizer.control.get(mark) for mark in closers_of(forms)}
+        if self._renderer.ended(ids, completion.finish_reason) and ids[-1] not in closers:
+            ids.pop()
+        known = marks_of(forms) | THOUGHTS.keys() | set(THOUGHTS.values())
+        marks = {tokenizer.control.get(mark) for mark in known}
+        if marks.isdisjoint(ids):
             return completion
-        ends = self._renderer.ended(ids, completion.finish_reason) and ids[-1] not in marks
-        text = await tokenizer.decode(ids[:-1] if ends else ids)
-        return msgspec.structs.replace(completion, text=text)
+        return msgspec.structs.replace(completion, text=await tokenizer.decode(ids))
 
     async def _sample(self, completion: Completion) -> None:
         finish = completion.finish_reason

@@ -11,7 +11,6 @@ from plaudit.rollouts.calls.forms import FORMS, CallForm, describe_tools, own_ma
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall, Reply, WrittenCall
 from plaudit.rollouts.calls.syntax import TAGGED
-from plaudit.rollouts.calls.syntaxes import marks_of
 from plaudit.types import Json, Message
 
 Call = ToolCall | MalformedCall
@@ -41,7 +40,6 @@ class Form(Protocol):
         tools_text: what the system prompt must say of the tools; empty where it need not.
         escapes: whether `results` breaks the special tokens that are known everywhere.
         reads: forms of calls that are read from the text.
-        marks: texts around and within such calls.
         own_marks: marks that plaudit itself writes into prompts.
     """
 
@@ -50,7 +48,6 @@ class Form(Protocol):
     tools_text: str
     escapes: bool
     reads: tuple[CallForm, ...]
-    marks: frozenset[str]
     own_marks: tuple[str, ...]
 
     def read(self, completion: Completion, turn: int, in_thought: str = "") -> Read:
@@ -76,7 +73,7 @@ class NativeForm:
     def __init__(
         self,
         specs: Sequence[ToolSpec],
-        forms: Collection[CallForm] = TAGGED,
+        forms: Collection[CallForm] | None = None,
         name: str = "native",
         *,
         names_in_ids: bool = False,
@@ -85,7 +82,7 @@ class NativeForm:
 
         Args:
             specs: the tools.
-            forms: forms that are read from the text.
+            forms: forms that are read from the text; None: all that marks begin.
             name: the form's.
             names_in_ids: whether the template names a tool only by the id of its call.
         """
@@ -93,8 +90,7 @@ class NativeForm:
         self.specs = tuple(specs)
         self.tools_text = ""
         self.escapes = False
-        self.reads = tuple(forms) if specs else ()
-        self.marks = marks_of(self.reads)
+        self.reads = tuple(forms if forms is not None else TAGGED if specs else ())
         self.own_marks: tuple[str, ...] = ()
         self._names_in_ids = names_in_ids
 
@@ -126,16 +122,17 @@ class NativeForm:
 class TextForm:
     """The system prompt shows the tools, calls are written in the text, the user tells results."""
 
-    def __init__(self, specs: Sequence[ToolSpec], form: CallForm, *, strict: bool) -> None:
-        """Tell of at least one tool in a form; `strict`: calls of other forms are not read."""
+    def __init__(
+        self, specs: Sequence[ToolSpec], form: CallForm, reads: tuple[CallForm, ...] = FORMS
+    ) -> None:
+        """Show at least one tool, with calls in a form; `reads` are the forms that are read."""
         self.name = form
         self.specs = ()
         self.tools_text = describe_tools(specs, form)
         self.escapes = True
         self._tools = tuple(specs)
         self._form: CallForm = form
-        self.reads = (form,) if strict else FORMS
-        self.marks = marks_of(self.reads)
+        self.reads = reads
         self.own_marks = own_marks(form)
 
     def read(self, completion: Completion, turn: int, in_thought: str = "") -> Read:

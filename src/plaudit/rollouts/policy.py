@@ -30,6 +30,7 @@ _DEFAULT_FORM: CallForm = "hermes"
 _OFTEN: tuple[CallForm, ...] = ("json", "hermes", "llama", "qwen", "mistral")
 """Forms that models write also where their template shows another one of them."""
 _TEMPLATE = "template"
+_HEADER_END = "<|message|>"
 _PROBE = [{"role": "user", "content": "?"}]
 
 
@@ -184,9 +185,12 @@ def _settle_form(
     specs, wanted = tools.specs, config.tools_as
     if wanted == "native" and not native:
         raise UsageError(f"{engine.uri} takes no tools; leave --tools-as out")
-    if not specs or (native and wanted in ("native", "auto")):
+    framing = _framing(renderer)
+    if not specs:
+        return NativeForm(specs, framing), ()
+    if native and wanted in ("native", "auto"):
         return NativeForm(specs), ()
-    # A special token reaches us by its id, never in a text.
+    # Special tokens come as ids; engines leave them out of texts.
     special = () if renderer is None or engine.capabilities.token_ids else renderer.control
     if wanted not in ("native", "auto"):
         lost = lost_marks([wanted], special)
@@ -195,12 +199,17 @@ def _settle_form(
                 f"{engine.uri} gives texts without special tokens, and calls in the form {wanted} "
                 f"are marked with some ({', '.join(sorted(lost))}); use --tools-as json"
             )
-        return TextForm(specs, wanted, strict=True), ()
+        return TextForm(specs, wanted, (wanted, *framing)), ()
     own, why = (None, "") if renderer is None else _own_form(renderer, tools, special)
     if own is not None:
         return own, ()
     form: CallForm = "json" if lost_marks([_DEFAULT_FORM], special) else _DEFAULT_FORM
-    return TextForm(specs, form, strict=False), ((why,) if why else ())
+    return TextForm(specs, form), ((why,) if why else ())
+
+
+def _framing(renderer: Renderer | None) -> tuple[CallForm, ...]:
+    """Return the form of gpt-oss where a model writes its messages, whatever form calls have."""
+    return ("harmony",) if renderer is not None and _HEADER_END in renderer.control else ()
 
 
 def _own_form(

@@ -25,9 +25,10 @@ _HEADER = re.compile(
     r"\s*+(?:<\|constrain\|>)?\s*+[\w/+.-]{0,64}\s*+<\|message\|>"
 )
 _END = re.compile("|".join(map(re.escape, (*TERMINATORS, *HEADERS, "<|message|>"))))
+_MESSAGE_END = re.compile("|".join(map(re.escape, (*TERMINATORS, HEADERS[0]))))
 _NOT_CALLED = frozenset({"", "self", "user", "all", "assistant"})
 _PREFIX = "functions."
-_INTENDED = re.compile(r"[^\n]{0,80}?to=[\w.:/-]")
+_INTENDED = re.compile(r"(?:(?!<\|message\|>|<\|end\|>)[^\n]){0,80}?to=[\w.:/-]")
 
 
 class Header(NamedTuple):
@@ -84,6 +85,14 @@ def content_end(text: str, place: int) -> tuple[int, int]:
         return len(text), len(text)
     after = found.end() if found.group() in TERMINATORS else found.start()
     return found.start(), after
+
+
+def message_end(text: str, place: int) -> int:
+    """Return where a message ends whose header is broken."""
+    found = _MESSAGE_END.search(text, place)
+    if found is None:
+        return len(text)
+    return found.start() if found.group() == HEADERS[0] else found.end()
 
 
 def read_call(text: str, start: int, header: Header) -> Attempt:

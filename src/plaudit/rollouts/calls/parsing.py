@@ -95,7 +95,7 @@ def open_thought(prompt: str) -> str:
     return THOUGHTS[found[1]] if found else ""
 
 
-_LABEL = re.compile(r"\A\s*+(?:thought|analysis)\s*+(?:\n|\Z)")
+_LABEL = re.compile(r"\A\s*+(?:thought|analysis)[ \t]*+(?:\n|\Z)")
 """What Gemma writes at the beginning of its thoughts."""
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
@@ -224,7 +224,7 @@ class _Reader:
         try:
             header = harmony.read_header(self._text, start)
         except BrokenCallError as error:
-            return self._broken(start, harmony.content_end(self._text, mark.end())[1], str(error))
+            return self._broken(start, harmony.message_end(self._text, mark.end()), str(error))
         if header is None:
             self._say(start, mark.end())
             return max(mark.end(), start + 1)
@@ -280,7 +280,7 @@ class _Reader:
     def _broken_end(self, mark: re.Match[str], syntax: Syntax, place: int) -> int:
         """A broken call reaches to its closing tag, else to the end of the line that broke it.
 
-        A mark that cannot stand within such a call ends it before that.
+        That is the line of its last tag. A mark that cannot stand within such a call ends it first.
         """
         begin, within = mark.end(), syntax.within(mark.group())
         marks = self._marks.any.finditer(self._text, begin)
@@ -289,7 +289,8 @@ class _Reader:
             end = self._text.find(closer, begin, limit)
             if end >= 0:
                 return end + len(closer)
-        return max(begin, min(line_end(self._text, place), limit))
+        last = max((self._text.rfind(tag, begin, limit) for tag in syntax.inner), default=-1)
+        return max(begin, min(line_end(self._text, max(place, last + 1)), limit))
 
     def _orphan(self, mark: re.Match[str]) -> int:
         """A closing tag that closes nothing: it belongs to the call before it, else is broken."""

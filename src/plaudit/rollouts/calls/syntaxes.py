@@ -63,6 +63,11 @@ def lost_marks(forms: Iterable[CallForm], special: Collection[str]) -> frozenset
     return needed & frozenset(special)
 
 
+def closers_of(forms: Iterable[CallForm]) -> frozenset[str]:
+    """Return the texts that end calls of these forms."""
+    return frozenset(tag for form in forms for tag in SYNTAXES[form].closers)
+
+
 def marks_of(forms: Iterable[CallForm]) -> frozenset[str]:
     """Return all texts that stand around and within calls of these forms."""
     return frozenset(tag for form in forms for tag in SYNTAXES[form].tags)
