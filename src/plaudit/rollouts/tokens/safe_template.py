@@ -8,7 +8,7 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.prompts.escape import Escaper
+from plaudit.prompts.escape import JOINER, Escaper
 from plaudit.rollouts.calls.forms import OwnMessage
 from plaudit.rollouts.calls.parsing import THOUGHTS
 from plaudit.rollouts.tokens import conforming
@@ -41,8 +41,8 @@ class SafeTemplate:
         self._template = template
         self._contents = Contents(template)
         self._most_calls: dict[bool, int | None] = {}
-        longest_first = sorted(kept, key=len, reverse=True)
-        self._kept = re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+        longest_first = sorted({*kept, JOINER}, key=len, reverse=True)
+        self._kept = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
         self.name = template.name
         self.identity = template.digest
         self.begin_of_text = template.tokens.get("bos_token", "")
@@ -108,7 +108,7 @@ class SafeTemplate:
         return safe | thoughts
 
     def _keeping(self, guard: Callable[[str], str]) -> Callable[[str], str]:
-        """Make all of a text safe but plaudit's own marks."""
+        """Make all of a text safe but plaudit's own marks, and what it has broken already."""
         return lambda text: "".join(
             part if place % 2 else guard(part) for place, part in enumerate(self._kept.split(text))
         )
