@@ -10,6 +10,8 @@ from plaudit.engines.base import EngineURI, Request, Sampling, ToolCall, ToolSpe
 from plaudit.engines.load import load_engine
 from plaudit.engines.tool_calls import arguments_object
 from plaudit.errors import CallError, Cause, ToolsRefusedError, UsageError
+from plaudit.prompts.escape import unescape
+from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.types import Message
 from tests.support.server import FakeOpenAI, chat, error
 
@@ -137,6 +139,14 @@ async def test_thoughts_that_the_server_took_out_are_put_back(engines, field):
         assert (await engine.complete(ask())).text == "<think>Hm.\n</think>\nThen."
         judging = Request(prompt=(Message("user", "x"),), sampling=Sampling())
         assert (await engine.complete(judging)).text == "Then."
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+async def test_defect_28_a_thought_that_is_put_back_does_not_end_itself(engines, field):
+    thought = "They wrote </think> there, so 5."
+    with FakeOpenAI(calling(content="It is 4.", **{field: thought})) as server:
+        reply = read_reply((await engines(server).complete(ask())).text)
+    assert (reply.text, unescape(reply.reasoning)) == ("It is 4.", thought)
 
 
 @pytest.mark.parametrize(

@@ -104,12 +104,18 @@ def renderer_of(family: Family, factory: pytest.TempPathFactory) -> Renderer:
     return load_renderer(folder_of(family, factory), DAY)
 
 
-def make(family: Family, folder: Path, source: str | None = None) -> Path:
-    """Write the folder of a family's model; `source` is its chat template, by default its file."""
+def make(family: Family, folder: Path) -> Path:
+    """Write the folder of a family's model."""
+    source = (TEMPLATES / f"{family.name}.jinja").read_text(encoding="utf-8")
+    return make_with(family, folder, source)
+
+
+def make_with(family: Family, folder: Path, source: str) -> Path:
+    """Write the folder of a family's model with another chat template."""
     folder.mkdir(parents=True, exist_ok=True)
     _tokenizer(family).save(str(folder / "tokenizer.json"))
     config = {
-        "chat_template": source or (TEMPLATES / f"{family.name}.jinja").read_text(encoding="utf-8"),
+        "chat_template": source,
         "bos_token": family.bos or None,
         "eos_token": {"content": family.eos, "special": True},
     }

@@ -9,6 +9,7 @@ import msgspec
 from plaudit.engines.base import Request, ToolCall, ToolSpec
 from plaudit.engines.http_errors import ErrorReply
 from plaudit.engines.openai_replies import ReplyMessage
+from plaudit.engines.thoughts import as_thought
 from plaudit.engines.tool_calls import arguments_text, made_calls
 from plaudit.types import Json, Message
 
@@ -85,7 +86,7 @@ def with_thoughts(message: ReplyMessage) -> str:
     thoughts = message.reasoning_content or message.reasoning
     if not isinstance(thoughts, str):
         return message.text
-    return f"<think>{thoughts}</think>\n{message.text}"
+    return f"{as_thought(thoughts)}\n{message.text}"
 
 
 def refuses_tools(reply: ErrorReply) -> bool:

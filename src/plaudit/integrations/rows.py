@@ -6,10 +6,11 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.decoding import decode_json
+from plaudit.engines.thoughts import as_thought
 from plaudit.errors import InputError
 from plaudit.judges import rows
-from plaudit.rollouts.calls.forms import CallForm
 from plaudit.rollouts.calls.parsing import read_reply
+from plaudit.rollouts.calls.syntax import TAGGED
 from plaudit.rollouts.forms import as_openai
 from plaudit.rollouts.question import Question
 from plaudit.rollouts.questions import read_question
@@ -20,8 +21,6 @@ from plaudit.types import Json, Message
 Chat = str | Sequence[Mapping[str, Json]]
 """A text, or messages in the OpenAI format."""
 
-_TAGGED: tuple[CallForm, ...] = ("hermes", "qwen", "mistral")
-"""Calls written as text that cannot be taken for an answer."""
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _ASKING = ("system", "developer")
 
@@ -106,7 +105,7 @@ def _with_thoughts(message: Any) -> Any:
     content = fields.get("content") or ""
     if not isinstance(thoughts, str) or not isinstance(content, str):
         return fields
-    return fields | {"content": f"<think>{thoughts}</think>\n{content}"}
+    return fields | {"content": f"{as_thought(thoughts)}\n{content}"}
 
 
 def _opening(prompt: Sequence[Message]) -> list[Message]:
@@ -128,11 +127,11 @@ def _read_calls(messages: Sequence[Message]) -> list[Message]:
 
 
 def _parsed(message: Message, turn: int) -> Message:
-    said = read_reply(message.text, forms=_TAGGED, turn=turn)
+    said = read_reply(message.text, forms=TAGGED, turn=turn)
     if not said.attempts:
         return message
     calls = [as_openai(call) for call in said.attempts]
-    thoughts = f"<think>{said.reasoning}</think>\n" if said.reasoning else ""
+    thoughts = f"{as_thought(said.reasoning)}\n" if said.reasoning else ""
     return msgspec.structs.replace(
         message, content=f"{thoughts}{said.text}" or None, tool_calls=calls
     )

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from plaudit._util.choices import convert
 from plaudit.aio import for_each, synchronous
 from plaudit.engines.base import Engine

@@ -15,11 +15,12 @@ from plaudit._util.ranges import (
     check_values,
 )
 from plaudit.errors import UsageError
+from plaudit.rollouts.calls.syntax import CallForm
 from plaudit.types import Json
 
-ToolsAs = Literal["auto", "native", "json", "hermes", "llama", "qwen", "mistral"]
-"""How a model is told of its tools, and how its calls are read: `native` by the engine, else as
-text; `auto`: native where the engine has it."""
+ToolsAs = Literal["auto", "native", CallForm]
+"""How a model is shown its tools, and how its calls are read: `native` by the engine, else as text
+in a form; `auto`: native where the engine has it."""
 
 TokensWanted = Literal["auto", "exact", "off"]
 """`auto`: as exact as the engine allows; `exact`: or else the run is refused; `off`: none."""

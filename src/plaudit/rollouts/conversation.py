@@ -8,6 +8,9 @@ import msgspec
 
 from plaudit.engines.base import Completion, FinishReason, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
+from plaudit.rollouts.calls.forms import OwnMessage
+from plaudit.rollouts.calls.parsing import THOUGHTS, open_thought
+from plaudit.rollouts.calls.syntaxes import closers_of, marks_of
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.log import TokenLog
@@ -15,9 +18,8 @@ from plaudit.rollouts.tokens.rendering import Renderer
 from plaudit.rollouts.tokens.replies import locate_replies
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.trace import Exactness, Tokens, Turn
-from plaudit.types import Message, Usage
+from plaudit.types import Json, Message, Usage
 
-_OPEN_THOUGHT = ("<think>", "[THINK]")
 _ENDED: frozenset[FinishReason] = frozenset({"stop", "tool_calls"})
 """How a reply finishes whose end token the model sampled; of others that is not known."""
 
@@ -93,7 +95,7 @@ class _Talk:
         prompts = terms.prompts
         opening = [Message("system", prompts.system)] if prompts.system else []
         self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
-        self.sent = list(self.messages)
+        self.sent = [*map(_own, opening), *self.messages[len(opening) :]]
         """The conversation as the model is shown it."""
         self.shared = len(opening)
         self.cut_off: set[int] = set()
@@ -104,15 +106,19 @@ class _Talk:
         self.draw = draw
         self.sample_id = sample_id
         self.turn = 0
+        self._shown_ids: dict[str, str] = {}
+        """Ids of calls as the model is shown them, where they are others."""
 
-    def read(self, completion: Completion, in_thought: bool = False) -> tuple[Turn, Sequence[Call]]:
+    def read(self, completion: Completion, in_thought: str = "") -> tuple[Turn, Sequence[Call]]:
         form = self.terms.form
         read = form.read(completion, self.turn, in_thought)
         said = form.said(completion, read)
+        shown = [str(call["id"]) for call in said.tool_calls or ()]
+        self._shown_ids |= dict(zip((call.id for call in read.calls), shown, strict=False))
         calls = [as_openai(call) for call in read.calls] or None
         if completion.finish_reason not in _ENDED:
             self.cut_off.add(self.turn)
-        if said.tool_calls and said.tool_calls != calls:
+        if said.tool_calls and _without_ids(said.tool_calls) != _without_ids(calls or ()):
             self.rewritten.add(self.turn)
         self.turn += 1
         self.sent.append(said)
@@ -126,6 +132,16 @@ class _Talk:
             usage=_usage(completion),
         )
         return turn, read.calls
+
+    def answer(self, answers: Sequence[Message]) -> None:
+        self.messages += answers
+        shown = [
+            msgspec.structs.replace(one, tool_call_id=self._shown_ids.get(id_, id_))
+            if (id_ := one.tool_call_id)
+            else one
+            for one in answers
+        ]
+        self.sent += self.terms.results(shown)
 
 
 class ChatConversation:
@@ -174,8 +190,7 @@ class ChatConversation:
 
     def answer(self, answers: Sequence[Message]) -> None:
         """Tell the model the results of its calls."""
-        self.messages += answers
-        self._talk.sent += self._terms.results(answers)
+        self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
         """Return the ids as the engine told them, or as the tokenizer gives them."""
@@ -203,14 +218,14 @@ class RenderedConversation:
         """Messages up to and with the model's last one."""
         self._ended = False
         self._asked: tuple[int, ...] = ()
-        self._in_thought = False
+        self._in_thought = ""
 
     async def request(self, max_tokens: int) -> Request:
         """Return the request for the next reply."""
         talk, terms = self._talk, self._terms
         ids = await self._prompt()
         text = await self._renderer.tokenizer.decode(ids)
-        self._in_thought = text.rstrip().endswith(_OPEN_THOUGHT)
+        self._in_thought = open_thought(text)
         begin = "" if terms.takes_ids else self._renderer.template.begin_of_text
         return Request(
             prompt=text.removeprefix(begin),
@@ -236,14 +251,14 @@ class RenderedConversation:
         await self._sample(completion)
         if not _counted(completion):
             completion = _with_count(completion, len(log) - before)
+        completion = await self._with_marks(completion)
         taken = self._talk.read(completion, self._in_thought)
         self._said = len(self._talk.sent)
         return taken
 
     def answer(self, answers: Sequence[Message]) -> None:
         """Tell the model the results of its calls."""
-        self.messages += answers
-        self._talk.sent += self._terms.results(answers)
+        self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
         """Return the ids that were sent and sampled."""
@@ -260,6 +275,22 @@ class RenderedConversation:
             new = await renderer.between(said, more, specs, ended=ended)
             self._asked = (*self._log.ids, *new)
         return self._asked
+
+    async def _with_marks(self, completion: Completion) -> Completion:
+        """Return the reply with the special tokens around its calls and thoughts.
+
+        Engines leave them out of texts.
+        """
+        ids, forms = list(completion.token_ids or ()), self._terms.form.reads
+        tokenizer = self._renderer.tokenizer
+        closers = {tokenizer.control.get(mark) for mark in closers_of(forms)}
+        if self._renderer.ended(ids, completion.finish_reason) and ids[-1] not in closers:
+            ids.pop()
+        known = marks_of(forms) | THOUGHTS.keys() | set(THOUGHTS.values())
+        marks = {tokenizer.control.get(mark) for mark in known}
+        if marks.isdisjoint(ids):
+            return completion
+        return msgspec.structs.replace(completion, text=await tokenizer.decode(ids))
 
     async def _sample(self, completion: Completion) -> None:
         finish = completion.finish_reason
@@ -332,6 +363,15 @@ def _no_ids(terms: Terms) -> EngineUnusableError:
         f"{terms.uri} tells no token ids of what it sampled, and only exact ones will do; leave "
         "out --tokens exact, or use an engine that tells them"
     )
+
+
+def _without_ids(calls: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
+    """Return calls without their ids, which are shown as the form spells them."""
+    return [{name: value for name, value in call.items() if name != "id"} for call in calls]
+
+
+def _own(message: Message) -> OwnMessage:
+    return OwnMessage(message.role, message.content)
 
 
 def _with_text(message: Message, text: str) -> Message:

@@ -7,15 +7,15 @@ from typing import Protocol
 import msgspec
 
 from plaudit.engines.base import Completion, ToolCall, ToolSpec
-from plaudit.rollouts.calls.forms import FORMS, CallForm, describe_tools, tool_answer
-from plaudit.rollouts.calls.parsing import MalformedCall, Reply, read_reply
+from plaudit.rollouts.calls.forms import FORMS, CallForm, describe_tools, own_marks, tool_answer
+from plaudit.rollouts.calls.parsing import read_reply
+from plaudit.rollouts.calls.reply import MalformedCall, Reply, WrittenCall
+from plaudit.rollouts.calls.syntax import TAGGED
 from plaudit.types import Json, Message
 
 Call = ToolCall | MalformedCall
 """A call that a model made, readable or not."""
 
-_TAGGED: Collection[CallForm] = ("hermes", "qwen", "mistral")
-"""Forms that cannot be taken for an answer."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -27,6 +27,8 @@ class Read(msgspec.Struct, frozen=True):
     answer: str
     """The text outside of thoughts and calls, trimmed."""
     calls: tuple[Call, ...] = ()
+    framed: bool = False
+    """Whether thoughts and answer stood in messages with headers."""
 
 
 class Form(Protocol):
@@ -37,15 +39,19 @@ class Form(Protocol):
         specs: tools that requests carry.
         tools_text: what the system prompt must say of the tools; empty where it need not.
         escapes: whether `results` breaks the special tokens that are known everywhere.
+        reads: forms of calls that are read from the text.
+        own_marks: marks that plaudit itself writes into prompts.
     """
 
     name: str
     specs: tuple[ToolSpec, ...]
     tools_text: str
     escapes: bool
+    reads: tuple[CallForm, ...]
+    own_marks: tuple[str, ...]
 
-    def read(self, completion: Completion, turn: int, in_thought: bool = False) -> Read:
-        """Read a reply; `in_thought`: whether its prompt ended within a thought."""
+    def read(self, completion: Completion, turn: int, in_thought: str = "") -> Read:
+        """Read a reply; `in_thought`: the tag that ends the thought in which its prompt ended."""
         ...
 
     def said(self, completion: Completion, read: Read) -> Message:
@@ -67,54 +73,74 @@ class NativeForm:
     def __init__(
         self,
         specs: Sequence[ToolSpec],
-        forms: Collection[CallForm] = _TAGGED,
+        forms: Collection[CallForm] | None = None,
         name: str = "native",
+        *,
+        names_in_ids: bool = False,
     ) -> None:
-        """Tell of these tools; `forms` are those that are read from the text."""
+        """Offer these tools.
+
+        Args:
+            specs: the tools.
+            forms: forms that are read from the text; None: all that marks begin.
+            name: the form's.
+            names_in_ids: whether the template names a tool only by the id of its call.
+        """
         self.name = name if specs else "none"
         self.specs = tuple(specs)
         self.tools_text = ""
         self.escapes = False
-        self._forms = forms if specs else ()
+        self.reads = tuple(forms if forms is not None else TAGGED if specs else ())
+        self.own_marks: tuple[str, ...] = ()
+        self._names_in_ids = names_in_ids
 
-    def read(self, completion: Completion, turn: int, in_thought: bool = False) -> Read:
+    def read(self, completion: Completion, turn: int, in_thought: str = "") -> Read:
         """Read a reply."""
-        forms = () if completion.tool_calls else self._forms
+        forms = () if completion.tool_calls else self.reads
         found = read_reply(
             completion.text, tools=self.specs, forms=forms, turn=turn, in_thought=in_thought
         )
-        return Read(found.reasoning, found.text, completion.tool_calls or found.attempts)
+        calls = completion.tool_calls or found.attempts
+        return Read(found.reasoning, found.text, calls, found.framed)
 
     def said(self, completion: Completion, read: Read) -> Message:
         """Return the reply with its thoughts, which the template shows or leaves out."""
-        text = completion.text if completion.tool_calls or not read.calls else read.answer
-        calls = [_sendable(call) for call in read.calls]
+        whole = completion.tool_calls or not (read.calls or read.framed)
+        text = completion.text if whole else read.answer
+        calls = [self._shown(call) for call in read.calls]
         return Message("assistant", text or (None if calls else ""), tool_calls=calls or None)
 
     def results(self, answers: Sequence[Message]) -> list[Message]:
         """Return the results as they are."""
         return list(answers)
 
+    def _shown(self, call: Call) -> dict[str, Json]:
+        shown = _sendable(call)
+        return shown | {"id": _naming_id(call)} if self._names_in_ids else shown
+
 
 class TextForm:
     """The system prompt shows the tools, calls are written in the text, the user tells results."""
 
-    def __init__(self, specs: Sequence[ToolSpec], form: CallForm, *, strict: bool) -> None:
-        """Tell of at least one tool in a form; `strict`: calls of other forms are not read."""
+    def __init__(
+        self, specs: Sequence[ToolSpec], form: CallForm, reads: tuple[CallForm, ...] = FORMS
+    ) -> None:
+        """Show at least one tool, with calls in a form; `reads` are the forms that are read."""
         self.name = form
         self.specs = ()
         self.tools_text = describe_tools(specs, form)
         self.escapes = True
         self._tools = tuple(specs)
         self._form: CallForm = form
-        self._forms = (form,) if strict else FORMS
+        self.reads = reads
+        self.own_marks = own_marks(form)
 
-    def read(self, completion: Completion, turn: int, in_thought: bool = False) -> Read:
+    def read(self, completion: Completion, turn: int, in_thought: str = "") -> Read:
         """Read a reply."""
         found: Reply = read_reply(
-            completion.text, tools=self._tools, forms=self._forms, turn=turn, in_thought=in_thought
+            completion.text, tools=self._tools, forms=self.reads, turn=turn, in_thought=in_thought
         )
-        return Read(found.reasoning, found.text, found.attempts)
+        return Read(found.reasoning, found.text, found.attempts, found.framed)
 
     def said(self, completion: Completion, read: Read) -> Message:
         """Return the reply as it was written."""
@@ -140,6 +166,14 @@ def _sendable(call: Call) -> dict[str, Json]:
     """Return a call as servers accept it: they refuse names and arguments that are broken."""
     name = _NOT_IN_NAMES.sub("_", call.name)[:64] or "unreadable"
     return _openai(call, name, written(call) if _is_object(written(call)) else "{}")
+
+
+def _naming_id(call: Call) -> str:
+    """Return an id that names the tool, as Kimi's do: the model's own, or one that is new."""
+    if isinstance(call, WrittenCall) and call.written_id:
+        return call.written_id
+    turn, number = map(int, call.id.split("-")[1:])
+    return f"functions.{_sendable(call)['function']['name']}:{turn * 1000 + number}"
 
 
 def _openai(call: Call, name: str, arguments: str) -> dict[str, Json]:

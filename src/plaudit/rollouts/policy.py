@@ -1,6 +1,7 @@
 """A model as an agent's policy: what is settled about it before the first rollout."""
 
 import datetime
+from collections.abc import Collection
 from functools import partial
 
 import msgspec
@@ -8,7 +9,9 @@ import msgspec
 from plaudit.engines.base import Engine, Sampling, check_generation
 from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import CallError, UsageError
-from plaudit.rollouts.calls.forms import FORMS, CallForm
+from plaudit.rollouts.call_probe import probe_calls
+from plaudit.rollouts.calls.forms import CallForm
+from plaudit.rollouts.calls.syntaxes import lost_marks
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
     ChatConversation,
@@ -24,6 +27,10 @@ from plaudit.rollouts.trace import Exactness
 from plaudit.types import Json
 
 _DEFAULT_FORM: CallForm = "hermes"
+_OFTEN: tuple[CallForm, ...] = ("json", "hermes", "llama", "qwen", "mistral")
+"""Forms that models write also where their template shows another one of them."""
+_TEMPLATE = "template"
+_HEADER_END = "<|message|>"
 _PROBE = [{"role": "user", "content": "?"}]
 
 
@@ -36,6 +43,7 @@ class Policy:
         form: how it and the tools talk.
         prompts: what it is told.
         exactness: what its tokens are going to be; None: there are none.
+        notes: what a person should know of the way in which the model is asked.
     """
 
     def __init__(self, identity: str, terms: Terms, config: RolloutConfig, rendered: bool) -> None:
@@ -48,6 +56,7 @@ class Policy:
         self._terms = terms
         self._config = config
         self._rendered = rendered
+        self.notes: tuple[str, ...] = ()
 
     @classmethod
     async def bind(
@@ -78,7 +87,9 @@ class Policy:
                 "template, an endpoint of one, or its --tokenizer with the template"
             )
         native = native and able.tools and not rendered
-        form = _settle_form(engine, tools, config, renderer if rendered else None, native)
+        form, notes = _settle_form(engine, tools, config, renderer if rendered else None, native)
+        if rendered and renderer is not None:
+            renderer = renderer.keeping(form.own_marks)
         special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
         terms = Terms(
             uri=engine.uri,
@@ -97,6 +108,7 @@ class Policy:
             max_length=config.max_length,
         )
         policy = cls(identity, terms, config, rendered)
+        policy.notes = notes
         if terms.exact_only and policy.exactness != "exact":
             raise UsageError(
                 f"{engine.uri} tells no token ids of what it samples; leave out --tokens exact"
@@ -108,6 +120,8 @@ class Policy:
         """All that decides what is asked, and what is written down of it."""
         terms, config = self._terms, self._config
         specs = [(spec.name, spec.description, bytes(spec.parameters)) for spec in self.form.specs]
+        # Only where calls are read otherwise than they always were: stored rollouts stay.
+        reads = (self.form.reads,) if self._is_own_form else ()
         return (
             self.identity,
             self.form.name,
@@ -118,7 +132,12 @@ class Policy:
             None if terms.renderer is None else terms.renderer.identity,
             self._rendered,
             config.max_length,
+            *reads,
         )
+
+    @property
+    def _is_own_form(self) -> bool:
+        return self.form.name == _TEMPLATE and set(self.form.reads) != set(_OFTEN)
 
     def begin(self, question: str, draw: int, sample_id: str = "") -> Conversation:
         """Begin a conversation with a question, as number `draw` of those with this question."""
@@ -162,17 +181,55 @@ def _settle_form(
     config: RolloutConfig,
     renderer: Renderer | None,
     native: bool,
-) -> Form:
+) -> tuple[Form, tuple[str, ...]]:
+    """Return how the model and its tools talk, and notes on it."""
     specs, wanted = tools.specs, config.tools_as
     if wanted == "native" and not native:
         raise UsageError(f"{engine.uri} takes no tools; leave --tools-as out")
-    if not specs or (native and wanted in ("native", "auto")):
-        return NativeForm(specs)
+    framing = _framing(renderer)
+    if not specs:
+        return NativeForm(specs, framing), ()
+    if native and wanted in ("native", "auto"):
+        return NativeForm(specs), ()
+    # Special tokens come as ids; engines leave them out of texts.
+    special = () if renderer is None or engine.capabilities.token_ids else renderer.control
     if wanted not in ("native", "auto"):
-        return TextForm(specs, wanted, strict=True)
-    if renderer is not None and _shows_tools(renderer, tools):
-        return NativeForm(specs, FORMS, "template")
-    return TextForm(specs, _DEFAULT_FORM, strict=False)
+        lost = lost_marks([wanted], special)
+        if lost:
+            raise UsageError(
+                f"{engine.uri} gives texts without special tokens, and calls in the form {wanted} "
+                f"are marked with some ({', '.join(sorted(lost))}); use --tools-as json"
+            )
+        return TextForm(specs, wanted, (wanted, *framing)), ()
+    own, why = (None, "") if renderer is None else _own_form(renderer, tools, special)
+    if own is not None:
+        return own, ()
+    form: CallForm = "json" if lost_marks([_DEFAULT_FORM], special) else _DEFAULT_FORM
+    return TextForm(specs, form), ((why,) if why else ())
+
+
+def _framing(renderer: Renderer | None) -> tuple[CallForm, ...]:
+    """Return the form of gpt-oss where a model writes its messages, whatever form calls have."""
+    return ("harmony",) if renderer is not None and _HEADER_END in renderer.control else ()
+
+
+def _own_form(
+    renderer: Renderer, tools: ToolSet, special: Collection[str]
+) -> tuple[Form | None, str]:
+    """Return the form of the chat template, or why there is none that could be used."""
+    if not _shows_tools(renderer, tools):
+        return None, ""
+    found = probe_calls(renderer.chat_template)
+    lost = lost_marks(found.forms, special)
+    if found.forms and not lost:
+        forms = _OFTEN if found.form in _OFTEN else found.forms
+        named = found.names_in_ids
+        return NativeForm(tools.specs, forms, _TEMPLATE, names_in_ids=named), ""
+    problem = found.why or f"the engine leaves its marks out ({', '.join(sorted(lost))})"
+    return None, (
+        f"calls are written as text: the calls of the chat template {renderer.template.name} "
+        f"cannot be read back: {problem}"
+    )
 
 
 def _shows_tools(renderer: Renderer, tools: ToolSet) -> bool:

@@ -123,7 +123,8 @@ class Rolling:
             engine_calls=self._asker.pool.sent + refused,
             usage=usage,
             cost_usd=cost(prices.of(engine, self.agent.policy.identity), usage),
-            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())] + self._notes,
+            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())]
+            + [*self.agent.policy.notes, *self._notes],
         )
 
     async def close(self) -> None:

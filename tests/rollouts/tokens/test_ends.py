@@ -11,7 +11,7 @@ from plaudit.rollouts.tokens.log import TokenLog
 from plaudit.rollouts.tokens.rendering import Renderer, load_renderer
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.types import Message
-from tests.rollouts.families import DAY, Family, make
+from tests.rollouts.families import DAY, Family, make_with
 
 CALL = {
     "id": "call00001",
@@ -164,7 +164,7 @@ class Model(NamedTuple):
 @pytest.fixture(params=FORMS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     family, source, plain, calls = FORMS[request.param]
-    folder = make(family, tmp_path_factory.mktemp("model"), source)
+    folder = make_with(family, tmp_path_factory.mktemp("model"), source)
     return Model(load_renderer(folder, DAY), ChatTemplate.load(folder, DAY), plain, calls)
 
 
@@ -219,7 +219,7 @@ async def test_a_header_stays_where_the_model_stopped_otherwise(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     family = Family("glm", (*GLM.control, "<|endoftext|>"))
-    folder = make(family, tmp_path_factory.mktemp("model"), FORMS["glm"][1])
+    folder = make_with(family, tmp_path_factory.mktemp("model"), FORMS["glm"][1])
     renderer = load_renderer(folder, DAY)
     said = [Message("user", "Where?"), Message("assistant", "Yes.")]
     stop = renderer.tokenizer.control["<|endoftext|>"]

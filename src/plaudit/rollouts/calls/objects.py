@@ -2,15 +2,23 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.types import Json
 
-Called = tuple[str, str]
-"""The name of a tool, and its arguments as JSON text."""
+
+class Called(NamedTuple):
+    """A call that could be read."""
+
+    name: str
+    arguments: str
+    """As JSON text."""
+    id: str = ""
+    """The id that the model wrote; empty where its form has none."""
+
 
 _DEEPEST = 200
 """Levels of JSON that a call may have."""
@@ -148,7 +156,7 @@ def called(raw: bytes, place: int) -> Called:
     body = call.parameters if call.arguments is msgspec.UNSET else call.arguments
     if not isinstance(body, msgspec.Raw):
         raise BrokenCallError('it has no "arguments"', place)
-    return call.name, arguments(bytes(body), place)
+    return Called(call.name, arguments(bytes(body), place))
 
 
 def _unwrapped(raw: bytes, place: int, error: Exception) -> _Call:
@@ -201,6 +209,11 @@ def typed(written: Mapping[str, str], spec: ToolSpec | None) -> str:
         key: _value(text, _allowed(properties.get(key), schema)) for key, text in written.items()
     }
     return msgspec.json.encode(values).decode()
+
+
+def respaced(text: str) -> str:
+    """Return JSON text on one line, spaced as models have seen it most."""
+    return msgspec.json.format(text, indent=0)
 
 
 def _schema(spec: ToolSpec) -> dict[str, Json]:

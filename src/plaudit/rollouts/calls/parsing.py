@@ -1,45 +1,52 @@
 """Calls that a model wrote as text, told apart from its thoughts and its answer.
 
-These forms are read, any of them in one reply unless told otherwise:
+Calls of all forms are read in one reply unless told otherwise (`syntaxes`; `docs/tools.md` shows
+each). Calls without marks of their own (`json`, `llama`, and `mistral` where an engine left its
+marks out) count only where they stand alone: what is outside of thoughts is nothing else. In the
+middle of prose such an object is part of an answer.
 
-- `json`, `llama`: `{"name": ..., "arguments" or "parameters": {...}}`, one or several after each
-  other, in a list, or in a fence. Such an object counts only where it stands alone: what is outside
-  of thoughts is nothing else. In the middle of prose it is part of an answer.
-- `llama`: the same after `<|python_tag|>`, and `<function=NAME>{...}</function>`.
-- `hermes`: objects, or a list of them, between `<tool_call>` and `</tool_call>`.
-- `qwen`: `<function=NAME><parameter=KEY>VALUE</parameter></function>`, in `<tool_call>` or not.
-- `mistral`: a list after `[TOOL_CALLS]`, or `[TOOL_CALLS]NAME[ARGS]{...}`. These marks are special
-  tokens, which engines may leave out of the text: a bare list, or `NAME{...}` of a known tool.
+Thoughts stand between `<think>` and `</think>`, `[THINK]` and `[/THINK]`, or `<|channel>` and
+`<channel|>`. One that is not closed reaches to the end. Where the first tag is a closing one the
+thought began with the text, as it does with models whose template writes the opening tag. In
+replies of gpt-oss thoughts and answer stand in messages of their own (`harmony`). Nothing in a
+thought is a call, and nothing in a string of a call is a tag.
 
-Thoughts stand between `<think>` and `</think>`, or `[THINK]` and `[/THINK]`. One that is not closed
-reaches to the end. Where the first tag is a closing one the thought began with the text, as it does
-with models whose template writes the opening tag. Nothing in a thought is a call, and nothing in a
-string of a call is a tag. What is broken is told as such, never repaired. The time is linear in the
-text's length.
+What is broken is typed as such, never repaired: each broken call is one malformed call. So is a
+closing tag that closes nothing, with what looks like a call before it; right after a call it
+belongs to that call. The time is linear in the text's length.
 """
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
+import msgspec
+
 from plaudit.engines.base import ToolSpec
-from plaudit.rollouts.calls.forms import FORMS, CallForm
+from plaudit.rollouts.calls import harmony
+from plaudit.rollouts.calls.mistral import read_named
 from plaudit.rollouts.calls.objects import (
     BrokenCallError,
     Called,
-    arguments,
     called,
     members,
     skip,
     skip_between,
-    typed,
-    value_end,
     value_spans,
 )
 from plaudit.rollouts.calls.reply import MalformedCall, Reply, WrittenCall
+from plaudit.rollouts.calls.syntax import (
+    FORMS,
+    MOST_CALLS,
+    Attempt,
+    CallForm,
+    Syntax,
+    expect,
+    line_end,
+)
+from plaudit.rollouts.calls.syntaxes import SYNTAXES, name_within, owners
 
-MOST_CALLS = 256
-"""Calls of one reply that are read; what follows them is one malformed call."""
+__all__ = ["MOST_CALLS", "MalformedCall", "Reply", "read_reply"]
 
 
 def read_reply(
@@ -48,20 +55,22 @@ def read_reply(
     tools: Sequence[ToolSpec] | None = None,
     forms: Collection[CallForm] = FORMS,
     turn: int = 0,
-    in_thought: bool = False,
+    in_thought: bool | str = False,
 ) -> Reply:
     """Read what a model wrote. Never raises, whatever the text.
 
     Args:
         text: the whole reply.
         tools: the tools that were offered. A bare object counts as a call only if it names one of
-            them; None: any name will do. Their schemas say which type a `qwen` argument has.
+            them; None: any name will do. Their schemas say which type an argument without quotes
+            has.
         forms: forms that are read.
         turn: index of the turn, for the ids of the calls.
-        in_thought: whether the prompt ended within a thought that it had opened.
+        in_thought: whether the prompt ended within a thought that it had opened, or the tag that
+            closes that thought.
     """
     reader = _Reader(_writable(text), tools, frozenset(forms), turn)
-    reader.read(in_thought)
+    reader.read("</think>" if in_thought is True else in_thought or "")
     return reader.reply()
 
 
@@ -70,39 +79,54 @@ def _writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-_THOUGHTS: Mapping[str, str] = {"<think>": "</think>", "[THINK]": "[/THINK]"}
-_MARKS: Mapping[CallForm, tuple[str, ...]] = {
-    "json": (),
-    "hermes": ("<tool_call>",),
-    "llama": ("<function=", "<|python_tag|>"),
-    "qwen": ("<tool_call>", "<function="),
-    "mistral": ("[TOOL_CALLS]",),
+THOUGHTS: Mapping[str, str] = {
+    "<think>": "</think>",
+    "[THINK]": "[/THINK]",
+    "<|channel>": "<channel|>",
 }
-_FUNCTION = re.compile(r"<function=([^<>\n]{1,128})>\s*+")
-_PARAMETER = re.compile(r"<parameter=([^<>\n]{1,128})>")
-_VALUE_END = re.compile("</parameter>|<parameter=|</function>|<function=")
-_ARGS = re.compile(r"([\w.-]{1,128})(?:\[CALL_ID\]\w{1,64})?(?:\[ARGS\])?\s*+(?=\{)")
+"""Tags around thoughts."""
+
+_OPEN = re.compile(r"(<think>|\[THINK\]|<\|channel>)(?:thought)?\s*+\Z")
+
+
+def open_thought(prompt: str) -> str:
+    """Return the tag that closes the thought in which a prompt ends, if it ends in one."""
+    found = _OPEN.search(prompt.rstrip()[-32:])
+    return THOUGHTS[found[1]] if found else ""
+
+
+_LABEL = re.compile(r"\A\s*+(?:thought|analysis)[ \t]*+(?:\n|\Z)")
+"""What Gemma writes at the beginning of its thoughts."""
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
     r"""^[ \t]*+(?:```[ \t]*+\w*+\s*+)?(?:\[\s*+)?\{\s*+(?:"type"\s*+:\s*+"function"\s*+,\s*+)?
     "name"\s*+:\s*+"([^"\\]{1,128})"\s*+(?:,\s*+"(?:arguments|parameters)"|\Z)""",
     re.VERBOSE | re.MULTILINE,
 )
-_NAME = re.compile(r'"name"\s*+:\s*+"([^"\\]{1,128})"|<function=([^<>\n]{1,128})>')
 _NAME_WITHIN = 400
 """Characters of a malformed call among which its name is looked for."""
 
 
-@cache
-def _patterns(forms: frozenset[CallForm]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what finds the next mark, and what finds where a broken call ends."""
-    openers = sorted({mark for form in forms for mark in _MARKS[form]})
-    marks = [re.escape(mark) for mark in (*_THOUGHTS, *_THOUGHTS.values(), *openers)]
-    return re.compile("|".join(marks)), re.compile("|".join([*marks, "</tool_call>"]))
+class _Marks:
+    """What is looked for in replies of some forms."""
+
+    def __init__(self, forms: frozenset[CallForm]) -> None:
+        active = [SYNTAXES[form] for form in SYNTAXES if form in forms]
+        self.framed = "harmony" in forms
+        self.openers = frozenset(mark for syntax in active for mark in syntax.openers)
+        self.closers: dict[str, set[str]] = {}
+        """By closing tag, what may stand in the calls that it ends."""
+        for syntax in active:
+            for mark in syntax.closers:
+                self.closers.setdefault(mark, set()).update(syntax.inner)
+        fixed = {*THOUGHTS, *THOUGHTS.values(), *self.openers, *self.closers}
+        fixed |= {*harmony.HEADERS, *harmony.TERMINATORS} if self.framed else set()
+        patterns = [re.escape(mark) for mark in sorted(fixed, key=len, reverse=True)]
+        patterns += [harmony.FIRST] if self.framed else []
+        self.any = re.compile("|".join(patterns))
 
 
-_Attempt = tuple[Called | BrokenCallError, int, int]
-"""What was read of a bare call, where it begins and where it ends."""
+_marks = cache(_Marks)
 
 
 class _Reader:
@@ -113,15 +137,17 @@ class _Reader:
     ) -> None:
         self._text = text
         self._specs = None if tools is None else {spec.name: spec for spec in tools}
+        self._forms = forms
         self._bare = bool(forms & {"json", "llama"})
-        self._mistral_form = "mistral" in forms
         self._turn = turn
-        self._mark, self._end_of_broken = _patterns(forms)
+        self._marks = _marks(forms)
         self._said: list[tuple[int, int]] = []
         self._thoughts: list[str] = []
         self._calls: list[WrittenCall] = []
         self._malformed: list[MalformedCall] = []
         self._thought_open = False
+        self._framed = False
+        """Whether a message with a header was read."""
         self._silent = True
         """Whether nothing but space was said so far."""
 
@@ -130,39 +156,43 @@ class _Reader:
             text="".join(self._text[start:end] for start, end in self._said).strip(),
             reasoning="\n".join(t for t in map(str.strip, self._thoughts) if t),
             calls=tuple(self._calls),
-            malformed=tuple(self._malformed),
+            malformed=tuple(map(self._as_written, self._malformed)),
             thought_open=self._thought_open,
+            framed=self._framed,
         )
 
-    def read(self, in_thought: bool) -> None:
-        place = self._thought(0, "</think>") if in_thought else 0
+    def _as_written(self, call: MalformedCall) -> MalformedCall:
+        return msgspec.structs.replace(call, text=self._text[call.start : call.end])
+
+    def read(self, closer: str) -> None:
+        """Read all of it; `closer` ends the thought that the text begins in, if it does."""
+        place = self._thought(0, closer) if closer else 0
         while not self._all_bare(place):
-            mark = self._mark.search(self._text, place)
+            mark = self._marks.any.search(self._text, place)
             if mark is None:
                 self._say(place, len(self._text))
                 break
             self._say(place, mark.start())
             place = self._marked(mark)
-        if not self._count and self._bare:
+        if not self._count and self._bare and not self._framed:
             self._broken_bare()
 
     def _marked(self, mark: re.Match[str]) -> int:
         """Read what begins with a mark; return where it ends."""
         opener = mark.group()
-        if opener in _THOUGHTS:
-            return self._thought(mark.end(), _THOUGHTS[opener])
-        if opener in _THOUGHTS.values():
+        if opener in THOUGHTS:
+            return self._thought(mark.end(), THOUGHTS[opener])
+        if opener in THOUGHTS.values():
             return self._closed(mark)
-        if self._count >= MOST_CALLS:
-            return self._broken_rest(mark.start())
-        try:
-            found, end = self._calls_at(mark)
-        except BrokenCallError as error:
-            end = self._broken_end(mark.end(), error.place)
-            return self._broken(mark.start(), end, str(error))
-        for call in found:
-            self._call(call, mark.start(), end)
-        return end
+        if opener in self._marks.openers:
+            return self._opened(mark)
+        if opener in self._marks.closers:
+            return self._orphan(mark)
+        if opener in harmony.TERMINATORS:
+            if not self._framed:
+                self._say(mark.start(), mark.end())
+            return mark.end()
+        return self._message(mark)
 
     # ------------------------------------------------------------ thoughts
 
@@ -170,10 +200,9 @@ class _Reader:
         end = self._text.find(closer, place)
         if end < 0:
             self._thought_open = True
-            self._thoughts.append(self._text[place:])
-            return len(self._text)
-        self._thoughts.append(self._text[place:end])
-        return end + len(closer)
+        body = self._text[place : end if end >= 0 else None]
+        self._thoughts.append(_LABEL.sub("", body) if closer == "<channel|>" else body)
+        return len(self._text) if end < 0 else end + len(closer)
 
     def _closed(self, mark: re.Match[str]) -> int:
         """The end of a thought whose beginning was not seen: it began with the text."""
@@ -187,74 +216,118 @@ class _Reader:
         self._silent = True
         return mark.end()
 
+    # ------------------------------------------------------------ messages with a header
+
+    def _message(self, mark: re.Match[str]) -> int:
+        """Read a message of gpt-oss: a thought, a call, or something said."""
+        start = mark.start()
+        try:
+            header = harmony.read_header(self._text, start)
+        except BrokenCallError as error:
+            return self._broken(start, harmony.message_end(self._text, mark.end()), str(error))
+        if header is None:
+            self._say(start, mark.end())
+            return max(mark.end(), start + 1)
+        self._framed = True
+        if header.is_call:
+            return self._addressed(start, header)
+        end, after = harmony.content_end(self._text, header.end)
+        if header.is_thought:
+            self._thoughts.append(self._text[header.end : end])
+            self._thought_open = end == len(self._text)
+        else:
+            self._say(header.end, end)
+        return after
+
+    def _addressed(self, start: int, header: harmony.Header) -> int:
+        """Read a message to a tool; some models put a call of another form into it."""
+        place = skip(self._text, header.end)
+        mark = self._marks.any.match(self._text, place)
+        if mark is not None and mark.group() in self._marks.openers:
+            return place
+        if self._count >= MOST_CALLS:
+            return self._broken_rest(start)
+        try:
+            attempt = harmony.read_call(self._text, start, header)
+        except BrokenCallError as error:
+            end = harmony.content_end(self._text, max(place, error.place))[1]
+            return self._broken(start, end, str(error))
+        self._take(attempt, "harmony")
+        return attempt.end
+
     # ------------------------------------------------------------ calls after a mark
 
-    def _calls_at(self, mark: re.Match[str]) -> tuple[list[Called], int]:
-        """Read the calls that follow a mark; return them and where they end."""
-        place = skip(self._text, mark.end())
-        match mark.group():
-            case "<tool_call>":
-                return self._tool_call(place)
-            case "<function=":
-                return self._function(mark.start())
-            case "[TOOL_CALLS]":
-                return self._mistral(place)
-            case _:
-                return self._values(place)
+    def _opened(self, mark: re.Match[str]) -> int:
+        opener, start, place = mark.group(), mark.start(), mark.end()
+        known = owners(opener, self._forms)
+        claiming = next((one for one in known if one.claims(self._text, place, self._specs)), None)
+        if claiming is None and opener in known[-1].ordinary:
+            self._say(start, place)
+            return place
+        if self._count >= MOST_CALLS:
+            return self._broken_rest(start)
+        syntax = claiming or known[-1]
+        try:
+            found = syntax.read(self._text, start, place, self._specs)
+        except BrokenCallError as error:
+            return self._broken(start, self._broken_end(mark, syntax, error.place), str(error))
+        for attempt in found.attempts:
+            if self._count >= MOST_CALLS:
+                return self._broken_rest(attempt.start)
+            self._take(attempt, syntax.form)
+        return found.end
 
-    def _values(self, place: int) -> tuple[list[Called], int]:
-        spans = value_spans(self._text, place)
-        found = [called(raw, span[1]) for span in spans for raw in members(self._text, span)]
-        return found, spans[-1][1]
+    def _broken_end(self, mark: re.Match[str], syntax: Syntax, place: int) -> int:
+        """A broken call reaches to its closing tag, else to the end of the line that broke it.
 
-    def _tool_call(self, place: int) -> tuple[list[Called], int]:
-        of_function = self._text.startswith("<function=", place)
-        found, place = self._function(place) if of_function else self._values(place)
-        return found, self._expect("</tool_call>", place)
+        That is the line of its last tag. A mark that cannot stand within such a call ends it first.
+        """
+        begin, within = mark.end(), syntax.within(mark.group())
+        marks = self._marks.any.finditer(self._text, begin)
+        limit = next((m.start() for m in marks if m.group() not in within), len(self._text))
+        for closer in syntax.reach(mark.group()):
+            end = self._text.find(closer, begin, limit)
+            if end >= 0:
+                return end + len(closer)
+        last = max((self._text.rfind(tag, begin, limit) for tag in syntax.inner), default=-1)
+        return max(begin, min(line_end(self._text, max(place, last + 1)), limit))
 
-    def _mistral(self, place: int) -> tuple[list[Called], int]:
-        named = _ARGS.match(self._text, place)
-        if named is None:
-            return self._values(place)
-        body, end = self._object(named.end())
-        return [(named.group(1), body)], end
-
-    def _function(self, place: int) -> tuple[list[Called], int]:
-        head = _FUNCTION.match(self._text, place)
-        if head is None:
-            raise BrokenCallError("the function has no name", place + len("<function="))
-        name = head.group(1).strip()
-        if self._text.startswith("{", head.end()):
-            body, place = self._object(head.end())
+    def _orphan(self, mark: re.Match[str]) -> int:
+        """A closing tag that closes nothing: it belongs to the call before it, else is broken."""
+        if self._extended(mark):
+            return mark.end()
+        if self._count >= MOST_CALLS:
+            return self._broken_rest(mark.start())
+        start = self._unopened(mark)
+        if start is None:
+            start = mark.start()
         else:
-            written, place = self._parameters(head.end())
-            body = typed(written, (self._specs or {}).get(name))
-        return [(name, body)], self._expect("</function>", place)
+            self._said[-1] = (self._said[-1][0], start)
+        return self._broken(start, mark.end(), f"{mark.group()} closes a call that is not opened")
 
-    def _object(self, place: int) -> tuple[str, int]:
-        end = value_end(self._text, place)
-        return arguments(self._text[place:end].encode(), end), end
+    def _extended(self, mark: re.Match[str]) -> bool:
+        """Let the call right before a closing tag reach to the end of that tag, if there is one."""
+        if self._calls and self._follows(self._calls[-1].end, mark):
+            self._calls[-1] = msgspec.structs.replace(self._calls[-1], end=mark.end())
+            return True
+        if self._malformed and self._follows(self._malformed[-1].end, mark):
+            self._malformed[-1] = msgspec.structs.replace(self._malformed[-1], end=mark.end())
+            return True
+        return False
 
-    def _parameters(self, place: int) -> tuple[dict[str, str], int]:
-        written: dict[str, str] = {}
-        while (parameter := _PARAMETER.match(self._text, place)) is not None:
-            key = parameter.group(1).strip()
-            if key in written:
-                raise BrokenCallError(f"argument {key!r} is given twice", place)
-            end = _VALUE_END.search(self._text, parameter.end())
-            if end is None or not self._text.startswith("</parameter>", end.start()):
-                why = f"argument {key!r} is not closed with </parameter>"
-                raise BrokenCallError(why, end.start() if end else len(self._text))
-            value = self._text[parameter.end() : end.start()]
-            written[key] = value.removeprefix("\n").removesuffix("\n")
-            place = skip(self._text, end.start() + len("</parameter>"))
-        return written, place
+    def _follows(self, end: int, mark: re.Match[str]) -> bool:
+        return skip(self._text, end) == mark.start()
 
-    def _expect(self, closer: str, place: int) -> int:
-        after = skip(self._text, place)
-        if not self._text.startswith(closer, after):
-            raise BrokenCallError(f"it is not closed with {closer}", place)
-        return after + len(closer)
+    def _unopened(self, mark: re.Match[str]) -> int | None:
+        """Return where a call begins in what was said last, if it is one but for its opener."""
+        if not self._said or self._text[self._said[-1][1] : mark.start()].strip():
+            return None
+        begin, end = self._said[-1]
+        known = [m for m in _BARE_START.finditer(self._text, begin, end) if self._named(m[1])]
+        tags = self._marks.closers[mark.group()]
+        found = [place for tag in tags if (place := self._text.find(tag, begin, end)) >= 0]
+        starts = [max(begin, self._text.rfind("\n", begin, place) + 1) for place in found]
+        return min([*starts, *(m.start() for m in known[-1:])], default=None)
 
     # ------------------------------------------------------------ bare calls
 
@@ -266,44 +339,45 @@ class _Reader:
             found, rest = self._bare_attempts(skip(self._text, place))
         except BrokenCallError:
             return False
-        if not any(self._is_known(call) for call, _, _ in found):
+        if not any(self._is_known(attempt.call) for attempt in found):
             return False
-        for call, start, end in found:
-            self._take(call, start, end)
+        for attempt in found:
+            self._take(attempt)
         self._broken_rest(rest)
         return True
 
-    def _bare_attempts(self, place: int) -> tuple[list[_Attempt], int]:
+    def _bare_attempts(self, place: int) -> tuple[list[Attempt], int]:
         """Return the objects of which the rest consists, and where they end.
 
         Raises:
             BrokenCallError: it consists of something else.
         """
-        found: list[_Attempt] = []
+        found: list[Attempt] = []
         while place < len(self._text) and len(found) < MOST_CALLS:
             named = self._without_mark(place)
-            attempts, end = ([named], named[2]) if named else self._objects(place)
+            attempts, end = ([named], named.end) if named else self._objects(place)
             found += attempts
             place = skip_between(self._text, end)
         return found, place
 
-    def _objects(self, place: int) -> tuple[list[_Attempt], int]:
+    def _objects(self, place: int) -> tuple[list[Attempt], int]:
         if not self._bare:
             raise BrokenCallError("bare objects are not read", place)
         fence = _FENCE.match(self._text, place)
         spans = value_spans(self._text, skip(self._text, fence.end()) if fence else place)
         found = [
-            (_attempt(raw, span[1]), *span) for span in spans for raw in members(self._text, span)
+            Attempt(_attempt(raw, span[1]), *span)
+            for span in spans
+            for raw in members(self._text, span)
         ]
-        return found, self._expect("```", spans[-1][1]) if fence else spans[-1][1]
+        return found, expect(self._text, "```", spans[-1][1]) if fence else spans[-1][1]
 
-    def _without_mark(self, place: int) -> _Attempt | None:
+    def _without_mark(self, place: int) -> Attempt | None:
         """Read `NAME{...}` of a known tool: Mistral's form without its marks."""
-        named = _ARGS.match(self._text, place) if self._mistral_form else None
-        if named is None or self._specs is None or named[1] not in self._specs:
+        if "mistral" not in self._forms or self._specs is None:
             return None
-        body, end = self._object(named.end())
-        return (named[1], body), place, end
+        named = read_named(self._text, place)
+        return named if named is not None and self._is_known(named.call) else None
 
     def _broken_bare(self) -> None:
         """Find bare calls that are broken, or do not stand alone: the reply begins with one."""
@@ -329,10 +403,10 @@ class _Reader:
                 raise BrokenCallError("its JSON is broken", limit)
             call = called(self._text[slice(*first)].encode(), first[1])
         except BrokenCallError as error:
-            end = min(self._line_end(error.place), limit)
+            end = min(line_end(self._text, error.place), limit)
             return self._broken(start, end, str(error))
         if alone and not self._text[first[1] : limit].strip(" \t\r\n;,`]"):
-            self._call(call, start, limit)
+            self._take(Attempt(call, start, limit))
             return limit
         return self._broken(start, first[1], "a call as a bare object must stand alone")
 
@@ -351,28 +425,32 @@ class _Reader:
         return self._specs is None or name in self._specs
 
     def _is_known(self, call: Called | BrokenCallError) -> bool:
-        return not isinstance(call, BrokenCallError) and self._named(call[0])
-
-    def _take(self, call: Called | BrokenCallError, start: int, end: int) -> None:
-        if isinstance(call, BrokenCallError):
-            self._broken(start, end, str(call))
-        else:
-            self._call(call, start, end)
+        return not isinstance(call, BrokenCallError) and self._named(call.name)
 
     def _id(self) -> str:
         return f"call-{self._turn}-{self._count}"
 
-    def _call(self, call: Called, start: int, end: int) -> None:
-        name, body = call
-        written = WrittenCall(id=self._id(), name=name, arguments=body, start=start, end=end)
-        self._calls.append(written)
+    def _take(self, attempt: Attempt, form: CallForm = "json") -> None:
+        call, start, end = attempt
+        if isinstance(call, BrokenCallError):
+            self._broken(start, end, str(call))
+            return
+        self._calls.append(
+            WrittenCall(
+                id=self._id(),
+                name=call.name,
+                arguments=call.arguments,
+                start=start,
+                end=end,
+                form=form,
+                written_id=call.id,
+            )
+        )
 
     def _broken(self, start: int, end: int, why: str) -> int:
-        text = self._text[start:end]
-        named = _NAME.search(text, 0, _NAME_WITHIN)
-        name = (named[1] or named[2]) if named else ""
+        name = name_within(self._text[start : min(end, start + _NAME_WITHIN)])
         self._malformed.append(
-            MalformedCall(id=self._id(), text=text, why=why, start=start, end=end, name=name)
+            MalformedCall(id=self._id(), text="", why=why, start=start, end=end, name=name)
         )
         return end
 
@@ -382,22 +460,6 @@ class _Reader:
             return start
         why = f"one reply can make {MOST_CALLS} calls; no further ones are read"
         return self._broken(start, len(self._text), why)
-
-    def _broken_end(self, begin: int, place: int) -> int:
-        """A broken call reaches to its closing tag, else to the end of the line that broke it."""
-        found = self._end_of_broken.search(self._text, begin)
-        if found is not None and found.group() == "</tool_call>":
-            return found.end()
-        limit = found.start() if found else len(self._text)
-        return max(begin, min(self._line_end(place), limit))
-
-    def _line_end(self, place: int) -> int:
-        """The end of the line, or of the last one where only space stands before the place."""
-        start = self._text.rfind("\n", 0, place) + 1
-        if not self._text[start:place].strip():
-            return len(self._text[:place].rstrip())
-        end = self._text.find("\n", place)
-        return len(self._text) if end < 0 else end
 
 
 def _attempt(raw: bytes, place: int) -> Called | BrokenCallError:

@@ -12,6 +12,10 @@ class WrittenCall(ToolCall, frozen=True, kw_only=True):
     """Where it begins in the text, its tags included; calls of one list share one place."""
     end: int
     """Where it ends."""
+    form: str = ""
+    """The form in which it was written."""
+    written_id: str = ""
+    """The id that the model gave it; empty where its form has none."""
 
 
 class MalformedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     malformed: tuple[MalformedCall, ...] = ()
     thought_open: bool = False
     """Whether the reply ends within a thought."""
+    framed: bool = False
+    """Whether thoughts and answer stood in messages with headers."""
 
     @property
     def attempts(self) -> tuple[WrittenCall | MalformedCall, ...]:

@@ -131,6 +131,7 @@ class _Bulk:
 
     def _render(self, number: int, messages: Sequence[MessageLike]) -> _Rendered:
         turns = self._template.chat(messages)
+        self._template.check_calls(turns, self._tools)
         return _Rendered(number, turns, self._template.render(turns, self._tools))
 
     def _masks(self, chats: list[_Rendered], ids: list[list[int]]) -> Iterator[list[int] | None]:

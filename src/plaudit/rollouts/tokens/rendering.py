@@ -5,7 +5,7 @@ turn, results of tools, the header of its next turn) are found by rendering the 
 placeholder in place of what it wrote: they are what follows the placeholder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,28 @@ from plaudit.rollouts.tokens.tokenizer import EngineTokenizer, Tokenizer, load_t
 class Renderer:
     """Makes token ids of conversations, as one model reads them."""
 
-    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, template: ChatTemplate, kept: Iterable[str] = ()
+    ) -> None:
+        """Join tokenizer and template; `kept` are plaudit's own marks, which stay in messages."""
         self.tokenizer = tokenizer
-        self.template = SafeTemplate(template, tokenizer)
+        self.chat_template = template
+        self.template = SafeTemplate(template, tokenizer, kept)
         self._control_ids = frozenset(tokenizer.control.values())
+
+    @property
+    def control(self) -> Collection[str]:
+        """Texts of the control tokens."""
+        return self.tokenizer.control.keys()
 
     @property
     def identity(self) -> str:
         """What tells the ids that it makes from those of others."""
         return f"{self.tokenizer.identity} {self.template.identity}"
+
+    def keeping(self, marks: Iterable[str]) -> "Renderer":
+        """Return a renderer that keeps plaudit's own marks in messages of plaudit's making."""
+        return Renderer(self.tokenizer, self.chat_template, marks)
 
     async def prompt_ids(
         self, messages: Sequence[MessageLike], tools: Sequence[ToolSpec] = ()

@@ -43,6 +43,7 @@ def locate_replies(
             cannot be told.
         UsageError: the template does not keep what replies say.
     """
+    template.check_calls(chat, tools)
     text = template.render(chat, tools)
     replies = [place for place, turn in enumerate(chat) if turn.get("role") == "assistant"]
     spans = [

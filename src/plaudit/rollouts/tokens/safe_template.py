@@ -8,14 +8,20 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.prompts.escape import Escaper
+from plaudit.prompts.escape import JOINER, Escaper
+from plaudit.rollouts.calls.forms import OwnMessage
+from plaudit.rollouts.calls.parsing import THOUGHTS
 from plaudit.rollouts.tokens import conforming
 from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.contents import Contents
+from plaudit.rollouts.tokens.kept_calls import check_calls, most_calls
 from plaudit.rollouts.tokens.tokenizer import Tokenizer
 from plaudit.types import Json
 
 _NAMING = ("system", "developer", "assistant")
 """Roles whose texts may name marks that models write, such as `<tool_call>`."""
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Fields of thoughts, around which a template writes the tags."""
 
 
 class SafeTemplate:
@@ -24,10 +30,19 @@ class SafeTemplate:
     Where a text holds a special token's text, an invisible character breaks it
     (`plaudit.prompts.escape`): every mark that is a token of its own in what users and tools say,
     control tokens elsewhere. What is no Unicode becomes U+FFFD. All other texts stay as they are.
+    Marks of plaudit's own in messages of its own (`OwnMessage`) are kept. A thought cannot hold the
+    tag that ends it.
     """
 
-    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, template: ChatTemplate, tokenizer: Tokenizer, kept: Iterable[str] = ()
+    ) -> None:
+        """Join template and tokenizer; `kept` are plaudit's own marks."""
         self._template = template
+        self._contents = Contents(template)
+        self._most_calls: dict[bool, int | None] = {}
+        longest_first = sorted({*kept, JOINER}, key=len, reverse=True)
+        self._kept = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
         self.name = template.name
         self.identity = template.digest
         self.begin_of_text = template.tokens.get("bos_token", "")
@@ -43,7 +58,11 @@ class SafeTemplate:
         Raises:
             InputError: a message is no object with a role.
         """
-        return [self._turn(turn) for turn in conforming.as_objects(messages)]
+        turns = conforming.as_objects(messages)
+        return [
+            self._turn(turn, isinstance(message, OwnMessage))
+            for turn, message in zip(turns, messages, strict=True)
+        ]
 
     def render(self, chat: Chat, tools: Sequence[ToolSpec] = (), *, prompt: bool = False) -> str:
         """Return a conversation with safe texts as one text.
@@ -52,7 +71,21 @@ class SafeTemplate:
             CallError: the template refuses it.
         """
         safe = [self._tool(tool) for tool in tools]
-        return conforming.render(self._template, chat, safe, prompt=prompt)
+        fitting = self._contents.fit(chat)
+        return conforming.render(self._template, fitting, safe, prompt=prompt)
+
+    def check_calls(self, chat: Chat, tools: Sequence[ToolSpec] = ()) -> None:
+        """Refuse a conversation of which the template leaves calls out in silence.
+
+        Raises:
+            CallError: it does.
+        """
+        if not any(turn.get("tool_calls") for turn in chat):
+            return
+        key = bool(tools)
+        if key not in self._most_calls:
+            self._most_calls[key] = most_calls(lambda tried: self.render(tried, tools))
+        check_calls(chat, self._most_calls[key], self.name)
 
     def written(self, text: str) -> str:
         """Return a text of the model's, its control tokens broken."""
@@ -62,9 +95,23 @@ class SafeTemplate:
         """Return where control tokens stand in a text."""
         return list(self._control.finditer(text))
 
-    def _turn(self, turn: dict[str, Json]) -> dict[str, Json]:
+    def _turn(self, turn: dict[str, Json], own: bool) -> dict[str, Json]:
         guard = self._lenient if turn["role"] in _NAMING else self._strict
-        return {name: _mapped(value, guard) for name, value in turn.items()}
+        if own:
+            guard = self._keeping(guard)
+        safe = {name: _mapped(value, guard) for name, value in turn.items()}
+        thoughts = {
+            name: _closing_tags.escape(safe[name])
+            for name in _REASONING
+            if isinstance(safe.get(name), str)
+        }
+        return safe | thoughts
+
+    def _keeping(self, guard: Callable[[str], str]) -> Callable[[str], str]:
+        """Make all of a text safe but plaudit's own marks, and what it has broken already."""
+        return lambda text: "".join(
+            part if place % 2 else guard(part) for place, part in enumerate(self._kept.split(text))
+        )
 
     def _tool(self, tool: ToolSpec) -> ToolSpec:
         parameters = _mapped(msgspec.json.decode(tool.parameters), self._lenient)
@@ -88,6 +135,9 @@ class _Guard:
             except UnicodeEncodeError:  # Halves of characters, which JSON can hold.
                 text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return self._escape(text)
+
+
+_closing_tags = Escaper((), THOUGHTS.values(), known=())
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
