@@ -189,3 +189,24 @@ def test_from_the_judge_to_the_trainers_file_with_nothing_between(
         assert len(row["chosen"][-1]["content"]) < len(row["rejected"][-1]["content"])
     prompts = {name: {json.dumps(row["prompt"]) for row in some} for name, some in data.items()}
     assert not prompts["train"] & prompts["validation"]
+
+
+def test_defect_32_responses_that_differ_in_form_only_make_no_pair(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    said = {"role": "assistant", "content": "Yes."}
+    forms = [
+        "Yes.",
+        said,
+        [said],
+        said | {"refusal": None, "id": "m1"},
+        said | {"content": " Yes. "},
+    ]
+    rows = [
+        {"example_id": "e", "turn_id": 0, "prompt": "?", "response": one, "score": score}
+        for score, one in enumerate(forms)
+    ]
+    done = plaudit("pairs", write_rows(tmp_path / "in.jsonl", rows), "--json").summary
+    assert (done["pairs"], done["dropped_pairs"]) == (0, {"same_text": 10})
+    done = plaudit("pairs", tmp_path / "in.jsonl", "--dedupe", "--json").summary
+    assert done["dropped"] == {"duplicate": 4, "single_candidate": 1}

@@ -15,7 +15,7 @@ from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.tally import Tally
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.texts import prompt_key, response_key
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ def _usable(candidates: Sequence[Candidate], options: PairOptions, tally: Tally)
     """Return the candidates that can be in a pair, and count the others by reason."""
     least, prompt = options.min_confidence, candidates[0].prompt
     numbers = _numbers(candidates)
-    texts = [same_text_key(candidate.response) for candidate in candidates]
+    texts = [response_key(candidate.response) for candidate in candidates]
     scores = [candidate.score for candidate in candidates]
     if least is None and not options.dedupe and _is_complete(scores) and all(texts):
         prompts = [candidate.prompt for candidate in candidates]
@@ -135,9 +135,7 @@ def _usable(candidates: Sequence[Candidate], options: PairOptions, tally: Tally)
             tally.drop("empty")
         elif least is not None and (confidence is None or confidence < least):
             tally.drop("low_confidence")
-        elif candidate.prompt != prompt and same_text_key(candidate.prompt) != same_text_key(
-            prompt
-        ):
+        elif candidate.prompt != prompt and prompt_key(candidate.prompt) != prompt_key(prompt):
             tally.drop("prompt_mismatch")
         elif options.dedupe and text in kept.texts:
             tally.drop("duplicate")

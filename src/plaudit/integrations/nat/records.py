@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 """The two files that NeMo Customizer trains from."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from plaudit.errors import InputError
 from plaudit.preferences.split import example_key
 from plaudit.types import Json
 
+_log = logging.getLogger(__name__)
+
 VALIDATION_SHARE = 0.2
 SEED = 42
 TRAINING, VALIDATION = "training/training_file.jsonl", "validation/validation_file.jsonl"
@@ -23,7 +26,8 @@ def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str,
     """Write the pairs of a collection as JSON Lines, by example to training or validation.
 
     All pairs of an example are on one side, and on the same one in every run. Where all examples
-    would be for validation, all are for training. An empty file is not written.
+    would be for validation, all are for training. An empty file is not written. Items whose two
+    responses are the same are left out, and counted in the log.
 
     Args:
         folder: is made where it is missing.
@@ -37,6 +41,9 @@ def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str,
     Raises:
         InputError: there are no pairs.
     """
+    same = sum(map(_has_same_responses, _dpo_items(collection)))
+    if same:
+        _log.warning("%d DPO items are left out: both of their responses are the same", same)
     examples = {example for example, _ in _items(collection)}
     if not examples:
         raise InputError("there is nothing to train on: the trajectories have no DPO items")
@@ -89,5 +96,15 @@ def _items(collection: Any) -> Iterator[tuple[str, Any]]:
         for trajectory in group:
             told = (trajectory.metadata or {}).get("example_id")
             for item in trajectory.episode:
-                if isinstance(item, DPOItem):
+                if isinstance(item, DPOItem) and not _has_same_responses(item):
                     yield str(prompt_as(item.prompt, True) if told is None else told), item
+
+
+def _dpo_items(collection: Any) -> Iterator[Any]:
+    for group in collection.trajectories:
+        for trajectory in group:
+            yield from (item for item in trajectory.episode if isinstance(item, DPOItem))
+
+
+def _has_same_responses(item: Any) -> bool:
+    return item.chosen_response.strip() == item.rejected_response.strip()

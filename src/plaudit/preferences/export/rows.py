@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.texts import response_key
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.scratch import close_scratch, scratch_error
 from plaudit.runs.sources import Row, refused, rejected
@@ -198,7 +198,7 @@ def _object(raw: Raw | None) -> dict[str, Raw]:
 
 def _key(raw: Raw, name: str) -> bytes:
     _check(raw, name)
-    key = same_text_key(raw)
+    key = response_key(raw)
     if not key:
         raise InputError(f"{name!r} is empty")
     return key
