@@ -210,3 +210,12 @@ def test_defect_32_responses_that_differ_in_form_only_make_no_pair(
     assert (done["pairs"], done["dropped_pairs"]) == (0, {"same_text": 10})
     done = plaudit("pairs", tmp_path / "in.jsonl", "--dedupe", "--json").summary
     assert done["dropped"] == {"duplicate": 4, "single_candidate": 1}
+
+
+def test_defect_33_the_least_margin_keeps_what_reaches_it_on_paper(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "?", "response": f"{score}", "score": score} for score in (0.3, 0.2, 0.1)]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    done = plaudit("pairs", source, "--json", "--min-margin", "0.1").summary
+    assert (done["pairs"], done["dropped_pairs"]) == (3, {})

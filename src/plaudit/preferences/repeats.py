@@ -2,7 +2,8 @@
 
 from hashlib import blake2b
 
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.competing import Pick
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.seen import Seen
 from plaudit.preferences.texts import prompt_key, response_key
 

@@ -45,18 +45,19 @@ def response_key(raw: Raw) -> bytes:
     What holds no messages is compared as JSON. What holds a number that is too large, or is nested
     too deeply, is compared as it is written.
     """
-    return _rendered_key(raw, "assistant")
+    data = bytes(raw)
+    text = _plain_text(data)
+    return _rendered_key(data, "assistant") if text is None else text
 
 
 def prompt_key(raw: Raw) -> bytes:
     """Return the same of two prompts; a text is one message of the user."""
-    return _rendered_key(raw, "user")
-
-
-def _rendered_key(raw: Raw, role: str) -> bytes:
     data = bytes(raw)
-    if (text := _plain_text(data)) is not None:
-        return text
+    text = _plain_text(data)
+    return _rendered_key(data, "user") if text is None else text
+
+
+def _rendered_key(data: bytes, role: str) -> bytes:
     try:
         value = msgspec.json.decode(data)
         messages = _messages_of(value)

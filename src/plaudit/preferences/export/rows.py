@@ -1,7 +1,6 @@
 """Pairs of a file, read as often as is needed."""
 
 import contextlib
-import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from msgspec import Raw
 
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
+from plaudit.preferences.margins import scale_of
 from plaudit.preferences.texts import response_key
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.scratch import close_scratch, scratch_error
@@ -143,7 +143,7 @@ def read_pair(line: bytes) -> PairRow:
     """
     line.decode()  # What is copied without being decoded must be UTF-8.
     pair = _decode(line)
-    if not 0 < pair.margin < math.inf:
+    if not scale_of().reaches(pair.margin, 0.0):
         raise InputError(f"margin {pair.margin}: only a pair of which one is better can be learned")
     _check(pair.prompt, "prompt")
     keys = [_key(raw, name) for raw, name in ((pair.chosen, "chosen"), (pair.rejected, "rejected"))]

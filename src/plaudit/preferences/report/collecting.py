@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from plaudit.preferences.candidate import Id
+from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.report import measures
 from plaudit.preferences.report.gathering import GatheredTurn
