@@ -253,3 +253,29 @@ def test_pairs_in_any_order_and_with_repeated_indices_give_the_same_numbers() ->
     assert mixed.weights is not None
     assert found.weights is not None
     assert mixed.weights.curve == found.weights.curve
+
+
+def test_defect_38_no_trend_is_stated_from_few_examples() -> None:
+    texts = [("x" * (n * n), n / 10) for n in range(1, 7)]
+    for count in (1, 2, 9):
+        found = report_of([candidates(n, texts) for n in range(count)])
+        assert found.lengths is not None
+        assert found.lengths.correlation is not None
+        assert found.lengths.correlation > 0.9
+        assert found.lengths.bias == "none"
+        assert found.lengths.statement.startswith("No length bias can be shown")
+        assert "wider the margin" not in found.lengths.statement
+    found = report_of([candidates(n, texts) for n in range(40)])
+    assert found.lengths is not None
+    assert found.lengths.bias == "longer"
+    assert "The wider the margin, the longer" in found.lengths.statement
+
+
+def test_defect_38_no_trend_is_stated_where_one_example_has_nearly_all_pairs() -> None:
+    many = [candidates("heavy", [("x" * (n * n), n / 10) for n in range(1, 40)])]
+    many += [candidates(n, [("xx", 1.0), ("yy", n / 40)]) for n in range(20)]
+    found = report_of(many)
+    assert found.lengths is not None
+    assert found.lengths.correlation is not None
+    assert found.lengths.correlation > 0.8
+    assert "wider the margin" not in found.lengths.statement
