@@ -135,3 +135,30 @@ def test_from_standard_input(home: Path) -> None:
     assert done.status == 1, done.stderr
     assert done.summary["pairs"] == 60
     assert rows_of(home / "out.rejected.jsonl")[0]["where"] == "standard input:61"
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "datasets"])
+def test_defect_32_no_export_holds_two_responses_that_are_rendered_alike(
+    home: Path, name: str
+) -> None:
+    said = {"role": "assistant", "content": "Yes."}
+    same = [("Yes.", said), (said, [said | {"id": "m1", "refusal": None}]),
+            (said, said | {"content": " Yes. "})]  # fmt: skip
+    rows = [pair(f"x{n}", chosen=one, rejected=other) for n, (one, other) in enumerate(same)]
+    write(home / "in.jsonl", [*rows, pair("y", question(1))])
+    done = here(name, "in.jsonl", "-o", "out", "--val-fraction", "0")
+    assert done.exit_code == 1, done.output
+    errors = [row["error"] for row in rows_of(home / "out.rejected.jsonl")]
+    assert errors == ["'chosen' and 'rejected' say the same"] * 3
+
+
+def test_defect_32_one_response_in_two_forms_has_one_label(home: Path) -> None:
+    yes, maybe = {"role": "assistant", "content": "Yes. "}, "Maybe."
+    rows = [pair("e", chosen="Yes.", rejected=maybe), pair("e", chosen=maybe, rejected=yes),
+            pair("e", chosen=yes, rejected="No.")]  # fmt: skip
+    write(home / "in.jsonl", rows)
+    assert here("trl-kto", "in.jsonl", "-o", "out", "--val-fraction", "0").exit_code == 0
+    labels = [
+        (one["completion"][0]["content"], one["label"]) for one in rows_of(home / "out/train.jsonl")
+    ]
+    assert labels == [("Yes.", True), ("No.", False)]

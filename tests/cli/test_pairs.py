@@ -189,3 +189,33 @@ def test_from_the_judge_to_the_trainers_file_with_nothing_between(
         assert len(row["chosen"][-1]["content"]) < len(row["rejected"][-1]["content"])
     prompts = {name: {json.dumps(row["prompt"]) for row in some} for name, some in data.items()}
     assert not prompts["train"] & prompts["validation"]
+
+
+def test_defect_32_responses_that_differ_in_form_only_make_no_pair(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    said = {"role": "assistant", "content": "Yes."}
+    forms = [
+        "Yes.",
+        said,
+        [said],
+        said | {"refusal": None, "id": "m1"},
+        said | {"content": " Yes. "},
+    ]
+    rows = [
+        {"example_id": "e", "turn_id": 0, "prompt": "?", "response": one, "score": score}
+        for score, one in enumerate(forms)
+    ]
+    done = plaudit("pairs", write_rows(tmp_path / "in.jsonl", rows), "--json").summary
+    assert (done["pairs"], done["dropped_pairs"]) == (0, {"same_text": 10})
+    done = plaudit("pairs", tmp_path / "in.jsonl", "--dedupe", "--json").summary
+    assert done["dropped"] == {"duplicate": 4, "single_candidate": 1}
+
+
+def test_defect_33_the_least_margin_keeps_what_reaches_it_on_paper(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "?", "response": f"{score}", "score": score} for score in (0.3, 0.2, 0.1)]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    done = plaudit("pairs", source, "--json", "--min-margin", "0.1").summary
+    assert (done["pairs"], done["dropped_pairs"]) == (3, {})

@@ -187,3 +187,42 @@ def test_an_error_leaves_the_output_as_it_was(tmp_path: Path) -> None:
         paired(source, out)
     assert out.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [source, out]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "{",
+        "[1]",
+        '{"text": "a"}',
+        '{"prompt": "p", "response": 3, "score": 1}',
+        '{"messages": 3, "rewards": {}, "prompt": "p", "response": "r", "score": 1}',
+        '{"judge": "jester/0", "status": "ok", "reward": 1, "id": "v"}',
+        '{"judge": "pairwise/0", "status": "ok", "reward": 1, "id": "v", "input": {}}',
+        '{"payload": 3}',
+        "\udcff",
+    ],
+)
+def test_defect_35_a_malformed_first_row_is_set_aside_like_any_other(
+    tmp_path: Path, first: str
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [first, first, *(json.dumps(row(n)) for n in range(3))]
+    source.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
+    summary = paired(source, out)
+    assert (summary.format, summary.pairs, summary.rejected) == ("rows", 3, 2)
+    rejected = rows_of(tmp_path / "out.rejected.jsonl")
+    assert [one["where"].rpartition(":")[2] for one in rejected] == ["1", "2"]
+
+
+def test_defect_35_a_file_of_malformed_rows_alone_is_an_error_that_shows_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"text": n} for n in range(9)])
+    with pytest.raises(
+        InputError, match=r"no row can be read; 9 rejected, the first: .*in\.jsonl:1: no candidates"
+    ):
+        paired(source)
+    monkeypatch.setattr("plaudit.preferences.reading._MOST_UNREAD", 5)
+    with pytest.raises(InputError, match=r"none of the first 5 rows can be read, the first: .*:1:"):
+        paired(source)

@@ -191,6 +191,63 @@ def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         PairOptions(**wrong)
 
 
+NOISE = 0.1 + 0.2 - 0.3
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "best-worst", "adjacent", "random-9"])
+def test_defect_33_noise_of_floating_point_makes_no_pair(mode: str) -> None:
+    tally = Tally()
+    turn = [candidate(0.3, "a"), candidate(0.1 + 0.2, "b"), candidate(0.3 - NOISE, "c")]
+    assert pairs_of(turn, tally, mode=mode) == []
+    assert tally.dropped_pairs == {"tie": tally.possible}
+    assert pairs_of([candidate(NOISE, "a"), candidate(0.0, "b")], mode=mode) == []
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "best-worst", "adjacent", "random-9"])
+def test_defect_33_a_margin_just_at_the_least_on_paper_is_enough(mode: str) -> None:
+    for better, worse in ((0.3, 0.2), (0.4, 0.3), (0.9, 0.8), (1.1, 1.0)):
+        tally = Tally()
+        turn = [candidate(better), candidate(worse)]
+        assert len(pairs_of(turn, tally, mode=mode, min_margin=0.1)) == 1
+        assert pairs_of(turn, mode=mode, min_margin=0.1001) == []
+
+
+def test_defect_33_margins_that_are_equal_on_paper_come_by_their_indices() -> None:
+    turn = [candidate(number / 10) for number in (3, 2, 1, 4)]
+    indices = [(pair.chosen_index, pair.rejected_index) for pair in pairs_of(turn)]
+    assert indices == [(3, 2), (0, 2), (3, 1), (0, 1), (1, 2), (3, 0)]
+    assert indices[:3] == [
+        (pair.chosen_index, pair.rejected_index) for pair in pairs_of(turn, max_per_turn=3)
+    ]
+
+
+def test_defect_33_the_best_of_equals_is_the_first() -> None:
+    turn = [candidate(0.3, "a"), candidate(0.1 + 0.2, "b"), candidate(0.1, "c")]
+    (pair,) = pairs_of(turn, mode="best-worst")
+    assert (pair.chosen_index, pair.chosen_score) == (0, 0.3)
+    (one,) = pairs_of(turn, mode="adjacent")
+    assert (one.chosen_index, one.rejected_index) == (1, 2)
+
+
+def test_defect_38_a_margin_beyond_floats_makes_no_pair() -> None:
+    tally = Tally()
+    turn = [candidate(1.7e308), candidate(-1.7e308), candidate(0.0)]
+    assert [pair.margin for pair in pairs_of(turn, tally)] == [1.7e308, 1.7e308]
+    assert tally.dropped_pairs == {"overflow": 1}
+
+
+def test_defect_38_pairs_of_a_turn_that_contradict_each_other_are_not_made() -> None:
+    turn = [candidate(0.9, "a"), candidate(0.1, "b"), candidate(0.2, "a"), candidate(0.6, "b"),
+            candidate(0.0, "c")]  # fmt: skip
+    tally = Tally()
+    pairs = pairs_of(turn, tally)
+    assert [(p.chosen_score, p.rejected_score) for p in pairs] == [
+        (0.9, 0.0), (0.6, 0.0), (0.2, 0.0), (0.1, 0.0)
+    ]  # fmt: skip
+    assert tally.dropped_pairs == {"same_text": 2, "contradiction": 4}
+    assert len(pairs_of(turn, contradictions="keep")) == 8
+
+
 CANDIDATES = st.lists(
     st.builds(
         candidate,
@@ -229,11 +286,11 @@ def test_whatever_comes_the_counts_add_up_and_every_pair_deserves_to_be_learned(
         return
     pairs = list(preferences(turn, options))
     assert len(pairs) == tally.pairs <= (options.max_per_turn or 99)
-    order = [(-pair.margin, pair.chosen_index, pair.rejected_index) for pair in pairs]
+    order = [(-round(pair.margin, 9), pair.chosen_index, pair.rejected_index) for pair in pairs]
     assert order == sorted(order)
     for pair in pairs:
         assert pair.margin == pair.chosen_score - pair.rejected_score > 0
-        assert pair.margin >= options.min_margin
+        assert round(pair.margin, 9) >= options.min_margin
         chosen, rejected = json.loads(bytes(pair.chosen)), json.loads(bytes(pair.rejected))
         assert chosen != rejected
         assert chosen

@@ -87,9 +87,59 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
 
 def test_an_empty_training_set_is_not_made() -> None:
     rows = examples(2)
-    seeds = [s for s in range(300) if split(rows, seed=s, val_fraction=0.9).kept_for_training]
-    assert len(seeds) > 200  # 0.81 of the seeds would put both into the validation set
-    assert split(rows, seed=seeds[0], val_fraction=0.9).validation_examples == 0
+    made = [split(rows, seed=seed, val_fraction=0.9) for seed in range(300)]
+    assert sum(one.hashed == 2 for one in made) > 200  # 0.81 of the seeds
+    assert {one.validation_examples for one in made} == {1}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 9])
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5])
+def test_defect_37_at_least_one_and_at_most_half_of_few_examples_are_held_out(
+    count: int, fraction: float
+) -> None:
+    rows = examples(count)
+    for seed in range(40):
+        made = split(rows, seed=seed, val_fraction=fraction, near_duplicates=False)
+        assert 1 <= made.validation_examples <= count // 2
+        assert sides(made, rows) == sides(
+            split(list(reversed(rows)), seed=seed, val_fraction=fraction, near_duplicates=False),
+            rows,
+        )
+
+
+def test_defect_37_the_examples_of_the_lowest_hashes_are_held_out() -> None:
+    rows = examples(9)
+    for seed in range(40):
+        few, more = (
+            sides(split(rows, seed=seed, val_fraction=f, near_duplicates=False), rows)
+            for f in (0.01, 0.5)
+        )
+        assert all(more[name] for name, out in few.items() if out)
+
+
+def test_defect_37_of_many_examples_the_hash_alone_decides() -> None:
+    rows = examples(1_000)
+    made = split(rows, val_fraction=0.5, near_duplicates=False)
+    assert made.validation_examples == made.hashed
+    assert sides(split([*rows, *examples(50, start=1_000)], val_fraction=0.5), rows) == sides(
+        made, rows
+    )
+    assert split(rows, val_fraction=1e-9).validation_examples == 1
+
+
+def test_defect_37_groups_are_never_cut() -> None:
+    alike = [(f"a{n}", "the same prompt for all of them", None) for n in range(4)]
+    rows = [*alike, ("b", question(1), None), ("c", question(2), None)]
+    for seed in range(30):
+        made = split(rows, seed=seed)
+        assert not made.in_validation("a0")
+        assert made.validation_examples in (1, 2)
+    assert split(alike).validation_examples == 0
+
+
+def test_defect_37_strata_keep_one_out_too() -> None:
+    rows = [(n, question(n), str(n)) for n in range(5)]
+    assert split(rows, strata="s").validation_examples == 1
 
 
 def test_an_example_that_was_not_there_is_an_error() -> None:
@@ -142,7 +192,7 @@ def test_large_groups_are_no_likelier_for_validation() -> None:
     out = 0
     for seed in range(200):
         rows = [(n, "the same prompt for all of them", None) for n in range(20)]
-        rows += [(f"x{n}", question(n), None) for n in range(3)]
+        rows += [(f"x{n}", question(n), None) for n in range(30)]
         out += split(rows, seed=seed).in_validation(0)
     assert 20 < out < 65  # 40 are expected; the lowest of 20 hashes would give nearly all
 

@@ -67,3 +67,16 @@ def test_of_groups_of_one_size_the_first_is_taken() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_without_contests_there_are_no_strengths(count: int) -> None:
     assert bradley_terry(count, []) == [None] * count
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_defect_33_things_that_did_equally_well_are_equally_strong(seed: int) -> None:
+    draw = random.Random(seed)
+    contests: list[Contest] = []
+    for other in range(2, draw.randrange(4, 9)):
+        share = draw.random()
+        contests += [(0, other, share), (other, 1, 1 - share), (2, other, draw.random())]
+    draw.shuffle(contests)
+    first, second, *_ = bradley_terry(9, contests)
+    assert first is not None
+    assert first == second

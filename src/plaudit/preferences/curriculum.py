@@ -10,6 +10,7 @@ import msgspec
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.candidate import Id
+from plaudit.preferences.margins import scale_of
 
 Measure = Literal["both", "mean", "spread"]
 
@@ -112,7 +113,8 @@ class Curriculum:
         """
         self.options = options or CurriculumOptions()
         least = self.options.min_spread
-        kept = {id_: one for id_, one in rewards.items() if one.spread >= least}
+        rounded = scale_of().rounded
+        kept = {id_: one for id_, one in rewards.items() if rounded(one.spread) >= rounded(least)}
         self.dropped: Sequence[Id] = [id_ for id_ in rewards if id_ not in kept]
         """Examples with too little spread."""
         if not kept:
@@ -175,8 +177,9 @@ def _ranked(kept: Mapping[Id, Rewards], options: CurriculumOptions) -> list[Rank
 
 
 def _difficulties(kept: Mapping[Id, Rewards], by: str) -> dict[Id, float]:
-    means = _ranks([one.mean for one in kept.values()])
-    spreads = _ranks([one.spread for one in kept.values()])
+    rounded = scale_of().rounded
+    means = _ranks([rounded(one.mean) for one in kept.values()])
+    spreads = _ranks([rounded(one.spread) for one in kept.values()])
     first = spreads if by == "spread" else means
     second = means if by == "mean" else spreads
     most = 2 * max(len(kept) - 1, 1)

@@ -8,6 +8,7 @@ import msgspec
 from plaudit.errors import UsageError
 
 RewardOf = Literal["margin", "chosen"]
+Contradictions = Literal["drop", "keep"]
 
 _RANDOM = re.compile(r"random-([1-9][0-9]{0,8})")
 
@@ -28,6 +29,9 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair's `reward` is: its margin, or the chosen response's score."""
     dedupe: bool = False
     """Whether a pair of the same prompt and responses as an earlier one is dropped."""
+    contradictions: Contradictions = "drop"
+    """Whether pairs are dropped of which one prefers a response that the other one rejects for the
+    same prompt, or kept."""
     max_pairs: int | None = None
     """Most pairs in all, drawn by the seed; None: all."""
     seed: int = 0
@@ -49,6 +53,8 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"min_confidence {self.min_confidence}: give a number from 0 to 1")
         if self.reward not in get_args(RewardOf):
             raise UsageError(f"reward {self.reward!r}: give margin or chosen")
+        if self.contradictions not in get_args(Contradictions):
+            raise UsageError(f"contradictions {self.contradictions!r}: give drop or keep")
         for name in ("max_per_turn", "max_pairs"):
             value = getattr(self, name)
             if value is not None and value < 1:

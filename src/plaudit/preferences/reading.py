@@ -15,6 +15,8 @@ from plaudit.runs.sinks import RejectWriter
 from plaudit.runs.sources import Row, refused, rejected
 
 _NO_OBJECT = "not a JSON object"
+_MOST_UNREAD = 10_000
+"""A source that begins with so many rows that cannot be read is refused."""
 _Found = tuple[Sequence[Candidate], int]
 
 
@@ -36,7 +38,7 @@ class CandidateReader:
         self._strict = strict
         self._number = 0
         self.format: Format | None = None
-        """What the rows are; None before the first that can be read."""
+        """What the rows are, by the first that can be read; None before it."""
         self.taken = 0
         """Candidates so far."""
 
@@ -49,7 +51,7 @@ class CandidateReader:
         """Yield some candidates at a time, in order, and about how many bytes they take.
 
         Raises:
-            InputError: the rows are of no known kind, or (strict) one cannot be read.
+            InputError: none of the first `_MOST_UNREAD` rows can be read, or (strict) one cannot.
         """
         for block in self._blocks:
             if isinstance(block, Row):
@@ -77,30 +79,25 @@ class CandidateReader:
             self._number += 1
             try:
                 line.decode()
-                yield self._format(line, where).read(line, number)
-            except _UnknownFormatError:
-                raise
+                found = self.format or detect(line, self._options)
+                candidates = found.read(line, number)
             except InputError as error:
                 self._reject(_told(number, where, line, str(error)))
             except (ValueError, RecursionError) as error:
                 self._reject(rejected(number, where, line, error))
-
-    def _format(self, line: bytes, where: str) -> Format:
-        if self.format is None:
-            try:
-                self.format = detect(line, self._options)
-            except InputError as error:
-                raise _UnknownFormatError(f"{where}: {error}") from None
-        return self.format
+            else:
+                self.format = found
+                yield candidates
 
     def _reject(self, row: Row) -> None:
         if self._strict:
             raise InputError(f"{row.where}: {row.error}")
         self._rejects.write(row)
-
-
-class _UnknownFormatError(InputError):
-    """No row of this kind is known."""
+        if self.format is None and self._rejects.count >= _MOST_UNREAD:
+            raise InputError(
+                f"none of the first {_MOST_UNREAD:,} rows can be read, the first: "
+                f"{self._rejects.first}"
+            )
 
 
 def _told(number: int, where: str, line: bytes, problem: str) -> Row:

@@ -2,9 +2,10 @@
 
 from hashlib import blake2b
 
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.competing import Pick
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.seen import Seen
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.texts import prompt_key, response_key
 
 _DIGEST = 16
 
@@ -21,8 +22,8 @@ class Repeats:
         Raises:
             StoreError: there is no room to remember them.
         """
-        prompt = same_text_key(turn.candidates[0].prompt)
-        texts = [same_text_key(candidate.response) for candidate in turn.candidates]
+        prompt = prompt_key(turn.candidates[0].prompt)
+        texts = [response_key(candidate.response) for candidate in turn.candidates]
         kept = [pick for pick in turn.picks if self._is_new(prompt, texts, pick)]
         return Turn(turn.candidates, turn.indices, kept)
 

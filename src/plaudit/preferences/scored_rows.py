@@ -12,6 +12,7 @@ from plaudit.errors import InputError
 from plaudit.judges.rows import json_type
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Rewards
+from plaudit.preferences.margins import scale_of
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
@@ -64,17 +65,12 @@ class RewardSums:
         sums: dict[Id, tuple[float, float, int]] = {}
         for (example, _), turn in self._turns.items():
             spread, total, count = sums.get(example, (0.0, 0.0, 0))
-            spread = max(spread, turn.high - turn.low)
+            spread = max(spread, scale_of(turn.low, turn.high).rounded(turn.high - turn.low))
             sums[example] = spread, total + turn.total, count + turn.count
         return {
-            id_: Rewards(_rounded(total / count), _rounded(spread))
+            id_: Rewards(scale_of(total / count, total / count).rounded(total / count), spread)
             for id_, (spread, total, count) in sums.items()
         }
-
-
-def _rounded(value: float) -> float:
-    """Return nine digits of it, so that 0.3 - 0.2 is 0.1 and equals 0.4 - 0.3."""
-    return float(f"{value:.9g}")
 
 
 def read_rewards(source: str | Path) -> dict[Id, Rewards]:

@@ -3,9 +3,13 @@
 The side of a group of near duplicates is that of one of its examples, drawn by a second hash, so
 that large groups are no likelier on one side, and an example that joins n others is the one that
 tells the side with a chance of 1 in n + 1.
+
+At least one example is for validation, and of a small set at most half; where the hashes say
+otherwise, those with the lowest are taken.
 """
 
 from array import array
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +23,10 @@ from plaudit.preferences.near_duplicates import NearDuplicates
 
 MOST_STRATA = 10_000
 """A column with more values is refused: it is no stratum."""
+
+SMALL = 1_000
+"""Of fewer examples at most half are for validation. Of more, chance alone sees to that, and an
+example that is added moves no other one."""
 
 _COMPACT = 2**20
 _RANGE = 2**64
@@ -63,8 +71,8 @@ class Split:
         """Groups of two and more examples whose prompts are near duplicates."""
         self.largest_group = int(sizes.max(initial=0))
         """Examples in the largest group."""
-        self.kept_for_training = False
-        """Whether all are for training, since else none were."""
+        self.hashed = self.validation_examples
+        """Examples that the hashes alone put into the validation set."""
         self.strata: dict[str, tuple[int, int]] = {}
         """Examples for training and for validation, by stratum; empty without strata."""
 
@@ -88,6 +96,38 @@ def example_key(example_id: Id, seed: int) -> int:
     drawn = blake2b(f"{seed}/".encode(), digest_size=8)
     drawn.update(msgspec.json.encode(example_id))
     return int.from_bytes(drawn.digest(), "little")
+
+
+def most_out(examples: int, fraction: float) -> int:
+    """Return how many examples can be for validation."""
+    return examples // 2 if fraction <= 0.5 and examples < SMALL else examples - 1
+
+
+def within_bounds(
+    keys: Sequence[int], sizes: Sequence[int], out: Sequence[bool], fraction: float
+) -> list[bool]:
+    """Return which groups are for validation: at least one, and not too many.
+
+    Args:
+        keys: a hash of each group; where too many are out, or none, those of the lowest are taken.
+        sizes: the examples of each.
+        out: whether its hash puts it into the validation set.
+        fraction: the share that is wanted there, above 0. More than half of a small set are out
+            only where the share is.
+    """
+    most = most_out(sum(sizes), fraction)
+    if 1 <= sum(size for size, one in zip(sizes, out, strict=True) if one) <= most:
+        return list(out)
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    kept, room = [False] * len(keys), most
+    for place in order:
+        if out[place] and sizes[place] <= room:
+            kept[place] = True
+            room -= sizes[place]
+    first = next((place for place in order if sizes[place] <= most), None)
+    if room == most and first is not None:
+        kept[first] = True
+    return kept
 
 
 class Splitter:
@@ -141,10 +181,12 @@ class Splitter:
             validation = keys[leaders] < np.uint64(cut)
         else:
             validation = self._by_stratum(keys, leaders)
-        all_out = len(keys) > 0 and bool(validation.all())
-        split = Split(options.seed, keys, validation & (not all_out), sizes)
-        split.kept_for_training = all_out
-        split.strata = self._told(split, validation & (not all_out))
+        hashed = int(validation.sum())
+        if options.val_fraction and not 1 <= hashed <= most_out(len(keys), options.val_fraction):
+            validation = self._within_bounds(keys, leaders, validation)
+        split = Split(options.seed, keys, validation, sizes)
+        split.hashed = hashed
+        split.strata = self._told(split, validation)
         return split
 
     def close(self) -> None:
@@ -198,6 +240,13 @@ class Splitter:
             wanted = self._options.val_fraction * (end[-1] if len(end) else 0)
             validation[told[here]] = end - sizes[here] / 2 < wanted
         return validation[leaders]
+
+    def _within_bounds(self, keys: Any, leaders: Any, validation: Any) -> Any:
+        """Return other sides, of which neither is empty, where there are two groups."""
+        np = self._np
+        told, places, sizes = np.unique(leaders, return_inverse=True, return_counts=True)
+        groups = keys[told].tolist(), sizes.tolist(), validation[told].tolist()
+        return np.array(within_bounds(*groups, self._options.val_fraction), dtype=bool)[places]
 
     def _told(self, split: Split, validation: Any) -> dict[str, tuple[int, int]]:
         np = self._np

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from plaudit.preferences.margins import scale_of
+
 Contest = tuple[int, int, float]
 """Two different things by number, and the share of the win that goes to the first, 0 to 1."""
 
@@ -12,7 +14,7 @@ PRIOR = 0.1
 """Wins, and as many losses, that each thing has against one of strength 1: so the strength of what
 never lost or never won stays finite."""
 
-_PRECISION = 1e-6
+_PRECISION = 1e-9
 _MOST_STEPS = 200
 _MOST_INNER_STEPS = 200
 
@@ -34,11 +36,13 @@ def bradley_terry(count: int, contests: Sequence[Contest]) -> list[float | None]
         One each. Strengths can be compared only where a chain of contests leads from one thing to
         the other: there are only those of the largest group so connected (of several, that of the
         lowest number); None for things outside of it, and for all where there are no contests.
+        They have nine decimals, so that things that are equally strong are equal.
     """
     told = [contest for contest in contests if contest[0] != contest[1]]
     members = _connected(count, told)
     fitted = _fit(count, [contest for contest in told if contest[0] in members])
-    return [fitted[one] if one in members else None for one in range(count)]
+    rounded = scale_of().rounded
+    return [rounded(fitted[one]) if one in members else None for one in range(count)]
 
 
 def _connected(count: int, contests: Sequence[Contest]) -> set[int]:

@@ -10,10 +10,21 @@ CandidateDrop = Literal[
 """Why a candidate is in no pair, the first that holds. `prompt_mismatch`: another prompt than its
 turn's first; `duplicate`: its text is that of an earlier one of its turn (`dedupe`)."""
 
-PairDrop = Literal["same_text", "tie", "below_margin", "over_cap", "duplicate", "length_balance"]
-"""Why a pair was not made, the first that holds. `over_cap`: beyond `max_per_turn` or
-`max_pairs`; `duplicate`: prompt and responses are those of an earlier pair; `length_balance`: so
-that the chosen response is the longer one as often as the shorter."""
+PairDrop = Literal[
+    "same_text",
+    "tie",
+    "below_margin",
+    "overflow",
+    "contradiction",
+    "over_cap",
+    "duplicate",
+    "length_balance",
+]
+"""Why a pair was not made, the first that holds. `overflow`: the difference of both scores is
+larger than a number can be; `contradiction`: another pair has the same prompt and the same two
+responses the other way round; `over_cap`: beyond `max_per_turn` or `max_pairs`; `duplicate`: prompt
+and responses are those of an earlier pair; `length_balance`: so that the chosen response is the
+longer one as often as the shorter."""
 
 CANDIDATE_DROPS: tuple[CandidateDrop, ...] = get_args(CandidateDrop)
 PAIR_DROPS: tuple[PairDrop, ...] = get_args(PairDrop)

@@ -94,13 +94,20 @@ def test_D7_one_row_has_an_empty_validation_set_and_says_so(tmp_path: Path, out:
     assert (out / "validation.jsonl").read_bytes() == b""
 
 
-def test_all_on_one_side_is_said(tmp_path: Path, out: Path) -> None:
-    source = write(tmp_path / "in.jsonl", many(2))
-    notes = [export_pairs(source, "trl-dpo", str(out), options(seed=s)).notes for s in range(60)]
-    told = {note for found in notes for note in found}
-    assert any("put every one in training" in note for note in told)
-    assert any("put every example there" in note for note in told)
-    assert [] in notes
+def test_defect_37_a_split_that_is_not_the_hashes_is_said(tmp_path: Path, out: Path) -> None:
+    source = write(tmp_path / "in.jsonl", many(3))
+    done = [export_pairs(source, "trl-dpo", str(out), options(seed=s)) for s in range(40)]
+    assert {(one.train_examples, one.validation_examples) for one in done} == {(2, 1)}
+    told = {note.partition(" into")[0] for one in done for note in one.notes}
+    assert told >= {"the hash put 0 of 3 examples", "the hash put 2 of 3 examples"}
+    assert any(not one.notes for one in done)
+
+
+def test_examples_that_cannot_be_divided_are_said(tmp_path: Path, out: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [pair("a"), pair("b")])
+    done = export_pairs(source, "trl-dpo", str(out))
+    assert (done.train, done.validation) == (2, 0)
+    assert "near duplicates, which stay on one side" in done.notes[0]
 
 
 def test_without_a_fraction_there_is_no_file_for_validation(tmp_path: Path, out: Path) -> None:

@@ -157,3 +157,26 @@ def test_strengths_do_not_depend_on_which_response_was_called_a() -> None:
 def test_a_malformed_verdict_is_an_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Comparisons("direct").read(verdict(0, "x", "y", 0.9, **wrong), 0)
+
+
+def test_defect_33_strengths_of_a_tie_make_no_pair() -> None:
+    shares = [0.7, 0.1, 0.35]
+    lines = [
+        line
+        for n, share in enumerate(shares)
+        for line in (
+            verdict(2 * n, "a", f"z{n}", share),
+            verdict(2 * n + 1, f"z{n}", "b", 1 - share),
+        )
+    ]
+    (turn,) = turns(lines, STRENGTHS)
+    tally = Tally()
+    made = pair_turn(turn, PairOptions(), tally)
+    assert made is not None
+    both = {said(one): one.score for one in turn}
+    assert both["a"] == both["b"]
+    assert tally.dropped_pairs == {"tie": 1}
+    (even,) = turns([verdict(0, "a", "b", (0.1 + 0.7 - 0.3))])
+    tally = Tally()
+    assert pair_turn(even, PairOptions(), tally) is not None
+    assert tally.dropped_pairs == {"tie": 1}

@@ -209,11 +209,23 @@ def test_nothing_is_a_report_too() -> None:
     assert found.tally is not None
 
 
-@pytest.mark.parametrize("scores", [(1.7e308, -1.7e308), (5e-324, 0.0), (1e17 + 16, 1e17)])
+@pytest.mark.parametrize("scores", [(8e307, -8e307), (1e-8, 0.0), (1e17 + 2e6, 1e17)])
 def test_scores_at_the_ends_of_floats(scores: tuple[float, float]) -> None:
     found = report_of([candidates(n, [("xx", scores[0]), ("y", scores[1])]) for n in range(3)])
     assert found.margins is not None
     assert sum(found.margins.counts) == 3
+    assert np.isfinite(found.margins.mean)
+
+
+@pytest.mark.parametrize("margin", [float("inf"), 5e-324, 16.0])
+def test_margins_at_the_ends_of_floats(margin: float) -> None:
+    """Pairs of other makers may have any."""
+    report = PairReport()
+    for row in rows(some(3)):
+        report.add(msgspec.structs.replace(row, margin=margin))
+    found = report.finish()
+    assert found.margins is not None
+    assert sum(found.margins.counts) == found.pairs
     assert np.isfinite(found.margins.mean)
 
 
@@ -241,3 +253,29 @@ def test_pairs_in_any_order_and_with_repeated_indices_give_the_same_numbers() ->
     assert mixed.weights is not None
     assert found.weights is not None
     assert mixed.weights.curve == found.weights.curve
+
+
+def test_defect_38_no_trend_is_stated_from_few_examples() -> None:
+    texts = [("x" * (n * n), n / 10) for n in range(1, 7)]
+    for count in (1, 2, 9):
+        found = report_of([candidates(n, texts) for n in range(count)])
+        assert found.lengths is not None
+        assert found.lengths.correlation is not None
+        assert found.lengths.correlation > 0.9
+        assert found.lengths.bias == "none"
+        assert found.lengths.statement.startswith("No length bias can be shown")
+        assert "wider the margin" not in found.lengths.statement
+    found = report_of([candidates(n, texts) for n in range(40)])
+    assert found.lengths is not None
+    assert found.lengths.bias == "longer"
+    assert "The wider the margin, the longer" in found.lengths.statement
+
+
+def test_defect_38_no_trend_is_stated_where_one_example_has_nearly_all_pairs() -> None:
+    many = [candidates("heavy", [("x" * (n * n), n / 10) for n in range(1, 40)])]
+    many += [candidates(n, [("xx", 1.0), ("yy", n / 40)]) for n in range(20)]
+    found = report_of(many)
+    assert found.lengths is not None
+    assert found.lengths.correlation is not None
+    assert found.lengths.correlation > 0.8
+    assert "wider the margin" not in found.lengths.statement

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from plaudit.errors import InputError
 from plaudit.integrations.nat.carrying import prompt_of, response_of
@@ -57,10 +58,15 @@ def _add(found: Collected, turns: dict[Id, list[Candidate]], candidate: Candidat
     if candidate is None:
         found.unread += 1
         return
-    if response_of(candidate.response) is None or prompt_of(candidate.prompt) is None:
+    response = response_of(candidate.response)
+    if response is None or prompt_of(candidate.prompt) is None:
         found.not_text += 1
         # It keeps its place, which may be the number of those after it.
         candidate = msgspec.structs.replace(candidate, score=None)
+    else:
+        # Responses are compared as the items will hold them.
+        text = Raw(msgspec.json.encode(response))
+        candidate = msgspec.structs.replace(candidate, response=text)
     turns.setdefault(candidate.turn_id, []).append(candidate)
 
 

@@ -2,7 +2,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 """The two files that NeMo Customizer trains from."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import msgspec
 from nat.data_models.finetuning import DPOItem
 
 from plaudit.errors import InputError
-from plaudit.preferences.split import example_key
+from plaudit.preferences.split import example_key, within_bounds
 from plaudit.types import Json
+
+_log = logging.getLogger(__name__)
 
 VALIDATION_SHARE = 0.2
 SEED = 42
@@ -22,8 +25,9 @@ TRAINING, VALIDATION = "training/training_file.jsonl", "validation/validation_fi
 def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str, int]:
     """Write the pairs of a collection as JSON Lines, by example to training or validation.
 
-    All pairs of an example are on one side, and on the same one in every run. Where all examples
-    would be for validation, all are for training. An empty file is not written.
+    All pairs of an example are on one side. At least one example is for validation, and of a small
+    set at most half; a single one is for training. An empty file is not written. Items whose two
+    responses are the same are left out, and counted in the log.
 
     Args:
         folder: is made where it is missing.
@@ -37,12 +41,13 @@ def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str,
     Raises:
         InputError: there are no pairs.
     """
+    same = sum(map(_has_same_responses, _dpo_items(collection)))
+    if same:
+        _log.warning("%d DPO items are left out: both of their responses are the same", same)
     examples = {example for example, _ in _items(collection)}
     if not examples:
         raise InputError("there is nothing to train on: the trajectories have no DPO items")
-    held_out = {example for example in examples if is_held_out(example)}
-    if held_out == examples:
-        held_out = set[str]()
+    held_out = held_out_of(examples)
     rows: dict[str, int] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for path, wanted in ((TRAINING, examples - held_out), (VALIDATION, held_out)):
@@ -54,8 +59,24 @@ def write_files(folder: Path, collection: Any, whole_history: bool) -> dict[str,
 
 
 def is_held_out(example: str) -> bool:
-    """Whether an example is for validation, by a seeded hash of its identity."""
+    """Whether the hash of an example's identity, which is seeded, puts it out."""
     return example_key(example, SEED) < VALIDATION_SHARE * 2**64
+
+
+def held_out_of(examples: Collection[str]) -> set[str]:
+    """Return the examples that are for validation, by a seeded hash of their identities."""
+    keys = [example_key(example, SEED) for example in examples]
+    hashed = list(map(is_held_out, examples))
+    kept = within_bounds(keys, [1] * len(keys), hashed, VALIDATION_SHARE)
+    if sum(kept) != sum(hashed):
+        _log.warning(
+            "the hash put %d of %d examples into the validation file; %d are there, since it holds "
+            "at least one and of a small set at most half",
+            sum(hashed),
+            len(keys),
+            sum(kept),
+        )
+    return {example for example, out in zip(examples, kept, strict=True) if out}
 
 
 def prompt_as(prompt: Any, whole_history: bool) -> Json:
@@ -89,5 +110,15 @@ def _items(collection: Any) -> Iterator[tuple[str, Any]]:
         for trajectory in group:
             told = (trajectory.metadata or {}).get("example_id")
             for item in trajectory.episode:
-                if isinstance(item, DPOItem):
+                if isinstance(item, DPOItem) and not _has_same_responses(item):
                     yield str(prompt_as(item.prompt, True) if told is None else told), item
+
+
+def _dpo_items(collection: Any) -> Iterator[Any]:
+    for group in collection.trajectories:
+        for trajectory in group:
+            yield from (item for item in trajectory.episode if isinstance(item, DPOItem))
+
+
+def _has_same_responses(item: Any) -> bool:
+    return item.chosen_response.strip() == item.rejected_response.strip()

@@ -209,18 +209,17 @@ def _notes(summary: ExportSummary, split: Split, options: ExportOptions) -> Iter
     """Yield what a person should know of the result."""
     if summary.mixed and summary.style == "conversational":
         yield "some pairs were all text: they became messages, since others have messages"
-    if split.kept_for_training:
+    out = split.validation_examples
+    if out != split.hashed and out:
         yield (
-            "the validation set is empty: the hash put every example there, so all are used for "
-            "training; another --seed, or more examples, would split them"
+            f"the hash put {split.hashed} of {split.examples} examples into the validation set; "
+            f"{out} {'is' if out == 1 else 'are'} there, since it holds at least one and of a "
+            "small set at most half"
         )
-    elif options.split.val_fraction and not summary.validation:
-        few = (
-            "there is 1 example" if summary.examples == 1 else "the hash put every one in training"
-        )
+    if options.split.val_fraction and not summary.validation:
         yield (
-            f"the validation set is empty: {few}; a reader that refuses an empty file needs "
-            "--val-fraction 0"
+            f"the validation set is empty: {_why_empty(split)}; a reader that refuses an empty "
+            "file needs --val-fraction 0"
         )
     if not summary.train:
         yield "the training set is empty"
@@ -229,3 +228,11 @@ def _notes(summary: ExportSummary, split: Split, options: ExportOptions) -> Iter
             f"{summary.largest_group} of {summary.examples} examples have almost the same prompt "
             "and are on one side; if they only share a template, add --no-near-duplicates"
         )
+
+
+def _why_empty(split: Split) -> str:
+    if split.validation_examples:
+        return "all of its pairs were set aside"
+    if split.examples == 1:
+        return "there is 1 example"
+    return "the prompts of nearly all examples are near duplicates, which stay on one side"

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from plaudit.packages import load_package
 from plaudit.preferences.export.rows import PairRow
+from plaudit.preferences.texts import prompt_key, response_key
 
 _COMPACT = 2**20
 
@@ -67,8 +68,7 @@ class Ledger:
 
 def _key(pair: PairRow, response: Raw) -> int:
     drawn = blake2b(msgspec.json.encode(pair.example_id), digest_size=8)
-    for raw in (pair.prompt, response):
-        data = bytes(raw)
+    for data in (prompt_key(pair.prompt), response_key(response)):
         drawn.update(len(data).to_bytes(8, "little"))
         drawn.update(data)
     return int.from_bytes(drawn.digest(), "little")

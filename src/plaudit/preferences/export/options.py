@@ -20,6 +20,7 @@ Problem = Literal[
     "message_fields",
     "no_text",
     "roles",
+    "same_response",
 ]
 """Why a format cannot carry a pair; docs/export.md explains each."""
 

@@ -1,7 +1,6 @@
 """Pairs of a file, read as often as is needed."""
 
 import contextlib
-import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ from msgspec import Raw
 from plaudit._util.paths import possible
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Id
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.margins import scale_of
+from plaudit.preferences.texts import response_key
 from plaudit.runs.blocks import BlockReader
 from plaudit.runs.scratch import close_scratch, scratch_error
 from plaudit.runs.sources import Row, refused, rejected
@@ -144,7 +144,7 @@ def read_pair(line: bytes) -> PairRow:
     """
     line.decode()  # What is copied without being decoded must be UTF-8.
     pair = _decode(line)
-    if not 0 < pair.margin < math.inf:
+    if not scale_of().reaches(pair.margin, 0.0):
         raise InputError(f"margin {pair.margin}: only a pair of which one is better can be learned")
     _check(pair.prompt, "prompt")
     keys = [_key(raw, name) for raw, name in ((pair.chosen, "chosen"), (pair.rejected, "rejected"))]
@@ -199,7 +199,7 @@ def _object(raw: Raw | None) -> dict[str, Raw]:
 
 def _key(raw: Raw, name: str) -> bytes:
     _check(raw, name)
-    key = same_text_key(raw)
+    key = response_key(raw)
     if not key:
         raise InputError(f"{name!r} is empty")
     return key

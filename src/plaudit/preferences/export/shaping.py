@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from plaudit.preferences.export.options import Problem, Style
 from plaudit.preferences.export.rows import PairRow, tools_of
+from plaudit.preferences.texts import response_key
 
 Columns = dict[str, Raw]
 """A message: its fields as they were read."""
@@ -78,7 +79,8 @@ def shape(pair: PairRow, style: Style, carries: Carries) -> Shaped:
     """Bring a pair into a shape; what needs no change keeps its bytes.
 
     Raises:
-        CannotCarryError: the format has no place for something in it.
+        CannotCarryError: the format has no place for something in it, or without that both
+            responses are the same.
     """
     tools = tools_of(pair)
     if tools is not None and (style == "plain" or not carries.tools):
@@ -91,6 +93,8 @@ def shape(pair: PairRow, style: Style, carries: Carries) -> Shaped:
             _response(pair.chosen, carries),
             _response(pair.rejected, carries),
         )
+    if response_key(Raw(parts[1])) == response_key(Raw(parts[2])):
+        raise CannotCarryError("same_response")
     return Shaped(pair, *parts, None if tools is None else bytes(tools))
 
 

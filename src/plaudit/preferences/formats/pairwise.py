@@ -14,7 +14,7 @@ from plaudit.preferences.formats.messages import split_last
 from plaudit.preferences.formats.rows import object_of
 from plaudit.preferences.formats.verdicts import Ids, Verdict, ids_in, read_verdict
 from plaudit.preferences.strengths import bradley_terry
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.texts import prompt_key, response_key
 
 
 class _Input(msgspec.Struct, frozen=True, gc=False):
@@ -136,7 +136,7 @@ def _with_strengths(turn: list[Candidate]) -> list[Candidate]:
     responses: dict[tuple[bytes, bytes], _Response] = {}
     sides: dict[int, _Response] = {}
     for one in turn:
-        key = same_text_key(one.prompt), same_text_key(one.response)
+        key = prompt_key(one.prompt), response_key(one.response)
         response = responses.setdefault(key, _Response(len(responses), one, []))
         assert one.index is not None
         sides[one.index] = response

@@ -120,6 +120,8 @@ def read_verdict(line: bytes, kind: str | None = None) -> Verdict:
         raise malformed("verdict", error) from None
     if kind is not None and verdict.kind != kind:
         raise InputError(f"a verdict by {verdict.judge!r} among those of the {kind} judge")
+    if verdict.confidence is not None and not 0 <= verdict.confidence <= 1:
+        raise InputError(f"not a verdict: confidence {verdict.confidence} is not between 0 and 1")
     judged = unpacked(verdict.input)
     if not bytes(judged):
         raise InputError(

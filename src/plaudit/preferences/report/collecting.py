@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from plaudit.preferences.candidate import Id
+from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.report import measures
 from plaudit.preferences.report.gathering import GatheredTurn
@@ -19,7 +20,7 @@ from plaudit.preferences.report.orders import OrderSums
 from plaudit.preferences.report.showing import ShownPairs
 from plaudit.preferences.report.sketches import HashSums, Heaviest, Moments, RowSample
 from plaudit.preferences.tally import Tally
-from plaudit.preferences.texts import same_text_key
+from plaudit.preferences.texts import prompt_key, response_key
 from plaudit.scoring.stats import load_package
 
 _BATCH = 2**15
@@ -91,10 +92,10 @@ class PairReport:
         self._shown.add(turn)
         self.heaviest.add(first.example_id, len(picks))
         self._turns.append((len(picks), len(turn.candidates)))
-        self._turn_hashes += (_hash(same_text_key(first.prompt)), _hash_id(first.example_id))
+        self._turn_hashes += (_hash(prompt_key(first.prompt)), _hash_id(first.example_id))
         for candidate in turn.candidates:
             self._lengths.append(length_of(candidate.response))
-            self._hashes.append(_hash(same_text_key(candidate.response)))
+            self._hashes.append(_hash(response_key(candidate.response)))
         self._picks.extend(picks)
         if len(self._picks) >= _BATCH:
             self._add_batch()

@@ -3,7 +3,8 @@
 from msgspec import Raw
 
 from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.competing import Pick
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.preference import Preference
 
 _Key = tuple[int, bytes, bytes | None]

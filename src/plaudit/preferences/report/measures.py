@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 HEAVIEST = 10
 SLIGHT = 0.05
 """A share of longer responses that is nearer to one half is not called a bias."""
+FEWEST = 10
+"""From the pairs of fewer examples nothing is concluded about lengths."""
 _NOTABLE = 0.2
-"""A correlation that is nearer to 0 is not told of."""
+"""A correlation that is nearer to 0 is not mentioned."""
+_SURE = 1.96
 _TOP = 0.01
 _PERCENTS = (25, 50, 75, 95, 99, 100)
 
@@ -45,7 +48,9 @@ def lengths(report: "PairReport") -> Lengths:
     chosen = report.chosen_characters / report.pairs
     share = _longer_share(report.examples, longer, shorter)
     correlation = report.moments.correlation
-    bias = _bias(share)
+    enough = len(report.examples.keys) >= FEWEST
+    bias = _bias(share) if share is None or enough else "none"
+    trend = _trend(correlation, report.examples) if enough else ""
     return Lengths(
         chosen_mean=chosen,
         rejected_mean=chosen - mean,
@@ -63,7 +68,7 @@ def lengths(report: "PairReport") -> Lengths:
         bins=_length_bins(report.bins),
         correlation=correlation,
         bias=bias,
-        statement=_statement(bias, share, correlation),
+        statement=_statement(bias, share) + trend,
     )
 
 
@@ -118,9 +123,9 @@ def _scaled(kept: int, sums: HashSums) -> Count:
 
 def _longer_share(examples: HashSums, longer: int, shorter: int) -> Estimate | None:
     """Return the share, with an interval for as many pairs as the examples are worth."""
+    examples.settle()
     if not longer + shorter:
         return None
-    examples.settle()
     share = ShareOverQuestions()
     for more, less in examples.sums[:, 1:].astype(int).tolist():
         share.add(more, more + less)
@@ -144,12 +149,31 @@ def _bias(share: Estimate | None) -> Bias:
     return "longer" if share.value > 0.5 else "shorter"
 
 
-def _statement(bias: Bias, share: Estimate | None, correlation: float | None) -> str:
+def _trend(correlation: float | None, examples: HashSums) -> str:
+    """Return a sentence on margin and length, empty where none can be shown.
+
+    The interval is Fisher's (1921) for as many independent examples as have the same unequal
+    weights (Kish 1965): the pairs of one example are alike.
+    """
+    pairs = examples.sums[:, 0]
+    independent = float(pairs.sum()) ** 2 / float((pairs**2).sum())
+    if correlation is None or abs(correlation) < _NOTABLE or independent <= 3:
+        return ""
+    if math.atanh(min(abs(correlation), 1 - 1e-12)) < _SURE / math.sqrt(independent - 3):
+        return ""
+    way = "longer" if correlation > 0 else "shorter"
+    return (
+        f" The wider the margin, the {way} the chosen response is beside the rejected one "
+        f"(correlation {correlation:.2f})."
+    )
+
+
+def _statement(bias: Bias, share: Estimate | None) -> str:
     if share is None:
         return "Chosen and rejected responses are equally long in every pair."
     interval = f"{share.value:.1%} of the pairs whose lengths differ ({share.low:.1%} to "
     interval += f"{share.high:.1%} with 95% confidence)"
-    said = {
+    return {
         "longer": f"Length bias: the chosen response is the longer one in {interval}. A model "
         "learns from such pairs to write more. --balance length drops pairs until it is one half.",
         "shorter": f"Length bias: the chosen response is the longer one in only {interval}. A "
@@ -159,10 +183,3 @@ def _statement(bias: Bias, share: Estimate | None, correlation: float | None) ->
         "none": "No length bias can be shown: the chosen response is the longer one in "
         f"{interval}.",
     }[bias]
-    if correlation is None or abs(correlation) < _NOTABLE:
-        return said
-    way = "longer" if correlation > 0 else "shorter"
-    return (
-        f"{said} The wider the margin, the {way} the chosen response is beside the rejected one "
-        f"(correlation {correlation:.2f})."
-    )

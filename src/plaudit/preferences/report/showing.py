@@ -6,8 +6,9 @@ import random
 import msgspec
 from msgspec import Raw
 
+from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import Pick, Turn
+from plaudit.preferences.pairing import Turn
 from plaudit.preferences.report.numbers import ShownPair
 
 SHOWN = 6
