@@ -122,6 +122,21 @@ async def test_requests_that_wait_for_an_endpoint_lose_no_attempt_to_its_trials(
     assert [reply.text for reply in await asyncio.gather(*waiting)] == ["fine"] * 3
 
 
+async def test_what_was_let_in_before_the_endpoint_went_is_no_trial() -> None:
+    """All that is in flight may fail at once; one trial follows, and not one for each."""
+    server = Server()
+    pool = Pool(server, msgspec.structs.replace(FAST, attempts=50, outage=30, concurrency=20))
+    await outcomes(pool, [f"good {n}" for n in range(60)])
+    server.says = lambda _: CallError(Cause.CONNECTION, "reset", retryable=True)
+    waiting = [asyncio.create_task(pool.complete(ask(f"w{n}"))) for n in range(60)]
+    while not pool.busy or server.texts.count("good 0") < 2:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    assert server.texts.count("good 0") == 2
+    server.says = lambda _: None
+    assert {reply.text for reply in await asyncio.gather(*waiting)} == {"fine"}
+
+
 @pytest.mark.parametrize("first", [True, False])
 async def test_a_rejection_of_one_request_is_its_own(first: bool) -> None:
     server = Server(about("bad", REJECTED))

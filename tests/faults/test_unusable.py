@@ -85,7 +85,7 @@ def test_a_key_that_is_revoked_in_mid_run_ends_it_and_the_same_command_goes_on(
     done = plaudit(*command)
     check_refused(done, out, "OPENAI_API_KEY")
     refused = [entry for entry in server.asked() if entry.answer == "unauthorized"]
-    assert 1 <= len(refused) <= CONCURRENCY
+    assert 1 <= len(refused) <= CONCURRENCY + 1  # What was in flight, and the probe.
     server.kill()
     server.options = ()
     server.start()

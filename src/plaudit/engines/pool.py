@@ -198,7 +198,7 @@ class Pool:
             await self._quota.take(request)
         endpoint, started = self._admit(request) or await self._wait(request)
         if endpoint.down:
-            endpoint, started = await self._revive(endpoint, request, budget.meter)
+            endpoint, started = await self._revive(endpoint, started, request, budget.meter)
         if refusal := budget.refused.get(endpoint.name):
             endpoint.throttle.dropped()
             self._dispatch()
@@ -267,22 +267,25 @@ class Pool:
             endpoint.evidence.doubted = False
         return endpoint.down
 
-    async def _revive(self, endpoint: Endpoint, request: Request, meter: Meter) -> _Ticket:
-        """Probe the endpoint that lets a request in although it is down, until one is up.
+    async def _revive(
+        self, endpoint: Endpoint, started: float, request: Request, meter: Meter
+    ) -> _Ticket:
+        """Probe an endpoint that is down on behalf of a request; return where that is let in.
 
         Raises:
             Rejected: the endpoint is back, and rejects what it answered before.
         """
-        while True:
+        while endpoint.down:
+            trial = endpoint.throttle.breaker.is_trial(started)
             endpoint.throttle.dropped()
-            async with self._doubting(endpoint):
-                probed = await endpoint.probe(request, meter)
-                if isinstance(probed, Rejected):
-                    self._give_up(probed)
-                    raise probed
+            if trial:
+                async with self._doubting(endpoint):
+                    probed = await endpoint.probe(request, meter)
+                    if isinstance(probed, Rejected):
+                        self._give_up(probed)
+                        raise probed
             endpoint, started = self._admit(request) or await self._wait(request)
-            if not endpoint.down:
-                return endpoint, started
+        return endpoint, started
 
     async def _blame(
         self,

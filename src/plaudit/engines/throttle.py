@@ -280,6 +280,10 @@ class Breaker:
         """When a request may be sent."""
         return -math.inf if self.down_since is None else self._trial_at
 
+    def is_trial(self, sent: float) -> bool:
+        """Whether a request was let in to see if the endpoint is back, and not before it went."""
+        return self.down_since is not None and sent > self._opened
+
     def sent(self, now: float) -> None:
         """While down: no second trial until the first has ended, or has hung for long."""
         if self.down_since is not None:
