@@ -10,7 +10,7 @@ LAYERS = (
     ("runs",),
     ("judges", "scoring"),
     ("engines", "prompts"),
-    ("types", "errors", "aio", "packages", "workers"),
+    ("types", "errors", "aio", "packages", "workers", "_util"),
 )
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 

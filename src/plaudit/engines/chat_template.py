@@ -18,6 +18,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause, UsageError
 from plaudit.types import Json, Message
@@ -66,9 +67,10 @@ class ChatTemplate:
         self.digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         environment = self._environment()
         try:
-            self._templates = {
-                kind: environment.from_string(source) for kind, source in sources.items()
-            }
+            with finished_before_a_fork():  # Jinja compiles under a lock.
+                self._templates = {
+                    kind: environment.from_string(source) for kind, source in sources.items()
+                }
         except TemplateError as error:
             raise _unusable(name, error) from None
 

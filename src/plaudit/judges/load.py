@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
@@ -71,7 +72,8 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         special_tokens=tuple(getattr(engine, "special_tokens", ())),
         reasoning=bool(getattr(engine, "reasoning", False)),
     )
-    return make(config, facts)
+    with finished_before_a_fork():
+        return make(config, facts)
 
 
 def _scored_type(kind: str) -> type[Task]:
