@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import importlib
 import itertools
 import os
 import sys
@@ -22,8 +23,10 @@ from collections.abc import (
 )
 from concurrent.futures import Future
 from functools import partial
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar, cast
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.workers import Workers
 
 P = ParamSpec("P")
@@ -32,13 +35,25 @@ R = TypeVar("R")
 E = TypeVar("E", bound=Exception)
 
 
+@finished_before_a_fork()
+def import_loops() -> ModuleType:
+    """Import what event loops need; return uvloop, or asyncio where uvloop is not installed."""
+    importlib.import_module("concurrent.futures.thread")  # asyncio imports it with the first call.
+    try:
+        return importlib.import_module("uvloop")
+    except ImportError:  # There is none for Windows and PyPy.
+        return asyncio
+
+
 def new_loop() -> asyncio.AbstractEventLoop:
     """Return an event loop: uvloop's, which is faster, where it is installed."""
-    try:
-        import uvloop
-    except ImportError:  # There is none for Windows and PyPy.
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+    return import_loops().new_event_loop()
+
+
+def drop_closed(by_loop: dict[asyncio.AbstractEventLoop, Any]) -> None:
+    """Forget what is kept for event loops that are closed."""
+    for loop in [loop for loop in list(by_loop) if loop.is_closed()]:
+        by_loop.pop(loop, None)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

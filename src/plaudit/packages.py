@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.errors import MissingDependencyError
 
 _INSTALLED_AS = {
@@ -23,7 +24,8 @@ def load_package(module: str, extra: str) -> Any:
         MissingDependencyError: the package is not installed.
     """
     try:
-        return importlib.import_module(module)
+        with finished_before_a_fork():
+            return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
         raise MissingDependencyError(_INSTALLED_AS.get(package, package), extra) from None

@@ -1,7 +1,6 @@
 import asyncio
 import pickle
 import re
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from tests.support.asking import ASK, SCHEMA, TOO_MANY_LOGPROBS, TOP, ask, engine_at, request
 from tests.support.server import FakeOpenAI, Reply, chat, error
+from tests.support.waiting import await_until
 
 
 async def test_opens_again_after_close():
@@ -101,14 +101,15 @@ async def test_other_kinds_negotiate_for_themselves(engines):
         assert len(server.bodies) == 1 + 20 + engine.refused
 
 
-async def test_slow_first_reply_holds_nobody_up(engines, monkeypatch):
-    monkeypatch.setattr("plaudit.engines.endpoint._PATIENCE_SECONDS", 0.1)
-    with FakeOpenAI("x", delay=1.0) as server:
+async def test_slow_first_reply_holds_nobody_up(engines):
+    async def reply(body):
+        await await_until(lambda: len(server.completions) == 20, "20 requests at once")
+        return "x"
+
+    with FakeOpenAI(reply) as server:
         engine = engines(server)
-        start = time.monotonic()
         await asyncio.gather(*(engine.complete(request()) for _ in range(20)))
-        assert time.monotonic() - start < 1.9
-        assert server.peak >= 19
+        assert server.peak == 20
 
 
 async def test_failing_first_request_settles_nothing(engines):
@@ -275,11 +276,16 @@ async def test_preflight_refuses_bad_key(status, engines):
         await engines(server).open()
 
 
-async def test_preflight_waits_for_a_restart(engines):
+async def test_preflight_waits_for_a_restart(engines, monkeypatch):
+    pause = asyncio.sleep
     with FakeOpenAI() as server:
         engine = engines(server)
         server.stop()
-        opening = asyncio.create_task(engine.open())
-        await asyncio.sleep(0.1)
-        await asyncio.to_thread(server.start)
-        await opening
+
+        async def restart(seconds):
+            if seconds:
+                await asyncio.to_thread(server.start)
+            await pause(0)
+
+        monkeypatch.setattr(asyncio, "sleep", restart)
+        await engine.open()

@@ -25,7 +25,7 @@ ROWS = [
     {"query": f"question {n}", "answer": "a", "follow_up": f"No, {n} is wrong."} for n in range(40)
 ]
 ASK = Request(prompt=(Message("user", "hello"),), sampling=Sampling(max_tokens=8))
-FEW_SECONDS = 30
+FEW_SECONDS = 100
 
 
 @pytest.fixture
@@ -125,8 +125,7 @@ def test_none_is_left_after_an_interrupt(launching: Launching, number: int) -> N
 
 def test_none_is_left_after_an_interrupt_of_the_start(launching: Launching) -> None:
     running = launching.start("--launch", 2, STANDIN_FAULT="loading")
-    launching.standins.wait_for("starts", 2)
-    time.sleep(0.3)
+    launching.standins.wait_for("ready", 2)
     running.send_signal(signal.SIGINT)
     _, stderr = running.communicate(timeout=FEW_SECONDS)
     assert running.returncode == 130, stderr
@@ -204,10 +203,8 @@ def test_one_that_dies_at_its_start_is_told_with_its_last_words(launching: Launc
     ],
 )
 def test_one_that_never_gets_ready_is_given_up(launching: Launching, fault: str, why: str) -> None:
-    started = time.monotonic()
     done = launching("--launch", 2, "--launch-timeout", 2, STANDIN_FAULT=fault)
     assert done.status == 3
-    assert time.monotonic() - started < FEW_SECONDS
     assert "was not ready within 2 s" in done.stderr
     assert why in done.stderr
     assert "  INFO loading some-model" in done.stderr.splitlines()  # without its colours
@@ -240,12 +237,10 @@ def test_a_run_goes_on_without_a_server_that_dies(launching: Launching) -> None:
 
 
 def test_a_run_ends_at_once_when_no_server_is_left(launching: Launching) -> None:
-    started = time.monotonic()
     done = launching("--launch", 1, "--concurrency", 2, STANDIN_FAULT="crashes-5")
     assert done.status == 3
     assert "ended with exit status 9" in done.stderr
     assert "  CUDA error: an illegal memory access was encountered" in done.stderr
-    assert time.monotonic() - started < FEW_SECONDS
     assert alive(launching.standins.pids) == []
 
 
@@ -555,9 +550,9 @@ def watch(here: StandIns, *command: str, grace: float = 0.5) -> "subprocess.Pope
     )  # fmt: skip
 
 
-def serve(here: StandIns, **options: float) -> "subprocess.Popen[bytes]":
+def serve(here: StandIns, awaited: str = "ready", **options: float) -> "subprocess.Popen[bytes]":
     watching = watch(here, "vllm", "serve", "m", "--port", str(free_ports(1)[0]), **options)
-    here.wait_for("starts", 1)
+    here.wait_for(awaited, 1)
     return watching
 
 
@@ -572,25 +567,24 @@ def test_a_watchdog_ends_what_ignores_it_and_what_left_the_group(
 ) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "stubborn")
     watching = serve(here)
-    time.sleep(0.3)  # until the child ignores the signal too
+    here.wait_for("ignoring", 1)
     assert len(alive(here.pids)) == 2
     started = time.monotonic()
     assert end(watching) == 128 + signal.SIGKILL
     assert alive(here.pids) == []
-    assert 0.5 <= time.monotonic() - started < 10
+    assert time.monotonic() - started >= 0.5
 
 
 def test_a_watchdog_gives_time_to_end_in_order(here: StandIns) -> None:
     watching = serve(here, grace=60)
-    until(lambda: len(alive(here.pids)) == 2, 5, "server")
-    time.sleep(0.3)
+    until(lambda: len(alive(here.pids)) == 2, FEW_SECONDS, "server")
     assert end(watching) == 0  # what the stand-in ends with when it is asked to
     assert alive(here.pids) == []
 
 
 def test_a_watchdog_ends_what_a_server_that_ended_has_left(here: StandIns, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "dies")
-    watching = serve(here)
+    watching = serve(here, "starts")
     assert watching.wait(FEW_SECONDS) == 7
     assert alive(here.pids) == []
     end(watching)
@@ -599,7 +593,6 @@ def test_a_watchdog_ends_what_a_server_that_ended_has_left(here: StandIns, monke
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_watchdog_that_is_ended_takes_the_server_along(here: StandIns, number: int) -> None:
     watching = serve(here)
-    time.sleep(0.3)
     watching.send_signal(number)
     watching.wait(FEW_SECONDS)
     server, child = here.starts[0]["pids"]

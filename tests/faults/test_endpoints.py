@@ -26,9 +26,12 @@ def timeline(servers: list[Server], start: float) -> list[list[int]]:
 
 
 def check_three(
-    plaudit: Plaudit, server_of, source: Path, out: Path, *, count: int, settle: float
+    plaudit: Plaudit, server_of, source: Path, out: Path, *, count: int, settle: float | None
 ) -> None:
-    """Judge with three servers; after a third, kill one and slow down another."""
+    """Judge with three servers; after a third, kill one and slow down another.
+
+    The rate counts from `settle` seconds after that; None: it does not matter.
+    """
     servers = [server_of("--capacity", CAPACITY, "--delay", DELAY) for _ in range(3)]
     dying, slowed, healthy = servers
     engine = f"openai:m@{','.join(server.url for server in servers)}"
@@ -51,10 +54,12 @@ def check_three(
     assert summary
     done = [entry.at for server in (slowed, healthy) for entry in server.answered()]
     last = max(entry.at for entry in healthy.answered())
+    check_trials(stdout, received, last - at)
+    if settle is None:
+        return
     rate = sum(at + settle <= moment <= last for moment in done) / (last - at - settle)
     assert last - at - settle > settle, "too few samples to tell a rate"
     assert rate >= 0.8 * BORNE, lines
-    check_trials(stdout, received, last - at)
 
 
 def check_trials(stdout: str, received: int, seconds: float) -> None:
@@ -67,6 +72,15 @@ def check_trials(stdout: str, received: int, seconds: float) -> None:
 
 
 def test_one_dies_and_one_slows_down(
+    plaudit: Plaudit, server_of, source_of, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    check_three(plaudit, server_of, source_of(1_200), out, count=1_200, settle=None)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_what_the_others_bear_is_used(
     plaudit: Plaudit, server_of, source_of, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.jsonl"

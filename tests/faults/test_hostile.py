@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from plaudit.judges.feedback import FeedbackTask
 from tests.faults import hostile
-from tests.faults.serving import Server
+from tests.faults.serving import Server, wait_until
 
 
 def body(n: int) -> bytes:
@@ -19,9 +20,11 @@ def body(n: int) -> bytes:
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
 
 
-def post(server: Server, raw: bytes, key: str = "") -> tuple[int, dict[str, str], bytes]:
+def post(
+    server: Server, raw: bytes, key: str = "", patience: float = 60
+) -> tuple[int, dict[str, str], bytes]:
     """Ask once, on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=patience)
     try:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         connection.request("POST", "/v1/chat/completions", raw, headers)
@@ -31,10 +34,10 @@ def post(server: Server, raw: bytes, key: str = "") -> tuple[int, dict[str, str]
         connection.close()
 
 
-def outcome(server: Server, n: int) -> Any:
+def outcome(server: Server, n: int, patience: float = 60) -> Any:
     """Return what a client sees: a status and body, or the exception."""
     try:
-        status, _, content = post(server, body(n))
+        status, _, content = post(server, body(n), patience=patience)
     except (OSError, http.client.HTTPException) as error:
         return type(error)
     return status, content
@@ -65,20 +68,23 @@ SEEN = {
 def test_each_answer_is_what_it_is_called(server_of, kind: str) -> None:
     server = server_of("--faults", "none" if kind == "good" else f"{kind}=100")
     for n in range(4):
-        seen = outcome(server, n)
+        seen = outcome(server, n, 0.5 if kind == "hang" else 60)
         assert SEEN[kind](seen), str(seen)[:200]
     assert {entry.answer for entry in server.asked()} == {kind}
 
 
 def test_a_drip_is_slow(server_of) -> None:
     server = server_of("--faults", "drip=100")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=1) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         raw = body(1)
         client.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(raw), raw))
         started = time.monotonic()
         read = b"".join(client.recv(1000) for _ in range(10))
     assert time.monotonic() - started > 0.5
-    assert len(read.partition(b"\r\n\r\n")[2]) < 15
+    head, _, part = read.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head, re.IGNORECASE)
+    assert length is not None
+    assert 0 < len(part) < int(length[1])
 
 
 def test_answers_do_not_depend_on_the_order_and_go_on_after_a_kill(server_of) -> None:
@@ -141,21 +147,21 @@ def test_the_key_the_model_and_the_echo(server_of) -> None:
 
 
 def test_it_takes_its_time_and_can_be_slowed(server_of) -> None:
+    def ask() -> float:
+        started = time.monotonic()
+        assert outcome(server, 1)[0] == 200
+        return time.monotonic() - started
+
     server = server_of("--delay", 0.03)
-    started = time.monotonic()
-    assert outcome(server, 1)[0] == 200
-    quick = time.monotonic() - started
+    assert ask() >= 0.03
     server.slow_down()
-    time.sleep(0.1)
-    started = time.monotonic()
-    assert outcome(server, 2)[0] == 200
-    assert quick < 0.2 < time.monotonic() - started
+    wait_until(lambda: ask() >= 0.3)
     server.process.send_signal(signal.SIGUSR2)
 
 
 def test_it_leaves_with_its_parent(server_of) -> None:
     server = server_of()
     server.process.stdin.close()
-    assert server.process.wait(5) == 0
+    assert server.process.wait(60) == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port))

@@ -26,6 +26,14 @@ def judge(plaudit: Plaudit, server: Server, source: Path, out: Path) -> tuple[fl
     return rate, refused
 
 
+def test_a_server_with_a_limit_answers_everything(
+    plaudit: Plaudit, server_of, source_of, tmp_path: Path
+) -> None:
+    server = server_of("--rate", 100, "--window", "bucket")
+    judge(plaudit, server, source_of(300), tmp_path / "out.jsonl")
+
+
+@pytest.mark.full
 def test_the_limit_is_found(plaudit: Plaudit, server_of, source_of, tmp_path: Path) -> None:
     server = server_of("--rate", 100, "--window", "bucket", "--delay", 0.05)
     rate, refused = judge(plaudit, server, source_of(800), tmp_path / "out.jsonl")

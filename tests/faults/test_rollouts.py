@@ -33,12 +33,13 @@ def search(query: str) -> str:
 class Agents:
     """A server of a model whose turns and delays are known."""
 
-    def __init__(self, folder: Path, longest: float) -> None:
+    def __init__(self, folder: Path, longest: float, held: int = 0) -> None:
         self.longest = longest
         self.log = folder / "agents.log"
         self.log.touch()
         self.port = free_port()
         command = [agents.__file__, "--port", self.port, "--log", self.log, "--longest", longest]
+        command += ["--held", held]
         self.process = subprocess.Popen(
             [sys.executable, *map(str, command)], stdout=subprocess.PIPE, text=True
         )
@@ -63,8 +64,8 @@ class Agents:
 def agents_of(tmp_path: Path) -> Iterator[Any]:
     made: list[Agents] = []
 
-    def make(longest: float) -> Agents:
-        made.append(Agents(tmp_path, longest))
+    def make(longest: float, held: int = 0) -> Agents:
+        made.append(Agents(tmp_path, longest, held))
         return made[-1]
 
     yield make
@@ -100,6 +101,19 @@ def check_speed(plaudit: Plaudit, server: Agents, folder: Path, count: int) -> N
 
 
 def test_two_hundred_in_flight_do_not_wait_for_the_slowest(
+    plaudit: Plaudit, agents_of, tmp_path: Path
+) -> None:
+    server = agents_of(0.1, held=199)  # The first one gets no reply until all others are done.
+    done = plaudit(*ask(server, tmp_path, 200, 200), "--timeout", "600")
+    assert done.summary["stop_reasons"] == {"answered": 200}
+    answers = [trace["final_answer"] for trace in rows_of(tmp_path / "out.jsonl")]
+    assert answers == [f"answer {n}" for n in range(200)]
+    assert server.told()["most"] > 1
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_two_hundred_in_flight_take_hardly_longer_than_the_slowest(
     plaudit: Plaudit, agents_of, tmp_path: Path
 ) -> None:
     check_speed(plaudit, agents_of(1.5), tmp_path, 200)

@@ -25,14 +25,21 @@ def write_many(path: Path, count: int) -> Path:
     return path
 
 
-def check_ends(plaudit: Plaudit, server: Server, source: Path, folder: Path, named: str) -> None:
+def check_ends(
+    plaudit: Plaudit,
+    server: Server,
+    source: Path,
+    folder: Path,
+    named: str,
+    seconds: float = float("inf"),
+) -> None:
     """Judge against a server that refuses everything."""
     out = folder / "out.jsonl"
     out.write_text("untouched")
     flags = ("--concurrency", str(CONCURRENCY), "--json")
     started = time.monotonic()
     done = plaudit("judge", "feedback", source, "-e", server.engine, "-o", out, *flags)
-    assert time.monotonic() - started < SECONDS
+    assert time.monotonic() - started < seconds
     check_refused(done, out, named)
     assert len(server.asked()) <= CONCURRENCY
 
@@ -49,7 +56,7 @@ def check_refused(done, out: Path, named: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_ends_within_seconds_with_one_message(
+def test_it_ends_at_once_with_one_message(
     plaudit: Plaudit, server_of, tmp_path: Path, case: str
 ) -> None:
     options, named = CASES[case]
@@ -69,7 +76,7 @@ def test_a_million_samples(plaudit: Plaudit, server_of, tmp_path: Path, case: st
     source = write_many(tmp_path / "in.jsonl", 1_000_000)
     folder = tmp_path / "out"
     folder.mkdir()
-    check_ends(plaudit, server_of(*options), source, folder, named)
+    check_ends(plaudit, server_of(*options), source, folder, named, SECONDS)
 
 
 def test_a_key_that_is_revoked_in_mid_run_ends_it_and_the_same_command_goes_on(

@@ -71,6 +71,39 @@ async def test_async_forms_and_several_loops(tmp_path: Path) -> None:
     await judge.aclose()
 
 
+def test_defect_14_a_judge_is_called_like_a_function_and_closed_by_with(tmp_path: Path) -> None:
+    fake = Fake()
+    with make(fake, tmp_path) as judge:
+        verdict = judge(ROW)
+        assert verdict == judge.judge(ROW)
+        assert judge(ROW, temperature=0.7).status == "ok"
+        (runtime,) = judge._runtimes.by_loop.values()
+        assert runtime._store is not None
+        assert runtime._store.session is not None
+    assert judge._runtimes.by_loop == {}
+    assert runtime._store.session is None
+    assert judge(ROW) == verdict, "it may be used again"
+    assert len(fake.requests) == 2
+    judge.close()
+
+
+async def test_defect_14_a_judge_is_closed_by_async_with(tmp_path: Path) -> None:
+    async with make(Fake(), tmp_path) as judge:
+        assert (await judge.ajudge(ROW)).status == "ok"
+        assert len(judge._runtimes.by_loop) == 1
+    assert judge._runtimes.by_loop == {}
+
+
+async def test_a_judge_that_another_event_loop_uses_can_be_closed(tmp_path: Path) -> None:
+    judge = make(Fake(), tmp_path)
+    assert (await judge.ajudge(ROW)).status == "ok"
+    assert judge.judge(ROW).status == "ok"
+    judge.close()  # In the background loop, while this one waits for it.
+    assert judge._runtimes.by_loop == {}
+    assert (await judge.ajudge(ROW)).status == "ok"
+    await judge.aclose()
+
+
 def test_a_batch_keeps_order_and_gathers_requests(tmp_path: Path) -> None:
     fake, seen = Fake(), []
     rows = [ROW | {"id": f"r{n}", "follow_up": f"no {n}"} for n in range(150)]
@@ -276,7 +309,7 @@ def test_many_calls_with_shots_of_their_own_do_not_pile_up(tmp_path: Path) -> No
     judge = make(Fake(), tmp_path)
     for number in range(70):
         judge.judge(ROW, shots=f"Example {number}.")
-    (runtime,) = judge._runtimes.values()
+    (runtime,) = judge._runtimes.by_loop.values()
     assert len(runtime._judgings) == 64
 
 

@@ -197,7 +197,7 @@ async def test_ending_a_stream_early_leaves_nothing_in_flight(tmp_path: Path) ->
             await asyncio.sleep(0.001)
     for _ in judge.stream(Counted(), window=20):
         break
-    (runtime,) = [r for (_, loop), r in judge._runtimes.items() if loop is not _loop()]
+    (runtime,) = [r for loop, r in judge._runtimes.by_loop.items() if loop is not _loop()]
     assert runtime._pools[0].sent <= 21
     await asyncio.sleep(0.02)
     assert runtime._pools[0].sent <= 21
@@ -283,7 +283,7 @@ def test_when_a_batch_returns_its_replies_are_in_the_store(tmp_path: Path) -> No
     subprocess.run(command, check=False)
     judge = scripted(tmp_path)
     judge.judge_batch([{"query": f"q{n}", "answer": "a", "follow_up": "f"} for n in range(50)])
-    (runtime,) = judge._runtimes.values()
+    (runtime,) = judge._runtimes.by_loop.values()
     assert runtime._pools[0].sent == 0
 
 
@@ -423,7 +423,7 @@ def test_four_processes_share_one_store(tmp_path: Path, datasets: Any, used: boo
     assert mapped["plaudit_reward"] == [0.8] * 400
     again = scripted(tmp_path)
     again.judge_batch(rows(400))
-    (runtime,) = again._runtimes.values()
+    (runtime,) = again._runtimes.by_loop.values()
     assert runtime._pools[0].sent == 0, "all replies were in the store"
     with Store(tmp_path / "store.sqlite") as store:
         assert len(list(store._open().rows("SELECT key FROM reply WHERE ?", (1,)))) == 400
@@ -504,7 +504,7 @@ def test_datasets_own_cache_knows_a_map_again(tmp_path: Path, datasets: Any) -> 
     judge = scripted(tmp_path)
     second = data.map(judge.map_batch, batched=True)
     assert second._fingerprint == first._fingerprint
-    assert judge._runtimes == {}, "nothing was judged"
+    assert judge._runtimes.by_loop == {}, "nothing was judged"
 
 
 # Through the command line

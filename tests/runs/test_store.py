@@ -436,6 +436,60 @@ def test_fork_child_that_exits_normally_leaves_the_parents_queue_to_the_parent(p
         assert store.runs()[0].state == "finished"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_defect_47_a_fork_that_collects_a_store_goes_on(path: Path):
+    done = python(
+        """
+        import faulthandler, gc, os, sys, warnings
+        from plaudit._util.forks import around_forks
+        from plaudit.engines.base import Completion
+        from plaudit.runs.store import Store
+        warnings.simplefilter("ignore", DeprecationWarning)
+        faulthandler.dump_traceback_later(60, exit=True)
+        around_forks(gc.collect, lambda: None, lambda: None)  # while the stores are held
+        gc.disable()
+        store = Store(sys.argv[1])
+        store.itself = store
+        store.put_reply(bytes(16), Completion(text="kept"))
+        del store
+        if os.fork() == 0:
+            with Store(sys.argv[1]) as store:
+                store.put_reply(bytes(15) + b"1", Completion(text="child"))
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+        """,
+        path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Store(path) as store:
+        assert store.get_reply(bytes(16)) == Completion(text="kept")
+        assert store.get_reply(bytes(15) + b"1") == Completion(text="child")
+
+
+def test_a_fork_waits_for_a_store_that_was_collected_and_still_writes(path: Path):
+    done = python(
+        """
+        import faulthandler, os, sys, warnings
+        from plaudit.engines.base import Completion
+        from plaudit.runs.store import Store
+        warnings.simplefilter("ignore", DeprecationWarning)
+        faulthandler.dump_traceback_later(60, exit=True)
+        for number in range(20):
+            Store(sys.argv[1]).put_reply(bytes([number]) * 16, Completion(text="kept"))
+            if os.fork() == 0:
+                with Store(sys.argv[1]) as store:
+                    store.put_reply(bytes(16), Completion(text="child"))
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+        """,
+        path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Store(path) as store:
+        keys = [bytes([number]) * 16 for number in range(1, 20)]
+        assert len(store.get_replies(keys)) == 19
+
+
 # Verdicts and held lines
 
 

@@ -68,7 +68,7 @@ class StandIns:
     def left_behind(self) -> list[Path]:
         return sorted(path for path in self.temporary.rglob("*") if path.is_file())
 
-    def wait_for(self, name: str, count: int, seconds: float = 20) -> None:
+    def wait_for(self, name: str, count: int, seconds: float = 100) -> None:
         until(lambda: len(self.noted(name)) >= count, seconds, f"{count} {name}")
 
 
@@ -91,7 +91,7 @@ def _state(pid: int) -> str:
         return ""
 
 
-def until_gone(pids: Iterable[int], seconds: float = 20) -> None:
+def until_gone(pids: Iterable[int], seconds: float = 100) -> None:
     pids = list(pids)
     assert pids
     until(lambda: not alive(pids), seconds, f"end of {pids}")

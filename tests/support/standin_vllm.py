@@ -107,7 +107,8 @@ def start_child():
     """Start a process as vLLM does; a stubborn one leaves the group and ignores SIGTERM."""
     code = "import time; time.sleep(600)"
     if FAULT == "stubborn":
-        code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + code
+        mark = f"open({str(FOLDER / 'ignoring')!r}, 'a').write('{{}}\\n'); "
+        code = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {mark}{code}"
         daemon = (
             "import subprocess, sys; "
             f"print(subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True,"
@@ -138,6 +139,7 @@ def main(arguments, key):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    note("ready")
     if FAULT == "dies" and NUMBER in ("", str(ordinal())):
         for number in range(40):
             print(f"line {number}")

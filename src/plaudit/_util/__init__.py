@@ -1,1 +1,1 @@
-"""Small things that everything may use."""
+"""Small parts that every layer may use."""

@@ -25,7 +25,7 @@ from plaudit.prompts.selection import words
 from plaudit.prompts.template import Template, builtin
 from plaudit.runs.api import Judge
 from plaudit.runs.asking import SampleAsk
-from plaudit.runs.runtime import Runtime
+from plaudit.runs.runtime import Runtimes
 from plaudit.scoring import rubric
 from plaudit.scoring.rubric import Margin, Side, Step
 from plaudit.scoring.stats import Estimate, accuracy, bootstrap
@@ -204,9 +204,9 @@ async def _propose(
     escape = Escaper(template.delimiters, special).escape
     requests = [_request(template, _shown(pair, escape), engine) for pair in pairs]
     replies: list[list[Criterion]] = [[] for _ in pairs]
-    runtime = Runtime([engine], send, cache)
+    runtimes = Runtimes([engine], send, cache)
     try:
-        asker = await runtime.asker()
+        asker = await runtimes.here().asker()
 
         async def ask(numbered: tuple[int, Request]) -> None:
             number, request = numbered
@@ -219,7 +219,7 @@ async def _propose(
         errors: list[CallError | ReplyError] = []
         await for_each(ask, enumerate(requests), asker.pool.window)
     finally:
-        await runtime.close()
+        await runtimes.close()
     if not any(replies):
         why = f": {errors[0]}" if errors else ""
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit.aio import drop_closed
 from plaudit.engines.base import (
     SERVED_PARAMETERS,
     Capabilities,
@@ -107,6 +108,7 @@ class CallableEngine:
         loop = asyncio.get_running_loop()
         batcher = self._waiting.get(loop)
         if batcher is None:
+            drop_closed(self._waiting)
             batcher = self._waiting[loop] = _Batcher(self._call, self._max_batch, self._gather)
         return await batcher.add(request)
 

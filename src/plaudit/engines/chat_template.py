@@ -18,6 +18,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
 from plaudit._util.decoding import decode_json
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import ToolSpec
 from plaudit.errors import CallError, Cause, UsageError
 from plaudit.prompts.sandbox import BoundedEnvironment
@@ -67,9 +68,10 @@ class ChatTemplate:
         self.digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         environment = self._environment()
         try:
-            self._templates = {
-                kind: environment.from_string(source) for kind, source in sources.items()
-            }
+            with finished_before_a_fork():  # Jinja compiles under a lock.
+                self._templates = {
+                    kind: environment.from_string(source) for kind, source in sources.items()
+                }
         except TemplateError as error:
             raise _unusable(name, error) from None
         except (RecursionError, SyntaxError, MemoryError):  # Jinja makes Python code of it.

@@ -7,9 +7,11 @@ aiohttp and of the operating system becomes one of plaudit's own here.
 
 import asyncio
 import base64
+import encodings.idna  # pyright: ignore[reportUnusedImport] # noqa: F401 - asyncio needs it later.
 import io
 import os
 import urllib.request
+import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Protocol
@@ -77,6 +79,21 @@ async def _keep(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
         await session.close()
 
 
+def _close_dropped(
+    loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, connector: _Connector
+) -> None:
+    """Close a session that is not used any more; called at any time, in any thread.
+
+    Where its event loop does not run, the sockets are left to the end of that loop.
+    """
+    if loop.is_running():
+        with suppress(RuntimeError):  # The loop has just been closed.
+            asyncio.run_coroutine_threadsafe(session.close(), loop)
+            return
+    session.detach()
+    connector.owner = 0
+
+
 class Connections:
     """What one event loop uses; made in it, and ready after `open`.
 
@@ -106,6 +123,8 @@ class Connections:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), proxy=proxy
         )
         self._keeper = _keep(self._session)
+        self._dropped = weakref.finalize(self, _close_dropped, self.loop, self._session, connector)
+        self._dropped.atexit = False
 
     @property
     def closed(self) -> bool:
@@ -118,6 +137,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close them."""
+        self._dropped.detach()
         await self._keeper.aclose()
 
     def close_at_exit(self) -> None:
@@ -131,6 +151,7 @@ class Connections:
 
     def detach(self) -> None:
         """Leave them alone, for whose they are."""
+        self._dropped.detach()
         self._session.detach()
 
     async def exchange(

@@ -6,17 +6,21 @@ How it is sent is the business of `connections`; what a server's own error messa
 
 import asyncio
 import atexit
+import importlib
 import os
 import re
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
 
+from plaudit._util.forks import finished_before_a_fork
+from plaudit.aio import drop_closed
 from plaudit.engines.base import EngineURI
 from plaudit.engines.http_errors import ErrorReply, read_error, translate
 from plaudit.engines.replies import decode_json, read_body, unreadable
@@ -89,6 +93,18 @@ def _seconds(uri: EngineURI, name: str, given: str) -> float | None:
         if 0 < float(given) < float("inf"):
             return float(given)
     raise UsageError(f"engine {uri.scheme}: {name}={given} is no number of seconds")
+
+
+@finished_before_a_fork()
+def import_connections() -> ModuleType:
+    """Import the module that sends, which is slow to import and not always needed."""
+    return importlib.import_module("plaudit.engines.connections")
+
+
+def import_for_transports() -> None:
+    """Import what requests need now, where there is a transport that will send some."""
+    if _transports:
+        import_connections()
 
 
 class Transport:
@@ -257,11 +273,8 @@ class Transport:
         loop = asyncio.get_running_loop()
         here = self._connections.get(loop)
         if here is None or here.closed:
-            from plaudit.engines.connections import Connections  # slow, and not always needed
-
-            for closed in [other for other in list(self._connections) if other.is_closed()]:
-                self._connections.pop(closed, None)
-            here = self._connections[loop] = Connections(self)
+            drop_closed(self._connections)
+            here = self._connections[loop] = import_connections().Connections(self)
             await here.open()
         return here
 

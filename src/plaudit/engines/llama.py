@@ -27,6 +27,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import msgspec
 import psutil
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.aio import aside
 from plaudit.engines import models
 from plaudit.engines.base import (
@@ -124,7 +125,8 @@ def _library() -> Any:
     if ours:
         os.environ["GOMP_SPINCOUNT"] = "1000"
     try:
-        import xllamacpp  # pyright: ignore[reportMissingTypeStubs]
+        with finished_before_a_fork():
+            import xllamacpp  # pyright: ignore[reportMissingTypeStubs]
 
         return xllamacpp
     except ImportError as error:

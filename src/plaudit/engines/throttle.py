@@ -328,7 +328,7 @@ class Throttle:
         *,
         start: int | None = None,
         fixed: bool = False,
-        clock: Clock = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
         """Start careful.
 
@@ -336,9 +336,10 @@ class Throttle:
             most: requests in flight that are never exceeded.
             start: requests in flight to begin with; None: 10.
             fixed: whether that many are always allowed; for engines in this process.
-            clock: seconds, never going back.
+            clock: seconds, never going back; None: `time.monotonic`.
         """
-        now = clock()
+        self._clock = clock or time.monotonic
+        now = self._clock()
         self.in_flight = 0
         self.seconds = 0.0
         """How long a request took of late; 0 while unknown."""
@@ -348,7 +349,6 @@ class Throttle:
         self.refusal: CallError | None = None
         """The last failure by which the endpoint asked to wait."""
         self._fixed = fixed
-        self._clock = clock
         if fixed:
             self.concurrency.bound = float(most)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from plaudit._util.choices import convert
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine, check_generation
 from plaudit.errors import ArgumentError, UsageError
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task
@@ -73,7 +74,8 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         special_tokens=tuple(getattr(engine, "special_tokens", ())),
         reasoning=bool(getattr(engine, "reasoning", False)),
     )
-    return make(config, facts)
+    with finished_before_a_fork():
+        return make(config, facts)
 
 
 def _scored_type(kind: str) -> type[Task]:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, meta, nodes
 from jinja2 import Template as CompiledTemplate
 
+from plaudit._util.forks import finished_before_a_fork
 from plaudit.errors import TemplateError
 from plaudit.prompts.sandbox import BoundedEnvironment
 
@@ -156,6 +157,7 @@ class Snippet:
             raise TemplateError(f"{self.name}: {error}") from None
 
 
+@finished_before_a_fork()  # Jinja compiles under a lock.
 def _compile(source: str, name: str) -> tuple[CompiledTemplate, nodes.Template]:
     try:
         tree = _environment().parse(source)
@@ -227,6 +229,8 @@ def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:
     return ()
 
 
+@cache
+@finished_before_a_fork()
 def builtin(name: str) -> str:
     """Return the source of a shipped template, such as `feedback.chat`."""
     folder = resources.files("plaudit.prompts") / "templates"

@@ -1,9 +1,9 @@
 """The Python API: a judge that takes plain dicts and gives verdicts, sync and async."""
 
-import asyncio
 import hashlib
 import itertools
 import os
+import weakref
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit._util.closing import Closing
 from plaudit._util.ranges import Range, check_number
 from plaudit.aio import (
     background_loop,
@@ -45,7 +46,7 @@ from plaudit.runs import columns
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.progress import Progress, Work
-from plaudit.runs.runtime import Runtime
+from plaudit.runs.runtime import Runtime, Runtimes, load_early
 from plaudit.types import Json, Sample, Verdict
 
 Row = Mapping[str, Json] | Sample
@@ -57,7 +58,7 @@ OnReject = Callable[[int, InputError], object]
 _WINDOWS = Range(1, 1_000_000)
 
 
-class Judge:
+class Judge(Closing):
     """Judges rows with an engine.
 
     ::
@@ -68,7 +69,8 @@ class Judge:
 
     A judge is cheap to make: no engine is loaded before the first row that is not in the store. It
     pickles and survives a fork, so it works in `datasets.map(num_proc=4)`. The sync methods also
-    work inside a running event loop.
+    work inside a running event loop. `with Judge(...) as judge:` closes the judge at the end; so
+    does Python when it collects the judge.
     """
 
     def __init__(
@@ -111,7 +113,13 @@ class Judge:
             self.panel, self._engines = read_cascade(cascade, self.config, self.engine, load_engine)
         self.send = send or SendPolicy()
         self._cache = cache
-        self._runtimes: dict[tuple[int, asyncio.AbstractEventLoop], Runtime] = {}
+        load_early(self._configs)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hold what belongs to this process until the judge is collected."""
+        self._runtimes = Runtimes(self._engines, self.send, self._cache)
+        weakref.finalize(self, self._runtimes.drop).atexit = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process; tell what the prompts are made of.
@@ -119,7 +127,16 @@ class Judge:
         `datasets` hashes this to know whether a map was done before, so it is the same in every
         process, and another one when plaudit, a template, the pool or the calibration changes.
         """
-        return self.__dict__ | {"_runtimes": {}, "_made_of": [*map(_made_of, self._configs)]}
+        return self.__dict__ | {"_runtimes": None, "_made_of": [*map(_made_of, self._configs)]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin anew in this process."""
+        self.__dict__.update(state)
+        self._begin()
+
+    def __call__(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
+        """Judge one row; the same as `judge`."""
+        return self.judge(row, cache=cache, **generation)
 
     def judge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row that holds one sample.
@@ -329,14 +346,15 @@ class Judge:
         return found
 
     def close(self) -> None:
-        """Write what is not written yet and free the engine."""
+        """Write what is not written yet and free the engine; a judge may be used again after it.
+
+        What another thread's event loop uses is freed as soon as that loop runs.
+        """
         run_sync(self.aclose())
 
     async def aclose(self) -> None:
         """Write what is not written yet and free the engine; see `close`."""
-        runtime = self._runtimes.pop((os.getpid(), asyncio.get_running_loop()), None)
-        if runtime is not None:
-            await runtime.close()
+        await self._runtimes.close()
 
     @property
     def _configs(self) -> tuple[JudgeConfig, ...]:
@@ -379,10 +397,7 @@ class Judge:
     async def _judging(
         self, cache: bool | None, generation: Mapping[str, Any]
     ) -> tuple[Runtime, Judging | Jury | Cascade]:
-        place = (os.getpid(), asyncio.get_running_loop())
-        runtime = self._runtimes.get(place)
-        if runtime is None:
-            runtime = self._runtimes[place] = Runtime(self._engines, self.send, self._cache)
+        runtime = self._runtimes.here()
         panel = panel_with_options(self.panel, generation, self._engines)
         config = self.config if panel else with_options(self.config, generation, self.engine)
         return runtime, await runtime.judging(config, panel, cache is not False)

@@ -16,8 +16,8 @@ from plaudit.prompts.selection import Lookalikes
 from plaudit.prompts.shots import PoolRow, read_pool, shipped_pool
 from plaudit.types import Json, PairSample, Sample
 
-_FACTS = EngineFacts(identity="none", capabilities=Capabilities(logprobs=20, json_schema=True))
-"""Of an engine that bears everything: pools are checked without one."""
+ANY_ENGINE = EngineFacts(identity="none", capabilities=Capabilities(logprobs=20, json_schema=True))
+"""Facts of an engine that bears everything, for what is done without one."""
 _UNEVEN = 2
 """A label that is so many times as frequent as another is told."""
 
@@ -100,7 +100,7 @@ def blank_task(kind: str) -> Task:
         UsageError: there is no such judge.
     """
     make: Any = task_type(kind)
-    return make(JudgeConfig(kind=kind, shots=0, prior="none"), _FACTS)
+    return make(JudgeConfig(kind=kind, shots=0, prior="none"), ANY_ENGINE)
 
 
 def pool_rows(pool: str) -> list[PoolRow]:

@@ -1,36 +1,113 @@
 """What a judge of the Python API holds while it works: slots, store, requests in flight."""
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from plaudit._util.forks import finished_before_a_fork
+from plaudit.aio import drop_closed, import_loops
 from plaudit.engines.base import Engine
+from plaudit.engines.http import import_for_transports
 from plaudit.engines.pool import Pool, PoolShare, SendPolicy
+from plaudit.errors import PlauditError
 from plaudit.judges.base import JudgeConfig, Task
-from plaudit.judges.load import bind
+from plaudit.judges.load import bind, task_type
 from plaudit.judges.panels import PanelConfig, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
+from plaudit.runs.pools import ANY_ENGINE
 from plaudit.runs.store import Store, default_store_path
 
 _JUDGINGS = 64
 """Most configurations that are kept; calls may each have shots of their own."""
 
 
-class Runtime:
-    """What a judge holds in one process and event loop."""
+def load_early(configs: Iterable[JudgeConfig]) -> None:
+    """Import and read what requests need, so that no thread does it while another one forks.
+
+    What is wrong with a configuration is raised by the first call, which knows the engine.
+    """
+    import_loops()
+    import_for_transports()
+    for config in configs:
+        make: Any = task_type(config.kind)
+        with suppress(PlauditError), finished_before_a_fork():
+            make(config, ANY_ENGINE)
+
+
+class Runtimes:
+    """What a judge holds: a store, and for each event loop in which it works a runtime."""
 
     def __init__(
         self, engines: Sequence[Engine], send: SendPolicy, cache: bool | str | Path
     ) -> None:
         """Put engines and a store together; none is opened. `cache` is that of `Judge`."""
-        self._pools = pools_of(engines, send)
-        self._store: Store | None = None
-        if cache is not False and any(engine.capabilities.cacheable for engine in engines):
+        self._engines = engines
+        self._send = send
+        self._store = None
+        if cache is not False:
             self._store = Store(default_store_path() if cache is True else Path(cache))
+        self._pid = os.getpid()
+        self.by_loop: dict[asyncio.AbstractEventLoop, Runtime] = {}
+
+    def here(self) -> "Runtime":
+        """Return the runtime of the running event loop."""
+        self._leave_to_parent()
+        loop = asyncio.get_running_loop()
+        if loop not in self.by_loop:
+            drop_closed(self.by_loop)
+            self.by_loop[loop] = Runtime(self._engines, self._send, self._store)
+        return self.by_loop[loop]
+
+    async def close(self) -> None:
+        """Close the store and free the engines; what other event loops use is freed by them."""
+        self._leave_to_parent()
+        here = self.by_loop.pop(asyncio.get_running_loop(), None)
+        drop_closed(self.by_loop)
+        for loop in list(self.by_loop):
+            other = self.by_loop.pop(loop)
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(other.close(), loop)
+        if here is not None:
+            await here.close()
+        if self._store is not None:
+            self._store.close()
+
+    def drop(self) -> None:
+        """Let go of everything without waiting for it; called at any time, in any thread.
+
+        Engines close their connections when they are collected.
+        """
+        if self._pid == os.getpid():
+            self.by_loop.clear()
+            if self._store is not None:
+                self._store.close_later()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child, begin anew; the store does so by itself."""
+        if self._pid != os.getpid():
+            _inherited.append(self.by_loop)
+            self.by_loop = {}
+            self._pid = os.getpid()
+
+
+_inherited: "list[dict[asyncio.AbstractEventLoop, Runtime]]" = []
+"""What a forked child got from its parent; kept, since what is in flight there is the parent's."""
+
+
+class Runtime:
+    """What a judge holds in one event loop."""
+
+    def __init__(self, engines: Sequence[Engine], send: SendPolicy, store: Store | None) -> None:
+        """Put engines and a store together; none is opened."""
+        self._pools = pools_of(engines, send)
+        self._store = store if any(engine.capabilities.cacheable for engine in engines) else None
         self._judgings: dict[tuple[bytes, bool], Judging | Jury | Cascade] = {}
 
     async def judging(
@@ -79,8 +156,6 @@ class Runtime:
             await asyncio.to_thread(self._store.flush)
 
     async def close(self) -> None:
-        """Cancel what is in flight, free the engines and close the store."""
+        """Cancel what is in flight and free the engines."""
         for pool in dict.fromkeys(self._pools):
             await pool.engine.close()
-        if self._store is not None:
-            self._store.close()

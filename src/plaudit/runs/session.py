@@ -35,6 +35,10 @@ _QUEUE_BYTES = 32 * 2**20
 _ROWS_A_STATEMENT = 200
 
 
+open_sessions: "set[Session]" = set()
+"""Those whose connections must be closed while the process forks."""
+
+
 class Batch:
     """What was put and is not yet committed."""
 
@@ -184,6 +188,7 @@ class Session:
         self._failure: StoreError | None = None
         self._reported = False
         self._collected = False
+        self._ended = False
         self._lock = threading.RLock()  # A collected store may be closed while it is held.
         self._wake = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
@@ -195,11 +200,14 @@ class Session:
         self._thread: threading.Thread | None = None
         if read_only:
             self._cursor()
+            self._ended = True
+            open_sessions.add(self)
             return
         _check_place(path)
         self._keeper = Keeper(path, self.transaction, environment_limit())
         self._writing, self._use = open_sound(path, _connect, _BUSY_S)
         self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
+        open_sessions.add(self)
         self._thread.start()
 
     # Reading
@@ -319,8 +327,12 @@ class Session:
 
     def _run(self) -> None:
         self._commit_batches()
-        if self._collected:
+        with self._lock:
+            self._ended = True
+            collected = self._collected
+        if collected:
             self._let_go()
+            self._raise_unreported()
 
     def _commit_batches(self) -> None:
         while self._take_batch():
@@ -381,24 +393,40 @@ class Session:
         with self._lock:
             self._closing = True
             self._wake.notify()
-        if self._thread is threading.current_thread():
-            self._collected = True  # in the middle of a commit; the thread ends after it
-            return
         if self._thread is not None:
             self._thread.join()
         self._let_go()
+        self._raise_unreported()
+
+    def close_later(self) -> None:
+        """Do what `close` does, in the writer thread; called when a store is collected.
+
+        That may be at any time, in any thread, and while other locks are held, so nothing is waited
+        for here.
+        """
+        with self._lock:
+            self._closing = self._collected = True
+            self._wake.notify()
+            ended = self._ended
+        if ended:
+            self._let_go()
+
+    def _raise_unreported(self) -> None:
         if self._failure is not None and not self._reported:
             self._raise_failure()
 
     def _let_go(self) -> None:
-        for run in list(self.run_locks):
-            self.release(run)
         # At the interpreter's end, threads that nobody waits for may still read.
         with self._write_lock, self._read_lock:
+            if self._closed:
+                return
             self._closed = True
+            for run in list(self.run_locks):
+                self.release(run)
             self._close_connections()
-        if self._use is not None:
-            os.close(self._use)
+            if self._use is not None:
+                os.close(self._use)
+            open_sessions.discard(self)
 
     def _close_connections(self) -> None:
         if self._reading is not None:
@@ -445,6 +473,9 @@ class Session:
 
     def after_fork_in_child(self) -> None:
         """Let go of the parent's locks, which stay the parent's."""
-        for descriptor in (self._use, *self.run_locks.values()):
-            if descriptor is not None:
+        open_sessions.discard(self)
+        if not self._closed:
+            for descriptor in self.run_locks.values():
                 os.close(descriptor)
+            if self._use is not None:
+                os.close(self._use)

@@ -10,6 +10,7 @@ frees when the process dies. Beginning a run that is unfinished and not held con
 one that is held makes a new run beside it, and the two share nothing but replies.
 """
 
+import atexit
 import difflib
 import functools
 import logging
@@ -27,12 +28,13 @@ from typing import Any, Literal
 import msgspec
 import platformdirs
 
+from plaudit._util.forks import around_forks
 from plaudit._util.paths import possible
 from plaudit.engines.base import Completion
 from plaudit.errors import StoreError, UsageError
 from plaudit.runs.migrations import row_id
 from plaudit.runs.seal import row_owner, seal, unseal
-from plaudit.runs.session import Session
+from plaudit.runs.session import Session, open_sessions
 
 RunState = Literal["running", "interrupted", "finished"]
 
@@ -144,7 +146,8 @@ class Store:
             if self.session is None:
                 session = Session(self.path, read_only=self._read_only)
                 self.session = session
-                self._finalizer = weakref.finalize(self, session.close)
+                self._finalizer = weakref.finalize(self, session.close_later)
+                self._finalizer.atexit = False
                 _stores.add(self)
             return self.session
 
@@ -161,12 +164,18 @@ class Store:
                 self._finalizer.detach()
                 session.close()
 
+    def close_later(self) -> None:
+        """Do what `close` does without waiting for it, where nobody can use the store any more."""
+        session, self.session = self.session, None
+        if session is not None and self._finalizer is not None:
+            self._finalizer.detach()
+            session.close_later()
+
     def forget_after_fork(self) -> None:
         """Forget, in a forked child, what belongs to the parent."""
-        if self.session is not None and self._finalizer is not None:
-            self.session.after_fork_in_child()
+        if self._finalizer is not None:
             self._finalizer.detach()
-            self.session = None
+        self.session = None
 
     # Replies
 
@@ -500,6 +509,14 @@ def _run_where(
     return [RunInfo(*row) for row in rows]
 
 
+def _close_at_exit() -> None:
+    """Close what is still open when the interpreter ends."""
+    for session in list(open_sessions):
+        session.close()
+
+
+atexit.register(_close_at_exit)
+
 _opening = threading.Lock()
 _stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 _forking: list[Session] = []
@@ -507,7 +524,7 @@ _forking: list[Session] = []
 
 def _before_fork() -> None:
     _opening.acquire()
-    _forking.extend(session for store in _stores if (session := store.session))
+    _forking.extend(open_sessions)  # A store that was collected is not among the stores.
     for session in _forking:
         session.before_fork()
 
@@ -522,13 +539,11 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _opening
     _opening = threading.Lock()
+    for session in _forking:
+        session.after_fork_in_child()
     _forking.clear()
     for store in list(_stores):
         store.forget_after_fork()
 
 
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
+around_forks(_before_fork, _after_fork_in_parent, _after_fork_in_child)

@@ -20,7 +20,7 @@ from plaudit.rollouts.corpus.split import sample, side, text_key
 from plaudit.rollouts.question import Question
 from plaudit.runs.asking import Asker, SampleAsk
 from plaudit.runs.progress import Progress
-from plaudit.runs.runtime import Runtime
+from plaudit.runs.runtime import Runtimes
 from plaudit.types import Usage
 
 
@@ -139,13 +139,13 @@ async def amake_questions(
     questioner = Questioner(asked, options.per_chunk, options.max_tokens)
     keys = [text_key(chunk.text) for chunk in corpus]
     numbers = sample(keys, options.seed, options.limit)
-    runtime = Runtime([asked], send or SendPolicy(), cache)
+    runtimes = Runtimes([asked], send or SendPolicy(), cache)
     try:
-        asker = await runtime.asker()
+        asker = await runtimes.here().asker()
         with Progress("questions", total_rows=len(numbers), enabled=progress) as bar:
             replies = await _Asking(corpus, questioner, asker, bar).ask_all(numbers)
     finally:
-        await runtime.close()
+        await runtimes.close()
     sieve = Sieve(corpus, keys, options.seed, options.test_fraction)
     sound = [one for reply in replies for one in sieve.sound(reply.number, reply.drafts)]
     kept = sieve.different(sound)
