@@ -133,17 +133,23 @@ def first_position(given: Logprobs | None) -> FirstPosition:
     if given is None:
         return FirstPosition((), None)
     sampled, shown = _sampled(given), _shown(given)
-    if all(text != sampled[0] for text, _ in shown):
+    texts = [text for text, _ in shown]
+    if len(set(texts)) < len(texts):
+        shown = list(dict.fromkeys(shown))  # What a server lists twice is one token.
+    if sampled[0] not in texts:
         shown.append(sampled)
-    shown = list(dict.fromkeys(shown))  # What a server lists twice is one token.
-    if any(text == sampled[0] and p is not None and math.isnan(p) for text, p in shown):
-        raise no_logprobs(f"that of {sampled[0][:40]!r}, which was sampled, is not a number")
-    known = [TokenLogprob(text, p) for text, p in shown if p is not None and not math.isnan(p)]
-    found = [candidate for candidate in known if candidate.logprob > _MASKED]
+    found: list[TokenLogprob] = []
+    unknown = False
+    for text, logprob in shown:
+        if logprob is None or logprob != logprob:  # NaN
+            unknown = True
+            if logprob is not None and text == sampled[0]:
+                raise no_logprobs(f"that of {text[:40]!r}, which was sampled, is not a number")
+        elif logprob > _MASKED:
+            found.append(TokenLogprob(text, logprob))
     check_logprobs(found)
     found.sort(key=_by_logprob, reverse=True)
-    floor = _most_hidden(found) if found and len(known) < len(shown) else None
-    return FirstPosition(tuple(found), floor)
+    return FirstPosition(tuple(found), _most_hidden(found) if found and unknown else None)
 
 
 def _most_hidden(found: list[TokenLogprob]) -> float:

@@ -162,10 +162,12 @@ def check_logprobs(shown: Sequence[TokenLogprob]) -> None:
     Raises:
         ReplyError: one is above 0 or no number, or together they exceed all probability.
     """
+    mass, exp = 0.0, math.exp
     for candidate in shown:
-        if not candidate.logprob <= _ABOVE_ZERO:  # NaN too.
-            raise no_logprobs(f"that of {candidate.token[:40]!r} is {candidate.logprob:g}")
-    mass = sum([math.exp(candidate.logprob) for candidate in shown])
+        logprob = candidate.logprob
+        if not logprob <= _ABOVE_ZERO:  # NaN too.
+            raise no_logprobs(f"that of {candidate.token[:40]!r} is {logprob:g}")
+        mass += exp(logprob)
     if mass > 1 + _ABOVE_ONE:
         raise no_logprobs(f"together they are a probability of {mass:.3g}")
 
