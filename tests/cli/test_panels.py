@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +271,8 @@ def test_a_dry_run_counts_every_member_and_what_it_would_cost(
     assert [m["cost_usd_limit"] for m in unknown["members"]] == [0, None]
     text = plaudit(*args[:-1]).stdout
     assert "--prices FILE" in text
-    assert "plaudit[prices]" in text
+    assert "--prices FILE" in text
+    assert ("plaudit[prices]" in text) == (find_spec("genai_prices") is None)
 
 
 def test_a_run_tells_what_it_cost_where_a_price_is_known(plaudit: Plaudit, files: Files) -> None:
