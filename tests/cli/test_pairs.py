@@ -20,8 +20,8 @@ def plaudit(tmp_path: Path) -> Plaudit:
 
 def turns(count: int) -> list[dict[str, object]]:
     return [
-        {"example_id": f"e{n}", "turn_id": "t", "prompt": "p" * 50, "response": f"{i} " * 30,
-         "score": i}
+        {"example_id": f"e{n}", "turn_id": "t", "prompt": f"{n} " + "p" * 50,
+         "response": f"{i} " * 30, "score": i}
         for n in range(count)
         for i in range(4)
     ]  # fmt: skip
@@ -116,13 +116,15 @@ print(max(here, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("how", ["processes", "one process", "apart"])
+@pytest.mark.parametrize("how", ["processes", "one process", "apart", "one prompt"])
 def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> None:
     peaks = []
     for count in (5_000, 30_000):
         rows = turns(count)
         if how == "apart":
             rows.sort(key=lambda row: str(row["score"]))
+        if how == "one prompt":
+            rows = [row | {"prompt": "p"} for row in rows]
         source = write_rows(tmp_path / "in.jsonl", rows)
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl"), how],
@@ -219,3 +221,35 @@ def test_defect_33_the_least_margin_keeps_what_reaches_it_on_paper(
     source = write_rows(tmp_path / "in.jsonl", rows)
     done = plaudit("pairs", source, "--json", "--min-margin", "0.1").summary
     assert (done["pairs"], done["dropped_pairs"]) == (3, {})
+
+
+def test_defect_38_a_large_file_is_searched_for_contradictions(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    rows = turns(6_000)
+    rows += [
+        row | {"example_id": "again", "prompt": rows[0]["prompt"], "score": -n}
+        for n, row in enumerate(rows[:4])
+    ]
+    source, out = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    assert source.stat().st_size > 2 * 2**20  # Several processes begin with it.
+    done = plaudit("pairs", source, "-o", out, "--json").summary
+    assert done["dropped_pairs"] == {"contradiction": 12}
+    assert len(rows_of(out)) == done["pairs"] == 6 * 6_001 - 12
+    kept = plaudit("pairs", source, "-o", out, "--contradictions", "keep", "--json").summary
+    assert (kept["pairs"], kept["dropped_pairs"]) == (6 * 6_001, {})
+
+
+def test_defect_38_several_files_on_the_command_line(plaudit: Plaudit, tmp_path: Path) -> None:
+    one, other = (write_rows(tmp_path / f"{n}.jsonl", turns(2)[n:]) for n in (0, 1))
+    done = plaudit("pairs", one, other, "-o", tmp_path / "out")
+    assert done.status == 0, done.stderr
+    assert done.stdout.startswith("21 pairs of 15 candidates in 4 turns")
+    assert {row["run"] for row in rows_of(tmp_path / "out")} == {str(one), str(other)}
+    export = plaudit(
+        "export", "trl-dpo", tmp_path / "out", "-o", tmp_path / "dpo", "--strata", "run"
+    )
+    assert export.status == 0, export.stderr
+    again = plaudit("pairs", one, one)
+    assert again.status == 2
+    assert "given twice" in again.stderr

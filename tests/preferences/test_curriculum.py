@@ -270,3 +270,23 @@ def test_files_of_stages_load_as_one_set_in_order(tmp_path: Path) -> None:
     assert sorted(rows["example_id"][:3]) == ["e7", "e8", "e9"]
     assert rows["example_id"][9] == "e0"
     assert rows[0]["chosen"] == "größer \\n"
+
+
+def test_turns_of_two_runs_are_two(tmp_path: Path) -> None:
+    rows = [
+        {"example_id": "a", "turn_id": 0, "run": run, "chosen_score": high, "rejected_score": low}
+        for run, high, low in (("one", 0.9, 0.7), ("two", 0.3, 0.1))
+    ]
+    found = read_rewards(write_rows(tmp_path / "in.jsonl", rows))
+    assert found == {"a": Rewards(0.5, 0.2)}
+
+
+def test_defect_38_scores_beyond_what_can_be_compared_are_rejected(tmp_path: Path) -> None:
+    rows = [{"example_id": "a", "score": score} for score in (1.7e308, -1.7e308, 0.25, 0.5)]
+    with pytest.raises(InputError, match="too large to be compared"):
+        read_rewards(write_rows(tmp_path / "in.jsonl", rows))
+    done = write_curriculum(
+        CurriculumJob(source=str(tmp_path / "in.jsonl"), out=str(tmp_path / "o"))
+    )
+    assert (done.rejected, done.examples) == (2, 1)
+    assert rows_of(tmp_path / "o" / "examples.jsonl")[0]["spread"] == 0.25

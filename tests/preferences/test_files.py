@@ -7,6 +7,7 @@ import pytest
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
+from plaudit.preferences.formats.base import ReadOptions
 from plaudit.preferences.options import PairOptions
 from plaudit.runs.progress import Progress
 from tests.support.command import rows_of, write_rows
@@ -18,9 +19,10 @@ def row(score: Any, response: str | None = None, **fields: Any) -> dict[str, Any
     return given | {"response": response or f"answer {score}"} | fields
 
 
-def paired(source: Path, out: Path | None = None, **given: Any) -> PairSummary:
+def paired(source: Path | list[str], out: Path | None = None, **given: Any) -> PairSummary:
     options = PairOptions(**given.pop("options", {}))
-    job = PairJob(source=str(source), out=out and str(out), options=options, **given)
+    sources = source if isinstance(source, list) else str(source)
+    job = PairJob(source=sources, out=out and str(out), options=options, **given)
     summary = pair_file(job, Progress("pairs", enabled=False))
     assert summary.adds_up
     if out is not None:
@@ -226,3 +228,109 @@ def test_defect_35_a_file_of_malformed_rows_alone_is_an_error_that_shows_the_fir
     monkeypatch.setattr("plaudit.preferences.reading._MOST_UNREAD", 5)
     with pytest.raises(InputError, match=r"none of the first 5 rows can be read, the first: .*:1:"):
         paired(source)
+
+
+def judged(*sides: tuple[str, str], prompt: str = "Why?", first: int = 0) -> list[dict[str, Any]]:
+    """Rows of turns in which the first response is the better one."""
+    return [
+        row(score, text, turn_id=turn, prompt=prompt)
+        for turn, both in enumerate(sides, first)
+        for score, text in zip((0.9, 0.1), both, strict=True)
+    ]
+
+
+def texts(out: Path) -> list[tuple[Any, Any]]:
+    return [(pair["chosen"], pair["rejected"]) for pair in rows_of(out)]
+
+
+def test_defect_38_pairs_of_two_turns_that_contradict_each_other_are_not_made(
+    tmp_path: Path,
+) -> None:
+    message = {"role": "assistant", "content": "y "}
+    rows = [
+        *judged(("x", "y"), ("a", "b"), ("x", "z")),
+        row(0.9, response="y", turn_id="m") | {"response": message}, row(0.2, "x", turn_id="m"),
+        *judged(("x", "y"), first=7), *judged(("y", "x"), prompt="How?", first=9),
+    ]  # fmt: skip
+    source, out = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    summary = paired(source, out)
+    assert summary.dropped_pairs == {"contradiction": 3}
+    assert texts(out) == [("a", "b"), ("x", "z"), ("y", "x")]
+    kept = paired(source, out, options={"contradictions": "keep"})
+    assert (kept.pairs, kept.dropped_pairs) == (6, {})
+    for given in ({"memory": 500}, {"report": str(tmp_path / "report")}, {"balance": None}):
+        assert paired(source, out, **given).dropped_pairs == {"contradiction": 3}
+    sample = paired(source, out, options={"max_pairs": 2, "dedupe": True})
+    assert sample.dropped_pairs == {"contradiction": 2, "duplicate": 1, "over_cap": 1}
+    assert paired(source).dropped_pairs == {"contradiction": 3}
+    mixed = [rows[n] for n in (0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11)]
+    apart = paired(write_rows(source, mixed), out)
+    assert apart.dropped_pairs == {"contradiction": 3}
+
+
+def test_turns_with_one_prompt_that_agree_are_written_as_ever(tmp_path: Path) -> None:
+    rows = [one | {"prompt": f"question {n % 5}"} for n in range(20) for one in many(1, n)]
+    rows = [one | {"turn_id": n // 4} for n, one in enumerate(rows)]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    for mode in ("exhaustive", "random-2"):
+        for sign in ("drop", "keep"):
+            options = {"mode": mode, "contradictions": sign}
+            assert paired(source, tmp_path / f"{sign}.jsonl", options=options).pairs > 30
+        assert (tmp_path / "drop.jsonl").read_bytes() == (tmp_path / "keep.jsonl").read_bytes()
+
+
+def test_defect_38_several_files_are_runs_that_do_not_merge(tmp_path: Path) -> None:
+    rows = [row(0.1, "a"), row(0.5, "b")], [row(0.9, "c"), row(0.2, "d")]
+    sources = [write_rows(tmp_path / f"{n}.jsonl", one) for n, one in enumerate(rows)]
+    out = tmp_path / "out.jsonl"
+    summary = paired([str(one) for one in sources], out)
+    assert (summary.turns, summary.candidates, summary.pairs) == (2, 4, 2)
+    pairs = rows_of(out)
+    assert texts(out) == [("b", "a"), ("c", "d")]
+    assert [pair["run"] for pair in pairs] == list(map(str, sources))
+    assert {(pair["example_id"], pair["turn_id"]) for pair in pairs} == {("e", "t")}
+    assert list(pairs[0])[:4] == ["example_id", "turn_id", "run", "prompt"]
+    paired(sources[0], out)
+    assert "run" not in rows_of(out)[0]
+
+
+@pytest.mark.parametrize("memory", [64 * 2**20, 500])
+def test_defect_38_a_column_can_name_the_run(tmp_path: Path, memory: int) -> None:
+    rows = [row(n / 10, str(n), sweep="ab"[n % 2]) for n in range(6)]
+    rows[2] = {**rows[2], "sweep": None, "metadata": {"sweep": "a"}}
+    del rows[2]["sweep"]
+    del rows[5]["sweep"]
+    one, other = write_rows(tmp_path / "1", rows[:3]), write_rows(tmp_path / "2", rows[3:])
+    out = tmp_path / "out.jsonl"
+    read = ReadOptions(run_column="sweep")
+    summary = paired([str(one), str(other)], out, read=read, memory=memory)
+    assert (summary.turns, summary.pairs, summary.rejected) == (2, 4, 1)
+    assert "no column 'sweep'" in rows_of(tmp_path / "out.rejected.jsonl")[0]["error"]
+    assert texts(out) == [("4", "0"), ("2", "0"), ("4", "2"), ("3", "1")]
+    assert [pair["run"] for pair in rows_of(out)] == ["a", "a", "a", "b"]
+
+
+def test_defect_38_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one = str(write_rows(tmp_path / "1", [row(0.1)]))
+    chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    trace = {"messages": chat, "rewards": {"total": {"value": 1.0}}, "group": "g"}
+    other = str(write_rows(tmp_path / "2", [trace]))
+    with pytest.raises(InputError, match=r"2:1: traces after rows"):
+        paired([one, other])
+    with pytest.raises(UsageError, match="given twice"):
+        paired([one, str(tmp_path / "." / "1")])
+    with pytest.raises(InputError, match="no such file"):
+        paired([one, str(tmp_path / "nowhere")])
+
+
+def test_contradictions_of_two_runs_are_found(tmp_path: Path) -> None:
+    rows = judged(("x", "y")), judged(("y", "x"))
+    sources = [str(write_rows(tmp_path / f"{n}", one)) for n, one in enumerate(rows)]
+    assert paired(sources).dropped_pairs == {"contradiction": 2}
+
+
+def test_defect_38_no_margin_is_written_as_null(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_rows(source, [row(1.7e308), row(-1.7e308), row(1.0)])
+    assert paired(source, out).dropped_pairs == {"overflow": 1}
+    assert all(isinstance(pair["margin"], float) for pair in rows_of(out))

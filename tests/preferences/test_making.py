@@ -1,7 +1,7 @@
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.preferences import PairOptions, Tally, make_pairs
+from plaudit.preferences import PairOptions, ReadOptions, Tally, make_pairs
 
 ROWS = [{"prompt": "Why?", "response": f"answer {n}", "score": n / 10} for n in range(4)]
 
@@ -21,3 +21,11 @@ def test_a_wrong_row_is_named() -> None:
 
 def test_no_rows_make_no_pairs() -> None:
     assert list(make_pairs([])) == []
+
+
+def test_defect_38_a_column_can_name_the_run_of_rows() -> None:
+    rows = [{"prompt": "p", "response": str(n), "score": n, "seed": n % 2} for n in range(4)]
+    pairs = list(make_pairs(rows, read=ReadOptions(run_column="seed")))
+    assert [(pair.run, bytes(pair.chosen), bytes(pair.rejected)) for pair in pairs] == [
+        (0, b'"2"', b'"0"'), (1, b'"3"', b'"1"'),
+    ]  # fmt: skip

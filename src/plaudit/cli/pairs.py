@@ -9,18 +9,18 @@ import typer
 from plaudit.cli.options import StrictOption
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.options import PairOptions, RewardOf
+from plaudit.preferences.options import Contradictions, PairOptions, RewardOf
 from plaudit.runs.progress import Progress
-from plaudit.runs.sources import count_hint
 
 
 def pairs(  # one parameter an option: that is how Typer reads them
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="IN",
+            metavar="IN...",
             help="Candidates, verdicts of `plaudit judge`, traces with rewards, or a toolkit's "
-            "intermediate steps; told apart by their columns. `-` is standard input.",
+            "intermediate steps; told apart by their columns. `-` is standard input. Of several "
+            "files each is a run of its own.",
         ),
     ],
     out: Annotated[
@@ -47,6 +47,13 @@ def pairs(  # one parameter an option: that is how Typer reads them
     reward: Annotated[
         RewardOf, typer.Option(help="A pair's reward: its `margin`, or the `chosen` score.")
     ] = "margin",
+    contradictions: Annotated[
+        Contradictions,
+        typer.Option(
+            help="Pairs that prefer what another pair of the same prompt rejects: `drop` or "
+            "`keep` them."
+        ),
+    ] = "drop",
     dedupe: Annotated[
         bool, typer.Option("--dedupe", help="Drop repeated responses of a turn and equal pairs.")
     ] = False,
@@ -73,6 +80,12 @@ def pairs(  # one parameter an option: that is how Typer reads them
     step_name: Annotated[
         str, typer.Option(metavar="NAME", help="Of intermediate steps: which are candidates.")
     ] = "dpo_candidate_move",
+    run_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column that names the run; candidates of one run compete."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
     strict: StrictOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -93,16 +106,17 @@ def pairs(  # one parameter an option: that is how Typer reads them
             max_per_turn=max_per_turn,
             min_confidence=min_confidence,
             reward=reward,
+            contradictions=contradictions,
             dedupe=dedupe,
             max_pairs=max_pairs,
             seed=seed,
         ),
-        read=ReadOptions(step_name=step_name, scores=scores),
+        read=ReadOptions(step_name=step_name, scores=scores, run_column=run_column),
         balance=balance,
         report=report,
         strict=strict,
     )
-    summary = pair_file(job, Progress("pairs", total_bytes=count_hint(source)))
+    summary = pair_file(job, Progress("pairs", total_bytes=job.size))
     show(summary, as_json, to_stderr=out == "-")
     raise typer.Exit(summary.exit_status)
 

@@ -17,7 +17,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     example_id: Id
     """The example (a row of somebody's data set) that it belongs to; the unit of a split."""
     turn_id: Id
-    """The turn within the example; candidates of one turn compete."""
+    """The turn within the example; candidates of one turn and one run compete."""
+    run: Id | None = None
+    """The run that it is of, where there are several: its file, or a column of its row."""
     index: int | None
     """Its number within the turn; None: it takes its place among those read."""
     prompt: Raw

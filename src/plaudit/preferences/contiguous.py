@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 
 from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.grouping import ByTurn, add_to_turns
+from plaudit.preferences.grouping import ByTurn, add_to_turns, turn_key
 from plaudit.preferences.seen import Seen
 
 
@@ -31,7 +31,7 @@ def contiguous_turns(batches: Iterable[Sequence[Candidate]]) -> Iterator[list[Ca
             if candidates:
                 add_to_turns(candidates, turns)
                 begun = list(turns)
-                last = candidates[-1].example_id, candidates[-1].turn_id
+                last = turn_key(candidates[-1])
                 ended = begun[: begun.index(last)]  # No later one, so that the order is kept.
                 check_new(list(map(hash, ended)), given)
                 for ids in ended:

@@ -1,6 +1,8 @@
 """Pairs of a file of candidates, written to a file."""
 
 import contextlib
+import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -10,10 +12,18 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, UsageError
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import TurnsApartError, contiguous_turns
+from plaudit.preferences.contradictions import (
+    NO_MARK,
+    RepeatedError,
+    Watch,
+    marks_of,
+    prompt_hashes,
+    response_hashes,
+)
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.grouping import BUDGET, Turns
 from plaudit.preferences.lengths import length_of
@@ -25,13 +35,13 @@ from plaudit.preferences.reading import CandidateReader
 from plaudit.preferences.repeats import Repeats
 from plaudit.preferences.report import PairReport, write_report
 from plaudit.preferences.sections import SectionsError, start_sections
+from plaudit.preferences.seen import BothSides
 from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
-from plaudit.runs.blocks import BlockReader
 from plaudit.runs.places import check_lines_output, is_direct
 from plaudit.runs.progress import Progress
 from plaudit.runs.sinks import BlockWriter, RejectWriter
-from plaudit.runs.sources import count_hint
+from plaudit.runs.sources import count_hint, source_name
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""
@@ -40,7 +50,8 @@ _PIECES = 8_000
 class PairJob(msgspec.Struct, frozen=True, kw_only=True):
     """Which candidates become pairs, how, and where those go."""
 
-    source: str
+    source: str | Sequence[str]
+    """A file, or several: the candidates of each are a run of their own (`ReadOptions`)."""
     out: str | None = None
     """A JSON Lines file, `-`, or None: the pairs are counted only."""
     options: PairOptions = PairOptions()
@@ -57,10 +68,31 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
         """Check, before anything is read, that the output can be written.
 
         Raises:
-            UsageError: it cannot.
+            UsageError: it cannot, or a file is given twice.
         """
+        sources = self.sources
+        if len({os.path.realpath(source) for source in sources}) < len(sources):
+            raise UsageError("a file is given twice: give each run once")
+        if not sources:
+            raise UsageError("no file is given")
         if self.out is not None:
             check_lines_output(self.out, "pairs", [self.source])
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The files."""
+        return (self.source,) if isinstance(self.source, str) else tuple(self.source)
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of all files; None where one is none that can be read again."""
+        sizes = list(map(count_hint, self.sources))
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def name(self) -> str:
+        """What the files are called in messages."""
+        return ", ".join(map(source_name, self.sources))
 
 
 class PairSummary(Tally, kw_only=True):
@@ -86,7 +118,9 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
 
     Memory does not grow with the file; candidates of one turn may lie anywhere in it. Where they
     lie together, they are paired as they are read; a file in which they turn out not to is read
-    again, and gathered first. After an error the output is as it was.
+    again, and gathered first. A file in which two turns have one prompt is read again, too: its
+    pairs wait on disk until it is known which of them contradict each other. After an error the
+    output is as it was.
 
     Raises:
         InputError: there are no candidates, or a turn has too many.
@@ -96,12 +130,26 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     job.check()
     started = time.monotonic()
     summary = None
-    if count_hint(job.source) is not None and not (job.out and is_direct(job.out)):
+    if job.size is not None and not (job.out and is_direct(job.out)):
         with contextlib.suppress(TurnsApartError):
-            summary = _by_sections(job, progress) or _pair_file(job, progress, _contiguous)
-    summary = summary or _pair_file(job, progress, partial(_gathered, job))
+            summary = _as_read(job, progress)
+    if summary is None:
+        staged = job.options.contradictions == "drop"
+        summary = _pair_file(job, progress, partial(_gathered, job), staged=staged)
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
+
+
+def _as_read(job: PairJob, progress: Progress) -> PairSummary:
+    """Make the pairs of a file in which turns lie together."""
+    try:
+        return _by_sections(job, progress) or _pair_file(job, progress, _contiguous)
+    except RepeatedError:
+        pass  # Most files with repeated prompts have no repeated responses.
+    try:
+        return _pair_file(job, progress, _contiguous, Watch(response_hashes))
+    except RepeatedError:
+        return _pair_file(job, progress, _contiguous, staged=True)
 
 
 def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
@@ -109,9 +157,11 @@ def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
     options = job.options
     if job.balance or job.report is not None or options.max_pairs or options.dedupe:
         return None
+    if len(job.sources) > 1 or job.read.run_column is not None:
+        return None
     with ExitStack() as stack:
         output = stack.enter_context(closing(_Output(job.out)))
-        made = start_sections(job.source, job.read, options, output.file)
+        made = start_sections(job.sources[0], job.read, options, output.file)
         if made is None:
             return None
         stack.enter_context(closing(made))
@@ -127,15 +177,34 @@ def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
         return _finish(job, tally, made.format, output, rejects)
 
 
-def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary:
+def _pair_file(
+    job: PairJob,
+    progress: Progress,
+    group: "_Group",
+    watch: Watch | None = None,
+    *,
+    staged: bool = False,
+) -> PairSummary:
+    """Make them in this process.
+
+    Args:
+        job: what is to be done.
+        progress: counts the candidates.
+        group: gives turns of candidates.
+        watch: looks for turns whose pairs can contradict each other.
+        staged: whether no pair is written before all are known.
+
+    Raises:
+        RepeatedError: (not staged) the watch has found some; nothing is written.
+    """
     report = None if job.report is None else PairReport(job.options.seed)
     progress.done = 0
     with ExitStack() as stack:
         stack.enter_context(progress)
-        blocks = stack.enter_context(BlockReader(job.source))
         rejects = RejectWriter(job.out)
         stack.callback(rejects.abort)
-        reader = CandidateReader(blocks, rejects, job.read, strict=job.strict)
+        reader = CandidateReader(job.sources, rejects, job.read, strict=job.strict)
+        stack.enter_context(closing(reader))
         progress.follow(reader)
         tally = Tally()
         paired = _paired(group(_found(reader, progress)), reader, job.options, tally)
@@ -143,10 +212,15 @@ def _pair_file(job: PairJob, progress: Progress, group: "_Group") -> PairSummary
             repeats = stack.enter_context(closing(Repeats()))
             paired = _without_repeats(paired, repeats, tally)
         output = stack.enter_context(closing(_Output(job.out)))
-        if job.balance or job.options.max_pairs:
-            _choose(job, paired, tally, output, report)
+        staged = staged or bool(job.balance or job.options.max_pairs)
+        watch = watch or Watch(response_hashes if staged else prompt_hashes)
+        stack.enter_context(closing(watch))
+        if job.options.contradictions == "drop":
+            paired = watch.over(paired)
+        if staged:
+            _choose(job, paired, watch, tally, output, report)
         else:
-            _write(paired, job.options, output, report)
+            _write(_until_found(paired, watch), job.options, output, report)
         summary = _finish(job, tally, reader.format, output, rejects)
         if report is not None and job.report is not None:
             write_report(report.finish(tally), job.report)
@@ -224,6 +298,16 @@ def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> I
         yield new
 
 
+def _until_found(turns: Iterable[Turn], watch: Watch) -> Iterator[Turn]:
+    """Yield turns; `RepeatedError` where the watch finds something."""
+    for turn in turns:
+        if watch.found:
+            break
+        yield turn
+    if watch.found:
+        raise RepeatedError
+
+
 def _write(
     turns: Iterable[Turn], options: PairOptions, output: "_Output", report: PairReport | None
 ) -> None:
@@ -239,24 +323,33 @@ def _write(
 def _choose(
     job: PairJob,
     turns: Iterable[Turn],
+    watch: Watch,
     tally: Tally,
     output: "_Output",
     report: PairReport | None,
 ) -> None:
     """Write those pairs that are kept when all are known, and show them to the report."""
-    folder = _folder_of(job)
+    folder, drops = _folder_of(job), job.options.contradictions == "drop"
     with ExitStack() as stack:
         stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
         for turn in turns:
             lengths = [length_of(candidate.response) for candidate in turn.candidates]
             lines = whole_lines(pair_lines(turn, job.options))
-            for line, pick in zip(lines, turn.picks, strict=True):
-                stage.add(line, lengths[pick[3]], lengths[pick[4]])
+            marks = marks_of(turn) if drops else itertools.repeat(NO_MARK)
+            for line, pick, mark in zip(lines, turn.picks, marks, strict=False):
+                stage.add(line, lengths[pick[3]], lengths[pick[4]], mark)
+        pairs: Iterable[Staged] = stage
+        if watch.found:
+            found = BothSides(staged.mark for staged in stage)
+            stack.enter_context(closing(found))
+            pairs = _Agreed(stage, found)
+            tally.drop_pairs("contradiction", found.count)
+            tally.pairs -= found.count
         if job.balance is not None:
             balanced = stack.enter_context(closing(Stage(folder, job.options.seed)))
-            _balance(stage, balanced, tally)
-            stage = balanced
-        kept = _drawn(stage, job.options.max_pairs, tally)
+            _balance(pairs, balanced, tally)
+            pairs = balanced
+        kept = _drawn(pairs, job.options.max_pairs, tally)
         decode = msgspec.json.Decoder(Preference).decode
         for staged in kept:
             output.write([staged.line])
@@ -266,7 +359,18 @@ def _choose(
                 break
 
 
-def _balance(stage: Stage, balanced: Stage, tally: Tally) -> None:
+class _Agreed:
+    """The pairs of a stage that contradict no other, read as often as is needed."""
+
+    def __init__(self, stage: Stage, found: BothSides) -> None:
+        self._stage = stage
+        self._found = found
+
+    def __iter__(self) -> Iterator[Staged]:
+        return (staged for staged in self._stage if staged.mark.pair not in self._found)
+
+
+def _balance(stage: Iterable[Staged], balanced: Stage, tally: Tally) -> None:
     """Drop pairs until length does not tell which response was chosen."""
     balance = LengthBalance()
     for staged in stage:
@@ -279,7 +383,7 @@ def _balance(stage: Stage, balanced: Stage, tally: Tally) -> None:
             balanced.put(staged)
 
 
-def _drawn(stage: Stage, most: int | None, tally: Tally) -> Iterator[Staged]:
+def _drawn(stage: Iterable[Staged], most: int | None, tally: Tally) -> Iterator[Staged]:
     """Yield at most so many pairs, in order."""
     if most is None or tally.pairs <= most:
         yield from stage
@@ -296,12 +400,12 @@ def _checked(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format 
     """Refuse an input in which nothing has a score: it was not judged, or not by this column."""
     first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
     if format_ is None:
-        raise InputError(f"{job.source}: no row can be read{first}")
+        raise InputError(f"{job.name}: no row can be read{first}")
     if not tally.candidates:
-        raise InputError(f"{job.source}: {format_.nothing_found()}{first}")
+        raise InputError(f"{job.name}: {format_.nothing_found()}{first}")
     if tally.dropped.get("no_score") == tally.candidates:
         raise InputError(
-            f"{job.source}: no candidate has a score: each of {tally.candidates:,} is null, not "
+            f"{job.name}: no candidate has a score: each of {tally.candidates:,} is null, not "
             "finite, or a judgement that is not ok"
         )
     return format_

@@ -26,10 +26,15 @@ _FILES = 128
 _BUFFER = 2**16
 _SIZE = struct.Struct("<I")
 
-ByTurn = dict[tuple[Id, Id], list[Candidate]]
-"""Candidates by `(example_id, turn_id)`, in the order in which turns began."""
+TurnKey = tuple[Id, Id, Id | None]
+"""Example, turn and run."""
 
-_Stored = tuple[int, Id, Id, int | None, bytes, bytes, float | None, float | None, bytes | None]
+ByTurn = dict[TurnKey, list[Candidate]]
+"""Candidates by turn, in the order in which turns began."""
+
+_Stored = tuple[
+    int, Id, Id, Id | None, int | None, bytes, bytes, float | None, float | None, bytes | None
+]
 """The candidate's number among those stored, and its fields."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,6 +83,11 @@ class Turns:
         return _taken(self._turns)
 
 
+def turn_key(candidate: Candidate) -> TurnKey:
+    """Return what identifies the turn of a candidate."""
+    return candidate.example_id, candidate.turn_id, candidate.run
+
+
 def add_to_turns(candidates: Sequence[Candidate], turns: ByTurn) -> None:
     """Add candidates to the turns that they belong to.
 
@@ -86,7 +96,7 @@ def add_to_turns(candidates: Sequence[Candidate], turns: ByTurn) -> None:
     """
     key, turn = None, list[Candidate]()
     for candidate in candidates:
-        ids = (candidate.example_id, candidate.turn_id)
+        ids = (candidate.example_id, candidate.turn_id, candidate.run)  # A call takes its time.
         if ids != key:
             key, turn = ids, turns.setdefault(ids, [])
         elif len(turn) > MOST_CANDIDATES:
@@ -111,7 +121,7 @@ class _Spill:
         files, count = self._files, self._count
         try:
             for one in candidates:
-                file = files[hash((one.example_id, one.turn_id)) % _FILES]
+                file = files[hash(turn_key(one)) % _FILES]
                 _write(file, _stored(count, one))
                 count += 1
         except OSError as error:
@@ -132,11 +142,11 @@ class _Spill:
 
     def _in_order(self, file: BinaryIO) -> BinaryIO:
         """Return a file of turns, in the order in which they began."""
-        turns: dict[tuple[Id, Id], list[_Stored]] = {}
+        turns: dict[TurnKey, list[_Stored]] = {}
         with file:
             for data in _read(file):
                 one = _decode(data)
-                turn = turns.setdefault((one[1], one[2]), [])
+                turn = turns.setdefault((one[1], one[2], one[3]), [])
                 turn.append(one)
                 if len(turn) > MOST_CANDIDATES:
                     raise too_many(_candidate(one))
@@ -173,6 +183,7 @@ def _stored(number: int, one: Candidate) -> _Stored:
         number,
         one.example_id,
         one.turn_id,
+        one.run,
         one.index,
         bytes(one.prompt),
         bytes(one.response),
@@ -183,10 +194,11 @@ def _stored(number: int, one: Candidate) -> _Stored:
 
 
 def _candidate(stored: _Stored) -> Candidate:
-    _, example_id, turn_id, index, prompt, response, score, confidence, metadata = stored
+    _, example_id, turn_id, run, index, prompt, response, score, confidence, metadata = stored
     return Candidate(
         example_id=example_id,
         turn_id=turn_id,
+        run=run,
         index=index,
         prompt=Raw(prompt),
         response=Raw(response),

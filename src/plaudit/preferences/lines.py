@@ -22,8 +22,9 @@ def pair_lines(turn: Turn, options: PairOptions) -> list[bytes]:
         return []
     negatives, _, _, better, worse = zip(*picks, strict=True)
     first = candidates[0]
-    ids = (_encode(first.example_id), _encode(first.turn_id), first.prompt)
-    head = b'{"example_id":%b,"turn_id":%b,"prompt":%b,"chosen":' % ids
+    run = b"" if first.run is None else b'"run":%b,' % _encode(first.run)
+    ids = (_encode(first.example_id), _encode(first.turn_id), run, first.prompt)
+    head = b'{"example_id":%b,"turn_id":%b,%b"prompt":%b,"chosen":' % ids
     scores = _numbers([candidate.score for candidate in candidates])
     numbered = list(zip(candidates, scores, map(_NUMBER, turn.indices), strict=True))
     chosen = [

@@ -9,6 +9,7 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.preferences.formats.base import ReadOptions
 from plaudit.preferences.formats.detect import detect
+from plaudit.preferences.formats.runs import of_run, run_in
 from plaudit.preferences.grouping import Turns
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn, preferences
@@ -31,7 +32,8 @@ def make_pairs(
 
     Args:
         rows: plain dicts of one format.
-        options: which pairs. `max_pairs`, and repeats in other turns, are left to files.
+        options: which pairs. `max_pairs`, and repeats and contradictions in other turns, are left
+            to files.
         read: how rows are read that leave a choice.
         tally: what became of all candidates and pairs is added to it.
 
@@ -46,11 +48,13 @@ def make_pairs(
     first = next(encoded, None)
     if first is None:
         return
-    format_ = detect(first, read or ReadOptions())
+    read = read or ReadOptions()
+    format_, column = detect(first, read), read.run_column
     turns = Turns()
     for number, line in enumerate(itertools.chain((first,), encoded)):
         try:
-            turns.add(format_.read(line, number), len(line))
+            run = None if column is None else run_in(line, column)
+            turns.add(of_run(format_.read(line, number), run), len(line))
         except InputError as error:
             raise InputError(f"row {number + 1}: {error}") from None
     turns.add(format_.end(), 0)

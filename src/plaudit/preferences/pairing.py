@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeGuard, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Candidate
@@ -74,6 +75,7 @@ def preferences(turn: Turn, options: PairOptions) -> Iterator[Preference]:
         yield Preference(
             example_id=chosen.example_id,
             turn_id=chosen.turn_id,
+            run=UNSET if chosen.run is None else chosen.run,
             prompt=prompt,
             chosen=chosen.response,
             chosen_score=chosen.score,

@@ -1,7 +1,7 @@
 """A chosen response beside a rejected one: a row of preference data."""
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from plaudit.preferences.candidate import Id
 
@@ -11,6 +11,8 @@ class Preference(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     example_id: Id
     turn_id: Id
+    run: Id | UnsetType = UNSET
+    """Of several runs the one that it is of; a row has no such column where there is only one."""
     prompt: Raw
     chosen: Raw
     chosen_score: float

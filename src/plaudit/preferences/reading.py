@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
+from plaudit.preferences.formats.runs import of_run, run_in
 from plaudit.runs.blocks import Block, BlockReader
 from plaudit.runs.sinks import RejectWriter
 from plaudit.runs.sources import Row, refused, rejected
@@ -21,38 +22,66 @@ _Found = tuple[Sequence[Candidate], int]
 
 
 class CandidateReader:
-    """Reads candidates, and sets aside rows that are none."""
+    """Reads the candidates of one source or several, and sets aside rows that are none."""
 
     def __init__(
         self,
-        blocks: BlockReader,
+        sources: Sequence[str],
         rejects: RejectWriter,
         options: ReadOptions,
         *,
         strict: bool = False,
     ) -> None:
-        """Join a source and where its rejected rows go; `strict` raises at the first of them."""
-        self._blocks = blocks
+        """Join sources and where their rejected rows go; `strict` raises at the first of them.
+
+        Raises:
+            InputError: the first source cannot be read.
+        """
+        self._names = sources
+        self._blocks = BlockReader(sources[0])
         self._rejects = rejects
         self._options = options
         self._strict = strict
         self._number = 0
+        self._ended = 0
+        """Bytes of the sources before this one."""
+        self._format: Format | None = None
+        """What the rows of this source are, by the first that can be read; None before it."""
+        self._unread = 0
+        """Rows of this source that were rejected."""
+        self._run: Id | None = None
         self.format: Format | None = None
-        """What the rows are, by the first that can be read; None before it."""
+        """What the rows of all sources are; None before the first that can be read."""
         self.taken = 0
         """Candidates so far."""
 
+    def close(self) -> None:
+        """Close the source."""
+        self._blocks.close()
+
     @property
     def bytes_read(self) -> int:
-        """How much of the source has been read."""
-        return self._blocks.bytes_read
+        """How much of the sources has been read."""
+        return self._ended + self._blocks.bytes_read
 
     def batches(self) -> Iterator[_Found]:
         """Yield some candidates at a time, in order, and about how many bytes they take.
 
         Raises:
-            InputError: none of the first `_MOST_UNREAD` rows can be read, or (strict) one cannot.
+            InputError: a source cannot be read, none of its first `_MOST_UNREAD` rows can be, its
+                rows are of another kind than those of the first, or (strict) a row cannot be read.
         """
+        for place, name in enumerate(self._names):
+            if place:
+                self._ended = self.bytes_read
+                self._blocks.close()
+                self._blocks = BlockReader(name)
+            self._format, self._unread = None, 0
+            several = len(self._names) > 1 and self._options.run_column is None
+            self._run = name if several else None
+            yield from self._batches()
+
+    def _batches(self) -> Iterator[_Found]:
         for block in self._blocks:
             if isinstance(block, Row):
                 self._reject(block)
@@ -60,40 +89,54 @@ class CandidateReader:
                 found = self._read(block)
                 self.taken += len(found)
                 yield found, len(block.data)
-        if self.format is not None:
-            yield self.format.end(), 0
+        if self._format is not None:
+            yield of_run(self._format.end(), self._run), 0
 
     def _read(self, block: Block) -> Sequence[Candidate]:
-        if self.format is not None and is_text(block.data):
+        by_row = self._options.run_column is not None
+        if self._format is not None and not by_row and is_text(block.data):
             # What is wrong with one of its rows is found below.
             with contextlib.suppress(msgspec.MsgspecError, InputError, RecursionError):
-                found = self.format.read_many(block.data)
+                found = self._format.read_many(block.data)
                 if found is not None:
                     self._number += len(found)
-                    return found
+                    return of_run(found, self._run)
         return list(itertools.chain.from_iterable(self._one_by_one(block)))
 
     def _one_by_one(self, block: Block) -> Iterator[Sequence[Candidate]]:
+        column = self._options.run_column
         for where, line in block.rows():
             number = self._number
             self._number += 1
             try:
                 line.decode()
-                found = self.format or detect(line, self._options)
-                candidates = found.read(line, number)
+                format_ = self._format or detect(line, self._options)
+                found = format_.read(line, number)
+                run = self._run if column is None else run_in(line, column)
             except InputError as error:
                 self._reject(_told(number, where, line, str(error)))
             except (ValueError, RecursionError) as error:
                 self._reject(rejected(number, where, line, error))
             else:
-                self.format = found
-                yield candidates
+                self._keep(format_, where)
+                yield of_run(found, run)
+
+    def _keep(self, format_: Format, where: str) -> None:
+        """Take the format of a row that could be read for that of its source."""
+        self._format = format_
+        self.format = self.format or format_
+        if self.format.name != format_.name:
+            raise InputError(
+                f"{where}: {format_.name} after {self.format.name}: files that are read together "
+                "must hold rows of one kind"
+            )
 
     def _reject(self, row: Row) -> None:
         if self._strict:
             raise InputError(f"{row.where}: {row.error}")
         self._rejects.write(row)
-        if self.format is None and self._rejects.count >= _MOST_UNREAD:
+        self._unread += 1
+        if self._format is None and self._unread >= _MOST_UNREAD:
             raise InputError(
                 f"none of the first {_MOST_UNREAD:,} rows can be read, the first: "
                 f"{self._rejects.first}"

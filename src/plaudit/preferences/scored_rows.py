@@ -19,6 +19,9 @@ from plaudit.types import Json
 
 _Reject = Callable[[Row], object]
 
+_LARGEST = 1e300
+"""Of larger scores neither sums nor differences are numbers."""
+
 
 class ScoredRow(msgspec.Struct, frozen=True, gc=False):
     """What of a row counts for its example."""
@@ -27,6 +30,8 @@ class ScoredRow(msgspec.Struct, frozen=True, gc=False):
     turn_id: Id | None
     scores: Sequence[float]
     """Empty where it has none."""
+    run: Id | None = None
+    """Of the pairs of several runs."""
 
 
 class RewardSums:
@@ -37,7 +42,7 @@ class RewardSums:
         self.rows = 0
         self.without_score = 0
         """Rows among them that have none."""
-        self._turns: dict[tuple[Id, Id | None], _Turn] = {}
+        self._turns: dict[tuple[Id, Id | None, Id | None], _Turn] = {}
 
     def add(self, row: ScoredRow) -> None:
         """Add a row."""
@@ -45,7 +50,7 @@ class RewardSums:
         if not row.scores:
             self.without_score += 1
             return
-        key = (row.example_id, row.turn_id)
+        key = (row.example_id, row.turn_id, row.run)
         turn = self._turns.get(key)
         if turn is None:
             turn = self._turns[key] = _Turn(math.inf, -math.inf, 0.0, 0)
@@ -63,7 +68,7 @@ class RewardSums:
         if not self._turns:
             raise InputError(f"{source}: none of {self.rows:,} rows has a score")
         sums: dict[Id, tuple[float, float, int]] = {}
-        for (example, _), turn in self._turns.items():
+        for (example, _, _), turn in self._turns.items():
             spread, total, count = sums.get(example, (0.0, 0.0, 0))
             spread = max(spread, scale_of(turn.low, turn.high).rounded(turn.high - turn.low))
             sums[example] = spread, total + turn.total, count + turn.count
@@ -123,6 +128,7 @@ class _Fields(msgspec.Struct, gc=False):
 
     example_id: Json = UNSET
     turn_id: Json = None
+    run: Json = None
     score: Json = UNSET
     chosen_score: Json = UNSET
     rejected_score: Json = UNSET
@@ -152,7 +158,8 @@ def _scored(fields: _Fields, line: bytes) -> ScoredRow:
     if fields.chosen_score is not UNSET and fields.rejected_score is not UNSET:
         chosen = _numbers(fields.chosen_score, "chosen_score")
         both = [*chosen, *_numbers(fields.rejected_score, "rejected_score")]
-        return ScoredRow(example, turn, both if len(both) == 2 else ())
+        run = fields.run if isinstance(fields.run, str | int) else None
+        return ScoredRow(example, turn, both if len(both) == 2 else (), run)
     if fields.score is UNSET:
         raise InputError(
             f"it has no score, and no chosen_score and rejected_score; {_columns(line)}"
@@ -175,7 +182,11 @@ def _numbers(value: Json, name: str) -> Sequence[float]:
         number = float(value)
     except OverflowError:  # A whole number of 309 digits or more.
         return ()
-    return (number,) if math.isfinite(number) else ()
+    if not math.isfinite(number):
+        return ()
+    if abs(number) > _LARGEST:
+        raise InputError(f"{name} {number} is too large to be compared: at most {_LARGEST}")
+    return (number,)
 
 
 def _id(value: Json, name: str) -> Id:

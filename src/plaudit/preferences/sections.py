@@ -25,9 +25,10 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import check_new
+from plaudit.preferences.contradictions import RepeatedError, Watch, prompt_hashes
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.grouping import ByTurn, add_to_turns
+from plaudit.preferences.grouping import ByTurn, add_to_turns, turn_key
 from plaudit.preferences.lines import pair_lines
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn
@@ -59,6 +60,8 @@ class _Made(msgspec.Struct, array_like=True):
     """With the section's last part."""
     turns: bytes = b""
     """The hashes of all turns of the section; with its last part."""
+    prompts: bytes = b""
+    """The hashes of the prompts of those that have pairs; likewise."""
 
 
 class SectionPairs:
@@ -128,10 +131,11 @@ class SectionPairs:
 
         Raises:
             TurnsApartError: the candidates of a turn do not lie together.
+            RepeatedError: pairs of two turns can contradict each other.
             SectionsError: a row is malformed, or a helper ended.
         """
         offset, in_turn = 0, itertools.cycle(self._helpers)
-        with contextlib.closing(Seen()) as given:
+        with contextlib.closing(Seen()) as given, contextlib.closing(Watch(prompt_hashes)) as watch:
             for connection in itertools.islice(in_turn, self._count):
                 made = _Made(0)
                 while made.tally is None:
@@ -139,6 +143,9 @@ class SectionPairs:
                     self._send(connection, offset)
                     offset += made.length
                 check_new(array("q", made.turns), given)
+                watch.look(array("q", made.prompts))
+                if watch.found:
+                    raise RepeatedError
                 self.taken += made.tally.candidates
                 self.bytes_read += SECTION
                 yield made.tally
@@ -227,16 +234,19 @@ class _SectionMaker:
         file.seek(start)
         turns: ByTurn = {}
         add_to_turns(self._read(file.read(end - start)), turns)
-        tally, pieces = Tally(), list[bytes]()
+        tally, pieces, prompts = Tally(), list[bytes](), array("q")
+        drops = self._options.contradictions == "drop"
         for candidates in turns.values():
             turn = pair_turn(self._format.group(candidates), self._options, tally)
+            if turn is not None and drops:
+                prompts.extend(prompt_hashes(turn))
             if turn is not None and self._output is not None:
                 pieces += pair_lines(turn, self._options)
                 if len(pieces) > _PIECES:
                     self._write(pieces, _Made(0), connection)
                     pieces.clear()
         hashes = array("q", map(hash, turns)).tobytes()
-        self._write(pieces, _Made(0, tally, hashes), connection)
+        self._write(pieces, _Made(0, tally, hashes, prompts.tobytes()), connection)
 
     def _write(self, pieces: list[bytes], made: _Made, connection: Connection) -> None:
         """Write lines where there is room for them."""
@@ -267,7 +277,7 @@ class _SectionMaker:
             if file.tell() > place + _MOST_TURN:
                 raise SectionsError
             for one in self._read(line):  # None in a blank line.
-                ids = (one.example_id, one.turn_id)
+                ids = turn_key(one)
                 if previous not in (None, ids):
                     return min(file.tell() - len(line), self._lines.end)  # It may have grown.
                 previous = ids

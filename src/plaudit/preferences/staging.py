@@ -8,9 +8,10 @@ from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import NamedTuple
 
+from plaudit.preferences.contradictions import MARK, NO_MARK, Mark
 from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
-_HEAD = struct.Struct("<QIII")
+_HEAD = struct.Struct(f"<QIII?{MARK}s")
 
 
 class Staged(NamedTuple):
@@ -22,6 +23,7 @@ class Staged(NamedTuple):
     """In characters."""
     rejected_length: int
     line: bytes
+    mark: Mark
 
 
 class Stage:
@@ -38,7 +40,9 @@ class Stage:
         self._seed = f"{seed}/".encode()
         self._count = 0
 
-    def add(self, line: bytes, chosen_length: int, rejected_length: int) -> None:
+    def add(
+        self, line: bytes, chosen_length: int, rejected_length: int, mark: Mark = NO_MARK
+    ) -> None:
         """Add a pair.
 
         Raises:
@@ -47,7 +51,7 @@ class Stage:
         drawn = blake2b(self._seed, digest_size=8)
         drawn.update(self._count.to_bytes(8, "little"))
         priority = int.from_bytes(drawn.digest(), "little")
-        self.put(Staged(priority, chosen_length, rejected_length, line))
+        self.put(Staged(priority, chosen_length, rejected_length, line, mark))
         self._count += 1
 
     def put(self, staged: Staged) -> None:
@@ -56,9 +60,10 @@ class Stage:
         Raises:
             StoreError: there is no room for it.
         """
-        priority, chosen_length, rejected_length, line = staged
+        priority, chosen_length, rejected_length, line, (pair, side) = staged
+        head = _HEAD.pack(priority, chosen_length, rejected_length, len(line), side, pair)
         try:
-            self._file.write(_HEAD.pack(priority, chosen_length, rejected_length, len(line)))
+            self._file.write(head)
             self._file.write(line)
         except OSError as error:
             raise scratch_error(error, self._folder) from error
@@ -74,8 +79,8 @@ class Stage:
         except OSError as error:
             raise scratch_error(error, self._folder) from error
         while head := self._file.read(_HEAD.size):
-            priority, chosen, rejected, size = _HEAD.unpack(head)
-            yield Staged(priority, chosen, rejected, self._file.read(size))
+            priority, chosen, rejected, size, side, pair = _HEAD.unpack(head)
+            yield Staged(priority, chosen, rejected, self._file.read(size), Mark(pair, side))
 
     def close(self) -> None:
         """Drop the file."""

@@ -97,6 +97,10 @@ class BlockReader(Iterator["Block | Row"]):
         first, self._first = self._first, None
         return first or next(self._blocks)
 
+    def close(self) -> None:
+        """Close the source."""
+        self._opened.close()
+
     def __enter__(self) -> "BlockReader":
         return self
 
@@ -106,7 +110,7 @@ class BlockReader(Iterator["Block | Row"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._opened.close()
+        self.close()
 
 
 def _line_blocks(

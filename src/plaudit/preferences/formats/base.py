@@ -27,6 +27,9 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     scores: Literal["direct", "bradley-terry"] = "direct"
     """What pairwise verdicts give: `direct`, each verdict is a turn of its two responses;
     `bradley-terry`, all responses to a prompt are a turn, with a strength each."""
+    run_column: str | None = None
+    """A column of the rows, or of their metadata, that names the run; candidates of one run
+    compete. None: each file is a run."""
 
 
 class Format(Protocol):
@@ -66,7 +69,7 @@ class Format(Protocol):
         """Return a whole turn as it is to be paired.
 
         Args:
-            turn: all candidates of one `(example_id, turn_id)`, in the order read.
+            turn: all candidates of one example, turn and run, in the order read.
         """
         return turn
 

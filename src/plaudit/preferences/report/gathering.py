@@ -1,6 +1,6 @@
 """Pairs put together again to the turn that they are of."""
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.competing import Pick
@@ -28,6 +28,7 @@ class GatheredTurn:
             first is not None
             and pair.turn_id == first.turn_id
             and pair.example_id == first.example_id
+            and pair.run == first.run
             and type(pair.turn_id) is type(first.turn_id)
             and type(pair.example_id) is type(first.example_id)
             and pair.prompt == first.prompt
@@ -59,6 +60,7 @@ class GatheredTurn:
                 Candidate(
                     example_id=pair.example_id,
                     turn_id=pair.turn_id,
+                    run=None if pair.run is UNSET else pair.run,
                     index=index,
                     prompt=pair.prompt,
                     response=response,
