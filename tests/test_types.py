@@ -82,8 +82,8 @@ def test_the_text_of_a_message() -> None:
     assert Message("assistant").text == ""
 
 
-@pytest.mark.parametrize("told", [b'{"input_tokens":-5,"output_tokens":3}', b'{"output_tokens":3}'])
-def test_defect_10_a_count_below_nothing_is_unknown_wherever_it_is_read(told: bytes) -> None:
-    assert msgspec.json.decode(told, type=Usage) == Usage(0, 3) == Usage(-1, 3)
+@pytest.mark.parametrize("read", [b'{"input_tokens":-5,"output_tokens":3}', b'{"output_tokens":3}'])
+def test_defect_10_a_count_below_nothing_is_unknown_wherever_it_is_read(read: bytes) -> None:
+    assert msgspec.json.decode(read, type=Usage) == Usage(0, 3) == Usage(-1, 3)
     assert Usage(10**30, 2**63) + Usage(1, -2) == Usage(1, 0)
     assert msgspec.convert({"input_tokens": -(2**62)}, Usage) == Usage()

@@ -24,7 +24,7 @@ from tests.support.server import FakeOpenAI, Reply, chat, completion
 MB = 2**20
 
 
-def given(content: bytes, **options):
+def counted(content: bytes, **options):
     return chat("yes", **options) | {"usage": msgspec.json.decode(content)}
 
 
@@ -32,7 +32,7 @@ def given(content: bytes, **options):
 
 
 @pytest.mark.parametrize(
-    ("told", "count"),
+    ("given", "count"),
     [
         (9, 9),
         (9.0, 9),
@@ -54,8 +54,8 @@ def given(content: bytes, **options):
         (math.inf, None),
     ],
 )
-def test_a_count_is_read_as_servers_write_it_or_unknown(told, count) -> None:
-    assert read_count(told) == count
+def test_a_count_is_read_as_servers_write_it_or_unknown(given, count) -> None:
+    assert read_count(given) == count
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_count_is_read_as_servers_write_it_or_unknown(told, count) -> None:
     ],
 )
 async def test_defect_10_counts_of_another_type_lose_no_reply(usage: bytes) -> None:
-    with FakeOpenAI(given(usage)) as server:
+    with FakeOpenAI(counted(usage)) as server:
         reply = await ask(server)
     assert (reply.text, reply.usage.input_tokens, reply.usage.output_tokens) == ("yes", 12, 3)
 
@@ -83,7 +83,7 @@ async def test_defect_10_counts_of_another_type_lose_no_reply(usage: bytes) -> N
     ],
 )
 async def test_defect_45_counts_that_cannot_be_are_unknown(usage: bytes) -> None:
-    with FakeOpenAI(given(usage)) as server:
+    with FakeOpenAI(counted(usage)) as server:
         reply = await ask(server)
     assert (reply.text, reply.usage.input_tokens, reply.usage.output_tokens) == ("yes", 0, 0)
     msgspec.msgpack.encode(reply)

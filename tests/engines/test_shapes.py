@@ -171,7 +171,7 @@ def test_defect_45_whatever_a_body_holds_the_outcome_is_typed(asking, name: str)
 
 
 def check_sound(completion: Completion) -> None:
-    """A completion can be stored, and what it tells can be true."""
+    """A completion can be stored, and its numbers can be true."""
     stored = msgspec.msgpack.decode(msgspec.msgpack.encode(completion), type=Completion)
     assert repr(stored) == repr(completion)
     completion.text.encode()

@@ -270,7 +270,7 @@ async def test_a_failure_is_never_stored(error: Exception) -> None:
     assert len(store) == 1
 
 
-async def test_defect_50_a_reply_of_no_use_is_stored_and_told_again() -> None:
+async def test_defect_50_a_reply_of_no_use_is_stored_and_raised_again() -> None:
     refusal = ReplyError(Cause.REFUSED, "filtered")
     engine, store = Engine(refusal), Store()
     for ask in (asker(engine, store), asker(engine, store)):

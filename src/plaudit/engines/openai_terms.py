@@ -21,7 +21,7 @@ NO_IDS = "gives no token ids"
 NO_LOGPROBS = (
     "sends probabilities, or other numbers, in place of log-probabilities: use the json readout"
 )
-"""What is told of an endpoint whose log-probabilities cannot be right."""
+"""The note on an endpoint whose log-probabilities cannot be right."""
 
 
 class Terms(msgspec.Struct, frozen=True):

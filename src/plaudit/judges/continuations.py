@@ -47,7 +47,7 @@ async def score(
         The probability of each word, or None where the engine does not tell one.
 
     Raises:
-        ReplyError: together they are too improbable to be an answer, or what the engine tells is no
+        ReplyError: together they are too improbable to be an answer, or what the engine sends is no
             log-probability.
     """
     found: list[float] = []
