@@ -1,5 +1,3 @@
-import time
-
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -418,7 +416,4 @@ def test_no_text_makes_it_raise(text: str, known: bool, in_thought: bool) -> Non
 def test_a_megabyte_of_hostile_text_is_read_in_linear_time(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     for whole in (text, "x" + text, "<think></think>" + text, text + "</think>{" + text[:100_000]):
-        begun = time.perf_counter()
-        read_reply(whole, tools=[SEARCH])
-        # A quadratic reader takes minutes.
-        assert time.perf_counter() - begun < 5
+        read_reply(whole, tools=[SEARCH])  # A quadratic reader outlasts the test's time-out.

@@ -17,9 +17,10 @@ import pytest
 
 from plaudit.engines.base import ToolCall
 from plaudit.errors import UsageError
-from plaudit.rollouts.tools import ToolSet, load_tools
+from plaudit.rollouts.tools import Tool, ToolSet, load_tools
 from plaudit.rollouts.tools.mcp import McpServer
 from plaudit.rollouts.trace import CallRecord
+from tests.support.waiting import await_until
 
 SERVER = str(Path(__file__).with_name("mcp_server.py"))
 COMMAND = [sys.executable, SERVER]
@@ -49,11 +50,8 @@ def servers() -> list[int]:
 
 
 async def gone(pid: int) -> bool:
-    for _ in range(200):
-        if not alive(pid):
-            return True
-        await asyncio.sleep(0.05)
-    return False
+    await await_until(lambda: not alive(pid), f"the end of {pid}")
+    return True
 
 
 async def test_tools_of_a_server_process_are_called_and_checked() -> None:
@@ -79,7 +77,15 @@ async def test_tools_of_a_server_process_are_called_and_checked() -> None:
 
 
 async def test_a_call_over_its_time_is_given_up_and_the_server_goes_on() -> None:
-    async with ToolSet([McpServer(COMMAND)], timeout=0.5) as tools:
+    class Hurried(McpServer):
+        async def open(self) -> list[Tool]:
+            tools = await super().open()
+            for tool in tools:
+                if tool.spec.name == "wait":
+                    tool.timeout = 0.5  # type: ignore[attr-defined]
+            return tools
+
+    async with ToolSet([Hurried(COMMAND)], timeout=60) as tools:
         assert (await one(tools, "add", {"a": 1}))[0].status == "ok"
         assert (await one(tools, "wait", {"seconds": 30}))[0].status == "timeout"
         assert (await one(tools, "add", {"a": 1}))[1] == "3"
@@ -100,18 +106,19 @@ async def test_a_server_that_dies_half_way_is_told_and_started_again() -> None:
 
 
 async def test_a_server_that_cannot_come_back_is_said_at_once(tmp_path: Path) -> None:
-    script = tmp_path / "server.py"
+    script, starts = tmp_path / "server.py", tmp_path / "starts"
     script.write_text(Path(SERVER).read_text())
-    async with ToolSet([McpServer([sys.executable, str(script)])]) as tools:
-        script.write_text("raise SystemExit('the licence has run out')")
+    async with ToolSet([McpServer([sys.executable, str(script)], pause=600)]) as tools:
+        script.write_text(
+            f"open({str(starts)!r}, 'a').write('x')\nraise SystemExit('the licence has run out')"
+        )
         await one(tools, "die")
         for _ in range(2):
-            begun = time.monotonic()
             record, content = await one(tools, "pid")
             assert record.status == "raised"
             assert "cannot be reached" in content
             assert "the licence has run out" in content
-        assert time.monotonic() - begun < 0.1  # Not started again so soon.
+        assert starts.read_text() == "x"  # Not started again so soon.
 
 
 async def test_a_server_that_is_stopped_from_outside_is_started_again() -> None:
@@ -127,11 +134,7 @@ async def test_a_set_that_is_closed_while_a_server_starts_again_leaves_none_behi
     async with ToolSet([McpServer(COMMAND)]) as tools:
         await one(tools, "die")
         call = asyncio.ensure_future(one(tools, "pid"))
-        for _ in range(200):
-            await asyncio.sleep(0.01)
-            if servers():
-                break
-        assert servers()
+        await await_until(servers, "the start of a server")
     assert servers() == []
     record, content = await call
     assert (record.status, content) == ("raised", "Error: it was cancelled")
@@ -164,7 +167,7 @@ async def test_a_server_gets_only_the_variables_that_it_is_given(
 )
 async def test_a_server_that_cannot_be_used_is_said(command: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        async with ToolSet([McpServer(command, patience=1)]):
+        async with ToolSet([McpServer(command, patience=1 if "within" in message else 60)]):
             pytest.fail("it was opened")
 
 
@@ -208,7 +211,7 @@ def serving(port: int) -> Iterator[None]:
         [*COMMAND, "http", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
+        for _ in range(1000):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.1)
@@ -248,7 +251,7 @@ async def test_headers_go_with_every_request(port: int) -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1", port):
         server = McpServer(
-            f"http://127.0.0.1:{port}/mcp", headers={"Authorization": "Bearer abc"}, patience=10
+            f"http://127.0.0.1:{port}/mcp", headers={"Authorization": "Bearer abc"}, patience=60
         )
         with pytest.raises(UsageError, match="cannot be reached") as caught:
             await server.open()

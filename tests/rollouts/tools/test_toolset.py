@@ -46,7 +46,7 @@ async def test_a_call_is_answered_under_its_id() -> None:
     assert content == "1.5"
     assert (record.status, record.arguments) == ("ok", {"a": 1, "how": "mean"})
     assert (record.truncated, record.data) == (False, None)
-    assert 0 <= record.seconds < 30
+    assert record.seconds >= 0
 
 
 async def test_data_goes_to_the_record_and_not_to_the_model() -> None:
@@ -210,17 +210,18 @@ async def test_R3_a_tool_that_hangs_ends_at_its_time_out() -> None:
         await asyncio.sleep(60)
         return "late"
 
+    release = threading.Event()
+
     def blocked() -> str:
-        time.sleep(2)
+        release.wait(100)  # Who waits for it waits in vain.
         return "late"
 
-    begun = time.monotonic()
     for tool in (forever, blocked):
         record, content = await one(ToolSet([tool], timeout=0.1), tool.__name__)
         assert record.status == "timeout"
         assert content == "Error: it did not answer within 0.1 seconds"
-        assert 0.1 <= record.seconds < 1
-    assert time.monotonic() - begun < 1.5
+        assert record.seconds >= 0.1
+    release.set()
 
 
 async def test_a_tool_that_does_not_heed_its_cancellation_is_given_up() -> None:
@@ -247,25 +248,27 @@ async def test_a_tool_may_have_a_time_out_of_its_own() -> None:
         return "awake"
 
     assert (await one(ToolSet([nap], timeout=0.01), "nap"))[0].status == "timeout"
-    assert (await one(ToolSet([function_tool(nap, timeout=5)], timeout=0.01), "nap"))[1] == "awake"
+    assert (await one(ToolSet([function_tool(nap, timeout=60)], timeout=0.01), "nap"))[1] == "awake"
 
 
 async def test_R3_calls_run_side_by_side_and_are_answered_in_order() -> None:
+    here, there = asyncio.Barrier(20), threading.Barrier(20)
+
     async def nap(seconds: float) -> str:
+        await here.wait()  # Passed when all twenty run.
         await asyncio.sleep(seconds)
         return str(seconds)
 
     def work(seconds: float) -> str:
+        there.wait(60)
         time.sleep(seconds)
         return str(seconds)
 
-    tools = ToolSet([nap, work])
-    seconds = [0.3, 0.2, 0.1, 0.0] * 5
+    tools = ToolSet([nap, work], timeout=60)
+    seconds = [0.03, 0.02, 0.01, 0.0] * 5
     for name in ("nap", "work"):
-        begun = time.monotonic()
         calls = [call(name, f'{{"seconds": {s}}}', n) for n, s in enumerate(seconds)]
         done = await tools.run_all(calls, 0)
-        assert time.monotonic() - begun < 1.5  # One after the other: 3 seconds.
         assert [message.content for _, message in done] == [str(s) for s in seconds]
         assert [record.id for record, _ in done] == [made.id for made in calls]
     assert await tools.run_all([], 0) == []
@@ -293,7 +296,7 @@ async def test_tools_that_hang_leave_room_for_others() -> None:
         release.wait(60)
         return "late"
 
-    tools = ToolSet([hang, add], timeout=0.1, max_concurrency=4)
+    tools = ToolSet([function_tool(hang, timeout=0.1), add], timeout=60, max_concurrency=4)
     await tools.run_all([call("hang", number=n) for n in range(12)], 0)
     record, content = await one(tools, "add", '{"a": 1}')
     assert (record.status, content) == ("ok", "3")
@@ -323,23 +326,23 @@ def test_a_tool_that_hangs_does_not_hold_up_the_exit() -> None:
 
 
 async def test_cancelling_a_call_cancels_its_tool() -> None:
-    ended: list[str] = []
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def nap() -> str:
+        begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            ended.append("cancelled")
+            ended.set()
             raise
         return "x"
 
     task = asyncio.ensure_future(ToolSet([nap]).run(call("nap"), 0))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(0.01)
-    assert ended == ["cancelled"]
+    await ended.wait()
 
 
 def test_a_set_may_be_used_from_several_event_loops() -> None:
@@ -410,9 +413,7 @@ def test_a_schema_that_is_none_or_would_be_fetched_is_refused(schema: bytes) -> 
 async def test_a_hostile_pattern_does_not_hang_the_check() -> None:
     schema = b'{"type":"object","properties":{"a":{"type":"string","pattern":"^(a|a)*$(?=b)"}}}'
     tool = Strange(lambda: ToolResult("x"), spec=ToolSpec("strange", "", msgspec.Raw(schema)))
-    begun = time.monotonic()
-    await one(ToolSet([tool]), "strange", '{"a": "' + "a" * 5000 + '!"}')
-    assert time.monotonic() - begun < 5
+    await one(ToolSet([tool]), "strange", '{"a": "' + "a" * 5000 + '!"}')  # Else for ever.
 
 
 class Source:
