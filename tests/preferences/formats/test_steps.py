@@ -151,7 +151,7 @@ def test_a_step_can_be_a_mapping() -> None:
     assert (one.example_id, one.score) == (3, 0.5)
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), None, True])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), None, "nan"])
 def test_no_number_is_no_score(score: Any) -> None:
     one = candidate_of_step("ex", step(score=score))
     assert one is not None
@@ -161,11 +161,17 @@ def test_no_number_is_no_score(score: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"score": "0.9"}, "score is a text"),
+        ({"score": "high"}, "score is a text that is no number"),
+        ({"score": "true"}, "score is a text that is no number"),
         ({"score": [1]}, "score is a list"),
         ({"candidate_index": -1}, "candidate_index -1"),
+        ({"candidate_index": "-1"}, "candidate_index"),
         ({"candidate_index": 1.5}, "candidate_index"),
-        ({"candidate_index": True}, "candidate_index"),
+        ({"candidate_index": "first"}, "candidate_index"),
+        ({"candidate_index": "true"}, "candidate_index"),
+        ({"candidate_index": []}, "candidate_index"),
+        ({"output": {"type": "remove", "content": "", "additional_kwargs": {}}},
+         "its output is a LangChain message of type 'remove'"),
         ({"turn_id": 1.5}, "turn_id"),
         ({"output": "half \ud800"}, "what JSON cannot"),
         ({"output": lambda: 1}, "what JSON cannot"),
@@ -174,6 +180,35 @@ def test_no_number_is_no_score(score: Any) -> None:
 def test_a_malformed_step_is_an_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         candidate_of_step("ex", step(**wrong))
+
+
+@pytest.mark.parametrize(
+    ("given", "score"),
+    [("0.9", 0.9), (" 0.9 ", 0.9), ("1e-1", 0.1), (True, 1.0), (False, 0.0), (1, 1.0), ("2", 2.0)],
+)
+def test_defect_36_scores_are_read_as_the_toolkit_reads_them(given: Any, score: float) -> None:
+    one = candidate_of_step("ex", step(score=given))
+    (read_back,) = read({"id": "ex", "trajectory": stored(step(score=given))})
+    assert one is not None
+    assert one.score == read_back.score == score
+
+
+@pytest.mark.parametrize(
+    ("given", "index"),
+    [(0.0, 0), (3.0, 3), ("1", 1), (" 1 ", 1), ("1.0", 1), (True, 1), (False, 0), ("+2", 2)],
+)
+def test_defect_36_indices_are_read_as_the_toolkit_reads_them(given: Any, index: int) -> None:
+    one = candidate_of_step("ex", step(candidate_index=given))
+    assert one is not None
+    assert one.index == index
+
+
+def test_defect_36_messages_of_langchain_in_a_file_are_messages() -> None:
+    human = {"type": "human", "content": "q", "additional_kwargs": {}, "id": None}
+    said = {"type": "ai", "content": "a", "additional_kwargs": {}, "tool_calls": [], "id": "x"}
+    (one,) = read({"id": 1, "trajectory": stored(step(input=[human], output=said))})
+    assert text(one.prompt) == '[{"role":"user","content":"q"}]'
+    assert text(one.response) == '{"role":"assistant","content":"a"}'
 
 
 def test_a_step_that_holds_any_object_names_its_type() -> None:

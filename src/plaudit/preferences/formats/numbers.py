@@ -13,16 +13,56 @@ def finite(score: float | None) -> float | None:
 
 
 def score_of(raw: Raw) -> float | None:
-    """Return a score as it stands in JSON; None where it is missing, null, a boolean or too large.
+    """Return a score of a step, read as NVIDIA's toolkit reads it.
+
+    Numbers as text are numbers; true is 1 and false 0. None where it is missing, null, not finite
+    or too large.
 
     Raises:
-        InputError: it is a text, a list or an object.
+        InputError: it is a text that is no number, a list or an object.
     """
-    data = bytes(raw)
-    if data in (b"", b"null", b"true", b"false"):
+    data = _without_quotes(raw)
+    if data in (b"", b"null") and bytes(raw) == data:
         return None
     try:
-        return finite(float(data))
-    except ValueError:
-        kind = {34: "a text", 91: "a list", 123: "an object"}.get(data[0], "no number")
-        raise InputError(f"the score is {kind}") from None
+        return finite(float(_BOOLEANS.get(data, data)))
+    except (ValueError, OverflowError):
+        kind = {34: "a text that is no number", 91: "a list", 123: "an object"}
+        raise InputError(f"the score is {kind.get(bytes(raw)[0], 'no number')}") from None
+
+
+def index_of(raw: Raw) -> int | None:
+    """Return an index of a step, read likewise; None where it is missing or null.
+
+    Raises:
+        InputError: it is no whole number of 0 or more.
+    """
+    data = _without_quotes(raw)
+    if data in (b"", b"null") and bytes(raw) == data:
+        return None
+    data = _BOOLEANS.get(data, data)
+    try:
+        number = int(data) if data.lstrip(b"+").isdigit() else _whole(float(data))
+    except (ValueError, OverflowError):
+        number = -1
+    if number < 0:
+        raise InputError(f"candidate_index {bytes(raw)[:40].decode()} is no index")
+    return number
+
+
+_BOOLEANS = {b"true": b"1", b"false": b"0"}
+
+
+def _without_quotes(raw: Raw) -> bytes:
+    """Return a JSON number, or what a JSON text holds; as a text, true and null are none."""
+    data = bytes(raw)
+    if data[:1] != b'"':
+        return data
+    held = data[1:-1].strip()
+    return b"" if held in (b"true", b"false", b"null") else held
+
+
+def _whole(number: float) -> int:
+    if not number.is_integer():
+        raise ValueError(number)
+    return int(number)

@@ -13,7 +13,8 @@ from msgspec import Raw
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.formats.base import ABSENT, STEP_NAME, Format, malformed, prompt_id
-from plaudit.preferences.formats.numbers import score_of
+from plaudit.preferences.formats.dumps import undumped
+from plaudit.preferences.formats.numbers import index_of, score_of
 
 _END = "TTC_END"
 _MOST_NAMES = 20
@@ -22,7 +23,7 @@ _NO_TEXT = Raw(b'""')
 
 class _Data(msgspec.Struct, frozen=True, gc=False):
     turn_id: Id | None = None
-    candidate_index: int | None = None
+    candidate_index: Raw = ABSENT
     score: Raw = ABSENT
     input: Raw = _NO_TEXT
     output: Raw = _NO_TEXT
@@ -120,9 +121,10 @@ def candidate_of_step(
 ) -> Candidate | None:
     """Return the candidate that a step is.
 
-    Prompt and response stay what they are: text, messages of any kind (their `model_dump`), or any
-    other JSON. A step without data, an output or a score is a candidate without one, so that it is
-    counted; one without a `turn_id` is grouped by its prompt.
+    Prompt and response stay what they are: text, messages or any other JSON. Messages of LangChain
+    and of OpenAI's SDK, and what holds them, become messages as all chat models read them. A step
+    without data, an output or a score is a candidate without one, so that it is counted; one
+    without a `turn_id` is grouped by its prompt.
 
     Args:
         example_id: the example that the step belongs to; None: its prompt.
@@ -133,7 +135,8 @@ def candidate_of_step(
         The candidate; None where the step is none, of another type or name.
 
     Raises:
-        InputError: the step has a score or an index that is none, or what no JSON can say.
+        InputError: the step has a score or an index that is none, what no JSON can say, or a dump
+            that is no message.
     """
     payload = _field(step, "payload")
     kind, name = _field(payload, "event_type"), _field(payload, "name")
@@ -170,19 +173,27 @@ def _candidate(example: Id | None, payload: _Payload, step_name: str) -> Candida
         data = _read_data(payload.data) if _is_there(payload.data) else _Data()
     except (msgspec.DecodeError, RecursionError) as error:
         raise malformed("candidate step", error) from None
-    if data.candidate_index is not None and data.candidate_index < 0:
-        raise InputError(f"not a candidate step: candidate_index {data.candidate_index}")
-    prompt = data.input if _is_there(data.input) else _NO_TEXT
+    prompt = _said(data.input, "input")
     known = prompt_id(prompt) if example is None or data.turn_id is None else ""
     return Candidate(
         example_id=known if example is None else example,
         turn_id=known if data.turn_id is None else data.turn_id,
-        index=data.candidate_index,
+        index=index_of(data.candidate_index),
         prompt=prompt,
-        response=data.output if _is_there(data.output) else _NO_TEXT,
+        response=_said(data.output, "output"),
         score=score_of(data.score),
         metadata=payload.metadata if _is_there(payload.metadata) else None,
     )
+
+
+def _said(raw: Raw, name: str) -> Raw:
+    """Return a prompt or a response; dumps of messages become messages."""
+    if not _is_there(raw):
+        return _NO_TEXT
+    try:
+        return undumped(raw)
+    except InputError as error:
+        raise InputError(f"not a candidate step: its {name} is {error}") from None
 
 
 def _is_there(value: Raw) -> bool:
