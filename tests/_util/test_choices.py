@@ -73,8 +73,8 @@ class Outer(msgspec.Struct):
     [
         ({"inner": {"size": "l"}}, "inner.size is 'l'; it can be s or m"),
         ({"colour": "blue"}, "colour is 'blue'; it can be red"),
-        ({"count": "x"}, "count: Expected `int`, got `str`"),
-        ({"colour": 1.5}, "colour: Expected"),
+        ({"count": "x"}, "Expected `int`, got `str` - at `$.count`"),
+        ({"colour": 1.5}, "Expected"),
         (3, "Expected `object`, got `int`"),
     ],
 )

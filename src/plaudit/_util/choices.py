@@ -21,7 +21,7 @@ from plaudit.errors import UsageError
 
 T = TypeVar("T")
 
-_PLACE = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
+_PLACE = re.compile(r".* - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
 _SHOWN = 60
 
 
@@ -50,7 +50,7 @@ def _explained(message: str, given: Any, form: Any) -> str:
     path = found["path"]
     value, choices = _look_up(given, path), _choices(form, path)
     if not choices or not isinstance(value, str) or value in choices:
-        return f"{path}: {found['problem']}" if path else found["problem"]
+        return message
     *most, last = choices
     allowed = f"{', '.join(most)} or {last}" if most else last
     return f"{path} is {value[:_SHOWN]!r}; it can be {allowed}"

@@ -14,7 +14,7 @@ from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.verdicts import Verdicts
 from tests.support.judged import Judging, scored
 
-IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+CHAT = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
 
 
 def read(lines: Sequence[bytes]) -> list[Candidate]:
@@ -63,7 +63,7 @@ def test_what_is_not_ok_has_no_score_and_is_not_lost(judge: Judging) -> None:
 def test_D3_conversations_keep_all_that_their_messages_hold(judge: Judging) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
-        {"role": "user", "content": IMAGE},
+        {"role": "user", "content": "6 * 7?"},
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "content": "42", "tool_call_id": "c"},
     ]
@@ -76,7 +76,7 @@ def test_D3_conversations_keep_all_that_their_messages_hold(judge: Judging) -> N
 @pytest.mark.parametrize("out", ["verdicts.parquet", "verdicts/"])
 def test_tables_give_what_json_lines_give(judge: Judging, out: str) -> None:
     rows = [
-        row("a", "r", prompt=[{"role": "user", "content": IMAGE}], turn_id=1),
+        row("a", "r", prompt=CHAT, turn_id=1),
         row("b", '{"not": "unpacked"}', example_id="e"),
         row("c", "junk"),
     ]
