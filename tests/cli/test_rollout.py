@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from plaudit.rollouts.traces import read_traces
+from tests.rollouts.call_templates import HARMONY, TURNS, write_model
 from tests.support.command import Done, Plaudit, rows_of, write_rows
+from tests.support.server import FakeOpenAI, completion
 
 TOOLS = '''
 import json, pathlib
@@ -554,3 +557,60 @@ def test_killed_and_given_again_none_is_lost_and_none_is_there_twice(
     assert done.summary["cached"] > 50
     assert done.summary["engine_calls"] <= 600 - 2 * 50
     assert len(log.read_text().splitlines()) <= 300 + 2 * 2 * 16 + 60  # those in flight at a kill
+
+
+def serving(folder: Path, *replies: str) -> Any:
+    """Samples a reply a turn; the texts lack special tokens, as those of servers do."""
+    tokenizer = load_tokenizer(folder)
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        prompt = tokenizer.native.decode(body["prompt"], skip_special_tokens=False)
+        ids = tokenizer.ids(replies["It was" in prompt])
+        text = tokenizer.native.decode(ids, skip_special_tokens=True)
+        logprobs = {"tokens": [], "token_logprobs": [-0.5] * len(ids), "top_logprobs": None}
+        done = completion(text, token_ids=ids)
+        done["choices"][0]["logprobs"] = logprobs
+        done["usage"] = {"prompt_tokens": len(body["prompt"]), "completion_tokens": len(ids)}
+        return done | {"prompt_token_ids": body["prompt"]}
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("template", "call", "answer", "tools_as"),
+    [
+        (
+            HARMONY,
+            "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary "
+            'to=functions.search <|constrain|>json<|message|>{"query": "gold"}<|call|>',
+            "<|channel|>final<|message|>gold 0<|return|>",
+            "template",
+        ),
+        (
+            TURNS.replace("CALLS", "<@{{ m.tool_calls[0].function.arguments }}@>"),
+            '<tool_call>{"name": "search", "arguments": {"query": "gold"}}</tool_call><|im_end|>',
+            "gold 0<|im_end|>",
+            "hermes",
+        ),
+    ],
+    ids=["read back", "text form"],
+)
+def test_defect_22_a_call_is_never_the_answer(
+    plaudit, tools, tmp_path, template, call, answer, tools_as
+) -> None:
+    folder = write_model(template, tmp_path / "model")
+    asked = write_rows(tmp_path / "q.jsonl", [question(0)])
+    out = tmp_path / "out.jsonl"
+    with FakeOpenAI(serving(folder, call, answer)) as server:
+        engine = f"vllm:fake-model@{server.url}"
+        done = plaudit(
+            "rollout", asked, "-e", engine, "-t", tools, "--tokenizer", folder, "-o", out, "--json"
+        )  # fmt: skip
+    (trace,) = rows_of(out)
+    assert (trace["final_answer"], trace["tokens"]["exactness"]) == ("gold 0", "exact")
+    assert [one["arguments"] for one in trace["tool_calls"]] == [{"query": "gold"}]
+    assert (tmp_path / "searches.log").read_text() == "gold\n"
+    summary = done.summary
+    assert (done.status, summary["tools_as"]) == (0, tools_as)
+    said = [note for note in summary["notes"] if "cannot be read back" in note]
+    assert len(said) == (tools_as == "hermes")

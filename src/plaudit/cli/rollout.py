@@ -78,8 +78,9 @@ def rollout(  # one parameter an option: that is how Typer reads them
         str,
         typer.Option(
             metavar="FORM",
-            help="How the model calls tools: `native` by its API, or as text in the form `json`, "
-            "`hermes`, `llama`, `qwen` or `mistral`; `auto`: native where there is that.",
+            help="How the model calls tools: `native` by its API, or as text in a form: `json`, "
+            "`hermes`, `llama`, `qwen`, `mistral`, `glm`, `harmony`, `gemma`, `deepseek`, `kimi`, "
+            "`lfm2` or `minimax`; `auto`: native where there is that.",
         ),
     ] = "auto",
     samples: Annotated[

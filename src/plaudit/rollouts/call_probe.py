@@ -21,6 +21,7 @@ from plaudit.types import Json
 _TOOL = "find_places"
 _WORD = "Leipzig"
 _SAID = "Nothing was found."
+_ASKED: dict[str, Json] = {"role": "user", "content": "?"}
 _SPEC = ToolSpec(
     _TOOL,
     "Finds places.",
@@ -72,6 +73,15 @@ class Readable(msgspec.Struct, frozen=True):
     def form(self) -> str:
         """The form's name; empty where there is none."""
         return self.forms[0] if self.forms else ""
+
+
+def shows_tools(template: ChatTemplate, specs: Sequence[ToolSpec]) -> bool:
+    """Whether a chat template shows tools to the model."""
+    try:
+        text = conforming.render(template, [_ASKED], specs, prompt=True)
+    except CallError:
+        return False
+    return all(spec.name in text for spec in specs)
 
 
 def probe_calls(template: ChatTemplate) -> Readable:
@@ -167,7 +177,6 @@ class _Rendering:
 
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
-        self._asked: conforming.Chat = [{"role": "user", "content": "?"}]
 
     def reply(self, turn: dict[str, Json]) -> tuple[str, str]:
         """Return a reply as a model would write it, and the tag of the thought that it begins in.
@@ -175,8 +184,8 @@ class _Rendering:
         Raises:
             CallError: the template refuses it.
         """
-        prompt = self._render(self._asked, prompt=True)
-        whole = self._render([*self._asked, turn])
+        prompt = self._render([_ASKED], prompt=True)
+        whole = self._render([_ASKED, turn])
         begin = _header_end(prompt, whole)
         text = whole[begin:].removesuffix(self._end())
         return text, open_thought(whole[:begin])
@@ -185,7 +194,7 @@ class _Rendering:
         """Return what follows an answer: the token that ends a turn, where there is one."""
         word = "w31zq"
         try:
-            text = self._render([*self._asked, {"role": "assistant", "content": word}])
+            text = self._render([_ASKED, {"role": "assistant", "content": word}])
         except CallError:
             return ""
         return text.rpartition(word)[2] if word in text else ""

@@ -8,8 +8,8 @@ import msgspec
 
 from plaudit.engines.base import Engine, Sampling, check_generation
 from plaudit.engines.llama import LlamaEngine
-from plaudit.errors import CallError, UsageError
-from plaudit.rollouts.call_probe import probe_calls
+from plaudit.errors import UsageError
+from plaudit.rollouts.call_probe import probe_calls, shows_tools
 from plaudit.rollouts.calls.forms import CallForm
 from plaudit.rollouts.calls.syntaxes import lost_marks
 from plaudit.rollouts.config import RolloutConfig
@@ -31,7 +31,6 @@ _OFTEN: tuple[CallForm, ...] = ("json", "hermes", "llama", "qwen", "mistral")
 """Forms that models write also where their template shows another one of them."""
 _TEMPLATE = "template"
 _HEADER_END = "<|message|>"
-_PROBE = [{"role": "user", "content": "?"}]
 
 
 class Policy:
@@ -217,7 +216,7 @@ def _own_form(
     renderer: Renderer, tools: ToolSet, special: Collection[str]
 ) -> tuple[Form | None, str]:
     """Return the form of the chat template, or why there is none that could be used."""
-    if not _shows_tools(renderer, tools):
+    if not shows_tools(renderer.chat_template, tools.specs):
         return None, ""
     found = probe_calls(renderer.chat_template)
     lost = lost_marks(found.forms, special)
@@ -230,16 +229,6 @@ def _own_form(
         f"calls are written as text: the calls of the chat template {renderer.template.name} "
         f"cannot be read back: {problem}"
     )
-
-
-def _shows_tools(renderer: Renderer, tools: ToolSet) -> bool:
-    """Whether the chat template tells the model of tools."""
-    chat = renderer.template.chat(_PROBE)
-    try:
-        text = renderer.template.render(chat, tools.specs, prompt=True)
-    except CallError:
-        return False
-    return all(spec.name in text for spec in tools.specs)
 
 
 def _exactness(terms: Terms) -> Exactness | None:

@@ -170,8 +170,10 @@ def test_no_number_is_no_score(score: Any) -> None:
         ({"candidate_index": "first"}, "candidate_index"),
         ({"candidate_index": "true"}, "candidate_index"),
         ({"candidate_index": []}, "candidate_index"),
-        ({"output": {"type": "remove", "content": "", "additional_kwargs": {}}},
-         "its output is a LangChain message of type 'remove'"),
+        (
+            {"output": {"type": "remove", "content": "", "additional_kwargs": {}}},
+            "its output is a LangChain message of type 'remove'",
+        ),
         ({"turn_id": 1.5}, "turn_id"),
         ({"output": "half \ud800"}, "what JSON cannot"),
         ({"output": lambda: 1}, "what JSON cannot"),
