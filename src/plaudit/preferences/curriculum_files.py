@@ -95,6 +95,9 @@ def write_curriculum(job: CurriculumJob) -> CurriculumSummary:
         undo.callback(rejects.abort)
         for _, _, scored in scored_rows(job.source, raise_reject if job.strict else rejects.write):
             sums.add(scored)
+        if not sums.rows:
+            rows = f"{rejects.count:,} rejected, the first: {rejects.first}"
+            raise InputError(f"{job.source}: no row can be used; {rows}")
         curriculum = Curriculum(sums.rewards(job.source), job.options)
         writer = undo.enter_context(_StageWriter(folder, curriculum))
         writer.write_rows(job.source)
