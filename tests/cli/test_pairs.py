@@ -253,3 +253,22 @@ def test_defect_38_several_files_on_the_command_line(plaudit: Plaudit, tmp_path:
     again = plaudit("pairs", one, one)
     assert again.status == 2
     assert "given twice" in again.stderr
+
+
+def test_defect_39_without_an_output_the_first_rejected_row_is_shown(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [*turns(1), {"prompt": "p"}])
+    done = plaudit("pairs", source)
+    assert done.status == 1
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"1 row rejected, the first: {source}:5: not a candidate")
+
+
+def test_defect_39_pairs_are_sent_to_export_with_what_it_needs(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}]
+    done = plaudit("pairs", write_rows(tmp_path / "in.jsonl", rows))
+    assert done.status == 2
+    assert "an example_id and a margin above 0" in " ".join(done.stderr.split())

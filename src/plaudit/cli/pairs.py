@@ -136,8 +136,9 @@ def show(summary: PairSummary, as_json: bool, *, to_stderr: bool) -> None:
     if summary.dropped_pairs:
         lines.append(f"pairs not made: {_reasons(summary.dropped_pairs)}")
     if summary.rejected:
-        told = f", see {summary.rejects}" if summary.rejects else ""
-        lines.append(f"{_count(summary.rejected, 'row')} rejected{told}")
+        first = f", the first: {summary.first_reject}"
+        where = f", see {summary.rejects}" if summary.rejects else first
+        lines.append(f"{_count(summary.rejected, 'row')} rejected{where}")
     if summary.report is not None:
         lines.append(f"look at {summary.report}/report.html before you train")
     typer.echo("\n".join(lines), err=to_stderr)

@@ -118,6 +118,9 @@ def _write(job: CurriculumJob, folder: PartialFolder) -> CurriculumSummary:
     try:
         for _, _, scored in scored_rows(job.source, raise_reject if job.strict else rejects.write):
             sums.add(scored)
+        if not sums.rows:
+            rows = f"{rejects.count:,} rejected, the first: {rejects.first}"
+            raise InputError(f"{job.source}: no row can be used; {rows}")
         curriculum = Curriculum(sums.rewards(job.source), job.options)
         writer = _StageWriter(folder, curriculum)
         writer.write_rows(job.source)

@@ -102,6 +102,8 @@ class PairSummary(Tally, kw_only=True):
     """What the rows were."""
     rejected: int = 0
     """Rows that are no candidates."""
+    first_reject: str = ""
+    """The first of them, as `where: error`."""
     seconds: float = 0.0
     out: str | None = None
     rejects: str | None = None
@@ -242,6 +244,7 @@ def _finish(
         **msgspec.structs.asdict(tally),
         format=format_.name,
         rejected=rejects.count,
+        first_reject=rejects.first,
         out=job.out,
         rejects=str(rejects.path) if rejects.count and rejects.path else None,
         report=job.report,

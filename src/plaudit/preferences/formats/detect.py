@@ -12,7 +12,11 @@ from plaudit.preferences.formats.traces import Traces
 from plaudit.preferences.formats.verdicts import Verdicts, read_verdict
 
 _HINTS = (
-    ({"chosen", "rejected"}, "these are pairs already: give them to plaudit export"),
+    (
+        {"chosen", "rejected"},
+        "these are pairs already: plaudit export takes them where each has an example_id and a "
+        "margin above 0",
+    ),
     (
         {"messages", "conversation"},
         "responses need scores: judge them with plaudit judge pointwise, or score traces with "
