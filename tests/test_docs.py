@@ -31,6 +31,7 @@ def name_of(page: Path) -> str:
     return page.name
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_shows_is_what_happens(page: Path) -> None:
     assert "\n".join(docs.run_page(page, full=False)) == ""

@@ -98,7 +98,7 @@ def test_unknown_engine_scheme(plaudit: Plaudit) -> None:
 
 def test_a_server_that_is_not_there(plaudit: Plaudit) -> None:
     engine = "openai:m@http://127.0.0.1:9/v1"
-    done = plaudit("judge", "feedback", EXAMPLES / "feedback.jsonl", "-e", engine, timeout=20)
+    done = plaudit("judge", "feedback", EXAMPLES / "feedback.jsonl", "-e", engine)
     assert done.status == 3
     assert "127.0.0.1:9" in done.stderr
 
@@ -110,7 +110,7 @@ def test_a_wrong_key_is_never_shown(tmp_path: Path) -> None:
     with FakeOpenAI(key="another") as server:
         engine = f"openai:m@{server.url}"
         source = EXAMPLES / "feedback.jsonl"
-        done = plaudit("judge", "feedback", source, "-e", engine, "-o", out, timeout=30)
+        done = plaudit("judge", "feedback", source, "-e", engine, "-o", out)
     assert done.status == 3
     assert "OPENAI_API_KEY" in done.stderr
     assert out.read_text() == "untouched"
@@ -124,7 +124,7 @@ def test_an_unknown_model_ends_the_run(plaudit: Plaudit) -> None:
     missing = Reply(404, {"error": {"message": "The model `m` does not exist", "type": "x"}})
     with FakeOpenAI(reply=lambda body: missing) as server:
         engine = f"openai:m@{server.url}"
-        done = plaudit("judge", "feedback", EXAMPLES / "feedback.jsonl", "-e", engine, timeout=30)
+        done = plaudit("judge", "feedback", EXAMPLES / "feedback.jsonl", "-e", engine)
         assert len(server.completions) <= 200
     assert done.status == 3
     assert "m" in done.stderr
@@ -156,7 +156,7 @@ def test_a_full_disk_is_said_and_the_output_is_untouched(
         env=plaudit.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 2, done.stderr
@@ -182,7 +182,7 @@ def test_a_store_on_a_network_file_system_is_refused(
         env=plaudit.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 2
@@ -287,7 +287,7 @@ def test_output_to_a_closed_pipe_is_no_error(plaudit: Plaudit, script: str, tmp_
         env=plaudit.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.stdout.count("\n") == 1

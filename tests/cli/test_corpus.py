@@ -107,7 +107,7 @@ def test_an_interrupted_build_leaves_nothing(plaudit: Plaudit, tmp_path: Path) -
     while process.poll() is None and not (tmp_path / ".index.partial").exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=100)
     assert process.returncode == 130, told
     assert "index is as it was before" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.txt"]
@@ -199,7 +199,7 @@ def test_an_interrupted_run_goes_on(plaudit: Plaudit, index: Path, tmp_path: Pat
     while process.poll() is None and _replies(plaudit.home / "store.sqlite") < 4:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=100)
     assert process.returncode == 130, told
     assert "give the same command again" in told and not out.exists()
     done = plaudit(*command)
@@ -285,6 +285,6 @@ def test_a_quiz_that_is_interrupted_says_the_score(plaudit: Plaudit, tmp_path: P
     while "2 of 2." not in shown:
         shown += process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, told = process.communicate(timeout=60)
+    rest, told = process.communicate(timeout=100)
     assert process.returncode == 130, told
     assert "0 right, 0 wrong, 1 undecided" in rest

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.waiting import wait_for_replies
 
 KEYS = {
     "run", "samples", "ok", "abstained", "invalid", "failed", "rejected", "cached", "engine_calls",
@@ -207,12 +208,16 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     started = time.monotonic()
     Plaudit(tmp_path / "a")("judge", "feedback", source, "-e", script, "-o", quiet)
     whole = time.monotonic() - started  # Most of it is the start, however busy the machine is.
+    store = tmp_path / "b" / "store.sqlite"
     out = tmp_path / "out.jsonl"
     args = ("judge", "feedback", source, "-e", script, "-o", out, "--json", "--concurrency", "10")
     plaudit, draw = Plaudit(tmp_path / "b"), random.Random(7)
-    for _ in range(20):
+    for number in range(12):
         process = plaudit.start(*args)
-        time.sleep(whole * draw.uniform(0.7, 1.6))
+        if number % 2:  # By the clock, and so during the start too.
+            time.sleep(whole * draw.uniform(0.7, 1.6))
+        else:
+            wait_for_replies(store, 50 * (number + 1))
         process.kill()
         process.communicate()
     done = plaudit(*args)
@@ -232,9 +237,9 @@ def test_a_background_job_that_ignores_interrupts_is_ended_by_sigterm(
         process = plaudit.start(*args, "--concurrency", "20")
     finally:
         signal.signal(signal.SIGINT, before)
-    time.sleep(2.5)
+    wait_for_replies(plaudit.home / "store.sqlite", 150)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "same command" in stderr
 
@@ -249,9 +254,9 @@ def test_an_interrupt_leaves_the_output_untouched_and_goes_on_later(
     out.write_text("untouched")
     args = ("judge", "feedback", source, "-e", script, "-o", out, "--concurrency", "20", "--json")
     process = plaudit.start(*args)
-    time.sleep(2.5)
+    wait_for_replies(plaudit.home / "store.sqlite", 150)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "same command" in stderr
     assert out.read_text() == "untouched"

@@ -96,7 +96,7 @@ def test_an_interrupt_leaves_nothing_behind(plaudit: Plaudit, tmp_path: Path) ->
     process.stdin.write("".join(json.dumps(row) + "\n" for row in turns(20_000)))
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 130, errors
     assert list(tmp_path.iterdir()) == [] or not out.exists()
 

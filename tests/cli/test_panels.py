@@ -1,12 +1,14 @@
 """`plaudit judge --jury`, `--cascade`, `--prices` and `plaudit jury-weights` end to end."""
 
-import contextlib
 import json
 import random
 import signal
+<<<<<<< HEAD
 import sqlite3
 import time
 from importlib.util import find_spec
+=======
+>>>>>>> h-process
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from tests.support.command import Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI
+from tests.support.waiting import wait_for_replies
 
 LABELS = ["neg_correction", "neg_confusion", "neutral", "pos_progress", "pos_praise"]
 
@@ -121,19 +124,6 @@ def test_what_is_shown_of_a_jury(plaudit: Plaudit, files: Files, jury: Path) -> 
     assert "a jury of" in plaudit("runs").stdout
 
 
-def reading(store: Path) -> "contextlib.closing[sqlite3.Connection]":
-    return contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True))
-
-
-def wait_for_replies(store: Path, count: int) -> None:
-    for _ in range(1000):
-        time.sleep(0.05)
-        with contextlib.suppress(sqlite3.OperationalError), reading(store) as opened:
-            if opened.execute("SELECT count(*) FROM reply").fetchone()[0] >= count:
-                return
-    raise AssertionError("no replies came")
-
-
 def test_an_interrupted_jury_goes_on_where_it_stopped(plaudit: Plaudit, files: Files) -> None:
     slow = {**said("pos_praise"), "delay": 0.05}
     members = [
@@ -146,7 +136,7 @@ def test_an_interrupted_jury_goes_on_where_it_stopped(plaudit: Plaudit, files: F
     process = plaudit.start(*args)
     wait_for_replies(plaudit.home / "store.sqlite", 150)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "same command" in stderr
     assert not out.exists()

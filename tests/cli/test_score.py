@@ -300,7 +300,7 @@ def test_an_interrupted_scoring_leaves_the_output_as_it_was(tmp_path: Path) -> N
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=100)
     assert (process.returncode, "interrupted" in told) == (130, True), told
     assert out.read_text(encoding="utf-8") == "as it was"
     assert not partial.exists()

@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from plaudit.engines.base import Completion
 from plaudit.errors import UsageError
 from plaudit.runs.store import Store
 from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.waiting import wait_for_replies
 
 SAMPLES = 200
 
@@ -57,19 +57,11 @@ def count(plaudit: Plaudit, table: str = "reply") -> int:
 
 def wait_for(plaudit: Plaudit, replies: int) -> None:
     """Wait until so many replies are committed."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            if count(plaudit) >= replies:
-                return
-        except sqlite3.Error:
-            pass  # Not there yet.
-        time.sleep(0.02)
-    raise AssertionError(f"there never were {replies} replies")
+    wait_for_replies(store_of(plaudit), replies)
 
 
 def end(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=100)
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
     return json.loads(stdout.splitlines()[-1])
@@ -205,7 +197,7 @@ def test_the_same_command_twice_at_once(plaudit: Plaudit, source: Path, tmp_path
     out = tmp_path / "out.jsonl"
     command = judge(source, script(tmp_path, delay=0.01), out)
     processes = [plaudit.start(*command) for _ in range(2)]
-    results = [(p.communicate(timeout=60), p.returncode) for p in processes]
+    results = [(p.communicate(timeout=100), p.returncode) for p in processes]
     for (_, stderr), status in results:
         assert status == 0 or (status == 2 and "another plaudit" in stderr), stderr
         assert "Traceback" not in stderr
@@ -260,7 +252,7 @@ def test_an_interrupted_run_loses_nothing_to_prune_and_limit(
     going_on = plaudit.start(*command)
     wait_for(plaudit, 50)
     going_on.send_signal(signal.SIGINT)
-    _, stderr = going_on.communicate(timeout=30)
+    _, stderr = going_on.communicate(timeout=100)
     assert going_on.returncode == 130
     assert "over its limit of 10 kB" in " ".join(stderr.split())
     kept = count(plaudit)

@@ -232,7 +232,7 @@ def test_however_it_ends_no_helper_is_left_and_the_output_is_as_it_was(
         os.killpg(process.pid, number)  # As a terminal does.
     else:
         process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=100)
     assert process.returncode != 0
     until_gone(pids)
     assert out.read_text() == "before\n"

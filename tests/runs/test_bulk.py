@@ -17,6 +17,7 @@ from plaudit import InputError, Judge, SendPolicy, UsageError, Verdict
 from plaudit.runs.store import Store
 from plaudit.types import Json
 from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.waiting import await_until
 
 PRAISE = json.dumps({"rationale": "r", "label": "pos_praise", "confidence": 0.9})
 BAD: dict[str, Json] = {"query": "q"}
@@ -100,10 +101,13 @@ async def test_a_slow_first_sample_bounds_what_is_read(tmp_path: Path) -> None:
     endless = Counted()
     judge = scripted(tmp_path, slow("r0"))
     stream = judge.astream(endless, window=16)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await anext(stream)
+    first = asyncio.ensure_future(anext(stream))
+    await await_until(lambda: endless.taken == 16, "the reading of a window")
+    await asyncio.sleep(0.05)
     assert endless.taken == 16
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
     await judge.aclose()
 
 
@@ -192,9 +196,7 @@ async def test_ending_a_stream_early_leaves_nothing_in_flight(tmp_path: Path) ->
     async for verdict in judge.astream(Counted(), window=20):
         assert verdict.id == "r0"
         break
-    async with asyncio.timeout(5):
-        while asyncio.all_tasks() != before:
-            await asyncio.sleep(0.001)
+    await await_until(lambda: asyncio.all_tasks() == before, "the end of all tasks")
     for _ in judge.stream(Counted(), window=20):
         break
     (runtime,) = [r for loop, r in judge._runtimes.by_loop.items() if loop is not _loop()]
@@ -211,7 +213,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def run_python(source: str, *args: str | Path) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *map(str, args)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

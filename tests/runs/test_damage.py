@@ -156,7 +156,7 @@ def test_processes_that_find_it_at_once_share_one_new_store(path: Path):
     ]
     for process in processes:
         process.start()
-    found = [queue.get(timeout=30) for _ in processes]
+    found = [queue.get(timeout=100) for _ in processes]
     for process in processes:
         process.join()
     assert found == [[0, 1, 2, 3]] * 4

@@ -13,6 +13,7 @@ import pytest
 from plaudit.runs import progress
 from plaudit.runs.progress import Progress, download_progress
 from plaudit.types import Usage
+from tests.support.waiting import wait_until
 
 
 class Terminal(io.StringIO):
@@ -29,14 +30,14 @@ class Read:
 
 def test_elsewhere_a_line_now_and_then(monkeypatch):
     monkeypatch.setattr(progress, "_SAY_EVERY_S", 0.05)
-    stream = io.StringIO()
+    stream, began = io.StringIO(), time.monotonic()
     with Progress("feedback-0001", total_bytes=1_000, stream=stream) as shown:
         for number in range(1, 51):
             shown.advance("failed" if number % 25 == 0 else "ok", Usage(1_000, 1))
             shown.follow(Read(number * 10))
-        time.sleep(0.2)
+        wait_until(stream.getvalue)
     lines = stream.getvalue().splitlines()
-    assert 1 <= len(lines) <= 5
+    assert 1 <= len(lines) <= 2 + (time.monotonic() - began) / 0.05
     assert lines[-1].startswith("feedback-0001: 50 (50%) · ")
     assert " · 2 failed · tokens 50.0k in, 50 out · " in lines[-1]
     assert "\r" not in stream.getvalue()
@@ -69,6 +70,7 @@ def test_terminal():
                 time.sleep(0.02)
         print("standard output stays clean")
         """
+    began = time.monotonic()
     main, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
@@ -93,7 +95,7 @@ def test_terminal():
     assert "30 of 40" in text
     assert "1 invalid" in text
     assert "left" in text
-    assert 2 <= text.count("feedback-0001") <= 20
+    assert 2 <= text.count("feedback-0001") <= 20 + 8 * (time.monotonic() - began)
 
 
 def test_who_watches_may_go():
@@ -132,6 +134,7 @@ def test_time_left_follows_the_recent_rate(monkeypatch):
     assert "· 15:40 left ·" in line
 
 
+@pytest.mark.full
 def test_advance_is_cheap():
     shown, usage = Progress("run", enabled=False), Usage(1, 1)
     best = min(_time(shown, usage) for _ in range(5))

@@ -48,7 +48,7 @@ class Plaudit:
             **options,
         )
 
-    def __call__(self, *args: str | Path, timeout: float = 110, **options: Any) -> Done:
+    def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:
         done = subprocess.run(
             self.command(*args),
             env=self.env,

@@ -110,13 +110,13 @@ class _FakeServer:
         started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
         self._thread.start()
-        assert started.wait(10), "the fake server did not start"
+        assert started.wait(100), "the fake server did not start"
 
     def stop(self) -> None:
         """Stop, so that nothing listens any more."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(10)
+            self._thread.join(100)
 
     def _serve(self, started: threading.Event) -> None:
         async def serve() -> None:
