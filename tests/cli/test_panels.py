@@ -3,12 +3,7 @@
 import json
 import random
 import signal
-<<<<<<< HEAD
-import sqlite3
-import time
 from importlib.util import find_spec
-=======
->>>>>>> h-process
 from pathlib import Path
 from typing import Any
 

@@ -295,5 +295,5 @@ def test_defect_38_scores_beyond_what_can_be_compared_are_rejected(tmp_path: Pat
 def test_defect_39_a_missing_example_id_is_named(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", [{"id": "a", "score": 0.5}] * 2)
     job = CurriculumJob(source=str(source), out=str(tmp_path / "out"))
-    with pytest.raises(InputError, match="2 rejected, the first: .*it has no example_id"):
+    with pytest.raises(InputError, match=r"2 rejected, the first: .*it has no example_id"):
         write_curriculum(job)
