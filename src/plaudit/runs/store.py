@@ -85,11 +85,11 @@ def _file(path: str | Path) -> Path:
     """Return the path of a store.
 
     Raises:
-        StoreError: a folder is there.
+        StoreError: it is one of a folder alone, such as / or an empty one.
         UsageError: the system takes no such path.
     """
     found = possible(path)
-    if not found.name or found.is_dir():
+    if not found.name:
         raise StoreError(
             f"the store {found} is a folder: give the path of a file with --store PATH"
         )
