@@ -29,6 +29,21 @@ def headings(parts: "list[Part]") -> list[tuple[int, str]]:
     return [(part.level, part.text) for part in parts if isinstance(part, Heading)]
 
 
+def test_defect_24_raw_html_in_markdown_is_read_as_a_page_shows_it() -> None:
+    text = (
+        "# Report\n\nBefore.\n\n<html><body><table><tr><td>Tank</td><td>29.0</td></tr>"
+        "<tr><td>Total &amp; rest</td><td>58.2</td></tr></table></body></html>\n\n"
+        "<!-- a note -->\n\nAfter <b>all</b>.\n\n```html\n<table><tr></tr></table>\n```\n\n## End\n"
+    )
+    parts = list(markdown_parts(text)[1])
+    found = "".join(part for part in parts if isinstance(part, str))
+    assert "Tank | 29.0\nTotal & rest | 58.2" in found
+    assert "<td>" not in found
+    assert "a note" not in found
+    assert "```html\n<table><tr></tr></table>\n```" in found  # Code stays code.
+    assert [part.text for part in parts if not isinstance(part, str)] == ["Report", "End"]
+
+
 def test_markdown_stays_as_it_is_and_headings_are_those_of_the_document() -> None:
     text = (
         "Title\n=====\r\ntext\r\n\r\n## Sub *em* ##\n```\n# no\n```\n> # quoted\n\n- # item\n\n"

@@ -157,6 +157,15 @@ class Corpus:
             Hit(self._read(number), rank, score) for rank, (number, score) in enumerate(ranked, 1)
         ]
 
+    def load(self) -> None:
+        """Read now what the first search would read: what ranks chunks, and the embeddings.
+
+        Raises:
+            InputError: the index is damaged.
+            MissingDependencyError: a package of the extra `corpus` or `embeddings` is missing.
+        """
+        self.search("", 1)
+
     def text(self, query: str, k: int = 5) -> str:
         """Return the hits of a query as text that a model can read; see `hits_text`."""
         return hits_text(self.search(query, k))

@@ -1,10 +1,12 @@
-"""Markdown: the text as it stands, with the headings that markdown-it finds in it."""
+"""Markdown: the text as it stands, raw HTML read, with the headings that markdown-it finds."""
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from plaudit.rollouts.corpus.document import Heading, Part
+from plaudit.rollouts.corpus.html import html_parts
 from plaudit.rollouts.corpus.packages import load_package
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -15,37 +17,55 @@ _FRONT_MATTER = re.compile(
 _TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t\r]*$", re.MULTILINE)
 
 
-def markdown_parts(text: str) -> tuple[str, Iterator[Part]]:
+def markdown_parts(text: str, path: Path = Path("the document")) -> tuple[str, Iterator[Part]]:
     """Return the title of a Markdown text, if its front matter has one, and the text with headings.
 
-    The text is not changed. Only headings of the document itself count, not those in quotations or
+    Blocks of raw HTML, such as tables, become the text that a reader of the page sees; all other
+    text is not changed. Only headings of the document itself count, not those in quotations or
     lists; `#` in code is none, and front matter (YAML between two lines of `---`) has none.
 
+    Args:
+        text: the document.
+        path: what it was read from, for messages.
+
     Raises:
-        MissingDependencyError: markdown-it-py is not installed.
+        MissingDependencyError: markdown-it-py or selectolax is not installed.
     """
     front = _FRONT_MATTER.match(text)
     title = _TITLE.search(front[1]) if front else None
     place = front.end() if front else 0
-    return title[1].strip("\"'") if title else "", _parts(text, place)
+    return title[1].strip("\"'") if title else "", _parts(text, place, path)
 
 
-def _parts(text: str, place: int) -> Iterator[Part]:
+def _parts(text: str, place: int, path: Path) -> Iterator[Part]:
     """Take the document apart whose Markdown begins at a place."""
-    lines = [place, *(match.end() for match in _LINE_END.finditer(text, place))]
+    lines = [place, *(match.end() for match in _LINE_END.finditer(text, place)), len(text)]
     done = 0
-    for line, heading in _headings(text[place:]):
-        yield text[done : lines[line]]
-        yield heading
-        done = lines[line]
+    for first, last, heading in _blocks(text[place:]):
+        yield text[done : lines[first]]
+        done = lines[first]
+        if heading is not None:
+            yield heading
+            continue
+        done = lines[min(last, len(lines) - 1)]
+        seen = list(html_parts(text[lines[first] : done], path)[1])
+        if seen:
+            yield from ("\n", *seen, "\n\n")
     yield text[done:]
 
 
-def _headings(text: str) -> list[tuple[int, Heading]]:
-    """Find the headings of a text, with the numbers of their lines, from 0."""
+def _blocks(text: str) -> list[tuple[int, int, Heading | None]]:
+    """Find headings and raw HTML: first line and the one after the last, from 0, and the heading.
+
+    Raw HTML has no heading.
+    """
     parser = load_package("markdown_it").MarkdownIt("commonmark").disable("inline")
-    return [
-        (token.map[0], Heading(int(token.tag[1:]), content.content.strip()))
-        for token, content in pairwise(parser.parse(text))
-        if token.type == "heading_open" and token.level == 0 and content.content.strip()
-    ]
+    tokens = [token for token in parser.parse(text) if token.level == 0 or token.type == "inline"]
+    found: list[tuple[int, int, Heading | None]] = []
+    for token, content in pairwise([*tokens, *tokens[-1:]]):
+        if token.type == "html_block":
+            found.append((*token.map, None))
+        elif token.type == "heading_open" and content.content.strip():
+            heading = Heading(int(token.tag[1:]), content.content.strip())
+            found.append((*token.map, heading))
+    return found

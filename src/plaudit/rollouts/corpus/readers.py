@@ -71,7 +71,7 @@ def _document(source: Input, digest: str) -> Document:
         _check_text(path)
         parts = _blocks(path)
     elif source.kind == "markdown":
-        title, parts = markdown_parts(_decode(path.read_bytes(), path))
+        title, parts = markdown_parts(_decode(path.read_bytes(), path), path)
     elif source.kind == "html":
         title, parts = html_parts(_decode_html(path.read_bytes(), path), path)
     else:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,20 +34,25 @@ def search_tool(index: str | Path | Corpus, k: int = 2) -> Tool:
         k: how many chunks a search gives at most.
 
     Raises:
-        InputError: the index cannot be opened.
+        InputError: the index cannot be opened, or is damaged.
         UsageError: `k` is less than 1.
     """
     if k < 1:
         raise UsageError(f"a search must give at least one chunk, not {k}")
-    return _SearchTool(index if isinstance(index, Corpus) else open_corpus(index), k)
+    corpus = index if isinstance(index, Corpus) else open_corpus(index)
+    corpus.load()  # Now, so that it is no part of the first search's time.
+    return _SearchTool(corpus, k)
 
 
 class _SearchTool:
-    """See `search_tool`. Pickles with its corpus."""
+    """See `search_tool`. Pickles with its corpus, which is loaded where it is unpickled."""
 
     def __init__(self, corpus: Corpus, k: int) -> None:
         self._corpus = corpus
         self._k = k
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return search_tool, (self._corpus, self._k)
 
     @property
     def spec(self) -> ToolSpec:
