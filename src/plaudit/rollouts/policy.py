@@ -1,7 +1,6 @@
 """A model as an agent's policy: what is settled about it before the first rollout."""
 
 import datetime
-from collections.abc import Collection
 from functools import partial
 
 import msgspec
@@ -9,9 +8,6 @@ import msgspec
 from plaudit.engines.base import Engine, Sampling, check_generation
 from plaudit.engines.llama import LlamaEngine
 from plaudit.errors import UsageError
-from plaudit.rollouts.call_probe import probe_calls, shows_tools
-from plaudit.rollouts.calls.forms import CallForm
-from plaudit.rollouts.calls.syntaxes import lost_marks
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
     ChatConversation,
@@ -19,18 +15,12 @@ from plaudit.rollouts.conversation import (
     RenderedConversation,
     Terms,
 )
-from plaudit.rollouts.forms import Form, NativeForm, TextForm
+from plaudit.rollouts.form_choice import USUAL_READS, choose_form, choose_rendered
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Exactness
 from plaudit.types import Json
-
-_DEFAULT_FORM: CallForm = "hermes"
-_OFTEN: tuple[CallForm, ...] = ("json", "hermes", "llama", "qwen", "mistral")
-"""Forms that models write also where their template shows another one of them."""
-_TEMPLATE = "template"
-_HEADER_END = "<|message|>"
 
 
 class Policy:
@@ -85,10 +75,13 @@ class Policy:
                 f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
                 "template, an endpoint of one, or its --tokenizer with the template"
             )
-        native = native and able.tools and not rendered
-        form, notes = _settle_form(engine, tools, config, renderer if rendered else None, native)
+        native = native and able.tools
         if rendered and renderer is not None:
-            renderer = renderer.keeping(form.own_marks)
+            chosen = choose_rendered(engine, tools, config, renderer)
+            renderer = renderer.keeping(chosen.form.own_marks)
+        else:
+            chosen = choose_form(engine, tools, config, renderer, native)
+        form = chosen.form
         special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
         terms = Terms(
             uri=engine.uri,
@@ -107,7 +100,7 @@ class Policy:
             max_length=config.max_length,
         )
         policy = cls(identity, terms, config, rendered)
-        policy.notes = notes
+        policy.notes = chosen.notes
         if terms.exact_only and policy.exactness != "exact":
             raise UsageError(
                 f"{engine.uri} tells no token ids of what it samples; leave out --tokens exact"
@@ -119,8 +112,6 @@ class Policy:
         """All that decides what is asked, and what is written down of it."""
         terms, config = self._terms, self._config
         specs = [(spec.name, spec.description, bytes(spec.parameters)) for spec in self.form.specs]
-        # Only where calls are read otherwise than they always were: stored rollouts stay.
-        reads = (self.form.reads,) if self._is_own_form else ()
         return (
             self.identity,
             self.form.name,
@@ -131,12 +122,9 @@ class Policy:
             None if terms.renderer is None else terms.renderer.identity,
             self._rendered,
             config.max_length,
-            *reads,
+            # Where replies are read as they always were, stored rollouts stay what they are.
+            *(() if self.form.reads in USUAL_READS else (self.form.reads,)),
         )
-
-    @property
-    def _is_own_form(self) -> bool:
-        return self.form.name == _TEMPLATE and set(self.form.reads) != set(_OFTEN)
 
     def begin(self, question: str, draw: int, sample_id: str = "") -> Conversation:
         """Begin a conversation with a question, as number `draw` of those with this question."""
@@ -172,63 +160,6 @@ def _renders(engine: Engine, config: RolloutConfig) -> bool:
     """Whether conversations are rendered here: prompts can be ids, or texts are all there is."""
     able = engine.capabilities
     return (able.token_prompts and config.tools_as != "native") or not able.chat
-
-
-def _settle_form(
-    engine: Engine,
-    tools: ToolSet,
-    config: RolloutConfig,
-    renderer: Renderer | None,
-    native: bool,
-) -> tuple[Form, tuple[str, ...]]:
-    """Return how the model and its tools talk, and notes on it."""
-    specs, wanted = tools.specs, config.tools_as
-    if wanted == "native" and not native:
-        raise UsageError(f"{engine.uri} takes no tools; leave --tools-as out")
-    framing = _framing(renderer)
-    if not specs:
-        return NativeForm(specs, framing), ()
-    if native and wanted in ("native", "auto"):
-        return NativeForm(specs), ()
-    # Special tokens come as ids; engines leave them out of texts.
-    special = () if renderer is None or engine.capabilities.token_ids else renderer.control
-    if wanted not in ("native", "auto"):
-        lost = lost_marks([wanted], special)
-        if lost:
-            raise UsageError(
-                f"{engine.uri} gives texts without special tokens, and calls in the form {wanted} "
-                f"are marked with some ({', '.join(sorted(lost))}); use --tools-as json"
-            )
-        return TextForm(specs, wanted, (wanted, *framing)), ()
-    own, why = (None, "") if renderer is None else _own_form(renderer, tools, special)
-    if own is not None:
-        return own, ()
-    form: CallForm = "json" if lost_marks([_DEFAULT_FORM], special) else _DEFAULT_FORM
-    return TextForm(specs, form), ((why,) if why else ())
-
-
-def _framing(renderer: Renderer | None) -> tuple[CallForm, ...]:
-    """Return the form of gpt-oss where a model writes its messages, whatever form calls have."""
-    return ("harmony",) if renderer is not None and _HEADER_END in renderer.control else ()
-
-
-def _own_form(
-    renderer: Renderer, tools: ToolSet, special: Collection[str]
-) -> tuple[Form | None, str]:
-    """Return the form of the chat template, or why there is none that could be used."""
-    if not shows_tools(renderer.chat_template, tools.specs):
-        return None, ""
-    found = probe_calls(renderer.chat_template)
-    lost = lost_marks(found.forms, special)
-    if found.forms and not lost:
-        forms = _OFTEN if found.form in _OFTEN else found.forms
-        named = found.names_in_ids
-        return NativeForm(tools.specs, forms, _TEMPLATE, names_in_ids=named), ""
-    problem = found.why or f"the engine leaves its marks out ({', '.join(sorted(lost))})"
-    return None, (
-        f"calls are written as text: the calls of the chat template {renderer.template.name} "
-        f"cannot be read back: {problem}"
-    )
 
 
 def _exactness(terms: Terms) -> Exactness | None:
