@@ -751,3 +751,35 @@ def test_the_sync_form_of_a_function_takes_and_tells_the_same_arguments() -> Non
 
 async def test_the_sync_form_works_in_a_running_loop() -> None:
     assert synchronous(_double, "double")(2) == 4
+
+
+def test_no_callback_runs_when_the_interpreter_has_ended() -> None:
+    script = """
+import asyncio, atexit
+from plaudit import aio
+
+ticks = []
+
+async def tick():
+    while True:
+        ticks.append(1)
+        await asyncio.sleep(0)
+
+async def begin():
+    asyncio.create_task(tick())
+
+def look():  # Runs after plaudit's own hook, since it was registered before.
+    before = len(ticks)
+    for _ in range(10_000):
+        pass
+    print(before > 0, len(ticks) == before)
+
+atexit._clear()
+atexit.register(look)
+atexit.register(aio._park_at_exit)
+aio.run_sync(begin())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("True True\n", "")

@@ -1,6 +1,7 @@
 """The only concurrency primitives: bounded for-each and maps, the loop of the sync facade."""
 
 import asyncio
+import atexit
 import contextvars
 import functools
 import importlib
@@ -77,6 +78,9 @@ class _BackgroundLoop:
         started.wait()
 
 
+_PARK_S = 1.0
+"""Most seconds that the exit waits for a callback that runs just then."""
+
 _lock = threading.Lock()
 _background: _BackgroundLoop | None = None
 _inherited: list[_BackgroundLoop | None] = []
@@ -101,6 +105,29 @@ def background_loop() -> asyncio.AbstractEventLoop:
         if _background is None:
             _background = _BackgroundLoop()
         return _background.loop
+
+
+def _park_at_exit() -> None:
+    """Let the loop's thread run nothing more, since callbacks crash an interpreter that has ended.
+
+    Who needs a loop even later gets another one.
+    """
+    global _background
+    with _lock:
+        background, _background = _background, None
+    if background is None or not background.thread.is_alive():
+        return
+    parked = threading.Event()
+
+    def park() -> None:
+        parked.set()
+        threading.Event().wait()
+
+    background.loop.call_soon_threadsafe(park)
+    parked.wait(_PARK_S)
+
+
+atexit.register(_park_at_exit)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
