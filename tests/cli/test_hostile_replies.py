@@ -79,11 +79,12 @@ def test_defect_01_one_reply_that_cannot_be_read_is_one_failure(
     assert judged.status == 1
 
 
-def test_defect_45_counts_beyond_all_sense_lose_no_verdict(judged: Judged) -> None:
-    usage = {"prompt_tokens": 10**30, "completion_tokens": -(2**62)}
-    with FakeOpenAI(by_text(odd=chat(GOOD) | {"usage": usage})) as server:
-        verdicts = judged(server, ["one", "odd"], "--readout", "json")
-    assert verdicts == [OK, OK]
+def test_defect_45_counts_beyond_all_sense_are_that_samples_alone(judged: Judged) -> None:
+    unknown = chat(GOOD) | {"usage": {"prompt_tokens": 2**62, "completion_tokens": -(2**62)}}
+    broken = chat(GOOD) | {"usage": {"prompt_tokens": 10**30, "completion_tokens": 1}}
+    with FakeOpenAI(by_text(odd=unknown, huge=broken)) as server:
+        verdicts = judged(server, ["one", "odd", "huge"], "--readout", "json")
+    assert verdicts == [OK, OK, ("failed", None, "bad_response")]
     assert (judged.summary["input_tokens"], judged.summary["output_tokens"]) == (12, 3)
 
 

@@ -22,11 +22,23 @@ async def hangs() -> Answer:
     return GOOD
 
 
+_COUNTED = json.dumps(
+    {
+        "choices": [{"message": {"role": "assistant", "content": GOOD}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10**30, "completion_tokens": 1},
+    }
+).encode()
+
 KINDS: dict[str, tuple[Callable[[], Any], str]] = {
     "500": (lambda: error(500, "boom"), "server_error"),
     "hang": (hangs, "timeout"),
     "dropped": (lambda: Reply(cut=-1), "connection"),
     "403": (lambda: error(403, "blocked by the firewall"), "bad_request"),
+    "not utf8": (
+        lambda: Reply(200, b'{"choices": [{"message": {"content": "\xe9"}}]}'),
+        "bad_response",
+    ),
+    "counter": (lambda: Reply(200, _COUNTED), "bad_response"),
 }
 """What a server does to some samples for ever, and the cause that they fail with."""
 
@@ -63,7 +75,10 @@ def judge_file(plaudit: Plaudit, server: FakeOpenAI, source: Path, *options: str
     )  # fmt: skip
 
 
-BAD = {**dict.fromkeys(range(100, 900, 100), "500"), 17: "403", 550: "hang", 999: "dropped"}
+BAD = {
+    **dict.fromkeys(range(100, 900, 100), "500"),
+    **{17: "403", 333: "not utf8", 444: "counter", 550: "hang", 999: "dropped"},
+}
 """Which of 1,000 rows are bad."""
 
 

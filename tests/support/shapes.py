@@ -418,7 +418,10 @@ SHAPES: dict[str, Shape] = {
         ASKED, chat(usage={"prompt_tokens": -1, "completion_tokens": -(2**62)}), read=UNKNOWN
     ),
     "counts beyond all sense": Shape(
-        ASKED, chat(usage={"prompt_tokens": 10**30, "completion_tokens": 1e300}), read=UNKNOWN
+        ASKED, chat(usage={"prompt_tokens": 2**62, "completion_tokens": 1e18}), read=UNKNOWN
+    ),
+    "counts of more than 64 bits": Shape(
+        ASKED, chat(usage={"prompt_tokens": 10**30, "completion_tokens": 1}), "failed bad_response"
     ),
     "Anthropic's counts": Shape(
         "anthropic",

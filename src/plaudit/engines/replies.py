@@ -21,6 +21,8 @@ from plaudit.types import Json
 
 _MOST_TOKENS = 2**40
 """Most tokens that a reply is believed to have; sums of such numbers fit into 64 bits."""
+_WORD = 64
+"""Bits of the largest integers that servers count in."""
 _ABOVE_ZERO = 1e-3
 """By how much a log-probability may exceed 0: rounding of half-precision numbers."""
 _ABOVE_ONE = 0.05
@@ -135,6 +137,10 @@ def read_count(given: Json) -> int | None:
     """Return a number of tokens as servers write it: whole, as `9.0` or as text.
 
     None where there is none, or one that cannot be: negative, a fraction, or beyond all sense.
+
+    Raises:
+        ValueError: it is an integer of more than 64 bits, which no server counts: the reply is
+            broken.
     """
     if isinstance(given, str) and given.isdecimal() and len(given) < 20:
         given = int(given)
@@ -142,6 +148,8 @@ def read_count(given: Json) -> int | None:
         given = int(given)
     if isinstance(given, bool) or not isinstance(given, int):
         return None
+    if given.bit_length() > _WORD:
+        raise ValueError(f"a number of tokens of {given.bit_length()} bits")
     return given if 0 <= given <= _MOST_TOKENS else None
 
 
