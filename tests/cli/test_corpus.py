@@ -104,7 +104,7 @@ def test_an_interrupted_build_leaves_nothing(plaudit: Plaudit, tmp_path: Path) -
     source = tmp_path / "long.txt"
     source.write_text("Some words of a long book, and then more of them.\n\n" * 10**6)
     process = plaudit.start("corpus", "build", source, "-o", tmp_path / "index")
-    while process.poll() is None and not (tmp_path / ".index.partial").exists():
+    while process.poll() is None and not (tmp_path / ".index.new").exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=100)

@@ -131,7 +131,7 @@ def test_a_first_sample_that_is_never_answered_decides_nothing() -> None:
 
 
 def test_one_reply_without_them_changes_nothing_where_others_have_them() -> None:
-    words = [(word, -2.0) for word in ("correction", "confusion", "neutral", "next", "unrelated")]
+    words = [(word, -5.0) for word in ("correction", "confusion", "neutral", "next", "unrelated")]
 
     def reply(body: Any) -> Any:
         if "Case 7?" in json.dumps(body):

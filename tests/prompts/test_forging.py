@@ -123,7 +123,7 @@ def test_tool_calls_and_parts_of_a_message_are_escaped_too(mode: str) -> None:
 
     def request(text: str) -> Request:
         call = {"id": "1", "function": {"name": text, "arguments": text}}
-        parts: list[dict[str, Any]] = [{"type": "text", "text": text}, {"type": text}]
+        parts: list[dict[str, Any]] = [{"type": "text", "text": text}, {"text": text}]
         messages = [
             {"role": "user", "content": parts},
             {"role": "assistant", "content": None, "tool_calls": [call]},

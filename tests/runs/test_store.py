@@ -740,7 +740,7 @@ def test_folder_that_is_a_file(tmp_path: Path):
 
 
 def test_path_that_is_a_folder(tmp_path: Path):
-    with pytest.raises(StoreError, match="is a folder: give the path of a file"):
+    with pytest.raises(StoreError, match="cannot be opened for writing"):
         Store(tmp_path).get_reply(key(1))
 
 

@@ -69,7 +69,10 @@ def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) 
     """
     found = Found()
     for document in documents:
-        path = possible(document)
+        try:
+            path = possible(document)
+        except UsageError as error:
+            raise InputError(str(error)) from None
         if path.is_dir():
             _add_folder(path, found, follow_links)
         else:
