@@ -3,8 +3,7 @@
 Determinism. One slot, an f32 KV cache and flash attention off make a prompt's log-probabilities
 independent of what else is asked. The number of threads does not change them. Reuse of a cached
 prefix changes them for some weight types (their kernels sum in another order for small batches), so
-it is tried out once per model and machine, and used only where it was found to change nothing: of
-prompts that part from the one before (`llama_reuse`).
+it is tried out once per model and machine, and used only where it was found to change nothing.
 """
 
 import asyncio
@@ -50,7 +49,6 @@ from plaudit.engines.llama_http import (
     template_arguments,
 )
 from plaudit.engines.llama_replies import Call, Token, closed, not_unicode, overflow
-from plaudit.engines.llama_reuse import Reuse
 from plaudit.engines.llama_tokens import Traits, complete_traced
 from plaudit.errors import (
     CallError,
@@ -210,12 +208,13 @@ class _Cancellable(Protocol):
 class _Loaded:
     """A loaded model with its threads and the calls in flight; belongs to one process."""
 
-    def __init__(self, server: NativeServer, settings: Settings, key: str, reuse: Reuse) -> None:
+    def __init__(self, server: NativeServer, settings: Settings, key: str) -> None:
         self.server: NativeServer | None = server
         self._address = server.listening_address
         self._key = key
         self.settings = settings
-        self.reuse = reuse
+        self.reuse = False
+        """Whether a cached prefix may be used."""
         self.workers = Workers(settings.slots, "plaudit-llama")
         self.calls: set[_Cancellable] = set()
         self.idle = threading.Condition()
@@ -361,8 +360,8 @@ class LlamaEngine:
     - `gpu_layers`: default 0; more are not declared deterministic.
     - `logprobs`: most log-probabilities of a token, default 256. For a vocabulary of 49,152 tokens
       200 cost 1 ms a request, 1000 cost 5 ms, 5000 cost 20 ms and all of them 300 ms.
-    - `prefix`: whether a cached prefix is used: `auto` (where that changes no value: nothing that
-      was sampled, and no whole prompt), `on` (always; not declared deterministic) or `off`.
+    - `prefix`: whether a cached prefix is used: `auto` (where that was found to change no value),
+      `on` (always; not declared deterministic) or `off`.
     - `revision` (hf only): branch, tag or commit, default `main`.
 
     Raises:
@@ -520,29 +519,25 @@ class LlamaEngine:
         self._check(request, loaded.settings)
         if request.trace_tokens:
             return await self._trace(loaded, request)
-        call, no_thinking = Call(), self._can_stop_thinking(request)
-
-        def asking() -> Call:
-            body = _body(request, loaded.reuse.for_request(request), no_thinking)
-            return loaded.ask(call, body, request.mode == "chat")
-
         try:
-            done = await _cancelling(loaded.workers.submit(asking), call)
+            body = _body(request, loaded.reuse, self._can_stop_thinking(request))
         except UnicodeEncodeError as error:
             raise not_unicode(error) from error
-        return done.completion(request)
+        call = Call()
+        asking = partial(loaded.ask, call, body, request.mode == "chat")
+        return (await _cancelling(loaded.workers.submit(asking), call)).completion(request)
 
     async def _trace(self, loaded: _Loaded, request: Request) -> Completion:
         metadata = self.metadata
+        traits = Traits(
+            vocabulary=len(metadata.vocabulary.tokens),
+            end_id=metadata.eos_id or 0,
+            reuse=loaded.reuse,
+            template=template_arguments(request, self._can_stop_thinking(request)),
+        )
         http = loaded.http()
 
         def trace() -> Completion:
-            traits = Traits(
-                vocabulary=len(metadata.vocabulary.tokens),
-                end_id=metadata.eos_id or 0,
-                reuse=loaded.reuse.for_request(request),
-                template=template_arguments(request, self._can_stop_thinking(request)),
-            )
             return loaded.over_http(http, partial(complete_traced, request=request, traits=traits))
 
         return await _cancelling(loaded.workers.submit(trace), http)
@@ -639,12 +634,9 @@ class LlamaEngine:
             settings = self._settings()
             _hook()
             key = secrets.token_hex(32)
-            reuse = Reuse(self.metadata.vocabulary.longest_token_bytes)
-            server = make_server(self.metadata.path, settings, key=key)
-            loaded = _Loaded(server, settings, key, reuse)
+            loaded = _Loaded(make_server(self.metadata.path, settings, key=key), settings, key)
             try:
-                reuse.exact = self._prefix == "auto" and self._slots == 1
-                reuse.allowed = self._may_reuse(loaded)
+                loaded.reuse = self._may_reuse(loaded)
             except BaseException:
                 loaded.close()
                 raise
