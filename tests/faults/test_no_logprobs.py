@@ -131,12 +131,14 @@ def test_a_first_sample_that_is_never_answered_decides_nothing() -> None:
 
 
 def test_one_reply_without_them_changes_nothing_where_others_have_them() -> None:
-    words = [(word, -5.0) for word in ("correction", "confusion", "neutral", "next", "unrelated")]
+    words = ("praise", "requirement", "correction", "confusion", "neutral", "next", "unrelated")
+    even = [(word, -1.96) for word in words]  # Of the rows by which the prior is measured.
+    sure = [("praise", -0.05), *((word, -5.0) for word in words[1:])]
 
     def reply(body: Any) -> Any:
         if "Case 7?" in json.dumps(body):
             return chat("praise")
-        return chat("praise", [("praise", -0.1), ("requirement", -3.0), *words])
+        return chat("praise", sure if "Case " in json.dumps(body) else even)
 
     with FakeOpenAI(reply) as server:
         judge = Judge("feedback", engine=f"vllm:m@{server.url}", cache=False, send=SEND, gate=0.0)
