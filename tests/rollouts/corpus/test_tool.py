@@ -75,3 +75,14 @@ async def test_it_is_what_the_command_line_calls_search(index: Path) -> None:
     assert (record.status, refused.status) == ("ok", "invalid_arguments")
     assert [entry["rank"] for entry in record.data] == [1]
     assert "Nils Orre" in str(message.content) and message.tool_call_id == "call-1"
+
+
+async def test_defect_24_the_index_is_loaded_before_the_first_search(index: Path) -> None:
+    tool = search_tool(index)
+    for name in ("scores.npy", "holders.npy", "columns.npy", "words.json"):
+        (index / name).unlink()
+    result = await tool.call({"query": "Who made the sextant?"})
+    assert isinstance(result.data, list)
+    assert len(result.data) == 2
+    with pytest.raises(InputError, match="damaged"):  # Now, and not when a model searches.
+        search_tool(index)
