@@ -21,7 +21,7 @@ def completion(kind: str, words: Sequence[str] = WORDS) -> bytes:
     else:
         tokens = [*words, *(f"other{n}" for n in range(20 - len(words)))]
         shown = [
-            {"token": token, "logprob": -0.3 - rank, "bytes": list(token.encode())}
+            {"token": token, "logprob": -0.5 - rank, "bytes": list(token.encode())}
             for rank, token in enumerate(tokens)
         ]
         message = {"role": "assistant", "content": tokens[0]}
