@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-WORDS = ["reminder", "wrong", "confused", "neutral", "next", "thanks", "unrelated"]
+WORDS = ["requirement", "correction", "confusion", "neutral", "next", "praise", "unrelated"]
 
 
 def completion(kind: str, words: Sequence[str] = WORDS) -> bytes:
