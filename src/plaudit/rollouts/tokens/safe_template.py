@@ -8,6 +8,7 @@ import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
+from plaudit.engines.replies import mend_text
 from plaudit.prompts.escape import JOINER, Escaper
 from plaudit.rollouts.calls.forms import OwnMessage
 from plaudit.rollouts.calls.parsing import THOUGHTS
@@ -129,12 +130,8 @@ class _Guard:
         self._escape = Escaper((), special, known=()).escape
 
     def __call__(self, text: str) -> str:
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:  # Halves of characters, which JSON can hold.
-                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return self._escape(text)
+        # Halves of characters, which JSON can hold, are no Unicode.
+        return self._escape(text if text.isascii() else mend_text(text))
 
 
 _closing_tags = Escaper((), THOUGHTS.values(), known=())
