@@ -1,11 +1,11 @@
 """The `plaudit` command: errors become one message and an exit status."""
 
+import io
 import logging
 import os
 import signal
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast
@@ -104,12 +104,12 @@ app = typer.Typer(
 class _PrivateLog(RotatingFileHandler):
     """Log files that nobody else can read: with -v they hold what users wrote."""
 
-    def _open(self) -> TextIOWrapper:
+    def _open(self) -> io.TextIOWrapper:
         def private(path: str, flags: int) -> int:
             return os.open(path, flags, 0o600)
 
         opened = open(self.baseFilename, self.mode, encoding="utf-8", opener=private)  # noqa: SIM115
-        return cast("TextIOWrapper", opened)
+        return cast("io.TextIOWrapper", opened)
 
 
 def _print_version(wanted: bool) -> None:
@@ -154,6 +154,7 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line and exit with its status."""
     signal.signal(signal.SIGTERM, _terminated)
+    _write_whole_texts()
     try:
         app()
     except PlauditError as error:
@@ -165,6 +166,22 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _exit(0)
+
+
+def _write_whole_texts() -> None:
+    """Give the standard streams a buffer, which they lack under `PYTHONUNBUFFERED`.
+
+    Without one, Python drops what a pipe does not take at once: rows would miss their ends.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+            continue
+        encoding, errors = stream.encoding, stream.errors
+        buffered = io.BufferedWriter(stream.detach())
+        whole = io.TextIOWrapper(buffered, encoding, errors, line_buffering=True)
+        setattr(sys, name, whole)
+        setattr(sys, f"__{name}__", whole)
 
 
 def _exit(status: int) -> NoReturn:
