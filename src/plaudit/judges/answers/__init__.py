@@ -1,0 +1,1 @@
+"""How answers are compared with references: extraction, types, guards and the answer head."""
