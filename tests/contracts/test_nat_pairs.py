@@ -39,6 +39,7 @@ DEFECTS = {
     "D4 an empty response",
     "D4 the same response twice",
     "D4 two prompts in a pair",
+    "D4 two pairs that contradict each other",
 }
 
 
@@ -100,7 +101,8 @@ def anywhere(draw: random.Random, count: int) -> list[float]:
 
 
 def on_a_grid(draw: random.Random, count: int) -> list[float]:
-    return [number / 10 for number in draw.sample(range(10), count)]
+    """Multiples of 1/16, which a computer holds exactly, and their differences too."""
+    return [number / 16 for number in draw.sample(range(10), count)]
 
 
 def clean(draw: random.Random, scores: Scores) -> list[Item]:
@@ -166,6 +168,19 @@ def test_margins_exactly_at_the_minimum_and_equal_ones() -> None:
                 for one in itertools.chain.from_iterable(mine)
             )
     assert at_minimum > 60
+
+
+def test_the_noise_of_floating_point_decides_nothing_as_it_does_in_the_toolkit() -> None:
+    """0.3 - 0.2 is a little less than 0.1, and is a margin of 0.1 all the same."""
+    steps = [
+        Step(uid, "t", uid, score, "q", f"answer {uid}") for uid, score in ((0, 0.3), (1, 0.2))
+    ]
+    items = [Item("a", steps)]
+    with quiet():
+        mine, _ = ours(items, min_score_diff=0.1)
+        other, _ = theirs(items, min_score_diff=0.1)
+    assert [[one.metadata["score_diff"] for one in group] for group in mine] == [[0.3 - 0.2]]
+    assert other == []
 
 
 # All others: each difference has a name.
@@ -244,6 +259,22 @@ class Known:
             yield "D4 the same response twice"
         if self.strays(a) or self.strays(b):
             yield "D4 two prompts in a pair"
+        if self.contradicts(a, b):
+            yield "D4 two pairs that contradict each other"
+
+    def contradicts(self, a: int, b: int) -> bool:
+        """Whether a pair of the same turn prefers the response that this pair rejects."""
+        usable = [
+            (text(step), step.score)
+            for uid, step in self.steps.items()
+            if self.turn(uid) == self.turn(a)
+            and not self.strays(uid)
+            and math.isfinite(step.score or 0.0)
+        ]
+        chosen, rejected = text(self.steps[a]), text(self.steps[b])
+        best = max((score for own, score in usable if own == rejected), default=-math.inf)
+        worst = min((score for own, score in usable if own == chosen), default=math.inf)
+        return best > worst
 
     def reasons_for(self, a: int, b: int) -> Iterator[str]:
         """Why the toolkit does not make a pair that should be."""
@@ -330,21 +361,27 @@ def repaired(items: list[Item]) -> list[Item]:
 
 
 def capped(groups: list[list[Any]], most: int | None) -> list[list[Any]]:
-    """Leave out pairs of the same text, and then those over the cap."""
+    """Leave out pairs of the same text, those that contradict, and then those over the cap."""
     kept: list[list[Any]] = []
     for group in groups:
         left: list[Any] = []
+        sides = {sides_of(trajectory) for trajectory in group}
         turns: Counter[Any] = Counter()
         for trajectory in group:
-            pair = trajectory.episode[0]
-            turn = trajectory.metadata["turn_id"]
-            if pair.chosen_response.strip() == pair.rejected_response.strip():
+            turn, chosen, rejected = sides_of(trajectory)
+            if chosen == rejected or (turn, rejected, chosen) in sides:
                 continue
             turns[turn] += 1
             if most is None or turns[turn] <= most:
                 left.append(trajectory)
         kept.append(left)
     return [group for group in kept if group]
+
+
+def sides_of(trajectory: Any) -> tuple[Any, str, str]:
+    pair = trajectory.episode[0]
+    turn = trajectory.metadata["turn_id"]
+    return turn, pair.chosen_response.strip(), pair.rejected_response.strip()
 
 
 def cut_through(groups: list[list[Any]], most: int | None) -> bool:
