@@ -66,6 +66,13 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 """What follows "the answer is" where a remark follows and no answer."""
+_OTHER_ANSWER = re.compile(
+    r"\b(?:common|usual|obvious|wrong|incorrect|false|popular|typical|naive|first|initial|other|"
+    r"another|alternative|possible|one|his|her|their|your|expected|reference|tempting|\w+['\u2019]s)"
+    r"\s$|\w[^\n]{0,30}\((?:the\s)?$",
+    re.IGNORECASE,
+)
+"""What stands before "answer is X" where it is not the writer's own, or an aside in brackets."""
 _BLOCK = re.compile(
     r"\$\$.{1,400}?\$\$|\\\[.{1,400}?\\\]|```.{1,400}?```"
     r"|(?:[ ]{0,4}(?:[-*\u2022]|\d{1,3}[.)])[ ][^\n]{1,200}(?:\n|$)){2,}",
@@ -101,7 +108,8 @@ _TAKEN_BACK = re.compile(
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?![\s*])([^*\n]{1,200})(?<!\s)\*\*(?![\w*])")
 _ITALIC = re.compile(r"(?<![\w)*])\*(?![\s*])([^*\n]{1,200})(?<!\s)\*(?![\w*])")
 _WRAPS = (
-    ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("\\text{", "}"), ("\\boxed{", "}"), ("**", "**"),
+    ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("\\text{", "}"), ("\\boxed{", "}"),
+    ("**", "**"),
     ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"'), ("'", "'"), ("\u201c", "\u201d"),
     ("\u2018", "\u2019"), ("\u00ab", "\u00bb"), ("\u201e", "\u201c"), ("\u300c", "\u300d"),
 )  # fmt: skip
@@ -234,6 +242,8 @@ def _phrases(text: str, question: str) -> list[_Final]:
     found: list[_Final] = []
     for match in deque(_PHRASE.finditer(text), maxlen=_PHRASES):
         if found and match.start() < found[-1].end:
+            continue
+        if _OTHER_ANSWER.search(text[max(0, match.start() - 40) : match.start()]):
             continue
         caught = _caught(text[match.end() : match.end() + _CAUGHT])
         answer = _tidy(caught)
