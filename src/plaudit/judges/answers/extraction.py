@@ -59,6 +59,10 @@ _PHRASE = re.compile(
     rf"(?:{_ENGLISH}|{_GERMAN}|{_ROMANCE}|{_EAST_ASIAN}|{_GSM8K})[*_]{{0,3}}\s{{0,9}}",
     re.IGNORECASE | re.MULTILINE,
 )
+_PHRASE_WORDS = (
+    "answer", "####", "option", "choice", "antwort", "r\u00e9ponse", "reponse", "respuesta",
+    "risposta", "resposta", "\u7b54",
+)  # fmt: skip
 _NO_ANSWER = re.compile(
     r"(?:not|no\slonger|n't|nicht|pas|correct|incorrect|right|wrong|clear|unclear|obvious|simple|"
     r"straightforward|easy|as\sfollows|given\sby|found|based|that|in\sthe|below|above|known|unknown|"
@@ -240,6 +244,8 @@ def _tags(text: str) -> list[_Final]:
 
 def _phrases(text: str, question: str) -> list[_Final]:
     found: list[_Final] = []
+    if not _has(text, _PHRASE_WORDS):
+        return found
     for match in deque(_PHRASE.finditer(text), maxlen=_PHRASES):
         if found and match.start() < found[-1].end:
             continue
@@ -250,6 +256,12 @@ def _phrases(text: str, question: str) -> list[_Final]:
         if 0 < len(answer) <= _ANSWER and _may_answer(answer, match[0] + caught, question):
             found.append(_Final(answer, match.start(), match.end() + len(caught)))
     return found
+
+
+def _has(text: str, words: Sequence[str]) -> bool:
+    """Whether a text holds one of some words; much faster than to search for a pattern."""
+    folded = text.lower()
+    return any(word in folded for word in words)
 
 
 def _may_answer(answer: str, phrase: str, question: str) -> bool:

@@ -82,8 +82,8 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"^(?:.{0,80}(?:\b(?:is|was|are|were|one of|among|of|either|be|from|try|say)\b:?|:)\s+)"
-    r"(?:either\s)?",
+    r"^(?:.{0,80}\b(?:one of|one among|among|either|any of|candidates?|options?|possibilities|try)\b"
+    r"(?: (?:is|are|of|the|these|following))*:?\s+|(?:it(?:'s| is| was)|these)\b:?\s+)",
     re.IGNORECASE,
 )
 _CANDIDATE = re.compile(
@@ -93,10 +93,10 @@ _CANDIDATE = re.compile(
     re.IGNORECASE,
 )
 _ANY_OF_THEM = re.compile(
-    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem|work)(?: \w+)?"
-    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|the above)"
-    r"|one of (?:the two|both)|either (?:one|could|works|is fine|way)|take your pick|pick (?:one|any)|"
-    r"whichever (?:is|you)|you (?:choose|decide)|hard to choose|can(?:no|')t (?:choose|decide))\b"
+    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem) (?:right|correct|possible|plausible|fine|valid|true)"
+    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|the above)(?=[.!]?$)"
+    r"|one of (?:the two|both)(?=[.!]?$)|either (?:one|could|works|is fine|way)|take your pick|pick (?:one|any)|"
+    r"whichever you|you (?:choose|decide)|hard to choose|can(?:no|')t (?:choose|decide))\b"
     r"|[.!?,]\s*both[.!]?$",
     re.IGNORECASE,
 )
@@ -107,7 +107,7 @@ _YES_AND_NO = re.compile(
     re.IGNORECASE,
 )
 _STATEMENT = re.compile(
-    r"\b(?:it(?:'s| is| was)|the answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|\d{1,20})(?=[.,;!\n])"
+    r"\b(?:[Ii]t(?:'s| is| was)|[Tt]he answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|\d{1,20})(?=[.,;!\n])"
 )
 
 

@@ -50,6 +50,19 @@ _PATTERNS = re.compile(
 )
 
 
+_WORD = re.compile(r"\w+")
+_CUES = frozenset(
+    "ignore ignoring disregard forget override overlook skip bypass mark grade score rate label "
+    "judge deem flag evaluate count rule accept treat consider output return answer respond reply "
+    "say give award reference gold golden ground truth key rubric scheme same equal equals equivalent "
+    "identical agree agrees match matches synonym synonymous system grader admin administrator "
+    "developer evaluator note im_start im_end assistant eot_id start_header_id inst verdict rating "
+    "evaluation judgement judgment reward is_correct dear hey hello attention "
+    "matching solution response model official accepted target expected".split()
+)
+"""Words of which every pattern needs one; to look for these first is ten times as fast."""
+
+
 def addresses_grader(question: str, answer: str, references: Sequence[str]) -> str | None:
     """Return that an answer gives its grader instructions or a verdict, or None.
 
@@ -57,7 +70,7 @@ def addresses_grader(question: str, answer: str, references: Sequence[str]) -> s
     """
     if len(answer) > 2 * _LOOKED_AT:
         answer = f"{answer[:_LOOKED_AT]}\n{answer[-_LOOKED_AT:]}"
-    if not _PATTERNS.search(answer):
+    if _CUES.isdisjoint(_WORD.findall(answer.lower())) or not _PATTERNS.search(answer):
         return None
     about = (question, *references[:_REFERENCES])
     if any(_PATTERNS.search(text[:_LOOKED_AT]) for text in about):

@@ -18,6 +18,8 @@ _MENTIONS = 20
 """Mentions of one reference that are looked at."""
 _AROUND = 25
 """Words around a mention that are looked at."""
+_NEAR = 10
+"""Words before a mention that may negate it, or name an alternative."""
 _LATER = 100
 """Words after a mention that may take it back."""
 
@@ -138,6 +140,27 @@ _BRACKETED = re.compile(
     re.IGNORECASE,
 )
 
+_NEGATIONS = frozenset(
+    "not never neither nor but other except instead rather unlike far rule rules ruled ruling exclude "
+    "excludes excluded doubt deny denied nicht statt kein keine keinen keiner pas plut\u00f4t no vez "
+    "non n\u00e3o confused mistaken wrong incorrect false untrue mistake lie joke inaccurate "
+    "impossible falsch faux falso out nope \u4e0d \u5e76 \u800c \u306f \u9519".split()
+)
+_DISJUNCTIONS = frozenset("or oder ou o \u6216 \u8fd8 \u304b between".split())
+_DOUBTS = frozenset(
+    "? maybe perhaps possibly potentially conceivably might may could vielleicht peut quiz\u00e1 "
+    "quiz\u00e1s tal".split()
+)
+_OPINIONS = frozenset(
+    [
+        *_SAY.strip("(?:)").split("|"),
+        *"misconception myth has have mistakenly wrongly falsely".split(),
+    ]
+    + "erroneously incorrectly common popular usual obvious typical naive most".split()
+)
+_EQUATIONS = frozenset("=\u2261")
+_BRACKETS = frozenset("(")
+
 
 class Mention:
     """One place where a reference stands in an answer."""
@@ -153,6 +176,7 @@ class Mention:
         first = max(first, start - _AROUND)
         last = next((i for i in range(end, len(words)) if words[i] in _ENDS), len(words))
         self.before = "".join(word + " " for word in words[first:start])
+        self.near = "".join(word + " " for word in words[max(first, start - _NEAR) : start])
         self.after = " ".join(words[end : min(last + 2, end + _AROUND)])
 
     @property
@@ -173,14 +197,18 @@ class Mention:
             return "the answer equates the reference with another answer"
         return "the answer names the reference in brackets only" if self._is_aside() else None
 
+    def has(self, cues: frozenset[str]) -> bool:
+        """Whether the answer holds one of some words; to look for these first is much faster."""
+        return self._text.has(cues)
+
     def accepts(self, other: str) -> bool:
         """Whether a candidate is of words of the references."""
         return {word.casefold() for word in tokens(other)} <= self._text.accepted
 
     def _is_negated(self) -> bool:
-        if self._text.asks_not or is_polar(self):
+        if not self.has(_NEGATIONS) or self._text.asks_not or is_polar(self):
             return False
-        if _NEGATED_BEFORE.search(self.before) and not self.after.startswith("?"):
+        if _NEGATED_BEFORE.search(self.near) and not self.after.startswith("?"):
             return True
         if _NEGATED_AFTER.match(self.after):
             return True
@@ -188,30 +216,36 @@ class Mention:
         return denied is not None and denied["what"].casefold() in self._text.asked
 
     def _is_alternative(self) -> bool:
+        if not self.has(_DISJUNCTIONS):
+            return False
         after = _ALTERNATIVE_AFTER.match(self.after)
         if after and self._differs(self.words[-1], after["other"], self.after[after.end() :]):
             return True
-        before = _ALTERNATIVE_BEFORE.search(self.before)
+        before = _ALTERNATIVE_BEFORE.search(self.near)
         if before and self._differs(self.words[0], before["other"], self.after):
             return True
         return _BETWEEN.search(self.before) is not None or (
-            _EITHER.search(self.before) is not None and " or " in self.after
+            _EITHER.search(self.near) is not None and " or " in self.after
         )
 
     def _differs(self, word: str, other: str, unit: str) -> bool:
         """Whether another candidate is of the same kind, and no other name of the same thing."""
         if other.casefold() in self._text.accepted:
             return False
-        if _kind(word) != _kind(other):
+        if _kind(word) != _kind(other) or _akin(word, other):
             return False
         return not word[0].isdigit() or (not unit.startswith("%") and _numbers_differ(word, other))
 
     def _is_unsure(self) -> bool:
-        if not _UNSURE_BEFORE.search(self.before) and not _UNSURE_AFTER.match(self.after):
+        if not self.has(_DOUBTS):
+            return False
+        if not _UNSURE_BEFORE.search(self.near) and not _UNSURE_AFTER.match(self.after):
             return False
         return bool(self._text.unsure_of)
 
     def _is_disowned(self) -> bool:
+        if not self.has(_OPINIONS):
+            return False
         if _FALSELY.search(self.before):
             return True
         opinion = OPINION.search(self.before)
@@ -222,13 +256,15 @@ class Mention:
         return opinion is not None and _TURNED.search(self.later) is not None
 
     def _is_equated(self) -> bool:
-        found = _EQUALS_AFTER.match(self.after) or _EQUALS_BEFORE.search(self.before)
+        if not self.has(_EQUATIONS):
+            return False
+        found = _EQUALS_AFTER.match(self.after) or _EQUALS_BEFORE.search(self.near)
         if not found or not self.words[0].istitle() or len(self.words[0]) < 4:
             return False
         return found["other"].casefold() not in self._text.accepted | self._text.asked
 
     def _is_aside(self) -> bool:
-        return _BRACKETED.search(self.before) is not None
+        return self.has(_BRACKETS) and _BRACKETED.search(self.near) is not None
 
 
 class Mentions:
@@ -278,6 +314,10 @@ class Mentions:
     def _folded_at(self) -> dict[str, list[int]]:
         return _places(self._folded)
 
+    def has(self, cues: frozenset[str]) -> bool:
+        """Whether the answer holds one of some words."""
+        return not cues.isdisjoint(self._folded_at)
+
     @cached_property
     def _raw_at(self) -> dict[str, list[int]]:
         return _places(self.words)
@@ -311,7 +351,9 @@ def is_polar(mention: Mention) -> bool:
 
 def tokens(text: str) -> list[str]:
     """Return the words, numbers and signs of a text; "isn't" and "cannot" hold a "not"."""
-    return _TOKEN.findall(_NOT.sub(" not", text))
+    if "n't" in text or "n\u2019t" in text or "annot" in text:
+        text = _NOT.sub(" not", text)
+    return _TOKEN.findall(text)
 
 
 def _kind(word: str) -> tuple[bool, bool, bool]:
@@ -336,3 +378,8 @@ def _numbers_differ(one: str, other: str) -> bool:
     except (ValueError, ZeroDivisionError):
         return one != other
     return a not in (b, 100 * b, b / 100)
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words are spellings of one name ("Hellenism", "Hellenismos")."""
+    return one[0].isalpha() and one[:5].casefold() == other[:5].casefold()
