@@ -65,14 +65,16 @@ _PHRASE_WORDS = (
 )  # fmt: skip
 _NO_ANSWER = re.compile(
     r"(?:not|no\slonger|n't|nicht|pas|correct|incorrect|right|wrong|clear|unclear|obvious|simple|"
-    r"straightforward|easy|as\sfollows|given\sby|found|based|that|in\sthe|below|above|known|unknown|"
+    r"straightforward|easy|as\sfollows|given\sby|found|based|that|in\sthe|below|above|known|"
+    r"unknown|"
     r"complicated|supported|provided|falsch|klar|claire?|falsa?|\u4e0d)(?:\b|(?<=\u4e0d))",
     re.IGNORECASE,
 )
 """What follows "the answer is" where a remark follows and no answer."""
 _OTHER_ANSWER = re.compile(
     r"\b(?:common|usual|obvious|wrong|incorrect|false|popular|typical|naive|first|initial|other|"
-    r"another|alternative|possible|one|his|her|their|your|expected|reference|tempting|\w+['\u2019]s)"
+    r"another|alternative|possible|one|his|her|their|your|expected|reference|tempting|"
+    r"\w+['\u2019]s)"
     r"\s$|\w[^\n]{0,30}\((?:the\s)?$",
     re.IGNORECASE,
 )
@@ -104,8 +106,10 @@ _CLAUSE = re.compile(
 )
 """Where an explanation begins: a clause, or one apposition ("Paris, the capital")."""
 _TAKEN_BACK = re.compile(
-    r"\b(?:wait|sorry|correction|corrected|actually|mistake|mistaken|miscalculated|oops|scratch\sthat|"
-    r"i\s(?:was|am)\swrong|that(?:'s|\sis|\swas)\s(?:wrong|incorrect|not\sright)|on\ssecond\sthought|"
+    r"\b(?:wait|sorry|correction|corrected|actually|mistake|mistaken|miscalculated|oops|"
+    r"scratch\sthat|"
+    r"i\s(?:was|am)\swrong|that(?:'s|\sis|\swas)\s(?:wrong|incorrect|not\sright)|"
+    r"on\ssecond\sthought|"
     r"let\sme\s(?:re-?check|redo|fix|correct)|i\smean|rather|nein|falsch|pardon|perd\u00f3n)\b",
     re.IGNORECASE,
 )

@@ -8,10 +8,10 @@ several answers where the question asks for several.
 
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 
 from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.enumeration import enumerates, plain_value
 from plaudit.judges.answers.injection import addresses_grader
 from plaudit.judges.answers.mentions import Mention, Mentions, tokens
 from plaudit.judges.answers.withdrawal import takes_back
@@ -63,51 +63,37 @@ _YES_OR_NO = frozenset(
     {"yes", "no", "true", "false", "right", "wrong", "valid", "invalid", *_GRADES}
 )
 _ASKS_SEVERAL = re.compile(
-    r"\b(?:list|names? (?:\w+ ){0,2}(?:two|three|four|five|six|some|all|several|\d+|\w+s\b)|both|all|"
+    r"\b(?:list|names? (?:\w+ ){0,2}(?:two|three|four|five|six|some|all|several|\d+|\w+s\b)|"
+    r"both|all|"
     r"two|three|four|five|six|seven|eight|nine|ten|several|each|respectively|"
     r"(?:what|which|who) (?:are|were|all)|(?:which|what) (?:\w+ )?"
     r"(?!\w*(?:ss|us|is)\b|(?:gas|lens|was|has|does|canvas|atlas)\b)\w+s|"
-    r"give (?:some|examples)|examples)\b|\bquels\b|\bquelles\b|\bwelche \w+(?:en|er|e)\b|\bcu\u00e1les\b",
+    r"give (?:some|examples)|examples)\b|\bquels\b|\bquelles\b|\bwelche \w+(?:en|er|e)\b|"
+    r"\bcu\u00e1les\b",
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(r"[,;&\n]|\b(?:and|or|und|oder|et|ou|y|o)\b|^\s*[\[{(]", re.IGNORECASE)
-_SEPARATOR = re.compile(
-    r"\s*(?:[;|\n\u3001]|,\s|\uff0c|\s/\s|/(?=[^\W\d])|\s(?:or|and|oder|und|ou|et)\s)\s*"
-    r"(?:(?:or|and|oder|und|ou|et)\s)?(?:[-*\u2022]\s|\d{1,3}[.)]\s)?",
-    re.IGNORECASE,
-)
-_BULLET = re.compile(r"^(?:[-*\u2022]|\d{1,3}[.)])\s+")
-_PLACE = re.compile(
-    r"\b(?:where|city|town|place|located|location|address|born|state|county|date|when|day)\b",
-    re.IGNORECASE,
-)
-_LEAD = re.compile(
-    r"^(?:.{0,80}\b(?:one of|one among|among|either|any of|candidates?|options?|possibilities|try)\b"
-    r"(?: (?:is|are|of|the|these|following))*:?\s+|(?:it(?:'s| is| was)|these)\b:?\s+)",
-    re.IGNORECASE,
-)
-_CANDIDATE = re.compile(
-    r"(?:(?:the|a|an)\s)?(?!(?:which|with|for|in|from|by|to|as|but|not|because|since|who|that|then|"
-    r"also|is|was|are|of|at|on|its|his|her|their|it|he|she|they|so|followed|where|when)\b)"
-    r"\S+(?:\s\S+){0,3}",
-    re.IGNORECASE,
-)
 _ANY_OF_THEM = re.compile(
-    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem) (?:right|correct|possible|plausible|fine|valid|true)"
-    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|the above)(?=[.!]?$)"
-    r"|one of (?:the two|both)(?=[.!]?$)|either (?:one|could|works|is fine|way)|take your pick|pick (?:one|any)|"
+    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem) (?:right|correct|possible|"
+    r"plausible|fine|valid|true)"
+    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|"
+    r"the above)(?=[.!]?$)"
+    r"|one of (?:the two|both)(?=[.!]?$)|either (?:one|could|works|is fine|way)|take your pick|"
+    r"pick (?:one|any)|"
     r"whichever you|you (?:choose|decide)|hard to choose|can(?:no|')t (?:choose|decide))\b"
     r"|[.!?,]\s*both[.!]?$",
     re.IGNORECASE,
 )
 _YES_AND_NO = re.compile(
-    r"^\W*(?:(?:both|either|maybe|perhaps)\W+)?(?:(?:yes\W+(?:and|or|maybe|perhaps)\W+(?:also\W+)?no)|"
+    r"^\W*(?:(?:both|either|maybe|perhaps)\W+)?(?:(?:yes\W+(?:and|or|maybe|"
+    r"perhaps)\W+(?:also\W+)?no)|"
     r"(?:no\W+(?:and|or|maybe|perhaps)\W+(?:also\W+)?yes)|(?:true\W+(?:and|or)\W+false)|"
     r"(?:false\W+(?:and|or)\W+true)|(?:yes\W+no|no\W+yes)\W*$|ja\W+und\W+nein|oui\W+et\W+non)\b",
     re.IGNORECASE,
 )
 _STATEMENT = re.compile(
-    r"\b(?:[Ii]t(?:'s| is| was)|[Tt]he answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|\d{1,20})(?=[.,;!\n])"
+    r"\b(?:[Ii]t(?:'s| is| was)|[Tt]he answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|"
+    r"\d{1,20})(?=[.,;!\n])"
 )
 
 
@@ -116,8 +102,8 @@ def guard(case: AnswerCase, found: Extracted) -> str | None:
 
     Args:
         case: the answer, its question and its references.
-        found: the final answer, as `extraction.extract` found it; where it is marked, only the final
-            answer and what follows it may hedge, deny or take back.
+        found: the final answer, as `extraction.extract` found it. Where it is marked, only the
+            final answer and what follows it can hedge, deny or take back.
     """
     if not found.text and case.options.extract != "auto":
         return f"no {_MARKS[case.options.extract]} in the answer"
@@ -223,7 +209,7 @@ def _wants_several(case: AnswerCase) -> bool:
 
 def _differ(one: str, other: str, case: AnswerCase) -> bool:
     """Whether two finals surely differ: numbers of other values, or names that share no word."""
-    a, b = _value(one), _value(other)
+    a, b = plain_value(one), plain_value(other)
     if a is not None and b is not None:
         return a != b
     first, second = set(_words(one)), set(_words(other))
@@ -231,18 +217,6 @@ def _differ(one: str, other: str, case: AnswerCase) -> bool:
         return False
     accepted = [_is_reference(final, case.references) for final in (one, other)]
     return not all(accepted) and not (_initials(one, other) or _initials(other, one))
-
-
-def _value(text: str) -> Fraction | None:
-    text = text.replace(",", "").replace("$", "").replace("\u2212", "-").strip()
-    fraction = re.fullmatch(r"(-?)\\[dt]?frac\{(\d{1,30})\}\{(\d{1,30})\}", text)
-    if fraction:
-        text = f"{fraction[1]}{fraction[2]}/{fraction[3]}"
-    plain = re.fullmatch(r"(?:[A-Za-z]\s*=\s*)?(-?\d{0,30}(?:\.\d{1,30}|/\d{1,30})?)", text)
-    try:
-        return Fraction(plain[1]) if plain and plain[1] else None
-    except (ValueError, ZeroDivisionError):
-        return None
 
 
 def _initials(short: str, long: str) -> bool:
@@ -269,43 +243,9 @@ def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | N
     text = text[:_REST]
     if _ANY_OF_THEM.search(text):
         return "the answer names several candidates and chooses none"
-    if len(stated) == 1 and _enumerates(case, text):
+    if len(stated) == 1 and enumerates(case.question, text, case.references):
         return "the answer lists many candidates"
     statements = dict.fromkeys(_STATEMENT.findall(text))
     accepted = set(tokens(" ".join(case.references[:_REFERENCES]).casefold()))
     others = [s for s in statements if not accepted.intersection(tokens(s.casefold()))]
     return "the answer states several answers" if len(others) >= 2 else None
-
-
-def _enumerates(case: AnswerCase, text: str) -> bool:
-    """Whether one sentence, or the lines, of a text list four candidates, one a reference.
-
-    Parts of a place or a date are no candidates ("Paris, France"): six where one is asked for.
-    """
-    least = 6 if _PLACE.search(case.question[:_REST]) else 4
-    for part in (text, *re.split(r"(?<=[^.\s]{3})[.!?](?:\s|$)", text)):
-        items = _items(part)
-        numbers = all(_value(item) is not None for item in items)
-        if len(items) >= (3 if numbers else least) and _one_of_a_kind(items, case.references):
-            return True
-    return False
-
-
-def _items(text: str) -> list[str]:
-    text = _LEAD.sub("", _BULLET.sub("", text.strip()))
-    items = [item.strip(" .*\"'") for item in _SEPARATOR.split(text)]
-    if len(items) == 1 and text.replace(" ", "").rstrip(".").isdigit():
-        return text.split()
-    return [item for item in items if item]
-
-
-def _one_of_a_kind(items: Sequence[str], references: Sequence[str]) -> bool:
-    """Whether one item is a reference, and all look like it: short, capitals where it has one."""
-    accepted = [item for item in items if _is_reference(item, references)]
-    if len(accepted) != 1 or not all(map(_CANDIDATE.fullmatch, items)):
-        return False
-    return not accepted[0][0].isupper() or all(_without_article(i)[:1].isupper() for i in items)
-
-
-def _without_article(text: str) -> str:
-    return re.sub(r"^(?:the|an?) ", "", text)

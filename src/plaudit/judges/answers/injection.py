@@ -28,7 +28,8 @@ _PATTERNS = re.compile(
     r"|(?:^|[.!?\n:,;]\W*|\b(?:please|must|should|and|to|now|always)\W+)"
     r"(?:accept|treat|consider|mark|grade|score|label|output|return|answer|respond|reply|say|give|"
     r"award)\W+(?:with\W+)?(?:this|it|that|my|the|me|any|every)?\W*"
-    r"(?:(?:answer|response|submission|reply|solution|one|student|as|be|to|is|verdict|grade)\W+){0,4}"
+    r"(?:(?:answer|response|submission|reply|solution|one|student|as|be|to|is|verdict|"
+    r"grade)\W+){0,4}"
     r"(?:fully |entirely |completely )?" + _GOOD + r"\b(?! \w+ (?:is|was|of))"
     # "The reference answer is X and so is mine", "same as the gold answer"
     r"|\b(?:the|your|same as|equals?|matches|matching|whatever|identical to)\W+(?:the\W+)?"
@@ -37,7 +38,8 @@ _PATTERNS = re.compile(
     r"|\b(?:same|equal|identical|equivalent|agrees?|matche?s?|synonym(?:ous)?)\W+(?:\w+\W+){0,3}?"
     r"(?:reference|ground truth|answer key|expected answer|correct answer|right answer)\b"
     # a role or a form of a verdict
-    r"|(?:^|\n|[\[<#*]{1,3} ?)\W{0,3}(?:system|grader|judge|admin|administrator|developer|evaluator|"
+    r"|(?:^|\n|[\[<#*]{1,3} ?)\W{0,3}(?:system|grader|judge|admin|administrator|developer|"
+    r"evaluator|"
     r"note to (?:the )?(?:grader|judge|evaluator)s?)"
     r"(?: (?:note|message|override|prompt|instruction|update))?\W{0,3}[:\]>].{0,120}?"
     r"\b(?:correct|grade|score|verdict|reward|pass|accept\w*|right|full marks)\b"
@@ -52,14 +54,20 @@ _PATTERNS = re.compile(
 
 _WORD = re.compile(r"\w+")
 _CUES = frozenset(
-    "ignore ignoring disregard forget override overlook skip bypass mark grade score rate label "
-    "judge deem flag evaluate count rule accept treat consider output return answer respond reply "
-    "say give award reference gold golden ground truth key rubric scheme same equal equals equivalent "
-    "identical agree agrees match matches synonym synonymous system grader admin administrator "
-    "developer evaluator note im_start im_end assistant eot_id start_header_id inst verdict rating "
-    "evaluation judgement judgment reward is_correct dear hey hello attention "
-    "matching solution response model official accepted target expected".split()
-)
+    {
+        "ignore", "ignoring", "disregard", "forget", "override", "overlook", "skip", "bypass",
+        "mark", "grade", "score", "rate", "label", "judge", "deem", "flag", "evaluate",
+        "count", "rule", "accept", "treat", "consider", "output", "return", "answer",
+        "respond", "reply", "say", "give", "award", "reference", "gold", "golden", "ground",
+        "truth", "key", "rubric", "scheme", "same", "equal", "equals", "equivalent",
+        "identical", "agree", "agrees", "match", "matches", "synonym", "synonymous", "system",
+        "grader", "admin", "administrator", "developer", "evaluator", "note", "im_start",
+        "im_end", "assistant", "eot_id", "start_header_id", "inst", "verdict", "rating",
+        "evaluation", "judgement", "judgment", "reward", "is_correct", "dear", "hey", "hello",
+        "attention", "matching", "solution", "response", "model", "official", "accepted",
+        "target", "expected",
+    }
+)  # fmt: skip
 """Words of which every pattern needs one; to look for these first is ten times as fast."""
 
 

@@ -71,7 +71,8 @@ _UNSURE_OF = re.compile(
     re.IGNORECASE,
 )
 _NEGATED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|anything but|other than|except|except for|instead of|rather than|"
+    r"(?:\b(?:not|never|neither|nor|anything but|other than|except|except for|instead of|"
+    r"rather than|"
     r"unlike|far from|rules? out|ruled out|ruling out|exclude[sd]?|doubt|deny|denied|nicht|kein\w*|"
     r"statt|pas|plut\u00f4t que|no (?:es|era|fue|son)|en vez de|non \u00e8|n\u00e3o \u00e9|"
     r"(?:confused|mistaken) (?:with|for)|"
@@ -79,12 +80,14 @@ _NEGATED_BEFORE = re.compile(
     r"(?:to (?:say|answer|claim|think|believe|call)(?: that)?|that)|"
     r"(?:not|never) (?:think|believe|say|suppose|agree|mean)(?: that)?)"
     r"|\u4e0d \u662f|\u5e76 \u975e|\u800c \u975e|\u5e76 \u4e0d \u662f) "
-    r"(?:(?:the|a|an|in|at|by|on|of|from|to|be|been|being|called|named|really|actually|at all|it|is|"
+    r"(?:(?:the|a|an|in|at|by|on|of|from|to|be|been|being|called|named|really|actually|at all|"
+    r"it|is|"
     r"it's|was|this|answer|that it|in fact|der|die|das|le|la|el|\"|'|\*|\(|:) ){0,5}$",
     re.IGNORECASE,
 )
 _WRONG = (
-    r"(?:wrong|incorrect|false|mistaken|untrue|inaccurate|impossible|ruled out|excluded|falsch|faux|"
+    r"(?:wrong|incorrect|false|mistaken|untrue|inaccurate|impossible|ruled out|excluded|falsch|"
+    r"faux|"
     r"falso|out of the question|a (?:mistake|lie|joke)|"
     r"not (?:it|him|her|them|right|correct|true|so|"
     r"(?:the |a |an )?(?:right|correct|answer|one|case|solution|capital|winner|author)))\b"
@@ -110,7 +113,8 @@ _SAY = (
 )
 _OTHERS = (
     r"(?:some|many|most|several|people|others|everyone|everybody|they|critics|\w*friends?|brother|"
-    r"sister|teacher|neighbou?r|myth|legend|rumou?rs?|misconception|popular|commonly|often|sometimes|"
+    r"sister|teacher|neighbou?r|myth|legend|rumou?rs?|misconception|popular|commonly|often|"
+    r"sometimes|"
     r"sources|website|one might|you might|you may|you would|i (?:once|first|initially|used to|had)|"
     r"manche|viele|certains|algunos)"
 )
@@ -141,23 +145,34 @@ _BRACKETED = re.compile(
 )
 
 _NEGATIONS = frozenset(
-    "not never neither nor but other except instead rather unlike far rule rules ruled ruling exclude "
-    "excludes excluded doubt deny denied nicht statt kein keine keinen keiner pas plut\u00f4t no vez "
-    "non n\u00e3o confused mistaken wrong incorrect false untrue mistake lie joke inaccurate "
-    "impossible falsch faux falso out nope \u4e0d \u5e76 \u800c \u306f \u9519".split()
-)
-_DISJUNCTIONS = frozenset("or oder ou o \u6216 \u8fd8 \u304b between".split())
+    {
+        "not", "never", "neither", "nor", "but", "other", "except", "instead", "rather",
+        "unlike", "far", "rule", "rules", "ruled", "ruling", "exclude", "excludes",
+        "excluded", "doubt", "deny", "denied", "nicht", "statt", "kein", "keine", "keinen",
+        "keiner", "pas", "plut\u00f4t", "no", "vez", "non", "n\u00e3o", "confused",
+        "mistaken", "wrong", "incorrect", "false", "untrue", "mistake", "lie", "joke",
+        "inaccurate", "impossible", "falsch", "faux", "falso", "out", "nope", "\u4e0d",
+        "\u5e76", "\u800c", "\u306f", "\u9519",
+    }
+)  # fmt: skip
+_DISJUNCTIONS = frozenset(
+    {
+        "or", "oder", "ou", "o", "\u6216", "\u8fd8", "\u304b", "between",
+    }
+)  # fmt: skip
 _DOUBTS = frozenset(
-    "? maybe perhaps possibly potentially conceivably might may could vielleicht peut quiz\u00e1 "
-    "quiz\u00e1s tal".split()
-)
+    {
+        "?", "maybe", "perhaps", "possibly", "potentially", "conceivably", "might", "may",
+        "could", "vielleicht", "peut", "quiz\u00e1", "quiz\u00e1s", "tal",
+    }
+)  # fmt: skip
 _OPINIONS = frozenset(
-    [
-        *_SAY.strip("(?:)").split("|"),
-        *"misconception myth has have mistakenly wrongly falsely".split(),
-    ]
-    + "erroneously incorrectly common popular usual obvious typical naive most".split()
-)
+    {
+        *re.findall(r"\w+", _SAY.removeprefix("(?:")),
+        "misconception", "myth", "has", "have", "mistakenly", "wrongly", "falsely", "erroneously",
+        "incorrectly", "common", "popular", "usual", "obvious", "typical", "naive", "most",
+    }
+)  # fmt: skip
 _EQUATIONS = frozenset("=\u2261")
 _BRACKETS = frozenset("(")
 

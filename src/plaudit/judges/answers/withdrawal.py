@@ -15,19 +15,25 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _INSTEAD = re.compile(
-    r"(?:\bor rather|\b(?:no|nein|non)(?= (?:[,!:-]|\.(?! \d)|wait|it|sorry|i) )|\bwait\b|\bsorry\b|\bpardon\b|\boops\b|\bactually\b|\bcorrection\b|"
+    r"(?:\bor rather|\b(?:no|nein|non)(?= (?:[,!:-]|\.(?! \d)|wait|it|sorry|i) )|\bwait\b|"
+    r"\bsorry\b|\bpardon\b|\boops\b|\bactually\b|\bcorrection\b|"
     r"\bi mean\b|\bi meant\b|, rather\b|\bmake that\b|\bhmm\b|\bperd\u00f3n\b)"
-    r"(?: [,:.!-])*(?: (?:i mean|i meant|i think|it's|it is|it was|it must be|make that|the answer is|"
+    r"(?: [,:.!-])*(?: (?:i mean|i meant|i think|it's|it is|it was|it must be|make that|"
+    r"the answer is|"
     r"i should say|that should be|it should be|no|actually|rather|wait|in|the|sorry|es ist|"
     r"c'est|es|,|:|\.|-))*"
     rf" (?P<other>{CANDIDATES})(?: instead)?(?= [.!)]|$)",
     re.IGNORECASE,
 )
 _CUES = frozenset(
-    "back scratch strike forget disregard kidding joking wrong lying mistaken lied incorrect false not "
-    "lie mistake joke up second retract reflection falsch faux falso believe rather no nein non wait "
-    "sorry pardon oops actually correction mean meant make hmm perd\u00f3n".split()
-)
+    {
+        "back", "scratch", "strike", "forget", "disregard", "kidding", "joking", "wrong",
+        "lying", "mistaken", "lied", "incorrect", "false", "not", "lie", "mistake", "joke",
+        "up", "second", "retract", "reflection", "falsch", "faux", "falso", "believe",
+        "rather", "no", "nein", "non", "wait", "sorry", "pardon", "oops", "actually",
+        "correction", "mean", "meant", "make", "hmm", "perd\u00f3n",
+    }
+)  # fmt: skip
 """Words of which every pattern needs one."""
 _GUESSED = re.compile(
     r"\b(?:guess|obvious|tempting|might|confuse[sd]?|mistaken for)\b", re.IGNORECASE
