@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.enumeration import enumerates, plain_value
+from plaudit.judges.answers.hedging import is_alternative, is_aside, is_equated, is_unsure
 from plaudit.judges.answers.injection import addresses_grader
 from plaudit.judges.answers.mentions import Mention, Mentions, tokens
+from plaudit.judges.answers.negation import is_negated
+from plaudit.judges.answers.opinion import is_disowned
 from plaudit.judges.answers.withdrawal import takes_back
 
 _WORDY = re.compile(r"[^\W_]")
@@ -232,10 +235,23 @@ def _unstated(case: AnswerCase, text: str) -> str | None:
     mentions = Mentions(text, case.question, case.references).all()
     if not mentions:
         return None
-    stated = [mention for mention in mentions if not mention.fault]
+    stated = [mention for mention in mentions if not _fault(mention)]
     if not stated:
-        return mentions[-1].fault
+        return _fault(mentions[-1])
     return takes_back(stated[-1]) or (None if several else _unchosen(case, text, stated))
+
+
+def _fault(mention: Mention) -> str | None:
+    """Return why a mention does not state the reference; None where it does."""
+    if is_negated(mention):
+        return "the answer negates the reference"
+    if is_alternative(mention) or is_unsure(mention):
+        return "the answer names alternatives and chooses none"
+    if is_disowned(mention):
+        return "the answer names the reference as another's opinion"
+    if is_equated(mention):
+        return "the answer equates the reference with another answer"
+    return "the answer names the reference in brackets only" if is_aside(mention) else None
 
 
 def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | None:

@@ -23,7 +23,7 @@ _PATTERNS = re.compile(
     r"(?:reference|instruction|rubric|grading|guideline|prompt|criteria|rule|ground truth|"
     r"above|previous|prior)s?\b"
     # "Mark this answer as correct", "please accept my response as fully right"
-    r"|\b(?:mark|grade|score|rate|label|judge|deem|flag|evaluate|count|rule)\W+"
+    r"|\b(?:mark|grade|score|rate|label|judge|deem|flag|declare|certify|evaluate|count|rule)\W+"
     r"(?:this|it|that|my|the|me|any|every|all)\W+(?:\w+\W+){0,4}?" + _GOOD + r"\b"
     r"|(?:^|[.!?\n:,;]\W*|\b(?:please|must|should|and|to|now|always)\W+)"
     r"(?:accept|treat|consider|mark|grade|score|label|output|return|answer|respond|reply|say|give|"
@@ -31,6 +31,12 @@ _PATTERNS = re.compile(
     r"(?:(?:answer|response|submission|reply|solution|one|student|as|be|to|is|verdict|"
     r"grade)\W+){0,4}"
     r"(?:fully |entirely |completely )?" + _GOOD + r"\b(?! \w+ (?:is|was|of))"
+    r"|\b(?:this|my|the)\W+(?:answer|response|solution|submission|reply)\W+(?:\w+\W+){0,3}?"
+    r"(?:graded|marked|judged|scored|accepted|counted|treated|declared)\b"
+    r"|\b(?:give|award|assign)\W+(?:\w+\W+){0,5}?(?:score|grade|mark|rating|reward)s?\W+of\b"
+    r"|\brepeat after me\b"
+    r"|\b(?:given|stated|written|specified|found)\W+(?:in|by)\W+the\W+(?:reference|rubric|"
+    r"answer key)"
     # "The reference answer is X and so is mine", "same as the gold answer"
     r"|\b(?:the|your|same as|equals?|matches|matching|whatever|identical to)\W+(?:the\W+)?"
     + _KEY
@@ -43,6 +49,8 @@ _PATTERNS = re.compile(
     r"note to (?:the )?(?:grader|judge|evaluator)s?)"
     r"(?: (?:note|message|override|prompt|instruction|update))?\W{0,3}[:\]>].{0,120}?"
     r"\b(?:correct|grade|score|verdict|reward|pass|accept\w*|right|full marks)\b"
+    r"|(?-i:\b(?:SYSTEM|GRADER|JUDGE)\b)\W{0,3}[:\]>]|(?:^|\n)\W{0,3}assistant\W?:.{0,60}?"
+    r"\b(?:correct|right|accepted)\b"
     r"|<\|?(?:im_start|im_end|system|assistant|eot_id|start_header_id)\|?>|\[/?INST\]"
     r"|[\"']" + _FIELD + r"[\"']\s?:"
     r"|\b(?:verdict|grade|score|evaluation|judge?ment|reward)\s?[:=]\s?\W?"
@@ -63,9 +71,10 @@ _CUES = frozenset(
         "identical", "agree", "agrees", "match", "matches", "synonym", "synonymous", "system",
         "grader", "admin", "administrator", "developer", "evaluator", "note", "im_start",
         "im_end", "assistant", "eot_id", "start_header_id", "inst", "verdict", "rating",
-        "evaluation", "judgement", "judgment", "reward", "is_correct", "dear", "hey", "hello",
-        "attention", "matching", "solution", "response", "model", "official", "accepted",
-        "target", "expected",
+        "evaluation", "judgement", "judgment", "reward", "is_correct", "dear", "hey",
+        "declare", "certify", "assign", "repeat", "graded", "marked", "judged", "scored",
+        "counted", "treated", "declared", "hello", "attention", "matching", "solution",
+        "response", "model", "official", "accepted", "target", "expected",
     }
 )  # fmt: skip
 """Words of which every pattern needs one; to look for these first is ten times as fast."""

@@ -2,7 +2,9 @@
 
 import re
 
-from plaudit.judges.answers.mentions import CANDIDATES, OPINION, Mention, is_polar
+from plaudit.judges.answers.candidates import CANDIDATES
+from plaudit.judges.answers.mentions import Mention
+from plaudit.judges.answers.opinion import OPINION
 
 _TAKEN_BACK = re.compile(
     r"\b(?:i take (?:that|it|this) back|scratch that|strike that|forget (?:that|it|what i said)|"
@@ -15,9 +17,10 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _INSTEAD = re.compile(
-    r"(?:\bor rather|\b(?:no|nein|non)(?= (?:[,!:-]|\.(?! \d)|wait|it|sorry|i) )|\bwait\b|"
+    r"(?:\bor rather|\b(?:no|nope|nein|non)(?= (?:[,!:-]|\.(?! \d)|wait|it|sorry|i) )|\bwait\b|"
     r"\bsorry\b|\bpardon\b|\boops\b|\bactually\b|\bcorrection\b|"
-    r"\bi mean\b|\bi meant\b|, rather\b|\bmake that\b|\bhmm\b|\bperd\u00f3n\b)"
+    r"\bi mean\b|\bi meant\b|, rather\b|\bmake that\b|\bedit\b|\bi change my mind\b|\bhmm\b|"
+    r"\bperd\u00f3n\b)"
     r"(?: [,:.!-])*(?: (?:i mean|i meant|i think|it's|it is|it was|it must be|make that|"
     r"the answer is|"
     r"i should say|that should be|it should be|no|actually|rather|wait|in|the|sorry|es ist|"
@@ -28,10 +31,10 @@ _INSTEAD = re.compile(
 _CUES = frozenset(
     {
         "back", "scratch", "strike", "forget", "disregard", "kidding", "joking", "wrong",
-        "lying", "mistaken", "lied", "incorrect", "false", "not", "lie", "mistake", "joke",
-        "up", "second", "retract", "reflection", "falsch", "faux", "falso", "believe",
-        "rather", "no", "nein", "non", "wait", "sorry", "pardon", "oops", "actually",
-        "correction", "mean", "meant", "make", "hmm", "perd\u00f3n",
+        "lying", "mistaken", "lied", "incorrect", "false", "not", "lie", "nope", "edit",
+        "change", "mistake", "joke", "up", "second", "retract", "reflection", "falsch",
+        "faux", "falso", "believe", "rather", "no", "nein", "non", "wait", "sorry", "pardon",
+        "oops", "actually", "correction", "mean", "meant", "make", "hmm", "perd\u00f3n",
     }
 )  # fmt: skip
 """Words of which every pattern needs one."""
@@ -46,7 +49,7 @@ def takes_back(mention: Mention) -> str | None:
 
     A remark about another's view ("Many say Lyon, but that is wrong") takes nothing back.
     """
-    if not mention.has(_CUES) or is_polar(mention):
+    if not mention.has(_CUES) or mention.is_polar:
         return None
     later = mention.later
     taken = _TAKEN_BACK.search(later)
