@@ -121,6 +121,7 @@ _WRAPS = (
     ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"'), ("'", "'"), ("\u201c", "\u201d"),
     ("\u2018", "\u2019"), ("\u00ab", "\u00bb"), ("\u201e", "\u201c"), ("\u300c", "\u300d"),
 )  # fmt: skip
+_INITIALS = re.compile(r"\.[^\W\d]\.$")
 _OPEN, _CLOSE = "<think>", "</think>"
 _Mark = Literal["boxed", "tag", "phrase"]
 
@@ -361,7 +362,7 @@ def _without_stop(text: str) -> str:
         text = text.rstrip("\u3002")[:-2]
     if text.endswith("\u3002"):
         return text.rstrip("\u3002")
-    if not text.endswith(".") or text.endswith("..") or re.search(r"\.\w\.$", text[-4:]):
+    if not text.endswith(".") or text.endswith("..") or _INITIALS.search(text[-4:]):
         return text
     return text[:-1]
 

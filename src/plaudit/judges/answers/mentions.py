@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\n|\S"
 )
 _NOT = re.compile(r"(?<=[a-z])n['\u2019]t\b|(?<=\bcan)not\b", re.IGNORECASE)
+_DECORATION = dict.fromkeys(map(ord, '*`"\u201c\u201d\u201e\u00ab\u00bb'))
+"""Emphasis and quotes, which say nothing of what they stand around."""
 _ENDS = frozenset(".!?;\n\u3002\uff01\uff1f")
 _ARTICLES = frozenset({"a", "an", "the"})
 _POLAR = frozenset({"yes", "no", "true", "false", "right", "wrong", "correct", "incorrect", "not"})
@@ -143,10 +145,13 @@ class Mentions:
 
 
 def tokens(text: str) -> list[str]:
-    """Return the words, numbers and signs of a text; "isn't" and "cannot" hold a "not"."""
+    """Return the words, numbers and signs of a text, without emphasis and quotes.
+
+    "Isn't" and "cannot" hold a "not".
+    """
     if "n't" in text or "n\u2019t" in text or "annot" in text:
         text = _NOT.sub(" not", text)
-    return _TOKEN.findall(text)
+    return _TOKEN.findall(text.translate(_DECORATION))
 
 
 def _without_article(words: list[str]) -> list[str]:

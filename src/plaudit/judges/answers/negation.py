@@ -47,7 +47,7 @@ _ASKS_NOT = re.compile(
 )
 _CUES = frozenset(
     {
-        "not", "never", "neither", "nor", "but", "other", "except", "instead", "rather",
+        "not", "never", "nothing", "neither", "nor", "but", "other", "except", "instead", "rather",
         "unlike", "far", "rule", "rules", "ruled", "ruling", "exclude", "excludes",
         "excluded", "doubt", "deny", "denied", "nicht", "statt", "kein", "keine", "keinen",
         "keiner", "pas", "plut\u00f4t", "no", "vez", "non", "n\u00e3o", "confused",
