@@ -10,7 +10,7 @@ _NUMBERS = (
 CANDIDATE = (
     r"(?!(?:I|It|He|She|They|We|You|This|That|There|If|In|At|On|So|My|As|But|And|Or|No|Not|Yes|The|"
     r"It's|That's|What|Which|Who|When|Its|His|Her)\b)"
-    rf"(?:(?-i:[^\W\d_a-z])[^\W_]*|\d[\d.,:/]*|(?:{'|'.join(_NUMBERS)})\b(?! of))"
+    rf"(?:(?-i:[^\W\d_a-z])[\w'\u2019]*|\d[\d.,:/]*|(?:{'|'.join(_NUMBERS)})\b(?! of))"
 )
 """Pattern of the first word of a candidate, among words that stand apart."""
 CANDIDATES = rf"{CANDIDATE}(?: {CANDIDATE}| (?:of|de|the|von|van)(?= (?-i:[A-Z]))){{0,4}}"

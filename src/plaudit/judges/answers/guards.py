@@ -9,9 +9,9 @@ several answers where the question asks for several.
 import re
 from collections.abc import Sequence
 
-from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.enumeration import enumerates, plain_value
+from plaudit.judges.answers.extraction import without_thought
 from plaudit.judges.answers.hedging import is_alternative, is_aside, is_equated, is_unsure
 from plaudit.judges.answers.injection import addresses_grader
 from plaudit.judges.answers.mentions import Mention, Mentions, tokens
@@ -115,7 +115,7 @@ def guard(case: AnswerCase, found: Extracted) -> str | None:
     return (
         _empty(case, found)
         or _conflict(case, found)
-        or addresses_grader(case.question, case.answer, case.references)
+        or addresses_grader(case.question, without_thought(case.answer), case.references)
         or _unstated(case, said(case, found))
     )
 
@@ -126,7 +126,7 @@ _MARKS = {"boxed": r"\boxed{}", "tag": "<answer> tag", "last_line": "last line"}
 def said(case: AnswerCase, found: Extracted) -> str:
     """Return the part of an answer that states it: a marked final and what follows, else all."""
     if not found.marked:
-        return extraction.without_thought(case.answer)
+        return without_thought(case.answer)
     rest = found.rest[:_REST]
     joint = " " if not rest[:1].isupper() or rest[:3].casefold() == "or " else ". "
     return f"{found.text}{joint}{rest}" if rest else found.text

@@ -32,7 +32,21 @@ _BETWEEN = re.compile(
     r"(?:[^.]{1,80} (?:and|or) )?(?:the )?$",
     re.IGNORECASE,
 )
-_EITHER = re.compile(rf"\beither {_FILL}$", re.IGNORECASE)
+_NAMES = re.compile(r"\b(?:called|known as|named|nicknamed|spelled|termed)\b", re.IGNORECASE)
+"""What stands before several names of one thing."""
+_GUESS = r"\b(?:either|maybe|perhaps|possibly|i (?:think|guess|believe|suppose)(?: that)?)"
+_EITHER = re.compile(rf"{_GUESS} {_FILL}$", re.IGNORECASE)
+_OR_ELSE = re.compile(
+    r"or (?!(?:so|more|less|there\w*|some\w*|whatever|earlier|later|not|at least|rather)\b)"
+    r"(?P<other>\w+)",
+    re.IGNORECASE,
+)
+_EITHER_OR = re.compile(
+    rf"{_GUESS} {_FILL}(?P<other>\w+)[^.]{{0,80}} or {_FILL}(?:{_UNSURE} )?$", re.IGNORECASE
+)
+_GUESSES = re.compile(
+    rf"\b(maybe|perhaps|possibly|could be|might be) {_FILL}([^\W_]+(?<!ed))\b", re.IGNORECASE
+)
 _UNSURE_BEFORE = re.compile(rf"\b{_UNSURE} {_FILL}$", re.IGNORECASE)
 _UNSURE_AFTER = re.compile(r"(?:\( )?(?:maybe|perhaps|possibly)\b|\?", re.IGNORECASE)
 _UNSURE_OF = re.compile(
@@ -66,24 +80,36 @@ _BRACKETS = frozenset("(")
 
 def is_alternative(mention: Mention) -> bool:
     """Whether a mention is joined to another candidate by "or"."""
-    if not mention.has(_DISJUNCTIONS):
+    if not mention.has(_DISJUNCTIONS) or _NAMES.search(mention.near):
         return False
     after = _ALTERNATIVE_AFTER.match(mention.after)
-    if after and _differs(mention, mention.words[-1], after["other"], mention.after[after.end() :]):
+    if after and _differs(mention, after["other"], mention.after[after.end() :]):
         return True
     before = _ALTERNATIVE_BEFORE.search(mention.near)
-    if before and _differs(mention, mention.words[0], before["other"], mention.after):
+    if before and _differs(mention, before["other"], mention.after):
         return True
-    return _BETWEEN.search(mention.before) is not None or (
-        _EITHER.search(mention.near) is not None and " or " in mention.after
-    )
+    return _BETWEEN.search(mention.before) is not None or _is_guess(mention)
 
 
-def _differs(mention: Mention, word: str, other: str, unit: str) -> bool:
-    """Whether another candidate is of the same kind, and no other name of the same thing."""
+def _is_guess(mention: Mention) -> bool:
+    """Whether a mention is half of "either X or Y" or "I think it is X or Y"."""
+    found = _EITHER_OR.search(mention.before)
+    if not found and _EITHER.search(mention.near):
+        found = _OR_ELSE.match(mention.after)
+    return found is not None and found["other"].casefold() not in mention.text.accepted
+
+
+def _differs(mention: Mention, other: str, unit: str) -> bool:
+    """Whether another candidate is of the same kind, and no other name of the same thing.
+
+    A number with its unit is no rival of another number: that may be a conversion.
+    """
     if other.casefold() in mention.text.accepted:
         return False
-    return differ(word, other) and not (word[0].isdigit() and unit.startswith("%"))
+    first, last = mention.words[0], mention.words[-1]
+    if first[0].isdigit() and (last.isalpha() or unit.startswith("%")):
+        return differ(last, other)
+    return differ(first, other) or differ(last, other)
 
 
 def is_unsure(mention: Mention) -> bool:
@@ -98,7 +124,11 @@ def is_unsure(mention: Mention) -> bool:
 def _unsure_of(text: Mentions) -> frozenset[str]:
     """Return the candidates, other than the references, that an answer takes for possible."""
     found = _UNSURE_OF.finditer(" ".join(text.words))
-    return frozenset((m["a"] or m["b"] or m["c"]).casefold() for m in found) - text.accepted
+    rivals = {(m["a"] or m["b"] or m["c"]).casefold() for m in found}
+    guesses = [(m[1].casefold(), m[2].casefold()) for m in _GUESSES.finditer(" ".join(text.words))]
+    cues = [cue for cue, _ in guesses]
+    rivals.update(word for cue, word in guesses if cues.count(cue) > 1)
+    return frozenset(rivals) - text.accepted
 
 
 def is_equated(mention: Mention) -> bool:

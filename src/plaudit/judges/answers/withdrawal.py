@@ -28,6 +28,14 @@ _INSTEAD = re.compile(
     rf" (?P<other>{CANDIDATES})(?: instead)?(?= [.!)]|$)",
     re.IGNORECASE,
 )
+_REPLACED = re.compile(
+    r"(?:\b(?:sorry|wait|oops|correction|no)(?: [,.!:-])*(?: no)?(?: [,.!:-])* i mean(?:t)?"
+    r"|\bor rather|\b(?:actually|wait|sorry)(?: [,.!-])* no(?: [,.!-])*"
+    r"(?: (?:it is|it's|it was|i mean))?)"
+    r" (?P<other>(?!(?:not|that|also|still|just|only|indeed|more|less|no|it)\b)[^\W_]\S*"
+    r"(?: \S+){0,7}?)(?= [.!]|$)",
+    re.IGNORECASE,
+)
 _CUES = frozenset(
     {
         "back", "scratch", "strike", "forget", "disregard", "kidding", "joking", "wrong",
@@ -55,7 +63,7 @@ def takes_back(mention: Mention) -> str | None:
     taken = _TAKEN_BACK.search(later)
     if taken and not _of_another(later[: taken.start()]):
         return "the answer takes itself back"
-    instead = _INSTEAD.search(later)
+    instead = _REPLACED.search(later) or _INSTEAD.search(later)
     if (
         instead
         and not mention.accepts(instead["other"])
