@@ -8,7 +8,8 @@ from plaudit.judges.answers.opinion import OPINION
 
 _TAKEN_BACK = re.compile(
     r"\b(?:i take (?:that|it|this) back|scratch that|strike that|forget (?:that|it|what i said)|"
-    r"disregard that|just kidding|only joking|i(?:'m| am| was) (?:wrong|lying|joking|mistaken)|"
+    r"disregard that|just kidding|only joking|"
+    r"i(?:'m| am| was) (?:wrong|lying|joking|mistaken)(?! (?:to|about|in|when)\b)|"
     r"i lied|that(?:'s| is| was| would be| answer is| can not be) (?:actually |of course )?"
     r"(?:wrong|incorrect|false|not (?:right|correct|true|it|the answer)|a lie|a mistake|a joke|"
     r"right \? no)|i made (?:a mistake|that up)|on second thoughts?|i retract|on reflection|"
