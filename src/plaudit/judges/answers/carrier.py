@@ -110,9 +110,9 @@ def carries(
     if len(before) + len(after) > _LONGEST:
         return False
     left, middle, right, asked = (_lower(part) for part in (before, answer, after, question))
-    if any(word in _TURNING for word in (*left, *right)):
-        return False
     language = _language(asked)
+    if any(word in _TURNING for word in (*left, *right)) or _is_of_name(before, left, language):
+        return False
     if not _can_stand(answer, language):
         return len(middle) == 1 and middle[0] in _YES and not left and _is_plain_yes(right)
     if _is_plain(left, right, language):
@@ -137,6 +137,13 @@ def _language(asked: Sequence[str]) -> _Language:
 
 def _is_english(asked: Sequence[str]) -> bool:
     return not any(word in ("ist", "sind", "war", "der", "die", "das") for word in asked)
+
+
+def _is_of_name(before: Sequence[str], left: Sequence[str], language: _Language) -> bool:
+    """Whether the word before an answer may belong to its name, as in "It is La Paz"."""
+    if len(before) < 2 or not before[-1][0].isupper():
+        return False
+    return left[-1] not in language.copulas | language.introduces
 
 
 def _can_stand(answer: Sequence[str], language: _Language) -> bool:
@@ -184,9 +191,15 @@ def _follows(
     """Whether an answer comes first and the question behind: "Brutus killed Caesar"."""
     if not right or (left and not _introduces(left, language)):
         return False
+    if len(right) > 1 and right[1] in language.copulas and _is_relative(right[0], language):
+        right = right[1:]
     if right[0] in language.copulas and any(word in language.copulas for word in asked):
         return len(right) > 1 and _in_order(right, asked, language)
     return _is_rest(right, asked, language)
+
+
+def _is_relative(word: str, language: _Language) -> bool:
+    return word == "that" or word in language.asks
 
 
 def _leads(

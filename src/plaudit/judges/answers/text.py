@@ -29,14 +29,24 @@ _LETTER_BEFORE = frozenset(
 )  # fmt: skip
 """Words before which an "a" is a letter."""
 _FOREIGN = {
-    **dict.fromkeys(("der", "die", "das"), re.compile(r"\b(?:der|die|das|ist|wer|was|wie)\b")),
-    **dict.fromkeys(("le", "la", "les"), re.compile(r"\b(?:le|les|est|quel|quelle|qui|que)\b")),
-    **dict.fromkeys(("el", "los", "las"), re.compile(r"\b(?:el|los|las|es|cu\u00e1l|qu\u00e9)\b")),
-    **dict.fromkeys(("il", "lo", "gli", "i"), re.compile(r"\b(?:il|gli|che|qual|chi|cosa)\b")),
-    **dict.fromkeys(("o", "os", "as"), re.compile(r"\b(?:qual|quem|\u00e9|os|do|da)\b")),
+    **dict.fromkeys(
+        ("der", "die", "das"), re.compile(r"\b(?:der|die|das|ist|wer|wie|wo|welche[rs]?)\b")
+    ),
+    **dict.fromkeys(
+        ("le", "la", "les", "el", "los", "las", "il", "lo", "gli", "os", "as"),
+        re.compile(
+            r"\b(?:est|quel(?:le)?s?|qui|que|es|cu\u00e1l|qu\u00e9|qui\u00e9n|d\u00f3nde|che|quale?|"
+            r"chi|cosa|quem|\u00e9|\u00e8)\b"
+        ),
+    ),
 }
-"""Articles, and what a question in their language holds."""
-_ENGLISH = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|the|is|was|did)\b")
+"""Articles, and what a question in their languages holds."""
+_ENGLISH = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|the|is|did)\b")
+_ON_WORDS = re.compile(
+    r"\b(?:words?|translat\w+|spell\w*|plural|singular|german|french|spanish|italian|swedish|"
+    r"portuguese|turkish|polish|accent)\b"
+)
+"""Questions on language, where accents are the point."""
 _ABBREVIATIONS = {
     "st": "saint", "mt": "mount", "ft": "fort", "jr": "junior", "sr": "senior", "vs": "versus",
 }  # fmt: skip
@@ -119,7 +129,9 @@ def _same_in_language(a: list[str], b: list[str], question: str) -> bool:
         return _starts_with_article(a, question) and _same_words(a[1:], b)
     if len(b) - len(a) == 1:
         return _starts_with_article(b, question) and _same_words(a, b[1:])
-    return len(a) == len(b) and bool(_ENGLISH.search(question)) and _same_unaccented(a, b)
+    if len(a) != len(b) or all(map(str.isascii, a + b)) or not _same_unaccented(a, b):
+        return False
+    return bool(_ENGLISH.search(question)) and not _ON_WORDS.search(question)
 
 
 def _starts_with_article(found: list[str], question: str) -> bool:
@@ -128,16 +140,15 @@ def _starts_with_article(found: list[str], question: str) -> bool:
     It is one in a question of its language, in lower case or before a word in lower case.
     """
     language = _FOREIGN.get(found[0].lower())
-    if language is None or not language.search(question):
+    if language is None or not (found[0].islower() or found[1].islower()):
         return False
-    german = found[0].lower() in ("der", "die", "das")
-    return german or found[0].islower() or found[1].islower()
+    return language.search(question) is not None
 
 
 def _same_unaccented(a: list[str], b: list[str]) -> bool:
     """Whether capitalised words are equal but for accents, which one of the two has left out."""
     for one, other in zip(a, b, strict=True):
-        if one.casefold() == other.casefold():
+        if one == other:
             continue
         if not (one[0].isupper() and other[0].isupper() and (one.isascii() or other.isascii())):
             return False

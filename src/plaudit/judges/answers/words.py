@@ -133,19 +133,27 @@ def same_case(one: list[str], other: list[str]) -> bool:
     The case of symbols counts: "Co" is not "CO", "5 mW" is not "5 MW", "b" is not "B". Lower case
     is taken for any other, but behind a number.
     """
-    if one == other:
+    if one == other or _is_formula(one, other):
         return True
     symbols = len(one) == 1 or any(word[0].isdigit() for word in one)
     return not symbols or all(
-        _same_symbol(one[i], other[i], i > 0 and one[i - 1][0].isdigit()) for i in range(len(one))
+        _same_symbol(one[i], other[i], i > 0 and one[i - 1][0].isdigit(), len(one) == 1)
+        for i in range(len(one))
     )
 
 
-def _same_symbol(one: str, other: str, is_unit: bool) -> bool:
+def _is_formula(one: list[str], other: list[str]) -> bool:
+    """Whether one of two formulas is in lower case throughout, as h2o."""
+    if len(one) < 2 or not one[0][0].isalpha() or any(len(word) > _SYMBOL for word in one):
+        return False
+    return "".join(one).islower() or "".join(other).islower()
+
+
+def _same_symbol(one: str, other: str, is_unit: bool, alone: bool) -> bool:
     if (
         one == other
         or len(one) > (_UNIT if is_unit else _SYMBOL)
         or one.lower() in _LOWER_SPELLINGS
     ):
         return True
-    return not is_unit and len(one) > 1 and (one.islower() or other.islower())
+    return not is_unit and not (alone and len(one) == 1) and (one.islower() or other.islower())
