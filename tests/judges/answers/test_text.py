@@ -147,10 +147,22 @@ IN_QUESTIONS = [
     ("It was Brutus.", "Brutus", CAESAR),
     ("He was Brutus", "Brutus", CAESAR),
     ("Mercury is closest to the Sun.", "Mercury", ORBIT),
-    ("Mercury is the planet closest to the sun", "Mercury", "What is the planet closest to the Sun?"),
-    ("The planet closest to the sun is Mercury", "Mercury", "Which planet is the planet closest to the Sun?"),
+    (
+        "Mercury is the planet closest to the sun",
+        "Mercury",
+        "What is the planet closest to the Sun?",
+    ),
+    (
+        "The planet closest to the sun is Mercury",
+        "Mercury",
+        "Which planet is the planet closest to the Sun?",
+    ),
     ("Germany beat Brazil in the final.", "Germany", "Which team beat Brazil in the final?"),
-    ("The Battle of Hastings was fought in 1066.", "1066", "In which year was the Battle of Hastings fought?"),
+    (
+        "The Battle of Hastings was fought in 1066.",
+        "1066",
+        "In which year was the Battle of Hastings fought?",
+    ),
     ("It was in 1066", "1066", "When was it?"),
     ("He was born in Ulm.", "Ulm", "Where was he born?"),
     ("In Ulm", "Ulm", "Where was Einstein born?"),
@@ -160,13 +172,21 @@ IN_QUESTIONS = [
     ("France is bordered by Spain", "Spain", "France is bordered by which country?"),
     ("The chemical symbol of gold is Au.", "Au", "What is the chemical symbol of gold?"),
     ("The chemical symbol for gold is Au.", "Au", "What is the chemical symbol for gold?"),
-    ("Canberra is the capital city of Australia.", "Canberra", "What is the capital city of Australia?"),
+    (
+        "Canberra is the capital city of Australia.",
+        "Canberra",
+        "What is the capital city of Australia?",
+    ),
     ("It is vitamin C.", "Vitamin C", "What vitamin prevents scurvy?"),
     ("It is A", "A", ""),
     ("The answer is C++", "C++", ""),
     ("Yes, it is.", "yes", "Is Paris in France?"),
     ("Yes, that is correct", "Yes", ""),
-    ("The War of the Worlds was written by H. G. Wells", "H. G. Wells", "Who was The War of the Worlds written by?"),
+    (
+        "The War of the Worlds was written by H. G. Wells",
+        "H. G. Wells",
+        "Who was The War of the Worlds written by?",
+    ),
     ("Die Hauptstadt von Frankreich ist Paris.", "Paris", "Was ist die Hauptstadt von Frankreich?"),
     ("Paris ist die Hauptstadt von Frankreich.", "Paris", "Was ist die Hauptstadt von Frankreich?"),
     ("Es ist Paris.", "Paris", "Welche Stadt ist das?"),
@@ -188,7 +208,7 @@ IN_QUESTIONS = [
     ("A capital da França é Paris.", "Paris", "Qual é a capital da França?"),
     ("J. R. R. Tolkien", "John Ronald Reuel Tolkien", "Who wrote The Hobbit?"),
     ("It was J. R. R. Tolkien", "John Ronald Reuel Tolkien", "Who wrote The Hobbit?"),
-]  # fmt: skip
+]
 
 NEAR_MISSES = [
     ("A", ""), ("", "A"), ("", ""), ("the", ""), ("...", "..."), ("the", "a"),
@@ -215,7 +235,8 @@ NEAR_MISSES = [
     ("1st", "2nd"), ("1st", "1"), ("21st", "1st"), ("first", "second"), ("Apollo 11", "Apollo 13"),
     ("Apollo", "Apollo 11"), ("World War I", "World War II"), ("World War 1", "World War 2"),
     ("Henry VIII", "Henry VII"), ("Henry V", "Henry VI"), ("Henry", "Henry VIII"),
-    ("Louis XIV", "Louis XVI"), ("George Bush Jr", "George Bush Sr"), ("Elizabeth I", "Elizabeth II"),
+    ("Louis XIV", "Louis XVI"), ("George Bush Jr", "George Bush Sr"),
+    ("Elizabeth I", "Elizabeth II"),
     ("Dumas fils", "Dumas père"), ("Pliny the Elder", "Pliny the Younger"),
     ("North Korea", "South Korea"), ("Korea", "South Korea"), ("Georgia", "South Georgia"),
     ("Guinea", "Equatorial Guinea"), ("Guinea-Bissau", "Guinea"), ("Guinea", "New Guinea"),
@@ -223,7 +244,8 @@ NEAR_MISSES = [
     ("Dominica", "Dominican Republic"), ("Niger", "Nigeria"), ("Mali", "Malawi"),
     ("Iran", "Iraq"), ("Austria", "Australia"), ("Slovakia", "Slovenia"), ("Sudan", "South Sudan"),
     ("Salvador", "El Salvador"), ("Paz", "La Paz"), ("Angeles", "Los Angeles"), ("Mans", "Le Mans"),
-    ("Hard", "Die Hard"), ("York", "New York"), ("Mexico", "New Mexico"), ("Vietnam War", "Vietnam"),
+    ("Hard", "Die Hard"), ("York", "New York"), ("Mexico", "New Mexico"),
+    ("Vietnam War", "Vietnam"),
     ("Victorian Era", "Victorian"), ("Peter's son", "Peter"), ("Human right", "Human"),
     ("he", "she"), ("his", "her"), ("left", "right"), ("east", "west"), ("north", "northeast"),
     ("not Paris", "Paris"), ("It is not Paris", "Paris"), ("It isn't Paris", "Paris"),
@@ -241,7 +263,8 @@ NEAR_MISSES = [
     ("Main St", "Main Saint"), ("5 ft", "5 fort"), ("four", "for"), ("hour", "hor"),
     ("e^x", "ex"), ("[1, 2]", "(1, 2)"), ("[a, b]", "(a, b)"), ("a/b", "ab"), ("a|b", "a b"),
     ("snake_case", "snakecase"), ("a*b", "ab"), ("x=3", "x 3"), ("\\alpha", "alpha"),
-    ("👍", "👎"), ("α", "β"), ("α-particle", "particle"), ("ΔH", "H"), ("año", "ano"), ("25", "25th"), ("Pa", "PA"),
+    ("👍", "👎"), ("α", "β"), ("α-particle", "particle"), ("ΔH", "H"), ("año", "ano"),
+    ("25", "25th"), ("Pa", "PA"),
     ("pH", "PH"), ("kB", "KB"), ("therapist", "the rapist"), ("a lot", "alot"),
 ]  # fmt: skip
 
@@ -363,7 +386,8 @@ def test_normal_text_has_no_articles_and_keeps_letters() -> None:
 
 HOSTILE = [
     "", "\0", "\ud800", "a" * 1_000_000, " " * 1_000_000, "-" * 1_000_000, "A." * 500_000,
-    "'" * 1_000_000, '"' * 999_999, "*" * 1_000_000, "_a" * 500_000, "\ufdfa" * 20_000, "1," * 500_000,
+    "'" * 1_000_000, '"' * 999_999, "*" * 1_000_000, "_a" * 500_000, "\ufdfa" * 20_000,
+    "1," * 500_000,
     "1" * 100_000, "x\0y", "²" * 100_000, "¼" * 100_000, "(" * 100_000, "^{" * 1_000, "a'" * 1_000,
     "*a" * 999, "_" * 1_999, "1." * 999, "A." * 999, "the " * 499,
 ]  # fmt: skip

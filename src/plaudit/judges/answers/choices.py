@@ -23,9 +23,12 @@ _WITH_TEXT = re.compile(rf"[(\[]?({_KEY})(?:[)\]][.:]?|[.:]| ?[-\u2013=](?= ))\s
 _SPACED = re.compile(r"([A-Z]) (\S.*)", re.DOTALL)
 _IN_BRACKETS = re.compile(rf"(\S.*?)\s*[(\[]({_KEY})[)\]]\.?", re.DOTALL)
 _SEVERAL = re.compile(
-    rf"[(\[{{]?[(\[]?({_KEY})[)\]]?(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|\s+)"
+    rf"[(\[{{]?[(\[]?({_KEY})[)\]]?"
+    r"(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|(?<![)\].:])\s+)"
     rf"[(\[]?(?:{_KEY})[)\]]?)+[)\]}}]?\.?"
 )
+_LETTER_A = re.compile(r"A(?![\w'])")
+"""A beginning that is a letter here, and an article in other texts."""
 _KEYS = re.compile(rf"(?<![^\W_])(?:{_KEY})(?![^\W_])")
 _TOGETHER = re.compile(r"[A-Z]{2,10}")
 _NAMED = re.compile(
@@ -102,7 +105,8 @@ def _listed(question: str, first: str) -> dict[int, str]:
         return {}
     ends = [mark.start() for mark in marks[1:]] + [len(question)]
     texts = [question[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
-    return {i: text.split("\n", 1)[0].strip(" ,;/\t") for i, text in enumerate(texts)}
+    found = {i: text.split("\n", 1)[0].strip(" ,;/\t") for i, text in enumerate(texts)}
+    return found if all(found.values()) else {}
 
 
 def _key(first: str, place: int) -> str:
@@ -127,11 +131,10 @@ def _read(text: str, listed: _Options) -> _Chosen | None:
     whole = _by_text(bare, listed)
     bare = _START.sub("", bare, count=1) if _START.match(bare) else bare
     bare = bare.strip("*_` ")
-    letter = _by_letter(bare, listed)
+    letter = _several(bare, listed) or _by_letter(bare, listed)
     if whole is not None and letter is not None and whole != letter:
         return None  # the letter of one is the text of another
-    chosen = whole or letter or _by_text(bare, listed) or _several(bare, listed)
-    return chosen or _in_prose(text, listed)
+    return whole or letter or _by_text(bare, listed) or _in_prose(text, listed)
 
 
 def _place(key: str) -> int:
@@ -139,7 +142,12 @@ def _place(key: str) -> int:
 
 
 def _by_text(text: str, listed: _Options) -> _Chosen | None:
-    same = [place for place, option in listed.items() if same_text(text, option)]
+    lettered = _LETTER_A.match(text) is not None
+    same = [
+        place
+        for place, option in listed.items()
+        if same_text(text, option) and (not lettered or _LETTER_A.match(option))
+    ]
     return frozenset(same) if len(same) == 1 else None
 
 

@@ -49,7 +49,7 @@ _RUN = re.compile(r"(?:[A-Z]\.){2,3}|[A-Z]{2,3}")
 _MIDDLE_COUNTS = frozenset({("john", "adams"), ("george", "bush"), ("john", "bach")})
 """First name and surname of persons whom only a middle name tells apart."""
 _LEADING = re.compile(
-    r"(?i:(?:(?:the|correct|answer|it|he|she|this|that|name|was|is|his|her|by|its|it's|that's)\s+)"
+    r"\A(?i:(?:(?:the|correct|answer|it|he|she|this|that|name|was|is|his|her|by|its|it's|that's)\s+)"
     r"{1,6})(?=\S)"
 )
 
@@ -71,7 +71,7 @@ def equal(answer: str, reference: str, question: str) -> bool:
     wanted = read(reference)
     if wanted is None or not _is_person(reference, wanted, question):
         return False
-    given = read(_LEADING.sub("", answer, count=1) if answer[:2].islower() or " " in answer else "")
+    given = read(_LEADING.sub("", answer))
     return given is not None and _same(given, wanted)
 
 
@@ -90,11 +90,12 @@ def read(text: str) -> Name | None:
     title, tokens = _title(tokens)
     parts, suffix = _suffix(tokens)
     parts = _surname_last(parts)
-    if len(parts) < 2 or not all(_is_part(part) for part in parts):
+    if len(parts) < (1 if suffix else 2) or not all(_is_part(part) for part in parts):
         return None
     plain = [unaccented(part).rstrip(".").replace("'", "").casefold() for part in parts]
     middle = tuple(part for part in plain[1:-1] if part not in _PARTICLES)
-    return Name(title, plain[0], middle, plain[-1], suffix) if len(plain[-1]) > 1 else None
+    first = plain[0] if len(plain) > 1 else ""  # Henry VIII
+    return Name(title, first, middle, plain[-1], suffix) if len(plain[-1]) > 1 else None
 
 
 def _split_initials(text: str) -> str:

@@ -16,7 +16,8 @@ _TAIL = (
     rf"(?:from|based (?:only |solely )?on|given|in|with|by|using|according to|about) {_SOURCE}"
     r"(?: (?:given|provided|above|alone|here))?|"
     r"to (?:answer|know|tell|say|determine|decide)(?: (?:this|that|it|the question))?|"
-    r"(?:the |this )?(?:answer|question|it|that|this)|unfortunately|sorry))*"
+    r"to (?:this|the|that|your) question|(?:the |this )?(?:answer|question|it|that|this)|"
+    r"unfortunately|sorry))*"
 )
 _KNOW = r"(?:know|tell|say|answer|determine|be sure|be certain|find out)"
 _ENGLISH = (
@@ -42,7 +43,7 @@ _ENGLISH = (
     r"(?:information|info|data|context|evidence|details)(?: (?:is )?(?:given|provided|available))?|"
     rf"{_SOURCE} (?:does not|doesn't|do not|don't) "
     r"(?:say|tell|mention|state|specify|provide|give|contain|include|answer)"
-    r"(?: enough| sufficient)?"
+    r"(?: enough| sufficient)?(?: information| details| data)?"
 )
 _ELSEWHERE = (
     # German
