@@ -41,9 +41,9 @@ SAME = [
 
 DIFFERENT = [
     "A", "a", "(C)", "D.", "C) Rome", "Rome", "London", "new york", "The answer is C",
-    "B) Rome", "A) Paris", "A: Paris", "A Paris", "E", "(J)", "z", "A and B", "AB", "A, B", "B,
-    C and D",
-    "Option D", "Rome (C)", "The correct option is C because Rome is old.", "Paris (C)",
+    "B) Rome", "A) Paris", "A: Paris", "A Paris", "E", "(J)", "z", "A and B", "AB", "A, B",
+    "B, C and D", "Option D", "Rome (C)", "The correct option is C because Rome is old.",
+    "Paris (C)",
 ]  # fmt: skip
 
 OPEN = [
@@ -162,7 +162,10 @@ def test_a_question_without_a_list_has_no_options(question: str) -> None:
     assert not choices.options(made("A", "A", listed=(), question=question))
 
 
-HOSTILE = ["", "\0", "\ud800", "(" * 100_000, "A) " * 100_000, "A, " * 600, "A" * 1_000_000, "A and " * 300, " " * 2_000, "1" * 1_999]  # fmt: skip
+HOSTILE = [
+    "", "\0", "\ud800", "(" * 100_000, "A) " * 100_000, "A, " * 600, "A" * 1_000_000,
+    "A and " * 300, " " * 2_000, "1" * 1_999,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: ascii(text[:12]))

@@ -75,9 +75,9 @@ def test_code_is_known_by_its_form(reference: str) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["Paris", "C++", "x = 3", "f(x) = x^2", "$x^2$", r"\frac{1}{2}", r"\sqrt{d}", "(1, 2)", "[0,
-     1)",
-     "f(x)", "x > y", "3 / 4", "well-known", "H2O", "2x + 1", "", "a, b", "10 - 5", "his/her",
+    ["Paris", "C++", "x = 3", "f(x) = x^2", "$x^2$", r"\frac{1}{2}", r"\sqrt{d}", "(1, 2)",
+     "[0, 1)", "f(x)", "x > y", "3 / 4", "well-known", "H2O", "2x + 1", "", "a, b", "10 - 5",
+     "his/her",
      "Washington, D.C.", "A -> B", "n!", "x_1", "Dr. Smith (1990)"],
 )  # fmt: skip
 def test_prose_and_maths_are_no_code(reference: str) -> None:

@@ -21,7 +21,8 @@ SAYS = [
     "Unfortunately, it cannot be determined.", "I don't know. The text does not say.",
     "I don't know because the passage does not say", "Je ne sais pas", "Je sais pas.", "No lo sé",
     "No sé.", "Ich weiß es nicht", "Ich weiss nicht.", "Keine Ahnung", "Das weiß ich nicht.",
-    "Non lo so", "Não sei", "Не знаю", "不知道", "无法回答", "わかりません。", "Weet ik niet", "*unanswerable*",
+    "Non lo so", "Não sei", "Не знаю", "不知道", "无法回答", "わかりません。", 
+    "Weet ik niet", "*unanswerable*",
 ]  # fmt: skip
 
 GIVES = [
