@@ -88,6 +88,22 @@ def test_another_name_is_never_equal(answer: str, reference: str) -> None:
     assert not names.equal(reference, answer, WHO)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("Royal Canadian Navy", "Royal Navy"),
+        ("Democratic Republican Party", "Democratic Party"),
+        ("Electric Company", "General Electric Company"),
+        ("Manchester United", "Manchester City United"),
+        ("Anna Smith", "Anna Maria Smith"),
+        ("St. Louis Cardinals", "Louis Cardinals"),
+    ],
+)
+def test_parts_of_what_may_be_no_person_are_not_left_out(answer: str, reference: str) -> None:
+    assert not names.equal(answer, reference, "Who won?")
+    assert not names.equal(reference, answer, "Who won?")
+
+
 def test_a_title_of_a_work_is_no_name() -> None:
     assert not names.equal("Great Gatsby", "Great American Gatsby", "What is the book called?")
 

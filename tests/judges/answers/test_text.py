@@ -286,6 +286,7 @@ NEAR_MISSES = [
     ("👍", "👎"), ("α", "β"), ("α-particle", "particle"), ("ΔH", "H"), ("año", "ano"),
     ("25", "25th"), ("Pa", "PA"),
     ("pH", "PH"), ("kB", "KB"), ("therapist", "the rapist"), ("a lot", "alot"),
+    ("An Nguyen", "Nguyen"),
 ]  # fmt: skip
 
 NEAR_MISSES_IN_QUESTIONS = [

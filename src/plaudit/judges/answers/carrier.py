@@ -90,7 +90,7 @@ _TURNING = _set(
 )
 """Words that deny, doubt, compare or choose: with one, a sentence proves nothing."""
 _CHOOSING = _set(
-    "or not except isnt arent wasnt least false wrong incorrect neither without never "
+    "or not except isnt arent wasnt false wrong incorrect neither without never "
     "oder nicht kein keine ou pas sauf no excepto non oppure n\u00e3o exceto"
 )
 """Words of questions that name candidates or ask for what is not so."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.text import same_text
@@ -85,7 +86,11 @@ def options(case: AnswerCase) -> _Options:
     """Return the options by their place from 0, of the case or else as its question lists them."""
     if case.choices:
         return {i: _unmarked(text, i) for i, text in enumerate(case.choices[:_MAX_OPTIONS])}
-    question = case.question[-_MAX_QUESTION:]
+    return _listed_in(case.question[-_MAX_QUESTION:])
+
+
+@lru_cache(maxsize=32)
+def _listed_in(question: str) -> _Options:
     return _listed(question, "A") or _listed(question, "a") or _listed(question, "1")
 
 

@@ -17,8 +17,9 @@ _TAIL = (
     r"(?: (?:given|provided|above|alone|here))?|"
     r"to (?:answer|know|tell|say|determine|decide)(?: (?:this|that|it|the question))?|"
     r"to (?:this|the|that|your) question|(?:the |this )?(?:answer|question|it|that|this)|"
-    r"unfortunately|sorry))*"
+    r"unfortunately|sorry))*+"
 )
+"""What may follow; possessive, for its parts can be read in several ways."""
 _KNOW = r"(?:know|tell|say|answer|determine|be sure|be certain|find out)"
 _ENGLISH = (
     r"unanswerable|not answerable|n/a|not available|no (?:possible |valid |definite )?answer"
