@@ -23,6 +23,7 @@ def made(
 
 
 def equal(answer: str, reference: str, **how) -> bool | None:
+    how.setdefault("question", "What is the capital of France?")
     case = made(answer, reference, **how)
     assert choices.applies(reference, case)
     found = choices.compare(answer, reference, case)
@@ -36,6 +37,7 @@ SAME = [
     "The correct answer is B) Paris.", "The correct option is B because Paris is the capital.",
     "The answer is B, since it is the capital", "B is correct", "B, because it is so",
     "So the answer is B.", "I choose B", "My final answer is B", "Die Antwort ist B",
+    "It is Paris", "The capital is Paris.", "Paris is the capital of France, so B",
     "La réponse est B", "La respuesta es B", "B is the right one.",
 ]  # fmt: skip
 
@@ -50,6 +52,8 @@ OPEN = [
     "", "?", "A or B", "not B", "It is not B", "B or not", "either", "a city", "A city in France",
     "Lyon", "I would rule out B", "B is wrong", "The answer is not B", "neither B nor C",
     "B because Rome is wrong", "A cat is B or C", "It isn't B",
+    "both A and B are fine", "The answer cannot be B", "maybe B", "The answer can’t be B",
+    "B) Berlin", "All but B",
     "The option is B, and also C is fine, or D",
 ]  # fmt: skip
 

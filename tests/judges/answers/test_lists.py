@@ -42,7 +42,7 @@ DIFFERENT = [
 OPEN = [
     "red, green, yellow", "red, green, not blue", "red, green or blue", "", "none of these",
     "red, green, blue, as seen in light", "redgreenblue", "red/green/blue", "black, white, grey",
-    "red, green and perhaps blue", "light red, green, blue",
+    "red, green, blue and not black", "red, green and perhaps blue", "light red, green, blue",
 ]  # fmt: skip
 
 
@@ -123,6 +123,7 @@ HOSTILE = [
     "[[1], 2]", "a, " * 1_300, "and " * 900, "\n" * 3_999, "1. " * 1_300, "- " * 1_900,
     "a" * 1_000_000,
     '["\\ud800", 1]', "[" + "9" * 3_990 + "]", "{" * 3_999, " , " * 1_300, "x\n\n" * 900,
+    "a" + " " * 3_990 + "b", "a," + "\u00a0" * 3_990 + "b",
 ]  # fmt: skip
 
 

@@ -74,7 +74,8 @@ def test_other_references_are_of_other_types() -> None:
     "hostile",
     ["\0", "\ud800", "." * 300, "sorry, " * 42, "i don't know " * 23, "a" * 1_000_000, "not " * 75,
      "is " * 100, "the answer is " * 21, "so " * 99, ", " * 149,
-     "i don't know" + " to know it" * 25 + " x", "i don't know" + " to answer the question" * 12 + "!x"],
+     "i don't know" + " to know it" * 25 + " x",
+     "i don't know" + " to answer the question" * 12 + "!x"],
     ids=lambda text: ascii(text[:12]),
 )  # fmt: skip
 def test_hostile_text_raises_nothing(hostile: str) -> None:

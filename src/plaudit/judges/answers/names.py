@@ -43,8 +43,9 @@ _BODIES = frozenset(
         "company", "corporation", "motors", "electric", "airlines", "bank", "republic", "kingdom",
         "states", "united", "union", "league", "association", "institute", "church", "house",
         "society", "group", "team", "band", "brothers", "sisters", "county", "state", "new",
-        "north", "south", "east", "west", "royal", "national", "american", "british", "black", "white",
-        "red", "street", "river", "lake", "mount", "sea", "ocean", "island", "islands", "war", "museum",
+        "north", "south", "east", "west", "royal", "national", "american", "british", "black",
+        "white", "red", "street", "river", "lake", "mount", "sea", "ocean", "island", "islands",
+        "war", "museum",
         "railway", "court", "council", "office", "agency", "guard", "tower", "bridge", "square",
         "great", "los", "las", "san", "santa", "real", "world",
     }

@@ -10,6 +10,8 @@ from plaudit.judges.answers.words import same_case, words
 
 _MAX_LENGTH = 2_000
 """Characters above which texts are equal only where they are the same."""
+_LONGEST = 100_000
+"""Characters above which a text is not read as words."""
 _AFTER_AN = "aeiouhAEIOUH81"
 _LETTERED = frozenset(
     {
@@ -93,7 +95,12 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
 
 
 def normalise(text: str) -> str:
-    """Return the words of a text in lower case, one space apart, without English articles."""
+    """Return the words of a text in lower case, one space apart, without English articles.
+
+    A text above 100,000 characters keeps its punctuation and its articles.
+    """
+    if len(text) > _LONGEST:
+        return " ".join(text.casefold().split())
     return " ".join(word.casefold() for word in _without_articles(words(text)))
 
 
