@@ -53,7 +53,8 @@ OPEN = [
     "Lyon", "I would rule out B", "B is wrong", "The answer is not B", "neither B nor C",
     "B because Rome is wrong", "A cat is B or C", "It isn't B",
     "both A and B are fine", "The answer cannot be B", "maybe B", "The answer can’t be B",
-    "B) Berlin", "All but B",
+    "B) Berlin", "All but B", "B is a distractor", "every option, including B", "Exclude B",
+    "a B grade",
     "The option is B, and also C is fine, or D",
 ]  # fmt: skip
 

@@ -23,6 +23,7 @@ SAYS = [
     "No sé.", "Ich weiß es nicht", "Ich weiss nicht.", "Keine Ahnung", "Das weiß ich nicht.",
     "Non lo so", "Não sei", "Не знаю", "不知道", "无法回答", "わかりません。", 
     "Weet ik niet", "*unanswerable*",
+    "I have no way of knowing", "That information isn't given in the text.",
 ]  # fmt: skip
 
 GIVES = [
@@ -63,6 +64,7 @@ def test_an_answer_that_also_says_that_there_is_none_is_left_open() -> None:
     assert equal("I don't know, maybe Paris", "unanswerable") is None
     assert equal("", "unanswerable") is None
     assert equal("Anonymous", "unknown") is None
+    assert equal("Nobody has found that out so far", "unanswerable") is None
     assert equal("Paris", "unanswerable", "Paris") is None
 
 

@@ -101,7 +101,16 @@ _CONTRACTED = {
     word + "s": (word, "is") for word in ("what", "who", "where", "when", "which", "how")
 }
 _DOES = _set("did does do")
+_PASTS = {
+    "fall": "fell", "begin": "began", "win": "won", "write": "wrote", "take": "took",
+    "become": "became", "make": "made", "find": "found", "give": "gave", "come": "came",
+    "lose": "lost", "leave": "left", "build": "built", "meet": "met", "sing": "sang",
+    "break": "broke", "fight": "fought", "buy": "bought", "sell": "sold", "lead": "led",
+    "hold": "held", "rise": "rose", "choose": "chose", "fly": "flew", "grow": "grew",
+    "speak": "spoke", "teach": "taught", "drive": "drove", "sink": "sank", "get": "got",
+}  # fmt: skip
 _PRONOUNS = _set("it he she they this that")
+_OBJECTS = _set("it him her them")
 _PARTICIPLES = {
     "wrote": "written", "drew": "drawn", "sang": "sung", "took": "taken", "gave": "given",
     "broke": "broken", "chose": "chosen", "stole": "stolen", "flew": "flown", "grew": "grown",
@@ -231,7 +240,11 @@ def _leads(
     left: Sequence[str], right: Sequence[str], asked: Sequence[str], language: _Language
 ) -> bool:
     """Whether a sentence ends with the answer: "The capital of France is Paris"."""
-    if right or not left:
+    if right:
+        return False
+    while left and left[-1] in language.articles:
+        left = left[:-1]
+    if not left:
         return False
     return _leads_on(left[-1], asked, language) and _in_order(left[:-1], asked, language)
 
@@ -269,8 +282,10 @@ def _kind(asked: Sequence[str]) -> str:
 
 def _is_inflected(word: str, base: str, asked: Sequence[str]) -> bool:
     """Whether a word is the verb of a question with "did" or "does": ended of end."""
-    if len(base) < 3 or not word.startswith(base[:-1]) or not _DOES.intersection(asked):
+    if len(base) < 3 or word[0] != base[0] or not _DOES.intersection(asked):
         return False
+    if _PASTS.get(base) == word:
+        return True
     return word in (f"{base}s", f"{base}es", f"{base}ed", f"{base}d", f"{base[:-1]}ied")
 
 
@@ -289,6 +304,8 @@ def _is_passive(left: Sequence[str], asked: Sequence[str]) -> bool:
 
 def _is_rest(right: Sequence[str], asked: Sequence[str], language: _Language) -> bool:
     """Whether words are all that stands behind the question word and the kind of the answer."""
+    if len(right) == 2 and right[1] in _OBJECTS and len(asked) > 1:
+        return asked[0] in language.persons and asked[1] == right[0]
     start = len(asked) - len(right)
     if len(right) < 2 or start < 1 or list(asked[start:]) != list(right):
         return False

@@ -41,6 +41,16 @@ _NAMED = re.compile(
     r"|(?<![\w'.-])(A|I)(?=[).:,;]|\s*$| (?:is|because|since|as it|and)\b)"
     r"|(?<=\band )(A)(?![\w'-]))"
 )
+_CHOSEN = re.compile(
+    r"(?:\b(?:is|so|with|choose|pick|say|select|therefore|thus|hence|answer|ist|est|es|\u00e8|\u00e9)"
+    r"|['\u2019]s|:)[\s:]+(?i:the )?(?i:option |choice |letter |answer )?[(\[*]*[A-Za-z][)\]*]*"
+    r"(?=[.,;:!]|\s*$|\s*\n| (?:because|since|as|due)\b)"
+    r"|(?<![\w'])[A-Z][)\]]? is (?:the )?(?:correct|right|best|answer|true)\b"
+    r"|^\W*(?i:option |choice |letter |answer )?[(\[*]*[A-Z][)\]*]*"
+    r"(?=[.,:;)]|\s*\n| because| since)"
+    r"|[(\[][A-Z][)\]]\W*$"
+)
+"""How a sentence names the option that it chooses."""
 _TURNED = re.compile(
     r"\b(?:not|cannot|never|neither|nor|or|either|both|wrong|incorrect|false|except|unless|instead|"
     r"but|rather|however|eliminat\w*|exclud\w*|rule[sd]? out|maybe|perhaps|possibly|might|could|"
@@ -223,7 +233,7 @@ def _several(source: str, listed: _Options) -> _Chosen | None:
 
 def _in_prose(source: str, listed: _Options) -> _Chosen | None:
     """Return the one option that a sentence names by its letter, and by no other text."""
-    if _TURNED.search(source):
+    if _TURNED.search(source) or not _CHOSEN.search(source):
         return None
     keys = (found[found.lastindex or 0] for found in _NAMED.finditer(source))
     places = frozenset(_place(key) for key in keys)
