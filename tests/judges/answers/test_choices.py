@@ -31,7 +31,8 @@ def equal(answer: str, reference: str, **how) -> bool | None:
 
 
 SAME = [
-    "B", "b", "(B)", "[B]", "B.", "B)", "b)", "**B**", "`B`", "Option B", "option (B)", "choice b",
+    "B", "b", "B!", "(B)", "[B]", "B.", "B)", "b)", "**B**", "`B`", "Option B", "option (B)",
+    "choice b",
     "B) Paris", "B. Paris", "B: Paris", "(B) Paris", "B - Paris", "B Paris", "Paris", "paris.",
     "Paris (B)", "The answer is B", "The answer is (B).", "Answer: B", "The correct option is B",
     "The correct answer is B) Paris.", "The correct option is B because Paris is the capital.",
@@ -54,7 +55,7 @@ OPEN = [
     "B because Rome is wrong", "A cat is B or C", "It isn't B",
     "both A and B are fine", "The answer cannot be B", "maybe B", "The answer can’t be B",
     "B) Berlin", "All but B", "B is a distractor", "every option, including B", "Exclude B",
-    "a B grade",
+    "a B grade", "Many say B.", "My friend's answer is B", "Their answer is B",
     "The option is B, and also C is fine, or D",
 ]  # fmt: skip
 

@@ -278,6 +278,7 @@ NEAR_MISSES = [
     ("Is it Paris?", "Paris"), ("maybe Paris", "Paris"), ("It may be Paris", "Paris"),
     ("It could be Paris", "Paris"), ("anything but Paris", "Paris"), ("non-Paris", "Paris"),
     ("except Paris", "Paris"), ("unless Paris", "Paris"), ("It was once Paris", "Paris"),
+    ("His answer is Paris", "Paris"), ("The question is Paris", "Paris"),
     ("Bob says it is Paris", "Paris"), ("near Paris", "Paris"), ("Paris, Texas", "Paris"),
     ("The capital is London (Paris)", "Paris"), ("It is Paris Hilton", "Paris"),
     ("It is New York", "York"), ("It is South Korea", "Korea"), ("It is 1066 BC", "1066"),

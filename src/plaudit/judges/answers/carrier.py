@@ -110,6 +110,8 @@ _PASTS = {
     "speak": "spoke", "teach": "taught", "drive": "drove", "sink": "sank", "get": "got",
 }  # fmt: skip
 _PRONOUNS = _set("it he she they this that")
+_OTHERS = _set("his her their")
+"""Whose answer is not that of the text: "His answer is Paris"."""
 _OBJECTS = _set("it him her them")
 _PARTICIPLES = {
     "wrote": "written", "drew": "drawn", "sang": "sung", "took": "taken", "gave": "given",
@@ -210,6 +212,10 @@ def _is_plain(left: Sequence[str], right: Sequence[str], language: _Language) ->
 
 def _introduces(left: Sequence[str], language: _Language) -> bool:
     """Whether words are "It is", "The correct answer:" or the like."""
+    if _OTHERS.intersection(left) and "name" not in left:
+        return False
+    if "question" in left and "answer" not in left:
+        return False
     last = len(left) - 1
     while last > 0 and left[last] in language.articles:
         last -= 1

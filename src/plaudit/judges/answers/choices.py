@@ -21,7 +21,7 @@ _START = re.compile(
     re.IGNORECASE,
 )
 _KEY = r"[A-Za-z]|\d{1,2}"
-_ONE = re.compile(rf"[(\[]?({_KEY})[)\]]?[.:]?")
+_ONE = re.compile(rf"[(\[]?({_KEY})[)\]]?[.:!]?")
 _WITH_TEXT = re.compile(rf"[(\[]?({_KEY})(?:[)\]][.:]?|[.:]| ?[-\u2013=](?= ))\s*(\S.*)", re.DOTALL)
 _SPACED = re.compile(r"([A-Z]) (\S.*)", re.DOTALL)
 _IN_BRACKETS = re.compile(rf"(\S.*?)\s*[(\[]({_KEY})[)\]]\.?", re.DOTALL)
@@ -42,7 +42,8 @@ _NAMED = re.compile(
     r"|(?<=\band )(A)(?![\w'-]))"
 )
 _CHOSEN = re.compile(
-    r"(?:\b(?:is|so|with|choose|pick|say|select|therefore|thus|hence|answer|ist|est|es|\u00e8|\u00e9)"
+    r"(?:\b(?:is|so|with|choose|pick|I say|would say|select|therefore|thus|hence|answer|"
+    r"ist|est|es|\u00e8|\u00e9)"
     r"|['\u2019]s|:)[\s:]+(?i:the )?(?i:option |choice |letter |answer )?[(\[*]*[A-Za-z][)\]*]*"
     r"(?=[.,;:!]|\s*$|\s*\n| (?:because|since|as|due)\b)"
     r"|(?<![\w'])[A-Z][)\]]? is (?:the )?(?:correct|right|best|answer|true)\b"
@@ -55,7 +56,10 @@ _TURNED = re.compile(
     r"\b(?:not|cannot|never|neither|nor|or|either|both|wrong|incorrect|false|except|unless|instead|"
     r"but|rather|however|eliminat\w*|exclud\w*|rule[sd]? out|maybe|perhaps|possibly|might|could|"
     r"unlikely|unsure|doubt\w*|besides|anything|everything|all|"
-    r"nicht|kein\w*|oder|pas|ou|no|non|n\u00e3o)\b|n['\u2019]t\b",
+    r"many|some|others|people|friend|teacher|said|says|claims?|believes?|thinks|"
+    r"(?:his|her|their|whose) (?:final )?(?:answer|choice|guess)|"
+    r"nicht|kein\w*|oder|pas|ou|no|non|n\u00e3o)\b|"
+    r"n['\u2019]t\b|['\u2019]s (?:answer|choice|guess)\b",
     re.IGNORECASE,
 )
 _REASON = re.compile(r"(?:because|since|as|for|due to|which|that|,|weil|denn|car|porque)\b|[-,;]")
