@@ -130,7 +130,8 @@ _SPELLINGS = {
     "centimeter ^ 3": "cc",
     "knot": "kn kt knots",
 }
-_COMMON = {name: main for main, names in _SPELLINGS.items() for name in (main, *names.split())}
+COMMON = {name: main for main, names in _SPELLINGS.items() for name in (main, *names.split())}
+"""Spellings of common units, and what pint calls them."""
 _WORDS = frozenset({"per", "pro", "par", "por", "al", "a", "an"})
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER = {"squared": 2, "cubed": 3}
@@ -244,11 +245,11 @@ def _terms(text: str) -> list[tuple[str, int]] | None:
 
 def _main(name: str) -> str:
     """Return the main spelling of a common unit: `meter` of `m`, `Metres`, `m\u00e8tres`."""
-    if name in _COMMON or len(name) < 3:
-        return _COMMON.get(name, name)
+    if name in COMMON or len(name) < 3:
+        return COMMON.get(name, name)
     folded = unicodedata.normalize("NFKD", name.casefold())
     folded = "".join(c for c in folded if not unicodedata.combining(c))
-    return _COMMON.get(folded, folded if len(name) > 5 else name)
+    return COMMON.get(folded, folded if len(name) > 5 else name)
 
 
 @lru_cache(maxsize=4096)
