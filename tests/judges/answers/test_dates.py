@@ -73,6 +73,8 @@ EQUAL = [
     ("3 o'clock", "3:00", "At what time does it start?"),
     ("15:00 UTC", "15:00 GMT", ""),
     ("15:30:00", "15:30", ""),
+    ("5:30 in the evening", "17:30", ""),
+    ("7 o'clock in the morning", "7 am", "What time is it?"),
     ("2020-03-04T15:30", "4 March 2020, 3:30 pm", ""),
 ]
 

@@ -82,6 +82,13 @@ EQUAL = [
     ("180\u00b0", "180 degrees", ""),
     ("1 light-year", "9.46e12 km", ""),
     ("12 nautical miles", "22.224 km", ""),
+    ("330 m (1,083 ft)", "330 m", ""),
+    ("1083 feet", "330 m (1,083 ft)", ""),
+    ("half an hour", "30 minutes", ""),
+    ("an hour", "60 min", ""),
+    ("60 miles an hour", "60 mph", ""),
+    ("100 sqm", "100 m\u00b2", ""),
+    ("30 degrees", "30 \u00b0C", "What is the temperature in Celsius?"),
 ]
 
 NEVER_EQUAL = [
@@ -135,6 +142,12 @@ NEVER_EQUAL = [
     ("8 km", "5 miles", ""),
     ("1.200 m", "1200 m", ""),
     ("\u20ac5", "5 m", ""),
+    ("330 m (900 ft)", "330 m", ""),
+    ("331 m (1,083 ft)", "331.5 m", ""),
+    ("5 pm", "5 picometer", ""),
+    ("1st", "1 stone", ""),
+    ("30 degrees", "30 \u00b0C", ""),
+    ("a minute", "60 minutes", ""),
     ("330 m", "330", "What is the version of the tower in m?"),
 ]
 

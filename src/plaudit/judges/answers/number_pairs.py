@@ -49,6 +49,11 @@ _ASKS_PERCENT = re.compile(
 _ASKS_PLACE = re.compile(
     r"\b(?:place|rank|ranked|position|ordinal|grade|floor|edition|anniversary)\b", re.IGNORECASE
 )
+_ASKS_NUMBERED = re.compile(
+    r"\b(?:versions?|releases?|released|python|java|node|kernel|android|ios|ubuntu|linux|software"
+    r"|library|protocol|standard|chapter|section|clause|paragraph|verse|time|train|clock)\b",
+    re.IGNORECASE,
+)
 _ASKS_SCALE = re.compile(r"\b(?:thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
@@ -87,6 +92,8 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
         return None
     if not _same_name(a, r, question):
         return None
+    if a.place != r.place and min(a.place, r.place) < 1 and _ASKS_NUMBERED.search(question):
+        return None  # 3.10 comes after 3.9, and is not 3.1
     if a.ordinal and not r.ordinal and not _ASKS_PLACE.search(question):
         return None
     return Comparison(True, "equal as numbers")

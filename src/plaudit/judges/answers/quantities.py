@@ -5,16 +5,18 @@ pint is needed only where two units differ; without it such a comparison is open
 
 import re
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from plaudit.judges.answers import units
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.number_pairs import Number, may_be_rounded
 from plaudit.judges.answers.numbers import (
     asks_label,
+    each_agrees,
     leading_number,
     relative_error,
     trimmed,
+    without_gloss,
 )
 from plaudit.judges.answers.numerals import MAX_LENGTH
 from plaudit.judges.answers.units import Terms, Unit, asked_unit, is_unit, read_unit, worth
@@ -54,9 +56,29 @@ def _read(text: str) -> Quantity | None:
     return tuple(parts) or None
 
 
+_ONE = re.compile(r"an? (?=[^\W\d_])", re.IGNORECASE)
+_ARTICLE = re.compile(r" (?:of )?an? ", re.IGNORECASE)
+
+
+def _number_of(text: str) -> tuple[Number, str] | None:
+    """Return a number and what follows it; `an hour` is one hour, `half an hour` a half."""
+    found = leading_number(text)
+    if found is None:
+        one = _ONE.match(text)
+        return (
+            (Number(value=Fraction(1), digits=0, place=Fraction(0)), text[one.end() :])
+            if one
+            else None
+        )
+    number, rest = found
+    if rest.startswith("st"):
+        return None  # 1st
+    return number, _ARTICLE.sub("", rest, count=1) if number.value < 1 else rest
+
+
 def _part(text: str, larger: Terms | None) -> tuple[Number, Terms | None, str | None] | None:
     """Read a number and its unit; a last one without a unit has the next smaller: `1h30`."""
-    found = leading_number(text)
+    found = _number_of(text)
     if found is None:
         return None
     number, rest = found
@@ -75,7 +97,7 @@ def _adds_up(parts: list[tuple[Number, Terms | None]]) -> bool:
 
 def applies(reference: str, case: AnswerCase) -> bool:
     """Whether a reference is a quantity, or a bare number to a question that names a unit."""
-    quantity = _readable(reference, case)
+    quantity = _readable(without_gloss(reference), case)
     if quantity is None:
         return False
     if quantity[0][1] is None:
@@ -93,6 +115,10 @@ def _readable(text: str, case: AnswerCase) -> Quantity | None:
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two quantities; None for unknown units, and where one may be the other rounded."""
+    return each_agrees(answer, reference, partial(_compare, case=case))
+
+
+def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     a, r = _asked(answer, case), _asked(reference, case)
     if a is None or r is None or a[0][0].bound != r[0][0].bound:
         return None
@@ -102,12 +128,15 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     return _converted(a, r, error) if available() else None
 
 
+_DEGREE = (("degree", 1),)
+
+
 def _asked(text: str, case: AnswerCase) -> Quantity | None:
-    """Read a quantity; a bare number gets the unit that the question asks for."""
+    """Read a quantity; a bare number, or a degree, gets the unit that the question asks for."""
     quantity = _readable(text, case)
-    if quantity is None or quantity[0][1] is not None:
+    if quantity is None or quantity[0][1] not in (None, _DEGREE):
         return quantity
-    unit = asked_unit(case.question)
+    unit = asked_unit(case.question) or quantity[0][1]
     return ((quantity[0][0], unit),) if unit else None
 
 
@@ -149,8 +178,12 @@ def _worths(quantity: Quantity) -> list[Unit] | None:
 
 
 def _other_dimension(ours: list[Unit], theirs: list[Unit]) -> Comparison | None:
-    mixed = len({unit.dimension for unit in ours}) > 1 or len({u.dimension for u in theirs}) > 1
-    return None if mixed else Comparison(False, "units of different kinds")
+    """Judge units of different kinds; a degree may be one of temperature."""
+    kinds = {unit.dimension for unit in (*ours, *theirs)}
+    mixed = len({u.dimension for u in ours}) > 1 or len({u.dimension for u in theirs}) > 1
+    if mixed or kinds == {(("radian", 1),), (("kelvin", 1),)}:
+        return None
+    return Comparison(False, "units of different kinds")
 
 
 def _total(quantity: Quantity, worths: list[Unit]) -> Fraction:

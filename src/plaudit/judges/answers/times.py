@@ -21,15 +21,19 @@ _TIME = re.compile(
     r"(?<![\d:./-])(?P<hour>\d{1,2})"
     r"(?::(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
     r"(?: ?(?P<half>[ap])\.? ?m\b\.?|(?P<clock> uhr\b))?"
-    r"|(?:[.](?P<minute2>\d{2}))? ?(?:(?P<half2>[ap])\.? ?m\b\.?|(?P<clock2>uhr\b)|(?:o'clock)\b)"
+    r"|(?:[.](?P<minute2>\d{2}))? ?(?:(?P<half2>[ap])\.? ?m\b\.?|(?P<clock2>uhr\b)|o'clock\b(?: (?P<half3>[ap])m\b)?)"
     r"|h(?P<minute3>\d{2})\b)(?![\d:])"
     r"(?: ?(?P<zone>utc|gmt|z|e[sd]t|et|c[sd]t|m[sd]t|p[sd]t|ce?st|cet|bst|ist|jst)\b)?"
     r"|(?:\b12 )?\b(?P<word>noon|midday|midnight)\b"
 )
 
 
+_HALF = re.compile(r" in the (morning|afternoon|evening)\b")
+
+
 def split_time(text: str) -> tuple[TimeOfDay | None, str] | None:
     """Return the time of day in a lower-case text and the rest; None where its time is none."""
+    text = _HALF.sub(lambda part: " am" if part[1] == "morning" else " pm", text)
     match = _TIME.search(text)
     if match is None:
         return None, text
@@ -43,7 +47,7 @@ def _of_match(match: re.Match[str]) -> TimeOfDay | None:
     hour = int(match["hour"])
     minute = int(match["minute"] or match["minute2"] or match["minute3"] or 0)
     second = int(match["second"]) if match["second"] else None
-    half = match["half"] or match["half2"]
+    half = match["half"] or match["half2"] or match["half3"]
     if minute > 59 or (second or 0) > 59 or hour > 23 or (half and not 1 <= hour <= 12):
         return None
     clock = match["clock"] or match["clock2"] or match["minute3"]

@@ -129,10 +129,14 @@ _SPELLINGS = {
     "newton meter": "Nm",
     "centimeter ^ 3": "cc",
     "knot": "kn kt knots",
+    "meter ^ 2": "sqm",
+    "kilometer ^ 2": "sqkm",
+    "foot ^ 2": "sqft",
 }
 COMMON = {name: main for main, names in _SPELLINGS.items() for name in (main, *names.split())}
 """Spellings of common units, and what pint calls them."""
 _WORDS = frozenset({"per", "pro", "par", "por", "al", "a", "an"})
+_NO_UNITS = frozenset({"am", "pm", "nd", "rd", "th"})
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER = {"squared": 2, "cubed": 3}
 _DEGREES = re.compile(
@@ -229,6 +233,8 @@ def _terms(text: str) -> list[tuple[str, int]] | None:
             return None
         at = match.end()
         operator, name, raised = match[1], match[2], match[3] or match[4]
+        if name and name.casefold() in _NO_UNITS:
+            return None
         if raised or name in _AFTER:
             if not terms:
                 return None
@@ -310,10 +316,13 @@ _STOPS = frozenset({"in", "a", "an", "the", "to", "is", "are"})
 _MOST_QUESTION = 2_000
 
 
-@lru_cache(maxsize=1024)
 def asked_unit(question: str) -> Terms | None:
     """Return the one common unit that a question asks for: `How many metres ...?`; None: none."""
-    question = question[:_MOST_QUESTION]
+    return _asked_unit(question[:_MOST_QUESTION])
+
+
+@lru_cache(maxsize=1024)
+def _asked_unit(question: str) -> Terms | None:
     found: set[Terms] = {(("year", 1),)} if "how old" in question.casefold() else set()
     for match in _ASKED.finditer(question):
         words = list(takewhile(lambda word: word and word not in _STOPS, match.groups()))
