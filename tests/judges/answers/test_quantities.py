@@ -92,6 +92,8 @@ EQUAL = [
 ]
 
 NEVER_EQUAL = [
+    ("10.000 km", "10 km", ""),
+    ("10.000 km", "10000 m", ""),
     ("330 m", "330 km", ""),
     ("330 m", "330 ft", ""),
     ("330", "330 m", ""),
@@ -204,7 +206,13 @@ def test_other_quantities_are_different(answer: str, reference: str, question: s
 
 @pytest.mark.parametrize(
     ("answer", "reference"),
-    [("8 km", "5 miles"), ("1.8 m", "6 feet"), ("100 C", "100 \u00b0C"), ("5 blorps", "5 m")],
+    [
+        ("8 km", "5 miles"),
+        ("1.200 m", "1.2 km"),
+        ("1.8 m", "6 feet"),
+        ("100 C", "100 \u00b0C"),
+        ("5 blorps", "5 m"),
+    ],
 )
 def test_coarse_roundings_and_unknown_units_are_open(answer: str, reference: str) -> None:
     assert verdict(answer, reference) is None

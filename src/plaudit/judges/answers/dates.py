@@ -154,7 +154,7 @@ def _of_words(text: str, era: int) -> Date | None:
     """Read a date with the name of its month, or a year alone."""
     months: list[int] = []
     numbers: list[int] = []
-    at = 0
+    at = len(text) if text.startswith("-") else 0
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:

@@ -54,6 +54,12 @@ _ASKS_NUMBERED = re.compile(
     r"|library|protocol|standard|chapter|section|clause|paragraph|verse|time|train|clock)\b",
     re.IGNORECASE,
 )
+_COLLECTIVE = re.compile(
+    r"(?:pair|couple|score|decade|centur|fortnight|gross|quarter|half|halves|group|set|pack|box"
+    r"|team|part|third|tenth)(?:s|es|y|ies)?\b",
+    re.IGNORECASE,
+)
+"""What may hold several of what another number counts: 2 pairs are 4 shoes."""
 _ASKS_SCALE = re.compile(r"\b(?:thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
@@ -94,6 +100,8 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
         return None
     if a.place != r.place and min(a.place, r.place) < 1 and _ASKS_NUMBERED.search(question):
         return None  # 3.10 comes after 3.9, and is not 3.1
+    if may_be_thousands(a) != may_be_thousands(r):
+        return None
     if a.ordinal and not r.ordinal and not _ASKS_PLACE.search(question):
         return None
     return Comparison(True, "equal as numbers")
@@ -189,7 +197,14 @@ def _measures_differ(a: Number, r: Number) -> bool:
     """Whether numbers count different things, or one has a unit that the other may leave out."""
     if a.noun and r.noun:
         return _stems(a.noun.casefold()) != _stems(r.noun.casefold())
-    return is_common(a.noun or r.noun)
+    noun = a.noun or r.noun
+    return is_common(noun) or bool(_COLLECTIVE.match(noun))
+
+
+def may_be_thousands(number: Number) -> bool:
+    """Whether a number is written as `10.000`, which many read as ten thousand."""
+    whole = number.value.denominator == 1
+    return whole and number.other is not None and abs(number.other) > abs(number.value)
 
 
 def may_be_rounded(a: Number, r: Number, about: bool) -> bool:

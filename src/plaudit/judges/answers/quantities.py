@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 
 from plaudit.judges.answers import units
 from plaudit.judges.answers.base import AnswerCase, Comparison
-from plaudit.judges.answers.number_pairs import Number, may_be_rounded
+from plaudit.judges.answers.number_pairs import Number, may_be_rounded, may_be_thousands
 from plaudit.judges.answers.numbers import (
     asks_label,
     each_agrees,
@@ -142,7 +142,7 @@ def _asked(text: str, case: AnswerCase) -> Quantity | None:
 
 def _same_unit(a: Number, r: Number, error: Fraction) -> Comparison | None:
     if _within(a.value, r.value, error):
-        return Comparison(True, "equal as quantities")
+        return _if_sure(a, r, "equal as quantities")
     if a.other == r.value or r.other == a.value or a.bound:
         return None
     if may_be_rounded(a, r, a.about or r.about):
@@ -165,9 +165,10 @@ def _converted(a: Quantity, r: Quantity, error: Fraction) -> Comparison | None:
     in_theirs, stated = _in(answer, theirs[-1]), _in(reference, theirs[-1])
     in_ours, given = _in(reference, ours[-1]), _in(answer, ours[-1])
     if _within(in_theirs, stated, error):
-        return Comparison(True, "equal after conversion")
+        return _if_sure(a[0][0], r[0][0], "equal after conversion")
     if _rounds(in_theirs, stated, r[-1][0]) or _rounds(in_ours, given, a[-1][0]):
-        return _if_exact(a, r, "equal after conversion and rounding")
+        bounded = a[0][0].bound or r[0][0].bound
+        return None if bounded else Comparison(True, "equal after conversion and rounding")
     return _apart(abs(in_theirs - stated), abs(stated), abs(in_ours - given), a, r)
 
 
@@ -205,8 +206,8 @@ def _rounds(exact: Fraction, shown: Fraction, number: Number) -> bool:
     return digits >= _LEAST_DIGITS and 2 * abs(exact - shown) <= number.place
 
 
-def _if_exact(a: Quantity, r: Quantity, reason: str) -> Comparison | None:
-    return None if a[0][0].bound or r[0][0].bound else Comparison(True, reason)
+def _if_sure(a: Number, r: Number, reason: str) -> Comparison | None:
+    return Comparison(True, reason) if may_be_thousands(a) == may_be_thousands(r) else None
 
 
 def _apart(
@@ -214,7 +215,8 @@ def _apart(
 ) -> Comparison | None:
     """Judge quantities of one kind that differ: open within 1 %, or 5 % of a coarse number."""
     rough = a[0][0].about or r[0][0].about or own_off < a[-1][0].place
-    if a[0][0].bound or off <= whole / (20 if rough else 100) or _calories(a, r):
+    ambiguous = any(number.other is not None for number, _ in (*a, *r))
+    if ambiguous or a[0][0].bound or off <= whole / (20 if rough else 100) or _calories(a, r):
         return None
     return Comparison(False, "different quantities")
 
