@@ -81,6 +81,8 @@ EQUAL = [
     ("5 million km", "5,000,000 km", ""),
     ("180\u00b0", "180 degrees", ""),
     ("1 light-year", "9.46e12 km", ""),
+    ("6.895 kPa", "1 psi", ""),
+    ("1 AU", "1 astronomical unit", ""),
     ("12 nautical miles", "22.224 km", ""),
     ("330 m (1,083 ft)", "330 m", ""),
     ("1083 feet", "330 m (1,083 ft)", ""),

@@ -107,9 +107,13 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
     return Comparison(True, "equal as numbers")
 
 
+POUNDS = ("pound", "pounds")
+"""Nouns that are money or a weight."""
+
+
 def _in_pounds(number: Number, other: Number) -> Number:
     """Read `5 pounds` as money where it is compared with money."""
-    if other.currency and number.noun.casefold() in ("pound", "pounds"):
+    if other.currency and number.noun.casefold() in POUNDS:
         return msgspec.structs.replace(number, currency="GBP", noun="")
     return number
 
@@ -139,9 +143,9 @@ def _same_noun(a: Number, r: Number, question: str) -> bool:
     if not ours or not theirs:
         stated = ours or theirs
         return not stated or _asks_for(stated, question)
-    return _stems(ours) == _stems(theirs) or (
-        is_common(ours) and read_unit(a.noun) == read_unit(r.noun)
-    )
+    if is_common(a.noun) or is_common(r.noun):
+        return read_unit(a.noun) == read_unit(r.noun)
+    return _stems(ours) == _stems(theirs)
 
 
 def _asks_for(noun: str, question: str) -> bool:
@@ -155,10 +159,13 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 def _stems(text: str) -> set[str]:
     """Return words without the endings of English plurals."""
-    return {
-        word.removesuffix("s").removesuffix("e").removesuffix("i").removesuffix("y")
-        for word in _LETTERS.findall(text)
-    }
+    return {_stem(word) for word in _LETTERS.findall(text)}
+
+
+def _stem(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word.removesuffix("s").removesuffix("e")
 
 
 def _unlike(a: Number, r: Number, question: str) -> Comparison | None:

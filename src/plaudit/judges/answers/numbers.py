@@ -19,7 +19,7 @@ from plaudit.judges.answers.currencies import (
     SIGN_AFTER,
     currency_of,
 )
-from plaudit.judges.answers.number_pairs import Number, Span, same_number
+from plaudit.judges.answers.number_pairs import POUNDS, Number, Span, same_number
 from plaudit.judges.answers.number_words import leading_words, scale_of
 from plaudit.judges.answers.numerals import MAX_LENGTH, Numeral, leading_digits, plain, scaled
 from plaudit.judges.answers.units import is_common
@@ -30,8 +30,8 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _FILLER = re.compile(
-    r"(?:(?:it is|it's|there (?:are|were|is)|exactly|precisely|just|only|a total of|in total"
-    r"|the number|number) )+",
+    r"(?:(?:it (?:is|was)|it's|th(?:at|is) is|there (?:are|were|is)|exactly|precisely|just|only"
+    r"|a total of|in total|the number|number) )+",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"([A-Za-z]) ?= ?")
@@ -58,7 +58,7 @@ _IN_TOTAL = re.compile(r" (?:in total|in all|total|altogether|overall)$", re.IGN
 _NO_NOUNS = re.compile(
     r"\b(?:am|pm|uhr|bc|ad|bce|ce|o'clock|of|or|and|to|but|than|not|if|minus|plus|times|x|over|in|out"
     r"|on|for|with|by|as|the|percentage|points?|per|half|more|less|fewer|at|least|most|between|is"
-    r"|are|was|were|isn't|squared|cubed|factorial)\b",
+    r"|are|was|were|isn't|squared|cubed|factorial|below|above|under|before|after)\b",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"(?:between (?=.* and )|from (?=.* (?:to|until) ))", re.IGNORECASE)
@@ -127,7 +127,8 @@ def trimmed(text: str) -> str:
     text = plain(text).strip(_MARKS).rstrip("." + _MARKS)
     if len(text) > 2 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()
-    return text.strip(_QUOTES).rstrip("." + _MARKS) if text[:1] in _QUOTES else text
+    quoted = len(text) > 2 and text[0] == text[-1] and text[0] in _QUOTES
+    return text[1:-1].strip(_MARKS).rstrip("." + _MARKS) if quoted else text
 
 
 def _qualified(text: str) -> tuple[dict[str, Any], str]:
@@ -301,7 +302,9 @@ def applies(reference: str, case: AnswerCase) -> bool:
         return False
     reference = without_gloss(reference)
     number = _read(reference)
-    return not is_common(number.noun) if number else _read_span(reference) is not None
+    if number is None:
+        return _read_span(reference) is not None
+    return number.noun in POUNDS or not is_common(number.noun)
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:

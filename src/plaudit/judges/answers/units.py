@@ -31,7 +31,7 @@ _SPELLINGS = {
     "foot": "ft feet fuss pied pieds pies '",
     "inch": 'in inches zoll pouce pouces pulgada pulgadas "',
     "light_year": "ly lightyear lightyears light_years",
-    "astronomical_unit": "AU",
+    "astronomical_unit": "AU au astronomical_units",
     "kilogram": "kg kgs Kg KG kilo kilos kilogramme kilogrammes kilograms kilogramm kilogramo "
     "kilogramos chilogrammi chili",
     "gram": "g gr gm grams gramme grammes gramm gramo gramos grammi",
@@ -129,6 +129,11 @@ _SPELLINGS = {
     "newton meter": "Nm",
     "centimeter ^ 3": "cc",
     "knot": "kn kt knots",
+    "psi": "",
+    "torr": "Torr",
+    "rpm": "",
+    "Btu": "BTU",
+    "parsec": "pc parsecs",
     "meter ^ 2": "sqm",
     "kilometer ^ 2": "sqkm",
     "foot ^ 2": "sqft",
@@ -144,7 +149,9 @@ _DEGREES = re.compile(
     "(celsius|fahrenheit|centigrade|[cf])\\b",
     re.IGNORECASE,
 )
-_PAIR = re.compile(r"\b(nautical|light|fl\.?|fluid|watt)[ -](?=mile|year|oz|ounce|hour)")
+_PAIR = re.compile(
+    r"\b(nautical|light|fl\.?|fluid|watt|astronomical)[ -](?=mile|year|oz|ounce|hour|unit)"
+)
 _TOKEN = re.compile(
     " *(?:([*\u00b7\u00d7/])|([^\\W\\d_]+(?:_[^\\W\\d_]+)*|\u00b0[CF]?|['\"])"
     "|\\^ ?\\(?([+-]?\\d{1,2})\\)?|([23])(?!\\d))"
