@@ -154,7 +154,9 @@ def _of_words(text: str, era: int) -> Date | None:
     """Read a date with the name of its month, or a year alone."""
     months: list[int] = []
     numbers: list[int] = []
-    at = len(text) if text.startswith("-") else 0
+    at = 0
+    if text.strip(" ,.")[:1] == "-" or text.strip(" ,.")[-1:] == "-":
+        return None  # a year before Christ, or the beginning of a range
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:

@@ -53,7 +53,7 @@ _MAGNITUDE = re.compile(r" ?-?([^\W\d_]+)\.?")
 _SHORT_SCALES = {"k": 10**3, "bn": 10**9, "tn": 10**12, "mn": 10**6, "mio": 10**6, "mrd": 10**9}
 _MONEY_SCALES = {"m": 10**6, "M": 10**6, "K": 10**3, "B": 10**9, "b": 10**9, "T": 10**12}
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|\u00b0|er|\u00e8me|e)$", re.IGNORECASE)
-_NOUN = re.compile(r" ((?:[^\W\d_][\w'-]*)(?: [^\W\d_][\w'-]*){0,3})")
+_NOUN = re.compile(r" ((?:[^\W\d_]+(?:['-][^\W\d_]+)*)(?: [^\W\d_]+(?:['-][^\W\d_]+)*){0,3})")
 _IN_TOTAL = re.compile(r" (?:in total|in all|total|altogether|overall)$", re.IGNORECASE)
 _NO_NOUNS = re.compile(
     r"\b(?:am|pm|uhr|bc|ad|bce|ce|o'clock|of|or|and|to|but|than|not|if|minus|plus|times|x|over|in|out"

@@ -19,7 +19,15 @@ from plaudit.judges.answers.numbers import (
     without_gloss,
 )
 from plaudit.judges.answers.numerals import MAX_LENGTH
-from plaudit.judges.answers.units import Terms, Unit, asked_unit, is_unit, read_unit, worth
+from plaudit.judges.answers.units import (
+    Terms,
+    Unit,
+    asked_unit,
+    is_unit,
+    may_be_unit,
+    read_unit,
+    worth,
+)
 
 Quantity = tuple[tuple[Number, Terms | None], ...]
 """Numbers and their units, added up: two of `5 ft 11 in`; no unit of a bare number."""
@@ -86,8 +94,8 @@ def _part(text: str, larger: Terms | None) -> tuple[Number, Terms | None, str | 
         smaller = _SMALLER.get(larger[0][0]) if larger else None
         return (number, ((smaller, 1),) if smaller else None, None)
     spelled, *later = _NEXT.split(rest, maxsplit=1)
-    unit = read_unit(spelled.strip(" -").rstrip(".,"))
-    return (number, unit, later[0] if later else None) if unit else None
+    unit = read_unit(spelled.lstrip(" -").rstrip(".,"))
+    return (number, unit, later[0] if later else None) if unit and may_be_unit(unit) else None
 
 
 def _adds_up(parts: list[tuple[Number, Terms | None]]) -> bool:

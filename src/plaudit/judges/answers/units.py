@@ -195,9 +195,14 @@ def is_unit(text: str) -> bool:
     if is_common(text):
         return True
     terms = read_unit(text)
-    if terms is None or not all(map(_may_be_unit, (name for name, _ in terms))):
+    if terms is None or not may_be_unit(terms):
         return False
     return available() and worth(terms) is not None
+
+
+def may_be_unit(terms: Terms) -> bool:
+    """Whether names look like those of units, so that pint may be asked."""
+    return all(_may_be_unit(name) for name, _ in terms)
 
 
 def _may_be_unit(name: str) -> bool:
