@@ -17,6 +17,7 @@ from plaudit.judges.answers.injection import addresses_grader
 from plaudit.judges.answers.mentions import Mention, Mentions, tokens
 from plaudit.judges.answers.negation import is_negated
 from plaudit.judges.answers.opinion import is_disowned
+from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.withdrawal import takes_back
 
 _WORDY = re.compile(r"[^\W_]")
@@ -44,11 +45,6 @@ _NO_IDEA = re.compile(
     r"(?:sorry\W+)?(?:but )?i(?:'m| am| do| can|'ve| have)?"
     r"(?: ?not|n't)? ?(?:sure|certain|know|answer|tell|say|find|no idea|no answer)"
     r"(?: (?:the|this|that|an|any|answer|question|it|for certain|for sure))*\W*",
-    re.IGNORECASE,
-)
-_UNANSWERABLE = re.compile(
-    r"\b(?:unanswerable|not answerable|cannot be (?:answered|determined|known)|no answer|unknown|"
-    r"(?:not enough|insufficient) information|i(?: do not|'m not| am not| don't) (?:know|sure))\b",
     re.IGNORECASE,
 )
 _GRADES = frozenset({"correct", "incorrect", "verdict", "grade", "graded", "judgement", "judgment"})
@@ -191,7 +187,7 @@ def _empty(case: AnswerCase, found: Extracted) -> str | None:
 
 
 def _is_unanswerable(references: Sequence[str]) -> bool:
-    return any(_UNANSWERABLE.search(text[:_SHORT]) for text in references[:_REFERENCES])
+    return any(map(says_unanswerable, references[:_REFERENCES]))
 
 
 def _conflict(case: AnswerCase, found: Extracted) -> str | None:

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from plaudit.judges.answers import text
+from plaudit.judges.answers import dates, numbers, quantities, text
 from plaudit.judges.answers.base import AnswerCase, Comparer, Comparison
 
-_TYPES: tuple[Comparer, ...] = (text,)
+_TYPES: tuple[Comparer, ...] = (dates, quantities, numbers, text)
 """What compares two items, in order."""
 _MAX_LENGTH = 4_000
 _MAX_ITEMS = 100
