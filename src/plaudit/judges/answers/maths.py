@@ -155,7 +155,7 @@ def _compared(pair: Pair) -> Outcome:
     key, memory = _key(pair), _remembered.get()
     stored = None if memory is None else memory.get(key)
     if stored is not None:
-        return msgspec.msgpack.decode(stored, type=Outcome)
+        return msgspec.json.decode(stored, type=Outcome)
     found = _recent.get(key)
     if found is None:
         try:
@@ -164,7 +164,7 @@ def _compared(pair: Pair) -> Outcome:
             return Outcome("open", str(error))
         _recent.put(key, found)
     if memory is not None and found.slow:
-        memory.put(key, msgspec.msgpack.encode(found))
+        memory.put(key, msgspec.json.encode(found))
     return found
 
 

@@ -9,11 +9,13 @@ ANY_INTEGER = re.compile(r",? ?(?:\\text ?\{ ?(?:where|for) ?\} ?)?[a-z] ?\\in ?
 _BASE = re.compile(r"\d_ ?\{? ?(\d+) ?\}?")
 _BASED = re.compile(r"(?<=\d)_ ?\{? ?\d+ ?\}?")
 _UNIT = re.compile(
-    r"(?<=[\d})\s]) ?\\(?:text|mathrm|rm|textrm|mbox) ?\{ ?(?!(?:and|or|if)\b)"
+    r"(?<=[\w})|]) ?\\(?:text|mathrm|rm|textrm|mbox) ?\{ ?(?!(?:and|or|if)\b)"
     r"([^{}]*[^{}\W\d_][^{}]*?) ?\}(\^ ?\{? ?-?\d ?\}?)?$"
 )
 _PLAIN_UNIT = re.compile(r"[-+]?[\d.,]+ [a-zA-Z]{1,3}(?: ?\^ ?\{?\d\}?)?")
 _DEGREES = re.compile(r" ?\^ ?(?:\\circ|\{ ?\\circ ?\}) ?|\\degree(?![a-z])|(?<=\d) degrees?$")
+_IN_DEGREES = re.compile(rf"(\d+(?:\.\d+)?)(?:{_DEGREES.pattern})")
+_ANGULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _WHOLE = re.compile(r"-?\d+")
 _PERCENT = re.compile(r" ?\\?%| percent$| ?\\text ?\{ ?percent ?\}")
 
@@ -61,5 +63,7 @@ def _same_angle(answer: str, reference: str) -> tuple[str, str]:
     both = [answer, reference]
     for place in (0, 1):
         radians = r"\pi" in both[1 - place] and r"\pi" not in both[place]
-        both[place] = _DEGREES.sub(r"\\cdot \\pi/180 " if radians else " ", both[place]).strip()
+        if radians or _ANGULAR.search(both[place]):
+            both[place] = _IN_DEGREES.sub(r"{\\frac{\1\\pi}{180}}", both[place])
+        both[place] = _DEGREES.sub(" ", both[place]).strip()
     return both[0], both[1]

@@ -13,7 +13,7 @@ from plaudit.judges.answers.symbolic.affixes import ANY_INTEGER, without_affixes
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair
 from plaudit.judges.answers.symbolic.parsing import as_set, in_order, read, sympy
 from plaudit.judges.answers.symbolic.reading import tidy
-from plaudit.judges.answers.symbolic.values import Slack, done, same_value, slack_of
+from plaudit.judges.answers.symbolic.values import EXACT, Slack, done, same_value, slack_of
 
 _math_verify: Any = import_module("math_verify")
 
@@ -113,7 +113,7 @@ def _unwrapped(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     if _is_equation(a) != _is_equation(b):
         a = a.rhs if _is_equation(a) and _names_a_value(a) else a
-        b = b.rhs if _is_equation(b) else b
+        b = b.rhs if _is_equation(b) and b.free_symbols else b
     return a, b
 
 
@@ -130,14 +130,21 @@ def _names_a_value(equation: Any) -> bool:
     )
 
 
+def _is_identity(equation: Any) -> bool:
+    """Whether an equation holds for all values, as 2 + 2 = 4 does and x = 3 does not."""
+    if _names_a_value(equation) or not isinstance(equation.rhs, sympy.Expr):
+        return False
+    return same_value(equation.lhs, equation.rhs, EXACT) is True
+
+
 def _solutions(found: Any) -> Any:
     """Make `x in A` the set A, and `x = 1, x = 2` the set of both values."""
     if _is_equation(found) and isinstance(found.rhs, sympy.Set):
         if isinstance(found.lhs, sympy.Tuple):
             return found
         return found.rhs
-    if _is_equation(found) and not found.free_symbols:  # 2 + 2 = 4 is 4, and 2 = 3 is nothing
-        return found.rhs if sympy.simplify(found.lhs - found.rhs) == 0 else sympy.nan
+    if _is_equation(found) and isinstance(found.lhs, sympy.Expr) and _is_identity(found):
+        return found.rhs
     if isinstance(found, sympy.FiniteSet):
         parts = in_order(found)
         named = [part for part in parts if _is_equation(part) and _names_a_value(part)]

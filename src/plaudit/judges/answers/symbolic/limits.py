@@ -14,9 +14,11 @@ _DIGIT = re.compile(r"\d")
 _RUN_OF_DIGITS = re.compile(r"\d{61}")
 _LARGE_EXPONENT = re.compile(r"(?:\^|\*\*)\s*[{(]?\s*[-+]?\s*\d[\d,.]{4}")
 _POWER_OF_A_POWER = re.compile(
-    r"(?:\^|\*\*)\s*[{(]*\s*[-+]?\w*\d\w*\s*[})]*\s*(?:\^|\*\*|!)"  # 10^{10^{10}}, 2^9!
+    r"(?:\^|\*\*)\s*\d+\s*(?:\^|\*\*|!)"  # 9^9^9
+    r"|(?:\^|\*\*)\s*[{(][^{}()]*\d\s*"  # 10^{10^{10}}, but not 2^{3^2}
+    r"(?:!|(?!(?<=[^\d]\d)\^\s*\{?[1-3]\}?(?!\s*[\d^!*]))(?:\^|\*\*)\s*[{(]*\s*[-+]?\d)"
 )
-_LARGE_FACTORIAL = re.compile(r"!\s*!|\d{4}\s*!|[)}\]]\s*!\s*[)}\]]?\s*!")
+_LARGE_FACTORIAL = re.compile(r"!\s*!|\d{4}\s*!|!\s*[)}\]]+\s*!")
 _MAX_TOWER = 3
 _OPEN, _CLOSED = "{([", "})]"
 

@@ -24,16 +24,19 @@ _UNREADABLE = re.compile(
     r"(?![a-zA-Z])|\.\.\.|\u2026"
     r"|\d \d|(?<!\\)\b(?!prime\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
     r"|/ ?\d+ ?(?:[a-zA-Z](?![a-zA-Z])|\(|\\(?:sqrt|pi|frac|sin|cos|tan|ln|log)(?![a-z]))"  # 1/2x
-    r"|\\begin ?\{cases\}"
+    r"|\\begin ?\{cases\}|['\"]|\\approx ?\d*$|^\\approx"
 )
 _ONLY_LETTERS = re.compile(r"[a-zA-Z]{3,}")
 _WORD = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox) ?\{ ?([^{}]*?) ?\}")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot) ?\{(\d{1,20})\}")
-_BUILDER = re.compile(r"\\\{ ?([a-zA-Z])(?: ?\\in ?\\mathbb ?\{R\})? ?[|:] ?(.*)\\\}")
+_BUILDER = re.compile(
+    r"\\\{ ?([a-zA-Z]|\([a-zA-Z, ]+\))(?: ?\\in ?\\mathbb ?\{R\})? ?[|:] ?(.*)\\\}"
+)
 _OR = re.compile(r" ?,? ?(?:\\lor(?![a-z])|\\vee(?![a-z])|\\text ?\{ ?or ?\}|\bor\b) ?")
 _AND = re.compile(r" ?,? ?(?:\\land(?![a-z])|\\wedge(?![a-z])|\\text ?\{ ?and ?\}|\band\b) ?")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|lt|gt|ne)(?![a-z])")
 _SIGNED_TWICE = re.compile(r"\\(pm|mp)(?![a-z])")
+_PERCENT = re.compile(r"([^%]+?) ?\\?%")
 _LIMIT = re.compile(r"\\lim ?_ ?\{[^{}]*\}")
 _SUM_OVER_I = re.compile(r"_ ?\{? ?i ?(?:=|\\in)")
 
@@ -63,6 +66,10 @@ def _read_tidy(text: str) -> Any:
                 return _joined(parts, joined)
     if _SIGNED_TWICE.search(text):
         return _both_signs(text)
+    percent = _PERCENT.fullmatch(text)
+    if percent:
+        value = _read_one(percent[1])
+        return value / 100 if isinstance(value, sympy.Expr) else None
     return _read_one(text)
 
 
@@ -93,8 +100,10 @@ def _unchained(found: Any) -> Any:
     return found
 
 
-def _folded(word: re.Match[str]) -> str:
-    return "\\text{" + word[1].lower() + "}"
+def _folded(found: re.Match[str]) -> str:
+    """Fold the case of a word; the letter of a choice or a variable keeps it."""
+    word = found[1].strip("()")
+    return word if len(word) == 1 else "\\text{" + found[1].lower() + "}"
 
 
 def _fraction(digits: re.Match[str]) -> str:
@@ -142,20 +151,40 @@ def _both_signs(text: str) -> Any:
 
 def _with_plain_symbols(found: Any, imaginary: bool) -> Any:
     """Give a name one meaning, whatever stands beside it; i and e are numbers."""
-    if isinstance(found, bool) or not hasattr(found, "atoms"):
-        return found
+    if not hasattr(found, "atoms") or _holds_a_truth(found):
+        return None
     renamed = {name: _plain(name, imaginary) for name in found.atoms(sympy.Symbol)}
     renamed |= {number: sympy.Rational(str(number)) for number in found.atoms(sympy.Float)}
+    if imaginary and sympy.I not in renamed.values():
+        renamed |= {root: _real(root) for root in found.atoms(sympy.Pow)}
     renamed = {old: new for old, new in renamed.items() if old != new}
     if not renamed:
         return found
-    if isinstance(found, _latex.FiniteSet):  # keeps the order in which its elements were written
-        return _latex.FiniteSet(*[_renamed(part, renamed) for part in in_order(found)])
     return _renamed(found, renamed)
 
 
+def _holds_a_truth(found: Any) -> bool:
+    """Whether a relation was evaluated, so that it is true or false and no formula any more."""
+    parts = in_order(found) if isinstance(found, sympy.FiniteSet) else [found]
+    return any(part in (sympy.true, sympy.false) for part in parts)
+
+
 def _renamed(found: Any, names: dict[Any, Any]) -> Any:
+    """Replace parts of an object; what is a relation stays one, and a list keeps its order."""
+    if isinstance(found, sympy.core.relational.Relational):
+        return found.func(*[_renamed(side, names) for side in found.args], evaluate=False)
+    if isinstance(found, _latex.FiniteSet):
+        return _latex.FiniteSet(*[_renamed(part, names) for part in in_order(found)])
     return found.xreplace(names) if hasattr(found, "xreplace") else found.subs(names)
+
+
+def _real(root: Any) -> Any:
+    """Take the real one of the odd roots of a negative number."""
+    base, power = root.args
+    odd = power.is_Rational and power.q % 2 == 1 and power.q > 1
+    if odd and base.is_number and base.is_negative:
+        return (-1) ** power.p * (-base) ** power
+    return root
 
 
 def _plain(symbol: Any, imaginary: bool) -> Any:

@@ -30,6 +30,9 @@ class Slack(msgspec.Struct, frozen=True):
     """Whether a rounding counts as the value that it was made of."""
 
 
+EXACT = Slack(0.0, 0.0, trusted=False)
+
+
 def slack_of(answer: str, reference: str, tolerance: float) -> Slack:
     """Return how far apart values may be, by the decimals that two formulas show."""
     shown = [max(map(len, DECIMALS.findall(text)), default=0) for text in (answer, reference)]
