@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plaudit.judges.answers import maths
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, AnswerType
@@ -111,6 +113,16 @@ def test_what_is_too_large_is_open_and_says_why(hostile: str) -> None:
     assert found.relation == "open"
     assert "answer" in found.reason or "time" in found.reason
     assert maths.outcome("x", hostile, case()).relation == "open"
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.text() | st.text("x1^{}()[]\\$|,.=<>!%+-*/ ", max_size=60))
+def test_any_text_can_be_looked_at(text: str) -> None:
+    maths.applies(text, case())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maths, "available", lambda: False)
+        maths.compare(text, "x+1", case())
+        maths.compare("x+1", text, case())
 
 
 def test_an_endless_comparison_is_killed_and_the_next_one_works(hurried: MathsProcess) -> None:

@@ -24,7 +24,7 @@ _UNREADABLE = re.compile(
     r"(?![a-zA-Z])|\.\.\.|\u2026"
     r"|\d \d|(?<!\\)\b(?!prime\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
     r"|/ ?\d+ ?(?:[a-zA-Z](?![a-zA-Z])|\(|\\(?:sqrt|pi|frac|sin|cos|tan|ln|log)(?![a-z]))"  # 1/2x
-    r"|\\begin ?\{cases\}|['\"]|\\approx ?\d*$|^\\approx"
+    r"|\\begin ?\{cases\}|['\"]|\\overline ?\{[^{}]{2}|\\approx ?\d*$|^\\approx"
 )
 _ONLY_LETTERS = re.compile(r"[a-zA-Z]{3,}")
 _WORD = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox) ?\{ ?([^{}]*?) ?\}")
@@ -36,6 +36,7 @@ _OR = re.compile(r" ?,? ?(?:\\lor(?![a-z])|\\vee(?![a-z])|\\text ?\{ ?or ?\}|\bo
 _AND = re.compile(r" ?,? ?(?:\\land(?![a-z])|\\wedge(?![a-z])|\\text ?\{ ?and ?\}|\band\b) ?")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|lt|gt|ne)(?![a-z])")
 _SIGNED_TWICE = re.compile(r"\\(pm|mp)(?![a-z])")
+_NAME_OF_A_POINT = re.compile(r"^[A-Z] ?(?=\([^()]*,[^()]*\)$)")
 _PERCENT = re.compile(r"([^%]+?) ?\\?%")
 _LIMIT = re.compile(r"\\lim ?_ ?\{[^{}]*\}")
 _SUM_OVER_I = re.compile(r"_ ?\{? ?i ?(?:=|\\in)")
@@ -55,7 +56,7 @@ def read(text: str) -> Any:
 
 
 def _read_tidy(text: str) -> Any:
-    text = _REPEATING.sub(_fraction, text)
+    text = _NAME_OF_A_POINT.sub("", _REPEATING.sub(_fraction, text))
     built = _BUILDER.fullmatch(text)
     if built:
         return _read_tidy(built[2].strip())
@@ -68,9 +69,14 @@ def _read_tidy(text: str) -> Any:
         return _both_signs(text)
     percent = _PERCENT.fullmatch(text)
     if percent:
-        value = _read_one(percent[1])
-        return value / 100 if isinstance(value, sympy.Expr) else None
+        return _hundredth(_read_one(percent[1]))
     return _read_one(text)
+
+
+def _hundredth(found: Any) -> Any:
+    if isinstance(found, sympy.Eq) and isinstance(found.rhs, sympy.Expr):
+        return sympy.Eq(found.lhs, found.rhs / 100, evaluate=False)
+    return found / 100 if isinstance(found, sympy.Expr) else None
 
 
 def _read_one(text: str) -> Any:

@@ -57,12 +57,13 @@ def same_value(a: Any, b: Any, slack: Slack) -> bool | None:
     positive = _agree(a, b, names, _POSITIVE, slack)
     if not names or positive is not True:
         return positive
-    return True if _agree(a, b, names, _SIGNED, slack) is True else _agree_oddly(a, b)
+    signed = _agree(a, b, names, _SIGNED, slack)
+    return True if signed is True or _agree_oddly(a, b) else None
 
 
-def _agree_oddly(a: Any, b: Any) -> bool | None:
+def _agree_oddly(a: Any, b: Any) -> bool:
     """Compare what agrees where all variables are positive, and not everywhere or not known."""
-    return True if (a - b).expand() == 0 else None
+    return bool((a - b).expand() == 0)
 
 
 def done(found: Any) -> Any:
@@ -80,10 +81,15 @@ def _agree(a: Any, b: Any, names: list[Any], values: Iterable[str], slack: Slack
     """Compare two formulas at points; None where no point gives both a value."""
     points = [sympy.Rational(value) for value in values]
     agreed: bool | None = None
+    real = not (a.has(sympy.I) or b.has(sympy.I))
     for turn in range(len(points) if names else 1):
         point = {name: points[(turn + i) % len(points)] + i for i, name in enumerate(names)}
         at_a, at_b = _value(a, point), _value(b, point)
         if at_a is None or at_b is None:
+            continue
+        if real and not (at_a.is_real and at_b.is_real):
+            if at_a.is_real or at_b.is_real:
+                return None  # one of them has a value where the other has none
             continue
         near = _near(at_a, at_b, slack)
         if near is not True:
