@@ -25,9 +25,7 @@ def judge(server: Server, source: Path, out: Path) -> list[str | Path]:
     return [*asked, *flags, "--retry-invalid", "--json"]
 
 
-def kill_after(
-    plaudit: Plaudit, command: list[str | Path], server: Server, events: int
-) -> float:
+def kill_after(plaudit: Plaudit, command: list[str | Path], server: Server, events: int) -> float:
     """Give a command and kill it after so many requests and answers; return when that was."""
     wanted = server.noted() + events
     process = plaudit.start(*command)
@@ -65,7 +63,7 @@ def check_kills(
     moments: list[int],
     oldest_s: float = float("inf"),
 ) -> None:
-    """Kill a run after so many events each, let it end, compare what came of it, and what each kill cost.
+    """Kill a run, after so many events each time; compare what came of it, and what a kill cost.
 
     Nothing that was paid `oldest_s` seconds before a kill is lost by it.
     """
