@@ -2,16 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from plaudit.cli import main
-from tests.support.command import EXAMPLES, KEYS, REPOSITORY, Done, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, Reply
 
 GOOD = {"query": "2+2?", "answer": "4", "follow_up": "thanks"}
@@ -24,26 +21,9 @@ def plaudit(tmp_path: Path) -> Plaudit:
 
 
 @pytest.fixture
-def here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
-    """`plaudit` in this process: far quicker, for the many ways to be refused at once."""
-    for key in KEYS:
-        monkeypatch.delenv(key, raising=False)
-    monkeypatch.setenv("PLAUDIT_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(REPOSITORY)
-
-    def run(*args: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["plaudit", *map(str, args)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        return Done(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+def here(tmp_path: Path) -> Here:
+    """Far quicker, for the many ways to be refused at once."""
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture
@@ -234,7 +214,7 @@ def test_a_store_on_a_network_file_system_is_refused(
     ],
 )  # fmt: skip
 def test_wrong_usage_is_refused_before_anything_is_asked(
-    here: Callable[..., Done], args: list[str], says: str
+    here: Here, args: list[str], says: str
 ) -> None:
     done = here(*args)
     assert done.status == 2, done.stderr
@@ -265,7 +245,7 @@ DEEP = "[" * 100_000
     ],
 )
 def test_defect_53_a_value_beyond_sense_is_wrong_usage(
-    here: Callable[..., Done], script: str, tmp_path: Path, options: list[str], says: str
+    here: Here, script: str, tmp_path: Path, options: list[str], says: str
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", [GOOD])
     first = [] if options[0] != "--log-file" else options

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 KEYS = {
@@ -29,7 +29,7 @@ def reply(label: str, confidence: float = 0.9) -> dict[str, str]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture

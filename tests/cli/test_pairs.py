@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
 from tests.support.judged import scored
 
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 def turns(count: int) -> list[dict[str, object]]:

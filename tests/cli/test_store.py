@@ -16,7 +16,7 @@ from plaudit.cli.app import app
 from plaudit.engines.base import Completion
 from plaudit.errors import UsageError
 from plaudit.runs.store import Store
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 SAMPLES = 200
@@ -28,7 +28,7 @@ def row(n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture
@@ -137,7 +137,8 @@ def test_there_is_nothing_yet(tmp_path: Path):
     assert not missing.parent.exists()
 
 
-def test_what_is_damaged_is_told_set_aside_and_recovered(plaudit: Plaudit, tmp_path: Path):
+def test_what_is_damaged_is_told_set_aside_and_recovered(tmp_path: Path):
+    plaudit = Plaudit(tmp_path / "home")  # Warnings of a process of its own.
     samples = 4 * SAMPLES
     source = write_rows(tmp_path / "in.jsonl", [row(n) for n in range(samples)])
     out = tmp_path / "out.jsonl"
