@@ -1,8 +1,14 @@
 """What tests of several folders share."""
 
+import signal
+
 import pytest
 
 from plaudit.engines import models
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells have background jobs ignore interrupts, which all that the tests start would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
