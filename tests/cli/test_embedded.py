@@ -66,16 +66,16 @@ def test_logprob_readout_on_examples_is_complete_ordered_and_repeats_for_free(
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize("kind", ["feedback", "verify"])
+@pytest.mark.parametrize(("kind", "limit"), [("feedback", 1), ("verify", 2)])
 def test_json_readout_is_constrained_to_the_schema(
-    plaudit: Plaudit, tmp_path: Path, kind: str
+    plaudit: Plaudit, tmp_path: Path, kind: str, limit: int
 ) -> None:
     out = tmp_path / "out.jsonl"
     source = EXAMPLES / SOURCES[kind]
-    plaudit("judge", kind, source, "--limit", "2", "--readout", "json", "-o", out)
+    plaudit("judge", kind, source, "--limit", limit, "--readout", "json", "-o", out)
     verdicts = rows_of(out)
     check(kind, verdicts)
-    assert len(verdicts) == 2
+    assert len(verdicts) == limit
 
 
 @pytest.mark.full

@@ -116,7 +116,10 @@ print(max(here, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("how", ["processes", "one process", "apart", "one prompt"])
+@pytest.mark.parametrize(
+    "how",
+    ["processes", pytest.param("one process", marks=pytest.mark.full), "apart", "one prompt"],
+)
 def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> None:
     peaks = []
     for count in (5_000, 30_000):

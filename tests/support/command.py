@@ -1,6 +1,7 @@
 """The command line as a user runs it: a real process, or most of the time quicker than that."""
 
 import io
+import logging
 import os
 import signal
 import subprocess
@@ -84,20 +85,32 @@ class Here(Plaudit):
 
     @contextmanager
     def _as_a_process(self, *args: str | Path) -> Iterator[tuple[io.TextIOWrapper, ...]]:
-        """Have its arguments, environment, folder and streams here, and its signals no longer."""
+        """Have its arguments, environment, folder and streams here, and its settings no longer."""
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        handled = signal.getsignal(signal.SIGTERM)
         with (
+            _logging_and_signals_kept(),
             patch.object(sys, "argv", ["plaudit", *map(str, args)]),
             patch.dict(os.environ, self.env, clear=True),
             chdir(REPOSITORY),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            try:
-                yield out, err
-            finally:
-                signal.signal(signal.SIGTERM, handled)
+            yield out, err
+
+
+@contextmanager
+def _logging_and_signals_kept() -> Iterator[None]:
+    root, handled = logging.getLogger(), signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers = handlers
+        root.setLevel(level)
+        signal.signal(signal.SIGTERM, handled)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
