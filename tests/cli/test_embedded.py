@@ -215,7 +215,7 @@ def test_with_twenty_log_probabilities_no_winner_is_wrong(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("kind", "kills", "limit"),
-    [("pointwise", 2, "6"), pytest.param("feedback", 20, "56", marks=pytest.mark.full)],
+    [("pointwise", 2, "4"), pytest.param("feedback", 20, "56", marks=pytest.mark.full)],
 )
 def test_killed_and_started_again_the_embedded_run_ends_the_same(
     plaudit: Plaudit, tmp_path: Path, kind: str, kills: int, limit: str
