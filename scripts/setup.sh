@@ -3,6 +3,7 @@
 # Needs Python 3.11 or newer with pip; the user's own index settings apply.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset PYTHONDONTWRITEBYTECODE # The tests start hundreds of processes; each would compile plaudit anew.
 
 find_python() {
   local candidate

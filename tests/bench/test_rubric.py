@@ -9,7 +9,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import InputError
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Here, write_rows
 
 
 def pairs(count, **changed):
@@ -43,7 +43,7 @@ def learn(folder, rows, script, *args):
     engine = f"scripted:{write_rows(folder / 'script.jsonl', script)}"
     out = folder / "criteria.json"
     command = ("rubric", "learn", labels, "-o", out, "--engine", engine, *args)
-    return Plaudit(folder / "home")(*command), out
+    return Here(folder / "home")(*command), out
 
 
 def test_what_helps_is_kept_and_the_rest_dropped(tmp_path):
@@ -69,7 +69,7 @@ def test_the_result_is_what_judge_takes(tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "p", "response": "kind answer 1"}])
     engine = f"scripted:{tmp_path / 'script.jsonl'}"
     command = ("judge", "pointwise", rows, "--criteria", out, "-o", "-", "--engine", engine)
-    judged = Plaudit(tmp_path / "home")(*command)
+    judged = Here(tmp_path / "home")(*command)
     assert judged.status == 0, judged.stderr
     assert set(json.loads(judged.stdout)["fields"]["criteria"]) == {"overall", "warm tone"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, Reply
 
 GOOD = {"query": "2+2?", "answer": "4", "follow_up": "thanks"}
@@ -18,6 +18,12 @@ PRAISE = '{"rationale": "r", "label": "pos_praise", "confidence": 0.9}'
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
     return Plaudit(tmp_path / "home")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    """Far quicker, for the many ways to be refused at once."""
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture
@@ -208,9 +214,9 @@ def test_a_store_on_a_network_file_system_is_refused(
     ],
 )  # fmt: skip
 def test_wrong_usage_is_refused_before_anything_is_asked(
-    plaudit: Plaudit, args: list[str], says: str
+    here: Here, args: list[str], says: str
 ) -> None:
-    done = plaudit(*args)
+    done = here(*args)
     assert done.status == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -239,13 +245,13 @@ DEEP = "[" * 100_000
     ],
 )
 def test_defect_53_a_value_beyond_sense_is_wrong_usage(
-    plaudit: Plaudit, script: str, tmp_path: Path, options: list[str], says: str
+    here: Here, script: str, tmp_path: Path, options: list[str], says: str
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", [GOOD])
     first = [] if options[0] != "--log-file" else options
     engine = [] if "-e" in options else ["-e", script]
     rest = options if not first else []
-    done = plaudit(*first, "judge", "feedback", source, *engine, *rest)
+    done = here(*first, "judge", "feedback", source, *engine, *rest)
     assert done.status == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from plaudit import Calibration, Judge, UsageError, fit_calibration, load_calibration
 from plaudit.cli.app import app
-from tests.support.command import Done, Plaudit, rows_of, write_rows
+from tests.support.command import Done, Here, rows_of, write_rows
 
 SIZE = 900
 LABELS = ("pos_praise", "neg_correction")
@@ -37,7 +37,7 @@ class Judged:
         rows, replies = zip(*(sample(draw, n) for n in range(SIZE)), strict=True)
         self.rows = list(rows)
         self.folder = folder
-        self.plaudit = Plaudit(folder / "home")
+        self.plaudit = Here(folder / "home")
         self.source = write_rows(folder / "rows.jsonl", self.rows)
         self.engine = f"scripted:{write_rows(folder / 'script.jsonl', list(replies))}"
         self.verdicts, self.cal = folder / "verdicts.jsonl", folder / "cal.json"

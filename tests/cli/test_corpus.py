@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.documents import write_report
 from tests.support.questions import NOTHING, WHO, WHY, YEAR, line, passage, reply, script
 
@@ -24,7 +24,7 @@ LINES = [
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 def rows(number: int) -> list[dict[str, Any]]:

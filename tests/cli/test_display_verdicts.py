@@ -8,7 +8,7 @@ import pytest
 
 from plaudit.cli.display import unknown_cost
 from plaudit.judges.base import _below
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Here, write_rows
 
 LABEL = "neg_constraint_restate"
 
@@ -35,7 +35,7 @@ NAMES = ("unsure", "refused", "hidden", "unclear", "refused too", "sure")
 def judge(tmp_path: Path, columns: int, *args: str | Path) -> str:
     rows = write_rows(tmp_path / "in.jsonl", [row(name) for name in NAMES])
     engine = f"scripted:{write_rows(tmp_path / 'script.jsonl', SCRIPT)}"
-    plaudit = Plaudit(tmp_path / "home", {"COLUMNS": str(columns)})
+    plaudit = Here(tmp_path / "home", {"COLUMNS": str(columns)})
     done = plaudit("judge", "feedback", rows, "-e", engine, "--readout", "json", *args)
     assert done.status == 1, done.stderr
     return done.stdout
@@ -61,7 +61,7 @@ def test_defect_17_a_run_shows_what_went_wrong_and_where_to_see_more(tmp_path: P
     assert lines[first + 1] == "bad_request: scripted bad_request"
     assert lines[first + 2].startswith("ambiguous: the reply holds text beside its JSON object")
     assert lines[first + 4] == f"all of them: plaudit show feedback-0001 --failed --store '{store}'"
-    again = Plaudit(tmp_path / "home")("show", "feedback-0001", "--failed", "--store", store)
+    again = Here(tmp_path / "home")("show", "feedback-0001", "--failed", "--store", store)
     assert again.stdout.count("cause: ") == 4
 
 
@@ -69,7 +69,7 @@ def test_a_run_without_failures_shows_no_examples(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "in.jsonl", [row("unsure"), row("sure")])
     engine = f"scripted:{write_rows(tmp_path / 'script.jsonl', SCRIPT)}"
     command = ("judge", "feedback", rows, "-e", engine, "--readout", "json", "--json")
-    done = Plaudit(tmp_path / "home")(*command)
+    done = Here(tmp_path / "home")(*command)
     assert (done.status, done.summary["causes"]) == (0, {"below_gate": 1})
     assert "examples" not in done.summary
 

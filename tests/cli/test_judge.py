@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 KEYS = {
@@ -29,7 +29,7 @@ def reply(label: str, confidence: float = 0.9) -> dict[str, str]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture
@@ -198,8 +198,9 @@ def test_show_names_question_reference_and_answer_for_verify(
         assert part in text
 
 
+@pytest.mark.parametrize("kills", [4, pytest.param(12, marks=pytest.mark.full)])
 def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
-    tmp_path: Path,
+    tmp_path: Path, kills: int
 ) -> None:
     lines = [{"match": {}, "replies": [{**reply("pos_praise"), "delay": 0.02}]}]
     script = f"scripted:{write_rows(tmp_path / 'slow.jsonl', lines)}"
@@ -212,7 +213,7 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     out = tmp_path / "out.jsonl"
     args = ("judge", "feedback", source, "-e", script, "-o", out, "--json", "--concurrency", "10")
     plaudit, draw = Plaudit(tmp_path / "b"), random.Random(7)
-    for number in range(12):
+    for number in range(kills):
         process = plaudit.start(*args)
         if number % 2:  # By the clock, and so during the start too.
             time.sleep(whole * draw.uniform(0.7, 1.6))

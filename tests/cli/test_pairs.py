@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
 from tests.support.judged import scored
 
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 def turns(count: int) -> list[dict[str, object]]:
@@ -116,7 +116,10 @@ print(max(here, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("how", ["processes", "one process", "apart", "one prompt"])
+@pytest.mark.parametrize(
+    "how",
+    ["processes", pytest.param("one process", marks=pytest.mark.full), "apart", "one prompt"],
+)
 def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> None:
     peaks = []
     for count in (5_000, 30_000):

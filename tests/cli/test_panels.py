@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI
 from tests.support.waiting import wait_for_replies
 
@@ -26,7 +26,7 @@ def said(label: str, confidence: float = 0.9) -> dict[str, Any]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 class Files:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from plaudit.judges.pairwise import CHOICES
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, chat
 
 PAIRS = EXAMPLES / "pairwise.jsonl"
@@ -28,7 +28,7 @@ _OTHER = {
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture

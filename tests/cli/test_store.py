@@ -16,7 +16,7 @@ from plaudit.cli.app import app
 from plaudit.engines.base import Completion
 from plaudit.errors import UsageError
 from plaudit.runs.store import Store
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 SAMPLES = 200
@@ -28,7 +28,7 @@ def row(n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture

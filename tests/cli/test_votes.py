@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plaudit import Judge
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, Plaudit, rows_of, write_rows
 
 TEXTS = {"intent": "i", "checklist": "c", "strengths": "s", "weaknesses": "w"}
 CRITERIA = [
@@ -27,7 +27,7 @@ def says(verdict: str) -> dict[str, str]:
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Here(tmp_path / "home")
 
 
 @pytest.fixture

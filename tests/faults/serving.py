@@ -89,6 +89,10 @@ class Server:
 
     # What its log tells
 
+    def noted(self) -> int:
+        """Count the requests and the answers, without reading what they are."""
+        return self.log.read_bytes().count(b"\n")
+
     def events(self) -> list[Asked]:
         return [Asked(**entry) for entry in hostile.read_log(self.log)]
 

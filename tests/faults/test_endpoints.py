@@ -75,7 +75,7 @@ def test_one_dies_and_one_slows_down(
     plaudit: Plaudit, server_of, source_of, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.jsonl"
-    check_three(plaudit, server_of, source_of(1_200), out, count=1_200, settle=None)
+    check_three(plaudit, server_of, source_of(600), out, count=600, settle=None)
 
 
 @pytest.mark.full

@@ -1,10 +1,8 @@
 """Killed at random moments against a hostile server, a run loses nothing and pays hardly twice."""
 
 import bisect
-import contextlib
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,15 +25,11 @@ def judge(server: Server, source: Path, out: Path) -> list[str | Path]:
     return [*asked, *flags, "--retry-invalid", "--json"]
 
 
-def kill_after(
-    plaudit: Plaudit, command: list[str | Path], server: Server, seconds: float
-) -> float:
-    """Give a command and kill it so many seconds after its first request; return when that was."""
-    before = server.log.stat().st_size
+def kill_after(plaudit: Plaudit, command: list[str | Path], server: Server, events: int) -> float:
+    """Give a command and kill it after so many requests and answers; return when that was."""
+    wanted = server.noted() + events
     process = plaudit.start(*command)
-    wait_until(lambda: server.log.stat().st_size > before)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=seconds)
+    wait_until(lambda: server.noted() >= wanted or process.poll() is not None)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it ended too soon: give it more samples"
@@ -66,17 +60,17 @@ def check_kills(
     honest: Server,
     source: Path,
     folder: Path,
-    moments: list[float],
+    moments: list[int],
     oldest_s: float = float("inf"),
 ) -> None:
-    """Kill a run at these moments, let it end, compare what came of it, and what each kill cost.
+    """Kill a run, after so many events each time; compare what came of it, and what a kill cost.
 
     Nothing that was paid `oldest_s` seconds before a kill is lost by it.
     """
     out, quiet = folder / "killed" / "out.jsonl", folder / "quiet.jsonl"
     out.parent.mkdir()
     command = judge(server, source, out)
-    kills = [kill_after(plaudit, command, server, seconds) for seconds in moments]
+    kills = [kill_after(plaudit, command, server, events) for events in moments]
     assert not out.exists()
     for _ in range(40):
         if plaudit(*command, timeout=900).status == 0:
@@ -99,8 +93,8 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
 ) -> None:
     draw = random.Random(7)
     server = server_of("--faults", "mild,429=0", "--no-usage", "--delay", 0.02)
-    moments = [draw.uniform(0.5, 2.0) for _ in range(4)]
-    check_kills(plaudit, server, server_of("--no-usage"), source_of(4_000), tmp_path, moments)
+    moments = [draw.randint(100, 800) for _ in range(3)]
+    check_kills(plaudit, server, server_of("--no-usage"), source_of(1_500), tmp_path, moments)
 
 
 @pytest.mark.full
@@ -110,7 +104,7 @@ def test_killed_at_thirty_random_moments(
 ) -> None:
     draw = random.Random(7)
     server = server_of("--faults", "all", "--no-usage", "--delay", 0.01)
-    moments = [draw.uniform(0.0, 2.0) for _ in range(30)]
+    moments = [draw.randint(1, 2_000) for _ in range(30)]
     honest = server_of("--no-usage")
     source = source_of(20_000)
     check_kills(plaudit, server, honest, source, tmp_path, moments, COMMITTED_WITHIN_S)

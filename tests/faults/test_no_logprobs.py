@@ -8,7 +8,7 @@ import pytest
 
 from plaudit import Judge, UsageError
 from plaudit.engines.pool import SendPolicy
-from tests.support.command import Done, Plaudit, rows_of, write_rows
+from tests.support.command import Done, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, chat, error
 
 GOOD = json.dumps({"rationale": "Says thanks.", "label": "pos_praise", "confidence": 0.9})
@@ -20,6 +20,11 @@ def row(number: int) -> dict[str, str]:
 
 
 ROWS = [row(number) for number in range(30)]
+
+
+@pytest.fixture
+def plaudit(tmp_path: Path) -> Plaudit:
+    return Here(tmp_path / "home")
 
 
 def ignores(body: Any) -> Any:

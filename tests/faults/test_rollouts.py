@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -128,15 +127,14 @@ def test_a_thousand_in_flight_do_not_wait_for_the_slowest(
 
 
 def check_kills(
-    plaudit: Plaudit, server: Agents, folder: Path, count: int, moments: list[float]
+    plaudit: Plaudit, server: Agents, folder: Path, count: int, moments: list[int]
 ) -> None:
-    """Kill a run at these moments after its first request, then let it end."""
+    """Kill a run each time after so many turns more, then let it end."""
     command = ask(server, folder, count, 40)
-    for seconds in moments:
-        before = len(server.answered)
+    for turns in moments:
+        wanted = len(server.answered) + turns
         process = plaudit.start(*command)
-        wait_until(lambda before=before: len(server.answered) > before)
-        time.sleep(seconds)
+        wait_until(lambda wanted=wanted: len(server.answered) >= wanted)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended too soon: give it more questions"
@@ -158,14 +156,14 @@ def check_kills(
 def test_killed_and_given_again_no_rollout_is_lost_or_done_twice(
     plaudit: Plaudit, agents_of, tmp_path: Path
 ) -> None:
-    check_kills(plaudit, agents_of(0.3), tmp_path, 400, [0.3, 0.8])
+    check_kills(plaudit, agents_of(0.3), tmp_path, 150, [40, 150])
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_killed_at_ten_random_moments(plaudit: Plaudit, agents_of, tmp_path: Path) -> None:
     draw = random.Random(7)
-    moments = [draw.uniform(0.0, 1.5) for _ in range(10)]
+    moments = [draw.randint(1, 600) for _ in range(10)]
     check_kills(plaudit, agents_of(0.5), tmp_path, 4_000, moments)
 
 

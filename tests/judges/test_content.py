@@ -12,7 +12,7 @@ from plaudit.judges.load import task_type
 from plaudit.rollouts.rewards.reading import calls_of, results_of
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Message
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, rows_of, write_rows
 
 ASKED, FOUND, SAID = "How long is the Orrin bridge?", "The bridge is 90 metres long.", "90 metres"
 QUERY = {"query": "Orrin bridge"}
@@ -206,7 +206,7 @@ def test_a_sample_with_parts_is_read_as_a_row_is() -> None:
 
 
 def test_defect_12_judge_and_score_reject_what_they_cannot_read(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     picture = [{"role": "user", "content": [NO_TEXT["image_url"]]}, CHAT["value"][-1]]
     rows = [{"id": name, "messages": chat, "reference": SAID} for name, chat in CHAT.items()]
     file = write_rows(tmp_path / "in.jsonl", [*rows, {"id": "picture", "messages": picture}])

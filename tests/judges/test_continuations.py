@@ -13,7 +13,7 @@ from plaudit.judges.base import Task
 from plaudit.runs.asking import RequestKeys
 from plaudit.types import Usage, Verdict
 from tests.judges.making import ROWS, Ask, facts, is_no_number, make, over, sample_of, show
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Here, rows_of, write_rows
 from tests.support.scoring import Scorer
 from tests.support.server import FakeOpenAI
 
@@ -230,7 +230,7 @@ def test_a_call_that_fails_makes_it_failed(tmp_path: Path) -> None:
 
 def test_the_command_line(tmp_path: Path) -> None:
     """A finished run repeated sends nothing and writes the same bytes."""
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     rows = write_rows(tmp_path / "in.jsonl", [ROWS["verify"]])
     with FakeOpenAI(Scorer(WORDS, shown=FEW)) as server:
         args = ("judge", "verify", rows, "-e", f"vllm:m@{server.url}", "--mode", "completion")

@@ -15,7 +15,7 @@ from plaudit.judges.load import SCORED
 from plaudit.judges.scored import sigmoid
 from plaudit.types import Usage
 from tests.judges.making import ROWS, Ask, facts, is_no_number, sample_of
-from tests.support.command import EXAMPLES, Plaudit, rows_of
+from tests.support.command import EXAMPLES, Here, rows_of
 from tests.support.rewarding import FakeReward, by_length, classified, embedded
 from tests.support.server import Reply
 
@@ -206,7 +206,7 @@ def test_what_is_no_score_stays_none(
 
 @pytest.mark.parametrize("kind", ["pointwise", pytest.param("pairwise", marks=pytest.mark.full)])
 def test_the_command_line(tmp_path: Path, kind: str) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     source = EXAMPLES / f"{kind}.jsonl"
     with FakeReward(by_length) as server:
         args = ("judge", kind, source, "-e", f"vllm-rm:m@{server.url}", "--json")
@@ -230,7 +230,7 @@ def test_the_command_line(tmp_path: Path, kind: str) -> None:
 def test_the_command_line_writes_parquet_and_counts_scores_by_whole_numbers(tmp_path: Path) -> None:
     import pyarrow.parquet
 
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     source = EXAMPLES / "pointwise.jsonl"
     with FakeReward(classified(2.4)) as server:
         engine = f"vllm-rm:m@{server.url}"
@@ -245,7 +245,7 @@ def test_the_command_line_writes_parquet_and_counts_scores_by_whole_numbers(tmp_
 
 
 def test_what_would_be_sent_can_be_seen(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     template = tmp_path / "t.jinja"
     template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
     with FakeReward(embedded(1.0)) as server:
@@ -259,7 +259,7 @@ def test_what_would_be_sent_can_be_seen(tmp_path: Path) -> None:
 
 
 def test_a_feedback_run_is_refused(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     source = EXAMPLES / "feedback.jsonl"
     done = plaudit("judge", "feedback", source, "-e", "vllm-rm:m@http://127.0.0.1:9")
     assert done.status == 2

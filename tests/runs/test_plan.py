@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Here, write_rows
 from tests.support.server import FakeOpenAI, chat
 
 SHOWN = [(word, math.log(0.1)) for word in ("praise", "requirement", "correction")]
@@ -23,7 +23,7 @@ def like_vllm(body: Any) -> Any:
 
 
 def test_defect_16_a_dry_run_counts_the_prior_and_continuations(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Here(tmp_path / "home")
     source = write_rows(tmp_path / "in.jsonl", ROWS)
     with FakeOpenAI(like_vllm) as server:
         command = ("judge", "feedback", source, "-e", f"vllm:m@{server.url}", "--json")

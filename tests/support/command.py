@@ -1,14 +1,21 @@
-"""The command line as a user runs it: a real process."""
+"""The command line as a user runs it: a real process, or most of the time quicker than that."""
 
+import io
+import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
+
+from plaudit.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -60,6 +67,50 @@ class Plaudit:
             **options,
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+
+class Here(Plaudit):
+    """Runs `plaudit` in the process of the tests, which spares a start; `start` spares none."""
+
+    def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:
+        if options:
+            return super().__call__(*args, timeout=timeout, **options)
+        with self._as_a_process(*args) as (out, err):
+            try:
+                main()
+            except SystemExit as end:
+                status = end.code or 0
+        assert isinstance(status, int)
+        return Done(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+    @contextmanager
+    def _as_a_process(self, *args: str | Path) -> Iterator[tuple[io.TextIOWrapper, ...]]:
+        """Have its arguments, environment, folder and streams here, and its settings no longer."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with (
+            _logging_and_signals_kept(),
+            patch.object(sys, "argv", ["plaudit", *map(str, args)]),
+            patch.dict(os.environ, self.env, clear=True),
+            chdir(REPOSITORY),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            yield out, err
+
+
+@contextmanager
+def _logging_and_signals_kept() -> Iterator[None]:
+    root, handled = logging.getLogger(), signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers = handlers
+        root.setLevel(level)
+        signal.signal(signal.SIGTERM, handled)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
