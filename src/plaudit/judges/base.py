@@ -413,8 +413,7 @@ class Task(ABC):
             shown = readout.read_options(completion, self._words)
             probabilities = readout.distribution(shown, self._prior, self.labels)
         reading = self.read_distribution(probabilities)
-        if heard.get("english"):
-            reading.fields["sentiment"] = heard["sentiment"]
+        reading.fields.update(heard)
         missing = readout.censored(shown, self.labels)
         if missing:
             reading.fields["censored"] = missing

@@ -1,7 +1,7 @@
 """How a reaction sounds, by a lexicon of English: what a readout head weighs beside tokens.
 
 A small model reads who reacts to what; the lexicon (VADER, Hutto and Gilbert 2014) knows how words
-sound. The head weighs both. Where the reaction is not English there are no cues, so that the tokens
+sound. The head weighs both. Where the reaction is not English the cue is 0, so that the tokens
 alone decide.
 """
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 LEXICON = "nltk-vader-sentiment"
 """The distribution whose version a fingerprint names."""
-CUES = ("english", "sentiment", "ending", "unhappy_reply", "refusal")
-"""Names of the cues, in the order of a head's weights."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -45,7 +43,6 @@ _FOREIGN = _words(
 """Common words of German, French, Spanish, Italian, Portuguese and Dutch that English lacks."""
 _DENIAL = re.compile(r"\s*(?:no|nope|nah)\s*(?:[,.;:!-]\s*|$)", re.IGNORECASE)
 """A "no" of its own, which answers a question as often as it rejects an answer."""
-_SENTENCE = re.compile(r"[.!?\n]+")
 _REFUSAL = re.compile(
     r"\b(?:sorry|unfortunately|afraid|unable|cannot|can't|couldn't|could not|no longer|"
     r"sold out|unsuccessful|not (?:able|available|possible)|there (?:is|are) no(?:ne)?)\b",
@@ -54,30 +51,20 @@ _REFUSAL = re.compile(
 
 
 def cues(texts: Mapping[str, object]) -> dict[str, float]:
-    """Return the cues of a reaction.
+    """Return the cues of a reaction: `sentiment`, from -1 to 1.
+
+    It is 0 where the follow-up is not English. A friendly word after a refusal is a courtesy, and
+    counts as 0 too. A "no" of its own at the beginning is left out.
 
     Args:
         texts: the `answer`, and the `follow_up` that reacts to it.
-
-    Returns:
-        A number for each name in `CUES`: `sentiment` and `ending` (the last sentence's) from -1 to
-        1; `unhappy_reply`, the negative part of `sentiment` where the answer asked something;
-        `english` and `refusal` (the answer refuses or fails) 0 or 1. All are 0 where the follow-up
-        is not English.
     """
     follow_up, answer = str(texts["follow_up"])[:_LONGEST], str(texts["answer"])[-_LONGEST:]
     if not is_english(follow_up):
-        return dict.fromkeys(CUES, 0.0)
-    said = _DENIAL.sub("", follow_up, count=1)
-    whole = polarity(said)
-    asked = answer.rstrip().endswith("?")
-    return {
-        "english": 1.0,
-        "sentiment": whole,
-        "ending": polarity(_last_sentence(said)),
-        "unhappy_reply": min(0.0, whole) if asked else 0.0,
-        "refusal": float(_REFUSAL.search(answer) is not None),
-    }
+        return {"sentiment": 0.0}
+    heard = polarity(_DENIAL.sub("", follow_up, count=1))
+    refused = heard > 0 and _REFUSAL.search(answer) is not None
+    return {"sentiment": 0.0 if refused else heard}
 
 
 def is_english(text: str) -> bool:
@@ -106,8 +93,3 @@ def _analyzer() -> "SentimentIntensityAnalyzer":
     from vader import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()
-
-
-def _last_sentence(text: str) -> str:
-    parts = [part for part in _SENTENCE.split(text) if part.strip()]
-    return parts[-1] if parts else ""
