@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,20 @@ JUDGEBENCH = [
         "response_model": "m", "response_A": "3", "response_B": "2", "label": "B>A",
     }
 ]  # fmt: skip
+USS = """\
+USER\tI need a room for two nights.\tINFORM\t3,3,3
+SYSTEM\tThe Vine has one for 60 pounds.\tOFFER\t
+USER\tPerfect, book it please!\tACCEPT\t4,5,4
+SYSTEM\tIt is booked for one night.\tNOTIFY\t
+USER\tTwo nights, I said.\tREJECT\t2,1,2
+SYSTEM\tMy mistake. It is two nights now.\tNOTIFY\t
+USER\tWhat is the address?\tREQUEST\t3,3,4
+USER\tOVERALL\t\t3,3,4
+
+USER\tHello\tGREET\t3,3,3
+SYSTEM\tHello, what can I do?\tGREET\t
+USER\tNothing, thanks.\tBYE\t4,4
+"""
 PUBLISHED: dict[str, tuple[str, Any]] = {
     "llmbar": ("natural.json", LLMBAR),
     "pandalm": ("testset-v1.json", PANDALM),
@@ -86,13 +101,15 @@ PUBLISHED: dict[str, tuple[str, Any]] = {
     "evouna": ("NQ.json", EVOUNA),
     "rewardbench": ("filtered.json", REWARDBENCH),
     "judgebench": ("gpt.json", JUDGEBENCH),
+    "uss": ("talk.txt", USS),
 }
 
 
 def publish(folder: Path, name: str, content: Any = None) -> Path:
     file, own = PUBLISHED[name]
     path = folder / file
-    path.write_text(json.dumps(own if content is None else content, indent=1))
+    whole = own if content is None else content
+    path.write_text(whole if isinstance(whole, str) else json.dumps(whole, indent=1))
     return path
 
 
@@ -357,3 +374,58 @@ def test_turning_twice_changes_nothing() -> None:
         (row,) = pairs(1, label=label)
         assert turn_over(turn_over(row)) == row
         assert turn_over(row)["response_a"] == row["response_b"]
+
+
+def test_uss_gives_the_rated_reactions_of_its_dialogues(tmp_path: Path) -> None:
+    rows = load_dataset("uss", publish(tmp_path, "uss"))
+    assert rows.kind == "feedback"
+    happy, unhappy, neither = rows
+    assert happy == {
+        "id": "talk-1-3",
+        "query": "I need a room for two nights.",
+        "answer": "The Vine has one for 60 pounds.",
+        "follow_up": "Perfect, book it please!",
+        "label": "positive",
+        "rating": pytest.approx(13 / 3),
+        "subset": "talk",
+    }
+    assert unhappy["label"] == "negative"
+    assert unhappy["query"] == "Perfect, book it please!"
+    assert neither["label"] is None
+    assert rows.left_out == {"fewer than three ratings": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("USER", "talk.txt: line 3 has 1 columns"),
+        ("USER\ta\tb\t3\tc", "talk.txt: line 3 has 5 columns"),
+        ("AGENT\ta\tb\t3,3,3", "talk.txt: line 3: the role must be USER or SYSTEM, not 'AGENT'"),
+        ("USER\ta\tb\t3,three", "talk.txt: line 3: a rating must be 1 to 5, not 'three'"),
+        ("USER\ta\tb\t6,3,3", "talk.txt: line 3: a rating must be 1 to 5, not '6'"),
+    ],
+)
+def test_a_line_of_uss_that_is_no_turn_is_named(tmp_path: Path, line: str, message: str) -> None:
+    text = f"USER\tHi\tGREET\t3,3,3\nSYSTEM\tHello\n{line}\n"
+    with pytest.raises(InputError, match=re.escape(message)):
+        list(load_dataset("uss", publish(tmp_path, "uss", text)))
+
+
+@pytest.mark.parametrize("text", ["\n\n", " \n"])
+def test_uss_without_a_dialogue_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match="is empty"):
+        list(load_dataset("uss", publish(tmp_path, "uss", text)))
+
+
+def test_uss_that_is_not_utf_8_is_named_by_its_line(tmp_path: Path) -> None:
+    path = publish(tmp_path, "uss")
+    path.write_bytes(b"USER\tHi\tGREET\t3\nSYSTEM\t\xff\n")
+    with pytest.raises(InputError, match=r"talk\.txt: line 2 is not UTF-8"):
+        list(load_dataset("uss", path))
+
+
+def test_blank_turns_of_uss_are_left_out_and_counted(tmp_path: Path) -> None:
+    text = "USER\tHi\tG\t3,3,3\nSYSTEM\t\tG\t\nUSER\tHm?\tG\t2,2,2\n"
+    rows = load_dataset("uss", publish(tmp_path, "uss", text))
+    assert list(rows) == []
+    assert rows.left_out == {"blank text": 1}

@@ -109,3 +109,10 @@ def test_labels_that_do_not_belong_are_refused() -> None:
         outcome_of("verify", verdict(None, value="correct"))
     with pytest.raises(UsageError, match="not measured for the pointwise judge"):
         outcome_of("pointwise", verdict("7", value=7))
+
+
+@pytest.mark.parametrize(("label", "positive"), [("positive", True), ("negative", False)])
+def test_a_rated_reaction_has_a_side_and_no_right_value(label: str, positive: bool) -> None:
+    said = verdict(label, value="pos_praise", fields={"expected_reward": 0.7}, confidence=0.9)
+    one = outcome_of("feedback", said)
+    assert (one.agrees, one.credit, one.positive, one.score) == (None, None, positive, 0.7)

@@ -83,6 +83,16 @@ def test_spellings_are_summed_and_what_is_beyond_the_view_is_not_read() -> None:
     assert head.distribution(both)["x"] == pytest.approx(expected)
 
 
+def test_cues_move_the_options_by_their_weights() -> None:
+    plain = make_head([[0] * 5] * 3, [0, 0, 0])
+    head = msgspec.structs.replace(plain, cues={"sentiment": [1.0, 0.0, -1.0]})
+    seen = reply({"a": 1}, 1)
+    whole = msgspec.structs.replace(seen, logprobs=seen.logprobs * 12)
+    told = head.distribution(whole, {"sentiment": 0.5})
+    assert told["x"] / told["y"] == pytest.approx(math.exp(0.5))
+    assert head.distribution(whole, {"sentiment": 0.0}) == plain.distribution(whole)
+
+
 def test_a_model_is_known_by_its_replies_to_the_probes() -> None:
     one = reply({"a": 5, "b": 3, "c": 1}, 3)
     head = msgspec.structs.replace(make_head([[0] * 5] * 3, [0] * 3), reference=[likeliest(one)])
@@ -110,3 +120,5 @@ def test_the_shipped_head_is_for_the_shipped_prompt_and_the_embedded_model() -> 
     assert head.labels == list(task.labels)
     assert len(head.weights) == len(head.bias) == len(head.labels)
     assert {len(row) for row in head.weights} == {len(head.tokens)}
+    assert {len(pull) for pull in head.cues.values()} == {len(head.labels)}
+    assert set(head.cues) == {"sentiment"}

@@ -13,28 +13,36 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
+from plaudit.bench import formats
+from plaudit.bench.dialogues import read_dialogues
+from plaudit.bench.formats import Entry, Row
 from plaudit.errors import InputError, UsageError
-from plaudit.judges.rows import json_type, take_optional_text, take_text
 from plaudit.runs.sources import RowReader
 from plaudit.types import Json
-
-Row = dict[str, Json]
 
 Source = tuple[str, Path]
 """The name of a subset, and its file."""
 
 
-class _Entry(NamedTuple):
-    """One entry of a published file, and where it stands."""
+class Found(NamedTuple):
+    """One entry of a published file, as it stands there."""
 
+    where: str
     data: Mapping[str, Any]
-    subset: str
-    number: int
-    """From 1."""
-    options: Mapping[str, bool]
-    left_out: Counter[str]
+
+
+def _json_entries(path: Path) -> Iterator[Found]:
+    with RowReader(path, strict=True) as entries:
+        for entry in entries:
+            assert entry.data is not None  # strict
+            yield Found(entry.where, entry.data)
+
+
+def _dialogues(path: Path) -> Iterator[Found]:
+    for dialogue in read_dialogues(path):
+        yield Found(f"{path}: line {dialogue.line}", {"turns": dialogue.turns})
 
 
 class DatasetFormat(NamedTuple):
@@ -47,8 +55,10 @@ class DatasetFormat(NamedTuple):
     """What an entry holds, for the message when one does not."""
     find: Callable[[Path], Sequence[Source]]
     """Finds the files of the set in a folder."""
-    read: Callable[[_Entry], Iterator[Row]]
+    read: Callable[[Entry], Iterator[Row]]
     options: frozenset[str] = frozenset()
+    entries: Callable[[Path], Iterator[Found]] = _json_entries
+    """Reads the entries of a file."""
 
 
 class LabelledRows(Iterator[Row]):
@@ -152,17 +162,13 @@ def _read(
     left_out: Counter[str],
 ) -> Iterator[Row]:
     for subset, path in sources:
-        with RowReader(path, strict=True) as entries:
-            for entry in entries:
-                assert entry.data is not None  # strict
-                try:
-                    yield from form.read(
-                        _Entry(entry.data, subset, entry.number + 1, options, left_out)
-                    )
-                except InputError as error:
-                    raise InputError(
-                        f"{entry.where}: {error}; {form.title} has {form.fields}"
-                    ) from None
+        for number, found in enumerate(form.entries(path), 1):
+            try:
+                yield from form.read(Entry(found.data, subset, number, options, left_out))
+            except InputError as error:
+                raise InputError(
+                    f"{found.where}: {error}; {form.title} has {form.fields}"
+                ) from None
 
 
 # Where the files of a set are
@@ -190,181 +196,20 @@ def _files_named(*patterns: str) -> Callable[[Path], list[Source]]:
     return find
 
 
-# The formats
-
-
-def _read_llmbar(entry: _Entry) -> Iterator[Row]:
-    data = entry.data
-    yield {
-        "id": f"{entry.subset}-{entry.number}",
-        "prompt": take_text(data, "input"),
-        "response_a": take_text(data, "output_1"),
-        "response_b": take_text(data, "output_2"),
-        "label": _side(data, "label", "AB"),
-        "subset": entry.subset,
-    }
-
-
-def _read_biasbench(entry: _Entry) -> Iterator[Row]:
-    for bias, items in entry.data.items():
-        if not isinstance(items, list):
-            raise InputError(f"{bias!r} must be a list, not {json_type(items)}")
-        for number, item in enumerate(cast("list[Any]", items), 1):
-            try:
-                yield _bias_row(item, bias, number)
-            except InputError as error:
-                raise InputError(f"{bias!r}, entry {number}: {error}") from None
-
-
-def _bias_row(item: Any, bias: str, number: int) -> Row:
-    if not isinstance(item, dict):
-        raise InputError(f"must be an object, not {json_type(item)}")
-    data = cast("dict[str, Any]", item)
-    return {
-        "id": f"{bias}-{number}",
-        "prompt": take_text(data, "instruction"),
-        "response_a": take_text(data, "response1"),
-        "response_b": take_text(data, "response2"),
-        "label": _side(data, "label", "AB"),
-        "subset": bias,
-    }
-
-
-def _read_pandalm(entry: _Entry) -> Iterator[Row]:
-    data = entry.data
-    votes = [_side(data, f"annotator{n}", _PANDALM_SIDES) for n in (1, 2, 3)]
-    label, count = Counter(votes).most_common(1)[0]
-    if count == 1:
-        entry.left_out["no majority"] += 1
-    elif count < 3 and entry.options.get("unanimous"):
-        entry.left_out["not unanimous"] += 1
-    else:
-        instruction, context = take_text(data, "instruction"), take_text(data, "input")
-        yield {
-            "id": f"{entry.subset}-{entry.number}",
-            "prompt": f"{instruction}\n\n{context}" if context else instruction,
-            "response_a": _response(data, "response1"),
-            "response_b": _response(data, "response2"),
-            "label": label,
-            "votes": votes,
-            "systems": take_text(data, "cmp_key"),
-        }
-
-
-_PANDALM_SIDES = ("A=B", "A", "B")
-
-
-def _response(data: Mapping[str, Any], name: str) -> str:
-    """Return a response. Six of those published are true instead of the text "True"."""
-    value = data.get(name)
-    return str(value) if isinstance(value, bool) else take_text(data, name)
-
-
-def _read_evouna(entry: _Entry) -> Iterator[Row]:
-    data = entry.data
-    systems = [name.removeprefix("answer_") for name in data if name.startswith("answer_")]
-    if not systems:
-        raise InputError("there is no field 'answer_...'")
-    question, improper = take_text(data, "question"), data.get("improper")
-    golden = take_optional_text(data, "golden_answer")
-    if not isinstance(improper, bool):
-        raise InputError(f"'improper' must be true or false, not {json_type(improper)}")
-    references = [r for r in map(str.strip, (golden or "").split("/")) if r]
-    for system in systems:
-        answer = take_optional_text(data, f"answer_{system}")
-        verdict = _judgement(data, f"judge_{system}")
-        if improper:
-            entry.left_out["improper question"] += 1
-        elif not references:
-            entry.left_out["no golden answer"] += 1
-        elif verdict is None:
-            entry.left_out["not judged"] += 1
-        elif answer is None:
-            entry.left_out["no answer"] += 1
-        else:
-            yield {
-                "id": f"{entry.subset}-{entry.number}-{system}",
-                "question": question,
-                "answer": answer,
-                "reference": references,
-                "label": "correct" if verdict else "incorrect",
-                "subset": entry.subset,
-                "system": system,
-            }
-
-
-def _judgement(data: Mapping[str, Any], name: str) -> bool | None:
-    """Return a human's judgement; what was not judged is null in one file, "nan" in the other."""
-    value = data.get(name)
-    if isinstance(value, bool):
-        return value
-    if name not in data:
-        raise InputError(f"the field {name!r} is missing")
-    if value is None or value == "nan":
-        return None
-    raise InputError(f"{name!r} must be true, false or null, not {str(value)[:40]!r}")
-
-
-def _read_rewardbench(entry: _Entry) -> Iterator[Row]:
-    data = entry.data
-    yield {
-        "id": f"{entry.subset}-{entry.number}",
-        "prompt": take_text(data, "prompt"),
-        "response_a": take_text(data, "chosen"),
-        "response_b": take_text(data, "rejected"),
-        "label": "A",
-        "subset": take_text(data, "subset"),
-    }
-
-
-def _read_judgebench(entry: _Entry) -> Iterator[Row]:
-    data = entry.data
-    label = data.get("label")
-    if label not in ("A>B", "B>A"):
-        raise InputError(f"'label' must be 'A>B' or 'B>A', not {str(label)[:40]!r}")
-    yield {
-        "id": take_text(data, "pair_id"),
-        "prompt": take_text(data, "question"),
-        "response_a": take_text(data, "response_A"),
-        "response_b": take_text(data, "response_B"),
-        "label": label[0],
-        "subset": take_text(data, "source"),
-        "system": take_text(data, "response_model"),
-    }
-
-
-def _side(data: Mapping[str, Any], name: str, sides: Sequence[str]) -> str:
-    """Return the side that a published number stands for.
-
-    Args:
-        data: the entry.
-        name: the field with the number.
-        sides: two: the number counts from 1; three: from 0, which is a tie.
-    """
-    value = data.get(name)
-    least = 1 if len(sides) == 2 else 0
-    if name not in data:
-        raise InputError(f"the field {name!r} is missing")
-    if type(value) is not int or not 0 <= value - least < len(sides):
-        numbers = " or ".join(str(n) for n in range(least, least + len(sides)))
-        raise InputError(f"{name!r} must be {numbers}, not {str(value)[:40]!r}")
-    return sides[value - least]
-
-
 DATASETS: Mapping[str, DatasetFormat] = {
     "llmbar": DatasetFormat(
         kind="pairwise",
         title="LLMBar",
         fields="input, output_1, output_2 and label (1 or 2)",
         find=_llmbar_files,
-        read=_read_llmbar,
+        read=formats.read_llmbar,
     ),
     "pandalm": DatasetFormat(
         kind="pairwise",
         title="the test set of PandaLM",
         fields="instruction, input, response1, response2, cmp_key and annotator1 to annotator3",
         find=_files_named("testset-v1.json"),
-        read=_read_pandalm,
+        read=formats.read_pandalm,
         options=frozenset({"unanimous"}),
     ),
     "biasbench": DatasetFormat(
@@ -372,28 +217,36 @@ DATASETS: Mapping[str, DatasetFormat] = {
         title="EvalBiasBench",
         fields="by bias, lists of instruction, response1, response2 and label (1 or 2)",
         find=_files_named("biasbench.json"),
-        read=_read_biasbench,
+        read=formats.read_biasbench,
     ),
     "evouna": DatasetFormat(
         kind="verify",
         title="EVOUNA",
         fields="question, golden_answer, improper, and answer_X and judge_X of each system X",
         find=_files_named("NQ.json", "TQ.json"),
-        read=_read_evouna,
+        read=formats.read_evouna,
     ),
     "rewardbench": DatasetFormat(
         kind="pairwise",
         title="RewardBench",
         fields="prompt, chosen, rejected and subset",
         find=_files_named("filtered*.parquet", "data/filtered*.parquet"),
-        read=_read_rewardbench,
+        read=formats.read_rewardbench,
     ),
     "judgebench": DatasetFormat(
         kind="pairwise",
         title="JudgeBench",
         fields="pair_id, source, question, response_model, response_A, response_B and label",
         find=_files_named("*.jsonl", "data/*.jsonl"),
-        read=_read_judgebench,
+        read=formats.read_judgebench,
+    ),
+    "uss": DatasetFormat(
+        kind="feedback",
+        title="user-satisfaction-simulation",
+        fields="dialogues of lines ROLE, text, action and ratings, with tabs between them",
+        find=_files_named("*.txt", "dataset/*.txt"),
+        read=formats.read_uss,
+        entries=_dialogues,
     ),
 }
 """The published sets that can be read, by name."""

@@ -117,18 +117,24 @@ def _verify(verdict: Verdict, label: str, hard: bool) -> dict[str, Any]:
 
 
 def _feedback(verdict: Verdict, label: str, hard: bool) -> dict[str, Any]:
-    agrees = verdict.value == label
+    agrees = None if label in _SIDES else verdict.value == label
     plain = REWARDS.get(str(verdict.value))
     return {
         "agrees": agrees,
-        "credit": float(agrees),
+        "credit": None if agrees is None else float(agrees),
         "confidence": None if hard else verdict.confidence,
         "score": plain if hard else verdict.fields["expected_reward"],
     }
 
 
+_SIDES = {"positive": True, "negative": False}
+"""Labels of sets that rate satisfaction: a side, and none of the judge's own labels."""
+
+
 def _liked(label: str) -> bool | None:
-    """Tell praise from negative reactions; the others are neither."""
+    """Return whether a reaction is positive: praise, or negative; the others are neither."""
+    if label in _SIDES:
+        return _SIDES[label]
     return True if label == "pos_praise" else False if label.startswith("neg_") else None
 
 
@@ -139,7 +145,7 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "feedback": _Kind((*REWARDS, "topic_shift"), _feedback, _liked),
+    "feedback": _Kind((*REWARDS, "topic_shift", *_SIDES), _feedback, _liked),
     "pairwise": _Kind(("A", "B", "A=B"), _pairwise, {"A": True, "B": False}.get),
     "verify": _Kind(("correct", "incorrect"), _verify, {"correct": True, "incorrect": False}.get),
 }

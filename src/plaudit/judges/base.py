@@ -25,7 +25,7 @@ from plaudit._util.ranges import (
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
-from plaudit.judges import content, continuations, json_reply, readout
+from plaudit.judges import content, continuations, json_reply, readout, sentiment
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -345,7 +345,7 @@ class Task(ABC):
         if self._voting is not None:
             return None
         try:
-            reading = self.read(reply)
+            reading = self.read(sample, reply)
         except ReplyError:
             return None
         return self._verdict(sample, reading, reply.usage, [reply.text])
@@ -354,7 +354,7 @@ class Task(ABC):
         self, sample: Sample, requests: Sequence[Request], told: Transcript
     ) -> Coroutine[Any, Any, Reading]:
         """Ask once and read the reply. Judges that ask more often replace this."""
-        return self.ask_and_read(requests[0], told)
+        return self.ask_and_read(sample, requests[0], told)
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
         """Make one reading of several votes: here that of the first vote for the winner.
@@ -375,42 +375,45 @@ class Task(ABC):
         """Outcomes that one judgement can have."""
         return len(self.options)
 
-    async def ask_and_read(self, request: Request, told: Transcript) -> Reading:
+    async def ask_and_read(self, sample: Sample, request: Request, told: Transcript) -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
         if self.readout != "logprob":
             escape = self._escaper.escape
             return await json_reply.ask_object(request, told.ask, escape, self.read_reply)
         completion = await told.ask(request)
         try:
-            return self.read_logprobs(completion)
+            return self.read_logprobs(sample, completion)
         except ReplyError as error:
             if not self._may_continue(completion):
                 raise
             return await self._read_continued(request, completion, told, error)
 
-    def read(self, completion: Completion) -> Reading:
-        """Read one reply, without repair.
+    def read(self, sample: Sample, completion: Completion) -> Reading:
+        """Read one reply about a sample, without repair.
 
         Raises:
             ReplyError: the reply cannot be used.
         """
         if self.readout == "logprob":
-            return self.read_logprobs(completion)
+            return self.read_logprobs(sample, completion)
         return self.read_reply(json_reply.read_object(completion))
 
-    def read_logprobs(self, completion: Completion) -> Reading:
+    def read_logprobs(self, sample: Sample, completion: Completion) -> Reading:
         """Read the distribution over the options, with the prior removed where there is one.
 
         Raises:
             ReplyError: the reply does not show enough of it.
         """
+        heard: Mapping[str, float] = {}
         if self._head is not None:  # what it reads is more than the option words
             shown = readout.read_options(completion, self._words, least=0)
-            probabilities = self._head.distribution(completion)
+            heard = sentiment.cues(self.sample_variables(sample)) if self._head.cues else {}
+            probabilities = self._head.distribution(completion, heard)
         else:
             shown = readout.read_options(completion, self._words)
             probabilities = readout.distribution(shown, self._prior, self.labels)
         reading = self.read_distribution(probabilities)
+        reading.fields.update(heard)
         missing = readout.censored(shown, self.labels)
         if missing:
             reading.fields["censored"] = missing
@@ -634,6 +637,8 @@ class Task(ABC):
             found["criteria"] = msgspec.to_builtins(self.config.criteria)
         if self._continues:
             found["continuations"] = True
+        if any(head.cues for head in self._heads):
+            found["lexicon"] = sentiment.lexicon()
         return found
 
     def template_name(self) -> str:

@@ -146,8 +146,8 @@ class PairwiseTask(Task):
     ) -> Reading:
         """Ask one order, or both at once, and combine."""
         if len(requests) == 1:
-            return await self.ask_and_read(requests[0], told)
-        orders = [partial(self.ask_and_read, request) for request in requests]
+            return await self.ask_and_read(sample, requests[0], told)
+        orders = [partial(self.ask_and_read, sample, request) for request in requests]
         first, second = all_made(await told.do_all(orders, requests))
         return _combine(first, _swap(second))
 

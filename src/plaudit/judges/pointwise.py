@@ -145,9 +145,9 @@ class PointwiseTask(Task):
     ) -> Reading:
         """Ask once, or about all criteria at once, and combine."""
         if not self._parts:
-            return await self.ask_and_read(requests[0], told)
+            return await self.ask_and_read(sample, requests[0], told)
         pairs = zip(self._parts, requests, strict=True)
-        asks = [partial(part.ask_and_read, request) for part, request in pairs]
+        asks = [partial(part.ask_and_read, sample, request) for part, request in pairs]
         return self._join(all_made(await told.do_all(asks, requests)))
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:

@@ -64,9 +64,9 @@ class ScoredTask(Task):
     def _make_schema(self) -> Schema | None:
         return None
 
-    async def ask_and_read(self, request: Request, told: Transcript) -> Reading:
+    async def ask_and_read(self, sample: Sample, request: Request, told: Transcript) -> Reading:
         """Ask for the scores and read them."""
-        return self.read(await told.ask(request))
+        return self.read(sample, await told.ask(request))
 
     def conversation(self, messages: Sequence[Message], sample: Sample, turn: str) -> Request:
         """Return the request for the scores of a conversation."""
@@ -92,7 +92,7 @@ class ScoredPointwiseTask(ScoredTask, PointwiseTask):
         whole = (*sample.prompt, Message("assistant", sample.response))
         return self.conversation(whole, sample, turn)
 
-    def read(self, completion: Completion) -> Reading:
+    def read(self, sample: Sample, completion: Completion) -> Reading:
         """Read the scores.
 
         Raises:

@@ -4,12 +4,13 @@ A small model knows more than it says: its distribution over a few hundred token
 apart far better than the option words alone. A head is a multinomial logistic regression on the
 log-probabilities of the `view` most probable first tokens (Dirichlet calibration, Kull et al. 2019,
 arXiv:1910.12656, widened from the options to a vocabulary), fitted on shipped labelled samples for
-one prompt and one model. Where a reply shows fewer tokens than the view, what is hidden is bounded,
-and if it could change the winner there is none.
+one prompt and one model. It may weigh cues beside the tokens: numbers that do not come from the
+model, such as the sentiment of a text. Where a reply shows fewer tokens than the view, what is
+hidden is bounded, and if it could change the winner there is none.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -47,6 +48,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Vocabulary: texts of tokens, without spaces around them and in lower case."""
     weights: list[list[float]]
     """One row a label, one number a token."""
+    cues: dict[str, list[float]] = {}
+    """Weights of further inputs by name, one number a label."""
     bias: list[float]
     reference: list[dict[str, float]]
     """The likeliest tokens of the model's replies to the probes, by which it is recognised."""
@@ -55,8 +58,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Platt
     """Of the probability that the head gives to its winner, cross-validated on the same samples."""
 
-    def distribution(self, completion: Completion) -> dict[str, float]:
+    def distribution(
+        self, completion: Completion, cues: Mapping[str, float] = {}
+    ) -> dict[str, float]:
         """Return the options' probabilities, summing to 1.
+
+        Args:
+            completion: the reply.
+            cues: a value for each name in `self.cues`; others do not count.
 
         Raises:
             ReplyError: what the reply does not show could change the winner, or next to nothing
@@ -72,9 +81,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
             )
         scores = [
             bias
+            + math.fsum(pull[label] * cues[name] for name, pull in self.cues.items())
             + math.fsum(row[i] * x for i, x in seen.shown.items())
             + seen.most * math.fsum(row[i] for i in seen.hidden)
-            for row, bias in zip(self.weights, self.bias, strict=True)
+            for label, (row, bias) in enumerate(zip(self.weights, self.bias, strict=True))
         ]
         best = max(range(len(scores)), key=scores.__getitem__)
         if not seen.whole:
