@@ -1,0 +1,271 @@
+"""What the answer head looks at: numbers that describe an answer beside its references.
+
+Nothing here depends on a subject or a style of question. Each feature is a finite number; the time
+is linear in the length of the text that is read, which is bounded.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from plaudit.judges.answers import cues
+from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.tokens import STOP, read_words
+from plaudit.judges.answers.view import MOST_REFERENCES, View, read_question, read_reference
+
+_SHORT = 600
+"""Characters up to which an answer is read whole, also where a part is marked as final."""
+_LEAD = 200
+"""Characters before a marked answer that are read with it, at most to where its line begins."""
+_NEAR = 7
+"""Words around the reference within which negation, "or" and the like concern it."""
+_FAR = 30
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """The features of an answer, and whether something in it contradicts the reference."""
+
+    values: tuple[float, ...]
+    """In the order of `NAMES`."""
+    contradicted: bool
+    """A digit, sign, letter, unit or word stands there in place of that of the reference."""
+
+
+def measure(case: AnswerCase, found: Extracted) -> Measured:
+    """Return the features of an answer. Takes any text and never raises."""
+    references = [
+        read
+        for text in case.references[:MOST_REFERENCES]
+        if (read := read_reference(text, case.question)).words
+    ]
+    answer = read_words(final_part(case.answer, found))
+    view = View(answer, read_question(case.question), references)
+    return Measured(tuple(float(f(view)) for f in FEATURES.values()), contradicts(view))
+
+
+def final_part(answer: str, found: Extracted) -> str:
+    """Return what is read of an answer: all, or of a long one the marked final and what follows."""
+    if not found.marked or len(answer) <= _SHORT or not found.text:
+        return answer
+    start = answer.rfind(found.text)
+    if start < 0:
+        return found.text
+    line = answer.rfind("\n", max(0, start - _LEAD), start)
+    return answer[line + 1 if line >= 0 else max(0, start - _LEAD) :]
+
+
+_OPPOSED = [
+    frozenset(group.split())
+    for group in (
+        "north south east west northern southern eastern western northeast northwest southeast "
+        "southwest central",
+        "left right", "upper lower", "up down", "top bottom", "male female", "man woman",
+        "positive negative", "plus minus", "major minor", "jr sr", "true false", "yes no",
+        "acid base", "hot cold", "old new", "high low", "inner outer", "am pm", "bc ad bce ce",
+        "increase decrease", "more les", "before after", "first last", "odd even",
+        "father son mother daughter", "king queen prince princess", "winter summer spring autumn",
+    )
+]  # fmt: skip
+
+
+def contradicts(view: View) -> bool:
+    """Whether a short answer differs from the nearest reference in what must not differ.
+
+    Digits, signs, single letters, and words that are opposed; and any word that stands there in
+    place of one of the reference. Long answers are not short of other words, so they are never
+    looked at for what they add.
+    """
+    words = view.reference.words
+    mine = {w.text for w in words}
+    lacking = [w for w in words if w.text not in view.texts and not w.initial]
+    if any(w.sign or w.number or w.text.isdecimal() or len(w.text) == 1 for w in lacking if w.text not in STOP or w.capital):
+        return True
+    if any(_opposed(w.text, view.texts - mine) for w in lacking):
+        return True
+    if len(view.answer) > len(words) + 8:
+        return False
+    added = [
+        view.answer[n]
+        for n in range(len(view.answer))
+        if view.answer[n].text not in view.known and view.answer[n].text not in view.question
+    ]
+    if any(w.sign or w.text.isdecimal() or (len(w.text) == 1 and w.text not in STOP and not w.initial) for w in added):
+        return True
+    numeric = any(w.text.isdecimal() for w in words)
+    return numeric and bool(view.novel) and any(like < 0.6 for like in view.likeness)
+
+
+def _opposed(word: str, others: set[str]) -> bool:
+    return any(word in group and not others.isdisjoint(group - {word}) for group in _OPPOSED)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _precision(view: View) -> float:
+    key = view.reference.key
+    shared = sum(1 for w in key if w in view.texts)
+    return shared / max(1, shared + len(view.novel))
+
+
+def _fuzzy(view: View) -> float:
+    """Share of the reference's letters that stand in the answer, similar words counted in part."""
+    key = view.reference.key
+    whole = sum(len(w) for w in key)
+    gained = sum(len(w) * like for w, like in zip(view.missing, view.likeness, strict=True))
+    return view.coverage + gained / whole if whole else 0.0
+
+
+def _acronym(view: View) -> bool:
+    """Whether one is the initials of the other."""
+    words = view.reference.content
+    initials = "".join(w[0] for w in words)
+    if len(words) > 1 and initials in view.texts:
+        return True
+    if len(words) != 1 or not 2 <= len(words[0]) <= 8:
+        return False
+    letters = "".join(w.text[0] for w in view.answer if w.capital)
+    return words[0] in letters and view.reference.words[0].capital
+
+
+def _numbers_found(view: View) -> float:
+    numbers = {w.text for w in view.reference.words if w.text.isdecimal()}
+    return _mean([float(n in view.texts) for n in numbers]) if numbers else 1.0
+
+
+def _numbers_foreign(view: View) -> int:
+    return min(
+        8,
+        sum(
+            1
+            for w in view.answer
+            if w.number and w.text not in view.known and w.text not in view.question
+        ),
+    )
+
+
+def _first_is_it(view: View) -> int:
+    """1: the first candidate is of the reference; -1: it is another; 0: there is none."""
+    if view.span is None:
+        return -1 if view.rivals else 0
+    if view.rivals and view.rivals[0][0] < view.span.start:
+        return -1
+    return 1
+
+
+def _rivals(view: View, where: Callable[[int, int], bool]) -> int:
+    return min(6, sum(1 for start, end in view.rivals if where(start, end)))
+
+
+def _rivals_before(view: View) -> int:
+    span = view.span
+    return _rivals(view, lambda start, _: span is not None and start < span.start)
+
+
+def _rivals_beside(view: View) -> int:
+    sentence = view.sentence()
+    return _rivals(view, lambda start, _: start in sentence)
+
+
+def _novel_before(view: View) -> int:
+    span = view.span
+    return min(20, sum(1 for n in view.novel if span is not None and n < span.start))
+
+
+def _novel_beside(view: View) -> int:
+    sentence = view.sentence()
+    return min(20, sum(1 for n in view.novel if n in sentence))
+
+
+def _echo(view: View, words: list[str]) -> float:
+    """Share of the question's words among some."""
+    return len(view.question.intersection(words)) / max(1, len(view.question))
+
+
+def _after(view: View, kind: int) -> int:
+    """Cues of a kind behind the last place of the reference, in later sentences."""
+    if not view.spans:
+        return 0
+    last = view.spans[-1]
+    number = view.answer[last.end - 1].sentence
+    later = range(last.end, len(view.answer))
+    return min(5, sum(1 for n in later if view.kinds[n] & kind and view.answer[n].sentence > number))
+
+
+def _before(view: View, kind: int) -> int:
+    """Cues of a kind in front of the first place of the reference, anywhere."""
+    return min(5, view.count(kind, 0, view.span.start)) if view.span else 0
+
+
+def _parted(view: View, kind: int) -> int:
+    """Cues behind the reference in its sentence, but in another clause: "X, not Y"."""
+    return view.near(kind, 0, _FAR) - view.near(kind, 0, _FAR, clause=True)
+
+
+FEATURES: Mapping[str, Callable[[View], float]] = {
+    "coverage": lambda v: v.coverage,
+    "fuzzy": _fuzzy,
+    "exact": lambda v: bool(v.spans and v.spans[0].exact),
+    "exact_places": lambda v: sum(s.exact for s in v.spans),
+    "precision": _precision,
+    "missing": lambda v: min(8, len(v.missing)),
+    "least_like": lambda v: min(v.likeness, default=1.0),
+    "first_word": lambda v: v.reference.content[:1] != () and v.reference.content[0] in v.texts,
+    "last_word": lambda v: v.reference.content[:1] != () and v.reference.content[-1] in v.texts,
+    "letters": lambda v: v.letters,
+    "acronym": _acronym,
+    "coverage_mean": lambda v: _mean(v.coverages),
+    "covered": lambda v: min(8, sum(c >= 1 for c in v.coverages)),
+    "covered_share": lambda v: _mean([float(c >= 1) for c in v.coverages]),
+    "references": lambda v: min(12, len(v.references)),
+    "reference_words": lambda v: min(20, len(v.reference.content)),
+    "reference_keys": lambda v: min(20, len(v.reference.key)),
+    "reference_letters": lambda v: min(80, sum(len(w) for w in v.reference.key)),
+    "reference_numeric": lambda v: v.numeric,
+    "reference_named": lambda v: any(w.capital for w in v.reference.words),
+    "numbers_found": _numbers_found,
+    "numbers_foreign": _numbers_foreign,
+    "words": lambda v: math.log1p(len(v.answer)),
+    "novel": lambda v: min(40, len(v.novel)),
+    "novel_before": _novel_before,
+    "novel_beside": _novel_beside,
+    "sentences": lambda v: min(12, v.answer[-1].sentence + 1) if v.answer else 0,
+    "sentence_of_it": lambda v: min(12, v.answer[v.span.start].sentence) if v.span else -1,
+    "place": lambda v: v.span.start / len(v.answer) if v.span else -1,
+    "echo": lambda v: _echo(v, list(v.texts)),
+    "echo_beside": lambda v: _echo(v, [v.answer[n].text for n in v.sentence()]),
+    "rivals": lambda v: min(8, len(v.rivals)),
+    "rivals_before": _rivals_before,
+    "rivals_beside": _rivals_beside,
+    "first_is_it": _first_is_it,
+    "enclosed": lambda v: bool(v.span and all(v.answer[s.start].enclosed for s in v.spans)),
+    "quoted": lambda v: bool(v.span and all(v.answer[s.start].quoted for s in v.spans)),
+    "negated": lambda v: v.near(cues.NEGATION, _NEAR, 0, clause=True),
+    "negated_before": lambda v: v.near(cues.NEGATION, _FAR, 0),
+    "negated_behind": lambda v: v.near(cues.NEGATION, 0, 4, clause=True),
+    "negated_parted": lambda v: _parted(v, cues.NEGATION),
+    "negations_after": lambda v: _after(v, cues.NEGATION),
+    "denied_beside": lambda v: v.near(cues.DENIAL, _FAR, _FAR),
+    "denied_before": lambda v: _before(v, cues.DENIAL),
+    "denied_after": lambda v: _after(v, cues.DENIAL),
+    "contrast_beside": lambda v: v.near(cues.CONTRAST, _FAR, _FAR),
+    "contrast_after": lambda v: _after(v, cues.CONTRAST),
+    "doubt_beside": lambda v: v.near(cues.DOUBT, _FAR, _FAR),
+    "doubts": lambda v: min(5, v.count(cues.DOUBT)),
+    "either_near": lambda v: v.near(cues.EITHER, _NEAR, _NEAR),
+    "either": lambda v: min(5, v.count(cues.EITHER)),
+    "equated": lambda v: v.near(cues.EQUAL, _NEAR, _NEAR),
+    "opinion_before": lambda v: v.near(cues.OPINION, _FAR, 0),
+    "opinion_behind": lambda v: v.near(cues.OPINION, 0, _FAR),
+    "others_beside": lambda v: v.near(cues.PLURAL, _FAR, _FAR),
+    "grading": lambda v: min(6, v.count(cues.GRADER)),
+    "refusal": lambda v: min(6, v.count(cues.REFUSAL)),
+    "self_beside": lambda v: v.near(cues.SELF, _FAR, _FAR),
+    "selves": lambda v: min(5, v.count(cues.SELF)),
+    "contradicted": contradicts,
+}
+"""The features by name; see the functions for those that do not speak for themselves."""
+
+NAMES = tuple(FEATURES)
