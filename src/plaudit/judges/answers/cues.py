@@ -1,12 +1,23 @@
-"""Words by which a text denies, doubts, quotes, equates or addresses whoever grades it."""
+"""Words by which a text denies, doubts, quotes, equates, or addresses its grader."""
 
 from functools import cache
 
 from plaudit.judges.answers.tokens import canonical
 
-NEGATION, DENIAL, DOUBT, OPINION, EITHER, EQUAL, CONTRAST, GRADER, REFUSAL, SELF, PLURAL = (
-    1 << n for n in range(11)
-)
+(
+    NEGATION,
+    DENIAL,
+    DOUBT,
+    OPINION,
+    EITHER,
+    EQUAL,
+    CONTRAST,
+    GRADER,
+    REFUSAL,
+    SELF,
+    PLURAL,
+    AUXILIARY,
+) = (1 << n for n in range(12))
 
 _WORDS = {
     NEGATION: (
@@ -17,11 +28,12 @@ _WORDS = {
         "contrary besides avoid other than isnt wasnt dont lest fails failed unrelated"
     ),
     DENIAL: (
-        "wrong incorrect incorrectly wrongly false falsely mistaken mistakenly mistake untrue error "
-        "erroneous erroneously nope scratch wait sorry correction retract retracted withdraw "
+        "wrong incorrect incorrectly wrongly false falsely mistaken mistakenly mistake untrue "
+        "error erroneous erroneously nope scratch wait sorry correction retract retracted withdraw "
         "myth misconception misquoted debunked fake hoax fiction lie lied lying nonsense rubbish "
         "oops apologies strike forget disregard joking kidding invalid reconsider disproved "
-        "disproven inaccurate untruth impossible changed bogus"
+        "disproven inaccurate untruth impossible changed change bogus back second-guess meant undo "
+        "amend amended revise revised replace cancel ignore opposite converse otherwise"
     ),
     DOUBT: (
         "maybe perhaps possibly probably might could may guess guessing unsure uncertain likely "
@@ -54,9 +66,13 @@ _WORDS = {
         "cannot available question clarify depends vary varies"
     ),
     SELF: (
-        "i me my mine we our us you your friend neighbour neighbor cousin uncle aunt brother sister "
-        "teacher once yesterday favourite favorite love loved like liked read reading book dog cat "
-        "lunch remind reminds reminded remember"
+        "i me my mine we our us you your friend neighbour neighbor cousin uncle aunt brother "
+        "sister teacher once yesterday favourite favorite love loved like liked read reading book "
+        "dog cat lunch remind reminds reminded remember"
+    ),
+    AUXILIARY: (
+        "is was are were be been has have had did do does can could will would isn't wasn't aren't "
+        "weren't hasn't haven't hadn't didn't doesn't don't can't cannot won't wouldn't never"
     ),
     PLURAL: "some many others people most few several somebody someone everybody everyone they",
 }

@@ -5,13 +5,13 @@ is linear in the length of the text that is read, which is bounded.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from plaudit.judges.answers import cues
 from plaudit.judges.answers.base import AnswerCase, Extracted
-from plaudit.judges.answers.tokens import STOP, read_words
+from plaudit.judges.answers.tokens import STOP, Word, read_words
 from plaudit.judges.answers.view import MOST_REFERENCES, View, read_question, read_reference
 
 _SHORT = 600
@@ -21,6 +21,10 @@ _LEAD = 200
 _NEAR = 7
 """Words around the reference within which negation, "or" and the like concern it."""
 _FAR = 30
+_SHORT_WORDS = 8
+"""Words more than the reference has, up to which an answer is short."""
+_ALIKE = 0.6
+"""Likeness from which one word may be a spelling of another."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -28,8 +32,13 @@ class Measured(msgspec.Struct, frozen=True):
 
     values: tuple[float, ...]
     """In the order of `NAMES`."""
-    contradicted: bool
-    """A digit, sign, letter, unit or word stands there in place of that of the reference."""
+    comparable: bool
+    """Whether any reference holds a word."""
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a digit, sign, letter or unit contradicts the reference; see `contradicts`."""
+        return self.values[-1] > 0
 
 
 def measure(case: AnswerCase, found: Extracted) -> Measured:
@@ -41,7 +50,7 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
     ]
     answer = read_words(final_part(case.answer, found))
     view = View(answer, read_question(case.question), references)
-    return Measured(tuple(float(f(view)) for f in FEATURES.values()), contradicts(view))
+    return Measured(tuple(float(f(view)) for f in FEATURES.values()), bool(references))
 
 
 def final_part(answer: str, found: Extracted) -> str:
@@ -70,34 +79,32 @@ _OPPOSED = [
 
 
 def contradicts(view: View) -> bool:
-    """Whether a short answer differs from the nearest reference in what must not differ.
+    """Whether an answer differs from the nearest reference in what must not differ.
 
-    Digits, signs, single letters, and words that are opposed; and any word that stands there in
-    place of one of the reference. Long answers are not short of other words, so they are never
-    looked at for what they add.
+    It lacks a digit, a sign, a single letter or a word that is opposed to one that it holds; or it
+    is short and adds a digit, a sign or a letter, or puts another unit beside the number.
     """
     words = view.reference.words
-    mine = {w.text for w in words}
     lacking = [w for w in words if w.text not in view.texts and not w.initial]
-    if any(w.sign or w.number or w.text.isdecimal() or len(w.text) == 1 for w in lacking if w.text not in STOP or w.capital):
+    if any(map(_exact, lacking)) or _opposed(view, lacking):
         return True
-    if any(_opposed(w.text, view.texts - mine) for w in lacking):
-        return True
-    if len(view.answer) > len(words) + 8:
+    if len(view.answer) > len(words) + _SHORT_WORDS:
         return False
-    added = [
-        view.answer[n]
-        for n in range(len(view.answer))
-        if view.answer[n].text not in view.known and view.answer[n].text not in view.question
-    ]
-    if any(w.sign or w.text.isdecimal() or (len(w.text) == 1 and w.text not in STOP and not w.initial) for w in added):
-        return True
-    numeric = any(w.text.isdecimal() for w in words)
-    return numeric and bool(view.novel) and any(like < 0.6 for like in view.likeness)
+    unlike = any(like < _ALIKE for like in view.likeness)
+    return any(map(_exact, view.added())) or (view.numeric and bool(view.novel) and unlike)
 
 
-def _opposed(word: str, others: set[str]) -> bool:
-    return any(word in group and not others.isdisjoint(group - {word}) for group in _OPPOSED)
+def _exact(word: Word) -> bool:
+    """Whether a word has no spelling that is nearly right."""
+    if len(word.text) == 1:
+        return word.capital or word.text not in STOP
+    return word.sign or word.number or word.text.isdecimal()
+
+
+def _opposed(view: View, lacking: Sequence[Word]) -> bool:
+    others = view.texts - {w.text for w in view.reference.words}
+    groups = [group for word in lacking for group in _OPPOSED if word.text in group]
+    return any(not others.isdisjoint(group) for group in groups)
 
 
 def _mean(values: list[float]) -> float:
@@ -179,19 +186,76 @@ def _novel_beside(view: View) -> int:
     return min(20, sum(1 for n in view.novel if n in sentence))
 
 
-def _echo(view: View, words: list[str]) -> float:
-    """Share of the question's words among some."""
+def _echo_beside(view: View) -> float:
+    """Share of the question's words in the sentence of the reference."""
+    words = [view.answer[n].text for n in view.sentence()]
     return len(view.question.intersection(words)) / max(1, len(view.question))
+
+
+def _negated_question(view: View) -> int:
+    """How often the answer negates what is asked: "was not awarded", and not "not Y"."""
+    if view.asked.negated or not view.any_kind & cues.NEGATION:
+        return 0
+    count = 0
+    for n, kind in enumerate(view.kinds):
+        if kind & cues.NEGATION and (kind | view.kinds[max(0, n - 1)]) & cues.AUXILIARY:
+            behind = [w.text for w in view.answer[n + 1 : n + 5] if w.text not in STOP][:1]
+            count += all(w in view.known_or_asked for w in behind)
+    return min(4, count)
+
+
+def _closing(view: View) -> list[int]:
+    """Words of the last sentence, where the reference stands before it and not in it."""
+    if not view.spans or not view.answer:
+        return []
+    last = view.answer[-1].sentence
+    if view.answer[view.spans[-1].end - 1].sentence == last:
+        return []
+    found: list[int] = []
+    for n in range(len(view.answer) - 1, -1, -1):
+        if view.answer[n].sentence != last:
+            break
+        found.append(n)
+    return found
+
+
+_TURNS = cues.NEGATION | cues.DENIAL | cues.CONTRAST | cues.OPINION | cues.SELF
+
+
+def _closing_cues(view: View) -> float:
+    """Share of words of the last sentence that take back, deny or turn."""
+    closing = _closing(view)
+    return _mean([float(bool(view.kinds[n] & _TURNS)) for n in closing[:40]])
+
+
+def _closing_rivals(view: View) -> int:
+    closing = set(_closing(view))
+    return _rivals(view, lambda start, _: start in closing)
+
+
+def _number_gap(view: View) -> float:
+    """Least relative difference of a number of the answer to the reference's, 0 to 1."""
+    wanted = [_value(w.text) for w in view.reference.words if w.number][:4]
+    given = [_value(w.text) for w in view.answer if w.number][:20]
+    gaps = [abs(a - b) / max(abs(a), abs(b), 1e-9) for a in wanted for b in given]
+    return min(1.0, *gaps, 1.0)
+
+
+def _value(text: str) -> float:
+    try:
+        return min(1e12, float(text.replace(",", "")))
+    except ValueError:
+        return 0.0
 
 
 def _after(view: View, kind: int) -> int:
     """Cues of a kind behind the last place of the reference, in later sentences."""
-    if not view.spans:
+    if not view.spans or not view.any_kind & kind:
         return 0
     last = view.spans[-1]
     number = view.answer[last.end - 1].sentence
-    later = range(last.end, len(view.answer))
-    return min(5, sum(1 for n in later if view.kinds[n] & kind and view.answer[n].sentence > number))
+    later = [n for n in range(last.end, len(view.answer)) if view.kinds[n] & kind]
+    return min(5, sum(1 for n in later if view.answer[n].sentence > number))
 
 
 def _before(view: View, kind: int) -> int:
@@ -234,8 +298,15 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "sentences": lambda v: min(12, v.answer[-1].sentence + 1) if v.answer else 0,
     "sentence_of_it": lambda v: min(12, v.answer[v.span.start].sentence) if v.span else -1,
     "place": lambda v: v.span.start / len(v.answer) if v.span else -1,
-    "echo": lambda v: _echo(v, list(v.texts)),
-    "echo_beside": lambda v: _echo(v, [v.answer[n].text for n in v.sentence()]),
+    "echo": lambda v: v.echo / max(1, len(v.question)),
+    "echo_beside": _echo_beside,
+    "restated": lambda v: v.restated,
+    "asked_before": lambda v: bool(v.reference.key) and v.question.issuperset(v.reference.key),
+    "negated_question": _negated_question,
+    "closing_words": lambda v: min(20, len(_closing(v))),
+    "closing_cues": _closing_cues,
+    "closing_rivals": _closing_rivals,
+    "number_gap": _number_gap,
     "rivals": lambda v: min(8, len(v.rivals)),
     "rivals_before": _rivals_before,
     "rivals_beside": _rivals_beside,

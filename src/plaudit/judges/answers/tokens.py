@@ -13,7 +13,8 @@ _LONGEST = 40
 
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 _LOWERED = str.maketrans({c: f" {n}" for n, c in enumerate(_RAISED)})
-_DASHES = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2019": "'", "\u02bc": "'"})
+_DASHES = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2019": "'", "\u02bc": "'",
+                         "\u00ad": "", "\u200b": "", "\ufeff": ""})  # fmt: skip
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,8}")
 _TOKEN = re.compile(
     r"\d+(?:[.,:]\d+)*(?:(?:st|nd|rd|th|s)\b)?"
@@ -28,19 +29,25 @@ _ROMAN = re.compile(r"(X{0,3})(IX|IV|V?I{0,3})")
 _UNITS = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound", "\u00a5": "yen", "%": "percent",
           "\u00b0": "degree"}  # fmt: skip
 _SIGNS = frozenset("=/&<>^+-#*")
-_NAMED = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
-).split()
-_RANKED = (
+
+
+def _split(words: str) -> list[str]:
+    return words.split()
+
+
+_NAMED = _split(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
+)
+_RANKED = _split(
     "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
     "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_TENS = "thirty forty fifty sixty seventy eighty ninety".split()
-_MONTHS = "jan feb mar apr jun jul aug sep sept oct nov dec".split()
-_FULL_MONTHS = (
+)
+_TENS = _split("thirty forty fifty sixty seventy eighty ninety")
+_MONTHS = _split("jan feb mar apr jun jul aug sep sept oct nov dec")
+_FULL_MONTHS = _split(
     "january february march april june july august september september october november december"
-).split()
+)
 _SAME = (
     {word: str(n) for n, word in enumerate(_NAMED)}
     | {word: str(n) for n, word in enumerate(_RANKED)}
@@ -52,11 +59,17 @@ _SAME = (
 )
 
 STOP = frozenset(
-    "a an the of in on at by for from to with and as is are was were be been being it its this that "
-    "these those there he she they his her their him them which who whom whose what when where how "
-    "has have had do does did will would can into also so then than about during".split()
-)  # fmt: skip
+    _split(
+        "a an the of in on at by for from to with and as is are was were be been being it its "
+        "this that these those there he she they his her their him them which who whom whose what "
+        "when where how has have had do does did will would can into also so then than about during"
+    )
+)
 """Words that carry no answer by themselves."""
+
+
+_TITLES = frozenset(_split("mr mrs ms dr st jr sr prof no vs mt ft gen lt col sgt capt rev"))
+"""What a full stop follows without an end of the sentence."""
 
 
 class Word(msgspec.Struct, frozen=True, gc=False):
@@ -90,12 +103,9 @@ def read_words(text: str) -> list[Word]:
         first = token[0]
         if first.isalnum() or token in _UNITS or first in _SIGNS:
             dotted = len(token) == 1 and text[match.end() : match.end() + 1] == "."
-            words.append(
-                Word(
-                    canonical(token), first.isupper(), first.isdecimal(), first in _SIGNS,
-                    sentence, clause, depth > 0, quoted, dotted, opens,
-                )  # fmt: skip
-            )
+            place = (sentence, clause, depth > 0, quoted, dotted, opens)
+            shape = (first.isupper(), first.isdecimal(), first in _SIGNS)
+            words.append(Word(canonical(token), *shape, *place))
             opens = False
             continue
         clause += 1
@@ -126,9 +136,6 @@ def _ends(text: str, end: int, words: list[Word]) -> bool:
     if after and not after.isspace():
         return False
     return not words or (len(words[-1].text) > 1 and words[-1].text not in _TITLES)
-
-
-_TITLES = frozenset("mr mrs ms dr st jr sr prof no vs mt ft gen lt col sgt capt rev".split())
 
 
 @lru_cache(8192)

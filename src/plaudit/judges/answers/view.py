@@ -1,11 +1,11 @@
 """An answer beside its references: which one is nearest, where it stands, what stands around it."""
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import msgspec
 
-from plaudit.judges.answers.cues import cues
+from plaudit.judges.answers.cues import NEGATION, cues
 from plaudit.judges.answers.tokens import STOP, Word, read_words
 
 MOST_REFERENCES = 40
@@ -16,6 +16,8 @@ _LONG_REFERENCE = 1000
 """Characters of a reference that are looked at."""
 _MOST_SPANS = 6
 _MOST_NOVEL = 60
+_LEAST_RESTATED = 3
+"""Words that a question must have for its repetition to be known as one."""
 _SLACK = 4
 """Words that may stand between those of a reference that is not found in one piece."""
 
@@ -39,16 +41,30 @@ class Reference(msgspec.Struct, frozen=True):
     """Those that the question does not hold already, unless it holds all."""
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A question, read."""
+
+    content: tuple[str, ...]
+    """Its words without those that say nothing."""
+    words: frozenset[str]
+    negated: bool
+
+
 @lru_cache(512)
-def read_question(text: str) -> frozenset[str]:
-    return frozenset(w.text for w in read_words(text) if w.text not in STOP)
+def read_question(text: str) -> Asked:
+    """Return a question, read."""
+    words = [w.text for w in read_words(text)]
+    content = tuple(w for w in words if w not in STOP)
+    negated = any(cues().get(w, 0) & NEGATION for w in words)
+    return Asked(content, frozenset(content), negated)
 
 
 @lru_cache(4096)
 def read_reference(text: str, question: str) -> Reference:
+    """Return a reference to a question, read."""
     words = tuple(read_words(text[:_LONG_REFERENCE])[:_MOST_WORDS])
     content = tuple(w.text for w in words if w.text not in STOP) or tuple(w.text for w in words)
-    key = frozenset(content) - read_question(question)
+    key = frozenset(content) - read_question(question).words
     return Reference(words, content, key or frozenset(content))
 
 
@@ -56,9 +72,12 @@ class View:
     """An answer beside the reference that it is nearest to; what several features need."""
 
     def __init__(
-        self, answer: Sequence[Word], question: Collection[str], references: Sequence[Reference]
+        self, answer: Sequence[Word], question: Asked, references: Sequence[Reference]
     ) -> None:
-        self.answer, self.question, self.references = answer, question, references
+        self.echo = len(question.words.intersection(w.text for w in answer))
+        self.restated, answer = _without_question(answer, question.content)
+        self.answer, self.references = answer, references
+        self.asked, self.question = question, question.words
         self.texts = {w.text for w in answer}
         self.coverages = [_coverage(r.key, self.texts) for r in references] or [0.0]
         self._joined = f" {' '.join(w.text for w in answer if w.text not in STOP)} "
@@ -67,22 +86,48 @@ class View:
         self.letters = self._letters()
         self.spans = _find_spans(answer, self.reference.content, self.reference.key)
         self.span = self.spans[0] if self.spans else None
-        known = {w for r in references for w in r.content}
-        self.known = known
+        self.known = {w for r in references for w in r.content}
+        self.known_or_asked = self.known | self.question
         table = cues()
         self.kinds = [table.get(w.text, 0) for w in answer]
-        self.novel = [
+        self.any_kind = 0
+        for kind in self.kinds:
+            self.any_kind |= kind
+
+    @cached_property
+    def novel(self) -> list[int]:
+        """Places of words that neither the question nor a reference holds."""
+        known = self.known_or_asked
+        return [
             n
-            for n, w in enumerate(answer)
-            if w.text not in known and w.text not in question and w.text not in STOP and not w.sign
+            for n, w in enumerate(self.answer)
+            if w.text not in known and w.text not in STOP and not w.sign
         ]
-        self.missing = [w for w in self.reference.key if w not in self.texts]
-        self.likeness = [_closest(w, [answer[n].text for n in self.novel[:_MOST_NOVEL]]) for w in self.missing]
-        self.names = _runs(answer, self.kinds)
-        self.numeric = any(w.number for w in self.reference.words) or any(
-            w.isdecimal() for w in self.reference.content
-        )
-        self.rivals = self._rivals()
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """Words of the reference that the answer lacks, sorted."""
+        return sorted(w for w in self.reference.key if w not in self.texts)
+
+    @cached_property
+    def likeness(self) -> list[float]:
+        """How like each missing word is to the likest novel word, 0 to 1."""
+        others = [self.answer[n].text for n in self.novel[:_MOST_NOVEL]]
+        return [_closest(w, others) for w in self.missing]
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Whether the reference holds a number."""
+        return any(w.number or w.text.isdecimal() for w in self.reference.words)
+
+    @cached_property
+    def rivals(self) -> list[tuple[int, int]]:
+        """Runs of names, or numbers where the reference is one, that are not its own."""
+        if self.numeric:
+            runs = [(n, n + 1) for n, w in enumerate(self.answer) if w.text.isdecimal()]
+        else:
+            runs = _runs(self.answer, self.kinds)
+        return [run for run in runs if self._foreign(run)]
 
     def _nearest(self) -> Reference:
         if not self.references:
@@ -102,33 +147,33 @@ class View:
         runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
         return sum(run in joined for run in runs) / len(runs) if own else 0.0
 
-    def _rivals(self) -> list[tuple[int, int]]:
-        """Return runs of names, or numbers where the reference is one, that are not its own."""
-        if self.numeric:
-            runs = [(n, n + 1) for n, w in enumerate(self.answer) if w.text.isdecimal()]
-        else:
-            runs = self.names
-        return [run for run in runs if self._foreign(run)]
-
     def _foreign(self, run: tuple[int, int]) -> bool:
-        words = [self.answer[n].text for n in range(*run)]
-        return not any(w in self.known for w in words) and any(w not in self.question for w in words)
+        words = {self.answer[n].text for n in range(*run)}
+        return self.known.isdisjoint(words) and not words <= self.question
+
+    def added(self) -> list[Word]:
+        """Return the words that neither the question nor a reference holds, initials left out."""
+        return [w for w in self.answer if w.text not in self.known_or_asked and not w.initial]
 
     def near(self, kind: int, before: int, after: int, *, clause: bool = False) -> int:
         """Return how often a kind of cue stands near any of the spans, in its sentence."""
-        count = 0
+        if not self.any_kind & kind:
+            return 0
+        found: set[int] = set()
         for span in self.spans:
-            for n in range(max(0, span.start - before), min(len(self.answer), span.end + after)):
-                if span.start <= n < span.end or not self.kinds[n] & kind:
+            around = range(max(0, span.start - before), min(len(self.answer), span.end + after))
+            for n in around:
+                if not self.kinds[n] & kind or span.start <= n < span.end:
                     continue
-                word, edge = self.answer[n], self.answer[span.start if n < span.start else span.end - 1]
+                edge = self.answer[span.start if n < span.start else span.end - 1]
+                word = self.answer[n]
                 if word.sentence == edge.sentence and (not clause or word.clause == edge.clause):
-                    count += 1
-        return count
+                    found.add(n)
+        return len(found)
 
     def count(self, kind: int, start: int = 0, end: int | None = None) -> int:
         """Return how many words of the answer are cues of a kind."""
-        return sum(1 for k in self.kinds[start:end] if k & kind)
+        return sum(1 for k in self.kinds[start:end] if k & kind) if self.any_kind & kind else 0
 
     def sentence(self) -> range:
         """Return the words of the first span's sentence."""
@@ -143,6 +188,22 @@ class View:
         return range(start, end)
 
 
+def _without_question(
+    answer: Sequence[Word], question: tuple[str, ...]
+) -> tuple[bool, Sequence[Word]]:
+    """Return whether an answer repeats the question word for word, and its other words."""
+    size = len(question)
+    if size < _LEAST_RESTATED:
+        return False, answer
+    places = [n for n, w in enumerate(answer) if w.text not in STOP]
+    texts = tuple(answer[n].text for n in places)
+    for n in range(len(texts) - size + 1):
+        if texts[n] == question[0] and texts[n : n + size] == question:
+            start, end = places[n], places[n + size - 1] + 1
+            return True, [*answer[:start], *answer[end:]]
+    return False, answer
+
+
 def _coverage(key: Collection[str], texts: Collection[str]) -> float:
     whole = sum(len(w) for w in key)
     return sum(len(w) for w in key if w in texts) / whole if whole else 0.0
@@ -154,7 +215,7 @@ def _closest(word: str, others: Sequence[str]) -> float:
 
 @lru_cache(16384)
 def _likeness(a: str, b: str) -> float:
-    """Return how alike two words are, 0 to 1: Dice over pairs of letters, and a common beginning."""
+    """Return how alike two words are, 0 to 1: pairs of letters (Dice), or the same beginning."""
     if a[:1] != b[:1] and a[1:3] != b[1:3]:
         return 0.0
     if a[0].isdecimal() or b[0].isdecimal():
