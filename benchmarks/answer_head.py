@@ -31,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
 OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "answers.json"
 DOCS = ROOT / "docs" / "answers.md"
 MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<!-- end -->"
-CONTRADICTED = features.NAMES.index("contradicted")
+CAPPED = [features.NAMES.index(name) for name in ("contradicted", "taken_back")]
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
 """Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
@@ -61,6 +61,7 @@ _FALLING = (
     "closing_cues",
     "closing_rivals",
     "asked_before",
+    "taken_back",
 )
 MONOTONE = [(n in _RISING) - (n in _FALLING) for n in features.NAMES]
 
@@ -191,9 +192,9 @@ def platt(rows: Rows, scores: Array, chosen: Mask) -> tuple[float, float]:
 
 
 def chances(rows: Rows, scores: Array, fitted: tuple[float, float], cap: float) -> Array:
-    """Return P(correct) as the head gives it: calibrated, and capped where it is contradicted."""
+    """Return P(correct) as the head gives it: calibrated, and capped where the answer contradicts."""
     chance = 1 / (1 + np.exp(-(fitted[0] * scores + fitted[1])))
-    return np.where(rows.table[:, CONTRADICTED] > 0, np.minimum(chance, cap), chance)
+    return np.where(rows.table[:, CAPPED].any(1), np.minimum(chance, cap), chance)
 
 
 def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:

@@ -23,6 +23,8 @@ _NEAR = 7
 _FAR = 30
 _SHORT_WORDS = 8
 """Words more than the reference has, up to which an answer is short."""
+_TURNED = 0.15
+"""Share of turning words in a last sentence from which it may take back what was before it."""
 _ALIKE = 0.6
 """Likeness from which one word may be a spelling of another."""
 
@@ -39,6 +41,11 @@ class Measured(msgspec.Struct, frozen=True):
     def contradicted(self) -> bool:
         """Whether a digit, sign, letter or unit contradicts the reference; see `contradicts`."""
         return self.values[-1] > 0
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the wording takes the reference back; see `takes_back`."""
+        return self.values[-2] > 0
 
 
 def measure(case: AnswerCase, found: Extracted) -> Measured:
@@ -92,6 +99,27 @@ def contradicts(view: View) -> bool:
         return False
     unlike = any(like < _ALIKE for like in view.likeness)
     return any(map(_exact, view.added())) or (view.numeric and bool(view.novel) and unlike)
+
+
+def takes_back(view: View) -> bool:
+    """Whether the answer negates, doubts, denies or encloses what it shares with the reference.
+
+    Such an answer may still be right, but wording alone cannot show it.
+    """
+    return (
+        view.near(cues.NEGATION, _NEAR, 0, clause=True) > 0
+        or view.near(cues.NEGATION, 0, 4, clause=True) > 0
+        or view.near(cues.DENIAL, _FAR, _FAR) > 0
+        or view.near(cues.EITHER, _NEAR, _NEAR) > 0
+        or _negated_question(view) > 0
+        or _closing_cues(view) > _TURNED
+        or _enclosed(view)
+        or (view.near(cues.EQUAL, _NEAR, _NEAR) > 0 and _rivals_beside(view) > 0)
+    )
+
+
+def _enclosed(view: View) -> bool:
+    return bool(view.span and all(view.answer[s.start].enclosed for s in view.spans))
 
 
 def _exact(word: Word) -> bool:
@@ -311,7 +339,7 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "rivals_before": _rivals_before,
     "rivals_beside": _rivals_beside,
     "first_is_it": _first_is_it,
-    "enclosed": lambda v: bool(v.span and all(v.answer[s.start].enclosed for s in v.spans)),
+    "enclosed": _enclosed,
     "quoted": lambda v: bool(v.span and all(v.answer[s.start].quoted for s in v.spans)),
     "negated": lambda v: v.near(cues.NEGATION, _NEAR, 0, clause=True),
     "negated_before": lambda v: v.near(cues.NEGATION, _FAR, 0),
@@ -335,6 +363,7 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "refusal": lambda v: min(6, v.count(cues.REFUSAL)),
     "self_beside": lambda v: v.near(cues.SELF, _FAR, _FAR),
     "selves": lambda v: min(5, v.count(cues.SELF)),
+    "taken_back": takes_back,
     "contradicted": contradicts,
 }
 """The features by name; see the functions for those that do not speak for themselves."""

@@ -57,7 +57,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     gate_incorrect: float
     """P(correct) up to which an answer is called incorrect."""
     cap: float
-    """Greatest P(correct) of an answer that contradicts the reference; under `gate_correct`."""
+    """Greatest P(correct) of an answer that contradicts or takes back; under `gate_correct`."""
     questions: int
     verdicts: int
     """Human verdicts that it was fitted on and calibrated by."""
@@ -79,7 +79,8 @@ def probability(case: AnswerCase, found: Extracted) -> float:
         return _UNREADABLE
     head = load_head()
     chance = head.calibrated(head.log_odds(measured.values))
-    return min(chance, head.cap) if measured.contradicted else chance
+    capped = measured.contradicted or measured.taken_back
+    return min(chance, head.cap) if capped else chance
 
 
 def decide(chance: float) -> Literal["correct", "incorrect"] | None:

@@ -152,8 +152,14 @@ class View:
         return self.known.isdisjoint(words) and not words <= self.question
 
     def added(self) -> list[Word]:
-        """Return the words that neither the question nor a reference holds, initials left out."""
-        return [w for w in self.answer if w.text not in self.known_or_asked and not w.initial]
+        """Return what neither question nor reference holds; initials and "not Y" left out."""
+        return [
+            w
+            for n, w in enumerate(self.answer)
+            if w.text not in self.known_or_asked
+            and not w.initial
+            and not any(kind & NEGATION for kind in self.kinds[max(0, n - 3) : n])
+        ]
 
     def near(self, kind: int, before: int, after: int, *, clause: bool = False) -> int:
         """Return how often a kind of cue stands near any of the spans, in its sentence."""
