@@ -192,7 +192,7 @@ def platt(rows: Rows, scores: Array, chosen: Mask) -> tuple[float, float]:
 
 
 def chances(rows: Rows, scores: Array, fitted: tuple[float, float], cap: float) -> Array:
-    """Return P(correct) as the head gives it: calibrated, and capped where the answer contradicts."""
+    """Return P(correct) as the head gives it: calibrated and capped."""
     chance = 1 / (1 + np.exp(-(fitted[0] * scores + fitted[1])))
     return np.where(rows.table[:, CAPPED].any(1), np.minimum(chance, cap), chance)
 
