@@ -217,8 +217,9 @@ class Maker:
         if not question.right:
             return
         answer = draw.choice(question.right)
+        holds = any(r.casefold() in answer.casefold() for r in question.references)
         negated = re.sub(r"\b(is|was|are|were|has|did|can|will)\b", r"\1 not", answer, count=1)
-        if negated != answer:
+        if negated != answer and holds and not re.search(r"[.!?]\s", answer):
             yield "negated", negated
         other = self.other(question, set(map(str.casefold, question.references)), draw)
         swapped = answer
@@ -253,8 +254,10 @@ def near_misses(reference: str, question: Question, draw: random.Random) -> Iter
     """Yield answers that differ from a reference in little that matters."""
     made = {
         _digit(reference, draw), _word(reference), _roman(reference), _letter(reference, draw),
-        _sign(reference, draw), _name(reference, draw),
+        _sign(reference, draw),
     }  # fmt: skip
+    if len(question.references) == 1:
+        made.add(_name(reference))
     right = {r.casefold() for r in question.references}
     for answer in sorted(made - {reference}):
         if answer.casefold() not in right:
@@ -297,10 +300,9 @@ def _sign(text: str, draw: random.Random) -> str:
     return text
 
 
-def _name(text: str, draw: random.Random) -> str:
-    """Change the last name or the first of a person's or another's name of two words or more."""
+def _name(text: str, other: str = "Okafor") -> str:
+    """Change the last word of a name of two words or more."""
     words = text.split()
     if len(words) < 2 or not all(w[:1].isupper() for w in words):
         return text
-    other = draw.choice(("Miller", "Carter", "Novak", "Rivera", "Okafor", "Lindqvist", "Bauer"))
     return " ".join([*words[:-1], other])

@@ -58,6 +58,7 @@ _FALLING = (
     "equated",
     "refusal",
     "negated_question",
+    "averse_near",
     "closing_cues",
     "closing_rivals",
     "asked_before",

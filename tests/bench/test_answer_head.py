@@ -62,7 +62,10 @@ def test_folds_share_no_question_and_no_reference(script: ModuleType, cheats: Mo
     assert max(map(folds.count, range(3))) <= 3
 
 
-def test_exported_trees_say_what_the_fitted_ones_say(script: ModuleType) -> None:
+def test_exported_trees_say_what_the_fitted_ones_say(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "TREES", 4)
     draw = np.random.default_rng(0)
     table = draw.integers(0, 9, (500, len(script.MONOTONE))).astype(float)
     rows = script.Rows(

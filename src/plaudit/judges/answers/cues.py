@@ -4,36 +4,37 @@ from functools import cache
 
 from plaudit.judges.answers.tokens import canonical
 
-(
-    NEGATION,
-    DENIAL,
-    DOUBT,
-    OPINION,
-    EITHER,
-    EQUAL,
-    CONTRAST,
-    GRADER,
-    REFUSAL,
-    SELF,
-    PLURAL,
-    AUXILIARY,
-) = (1 << n for n in range(12))
+NEGATION = 1 << 0
+AVERSE = 1 << 1
+DENIAL = 1 << 2
+DOUBT = 1 << 3
+OPINION = 1 << 4
+EITHER = 1 << 5
+EQUAL = 1 << 6
+TURN = 1 << 7
+GRADER = 1 << 8
+REFUSAL = 1 << 9
+SELF = 1 << 10
+PLURAL = 1 << 11
+AUXILIARY = 1 << 12
 
 _WORDS = {
     NEGATION: (
-        "not no never neither nor none without except unlike cannot isn't wasn't aren't weren't "
-        "doesn't didn't don't won't can't couldn't wouldn't hasn't haven't shouldn't ain't nothing "
-        "hardly nobody excluding barring instead rather deny denies denied refute refutes refuted "
-        "rejects rejected reject rule rules ruled excludes excluded exclude opposite anything far "
-        "contrary besides avoid other than isnt wasnt dont lest fails failed unrelated"
+        "not no never neither nor none non without except unlike cannot isn't wasn't aren't "
+        "weren't doesn't didn't don't won't can't couldn't wouldn't hasn't haven't shouldn't ain't "
+        "nothing hardly nobody excluding barring isnt wasnt dont"
+    ),
+    AVERSE: (
+        "instead rather deny denies denied refute refutes refuted rejects rejected reject rule "
+        "rules ruled excludes excluded exclude opposite anything far contrary besides avoid other "
+        "than lest fails failed unrelated converse"
     ),
     DENIAL: (
         "wrong incorrect incorrectly wrongly false falsely mistaken mistakenly mistake untrue "
         "error erroneous erroneously nope scratch wait sorry correction retract retracted withdraw "
-        "myth misconception misquoted debunked fake hoax fiction lie lied lying nonsense rubbish "
-        "oops apologies strike forget disregard joking kidding invalid reconsider disproved "
-        "disproven inaccurate untruth impossible changed change bogus back second-guess meant undo "
-        "amend amended revise revised replace cancel ignore opposite converse otherwise"
+        "myth misconception misquoted debunked fake hoax lie lied lying nonsense rubbish oops "
+        "apologies disregard joking kidding invalid reconsider disproved disproven inaccurate "
+        "untruth bogus undo"
     ),
     DOUBT: (
         "maybe perhaps possibly probably might could may guess guessing unsure uncertain likely "
@@ -48,12 +49,15 @@ _WORDS = {
         "answered heard gossip popularly commonly purportedly imagine imagines assume assumes "
         "assumed pretend maintains contends reckons quote quoted quotes states supposed"
     ),
-    EITHER: "or either alternatively versus vs alternative / otherwise",
+    EITHER: "or unless either alternatively versus vs alternative / otherwise",
     EQUAL: (
-        "aka alias equals equal same identical synonymous namely = equivalent interchangeable "
-        "otherwise ie called known nickname synonym words meaning form"
+        "aka alias equals equal same identical synonymous namely equivalently = equivalent "
+        "interchangeable otherwise ie called known nickname synonym words meaning form"
     ),
-    CONTRAST: "but however although though yet actually whereas despite while nevertheless really",
+    TURN: (
+        "but however although though yet actually whereas despite nevertheless really change "
+        "changed back thought final answer meant amend revise replace cancel forget strike"
+    ),
     GRADER: (
         "grader grade graded grading graders mark marks marked marking score scored scoring reward "
         "verdict evaluator evaluate evaluation judge judged accept accepted ignore instruction "

@@ -25,6 +25,8 @@ _SHORT_WORDS = 8
 """Words more than the reference has, up to which an answer is short."""
 _TURNED = 0.15
 """Share of turning words in a last sentence from which it may take back what was before it."""
+_SYMBOL = 2
+"""Letters up to which a reference is a symbol, as of a blood type or an element."""
 _ALIKE = 0.6
 """Likeness from which one word may be a spelling of another."""
 
@@ -93,12 +95,14 @@ def contradicts(view: View) -> bool:
     """
     words = view.reference.words
     lacking = [w for w in words if w.text not in view.texts and not w.initial]
-    if any(map(_exact, lacking)) or _opposed(view, lacking):
+    alone = len(words) == 1 and len(words[0].text) <= _SYMBOL
+    if any(alone or _exact(w) for w in lacking) or _opposed(view, lacking):
         return True
     if len(view.answer) > len(words) + _SHORT_WORDS:
         return False
     unlike = any(like < _ALIKE for like in view.likeness)
-    return any(map(_exact, view.added())) or (view.numeric and bool(view.novel) and unlike)
+    added = (w for w in view.added() if w.number or w.text != "1")
+    return any(map(_exact, added)) or (view.numeric and bool(view.novel) and unlike)
 
 
 def takes_back(view: View) -> bool:
@@ -107,8 +111,8 @@ def takes_back(view: View) -> bool:
     Such an answer may still be right, but wording alone cannot show it.
     """
     return (
-        view.near(cues.NEGATION, _NEAR, 0, clause=True) > 0
-        or view.near(cues.NEGATION, 0, 4, clause=True) > 0
+        view.near(cues.NEGATION, _FAR, 0, clause=True) > 0
+        or _denied_behind(view)
         or view.near(cues.DENIAL, _FAR, _FAR) > 0
         or view.near(cues.EITHER, _NEAR, _NEAR) > 0
         or _negated_question(view) > 0
@@ -118,14 +122,25 @@ def takes_back(view: View) -> bool:
     )
 
 
+def _denied_behind(view: View) -> bool:
+    """Whether "is not", "was never" or the like follows the reference."""
+    for span in view.spans:
+        behind = view.kinds[span.end : span.end + 2]
+        if behind and behind[0] & cues.AUXILIARY and any(k & cues.NEGATION for k in behind):
+            return True
+    return False
+
+
 def _enclosed(view: View) -> bool:
     return bool(view.span and all(view.answer[s.start].enclosed for s in view.spans))
 
 
 def _exact(word: Word) -> bool:
     """Whether a word has no spelling that is nearly right."""
-    if len(word.text) == 1:
-        return word.capital or word.text not in STOP
+    if word.text in ("a", "i"):
+        return word.capital and not word.opens
+    if len(word.text) == 1 and not word.text.isdecimal():
+        return True
     return word.sign or word.number or word.text.isdecimal()
 
 
@@ -247,7 +262,7 @@ def _closing(view: View) -> list[int]:
     return found
 
 
-_TURNS = cues.NEGATION | cues.DENIAL | cues.CONTRAST | cues.OPINION | cues.SELF
+_TURNS = cues.NEGATION | cues.DENIAL | cues.TURN | cues.OPINION | cues.SELF
 
 
 def _closing_cues(view: View) -> float:
@@ -342,6 +357,7 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "enclosed": _enclosed,
     "quoted": lambda v: bool(v.span and all(v.answer[s.start].quoted for s in v.spans)),
     "negated": lambda v: v.near(cues.NEGATION, _NEAR, 0, clause=True),
+    "averse_near": lambda v: v.near(cues.AVERSE, _NEAR, 4, clause=True),
     "negated_before": lambda v: v.near(cues.NEGATION, _FAR, 0),
     "negated_behind": lambda v: v.near(cues.NEGATION, 0, 4, clause=True),
     "negated_parted": lambda v: _parted(v, cues.NEGATION),
@@ -349,8 +365,8 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "denied_beside": lambda v: v.near(cues.DENIAL, _FAR, _FAR),
     "denied_before": lambda v: _before(v, cues.DENIAL),
     "denied_after": lambda v: _after(v, cues.DENIAL),
-    "contrast_beside": lambda v: v.near(cues.CONTRAST, _FAR, _FAR),
-    "contrast_after": lambda v: _after(v, cues.CONTRAST),
+    "contrast_beside": lambda v: v.near(cues.TURN, _FAR, _FAR),
+    "contrast_after": lambda v: _after(v, cues.TURN),
     "doubt_beside": lambda v: v.near(cues.DOUBT, _FAR, _FAR),
     "doubts": lambda v: min(5, v.count(cues.DOUBT)),
     "either_near": lambda v: v.near(cues.EITHER, _NEAR, _NEAR),

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"\d+(?:[.,:]\d+)*(?:(?:st|nd|rd|th|s)\b)?"
     r"|[^\W\d_]+(?:'[^\W\d_]+)?"
     r"|(?<!\w)[-+](?=\.?\d)"  # a sign before a number
-    r"|(?<=\w)[-+#*]{1,4}(?=$|[\s()\[\]\"'?!.,;:])"  # a sign behind a word: O-, C++, C#
+    r"|(?<=\w)[-+#]{1,4}(?=$|[\s()\[\]\"'?!.,;:])"  # a sign behind a word: O-, C++, C#
     r"|[%$\u20ac\u00a3\u00a5\u00b0=/&<>^]|[.,:;!?\n()\[\]{}\"\u201c\u201d\u2014\u2013]"
 )
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
@@ -28,7 +28,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ROMAN = re.compile(r"(X{0,3})(IX|IV|V?I{0,3})")
 _UNITS = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound", "\u00a5": "yen", "%": "percent",
           "\u00b0": "degree"}  # fmt: skip
-_SIGNS = frozenset("=/&<>^+-#*")
+_SIGNS = frozenset("=/&<>^+-#")
 
 
 def _split(words: str) -> list[str]:
@@ -102,7 +102,9 @@ def read_words(text: str) -> list[Word]:
         token = match[0]
         first = token[0]
         if first.isalnum() or token in _UNITS or first in _SIGNS:
-            dotted = len(token) == 1 and text[match.end() : match.end() + 1] == "."
+            dotted = (
+                len(token) == 1 and first.isalpha() and text[match.end() : match.end() + 1] == "."
+            )
             place = (sentence, clause, depth > 0, quoted, dotted, opens)
             shape = (first.isupper(), first.isdecimal(), first in _SIGNS)
             words.append(Word(canonical(token), *shape, *place))
@@ -135,7 +137,7 @@ def _ends(text: str, end: int, words: list[Word]) -> bool:
     after = text[end : end + 1]
     if after and not after.isspace():
         return False
-    return not words or (len(words[-1].text) > 1 and words[-1].text not in _TITLES)
+    return not words or not (words[-1].initial or words[-1].text in _TITLES)
 
 
 @lru_cache(8192)

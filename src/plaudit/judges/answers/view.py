@@ -89,7 +89,8 @@ class View:
         self.known = {w for r in references for w in r.content}
         self.known_or_asked = self.known | self.question
         table = cues()
-        self.kinds = [table.get(w.text, 0) for w in answer]
+        given = self.known_or_asked
+        self.kinds = [0 if w.text in given else table.get(w.text, 0) for w in answer]
         self.any_kind = 0
         for kind in self.kinds:
             self.any_kind |= kind
