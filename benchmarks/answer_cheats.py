@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 KEPT_KINDS = ("quoted", "brackets", "unrelated")
-"""Kinds that are left out whole where transfer is measured."""
+"""Kinds that are left out whole where transfer to an unseen kind is measured."""
 KEPT_SHARE = 3
-"""Of the templates of every other kind, each third is left out where transfer is measured."""
+"""Each third template of a kind is left out where transfer to unseen wordings is measured."""
 
 CHEATS: dict[str, tuple[str, ...]] = {
     "negated": (

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from answer_cheats import Maker, Question
+from answer_cheats import KEPT_KINDS, Maker, Question
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -35,7 +35,7 @@ CAPPED = [features.NAMES.index(name) for name in ("contradicted", "taken_back")]
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
 """Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
-RIGHT_CORRECT, RIGHT_INCORRECT, PAID = 0.97, 0.93, 0.02
+RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.025
 MARGIN = 0.004
 """By how much the gates exceed what must be reached, against the luck of the draw."""
 Array = NDArray[np.float64]
@@ -206,8 +206,9 @@ def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
     human, kept = rows.human, rows.cheat & rows.kept
     for gate in np.arange(0.5, 0.995, 0.005):
         right = rows.truth[human & (seen >= gate)].mean()
-        paid = max((seen[rows.cheat] >= gate).mean(), (unseen[kept] >= gate).mean())
-        if right >= RIGHT_CORRECT + MARGIN and paid <= PAID - MARGIN:
+        few = (seen[rows.cheat] >= gate).mean() <= PAID - MARGIN
+        few &= (unseen[kept] >= gate).mean() <= PAID_UNSEEN
+        if right >= RIGHT_CORRECT + MARGIN and few:
             break
     for low in np.arange(0.5, 0.005, -0.005):
         if (~rows.truth[human & (seen <= low)]).mean() >= RIGHT_INCORRECT + MARGIN:
@@ -347,9 +348,11 @@ def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
     scores, human = held_out(rows, everything), rows.human
     fitted = platt(rows, scores, human)
     transfer = held_out(rows, ~rows.kept)
+    foreign = held_out(rows, ~np.isin(rows.kind, KEPT_KINDS))
     gates = choose_gates(rows, *(chances(rows, s, fitted, 0.5) for s in (scores, transfer)))
     cap = round(gates[0] - 0.01, 3)
     seen, unseen = (chances(rows, s, fitted, cap) for s in (scores, transfer))
+    others = by_kind(rows, chances(rows, foreign, fitted, cap), gates, kept=False)
     bias, trees = export(train(rows, everything))
     head = Head(
         features=list(features.NAMES), bias=bias, trees=trees,
@@ -367,6 +370,7 @@ def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
         "unseen_systems_auc": other_systems(rows, fitted),
         "kinds": by_kind(rows, seen, gates, kept=False),
         "unseen_wordings": by_kind(rows, unseen, gates, kept=True),
+        "unseen_kinds": {kind: others[kind] for kind in KEPT_KINDS},
         "curve": curve(rows, seen),
     }
 
@@ -407,6 +411,10 @@ def markdown(report: dict[str, Any]) -> str:
     for kind, row in report["kinds"].items():
         other = report["unseen_wordings"][kind]
         shares = [percent(r[f"called_{c}"]) for r in (row, other) for c in ("correct", "incorrect")]
+        lines.append(f"| {kind} | " + " | ".join(shares) + " |")
+    lines += ["", "| kind kept out whole | called correct | called incorrect |", "|---|---|---|"]
+    for kind, row in report["unseen_kinds"].items():
+        shares = [percent(row[f"called_{c}"]) for c in ("correct", "incorrect")]
         lines.append(f"| {kind} | " + " | ".join(shares) + " |")
     return "\n".join(lines)
 

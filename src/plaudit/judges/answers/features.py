@@ -25,6 +25,8 @@ _SHORT_WORDS = 8
 """Words more than the reference has, up to which an answer is short."""
 _TURNED = 0.15
 """Share of turning words in a last sentence from which it may take back what was before it."""
+_BRIEF = 24
+"""Words up to which an answer has no room for an aside."""
 _SYMBOL = 2
 """Letters up to which a reference is a symbol, as of a blood type or an element."""
 _ALIKE = 0.6
@@ -118,8 +120,34 @@ def takes_back(view: View) -> bool:
         or _negated_question(view) > 0
         or _closing_cues(view) > _TURNED
         or _enclosed(view)
+        or _reported(view)
+        or _turned(view)
         or (view.near(cues.EQUAL, _NEAR, _NEAR) > 0 and _rivals_beside(view) > 0)
     )
+
+
+def _reported(view: View) -> bool:
+    """Whether somebody else says it: "some say X", but not "I believe" or "is said"."""
+    if view.span is None or not view.any_kind & cues.OPINION:
+        return False
+    clause = view.answer[view.span.start].clause
+    for n in range(max(0, view.span.start - _FAR), view.span.start):
+        if view.kinds[n] & cues.OPINION and view.answer[n].clause == clause:
+            before = view.answer[n - 1] if n else None
+            own = before is not None and before.text in ("i", "we")
+            passive = before is not None and bool(view.kinds[n - 1] & cues.AUXILIARY)
+            if not own and not passive:
+                return True
+    return False
+
+
+def _turned(view: View) -> bool:
+    """Whether a short answer turns to something else: "X, but it is Y"."""
+    if view.span is None or len(view.answer) > _BRIEF or not view.novel:
+        return False
+    behind = range(view.spans[-1].end, view.novel[-1])
+    sentence = view.answer[view.spans[-1].end - 1].sentence
+    return any(view.kinds[n] & cues.TURN and view.answer[n].sentence == sentence for n in behind)
 
 
 def _denied_behind(view: View) -> bool:
