@@ -5,32 +5,32 @@ is linear in the length of the text that is read, which is bounded.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from plaudit.judges.answers import cues
 from plaudit.judges.answers.base import AnswerCase, Extracted
-from plaudit.judges.answers.tokens import STOP, Word, read_words
+from plaudit.judges.answers.objections import (
+    FAR,
+    NEAR,
+    closing,
+    closing_cues,
+    contradicts,
+    count_rivals,
+    encloses,
+    mean,
+    negated_question,
+    rivals_beside,
+    takes_back,
+)
+from plaudit.judges.answers.tokens import read_words
 from plaudit.judges.answers.view import MOST_REFERENCES, View, read_question, read_reference
 
 _SHORT = 600
 """Characters up to which an answer is read whole, also where a part is marked as final."""
 _LEAD = 200
 """Characters before a marked answer that are read with it, at most to where its line begins."""
-_NEAR = 7
-"""Words around the reference within which negation, "or" and the like concern it."""
-_FAR = 30
-_SHORT_WORDS = 8
-"""Words more than the reference has, up to which an answer is short."""
-_TURNED = 0.15
-"""Share of turning words in a last sentence from which it may take back what was before it."""
-_BRIEF = 24
-"""Words up to which an answer has no room for an aside."""
-_SYMBOL = 2
-"""Letters up to which a reference is a symbol, as of a blood type or an element."""
-_ALIKE = 0.6
-"""Likeness from which one word may be a spelling of another."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -75,113 +75,6 @@ def final_part(answer: str, found: Extracted) -> str:
     return answer[line + 1 if line >= 0 else max(0, start - _LEAD) :]
 
 
-_OPPOSED = [
-    frozenset(group.split())
-    for group in (
-        "north south east west northern southern eastern western northeast northwest southeast "
-        "southwest central",
-        "left right", "upper lower", "up down", "top bottom", "male female", "man woman",
-        "positive negative", "plus minus", "major minor", "jr sr", "true false", "yes no",
-        "acid base", "hot cold", "old new", "high low", "inner outer", "am pm", "bc ad bce ce",
-        "increase decrease", "more les", "before after", "first last", "odd even",
-        "father son mother daughter", "king queen prince princess", "winter summer spring autumn",
-    )
-]  # fmt: skip
-
-
-def contradicts(view: View) -> bool:
-    """Whether an answer differs from the nearest reference in what must not differ.
-
-    It lacks a digit, a sign, a single letter or a word that is opposed to one that it holds; or it
-    is short and adds a digit, a sign or a letter, or puts another unit beside the number.
-    """
-    words = view.reference.words
-    lacking = [w for w in words if w.text not in view.texts and not w.initial]
-    alone = len(words) == 1 and len(words[0].text) <= _SYMBOL
-    if any(alone or _exact(w) for w in lacking) or _opposed(view, lacking):
-        return True
-    if len(view.answer) > len(words) + _SHORT_WORDS:
-        return False
-    unlike = any(like < _ALIKE for like in view.likeness)
-    added = (w for w in view.added() if w.number or w.text != "1")
-    return any(map(_exact, added)) or (view.numeric and bool(view.novel) and unlike)
-
-
-def takes_back(view: View) -> bool:
-    """Whether the answer negates, doubts, denies or encloses what it shares with the reference.
-
-    Such an answer may still be right, but wording alone cannot show it.
-    """
-    return (
-        view.near(cues.NEGATION, _FAR, 0, clause=True) > 0
-        or _denied_behind(view)
-        or view.near(cues.DENIAL, _FAR, _FAR) > 0
-        or view.near(cues.EITHER, _NEAR, _NEAR) > 0
-        or _negated_question(view) > 0
-        or _closing_cues(view) > _TURNED
-        or _enclosed(view)
-        or _reported(view)
-        or _turned(view)
-        or (view.near(cues.EQUAL, _NEAR, _NEAR) > 0 and _rivals_beside(view) > 0)
-    )
-
-
-def _reported(view: View) -> bool:
-    """Whether somebody else says it: "some say X", but not "I believe" or "is said"."""
-    if view.span is None or not view.any_kind & cues.OPINION:
-        return False
-    clause = view.answer[view.span.start].clause
-    for n in range(max(0, view.span.start - _FAR), view.span.start):
-        if view.kinds[n] & cues.OPINION and view.answer[n].clause == clause:
-            before = view.answer[n - 1] if n else None
-            own = before is not None and before.text in ("i", "we")
-            passive = before is not None and bool(view.kinds[n - 1] & cues.AUXILIARY)
-            if not own and not passive:
-                return True
-    return False
-
-
-def _turned(view: View) -> bool:
-    """Whether a short answer turns to something else: "X, but it is Y"."""
-    if view.span is None or len(view.answer) > _BRIEF or not view.novel:
-        return False
-    behind = range(view.spans[-1].end, view.novel[-1])
-    sentence = view.answer[view.spans[-1].end - 1].sentence
-    return any(view.kinds[n] & cues.TURN and view.answer[n].sentence == sentence for n in behind)
-
-
-def _denied_behind(view: View) -> bool:
-    """Whether "is not", "was never" or the like follows the reference."""
-    for span in view.spans:
-        behind = view.kinds[span.end : span.end + 2]
-        if behind and behind[0] & cues.AUXILIARY and any(k & cues.NEGATION for k in behind):
-            return True
-    return False
-
-
-def _enclosed(view: View) -> bool:
-    return bool(view.span and all(view.answer[s.start].enclosed for s in view.spans))
-
-
-def _exact(word: Word) -> bool:
-    """Whether a word has no spelling that is nearly right."""
-    if word.text in ("a", "i"):
-        return word.capital and not word.opens
-    if len(word.text) == 1 and not word.text.isdecimal():
-        return True
-    return word.sign or word.number or word.text.isdecimal()
-
-
-def _opposed(view: View, lacking: Sequence[Word]) -> bool:
-    others = view.texts - {w.text for w in view.reference.words}
-    groups = [group for word in lacking for group in _OPPOSED if word.text in group]
-    return any(not others.isdisjoint(group) for group in groups)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
 def _precision(view: View) -> float:
     key = view.reference.key
     shared = sum(1 for w in key if w in view.texts)
@@ -210,7 +103,7 @@ def _acronym(view: View) -> bool:
 
 def _numbers_found(view: View) -> float:
     numbers = {w.text for w in view.reference.words if w.text.isdecimal()}
-    return _mean([float(n in view.texts) for n in numbers]) if numbers else 1.0
+    return mean([float(n in view.texts) for n in numbers]) if numbers else 1.0
 
 
 def _numbers_foreign(view: View) -> int:
@@ -233,18 +126,9 @@ def _first_is_it(view: View) -> int:
     return 1
 
 
-def _rivals(view: View, where: Callable[[int, int], bool]) -> int:
-    return min(6, sum(1 for start, end in view.rivals if where(start, end)))
-
-
 def _rivals_before(view: View) -> int:
     span = view.span
-    return _rivals(view, lambda start, _: span is not None and start < span.start)
-
-
-def _rivals_beside(view: View) -> int:
-    sentence = view.sentence()
-    return _rivals(view, lambda start, _: start in sentence)
+    return count_rivals(view, lambda start, _: span is not None and start < span.start)
 
 
 def _novel_before(view: View) -> int:
@@ -263,45 +147,9 @@ def _echo_beside(view: View) -> float:
     return len(view.question.intersection(words)) / max(1, len(view.question))
 
 
-def _negated_question(view: View) -> int:
-    """How often the answer negates what is asked: "was not awarded", and not "not Y"."""
-    if view.asked.negated or not view.any_kind & cues.NEGATION:
-        return 0
-    count = 0
-    for n, kind in enumerate(view.kinds):
-        if kind & cues.NEGATION and (kind | view.kinds[max(0, n - 1)]) & cues.AUXILIARY:
-            behind = [w.text for w in view.answer[n + 1 : n + 5] if w.text not in STOP][:1]
-            count += all(w in view.known_or_asked for w in behind)
-    return min(4, count)
-
-
-def _closing(view: View) -> list[int]:
-    """Words of the last sentence, where the reference stands before it and not in it."""
-    if not view.spans or not view.answer:
-        return []
-    last = view.answer[-1].sentence
-    if view.answer[view.spans[-1].end - 1].sentence == last:
-        return []
-    found: list[int] = []
-    for n in range(len(view.answer) - 1, -1, -1):
-        if view.answer[n].sentence != last:
-            break
-        found.append(n)
-    return found
-
-
-_TURNS = cues.NEGATION | cues.DENIAL | cues.TURN | cues.OPINION | cues.SELF
-
-
-def _closing_cues(view: View) -> float:
-    """Share of words of the last sentence that take back, deny or turn."""
-    closing = _closing(view)
-    return _mean([float(bool(view.kinds[n] & _TURNS)) for n in closing[:40]])
-
-
 def _closing_rivals(view: View) -> int:
-    closing = set(_closing(view))
-    return _rivals(view, lambda start, _: start in closing)
+    last = set(closing(view))
+    return count_rivals(view, lambda start, _: start in last)
 
 
 def _number_gap(view: View) -> float:
@@ -336,7 +184,7 @@ def _before(view: View, kind: int) -> int:
 
 def _parted(view: View, kind: int) -> int:
     """Cues behind the reference in its sentence, but in another clause: "X, not Y"."""
-    return view.near(kind, 0, _FAR) - view.near(kind, 0, _FAR, clause=True)
+    return view.near(kind, 0, FAR) - view.near(kind, 0, FAR, clause=True)
 
 
 FEATURES: Mapping[str, Callable[[View], float]] = {
@@ -351,9 +199,9 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "last_word": lambda v: v.reference.content[:1] != () and v.reference.content[-1] in v.texts,
     "letters": lambda v: v.letters,
     "acronym": _acronym,
-    "coverage_mean": lambda v: _mean(v.coverages),
+    "coverage_mean": lambda v: mean(v.coverages),
     "covered": lambda v: min(8, sum(c >= 1 for c in v.coverages)),
-    "covered_share": lambda v: _mean([float(c >= 1) for c in v.coverages]),
+    "covered_share": lambda v: mean([float(c >= 1) for c in v.coverages]),
     "references": lambda v: min(12, len(v.references)),
     "reference_words": lambda v: min(20, len(v.reference.content)),
     "reference_keys": lambda v: min(20, len(v.reference.key)),
@@ -373,39 +221,39 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "echo_beside": _echo_beside,
     "restated": lambda v: v.restated,
     "asked_before": lambda v: bool(v.reference.key) and v.question.issuperset(v.reference.key),
-    "negated_question": _negated_question,
-    "closing_words": lambda v: min(20, len(_closing(v))),
-    "closing_cues": _closing_cues,
+    "negated_question": negated_question,
+    "closing_words": lambda v: min(20, len(closing(v))),
+    "closing_cues": closing_cues,
     "closing_rivals": _closing_rivals,
     "number_gap": _number_gap,
     "rivals": lambda v: min(8, len(v.rivals)),
     "rivals_before": _rivals_before,
-    "rivals_beside": _rivals_beside,
+    "rivals_beside": rivals_beside,
     "first_is_it": _first_is_it,
-    "enclosed": _enclosed,
+    "enclosed": encloses,
     "quoted": lambda v: bool(v.span and all(v.answer[s.start].quoted for s in v.spans)),
-    "negated": lambda v: v.near(cues.NEGATION, _NEAR, 0, clause=True),
-    "averse_near": lambda v: v.near(cues.AVERSE, _NEAR, 4, clause=True),
-    "negated_before": lambda v: v.near(cues.NEGATION, _FAR, 0),
+    "negated": lambda v: v.near(cues.NEGATION, NEAR, 0, clause=True),
+    "averse_near": lambda v: v.near(cues.AVERSE, NEAR, 4, clause=True),
+    "negated_before": lambda v: v.near(cues.NEGATION, FAR, 0),
     "negated_behind": lambda v: v.near(cues.NEGATION, 0, 4, clause=True),
     "negated_parted": lambda v: _parted(v, cues.NEGATION),
     "negations_after": lambda v: _after(v, cues.NEGATION),
-    "denied_beside": lambda v: v.near(cues.DENIAL, _FAR, _FAR),
+    "denied_beside": lambda v: v.near(cues.DENIAL, FAR, FAR),
     "denied_before": lambda v: _before(v, cues.DENIAL),
     "denied_after": lambda v: _after(v, cues.DENIAL),
-    "contrast_beside": lambda v: v.near(cues.TURN, _FAR, _FAR),
+    "contrast_beside": lambda v: v.near(cues.TURN, FAR, FAR),
     "contrast_after": lambda v: _after(v, cues.TURN),
-    "doubt_beside": lambda v: v.near(cues.DOUBT, _FAR, _FAR),
+    "doubt_beside": lambda v: v.near(cues.DOUBT, FAR, FAR),
     "doubts": lambda v: min(5, v.count(cues.DOUBT)),
-    "either_near": lambda v: v.near(cues.EITHER, _NEAR, _NEAR),
+    "either_near": lambda v: v.near(cues.EITHER, NEAR, NEAR),
     "either": lambda v: min(5, v.count(cues.EITHER)),
-    "equated": lambda v: v.near(cues.EQUAL, _NEAR, _NEAR),
-    "opinion_before": lambda v: v.near(cues.OPINION, _FAR, 0),
-    "opinion_behind": lambda v: v.near(cues.OPINION, 0, _FAR),
-    "others_beside": lambda v: v.near(cues.PLURAL, _FAR, _FAR),
+    "equated": lambda v: v.near(cues.EQUAL, NEAR, NEAR),
+    "opinion_before": lambda v: v.near(cues.OPINION, FAR, 0),
+    "opinion_behind": lambda v: v.near(cues.OPINION, 0, FAR),
+    "others_beside": lambda v: v.near(cues.PLURAL, FAR, FAR),
     "grading": lambda v: min(6, v.count(cues.GRADER)),
     "refusal": lambda v: min(6, v.count(cues.REFUSAL)),
-    "self_beside": lambda v: v.near(cues.SELF, _FAR, _FAR),
+    "self_beside": lambda v: v.near(cues.SELF, FAR, FAR),
     "selves": lambda v: min(5, v.count(cues.SELF)),
     "taken_back": takes_back,
     "contradicted": contradicts,
