@@ -191,7 +191,7 @@ class Maker:
         for kind, templates in CHEATS.items():
             for number in draw.sample(range(len(templates)), 1):
                 answer = self.fill(templates[number], question, draw)
-                kept = kind in KEPT_KINDS or number % KEPT_SHARE == 1
+                kept = number % KEPT_SHARE == 1
                 yield Made(kind, restyle(answer, draw), False, kept)
         for number in draw.sample(range(len(HONEST)), 5):
             answer = self.fill(HONEST[number], question, draw)

@@ -384,12 +384,13 @@ def percent(found: list[float]) -> str:
 def markdown(report: dict[str, Any]) -> str:
     """Return the tables of the docs."""
     lines = [
-        "| answers of | answers | AUC | decided | of the wrong ones | called correct, right | "
-        "called incorrect, right |",
-        "|---|---|---|---|---|---|---|",
+        "| answers of | answers | AUC | AUC, system not in the fit | decided | of the wrong ones | "
+        "called correct, right | called incorrect, right |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in {"all systems": report["all"], **report["systems"]}.items():
-        area = "{:.3f} [{:.3f}, {:.3f}]".format(*row["auc"])
+        areas = [row["auc"], report["unseen_systems_auc"].get(name)]
+        area = " | ".join("{:.3f} [{:.3f}, {:.3f}]".format(*a) if a else "" for a in areas)
         shares = ("decided", "decided_of_wrong", "called_correct_right", "called_incorrect_right")
         lines.append(f"| {name} | {row['answers']:,} | {area} | "
                      + " | ".join(percent(row[s]) for s in shares) + " |")  # fmt: skip

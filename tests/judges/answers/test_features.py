@@ -112,6 +112,24 @@ def test_other_words_contradict_nothing(answer: str, reference: str) -> None:
     assert not of(answer, reference, question="which is it").contradicted
 
 
+@pytest.mark.parametrize(
+    ("answer", "references"),
+    [
+        ("June 1984", ("1984", "May 1984")),
+        ("It is $84.3 billion", ("$84.3 million",)),
+        ("over 3,800 months", ("over 3,800", "over 3,800 years")),
+    ],
+)
+def test_another_month_magnitude_or_unit_is_an_objection(
+    answer: str, references: tuple[str, ...]
+) -> None:
+    assert of(answer, *references, question="which is it").objection
+
+
+def test_a_month_that_no_reference_has_is_no_objection() -> None:
+    assert not of("June 1984", "1984", question="which is it").objection
+
+
 def test_the_nearest_reference_counts() -> None:
     assert feature("coverage", "Neil Armstrong", "Buzz Aldrin", "Neil Armstrong") == 1
     assert feature("covered_share", "Neil Armstrong", "Buzz Aldrin", "Neil Armstrong") == 0.5

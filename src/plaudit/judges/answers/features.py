@@ -20,6 +20,7 @@ from plaudit.judges.answers.objections import (
     count_rivals,
     encloses,
     mean,
+    misplaces,
     negated_question,
     rivals_beside,
     takes_back,
@@ -41,6 +42,9 @@ class Measured(msgspec.Struct, frozen=True):
     comparable: bool
     """Whether any reference holds a word."""
 
+    objection: bool
+    """Whether it can never be called correct; see `plaudit.judges.answers.objections`."""
+
     @property
     def contradicted(self) -> bool:
         """Whether a digit, sign, letter or unit contradicts the reference; see `contradicts`."""
@@ -61,7 +65,9 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
     ]
     answer = read_words(final_part(case.answer, found))
     view = View(answer, read_question(case.question), references)
-    return Measured(tuple(float(f(view)) for f in FEATURES.values()), bool(references))
+    values = tuple(float(f(view)) for f in FEATURES.values())
+    objection = values[-1] > 0 or values[-2] > 0 or misplaces(view)
+    return Measured(values, bool(references), objection)
 
 
 def final_part(answer: str, found: Extracted) -> str:

@@ -79,8 +79,7 @@ def probability(case: AnswerCase, found: Extracted) -> float:
         return _UNREADABLE
     head = load_head()
     chance = head.calibrated(head.log_odds(measured.values))
-    capped = measured.contradicted or measured.taken_back
-    return min(chance, head.cap) if capped else chance
+    return min(chance, head.cap) if measured.objection else chance
 
 
 def decide(chance: float) -> Literal["correct", "incorrect"] | None:

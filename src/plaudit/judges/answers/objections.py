@@ -56,6 +56,30 @@ def contradicts(view: View) -> bool:
     return any(map(_exact, added)) or (view.numeric and bool(view.novel) and unlike)
 
 
+_SCALES = [
+    frozenset(group.split())
+    for group in (
+        "january february march april may june july august september october november december",
+        "monday tuesday wednesday thursday friday saturday sunday",
+        "hundred thousand million billion trillion",
+        "second minute hour day week month year decade century",
+        "percent dollar euro pound yen degree",
+        "meter kilometer mile foot inch gram kilogram ton liter gallon",
+    )
+]
+
+
+def misplaces(view: View) -> bool:
+    """Whether the answer names another month, day, magnitude or unit than any reference.
+
+    The nearest reference may not name one: "June 1984" holds "1984" and contradicts "May 1984".
+    """
+    others = view.texts - view.known_or_asked
+    groups = [group for group in _SCALES if not others.isdisjoint(group)]
+    short = len(view.answer) <= len(view.reference.words) + _SHORT_WORDS
+    return short and any(not view.known.isdisjoint(group - view.texts) for group in groups)
+
+
 def takes_back(view: View) -> bool:
     """Whether the answer negates, doubts, denies or encloses what it shares with the reference.
 
