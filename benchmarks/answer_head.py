@@ -1,0 +1,442 @@
+"""Fits the answer head on human verdicts and on answers made to cheat, and measures it.
+
+    scripts/bench answer_head --data DIR            measure by cross-validation
+    scripts/bench answer_head --data DIR --write    also write the weights, the figures, the docs
+
+DIR holds EVOUNA's `NQ.json` (Wang et al. 2023, arXiv:2305.12421; Apache-2.0). Folds share neither a
+question nor a reference; an answer that was made stays in the fold of its question.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from answer_cheats import KEPT_KINDS, Maker, Question
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from plaudit.bench.datasets import load_dataset
+from plaudit.judges.answers import features
+from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.head import Head, Tree
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
+OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "answers.json"
+DOCS = ROOT / "docs" / "answers.md"
+MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<!-- end -->"
+CAPPED = [features.NAMES.index(name) for name in ("contradicted", "taken_back")]
+FOLDS, TREES, LEAVES = 5, 120, 16
+CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
+"""Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
+RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.016
+MARGIN = 0.004
+"""By how much the gates exceed what must be reached, against the luck of the draw."""
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_RISING = ("coverage", "fuzzy", "exact", "last_word", "letters", "numbers_found", "acronym")
+_FALLING = (
+    "negated",
+    "negated_before",
+    "negated_behind",
+    "denied_after",
+    "denied_beside",
+    "negations_after",
+    "either_near",
+    "grading",
+    "rivals_before",
+    "contradicted",
+    "enclosed",
+    "opinion_before",
+    "equated",
+    "refusal",
+    "negated_question",
+    "averse_near",
+    "closing_cues",
+    "closing_rivals",
+    "asked_before",
+    "taken_back",
+)
+MONOTONE = [(n in _RISING) - (n in _FALLING) for n in features.NAMES]
+
+
+class Rows(msgspec.Struct):
+    """All answers, as columns."""
+
+    table: Array
+    truth: Mask
+    weight: Array
+    fold: NDArray[np.int_]
+    question: NDArray[np.int_]
+    system: NDArray[Any]
+    """The system that answered; empty for what was made."""
+    kind: NDArray[Any]
+    """`human`, or the kind of what was made."""
+    kept: Mask
+
+    @property
+    def human(self) -> Mask:
+        """Answers that people judged."""
+        return self.kind == "human"
+
+    @property
+    def cheat(self) -> Mask:
+        """Answers that were made to cheat."""
+        return ~np.isin(self.kind, ("human", "honest", "near miss"))
+
+
+def plain(text: str) -> str:
+    """Return a text's words in lower case."""
+    return " ".join(re.sub(r"[^\w\s]", " ", text.casefold()).split())
+
+
+def groups(questions: Sequence[Question]) -> list[int]:
+    """Return a group a question; those that share a question or a reference share a group."""
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for question in questions:
+        for reference in question.references:
+            parent[find(f"r {plain(reference)}")] = find(f"q {plain(question.text)}")
+    names = [find(f"q {plain(q.text)}") for q in questions]
+    places = {name: n for n, name in enumerate(dict.fromkeys(names))}
+    return [places[name] for name in names]
+
+
+def deal(group: Sequence[int], folds: int = FOLDS) -> list[int]:
+    """Deal groups to folds, the largest first, each to the smallest fold."""
+    sizes = np.bincount(group)
+    filled, dealt = [0] * folds, {}
+    for number in sorted(range(len(sizes)), key=lambda g: (-sizes[g], g)):
+        dealt[number] = filled.index(min(filled))
+        filled[dealt[number]] += sizes[number]
+    return [dealt[g] for g in group]
+
+
+def describe(question: Question, answer: str) -> tuple[float, ...]:
+    """Return the features of an answer, read whole."""
+    case = AnswerCase(question=question.text, answer=answer, references=question.references)
+    return features.measure(case, Extracted(text=answer, marked=False, by="whole")).values
+
+
+def read(path: Path, seed: int) -> Rows:
+    """Read the human verdicts, and make the other answers."""
+    verdicts: dict[str, list[dict[str, Any]]] = {}
+    for row in load_dataset("evouna", path / "NQ.json" if path.is_dir() else path):
+        verdicts.setdefault(row["question"], []).append(row)
+    questions = [
+        Question(
+            text,
+            tuple(dict.fromkeys(r for row in found for r in row["reference"])),
+            tuple(r["answer"] for r in found if r["label"] == "correct"),
+            tuple(r["answer"] for r in found if r["label"] == "incorrect"),
+        )
+        for text, found in verdicts.items()
+    ]
+    folds, maker = deal(groups(questions)), Maker(questions, seed)
+    rows: list[tuple[Any, ...]] = []
+    table: list[tuple[float, ...]] = []
+    for number, question in enumerate(questions):
+        found = verdicts[question.text]
+        made = list(maker.make(question))
+        shares = {"cheat": CHEAT, "near miss": NEAR, "honest": HONEST}
+        kinds = [m.kind if m.kind in shares else "cheat" for m in made]
+        for row in found:
+            table.append(describe(question, row["answer"]))
+            rows.append((row["label"] == "correct", 1 / len(found), folds[number], number,
+                         row["system"], "human", False))  # fmt: skip
+        for answer, kind in zip(made, kinds, strict=True):
+            table.append(describe(question, answer.answer))
+            rows.append((answer.correct, shares[kind] / kinds.count(kind), folds[number], number,
+                         "", answer.kind, answer.kept))  # fmt: skip
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return Rows(np.array(table), *columns)
+
+
+def train(rows: Rows, chosen: Mask) -> HistGradientBoostingClassifier:
+    """Fit boosted trees."""
+    model = HistGradientBoostingClassifier(
+        max_iter=TREES, learning_rate=0.12, max_leaf_nodes=LEAVES, min_samples_leaf=60,
+        l2_regularization=5.0, monotonic_cst=MONOTONE, early_stopping=False, random_state=0,
+    )  # fmt: skip
+    return model.fit(rows.table[chosen], rows.truth[chosen], sample_weight=rows.weight[chosen])
+
+
+def held_out(rows: Rows, usable: Mask) -> Array:
+    """Return the log-odds of every row by a model fitted on the usable rows of other folds."""
+    scores = np.zeros(len(rows.truth))
+    for fold in range(FOLDS):
+        model = train(rows, usable & (rows.fold != fold))
+        inside = rows.fold == fold
+        scores[inside] = model.decision_function(rows.table[inside])
+    return scores
+
+
+def platt(rows: Rows, scores: Array, chosen: Mask) -> tuple[float, float]:
+    """Fit slope and intercept on human verdicts, each question weighing the same."""
+    model = LogisticRegression(C=1e6)
+    model.fit(scores[chosen].reshape(-1, 1), rows.truth[chosen], rows.weight[chosen])
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def chances(rows: Rows, scores: Array, fitted: tuple[float, float], cap: float) -> Array:
+    """Return P(correct) as the head gives it: calibrated and capped."""
+    chance = 1 / (1 + np.exp(-(fitted[0] * scores + fitted[1])))
+    return np.where(rows.table[:, CAPPED].any(1), np.minimum(chance, cap), chance)
+
+
+def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
+    """Return the gates between which least is left open, given what must be reached.
+
+    `seen` are chances by a fit on all wordings, `unseen` by one without those that are kept out.
+    """
+    human, kept = rows.human, rows.cheat & rows.kept
+    for gate in np.arange(0.5, 0.995, 0.005):
+        right = rows.truth[human & (seen >= gate)].mean()
+        few = (seen[rows.cheat] >= gate).mean() <= PAID - MARGIN
+        few &= (unseen[kept] >= gate).mean() <= PAID_UNSEEN
+        if right >= RIGHT_CORRECT + MARGIN and few:
+            break
+    for low in np.arange(0.5, 0.005, -0.005):
+        if (~rows.truth[human & (seen <= low)]).mean() >= RIGHT_INCORRECT + MARGIN:
+            break
+    return round(float(gate), 3), round(float(low), 3)
+
+
+def export(model: HistGradientBoostingClassifier) -> tuple[float, list[Tree]]:
+    """Return the bias and the trees as plain numbers, rounded so that a fit repeats."""
+    trees: list[Tree] = []
+    for (predictor,) in model._predictors:
+        tree = Tree([], [], [])
+        _append(predictor.nodes, 0, tree)
+        trees.append(tree)
+    return round(float(model._baseline_prediction[0, 0]), 4), trees
+
+
+def _append(nodes: NDArray[Any], place: int, tree: Tree) -> None:
+    node, here = nodes[place], len(tree.feature)
+    tree.feature.append(-1 if node["is_leaf"] else int(node["feature_idx"]))
+    value = node["value"] if node["is_leaf"] else node["num_threshold"]
+    tree.value.append(float(f"{value:.4g}"))
+    tree.right.append(0)
+    if not node["is_leaf"]:
+        _append(nodes, int(node["left"]), tree)
+        tree.right[here] = len(tree.feature)
+        _append(nodes, int(node["right"]), tree)
+
+
+class Ratio:
+    """Shares with 95 % intervals, by a bootstrap over questions."""
+
+    def __init__(self, question: NDArray[np.int_], draws: int = 1000) -> None:
+        """Draw the questions once."""
+        self.question, self.count = question, int(question.max()) + 1
+        even = np.full(self.count, 1 / self.count)
+        self.draws = np.random.default_rng(0).multinomial(self.count, even, size=draws)
+
+    def __call__(self, hit: Mask, among: Mask) -> list[float]:
+        """Return the share of hits among some rows, and the ends of its interval."""
+        top = np.bincount(self.question, hit & among, self.count)
+        all_of_them = np.bincount(self.question, among, self.count)
+        drawn = (self.draws @ top) / np.maximum(1, self.draws @ all_of_them)
+        share = top.sum() / max(1.0, all_of_them.sum())
+        return [round(float(x), 4) for x in (share, *np.percentile(drawn, [2.5, 97.5]))]
+
+
+def auc(rows: Rows, chance: Array, chosen: Mask, draws: int = 200) -> list[float]:
+    """Return the area under the curve, and the ends of its interval over questions."""
+    truth, value, question = rows.truth[chosen], chance[chosen], rows.question[chosen]
+    count = int(rows.question.max()) + 1
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=draws)
+    areas = [roc_auc_score(truth, value, sample_weight=d[question]) for d in drawn]
+    ends = np.percentile(areas, [2.5, 97.5])
+    return [round(float(x), 4) for x in (roc_auc_score(truth, value), *ends)]
+
+
+def decided(rows: Rows, chance: Array, gates: tuple[float, float], chosen: Mask) -> dict[str, Any]:
+    """Return what the gates decide of answers that people judged, and how often it is right."""
+    ratio, truth = Ratio(rows.question), rows.truth
+    up, down = chance >= gates[0], chance <= gates[1]
+    wrong = (up & ~truth) | (down & truth)
+    return {
+        "answers": int(chosen.sum()),
+        "auc": auc(rows, chance, chosen),
+        "decided": ratio(up | down, chosen),
+        "decided_of_wrong": ratio(up | down, chosen & ~truth),
+        "called_correct_right": ratio(truth, chosen & up),
+        "called_incorrect_right": ratio(~truth, chosen & down),
+        "agreement_of_chain": ratio(~wrong, chosen),
+    }
+
+
+def by_kind(rows: Rows, chance: Array, gates: tuple[float, float], kept: bool) -> dict[str, Any]:
+    """Return the share of each kind that is paid, and that is called incorrect."""
+    ratio = Ratio(rows.question)
+    chosen = rows.kept if kept else np.ones(len(rows.kept), bool)
+    masks = {str(k): rows.kind == k for k in sorted(set(rows.kind)) if k != "human"}
+    masks = {"all cheats": rows.cheat, **masks}
+    return {
+        kind: {
+            "answers": int((mask & chosen).sum()),
+            "called_correct": ratio(chance >= gates[0], mask & chosen),
+            "called_incorrect": ratio(chance <= gates[1], mask & chosen),
+        }
+        for kind, mask in masks.items()
+        if (mask & chosen).any()
+    }
+
+
+def curve(rows: Rows, chance: Array) -> list[dict[str, Any]]:
+    """Return coverage against accuracy on both sides, by the confidence that is asked for."""
+    ratio, human, truth, found = Ratio(rows.question), rows.human, rows.truth, []
+    for confidence in (0.5, 0.8, 0.9, 0.95, 0.98):
+        up, down = chance >= confidence, chance < 1 - confidence + 1e-9
+        wrong = (up & ~truth) | (down & truth)
+        found.append({
+            "confidence": confidence,
+            "correct_covers": ratio(up, human),
+            "correct_right": ratio(truth, human & up),
+            "incorrect_covers": ratio(down, human),
+            "incorrect_right": ratio(~truth, human & down),
+            "calls_saved": ratio(up | down, human),
+            "agreement_of_chain": ratio(~wrong, human),
+        })  # fmt: skip
+    return found
+
+
+def other_systems(rows: Rows, fitted: tuple[float, float]) -> dict[str, list[float]]:
+    """Return the AUC on systems that the fit has not seen, nor their questions.
+
+    The fit for the n-th system leaves out the system and the n-th fold; it is tested where both
+    meet, a fifth of the system's answers.
+    """
+    found: dict[str, list[float]] = {}
+    for fold, system in enumerate(sorted(set(rows.system) - {""})):
+        model = train(rows, (rows.fold != fold) & (rows.system != system))
+        chosen = (rows.fold == fold) & (rows.system == system)
+        chance = chances(rows, model.decision_function(rows.table), fitted, 1.0)
+        found[str(system)] = auc(rows, chance, chosen)
+    return found
+
+
+def ece(chance: Array, truth: Mask, bins: int = 10) -> float:
+    """Return the expected calibration error over bins of equal width (Naeini et al. 2015)."""
+    places = np.minimum((chance * bins).astype(int), bins - 1)
+    gaps = [
+        abs(chance[places == b].mean() - truth[places == b].mean()) * (places == b).mean()
+        for b in set(places)
+    ]
+    return round(float(sum(gaps)), 4)
+
+
+def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
+    """Fit the head on everything, and measure it by cross-validation."""
+    everything = np.ones(len(rows.truth), bool)
+    scores, human = held_out(rows, everything), rows.human
+    fitted = platt(rows, scores, human)
+    transfer = held_out(rows, ~rows.kept)
+    foreign = held_out(rows, ~np.isin(rows.kind, KEPT_KINDS))
+    gates = choose_gates(rows, *(chances(rows, s, fitted, 0.5) for s in (scores, transfer)))
+    cap = round(gates[0] - 0.01, 3)
+    seen, unseen = (chances(rows, s, fitted, cap) for s in (scores, transfer))
+    others = by_kind(rows, chances(rows, foreign, fitted, cap), gates, kept=False)
+    bias, trees = export(train(rows, everything))
+    head = Head(
+        features=list(features.NAMES), bias=bias, trees=trees,
+        slope=round(fitted[0], 4), intercept=round(fitted[1], 4),
+        gate_correct=gates[0], gate_incorrect=gates[1], cap=cap,
+        questions=len(set(rows.question)), verdicts=int(human.sum()),
+    )  # fmt: skip
+    systems = sorted(set(rows.system) - {""})
+    return head, {
+        "gates": gates,
+        "cap": cap,
+        "ece": ece(seen[human], rows.truth[human]),
+        "all": decided(rows, seen, gates, human),
+        "systems": {str(s): decided(rows, seen, gates, rows.system == s) for s in systems},
+        "unseen_systems_auc": other_systems(rows, fitted),
+        "kinds": by_kind(rows, seen, gates, kept=False),
+        "unseen_wordings": by_kind(rows, unseen, gates, kept=True),
+        "unseen_kinds": {kind: others[kind] for kind in KEPT_KINDS},
+        "curve": curve(rows, seen),
+    }
+
+
+def percent(found: list[float]) -> str:
+    """Return a share and its interval, in per cent."""
+    share, low, high = (f"{100 * x:.1f}" for x in found)
+    return f"{share} [{low}, {high}]"
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the tables of the docs."""
+    lines = [
+        "| answers of | answers | AUC | AUC, system not in the fit | decided | of the wrong ones | "
+        "called correct, right | called incorrect, right |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in {"all systems": report["all"], **report["systems"]}.items():
+        areas = [row["auc"], report["unseen_systems_auc"].get(name)]
+        area = " | ".join("{:.3f} [{:.3f}, {:.3f}]".format(*a) if a else "" for a in areas)
+        shares = ("decided", "decided_of_wrong", "called_correct_right", "called_incorrect_right")
+        lines.append(f"| {name} | {row['answers']:,} | {area} | "
+                     + " | ".join(percent(row[s]) for s in shares) + " |")  # fmt: skip
+    lines += [
+        "",
+        "| confidence at least | called correct | right | called incorrect | right | calls saved | "
+        "agreement of the chain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in report["curve"]:
+        shares = [percent(value) for name, value in row.items() if name != "confidence"]
+        lines.append(f"| {row['confidence']} | " + " | ".join(shares) + " |")
+    lines += [
+        "",
+        "| made | called correct | called incorrect | wordings kept out: called correct | "
+        "called incorrect |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, row in report["kinds"].items():
+        other = report["unseen_wordings"][kind]
+        shares = [percent(r[f"called_{c}"]) for r in (row, other) for c in ("correct", "incorrect")]
+        lines.append(f"| {kind} | " + " | ".join(shares) + " |")
+    lines += ["", "| kind kept out whole | called correct | called incorrect |", "|---|---|---|"]
+    for kind, row in report["unseen_kinds"].items():
+        shares = [percent(row[f"called_{c}"]) for c in ("correct", "incorrect")]
+        lines.append(f"| {kind} | " + " | ".join(shares) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Fit and measure, and write where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", metavar="DIR", required=True, type=Path, help="EVOUNA")
+    parser.add_argument("--write", action="store_true", help="write weights, figures and docs")
+    parser.add_argument("--seed", type=int, default=0, help="of the answers that are made")
+    options = parser.parse_args()
+    head, report = evaluate(read(options.data, options.seed))
+    table = markdown(report)
+    print(msgspec.json.format(msgspec.json.encode(report)).decode(), table, sep="\n\n")
+    if options.write:
+        OUT.write_bytes(msgspec.json.encode(head) + b"\n")
+        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        before, after = DOCS.read_text().split(MARK)[0], f"{MARK}\n\n{table}\n"
+        DOCS.write_text(before + after + END + DOCS.read_text().split(END)[1])
+        print(f"{OUT}: {sum(len(t.feature) for t in head.trees)} nodes, {OUT.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
