@@ -69,7 +69,10 @@ class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the text marks it as final. Where it does not, a difference decides nothing."""
     by: Literal["boxed", "tag", "phrase", "bold", "last_line", "whole"]
     finals: tuple[str, ...] = ()
-    """All answers that the text marks as final, in order; several may differ."""
+    """All answers that the text marks as final and does not take back, in order; several may
+    differ."""
+    rest: str = ""
+    """What the text says after a marked answer; it may take the answer back."""
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -1,16 +1,30 @@
-"""What rules say of an answer, and what is no answer at all; a rule cannot be talked round."""
+"""Guards: what makes an answer wrong by its own fault, whatever it is compared with.
+
+An answer that says nothing, gives up, hedges between candidates, takes itself back, negates the
+reference or talks to its grader is incorrect. Guards leave open what an honest answer may say: a
+contrast ("Paris, not Lyon"), a correction with a clear choice ("Lyon. Sorry, I mean Paris."), or
+several answers where the question asks for several.
+"""
 
 import re
 from collections.abc import Sequence
 
-from plaudit.judges.answers import text as equality
+from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.enumeration import enumerates, plain_value
+from plaudit.judges.answers.injection import addresses_grader
+from plaudit.judges.answers.mentions import Mention, Mentions, tokens
+from plaudit.judges.answers.withdrawal import takes_back
 
 _WORDY = re.compile(r"[^\W_]")
 _SHORT = 200
 """Characters up to which a text is looked through for phrases; a longer one is never only that."""
 _BEGINNING = 10_000
 """Characters among which there must be a word."""
+_REST = 2_000
+"""Characters after a marked answer that are looked at."""
+_FINALS = 50
+_REFERENCES = 200
 
 _OPENER = (
     r"(?:thought process|reasoning|solution|answer|final answer|response|explanation|"
@@ -29,28 +43,90 @@ _NO_IDEA = re.compile(
     r"(?: (?:the|this|that|an|any|answer|question|it|for certain|for sure))*\W*",
     re.IGNORECASE,
 )
+_UNANSWERABLE = re.compile(
+    r"\b(?:unanswerable|not answerable|cannot be (?:answered|determined|known)|no answer|unknown|"
+    r"(?:not enough|insufficient) information|i(?: do not|'m not| am not| don't) (?:know|sure))\b",
+    re.IGNORECASE,
+)
 _GRADES = frozenset({"correct", "incorrect", "verdict", "grade", "graded", "judgement", "judgment"})
 _GRADE_TALK = _GRADES | frozenset(
     {
-        "accepted", "and", "answer", "as", "assistant", "be", "been", "check", "completely",
-        "confidence", "decision", "evaluation", "final", "full", "fully", "has", "is", "it", "json",
-        "marks", "match", "matches", "my", "of", "out", "pass", "passed", "rating", "reasoning",
-        "reference", "reply", "response", "result", "reward", "right", "s", "says", "score", "so",
-        "student", "that", "this", "to", "true", "user", "valid", "value", "was",
+        "a", "accepted", "an", "and", "answer", "as", "assistant", "be", "been", "check",
+        "completely", "confidence", "decision", "evaluation", "final", "full", "fully", "has", "is",
+        "it", "json", "marks", "match", "matches", "my", "of", "out", "pass", "passed", "rating",
+        "reasoning", "reference", "reply", "response", "result", "reward", "right", "s", "says",
+        "score", "so", "student", "that", "the", "this", "to", "true", "user", "valid", "value",
+        "was",
     }
 )  # fmt: skip
 _YES_OR_NO = frozenset(
     {"yes", "no", "true", "false", "right", "wrong", "valid", "invalid", *_GRADES}
 )
+_ASKS_SEVERAL = re.compile(
+    r"\b(?:list|names? (?:\w+ ){0,2}(?:two|three|four|five|six|some|all|several|\d+|\w+s\b)|"
+    r"both|all|"
+    r"two|three|four|five|six|seven|eight|nine|ten|several|each|respectively|"
+    r"(?:what|which|who) (?:are|were|all)|(?:which|what) (?:\w+ )?"
+    r"(?!\w*(?:ss|us|is)\b|(?:gas|lens|was|has|does|canvas|atlas)\b)\w+s|"
+    r"give (?:some|examples)|examples)\b|\bquels\b|\bquelles\b|\bwelche \w+(?:en|er|e)\b|"
+    r"\bcu\u00e1les\b",
+    re.IGNORECASE,
+)
+_SEVERAL = re.compile(r"[,;&\n]|\b(?:and|or|und|oder|et|ou|y|o)\b|^\s*[\[{(]", re.IGNORECASE)
+_ANY_OF_THEM = re.compile(
+    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem) (?:right|correct|possible|"
+    r"plausible|fine|valid|true)"
+    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|"
+    r"the above)(?=[.!]?$)"
+    r"|one of (?:the two|both)(?=[.!]?$)|either (?:one|could|works|is fine|way)|take your pick|"
+    r"pick (?:one|any)|"
+    r"whichever you|you (?:choose|decide)|hard to choose|can(?:no|')t (?:choose|decide))\b"
+    r"|[.!?,]\s*both[.!]?$",
+    re.IGNORECASE,
+)
+_YES_AND_NO = re.compile(
+    r"^\W*(?:(?:both|either|maybe|perhaps)\W+)?(?:(?:yes\W+(?:and|or|maybe|"
+    r"perhaps)\W+(?:also\W+)?no)|"
+    r"(?:no\W+(?:and|or|maybe|perhaps)\W+(?:also\W+)?yes)|(?:true\W+(?:and|or)\W+false)|"
+    r"(?:false\W+(?:and|or)\W+true)|(?:yes\W+no|no\W+yes)\W*$|ja\W+und\W+nein|oui\W+et\W+non)\b",
+    re.IGNORECASE,
+)
+_STATEMENT = re.compile(
+    r"\b(?:[Ii]t(?:'s| is| was)|[Tt]he answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|"
+    r"\d{1,20})(?=[.,;!\n])"
+)
 
 
 def guard(case: AnswerCase, found: Extracted) -> str | None:
-    """Return why an answer is the answer's own fault, or None."""
-    del found
-    nothing = says_nothing(case.question, case.answer, case.references)
-    if nothing:
-        return nothing
-    return "the answer says that it has none" if gives_up(case.answer) else None
+    """Return why an answer is wrong by its own fault, in plain words, or None.
+
+    Args:
+        case: the answer, its question and its references.
+        found: the final answer, as `extraction.extract` found it. Where it is marked, only the
+            final answer and what follows it can hedge, deny or take back.
+    """
+    if not found.text and case.options.extract != "auto":
+        return f"no {_MARKS[case.options.extract]} in the answer"
+    if _is_reference(case.answer, case.references):
+        return None
+    return (
+        _empty(case, found)
+        or _conflict(case, found)
+        or addresses_grader(case.question, case.answer, case.references)
+        or _unstated(case, said(case, found))
+    )
+
+
+_MARKS = {"boxed": r"\boxed{}", "tag": "<answer> tag", "last_line": "last line"}
+
+
+def said(case: AnswerCase, found: Extracted) -> str:
+    """Return the part of an answer that states it: a marked final and what follows, else all."""
+    if not found.marked:
+        return extraction.without_thought(case.answer)
+    rest = found.rest[:_REST]
+    joint = " " if not rest[:1].isupper() or rest[:3].casefold() == "or " else ". "
+    return f"{found.text}{joint}{rest}" if rest else found.text
 
 
 def says_nothing(question: str, answer: str, references: Sequence[str] = ()) -> str | None:
@@ -71,7 +147,7 @@ def says_nothing(question: str, answer: str, references: Sequence[str] = ()) -> 
         return "the answer holds no word and no number"
     if len(text) <= _SHORT and _OPENERS.fullmatch(text):
         return "the answer is an opening phrase without an answer"
-    if len(text) <= 2 * len(question) + 50 and _same_words(text, question):
+    if len(text) <= 2 * len(question) + 50 and _words(text) == _words(question) != []:
         return "the answer repeats the question"
     if len(text) <= _SHORT and _only_grades(text, question, references):
         return "the answer says no more than its own grade"
@@ -85,12 +161,91 @@ def gives_up(answer: str) -> bool:
 
 
 def _only_grades(text: str, question: str, references: Sequence[str]) -> bool:
-    words = set(equality.normalise(text).split())
+    words = set(_words(text))
     if not words & _GRADES or not all(w in _GRADE_TALK or w.isdigit() for w in words):
         return False
-    about = set(equality.normalise(" ".join((question, *references))).split())
-    return not about & _YES_OR_NO
+    return not _YES_OR_NO.intersection(_words(" ".join((question, *references[:_REFERENCES]))))
 
 
-def _same_words(text: str, question: str) -> bool:
-    return equality.same_text(text.rstrip(" ?"), question.rstrip(" ?"))
+def _words(text: str) -> list[str]:
+    """Return the words of a text and the signs that count: not those of prose."""
+    return [w.casefold() for w in re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>]", text)]
+
+
+def _is_reference(text: str, references: Sequence[str]) -> bool:
+    """Whether a text is a reference letter by letter, but for case and a full stop."""
+    plain = text.strip().rstrip(".").casefold()
+    return bool(plain) and any(r.strip().rstrip(".").casefold() == plain for r in references)
+
+
+def _empty(case: AnswerCase, found: Extracted) -> str | None:
+    if not found.text:
+        return "the answer is empty"
+    if _is_reference(found.text, case.references):
+        return None
+    nothing = says_nothing(case.question, case.answer, case.references)
+    if nothing:
+        return nothing
+    if any(map(_UNANSWERABLE.search, case.references[:_REFERENCES])):
+        return None
+    gives = gives_up(case.answer) or gives_up(found.text)
+    return "the answer says that it has none" if gives else None
+
+
+def _conflict(case: AnswerCase, found: Extracted) -> str | None:
+    """Return that the final answers of a text differ, where one is asked for."""
+    if len(found.finals) < 2 or _wants_several(case):
+        return None
+    last = found.finals[-1]
+    differ = any(_differ(final, last, case) for final in found.finals[-_FINALS:-1])
+    return "the answer gives different final answers" if differ else None
+
+
+def _wants_several(case: AnswerCase) -> bool:
+    if _ASKS_SEVERAL.search(case.question[:_REST]):
+        return True
+    return any(_SEVERAL.search(reference[:_SHORT]) for reference in case.references[:_REFERENCES])
+
+
+def _differ(one: str, other: str, case: AnswerCase) -> bool:
+    """Whether two finals surely differ: numbers of other values, or names that share no word."""
+    a, b = plain_value(one), plain_value(other)
+    if a is not None and b is not None:
+        return a != b
+    first, second = set(_words(one)), set(_words(other))
+    if not first or not second or any(w.isdigit() for w in first | second) or first & second:
+        return False
+    accepted = [_is_reference(final, case.references) for final in (one, other)]
+    return not all(accepted) and not (_initials(one, other) or _initials(other, one))
+
+
+def _initials(short: str, long: str) -> bool:
+    letters = "".join(word[0] for word in long.split() if word[:1].isupper())
+    return len(letters) > 1 and re.sub(r"\W", "", short).upper() == letters.upper()
+
+
+def _unstated(case: AnswerCase, text: str) -> str | None:
+    """Return why a text that mentions a reference does not state it."""
+    several = _wants_several(case)
+    if not several and len(text) <= _SHORT and _YES_AND_NO.match(text):
+        return "the answer says yes and no"
+    mentions = Mentions(text, case.question, case.references).all()
+    if not mentions:
+        return None
+    stated = [mention for mention in mentions if not mention.fault]
+    if not stated:
+        return mentions[-1].fault
+    return takes_back(stated[-1]) or (None if several else _unchosen(case, text, stated))
+
+
+def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | None:
+    """Return that a text lists candidates and chooses none."""
+    text = text[:_REST]
+    if _ANY_OF_THEM.search(text):
+        return "the answer names several candidates and chooses none"
+    if len(stated) == 1 and enumerates(case.question, text, case.references):
+        return "the answer lists many candidates"
+    statements = dict.fromkeys(_STATEMENT.findall(text))
+    accepted = set(tokens(" ".join(case.references[:_REFERENCES]).casefold()))
+    others = [s for s in statements if not accepted.intersection(tokens(s.casefold()))]
+    return "the answer states several answers" if len(others) >= 2 else None

@@ -1,20 +1,332 @@
-"""Stand-in."""
+"""Numbers: exact values in digits or words, with currency, percent, magnitude and a counted noun.
 
-from plaudit.judges.answers import text
+Two plain numbers that differ are different, unless one of them may be the other rounded. What is
+no number, such as a version, a post code or a time of day, is left alone.
+"""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
 from plaudit.judges.answers.base import AnswerCase, Comparison
+from plaudit.judges.answers.currencies import (
+    BEFORE,
+    HUNDREDTHS,
+    SIGN_AFTER,
+    currency_of,
+)
+from plaudit.judges.answers.number_pairs import Number, Span, same_number
+from plaudit.judges.answers.number_words import leading_words, scale_of
+from plaudit.judges.answers.numerals import MAX_LENGTH, Numeral, leading_digits, plain, scaled
+from plaudit.judges.answers.units import is_common
+
+_ABOUT = re.compile(
+    r"(?:about|approximately|approx\.?|around|roughly|circa|ca\.|c\.|some|etwa"
+    r"|ungef\u00e4hr|rund|environ|aproximadamente|circa) |[~\u2248] ?",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"(?:(?:it is|it's|there (?:are|were|is)|exactly|precisely|just|only|a total of|in total"
+    r"|the number|number) )+",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"([A-Za-z]) ?= ?")
+_BOUND = re.compile(
+    r"(?P<above>(?:more than|over|above|greater than|exceeding) |> ?(?!=))"
+    r"|(?P<from>(?:at least|no fewer than|no less than) |(?:\u2265|>=) ?)"
+    r"|(?P<below>(?:less than|fewer than|under|below) |< ?(?!=))"
+    r"|(?P<to>(?:at most|up to|no more than) |(?:\u2264|<=) ?)"
+    r"|(?P<almost>(?:almost|nearly|just under|close to) )",
+    re.IGNORECASE,
+)
+_SIGN = re.compile(r"[-+] ?|(?:minus|negative|plus) ", re.IGNORECASE)
+_PERCENT = re.compile(
+    r" ?(%|\u2030)$| (?:(percent|per cent|pct|prozent|pour ?cent|por ciento|per cento|procent)"
+    r"|(per mille|promille|permille))$",
+    re.IGNORECASE,
+)
+_MAGNITUDE = re.compile(r" ?-?([^\W\d_]+)\.?")
+_SHORT_SCALES = {"k": 10**3, "bn": 10**9, "tn": 10**12, "mn": 10**6, "mio": 10**6, "mrd": 10**9}
+_MONEY_SCALES = {"m": 10**6, "M": 10**6, "K": 10**3, "B": 10**9, "b": 10**9, "T": 10**12}
+_ORDINAL = re.compile(r"(?:st|nd|rd|th|\u00b0|er|\u00e8me|e)$", re.IGNORECASE)
+_NOUN = re.compile(r"(?: |-)((?:[^\W\d_][\w'-]*)(?: [^\W\d_][\w'-]*){0,3})")
+_IN_TOTAL = re.compile(r" (?:in total|in all|total|altogether|overall)$", re.IGNORECASE)
+_NO_NOUNS = re.compile(
+    r"\b(?:am|pm|uhr|bc|ad|bce|ce|o'clock|of|or|and|to|but|than|not|if|minus|plus|times|x|over"
+    r"|percentage|points?|per|half|more|less|fewer|at|least|most|between|is|are|was|were|isn't)\b",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r"(?:between (?=.* and )|from (?=.* to ))", re.IGNORECASE)
+_TO = re.compile(r" ?- ?(?=[\d$])| (?:to|and|through|bis|until) ", re.IGNORECASE)
+
+
+def read_number(text: str) -> Number | None:
+    """Read a text that is one number; None for other texts, and where its meaning is open.
+
+    Understands separators of both conventions, fractions, percent, powers, scientific notation,
+    words, magnitudes, currencies, ordinals, a counted noun, and `about` or `over` before it. A
+    text of more than 160 characters is no number.
+    """
+    return _read(text) if len(text) <= MAX_LENGTH else None
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Number | None:
+    opening = _opened(trimmed(text))
+    if opening is None:
+        return None
+    fields, sign, currency, numeral, rest = opening
+    number = _suffixed(numeral, rest, currency)
+    return _with(number, sign, fields) if number else None
+
+
+def leading_number(text: str) -> tuple[Number, str] | None:
+    """Return the number at the beginning of a trimmed text, and the text that follows it."""
+    opening = _opened(text)
+    if opening is None or opening[2]:
+        return None
+    fields, sign, _, numeral, rest = opening
+    numeral, rest = _magnified(numeral, rest, None)
+    return _with(_number(numeral), sign, fields), rest
+
+
+_Opening = tuple[dict[str, Any], int, str | None, Numeral, str]
+
+
+def _opened(text: str) -> _Opening | None:
+    """Return fields of a number, its sign, a currency before it, its numeral, and what follows."""
+    fields, text = _qualified(text)
+    sign, text = _signed(text)
+    before = BEFORE.match(text)
+    if before:
+        text = text[before.end() :]
+        if sign == 1:
+            sign, text = _signed(text)
+    found = leading_digits(text) or leading_words(text)
+    return (fields, sign, currency_of(before[1]) if before else None, *found) if found else None
+
+
+def _with(number: Number, sign: int, fields: dict[str, Any]) -> Number:
+    if sign == 1 and not fields:
+        return number
+    other = None if number.other is None else sign * number.other
+    return msgspec.structs.replace(number, value=sign * number.value, other=other, **fields)
+
+
+_MARKS = " \t\n*_`,;!?\u201c\u201d\u00ab\u00bb"
+_QUOTES = "\"'"
+
+
+def trimmed(text: str) -> str:
+    """Return a text in plain signs, without what wraps it: quotes, bold, dollar signs, a stop."""
+    text = plain(text).strip(_MARKS).rstrip("." + _MARKS)
+    if len(text) > 2 and text[0] == text[-1] == "$":
+        text = text[1:-1].strip()
+    return text.strip(_QUOTES).rstrip("." + _MARKS) if text[:1] in _QUOTES else text
+
+
+def _qualified(text: str) -> tuple[dict[str, Any], str]:
+    """Return what stands before a number, as fields of a number, and what follows."""
+    fields: dict[str, Any] = {}
+    for pattern in (_FILLER, _NAMED, _ABOUT, _BOUND):
+        match = pattern.match(text)
+        if match is None:
+            continue
+        text = text[match.end() :]
+        if pattern is _NAMED:
+            fields["name"] = match[1]
+        elif pattern is _ABOUT:
+            fields["about"] = True
+        elif pattern is _BOUND:
+            fields["bound"] = match.lastgroup
+    return fields, text
+
+
+def _signed(text: str) -> tuple[int, str]:
+    match = _SIGN.match(text)
+    if match is None:
+        return 1, text
+    return (-1 if match[0][0] in "-mMnN" else 1), text[match.end() :]
+
+
+def _suffixed(numeral: Numeral, rest: str, currency: str | None) -> Number | None:
+    """Read what follows the numeral; None where it is not understood."""
+    numeral, rest = _magnified(numeral, rest, currency)
+    percent = _PERCENT.match(rest)
+    if percent and not currency and not numeral.ordinal:
+        thousandth = percent[1] == "\u2030" or percent[3]
+        part = scaled(numeral, Fraction(1, 1000 if thousandth else 100))
+        return _number(part, percent=True)
+    if rest and not currency:
+        rest, currency = _paid(rest)
+        if currency in HUNDREDTHS:
+            numeral = scaled(numeral, Fraction(1, 100))
+    elif rest.strip().upper() == currency or (currency and currency_of(rest.strip()) == "$"):
+        rest = ""
+    if not rest:
+        return _number(numeral, currency=currency)
+    if _ORDINAL.match(rest) and numeral.value.denominator == 1:
+        return _number(msgspec.structs.replace(numeral, ordinal=True))
+    return _counted(numeral, rest, currency)
+
+
+def _number(
+    numeral: Numeral, *, currency: str | None = None, percent: bool = False, noun: str = ""
+) -> Number:
+    return Number(
+        value=numeral.value,
+        currency=currency,
+        percent=percent,
+        digits=numeral.digits,
+        place=numeral.place,
+        other=numeral.other,
+        ordinal=numeral.ordinal,
+        noun=noun,
+    )
+
+
+def _magnified(numeral: Numeral, rest: str, currency: str | None) -> tuple[Numeral, str]:
+    """Multiply by the magnitudes that follow: `3 million`, `1.2bn`, `$5m`."""
+    for _ in range(2):
+        match = _MAGNITUDE.match(rest)
+        scale = _scale(match[1], currency) if match else None
+        if match is None or scale is None:
+            break
+        rest = rest[match.end() :]
+        numeral = scaled(numeral, Fraction(scale))
+    return numeral, rest
+
+
+def _scale(word: str, currency: str | None) -> int | None:
+    short = word if len(word) == 1 else word.casefold()
+    scale = scale_of(word) if len(word) > 2 else None
+    return scale or _SHORT_SCALES.get(short) or (_MONEY_SCALES.get(word) if currency else None)
+
+
+def _paid(rest: str) -> tuple[str, str | None]:
+    """Take a currency that follows a number: `5 euros`, `5\u20ac`, `5 US dollars`."""
+    sign = SIGN_AFTER.fullmatch(rest)
+    name = sign[1] if sign else rest.removeprefix(" ")
+    currency = currency_of(name)
+    return ("", currency) if currency else (rest, None)
+
+
+def _counted(numeral: Numeral, rest: str, currency: str | None) -> Number | None:
+    noun = _NOUN.fullmatch(_IN_TOTAL.sub("", rest))
+    if noun is None:
+        return _number(numeral, currency=currency) if _IN_TOTAL.fullmatch(rest) else None
+    if currency or _NO_NOUNS.search(noun[1]):
+        return None
+    return _number(numeral, noun=noun[1])
+
+
+@lru_cache(maxsize=4096)
+def _read_span(text: str) -> Span | None:
+    text = trimmed(text)
+    opening = _BETWEEN.match(text)
+    parts = _TO.split(text[opening.end() :] if opening else text, maxsplit=2)
+    if len(parts) != 2 or (" and " in text and not opening):
+        return None
+    low, high = _read(parts[0]), _read(parts[1])
+    if low is None or high is None or low.bound or high.bound:
+        return None
+    return Span(low, high) if low.value < high.value else None
+
+
+_IN_PROSE = re.compile(
+    r"(?<![\w.])(?:[$\u20ac\u00a3\u00a5] ?)?[-+\u2212]?\d[\d.,'/^]{0,40}"
+    r"(?: ?(?:%|percent|million|billion|trillion|thousand|dollars|euros)\b| ?%)?"
+    r"|\b[a-z]+(?:(?: |-| and )[a-z]+){0,6}\b",
+    re.IGNORECASE,
+)
+_MOST_PROSE = 20_000
+
+
+def find_numbers(text: str, most: int = 32) -> list[Number]:
+    """Return the numbers in the first 20,000 characters of a text, in order, at most so many."""
+    found: list[Number] = []
+    for match in _IN_PROSE.finditer(text[:_MOST_PROSE]):
+        found += _numbers_of(match[0])
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _numbers_of(run: str) -> list[Number]:
+    if not run[0].isalpha():
+        number = read_number(run.rstrip(".,'/^"))
+        return [number] if number else []
+    found: list[Number] = []
+    while run:
+        numeral = leading_words(run)
+        if numeral:
+            found.append(_number(numeral[0]))
+        run = (numeral[1] if numeral else run.partition(" ")[2]).lstrip(" -")
+    return found
+
+
+_MOST_QUESTION = 2_000
+_LABEL = re.compile(
+    r"\b(?:version|zip|post ?code|postal code|isbn|issn|(?:area|dialling|dialing|country|pin) code"
+    r"|(?:phone|telephone|serial|model|part|registration|licen[cs]e|flight|passport|account|bus"
+    r"|room) number|password|passcode|identifier|ip address|what time|which time)\b",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def asks_label(question: str) -> bool:
+    """Whether a question asks for digits that are no number: a version, a code, a time of day.
+
+    Looks at the first 2,000 characters.
+    """
+    return bool(_LABEL.search(question[:_MOST_QUESTION]))
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
-    """Whether a reference is a number."""
-    del case
-    return text.number(reference) is not None
+    """Whether a reference is one number, or a range of two; not where it has a common unit."""
+    if len(reference) > MAX_LENGTH or asks_label(case.question):
+        return False
+    number = _read(reference)
+    return not is_common(number.noun) if number else _read_span(reference) is not None
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
-    """Compare as numbers."""
-    del case
-    if text.equal(answer, reference) == "number":
-        return Comparison(True, "equal to the reference (number)")
-    if text.differ_as_numbers(answer, reference):
-        return Comparison(False, "a number other than the reference")
+    """Compare two numbers; None where one is unreadable, or may be the other after all."""
+    if max(len(answer), len(reference)) > MAX_LENGTH or asks_label(case.question):
+        return None
+    a, r = _read(answer), _read(reference)
+    if a is None or r is None:
+        return _compare_spans(answer, reference, a, r, case.question)
+    return same_number(a, r, case.question, relative_error(case))
+
+
+def relative_error(case: AnswerCase) -> Fraction:
+    """Return the tolerance of a case, exact; 0 where it is out of its range."""
+    tolerance = case.options.tolerance
+    return Fraction(tolerance) if 0 < tolerance <= 1 else Fraction(0)
+
+
+def _compare_spans(
+    answer: str, reference: str, a: Number | None, r: Number | None, question: str
+) -> Comparison | None:
+    first = None if a else _read_span(answer)
+    second = None if r else _read_span(reference)
+    if first and second:
+        return _same_span(first, second, question)
+    if first and r and not first.low.value <= r.value <= first.high.value:
+        return Comparison(False, "the number is outside the range")
     return None
+
+
+def _same_span(a: Span, r: Span, question: str) -> Comparison | None:
+    """Compare two ranges; the currency of the first number and the noun of the second count."""
+    low = same_number(a.low, r.low, question, Fraction(0))
+    high = same_number(a.high, r.high, question, Fraction(0))
+    if low is None or high is None:
+        return None
+    same = low.equal and high.equal
+    return Comparison(same, "the same range" if same else "another range")

@@ -1,255 +1,233 @@
-"""Equality of answers by rule: normalised text, numbers, and formulas. Nothing is ever executed."""
+"""Answers compared as text: the same words, or the same words in a sentence that adds none."""
 
-import ast
-import random
 import re
 import unicodedata
-import warnings
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation, localcontext
-from fractions import Fraction
+from collections.abc import Sequence
 
+from plaudit.judges.answers import carrier, names
 from plaudit.judges.answers.base import AnswerCase, Comparison
+from plaudit.judges.answers.words import same_case, words
 
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-_NOT_TEXT = re.compile(r"[^\w\s]|_")
-_SIGN = re.compile(
-    r"[^\w\s.,;:?!'\"()\u2010-\u201d\u2026-]|_"  # what is not prose: + * / ^ < = # ...
-    r"|(?<!\w\w)-(?!\w\w)"  # a minus, and not the hyphen of a word
-    r"|(?<!\w\w)['!](?!\w\w)"  # a derivative or a factorial, and not O'Brien or an exclamation
-)
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[+-]?\.\d+")
-_SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:[eE]|\s*[x\u00d7*]\s*10\s*\^\s*)([+-]?\d{1,3})")
-_FRACTION = re.compile(r"([+-]?\d+)\s*/\s*(\d+)|\\d?frac\{([+-]?\d+)\}\{(\d+)\}")
-_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*(?=[^=])")
-_BOXED = re.compile(r"\\boxed\{(.*)\}", re.DOTALL)
-_FORMULA = re.compile(r"(?:[^\W_]|[-+*/^(). ])+")
-_SUPERSCRIPT = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b"
-_RAISED = re.compile(f"[{_SUPERSCRIPT}]+")
-_LOWERED = str.maketrans(_SUPERSCRIPT, "0123456789+-")
-_CURRENCY = "$\u20ac\u00a3\u00a5"
-_MAX_LENGTH = 200
-_DIGITS = 100
-_MAX_BITS = 50_000
-_POINTS = 8
-
-
-def equal(answer: str, reference: str) -> str | None:
-    """Return how two answers are equal (`text`, `number`, `formula`), or None."""
-    names = {_assigned(answer), _assigned(reference)} - {""}
-    if len(names) > 1:
-        return None  # values of two things, x = 3 and y = 3
-    answer, reference = _unwrap(answer), _unwrap(reference)
-    if max(len(answer), len(reference)) > _MAX_LENGTH:
-        return "text" if answer.strip() == reference.strip() else None
-    a, b = number(answer), number(reference)
-    if a is not None and b is not None:
-        return "number" if a == b else None
-    if same_text(answer, reference):
-        return "text"
-    return "formula" if same_formula(answer, reference) else None
-
-
-def normalise(text: str) -> str:
-    """Fold case, width, accents' encoding, punctuation, English articles and white space."""
-    folded = _fold_width(text).casefold()
-    return " ".join(_ARTICLE.sub(" ", _NOT_TEXT.sub(" ", folded)).split())
-
-
-def _fold_width(text: str) -> str:
-    """Normalise the encoding; what is raised stays a power, for 5\u00b2 is not 52."""
-    powers = _RAISED.sub(lambda raised: "^" + raised[0].translate(_LOWERED), text)
-    return unicodedata.normalize("NFKC", powers)
-
-
-def same_text(answer: str, reference: str) -> bool:
-    """Whether texts are equal: as words where both are words; signs count where a digit is."""
-    if any(c.isdigit() for c in answer + reference) or _SIGN.search(f"{answer}\n{reference}"):
-        plain = _spaceless(reference)
-        return bool(plain) and _spaceless(answer) == plain
-    normal = normalise(reference)
-    return bool(normal) and normalise(answer) == normal
-
-
-def _spaceless(text: str) -> str:
-    folded = _fold_width(text).casefold()
-    return " ".join(folded.strip().rstrip(".").split())
-
-
-def _unwrap(text: str) -> str:
-    """Take what stands in a box, between dollar signs, or behind `x =`."""
-    text = _fold_width(text).strip()
-    boxed = _BOXED.fullmatch(text.strip("$ "))
-    if boxed:
-        text = boxed[1]
-    if len(text) > 1 and text[0] == "$" == text[-1]:
-        text = text.strip("$")
-    match = _ASSIGNED.match(text)
-    return text[match.end() :].strip() if match else text.strip()
-
-
-def _assigned(text: str) -> str:
-    """Return the name before the equals sign of a text such as `x = 3`, else nothing."""
-    match = _ASSIGNED.match(text.strip("$ "))
-    return match[0][0] if match else ""
-
-
-def number(text: str) -> Fraction | None:
-    """Read a text that is one plain number, exactly; None for anything else.
-
-    Understands thousands separators (1,200), fractions (1/2), percent (50% is 1/2), scientific
-    notation, a currency sign, and a full stop at the end.
-    """
-    text = text.strip().rstrip(".").replace("\u2212", "-").strip()
-    if text[:1] and text[:1] in _CURRENCY:
-        text = text[1:].lstrip()
-    percent = text.endswith("%") or text.endswith("\\%")
-    text = text.rstrip("%\\").strip()
-    value = _plain_number(text)
-    return value / 100 if percent and value is not None else value
-
-
-def _plain_number(text: str) -> Fraction | None:
-    if len(text) > 60:
-        return None
-    fraction = _FRACTION.fullmatch(text)
-    if fraction:
-        top, bottom = (fraction[1], fraction[2]) if fraction[1] else (fraction[3], fraction[4])
-        return Fraction(int(top), int(bottom)) if int(bottom) else None
-    scientific = _SCIENTIFIC.fullmatch(text)
-    if scientific:
-        text = f"{scientific[1]}e{scientific[2]}"
-    elif not _NUMBER.fullmatch(text):
-        return None
-    try:
-        return Fraction(Decimal(text.replace(",", "")))
-    except InvalidOperation:
-        return None
-
-
-def differ_as_numbers(answer: str, reference: str) -> bool:
-    """Whether both are plain numbers of which neither may be the other rounded."""
-    a, b = number(_unwrap(answer)), number(_unwrap(reference))
-    if a is None or b is None or a == b:
-        return False
-    if ("%" in answer) != ("%" in reference):
-        return False  # 50 may stand for 50 %
-    if 1000 * a == b or a == 1000 * b:
-        return False  # 1.200 may stand for 1,200
-    apart = abs(a - b)
-    near = apart <= abs(b) / 100  # 1891 is near 1873, and yet neither is the other rounded
-    return not near or apart >= max(_last_place(a), _last_place(b))
-
-
-def _last_place(value: Fraction) -> Fraction:
-    """Return the unit of the last digit that a number shows: 10 of 1870, 0.01 of 3.14.
-
-    0 where it has no last digit, as one third.
-    """
-    with localcontext(prec=_DIGITS):
-        decimal = Decimal(value.numerator) / Decimal(value.denominator)
-        if Fraction(decimal) != value:
-            return Fraction(0)
-        return Fraction(10) ** int(decimal.normalize().as_tuple().exponent)
-
-
-_OPERATORS: Mapping[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.Pow: "^",
+_MAX_LENGTH = 2_000
+"""Characters above which texts are equal only where they are the same."""
+_THE = frozenset({"the", "an"})
+_LETTERED = frozenset(
+    {
+        "vitamin", "vitamins", "hepatitis", "group", "type", "plan", "section", "appendix", "part",
+        "grade", "class", "hemophilia", "haemophilia", "influenza", "protein", "factor", "side",
+        "team", "point", "option", "choice", "answer", "letter", "building", "gate", "terminal",
+        "line", "track", "annex", "exhibit", "schedule", "level", "series", "model", "unit",
+        "route", "strain", "variant", "phase", "step", "box", "row", "column", "blood", "chain",
+    }
+)  # fmt: skip
+"""Words behind which an "a" is a letter."""
+_LETTER_BEFORE = frozenset(
+    {
+        "minor", "major", "flat", "sharp", "natural", "level", "levels", "side", "list", "team",
+        "positive", "negative", "plus", "minus", "and", "or", "is",
+    }
+)  # fmt: skip
+"""Words before which an "a" is a letter."""
+_FOREIGN = {
+    **dict.fromkeys(
+        ("der", "die", "das"), re.compile(r"\b(?:der|die|das|ist|wer|wie|wo|welche[rs]?)\b")
+    ),
+    **dict.fromkeys(
+        ("le", "la", "les", "el", "los", "las", "il", "lo", "gli", "os", "as"),
+        re.compile(
+            r"\b(?:est|quel(?:le)?s?|qui|que|es|cu\u00e1l|qu\u00e9|qui\u00e9n|d\u00f3nde|che|quale?|"
+            r"chi|cosa|quem|\u00e9|\u00e8)\b"
+        ),
+    ),
 }
-
-
-def same_formula(answer: str, reference: str) -> bool:
-    """Whether two formulas of + - * / ^ agree at random rational points (Schwartz 1980).
-
-    Exact arithmetic, a fixed seed, and bounded exponents: it cannot hang, and a false "equal" has
-    a chance below 1e-20 for formulas of this size.
-    """
-    a, b = _parse_formula(answer), _parse_formula(reference)
-    if a is None or b is None:
-        return False
-    names = sorted({n.id for tree in (a, b) for n in ast.walk(tree) if isinstance(n, ast.Name)})
-    if any(len(name) > 1 for name in names) or not names:
-        return False
-    draw = random.Random(0)
-    compared = 0
-    for _ in range(_POINTS):
-        point = {name: Fraction(draw.randint(2, 10**6), draw.randint(2, 10**3)) for name in names}
-        try:
-            if _evaluate(a, point) != _evaluate(b, point):
-                return False
-        except (ZeroDivisionError, ValueError, _NotAFormulaError):
-            continue
-        compared += 1
-    return compared > 0
-
-
-class _NotAFormulaError(Exception):
-    pass
-
-
-def _parse_formula(text: str) -> ast.expr | None:
-    text = text.strip().rstrip(".")
-    if not _FORMULA.fullmatch(text):
-        return None
-    text = re.sub(r"(\d)([A-Za-z(])", r"\1*\2", text.replace("^", "**"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    allowed = (ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.operator, ast.unaryop, ast.Load)
-    return tree if all(isinstance(node, allowed) for node in ast.walk(tree)) else None
-
-
-def _evaluate(tree: ast.expr, point: Mapping[str, Fraction]) -> Fraction:
-    match tree:
-        case ast.Name(id=name):
-            return point[name]
-        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-            return Fraction(str(value))
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand, point)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _evaluate(operand, point)
-        case ast.BinOp(left=left, op=op, right=right):
-            return _apply(_OPERATORS.get(type(op)), _evaluate(left, point), _evaluate(right, point))
-        case _:
-            raise _NotAFormulaError
-
-
-def _apply(operator: str | None, left: Fraction, right: Fraction) -> Fraction:
-    match operator:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case "/":
-            return left / right
-        case "^" if right.denominator == 1 and abs(right) <= 20 and _bits(left) <= _MAX_BITS:
-            return left ** int(right)
-        case _:
-            raise _NotAFormulaError
-
-
-def _bits(value: Fraction) -> int:
-    return value.numerator.bit_length() + value.denominator.bit_length()
+"""Articles, and what a question in their languages holds."""
+_ENGLISH = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|the|is|did)\b")
+_ON_WORDS = re.compile(
+    r"\b(?:words?|translat\w+|spell\w*|plural|singular|german|french|spanish|italian|swedish|"
+    r"portuguese|turkish|polish|accent)\b"
+)
+"""Questions on language, where accents are the point."""
+_ABBREVIATIONS = {
+    "st": "saint", "mt": "mount", "ft": "fort", "jr": "junior", "sr": "senior", "vs": "versus",
+}  # fmt: skip
+_BRITISH = re.compile(
+    r"(?P<our>(?<=\w\w\w)our)(?=(?:s|ed|ing|ful|less|ite|ites|able|hood|ly|er|ers)?$)"
+    r"|(?P<re>(?<=cent)re|(?<=theat)re|(?<=met)re|(?<=lit)re|(?<=fib)re|(?<=calib)re)(?=s?$)"
+    r"|(?P<is>(?<=\w\w\w\w)is|(?<=real)is|(?<=aly)s)(?=(?:e|es|ed|er|ers|ing|ation|ations)$)"
+    r"|(?P<ence>(?<=def)ence|(?<=off)ence|(?<=lic)ence|(?<=pret)ence)(?=s?$)"
+    r"|(?P<ogue>(?<=catal)ogue|(?<=dial)ogue|(?<=anal)ogue)(?=s?$)"
+    r"|(?P<ll>(?<=trave)ll|(?<=cance)ll|(?<=labe)ll|(?<=mode)ll|(?<=fue)ll)(?=(?:ed|er|ers|ing)$)"
+    r"|(?P<ae>(?<=an)ae|(?<=^h)ae|(?<=p)ae(?=d)|(?<=arch)ae)(?=\w)"
+    r"|(?P<inium>(?<=^alum)inium$)|(?P<mme>(?<=progra)mme(?=s?$))|(?P<ph>(?<=^sul)ph)"
+)
+_AMERICAN = {
+    "our": "or", "re": "er", "is": "iz", "ence": "ense", "ogue": "og", "ll": "l", "ae": "e",
+    "inium": "inum", "mme": "m", "ph": "f",
+}  # fmt: skip
+_YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
-    """Whether a reference is a text."""
-    del reference, case
-    return True
+    """Whether a reference is of this type: any text that holds a word or a sign is."""
+    return case.answer_type in ("auto", "text") and bool(reference.strip())
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
-    """Compare as text."""
-    del case
-    how = equal(answer, reference)
-    return Comparison(True, f"equal to the reference ({how})") if how else None
+    """Return whether an answer has the words of a reference, alone or in a sentence.
+
+    Only yes and no, true and false differ; any other difference of words is left open.
+    """
+    if max(len(answer), len(reference)) > _MAX_LENGTH:
+        same = bool(reference.strip()) and answer.strip() == reference.strip()
+        return Comparison(True, "the same text") if same else None
+    given, wanted = words(answer), words(reference)
+    if _same(given, wanted, case.question):
+        return Comparison(True, "equal as text")
+    if _are_opposite(given, wanted):
+        return Comparison(False, f"{given[0]} is not {wanted[0]}")
+    if _says(given, answer, wanted, case):
+        return Comparison(True, "a sentence that says the reference")
+    if names.equal(answer, reference, case.question):
+        return Comparison(True, "equal as names")
+    return None
+
+
+def normalise(text: str) -> str:
+    """Return the words of a text in lower case, one space apart, without English articles."""
+    return " ".join(word.casefold() for word in _without_articles(words(text)))
+
+
+def same_text(answer: str, reference: str) -> bool:
+    """Whether two texts are the same words and signs; texts without any are equal to none."""
+    if max(len(answer), len(reference)) > _MAX_LENGTH:
+        return bool(reference.strip()) and answer.strip() == reference.strip()
+    return _same(words(answer), words(reference), "")
+
+
+def _same(given: list[str], wanted: list[str], question: str) -> bool:
+    a, b = _without_articles(given), _without_articles(wanted)
+    if not b or not a:
+        return False
+    if _same_words(a, b):
+        return True
+    if not question:
+        return False
+    return _same_in_language(a, b, question.lower()[:_MAX_LENGTH])
+
+
+def _same_words(a: list[str], b: list[str]) -> bool:
+    if len(a) != len(b):
+        return False
+    if [word.casefold() for word in a] == [word.casefold() for word in b]:
+        return same_case(a, b)
+    return _spelled(a) == _spelled(b)
+
+
+def _same_in_language(a: list[str], b: list[str], question: str) -> bool:
+    """Whether words are equal without one foreign article, or without the accents of names."""
+    if len(a) - len(b) == 1:
+        return _starts_with_article(a, question) and _same_words(a[1:], b)
+    if len(b) - len(a) == 1:
+        return _starts_with_article(b, question) and _same_words(a, b[1:])
+    if len(a) != len(b) or all(map(str.isascii, a + b)) or not _same_unaccented(a, b):
+        return False
+    return bool(_ENGLISH.search(question)) and not _ON_WORDS.search(question)
+
+
+def _starts_with_article(found: list[str], question: str) -> bool:
+    """Whether the first word is an article, and not the first word of a name such as El Salvador.
+
+    It is one in a question of its language, in lower case or before a word in lower case.
+    """
+    language = _FOREIGN.get(found[0].lower())
+    if language is None or not (found[0].islower() or found[1].islower()):
+        return False
+    return language.search(question) is not None
+
+
+def _same_unaccented(a: list[str], b: list[str]) -> bool:
+    """Whether capitalised words are equal but for accents, which one of the two has left out."""
+    for one, other in zip(a, b, strict=True):
+        if one == other:
+            continue
+        if not (one[0].isupper() and other[0].isupper() and (one.isascii() or other.isascii())):
+            return False
+        if names.unaccented(one).casefold() != names.unaccented(other).casefold():
+            return False
+    return True
+
+
+def _without_articles(found: list[str]) -> list[str]:
+    kept = [word for i, word in enumerate(found) if not _is_article(found, i)]
+    return kept or found
+
+
+def _is_article(found: list[str], place: int) -> bool:
+    """Whether a word is an English article; "A" is a letter where it may be one."""
+    word = found[place]
+    if len(word) > 1:
+        return word.lower() in _THE and not (word.isupper() and place)
+    if word not in "aA" or (word == "A" and place) or place + 1 == len(found):
+        return False
+    following = found[place + 1]
+    before = found[place - 1].lower() if place else ""
+    return (
+        len(following) > 1
+        and following[0].isalpha()
+        and following.lower() not in _LETTER_BEFORE
+        and before not in _LETTERED
+    )
+
+
+def _spelled(found: list[str]) -> list[str]:
+    """Return words in lower case and American spelling, with abbreviations written out."""
+    spelled: list[str] = []
+    for i, word in enumerate(found):
+        lower = unicodedata.normalize("NFC", word.casefold())
+        if lower in _ABBREVIATIONS:
+            whole = not _is_suffix_or_unit(found, i, lower)
+            spelled.append(_ABBREVIATIONS[lower] if whole else lower)
+        else:
+            spelled.append(_BRITISH.sub(_american, lower) if len(lower) > 4 else lower)
+    return spelled
+
+
+def _is_suffix_or_unit(found: list[str], place: int, word: str) -> bool:
+    """Whether "st" ends 1st or the name of a street, or "ft" is feet."""
+    if word in ("jr", "sr", "vs"):
+        return place == 0
+    if place and found[place - 1][0].isdigit():
+        return True
+    return place + 1 == len(found) or not found[place + 1][0].isalpha()
+
+
+def _american(found: re.Match[str]) -> str:
+    group = found.lastgroup or ""
+    return "z" if found[0] == "s" else _AMERICAN[group]
+
+
+def _are_opposite(given: Sequence[str], wanted: Sequence[str]) -> bool:
+    if len(given) != 1 or len(wanted) != 1:
+        return False
+    a, b = given[0].lower(), wanted[0].lower()
+    return (a in _YES and b in _NO) or (a in _NO and b in _YES)
+
+
+def _says(given: list[str], answer: str, wanted: list[str], case: AnswerCase) -> bool:
+    """Whether an answer is a sentence around the reference and made of the question's words."""
+    if len(given) <= len(wanted) or "?" in answer:
+        return False
+    a, b = _without_articles(given), _without_articles(wanted)
+    place = _only_place(_spelled(a), _spelled(b))
+    if place is None or not same_case(a[place : place + len(b)], b):
+        return False
+    asked = _without_articles(words(case.question[-_MAX_LENGTH:]))
+    return carrier.carries(a[:place], b, a[place + len(b) :], asked)
+
+
+def _only_place(a: list[str], b: list[str]) -> int | None:
+    """Return where words stand in others, in one piece and once."""
+    if not b:
+        return None
+    places = [i for i in range(len(a) - len(b) + 1) if a[i] == b[0] and a[i : i + len(b)] == b]
+    return places[0] if len(places) == 1 else None

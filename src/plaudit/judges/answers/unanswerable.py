@@ -1,15 +1,120 @@
-"""Stand-in."""
+"""Answers and references that say that there is no answer."""
+
+import re
 
 from plaudit.judges.answers.base import AnswerCase, Comparison
+from plaudit.judges.answers.words import fold
+
+_LONGEST = 300
+_SOURCE = (
+    r"(?:the |this |any |your )?(?:given |provided |available |above |supplied )?"
+    r"(?:information|info|passage|text|context|document|article|data|question|details|facts|"
+    r"paragraph|statement|source|premises?|evidence)"
+)
+_TAIL = (
+    rf"(?:,? ?(?:here|exactly|for (?:sure|certain)|with certainty|to (?:me|us)|"
+    rf"(?:from|based (?:only |solely )?on|given|in|with|by|using|according to|about) {_SOURCE}"
+    r"(?: (?:given|provided|above|alone|here))?|"
+    r"to (?:answer|know|tell|say|determine|decide)(?: (?:this|that|it|the question))?|"
+    r"(?:the |this )?(?:answer|question|it|that|this)|unfortunately|sorry))*"
+)
+_KNOW = r"(?:know|tell|say|answer|determine|be sure|be certain|find out)"
+_ENGLISH = (
+    r"unanswerable|not answerable|n/a|not available|no (?:possible |valid |definite )?answer"
+    r"(?: (?:possible|exists|available|given|found|can be given))?|"
+    r"(?:there is|there's|we have) (?:no|not an) (?:\w+ )?(?:answer|way to (?:know|tell|say))"
+    r"(?: (?:possible|given))?|"
+    r"i (?:do not|don't|cannot|can't|can not|could not|couldn't|am not able to|am unable to) "
+    rf"{_KNOW}|"
+    r"(?:i'm|i am) (?:not sure|not certain|unsure)|(?:i have )?no idea|don't know|do not know|idk|"
+    r"(?:it|this|that|the answer|the question|this question)?(?: is|'s| was)? ?"
+    r"(?:impossible to|not possible to|unable to|no way to) "
+    r"(?:know|tell|say|answer|determine|be sure|be certain)|"
+    r"(?:it|this|that|the answer|the question|this question|which)? ?"
+    r"(?:cannot|can't|can not|could not|couldn't) "
+    r"be (?:\w+ly )?(?:determined|answered|known|inferred|deduced|found|established)|"
+    r"(?:it|this|that|the answer|the question|this question|this information)(?: is|'s| was) "
+    r"(?:unanswerable|not answerable|not known|unknown|not (?:given|stated|mentioned|specified|"
+    r"provided|available|determinable)|undetermined|indeterminate|unclear)|"
+    r"not (?:given|stated|mentioned|specified|determinable)|undeterminable|"
+    r"cannot (?:say|tell|know|answer|determine)|can't (?:say|tell|know|answer|determine)|"
+    rf"(?:there is |there's |we have |i have )?(?:not enough|insufficient|too little|no) "
+    r"(?:information|info|data|context|evidence|details)(?: (?:is )?(?:given|provided|available))?|"
+    rf"{_SOURCE} (?:does not|doesn't|do not|don't) "
+    r"(?:say|tell|mention|state|specify|provide|give|contain|include|answer)"
+    r"(?: enough| sufficient)?"
+)
+_ELSEWHERE = (
+    # German
+    r"(?:das )?(?:ich )?wei(?:\u00df|ss) (?:ich )?(?:es |das )?nicht|keine ahnung|"
+    r"unbeantwortbar|nicht (?:zu beantworten|beantwortbar|bekannt)|keine antwort(?: m\u00f6glich)?|"
+    r"(?:das|es|die frage) (?:l\u00e4sst sich nicht (?:sagen|beantworten|bestimmen)|"
+    r"kann nicht (?:beantwortet|bestimmt) werden|ist unbekannt)|"
+    # French
+    r"je (?:ne )?sais pas|je l'ignore|aucune id\u00e9e|pas de r\u00e9ponse|sans r\u00e9ponse|"
+    r"(?:c'est )?impossible (?:\u00e0|de) (?:savoir|dire|d\u00e9terminer|r\u00e9pondre)|"
+    r"on ne (?:peut|sait) pas(?: (?:le )?(?:savoir|dire|r\u00e9pondre|d\u00e9terminer))?|"
+    # Spanish, Portuguese, Italian
+    r"no (?:lo )?s\u00e9|no se (?:sabe|puede (?:saber|determinar|responder|contestar))|"
+    r"sin respuesta|"
+    r"no hay (?:respuesta|informaci\u00f3n(?: suficiente)?|suficiente informaci\u00f3n)|"
+    r"n\u00e3o sei|n\u00e3o (?:\u00e9 poss\u00edvel|se pode) (?:saber|responder|determinar)|"
+    r"sem resposta|non (?:lo )?so|non si (?:sa|pu\u00f2 (?:sapere|dire|determinare|rispondere))|"
+    r"nessuna risposta|"
+    # Dutch, Russian, Chinese, Japanese
+    r"(?:ik )?weet (?:ik |het )*niet|geen idee|\u043d\u0435 \u0437\u043d\u0430\u044e|"
+    r"\u044f \u043d\u0435 \u0437\u043d\u0430\u044e|(?:\u6211)?\u4e0d\u77e5\u9053|"
+    r"\u65e0\u6cd5(?:\u56de\u7b54|\u786e\u5b9a)|\u7121\u6cd5(?:\u56de\u7b54|\u78ba\u5b9a)|"
+    r"\u308f\u304b\u308a\u307e\u305b\u3093|\u5206\u304b\u308a\u307e\u305b\u3093"
+)
+_START = (
+    r"(?:(?:sorry|unfortunately|well|hmm|honestly|i'm sorry|i am sorry|i'm afraid|i am afraid|"
+    r"the answer is|answer|it is|this is|but|that|i think|in this case)[ ,.:]+)*"
+)
+_SAYS = re.compile(rf"{_START}(?:{_ENGLISH}){_TAIL}|(?:{_ELSEWHERE})", re.IGNORECASE)
+_SENTENCE = re.compile(r"[.!;]+(?:\s+|$)|,? (?:because|since|so|and|as) (?=\w)")
+_EDGES = " \t\r\n\"'`*_()[]{}.!\u3002\u2026"
+_ONE_WORD = frozenset({"n/a", "na", "unknown", "unanswerable", "idk"})
+_LONE = re.compile(r"[^\W_]")
+
+
+def says_unanswerable(text: str) -> bool:
+    """Whether a text says that there is no answer ("I don't know."), and gives none.
+
+    Each of its sentences must say so. Looks at texts up to 300 characters.
+    """
+    bare = text.strip(_EDGES) if len(text) <= _LONGEST else ""
+    if not bare:
+        return False
+    plain = " ".join(fold(bare).split())
+    if plain.lower() in _ONE_WORD or _SAYS.fullmatch(plain):
+        return True
+    parts = [part.strip(_EDGES + ",") for part in _SENTENCE.split(plain)]
+    return all(_SAYS.fullmatch(part) for part in parts if part)
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
-    """Never."""
-    del reference, case
-    return False
+    """Whether a reference says that there is no answer; of any type that a row asks for."""
+    return bool(case.references) and says_unanswerable(reference)
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
-    """Say nothing."""
-    del answer, reference, case
-    return None
+    """Return whether an answer says that there is none; None for one that holds no word.
+
+    An answer that says so and gives one nonetheless is left open, as is any answer to "unknown".
+    """
+    if says_unanswerable(answer):
+        return Comparison(True, "both say that there is no answer")
+    if reference.strip(_EDGES).lower() == "unknown" or not _LONE.search(answer, 0, _LONGEST):
+        return None
+    if _mentions(answer) or any(not says_unanswerable(other) for other in case.references):
+        return None
+    return Comparison(False, "an answer where there is none")
+
+
+def _mentions(answer: str) -> bool:
+    """Whether a part of the answer says that there is none."""
+    if len(answer) > _LONGEST:
+        return True
+    parts = re.split(r"[.!;,:\n]+\s*|\bbut\b", fold(answer))
+    return any(_SAYS.fullmatch(part.strip(_EDGES)) for part in parts if part.strip())
