@@ -1,8 +1,13 @@
 """Stand-in."""
 
+from typing import Literal
+
 from plaudit.judges.answers.base import AnswerCase, Extracted
 
-GATE_CORRECT, GATE_INCORRECT = 0.9, 0.1
+
+def decide(chance: float) -> Literal["correct", "incorrect"] | None:
+    """Return what a P(correct) decides; None between the gates."""
+    return "correct" if chance >= 0.9 else "incorrect" if chance <= 0.1 else None
 
 
 def probability(case: AnswerCase, found: Extracted) -> float:
