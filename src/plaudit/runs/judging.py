@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from plaudit.aio import Once
-from plaudit.engines.base import Completion, Request
+from plaudit.engines.base import Completion, Engine, Request
 from plaudit.engines.pool import Attempt
 from plaudit.engines.prices import Prices, cost
 from plaudit.engines.probing import harmless
@@ -25,6 +26,13 @@ _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
 
 _LOG = logging.getLogger(__name__)
+
+_EMBEDDED = {
+    "pointwise": "AUC 0.51 on the shipped examples",
+    "pairwise": "0.51 of the pairs of LLMBar's natural set right",
+    "verify": "AUC 0.57 on EVOUNA NQ",
+}
+"""What the embedded model was measured to be worth as a judge of these kinds."""
 
 
 class Asked(Protocol):
@@ -188,6 +196,7 @@ class Judging:
             cost_usd=cost(prices.of(engine, self.task.identity), usage),
             notes=[
                 *(f"the endpoint {note}" for note in getattr(engine, "notes", ())),
+                *_worth(engine, self.task.kind),
                 *self.task.notes,
             ],
         )
@@ -355,3 +364,14 @@ class Judging:
     def _is_stale(self, question: Question) -> bool:
         """Whether a question was put in a readout that is no longer used."""
         return self._ignored and any(request.logprobs for request in question.requests)
+
+
+def _worth(engine: Engine, kind: str) -> list[str]:
+    """Say where the embedded model was measured to be no better than a coin."""
+    measured = _EMBEDDED.get(kind)
+    if measured is None or re.split("[:?]", engine.uri)[0] != "local":
+        return []
+    return [
+        f"the embedded model judges like a coin here ({measured}; a coin: 0.5): name a stronger "
+        "model with -e URI"
+    ]

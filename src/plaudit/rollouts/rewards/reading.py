@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from plaudit.judges import equality, rules
+from plaudit.judges.answers import decision, guards
+from plaudit.judges.answers.base import AnswerCase
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.tools.results import shown_chars
@@ -86,10 +87,16 @@ def no_answer(trace: Trace) -> str | None:
     if not answer:
         how = "" if trace.stop_reason is None else f" ({trace.stop_reason})"
         return f"the rollout ended without an answer{how}"
-    nothing = rules.says_nothing(question_of(trace), answer, references)
-    if nothing and any(equality.equal(answer, reference) for reference in references):
-        return None
-    return nothing
+    nothing = guards.says_nothing(question_of(trace), answer, references)
+    return None if nothing and says_a_reference(trace) else nothing
+
+
+def says_a_reference(trace: Trace) -> bool:
+    """Whether the final answer is a reference and nothing else."""
+    case = AnswerCase(
+        question=question_of(trace), answer=answer_of(trace), references=references_of(trace)
+    )
+    return decision.is_reference(case)
 
 
 class Written(NamedTuple):
