@@ -241,7 +241,6 @@ def _module(name: str) -> Comparer:
     return cast("Comparer", import_module(f"plaudit.judges.answers.{name}"))
 
 
-@cache
 def _is_available(kind: _Type) -> bool:
     available: Any = getattr(_module(kind.module), "available", None)
     return available is None or available()
