@@ -27,6 +27,8 @@ class _Language(msgspec.Struct, frozen=True):
     """Words that need not stand in the question."""
     places: frozenset[str]
     """Prepositions before an answer that is a place or a time."""
+    articles: frozenset[str] = frozenset()
+    """Articles; those of English are left out before."""
 
 
 def _set(text: str) -> frozenset[str]:
@@ -39,7 +41,7 @@ _ENGLISH = _Language(
     _set("is are was were its thats hes shes theyre"),
     _set(
         "it that this these those they he she there here answer answers correct right final my his "
-        "her their name to question your so hence therefore thus yes"
+        "her their name to question your so hence therefore thus yes sure certainly well indeed"
     ),
     _set("answer called"),
     _set("of in on at it that which who he she they his her its their this"),
@@ -53,6 +55,7 @@ _GERMAN = _Language(
     _set("antwort"),
     _set("es er sie der die das dem den des von vom im in am"),
     _set("in im am"),
+    _set("der die das dem den ein eine"),
 )
 _ROMANCE = _Language(
     _set(
@@ -75,23 +78,48 @@ _ROMANCE = _Language(
         "a \u00e0 em no na que qui che"
     ),
     _set("en \u00e0 in em"),
+    _set("la le les el los las il lo gli o os as un una une um uma"),
 )
 _TURNING = _set(
     "not no never none nor neither without except unless but or cannot cant isnt arent wasnt "
     "werent doesnt didnt dont wont false wrong incorrect than maybe perhaps possibly probably "
-    "might could would should if instead rather least "
+    "might could would should if instead rather "
     "nicht kein keine keiner nie oder au\u00dfer ohne als sondern ausser "
     "ne pas jamais ou sauf sans ni nunca sin salvo excepto non mai oppure senza tranne "
     "n\u00e3o sem exceto"
 )
 """Words that deny, doubt, compare or choose: with one, a sentence proves nothing."""
 _CHOOSING = _set(
-    "or not except isnt arent wasnt least false wrong incorrect neither without never "
+    "or not except isnt arent wasnt false wrong incorrect neither without never "
     "oder nicht kein keine ou pas sauf no excepto non oppure n\u00e3o exceto"
 )
 """Words of questions that name candidates or ask for what is not so."""
-_YES = _set("yes true correct")
+_YES, _NO = _set("yes true correct"), _set("no false")
+_DENIALS = _set("not isnt arent wasnt werent doesnt didnt dont")
 _IT_IS = _set("it that this they he she is are was correct true right")
+_CONTRACTED = {
+    word + "s": (word, "is") for word in ("what", "who", "where", "when", "which", "how")
+}
+_DOES = _set("did does do")
+_PASTS = {
+    "fall": "fell", "begin": "began", "win": "won", "write": "wrote", "take": "took",
+    "become": "became", "make": "made", "find": "found", "give": "gave", "come": "came",
+    "lose": "lost", "leave": "left", "build": "built", "meet": "met", "sing": "sang",
+    "break": "broke", "fight": "fought", "buy": "bought", "sell": "sold", "lead": "led",
+    "hold": "held", "rise": "rose", "choose": "chose", "fly": "flew", "grow": "grew",
+    "speak": "spoke", "teach": "taught", "drive": "drove", "sink": "sank", "get": "got",
+}  # fmt: skip
+_PRONOUNS = _set("it he she they this that")
+_OTHERS = _set("his her their")
+"""Whose answer is not that of the text: "His answer is Paris"."""
+_OBJECTS = _set("it him her them")
+_PARTICIPLES = {
+    "wrote": "written", "drew": "drawn", "sang": "sung", "took": "taken", "gave": "given",
+    "broke": "broken", "chose": "chosen", "stole": "stolen", "flew": "flown", "grew": "grown",
+    "threw": "thrown", "wore": "worn", "bit": "bitten", "beat": "beaten", "drove": "driven",
+    "won": "won", "built": "built", "made": "made", "found": "found", "led": "led", "shot": "shot",
+    "taught": "taught", "sent": "sent", "held": "held", "sold": "sold", "bought": "bought",
+}  # fmt: skip
 _LONGEST = 60
 """Words of a sentence that is looked at."""
 
@@ -109,17 +137,24 @@ def carries(
     """
     if len(before) + len(after) > _LONGEST:
         return False
-    left, middle, right, asked = (_lower(part) for part in (before, answer, after, question))
+    left, middle, right = _lower(before), _lower(answer), _lower(after)
+    asked = [part for word in _lower(question) for part in _CONTRACTED.get(word, (word,))]
     language = _language(asked)
+    if len(middle) == 1 and middle[0] in (_YES | _NO):
+        return not left and _agrees(middle[0], right, asked, language)
     if any(word in _TURNING for word in (*left, *right)) or _is_of_name(before, left, language):
         return False
     if not _can_stand(answer, language):
-        return len(middle) == 1 and middle[0] in _YES and not left and _is_plain_yes(right)
+        return False
     if _is_plain(left, right, language):
         return True
     if any(word in _CHOOSING for word in asked) or _holds(asked, middle):
         return False  # one of the candidates that the question names
-    return _follows(left, right, asked, language) or _leads(left, right, asked, language)
+    return (
+        _follows(left, right, asked, language)
+        or _leads(left, right, asked, language)
+        or (not right and _is_passive(left, asked))
+    )
 
 
 def _lower(words: Sequence[str]) -> list[str]:
@@ -152,9 +187,14 @@ def _can_stand(answer: Sequence[str], language: _Language) -> bool:
     return any(word.casefold() not in idle or (len(word) == 1 and word != "a") for word in answer)
 
 
-def _is_plain_yes(right: Sequence[str]) -> bool:
-    """Whether what stands behind a "yes" is "it is" or the like."""
-    return 1 < len(right) <= 4 and all(word in _IT_IS for word in right)
+def _agrees(answer: str, right: Sequence[str], asked: Sequence[str], language: _Language) -> bool:
+    """Whether a "yes" or a "no" is followed by a sentence that says the same."""
+    rest = [word for word in right if word not in _DENIALS]
+    if len(right) - len(rest) != (answer in _NO) or any(word in _TURNING for word in rest):
+        return False
+    if len(rest) <= 4 and all(word in _IT_IS for word in rest):
+        return bool(rest)
+    return not any(word in _CHOOSING for word in asked) and _in_order(rest, asked, language)
 
 
 def _is_plain(left: Sequence[str], right: Sequence[str], language: _Language) -> bool:
@@ -172,9 +212,13 @@ def _is_plain(left: Sequence[str], right: Sequence[str], language: _Language) ->
 
 def _introduces(left: Sequence[str], language: _Language) -> bool:
     """Whether words are "It is", "The correct answer:" or the like."""
+    if _OTHERS.intersection(left) and "name" not in left:
+        return False
+    if "question" in left and "answer" not in left:
+        return False
     last = len(left) - 1
-    while last > 0 and left[last] in language.function and left[last] not in language.copulas:
-        last -= 1  # an article
+    while last > 0 and left[last] in language.articles:
+        last -= 1
     if left[last] not in language.copulas and left[last] not in language.introduces:
         return False
     return all(word in language.copulas or word in language.subjects for word in left[:last])
@@ -191,22 +235,22 @@ def _follows(
     """Whether an answer comes first and the question behind: "Brutus killed Caesar"."""
     if not right or (left and not _introduces(left, language)):
         return False
-    if len(right) > 1 and right[1] in language.copulas and _is_relative(right[0], language):
+    if len(right) > 1 and (right[0] == "that" or right[0] in language.asks):
         right = right[1:]
     if right[0] in language.copulas and any(word in language.copulas for word in asked):
         return len(right) > 1 and _in_order(right, asked, language)
     return _is_rest(right, asked, language)
 
 
-def _is_relative(word: str, language: _Language) -> bool:
-    return word == "that" or word in language.asks
-
-
 def _leads(
     left: Sequence[str], right: Sequence[str], asked: Sequence[str], language: _Language
 ) -> bool:
     """Whether a sentence ends with the answer: "The capital of France is Paris"."""
-    if right or not left:
+    if right:
+        return False
+    while left and left[-1] in language.articles:
+        left = left[:-1]
+    if not left:
         return False
     return _leads_on(left[-1], asked, language) and _in_order(left[:-1], asked, language)
 
@@ -216,20 +260,58 @@ def _leads_on(word: str, asked: Sequence[str], language: _Language) -> bool:
     if word in language.copulas:
         return any(other in language.copulas for other in asked)
     if word in language.places:
+        return not any(other in language.persons for other in asked)
+    if asked and (asked[-1] == word or _is_inflected(word, asked[-1], asked)):
         return True
-    ends = asked[-1:] == [word]
-    return ends or any(one == word and other in language.asks for one, other in pairwise(asked))
+    return any(one == word and other in language.asks for one, other in pairwise(asked))
 
 
 def _in_order(words: Sequence[str], asked: Sequence[str], language: _Language) -> bool:
     """Whether all words but function words stand in the question, in the same order."""
     idle = language.function | language.copulas
+    kind = _kind(asked)
     rest = iter(asked)
-    return all(word in rest for word in words if word not in idle)
+    return all(
+        any(word == other or _is_inflected(word, other, asked) for other in rest)
+        for word in words
+        if word not in idle and word != kind
+    )
+
+
+def _kind(asked: Sequence[str]) -> str:
+    """Return the kind of thing that an English question asks for: `ocean` of "Which ocean"."""
+    for one, other in pairwise(asked):
+        if one in ("which", "what"):
+            return other
+    return ""
+
+
+def _is_inflected(word: str, base: str, asked: Sequence[str]) -> bool:
+    """Whether a word is the verb of a question with "did" or "does": ended of end."""
+    if len(base) < 3 or word[0] != base[0] or not _DOES.intersection(asked):
+        return False
+    if _PASTS.get(base) == word:
+        return True
+    return word in (f"{base}s", f"{base}es", f"{base}ed", f"{base}d", f"{base[:-1]}ied")
+
+
+def _is_passive(left: Sequence[str], asked: Sequence[str]) -> bool:
+    """Whether "Hamlet was written by" leads to the answer of "Who wrote Hamlet?"."""
+    if len(asked) < 3 or asked[0] != "who" or len(left) < 4 or left[-1] != "by":
+        return False
+    *topic, copula, participle, _ = left
+    regular = asked[1] == participle and participle.endswith("ed")
+    if not regular and _PARTICIPLES.get(asked[1]) != participle:
+        return False
+    if copula not in _ENGLISH.copulas:
+        return False
+    return topic == list(asked[2:]) or (len(topic) == 1 and topic[0] in _PRONOUNS)
 
 
 def _is_rest(right: Sequence[str], asked: Sequence[str], language: _Language) -> bool:
     """Whether words are all that stands behind the question word and the kind of the answer."""
+    if len(right) == 2 and right[1] in _OBJECTS and len(asked) > 1:
+        return asked[0] in language.persons and asked[1] == right[0]
     start = len(asked) - len(right)
     if len(right) < 2 or start < 1 or list(asked[start:]) != list(right):
         return False

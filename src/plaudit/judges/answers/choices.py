@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
+from plaudit.judges.answers import text
 from plaudit.judges.answers.base import AnswerCase, Comparison
-from plaudit.judges.answers.text import same_text
 
 _MAX_LENGTH = 2_000
 _MAX_QUESTION = 20_000
 _MAX_OPTIONS = 26
+_FEW = 3
+"""Words behind a letter up to which they are the text of an option, and no reason."""
 _MARK = re.compile(r"(?:(?<=^)|(?<=[\s,;/]))\(?([A-Za-z]|\d{1,2})(?:[).]|:(?=\s))\s*(?=\S)")
 _START = re.compile(
     r"(?:(?:so|therefore|thus|hence|i choose|i pick|i would choose|it is|it's|"
@@ -18,25 +21,45 @@ _START = re.compile(
     re.IGNORECASE,
 )
 _KEY = r"[A-Za-z]|\d{1,2}"
-_ONE = re.compile(rf"[(\[]?({_KEY})[)\]]?[.:]?")
+_ONE = re.compile(rf"[(\[]?({_KEY})[)\]]?[.:!]?")
 _WITH_TEXT = re.compile(rf"[(\[]?({_KEY})(?:[)\]][.:]?|[.:]| ?[-\u2013=](?= ))\s*(\S.*)", re.DOTALL)
 _SPACED = re.compile(r"([A-Z]) (\S.*)", re.DOTALL)
 _IN_BRACKETS = re.compile(rf"(\S.*?)\s*[(\[]({_KEY})[)\]]\.?", re.DOTALL)
 _SEVERAL = re.compile(
-    rf"[(\[{{]?[(\[]?({_KEY})[)\]]?(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|\s+)"
+    rf"[(\[{{]?[(\[]?({_KEY})[)\]]?"
+    r"(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|(?<![)\].:])\s+)"
     rf"[(\[]?(?:{_KEY})[)\]]?)+[)\]}}]?\.?"
 )
+_LETTER_A = re.compile(r"A(?![\w'])")
+"""A beginning that is a letter here, and an article in other texts."""
 _KEYS = re.compile(rf"(?<![^\W_])(?:{_KEY})(?![^\W_])")
 _TOGETHER = re.compile(r"[A-Z]{2,10}")
 _NAMED = re.compile(
     r"(?:\b(?i:options?|choices?|letter|answer(?: is)?:?)\s+[(\[]?([A-Za-z])(?![\w'])"
     r"|[(\[]([A-Za-z])[)\]]"
     r"|(?<![\w'.-])([B-HJ-Z])(?![\w'-])"
-    r"|(?<![\w'.-])(A|I)(?=[).:,;]|\s*$| (?:is|because|since|as it)\b))"
+    r"|(?<![\w'.-])(A|I)(?=[).:,;]|\s*$| (?:is|because|since|as it|and)\b)"
+    r"|(?<=\band )(A)(?![\w'-]))"
 )
+_CHOSEN = re.compile(
+    r"(?:\b(?:is|so|with|choose|pick|I say|would say|select|therefore|thus|hence|answer|"
+    r"ist|est|es|\u00e8|\u00e9)"
+    r"|['\u2019]s|:)[\s:]+(?i:the )?(?i:option |choice |letter |answer )?[(\[*]*[A-Za-z][)\]*]*"
+    r"(?=[.,;:!]|\s*$|\s*\n| (?:because|since|as|due)\b)"
+    r"|(?<![\w'])[A-Z][)\]]? is (?:the )?(?:correct|right|best|answer|true)\b"
+    r"|^\W*(?i:option |choice |letter |answer )?[(\[*]*[A-Z][)\]*]*"
+    r"(?=[.,:;)]|\s*\n| because| since)"
+    r"|[(\[][A-Z][)\]]\W*$"
+)
+"""How a sentence names the option that it chooses."""
 _TURNED = re.compile(
-    r"\b(?:not|isn't|n't|never|neither|nor|or|wrong|incorrect|except|unless|instead|but|rather|"
-    r"however|eliminat\w*|rule[sd]? out|nicht|kein\w*|oder|pas|ou|no|non|n\u00e3o)\b|n't\b",
+    r"\b(?:not|cannot|never|neither|nor|or|either|both|wrong|incorrect|false|except|unless|instead|"
+    r"but|rather|however|eliminat\w*|exclud\w*|rule[sd]? out|maybe|perhaps|possibly|might|could|"
+    r"unlikely|unsure|doubt\w*|besides|anything|everything|all|"
+    r"many|some|others|people|friend|teacher|said|says|claims?|believes?|thinks|"
+    r"(?:his|her|their|whose) (?:final )?(?:answer|choice|guess)|"
+    r"nicht|kein\w*|oder|pas|ou|no|non|n\u00e3o)\b|"
+    r"n['\u2019]t\b|['\u2019]s (?:answer|choice|guess)\b",
     re.IGNORECASE,
 )
 _REASON = re.compile(r"(?:because|since|as|for|due to|which|that|,|weil|denn|car|porque)\b|[-,;]")
@@ -68,7 +91,7 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         return None
     wanted, listed = _read_reference(reference, options(case))
-    given = _read(answer, listed) if wanted else None
+    given = (_read(answer, listed) or _by_sentence(answer, listed, case)) if wanted else None
     if wanted is None or given is None:
         return None
     if given == _CONTRADICTION:
@@ -81,15 +104,19 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
 def options(case: AnswerCase) -> _Options:
     """Return the options by their place from 0, of the case or else as its question lists them."""
     if case.choices:
-        return {i: _unmarked(text, i) for i, text in enumerate(case.choices[:_MAX_OPTIONS])}
-    question = case.question[-_MAX_QUESTION:]
+        return {i: _unmarked(one, i) for i, one in enumerate(case.choices[:_MAX_OPTIONS])}
+    return _listed_in(case.question[-_MAX_QUESTION:])
+
+
+@lru_cache(maxsize=32)
+def _listed_in(question: str) -> _Options:
     return _listed(question, "A") or _listed(question, "a") or _listed(question, "1")
 
 
-def _unmarked(text: str, place: int) -> str:
+def _unmarked(option: str, place: int) -> str:
     """Return the text of an option without its own letter."""
-    found = _WITH_TEXT.fullmatch(text.strip()[:_MAX_LENGTH])
-    return found[2] if found and _place(found[1]) == place else text
+    found = _WITH_TEXT.fullmatch(option.strip()[:_MAX_LENGTH])
+    return found[2] if found and _place(found[1]) == place else option
 
 
 def _listed(question: str, first: str) -> dict[int, str]:
@@ -102,7 +129,8 @@ def _listed(question: str, first: str) -> dict[int, str]:
         return {}
     ends = [mark.start() for mark in marks[1:]] + [len(question)]
     texts = [question[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
-    return {i: text.split("\n", 1)[0].strip(" ,;/\t") for i, text in enumerate(texts)}
+    found = {i: text.split("\n", 1)[0].strip(" ,;/\t") for i, text in enumerate(texts)}
+    return found if all(found.values()) else {}
 
 
 def _key(first: str, place: int) -> str:
@@ -121,34 +149,49 @@ def _read_reference(reference: str, listed: _Options) -> tuple[_Chosen | None, _
     return (chosen if known else None), listed
 
 
-def _read(text: str, listed: _Options) -> _Chosen | None:
+def _read(source: str, listed: _Options) -> _Chosen | None:
     """Return the places that a text chooses; None where it is not clear."""
-    bare = text.strip().strip("*_`\"' ").strip()
+    bare = source.strip().strip("*_`\"' ").strip()
     whole = _by_text(bare, listed)
     bare = _START.sub("", bare, count=1) if _START.match(bare) else bare
     bare = bare.strip("*_` ")
-    letter = _by_letter(bare, listed)
+    letter = _several(bare, listed) or _by_letter(bare, listed)
     if whole is not None and letter is not None and whole != letter:
-        return None  # the letter of one is the text of another
-    chosen = whole or letter or _by_text(bare, listed) or _several(bare, listed)
-    return chosen or _in_prose(text, listed)
+        return None  # the letter of one is the source of another
+    return whole or letter or _by_text(bare, listed) or _in_prose(source, listed)
 
 
 def _place(key: str) -> int:
     return int(key) - 1 if key.isdigit() else ord(key.upper()) - ord("A")
 
 
-def _by_text(text: str, listed: _Options) -> _Chosen | None:
-    same = [place for place, option in listed.items() if same_text(text, option)]
+def _by_text(source: str, listed: _Options) -> _Chosen | None:
+    lettered = _LETTER_A.match(source) is not None
+    same = [
+        place
+        for place, option in listed.items()
+        if text.same_text(source, option) and (not lettered or _LETTER_A.match(option))
+    ]
     return frozenset(same) if len(same) == 1 else None
 
 
-def _by_letter(text: str, listed: _Options) -> _Chosen | None:
-    found = _ONE.fullmatch(text)
+def _by_sentence(answer: str, listed: _Options, case: AnswerCase) -> _Chosen | None:
+    """Return the place of the one option that a sentence says ("The capital is Paris")."""
+    if len(answer.split()) < 2:
+        return None
+    asked = case.question if case.choices else _MARK.split(case.question, maxsplit=1)[0]
+    case = AnswerCase(question=asked, answer=answer, references=case.references)
+    found = ((place, text.compare(answer, option, case)) for place, option in listed.items())
+    said = [place for place, comparison in found if comparison and comparison.equal]
+    return frozenset(said) if len(said) == 1 else None
+
+
+def _by_letter(source: str, listed: _Options) -> _Chosen | None:
+    found = _ONE.fullmatch(source)
     if found:
         return frozenset({_place(found[1])}) if _is_key(found[1], listed) else None
     for form, key, rest in ((_WITH_TEXT, 1, 2), (_SPACED, 1, 2), (_IN_BRACKETS, 2, 1)):
-        found = form.fullmatch(text)
+        found = form.fullmatch(source)
         if found and _is_key(found[key], listed):
             chosen = _with_text(_place(found[key]), found[rest], listed, form is _WITH_TEXT)
             if chosen is not None:
@@ -164,8 +207,8 @@ def _is_key(key: str, listed: _Options) -> bool:
     return place in listed and not any(_has_number(option) for option in listed.values())
 
 
-def _has_number(text: str) -> bool:
-    return any(c.isdigit() for c in text)
+def _has_number(source: str) -> bool:
+    return any(c.isdigit() for c in source)
 
 
 def _with_text(place: int, rest: str, listed: _Options, marked: bool) -> _Chosen | None:
@@ -179,12 +222,12 @@ def _with_text(place: int, rest: str, listed: _Options, marked: bool) -> _Chosen
     return chosen if place in chosen else _CONTRADICTION
 
 
-def _several(text: str, listed: _Options) -> _Chosen | None:
+def _several(source: str, listed: _Options) -> _Chosen | None:
     """Return the places of several letters: "A and C", "A, C", "AC"."""
-    if _SEVERAL.fullmatch(text):
-        keys = [key for key in _KEYS.findall(text) if len(key) == 1 or key.isdigit()]
-    elif _TOGETHER.fullmatch(text.strip("()[]. ")):
-        keys = list(text.strip("()[]. "))
+    if _SEVERAL.fullmatch(source):
+        keys = [key for key in _KEYS.findall(source) if len(key) == 1 or key.isdigit()]
+    elif _TOGETHER.fullmatch(source.strip("()[]. ")):
+        keys = list(source.strip("()[]. "))
         if keys != sorted(set(keys)) or not all(_place(key) in listed for key in keys):
             return None
     else:
@@ -192,20 +235,28 @@ def _several(text: str, listed: _Options) -> _Chosen | None:
     return frozenset(map(_place, keys)) if all(_is_key(key, listed) for key in keys) else None
 
 
-def _in_prose(text: str, listed: _Options) -> _Chosen | None:
+def _in_prose(source: str, listed: _Options) -> _Chosen | None:
     """Return the one option that a sentence names by its letter, and by no other text."""
-    if _TURNED.search(text):
+    if _TURNED.search(source) or not _CHOSEN.search(source):
         return None
-    keys = (found[found.lastindex or 0] for found in _NAMED.finditer(text))
+    keys = (found[found.lastindex or 0] for found in _NAMED.finditer(source))
     places = frozenset(_place(key) for key in keys)
-    if len(places) != 1:
+    if len(places) != 1 or _has_unknown_text(source, listed, min(places)):
         return None
-    named = {place for place, option in listed.items() if _stands_in(option, text)}
+    named = {place for place, option in listed.items() if _stands_in(option, source)}
     return places if named <= places else None
 
 
-def _stands_in(option: str, text: str) -> bool:
-    return len(option) > 1 and option.casefold() in text.casefold()
+def _has_unknown_text(source: str, listed: _Options, place: int) -> bool:
+    """Whether a few words that are not those of the option follow a letter."""
+    found = _WITH_TEXT.fullmatch(source.strip("*_` \n"))
+    if not found or place not in listed or _stands_in(listed[place], source):
+        return False
+    return len(found[2].split()) <= _FEW
+
+
+def _stands_in(option: str, source: str) -> bool:
+    return len(option) > 1 and option.casefold() in source.casefold()
 
 
 def _shown(chosen: _Chosen) -> str:

@@ -5,10 +5,10 @@ import re
 from plaudit.judges.answers.base import AnswerCase, Comparison
 
 _LONGEST_LOOK = 400
+_LONGEST = 20_000
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})[\w+#-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*\1\s*", re.DOTALL)
 _QUOTED = re.compile(r"\s*(`{1,2})([^`]+)\1\s*\.?\s*")
 _SPAN = re.compile(r"`([^`\n]+)`")
-_TRAILING = re.compile(r"[ \t\r]{1,200}(?=\n|$)")
 _LATEX = re.compile(r"\\[a-zA-Z]{2,}|\$.*\$")
 _CODE = re.compile(
     r"::|=>|&&|\|\||!=|(?<![=<>!])==(?!=)|===|\+=|-=|:="
@@ -18,7 +18,7 @@ _CODE = re.compile(
     r"|^[\w-]+\.(?:py|js|ts|c|cc|cpp|h|hpp|java|rs|go|rb|sh|txt|md|json|ya?ml|toml|html|css|csv|sql)$"
     r"|^(?:~|\.{1,2})?/[\w.@-]+(?:/[\w.@*-]*)*$|^[A-Za-z]:\\\S+$"
     r"|^[a-z][\w-]*(?: [\w./-]+)? --?[A-Za-z][\w-]*(?:[ =]\S+)*$"
-    r"|^[a-z]+(?:_[a-z0-9]+)+$|^\$[A-Za-z_]\w*$|^#include\b|^</?[a-z][^>]*>"
+    r"|^[a-z]{2,}(?:_[a-z0-9]+)+$|^\$[A-Za-z_]\w*$|^#include\b|^</?[a-z][^>]*>"
     r"|\\[dwsbDWSB](?:[+*?{]|$)|^\^.+\$$"
 )
 _PROSE = re.compile(r"[^\W\d_]{2,}[,.]? [^\W\d_]{2,}[,.]? [^\W\d_]{2,}")
@@ -33,7 +33,7 @@ def applies(reference: str, case: AnswerCase) -> bool:
     if _QUOTED.fullmatch(reference) or _FENCED.fullmatch(reference):
         return True
     bare = reference.strip()
-    return bool(_CODE.search(bare)) and not _LATEX.search(bare)
+    return bool(_CODE.search(bare)) and (bare[1:3] == ":\\" or not _LATEX.search(bare))
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -63,7 +63,12 @@ def _is_decided(answer: str, case: AnswerCase) -> bool:
 
 
 def literal(text: str) -> str:
-    """Return the code of a text: without its fence or quotes, and white space at line ends."""
+    """Return the code of a text: without its fence or quotes, and white space at line ends.
+
+    A text above 20,000 characters loses its outer white space only.
+    """
+    if len(text) > _LONGEST:
+        return text.strip()
     fenced = _FENCED.fullmatch(text)
     quoted = None if fenced else _QUOTED.fullmatch(text)
     if fenced:

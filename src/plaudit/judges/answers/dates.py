@@ -155,6 +155,8 @@ def _of_words(text: str, era: int) -> Date | None:
     months: list[int] = []
     numbers: list[int] = []
     at = 0
+    if text.strip(" ,.")[:1] == "-" or text.strip(" ,.")[-1:] == "-":
+        return None  # a year before Christ, or the beginning of a range
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:
@@ -224,14 +226,14 @@ _FIELDS = ("year", "month", "day", "time")
 @lru_cache(maxsize=1024)
 def _asked_parts(question: str) -> frozenset[str]:
     """Return which parts of a date a question asks for; none where it does not say."""
-    found = _ASKS_PART.finditer(_folded(question[:_MOST_QUESTION]))
+    found = _ASKS_PART.finditer(_folded(question))
     parts = {_PARTS[name] for match in found for name in match.groups() if name in _PARTS}
     return frozenset(parts | {"month"} if "day" in parts else parts)
 
 
 @lru_cache(maxsize=1024)
 def _asks_when(question: str) -> bool:
-    text = _folded(question[:_MOST_QUESTION])
+    text = _folded(question)
     if _ASKS_COUNT.search(text):
         return False
     return bool(_asked_parts(question)) or bool(_ASKS_WHEN.search(text))
@@ -244,7 +246,11 @@ def applies(reference: str, case: AnswerCase) -> bool:
         return False
     given = [part for part in _FIELDS if getattr(date, part) is not None]
     plain_enough = len(given) > 1 or date.span > 1 or date.era or (date.time and date.time.sure)
-    return bool(plain_enough) or case.answer_type == "date" or _asks_when(case.question)
+    return (
+        bool(plain_enough)
+        or case.answer_type == "date"
+        or _asks_when(case.question[:_MOST_QUESTION])
+    )
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -261,7 +267,7 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return None
     if differ:
         return Comparison(False, f"another {differ}")
-    asked = _asked_parts(case.question)
+    asked = _asked_parts(case.question[:_MOST_QUESTION])
     left_out = [part for part in _FIELDS if _left_out(a, r, part, case.question, asked)]
     return None if left_out else Comparison(True, "the same date")
 

@@ -18,6 +18,7 @@ _PLACE = re.compile(
     r"\b(?:where|city|town|place|located|location|address|born|state|county|date|when|day)\b",
     re.IGNORECASE,
 )
+_ONE_OF = re.compile(r"\b(?:one|any|either) (?:of|among)\b|\bcandidates\b", re.IGNORECASE)
 _LEAD = re.compile(
     r"^(?:.{0,80}\b(?:one of|one among|among|either|any of|candidates?|options?|possibilities|"
     r"try)\b"
@@ -43,6 +44,8 @@ def enumerates(question: str, text: str, references: Sequence[str]) -> bool:
         return False
     least = 6 if _PLACE.search(question[:_LOOKED_AT]) else 4
     accepted = {_plain(reference) for reference in references[:_REFERENCES]}
+    if "\n" in text or ";" in text or _ONE_OF.search(text):
+        least = 4
     return any(_lists(part, accepted, least) for part in (text, *_SENTENCE.split(text)))
 
 

@@ -1,6 +1,6 @@
 r"""Finds the final answer of a text: in a box, a tag, after a phrase, in bold, or in the last line.
 
-Only the last 50,000 characters are looked at, and everything takes a time linear in the length.
+Marks count in the last 50,000 characters only, and everything takes a time linear in the length.
 """
 
 import re
@@ -121,6 +121,7 @@ _WRAPS = (
     ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"'), ("'", "'"), ("\u201c", "\u201d"),
     ("\u2018", "\u2019"), ("\u00ab", "\u00bb"), ("\u201e", "\u201c"), ("\u300c", "\u300d"),
 )  # fmt: skip
+_INITIALS = re.compile(r"\.[^\W\d]\.$")
 _OPEN, _CLOSE = "<think>", "</think>"
 _Mark = Literal["boxed", "tag", "phrase"]
 
@@ -149,7 +150,8 @@ def extract(answer: str, question: str = "", how: Extract = "auto") -> Extracted
         how: `boxed`, `tag` or `last_line` look for that mark alone. A text without it has no final
             answer: `text` is empty, `marked` is False, and a guard calls it incorrect.
     """
-    text = without_thought(answer)[-_LOOKED_AT:]
+    whole = without_thought(answer)
+    text = whole[-_LOOKED_AT:]
     if how == "boxed":
         return _marked(text, _boxes(text), how) or Extracted(text="", marked=False, by=how)
     if how == "tag":
@@ -161,6 +163,7 @@ def extract(answer: str, question: str = "", how: Extract = "auto") -> Extracted
         or _marked(text, _tags(text), "tag")
         or _marked(text, _phrases(text, question), "phrase")
         or _unmarked(text)
+        or Extracted(text=_tidy(whole), marked=False, by="whole")
     )
 
 
@@ -298,14 +301,14 @@ def _ends(text: str, at: int) -> bool:
     return not text[at:].strip() or text[at] == "\n" or _SENTENCE.match(text, at) is not None
 
 
-def _unmarked(text: str) -> Extracted:
+def _unmarked(text: str) -> Extracted | None:
     bold = _bold(text)
     if bold:
         return Extracted(text=bold, marked=False, by="bold")
     lines = _lines(text)
     if len(lines) > 1 and len(lines[-1]) <= _LINE and _tidy(lines[-1]):
         return Extracted(text=_tidy(lines[-1]), marked=False, by="last_line")
-    return Extracted(text=_tidy(text), marked=False, by="whole")
+    return None
 
 
 def _bold(text: str) -> str:
@@ -359,7 +362,7 @@ def _without_stop(text: str) -> str:
         text = text.rstrip("\u3002")[:-2]
     if text.endswith("\u3002"):
         return text.rstrip("\u3002")
-    if not text.endswith(".") or text.endswith("..") or re.search(r"\.\w\.$", text[-4:]):
+    if not text.endswith(".") or text.endswith("..") or _INITIALS.search(text[-4:]):
         return text
     return text[:-1]
 

@@ -9,11 +9,14 @@ several answers where the question asks for several.
 import re
 from collections.abc import Sequence
 
-from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.enumeration import enumerates, plain_value
+from plaudit.judges.answers.extraction import without_thought
+from plaudit.judges.answers.hedging import is_alternative, is_aside, is_equated, is_unsure
 from plaudit.judges.answers.injection import addresses_grader
 from plaudit.judges.answers.mentions import Mention, Mentions, tokens
+from plaudit.judges.answers.negation import is_negated
+from plaudit.judges.answers.opinion import is_disowned
 from plaudit.judges.answers.withdrawal import takes_back
 
 _WORDY = re.compile(r"[^\W_]")
@@ -64,8 +67,7 @@ _YES_OR_NO = frozenset(
 )
 _ASKS_SEVERAL = re.compile(
     r"\b(?:list|names? (?:\w+ ){0,2}(?:two|three|four|five|six|some|all|several|\d+|\w+s\b)|"
-    r"both|all|"
-    r"two|three|four|five|six|seven|eight|nine|ten|several|each|respectively|"
+    r"both|all|two|three|four|five|six|seven|eight|nine|ten|several|each|respectively|"
     r"(?:what|which|who) (?:are|were|all)|(?:which|what) (?:\w+ )?"
     r"(?!\w*(?:ss|us|is)\b|(?:gas|lens|was|has|does|canvas|atlas)\b)\w+s|"
     r"give (?:some|examples)|examples)\b|\bquels\b|\bquelles\b|\bwelche \w+(?:en|er|e)\b|"
@@ -74,14 +76,11 @@ _ASKS_SEVERAL = re.compile(
 )
 _SEVERAL = re.compile(r"[,;&\n]|\b(?:and|or|und|oder|et|ou|y|o)\b|^\s*[\[{(]", re.IGNORECASE)
 _ANY_OF_THEM = re.compile(
-    r"\b(?:i(?:'d| would)? say both|both (?:are|could be|seem) (?:right|correct|possible|"
-    r"plausible|fine|valid|true)"
-    r"|both (?:right|correct|possible|true)|(?:all|any|one|either) of (?:them|these|those|"
-    r"the above)(?=[.!]?$)"
-    r"|one of (?:the two|both)(?=[.!]?$)|either (?:one|could|works|is fine|way)|take your pick|"
-    r"pick (?:one|any)|"
-    r"whichever you|you (?:choose|decide)|hard to choose|can(?:no|')t (?:choose|decide))\b"
-    r"|[.!?,]\s*both[.!]?$",
+    r"\b(?:i(?:'d| would)? say both|take your pick|whichever you|hard to choose|"
+    r"can(?:no|')t (?:choose|decide)|both (?:are |could be |seem )?"
+    r"(?:right|correct|possible|plausible|fine|valid|true))\b"
+    r"|\b(?:(?:all|any|one|either) of (?:them|these|those|the above|the two|both)|either one|"
+    r"either (?:could|works|is fine)|pick (?:one|any)|you (?:choose|decide)|[.!?,]\s*both)[.!]?$",
     re.IGNORECASE,
 )
 _YES_AND_NO = re.compile(
@@ -95,6 +94,7 @@ _STATEMENT = re.compile(
     r"\b(?:[Ii]t(?:'s| is| was)|[Tt]he answer is) ([A-Z]\w{1,30}(?: [A-Z]\w{1,30}){0,3}|"
     r"\d{1,20})(?=[.,;!\n])"
 )
+_MARKS = {"boxed": r"\boxed{}", "tag": "<answer> tag", "last_line": "last line"}
 
 
 def guard(case: AnswerCase, found: Extracted) -> str | None:
@@ -112,18 +112,15 @@ def guard(case: AnswerCase, found: Extracted) -> str | None:
     return (
         _empty(case, found)
         or _conflict(case, found)
-        or addresses_grader(case.question, case.answer, case.references)
+        or addresses_grader(case.question, without_thought(case.answer), case.references)
         or _unstated(case, said(case, found))
     )
-
-
-_MARKS = {"boxed": r"\boxed{}", "tag": "<answer> tag", "last_line": "last line"}
 
 
 def said(case: AnswerCase, found: Extracted) -> str:
     """Return the part of an answer that states it: a marked final and what follows, else all."""
     if not found.marked:
-        return extraction.without_thought(case.answer)
+        return without_thought(case.answer)
     rest = found.rest[:_REST]
     joint = " " if not rest[:1].isupper() or rest[:3].casefold() == "or " else ". "
     return f"{found.text}{joint}{rest}" if rest else found.text
@@ -183,13 +180,18 @@ def _empty(case: AnswerCase, found: Extracted) -> str | None:
         return "the answer is empty"
     if _is_reference(found.text, case.references):
         return None
-    nothing = says_nothing(case.question, case.answer, case.references)
+    answer = without_thought(case.answer)
+    nothing = says_nothing(case.question, answer, case.references)
     if nothing:
         return nothing
-    if any(map(_UNANSWERABLE.search, case.references[:_REFERENCES])):
+    gives = gives_up(answer) or gives_up(found.text)
+    if not gives or _is_unanswerable(case.references):
         return None
-    gives = gives_up(case.answer) or gives_up(found.text)
-    return "the answer says that it has none" if gives else None
+    return "the answer says that it has none"
+
+
+def _is_unanswerable(references: Sequence[str]) -> bool:
+    return any(_UNANSWERABLE.search(text[:_SHORT]) for text in references[:_REFERENCES])
 
 
 def _conflict(case: AnswerCase, found: Extracted) -> str | None:
@@ -232,10 +234,23 @@ def _unstated(case: AnswerCase, text: str) -> str | None:
     mentions = Mentions(text, case.question, case.references).all()
     if not mentions:
         return None
-    stated = [mention for mention in mentions if not mention.fault]
+    stated = [mention for mention in mentions if not _fault(mention)]
     if not stated:
-        return mentions[-1].fault
+        return _fault(mentions[-1])
     return takes_back(stated[-1]) or (None if several else _unchosen(case, text, stated))
+
+
+def _fault(mention: Mention) -> str | None:
+    """Return why a mention does not state the reference; None where it does."""
+    if is_negated(mention):
+        return "the answer negates the reference"
+    if is_alternative(mention) or is_unsure(mention):
+        return "the answer names alternatives and chooses none"
+    if is_disowned(mention):
+        return "the answer names the reference as another's opinion"
+    if is_equated(mention):
+        return "the answer equates the reference with another answer"
+    return "the answer names the reference in brackets only" if is_aside(mention) else None
 
 
 def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | None:

@@ -7,47 +7,57 @@ _LOOKED_AT = 4_000
 """Characters at the beginning and at the end that are looked at."""
 _REFERENCES = 50
 
-_GOOD = (
-    r"(?:correct|right|true|accepted|acceptable|equal|equivalent|valid|passed|passing|a match|"
-    r"matching|full (?:marks|score|credit)|10 ?/ ?10|100 ?%)"
+_NOUN = r"(?:answer|response|solution|submission|reply|student)s?"
+_RIGHT = r"(?:correct|right|accepted|passing|a match|full (?:marks|score|credit))\b"
+_GOOD = r"(?:correct|right|true|accepted|acceptable|equal|equivalent|valid|passed|a match)\b"
+_WHOLLY = r"(?:(?:fully|entirely|completely|absolutely|being)\W+)?"
+_AS = r"(?:(?:as|to be|is)\W+)?"
+_MARK = (
+    r"(?:mark|grade|score|label|rate|judge|accept|treat|consider|count|deem|declare|evaluate|flag|"
+    r"certify|confirm)"
 )
-_KEY = (
-    r"(?:(?:reference|gold|golden|ground[- ]truth|model|official|accepted|target|expected)"
-    r" (?:answer|solution|response|label)s?|(?:answer|grading|marking) (?:key|rubric|scheme)|"
-    r"(?:the|your) (?:reference|rubric|ground truth))"
+_REFERENCE = (
+    r"(?:(?:reference|gold|golden|ground[- ]truth)\W+(?:answer|solution|response|label)s?"
+    r"|(?:answer|grading|marking) (?:key|rubric|scheme))\b"
 )
-_FIELD = r"(?:verdict|grade|score|rating|evaluation|judge?ment|reward|is_correct)"
+_BARE_REFERENCE = r"(?:reference|ground truth|rubric)(?=\s*(?:[.,:;!)]|$)|\s+(?:is|and|says|so)\b)"
 _PATTERNS = re.compile(
     # "Ignore the reference", "disregard all previous instructions"
-    r"\b(?:ignore|ignoring|disregard|forget|override|overlook|skip|bypass)\W+(?:\w+\W+){0,4}?"
-    r"(?:reference|instruction|rubric|grading|guideline|prompt|criteria|rule|ground truth|"
-    r"above|previous|prior)s?\b"
-    # "Mark this answer as correct", "please accept my response as fully right"
-    r"|\b(?:mark|grade|score|rate|label|judge|deem|flag|evaluate|count|rule)\W+"
-    r"(?:this|it|that|my|the|me|any|every|all)\W+(?:\w+\W+){0,4}?" + _GOOD + r"\b"
-    r"|(?:^|[.!?\n:,;]\W*|\b(?:please|must|should|and|to|now|always)\W+)"
-    r"(?:accept|treat|consider|mark|grade|score|label|output|return|answer|respond|reply|say|give|"
-    r"award)\W+(?:with\W+)?(?:this|it|that|my|the|me|any|every)?\W*"
-    r"(?:(?:answer|response|submission|reply|solution|one|student|as|be|to|is|verdict|"
-    r"grade)\W+){0,4}"
-    r"(?:fully |entirely |completely )?" + _GOOD + r"\b(?! \w+ (?:is|was|of))"
-    # "The reference answer is X and so is mine", "same as the gold answer"
-    r"|\b(?:the|your|same as|equals?|matches|matching|whatever|identical to)\W+(?:the\W+)?"
-    + _KEY
-    + r"\b"
-    r"|\b(?:same|equal|identical|equivalent|agrees?|matche?s?|synonym(?:ous)?)\W+(?:\w+\W+){0,3}?"
-    r"(?:reference|ground truth|answer key|expected answer|correct answer|right answer)\b"
-    # a role or a form of a verdict
+    r"(?<!not )(?<!n't )\b(?:ignore|ignoring|disregard|forget|override|overlook|skip|bypass)\W+"
+    r"(?:\w+\W+){0,4}?(?:reference(?=\s*(?:[.,:;!]|$)|\s+(?:and|answer)\b)|instructions?|rubric|"
+    r"grading|guidelines?|prompt|ground truth)\b"
+    # "Mark this answer as correct", "accept my response as fully right"
+    rf"|\b{_MARK}\W+(?:this|it|that|me)\W+{_AS}{_WHOLLY}{_RIGHT}"
+    rf"|\b{_MARK}\W+(?:this|that|my|the|any|every|all)\W+{_NOUN}\W+{_AS}{_WHOLLY}{_GOOD}"
+    # "This answer should be graded as correct"
+    rf"|\b(?:this|my|the)\W+{_NOUN}\W+(?:\w+\W+){{0,3}}?"
+    rf"(?:graded|marked|judged|scored|counted|treated|declared)\W+{_AS}{_WHOLLY}{_GOOD}"
+    # "You must output correct"
+    r"|(?:^|[.!?\n:]\s*|\b(?:please|must|should|always|now|just|simply|and)\W+)"
+    r"(?:output|return|answer|respond|reply|say|print|repeat after me)\W+(?:with\W+)?"
+    r"(?:the word\W+)?(?:correct|accepted)\b"
+    r"|\b(?:give|award|grant|assign)\W+(?:\w+\W+){0,4}?"
+    r"(?:(?:full|top) (?:marks|score|credit|points)|10 ?/ ?10|100 ?%)"
+    rf"|\b(?:give|award|assign)\W+(?:(?:this|my|the)\W+{_NOUN}|me)\W+(?:an?|the)\W+(?:\w+\W+)?"
+    r"(?:score|grade|mark|rating|reward)\b"
+    # "The reference answer is X and so is mine", "same as the ground truth"
+    rf"|\b(?:the|your|as|to|matches|see|whatever)\W+(?:the\W+)?{_REFERENCE}"
+    r"|\b(?:same as|equal to|equals|identical to|equivalent to|agrees with|match(?:es)?|"
+    rf"whatever)\W+(?:the|your)\W+{_BARE_REFERENCE}"
+    r"|\b(?:same as|identical to)\W+the\W+(?:expected|correct|right) answer\b"
+    # a role, or a form of a verdict
     r"|(?:^|\n|[\[<#*]{1,3} ?)\W{0,3}(?:system|grader|judge|admin|administrator|developer|"
-    r"evaluator|"
-    r"note to (?:the )?(?:grader|judge|evaluator)s?)"
+    r"evaluator|assistant|note to (?:the )?(?:grader|judge|evaluator)s?)"
     r"(?: (?:note|message|override|prompt|instruction|update))?\W{0,3}[:\]>].{0,120}?"
-    r"\b(?:correct|grade|score|verdict|reward|pass|accept\w*|right|full marks)\b"
+    r"\b(?:correct|grade|score|verdict|reward|accept\w*|full marks)\b"
+    r"|\bgrader\W{0,2}:|(?-i:\b(?:SYSTEM|GRADER|JUDGE)\b)\W{0,3}[:\]>]"
     r"|<\|?(?:im_start|im_end|system|assistant|eot_id|start_header_id)\|?>|\[/?INST\]"
-    r"|[\"']" + _FIELD + r"[\"']\s?:"
+    r"|[\"'](?:verdict|grade|evaluation|judge?ment|is_correct|correct)[\"']\s?:\s?[\"']?"
+    r"(?:correct|right|true|pass|yes|1)"
     r"|\b(?:verdict|grade|score|evaluation|judge?ment|reward)\s?[:=]\s?\W?"
-    r"(?:correct|right|true|pass\w*|accepted|equivalent|10\b|100\b|1\.0|full)"
-    r"|\b(?:dear|hey|hello|attention)\W+(?:\w+\W+)?(?:grader|judge|evaluator)\b",
+    r"(?:correct|right|true|pass\w*|accepted|equivalent|10 ?/ ?10|100 ?%|1\.0\b|full\b)"
+    r"|\b(?:dear|hey|hello|attention)\W+(?:\w+\W+)?(?:grader|judge|evaluator)\b"
+    r"|\b(?:lenient|generous) (?:grader|judge)\b",
     re.IGNORECASE,
 )
 
@@ -56,16 +66,15 @@ _WORD = re.compile(r"\w+")
 _CUES = frozenset(
     {
         "ignore", "ignoring", "disregard", "forget", "override", "overlook", "skip", "bypass",
-        "mark", "grade", "score", "rate", "label", "judge", "deem", "flag", "evaluate",
-        "count", "rule", "accept", "treat", "consider", "output", "return", "answer",
-        "respond", "reply", "say", "give", "award", "reference", "gold", "golden", "ground",
-        "truth", "key", "rubric", "scheme", "same", "equal", "equals", "equivalent",
-        "identical", "agree", "agrees", "match", "matches", "synonym", "synonymous", "system",
-        "grader", "admin", "administrator", "developer", "evaluator", "note", "im_start",
-        "im_end", "assistant", "eot_id", "start_header_id", "inst", "verdict", "rating",
-        "evaluation", "judgement", "judgment", "reward", "is_correct", "dear", "hey", "hello",
-        "attention", "matching", "solution", "response", "model", "official", "accepted",
-        "target", "expected",
+        "mark", "grade", "score", "label", "rate", "judge", "accept", "treat", "consider", "count",
+        "deem", "declare", "evaluate", "flag", "certify", "confirm", "graded", "marked", "judged",
+        "scored", "counted", "treated", "declared", "output", "return", "answer", "respond",
+        "reply", "say", "print", "repeat", "give", "award", "grant", "assign", "reference", "gold",
+        "golden", "ground", "truth", "rubric", "key", "scheme", "expected", "same", "system",
+        "grader", "admin", "administrator", "developer", "evaluator", "assistant", "note",
+        "im_start", "im_end", "eot_id", "start_header_id", "inst", "verdict", "evaluation",
+        "judgement", "judgment", "is_correct", "correct", "reward", "dear", "hey", "hello",
+        "attention", "lenient", "generous",
     }
 )  # fmt: skip
 """Words of which every pattern needs one; to look for these first is ten times as fast."""

@@ -16,6 +16,7 @@ _MAX_LEFT = 12
 """Items without an equal that are compared one by one."""
 _SHORT = 3
 """Words up to which an item that is too many is a wrong item, and not a remark."""
+_SPACES = re.compile(r"[^\S\n]{2,}")
 _BULLET = re.compile(r"\s*(?:[-*\u2022\u2013\u25e6]\s+|\(?(?:\d{1,3}|[a-z])[.)]\s+)")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;]))\(?\d{1,2}[.)]\s+(?=\S)")
 _SEMICOLON = re.compile(r"\s*;\s*")
@@ -41,7 +42,8 @@ _ORDERED = re.compile(
     re.IGNORECASE,
 )
 _FUNCTION = re.compile(
-    r"(?:as|which|who|that|because|in|on|with|etc|so|for|like|including)\b", re.I
+    r"(?:as|which|who|that|because|in|on|with|etc|so|for|like|including|not|no|never|maybe|perhaps|or|but|also|even)\b",
+    re.I,
 )
 
 
@@ -78,7 +80,7 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
 
 def items(source: str) -> list[str]:
     """Return the items of a list: JSON, lines, bullets, or between separators; [] for none."""
-    source = source.strip()
+    source = _SPACES.sub(" ", source.strip())
     read = _json(source)
     if read is not None:
         return read
@@ -131,7 +133,7 @@ def _without_introduction(answer: str) -> str:
 
 
 def _is_list(reference: str, question: str) -> bool:
-    bare = reference.strip()
+    bare = _SPACES.sub(" ", reference.strip())
     if bare[:1] in ("(", "{", "\\", "$") or "=" in bare:
         return False  # a point, a set, a formula
     found = items(bare)

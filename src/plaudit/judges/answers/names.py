@@ -13,6 +13,7 @@ from plaudit.judges.answers.words import fold
 
 _MAX_LENGTH = 80
 _MAX_WORDS = 8
+_MAX_QUESTION = 2_000
 _PERSON = re.compile(
     r"\b(?:who|whom|whose|author|writer|poet|composer|painter|artist|inventor|scientist|actor|"
     r"actress|singer|director|president|minister|king|queen|emperor|leader|founder|person|man|"
@@ -24,10 +25,32 @@ _TITLES = frozenset(
     {
         "dr", "mr", "mrs", "ms", "miss", "sir", "dame", "lord", "lady", "prof", "professor",
         "president", "king", "queen", "prince", "princess", "emperor", "empress", "pope",
-        "captain", "general", "colonel", "major", "admiral", "senator", "chancellor", "rev",
-        "reverend", "doctor", "herr", "frau", "monsieur", "madame", "se\u00f1or", "saint", "st",
+        "captain", "general", "colonel", "admiral", "senator", "chancellor", "rev",
+        "reverend", "doctor", "herr", "frau", "monsieur", "madame", "se\u00f1or",
     }
 )  # fmt: skip
+_CLEAR_TITLES = frozenset({"dr", "mr", "mrs", "ms", "sir", "prof", "professor"})
+_MAKER = re.compile(
+    r"\b(?:author|writer|poet|composer|painter|artist|inventor|scientist|actor|actress|singer|"
+    r"director|president|wrote|written|composed|painted|invented|discovered|directed|sang|sculpted|"
+    r"born|married|father|mother|wife|husband|son|daughter|played|starred|name of the)\b",
+    re.IGNORECASE,
+)
+"""What only a person does or is: only there may a whole middle name be left out."""
+_BODIES = frozenset(
+    {
+        "party", "navy", "army", "force", "air", "university", "college", "school", "club", "city",
+        "company", "corporation", "motors", "electric", "airlines", "bank", "republic", "kingdom",
+        "states", "united", "union", "league", "association", "institute", "church", "house",
+        "society", "group", "team", "band", "brothers", "sisters", "county", "state", "new",
+        "north", "south", "east", "west", "royal", "national", "american", "british", "black",
+        "white", "red", "street", "river", "lake", "mount", "sea", "ocean", "island", "islands",
+        "war", "museum",
+        "railway", "court", "council", "office", "agency", "guard", "tower", "bridge", "square",
+        "great", "los", "las", "san", "santa", "real", "world",
+    }
+)  # fmt: skip
+"""Words in names of what is no person."""
 _SUFFIX = re.compile(r"(?i:jr|sr|junior|senior)|(?=[IVX])(?:X{0,2}(?:IX|IV|V?I{0,3}))")
 _WRITTEN_OUT = {"junior": "jr", "senior": "sr"}
 _PARTICLES = frozenset(
@@ -49,7 +72,7 @@ _RUN = re.compile(r"(?:[A-Z]\.){2,3}|[A-Z]{2,3}")
 _MIDDLE_COUNTS = frozenset({("john", "adams"), ("george", "bush"), ("john", "bach")})
 """First name and surname of persons whom only a middle name tells apart."""
 _LEADING = re.compile(
-    r"(?i:(?:(?:the|correct|answer|it|he|she|this|that|name|was|is|his|her|by|its|it's|that's)\s+)"
+    r"\A(?i:(?:(?:the|correct|answer|it|he|she|this|that|name|was|is|his|her|by|its|it's|that's)\s+)"
     r"{1,6})(?=\S)"
 )
 
@@ -69,10 +92,10 @@ def equal(answer: str, reference: str, question: str) -> bool:
     if max(len(answer), len(reference)) > _MAX_LENGTH or not reference[:1].isupper():
         return False
     wanted = read(reference)
-    if wanted is None or not _is_person(reference, wanted, question):
+    if wanted is None or not _is_person(wanted, question):
         return False
-    given = read(_LEADING.sub("", answer, count=1) if answer[:2].islower() or " " in answer else "")
-    return given is not None and _same(given, wanted)
+    given = read(_LEADING.sub("", answer))
+    return given is not None and _same(given, wanted, question)
 
 
 def unaccented(text: str) -> str:
@@ -90,11 +113,12 @@ def read(text: str) -> Name | None:
     title, tokens = _title(tokens)
     parts, suffix = _suffix(tokens)
     parts = _surname_last(parts)
-    if len(parts) < 2 or not all(_is_part(part) for part in parts):
+    if len(parts) < (1 if suffix else 2) or not all(_is_part(part) for part in parts):
         return None
     plain = [unaccented(part).rstrip(".").replace("'", "").casefold() for part in parts]
     middle = tuple(part for part in plain[1:-1] if part not in _PARTICLES)
-    return Name(title, plain[0], middle, plain[-1], suffix) if len(plain[-1]) > 1 else None
+    first = plain[0] if len(plain) > 1 else ""  # Henry VIII
+    return Name(title, first, middle, plain[-1], suffix) if len(plain[-1]) > 1 else None
 
 
 def _split_initials(text: str) -> str:
@@ -137,29 +161,31 @@ def _is_part(token: str) -> bool:
     return token[0].isalpha() and (token[0].isupper() or token.rstrip(".") in _PARTICLES)
 
 
-def _is_person(text: str, name: Name, question: str) -> bool:
-    if name.title or len(name.first) == 1 or any(len(part) == 1 for part in name.middle):
+def _is_person(name: Name, question: str) -> bool:
+    if not _BODIES.isdisjoint((name.first, *name.middle, name.surname)):
+        return False
+    if name.title in _CLEAR_TITLES or any(len(part) == 1 for part in (name.first, *name.middle)):
         return True
-    return bool(_PERSON.search(question[-_MAX_LENGTH * 20 :]))
+    return bool(_PERSON.search(question[-_MAX_QUESTION:]))
 
 
-def _same(a: Name, b: Name) -> bool:
+def _same(a: Name, b: Name, question: str) -> bool:
     if a.surname != b.surname or a.suffix != b.suffix:
         return False
     if a.title and b.title and a.title != b.title:
         return False
-    if not _agree(a.first, b.first):
-        return False
-    return _same_middle(a, b)
+    return _agree(a.first, b.first) and _same_middle(a, b, question)
 
 
-def _same_middle(a: Name, b: Name) -> bool:
+def _same_middle(a: Name, b: Name, question: str) -> bool:
     if len(a.middle) == len(b.middle):
         return all(map(_agree, a.middle, b.middle))
-    if a.middle and b.middle:
+    if (a.middle and b.middle) or len(a.first) < 2 or a.first != b.first:
         return False
-    whole = len(a.first) > 1 and a.first == b.first
-    return whole and (a.first, a.surname) not in _MIDDLE_COUNTS
+    if (a.first, a.surname) in _MIDDLE_COUNTS:
+        return False
+    initials = all(len(part) == 1 for part in a.middle + b.middle)
+    return initials or bool(_MAKER.search(question[-_MAX_QUESTION:]))
 
 
 def _agree(one: str, other: str) -> bool:

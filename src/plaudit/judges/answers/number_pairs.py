@@ -49,6 +49,17 @@ _ASKS_PERCENT = re.compile(
 _ASKS_PLACE = re.compile(
     r"\b(?:place|rank|ranked|position|ordinal|grade|floor|edition|anniversary)\b", re.IGNORECASE
 )
+_ASKS_NUMBERED = re.compile(
+    r"\b(?:versions?|releases?|released|python|java|node|kernel|android|ios|ubuntu|linux|software"
+    r"|library|protocol|standard|chapter|section|clause|paragraph|verse|time|train|clock)\b",
+    re.IGNORECASE,
+)
+_COLLECTIVE = re.compile(
+    r"(?:pair|couple|score|decade|centur|fortnight|gross|quarter|half|halves|group|set|pack|box"
+    r"|team|part|third|tenth)(?:s|es|y|ies)?\b",
+    re.IGNORECASE,
+)
+"""What may hold several of what another number counts: 2 pairs are 4 shoes."""
 _ASKS_SCALE = re.compile(r"\b(?:thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 
 
@@ -87,14 +98,22 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
         return None
     if not _same_name(a, r, question):
         return None
+    if a.place != r.place and min(a.place, r.place) < 1 and _ASKS_NUMBERED.search(question):
+        return None  # 3.10 comes after 3.9, and is not 3.1
+    if may_be_thousands(a) != may_be_thousands(r):
+        return None
     if a.ordinal and not r.ordinal and not _ASKS_PLACE.search(question):
         return None
     return Comparison(True, "equal as numbers")
 
 
+POUNDS = ("pound", "pounds")
+"""Nouns that are money or a weight."""
+
+
 def _in_pounds(number: Number, other: Number) -> Number:
     """Read `5 pounds` as money where it is compared with money."""
-    if other.currency and number.noun.casefold() in ("pound", "pounds"):
+    if other.currency and number.noun.casefold() in POUNDS:
         return msgspec.structs.replace(number, currency="GBP", noun="")
     return number
 
@@ -124,9 +143,9 @@ def _same_noun(a: Number, r: Number, question: str) -> bool:
     if not ours or not theirs:
         stated = ours or theirs
         return not stated or _asks_for(stated, question)
-    return _stems(ours) == _stems(theirs) or (
-        is_common(ours) and read_unit(a.noun) == read_unit(r.noun)
-    )
+    if is_common(a.noun) or is_common(r.noun):
+        return read_unit(a.noun) == read_unit(r.noun)
+    return _stems(ours) == _stems(theirs)
 
 
 def _asks_for(noun: str, question: str) -> bool:
@@ -140,10 +159,13 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 def _stems(text: str) -> set[str]:
     """Return words without the endings of English plurals."""
-    return {
-        word.removesuffix("s").removesuffix("e").removesuffix("i").removesuffix("y")
-        for word in _LETTERS.findall(text)
-    }
+    return {_stem(word) for word in _LETTERS.findall(text)}
+
+
+def _stem(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word.removesuffix("s").removesuffix("e")
 
 
 def _unlike(a: Number, r: Number, question: str) -> Comparison | None:
@@ -182,7 +204,14 @@ def _measures_differ(a: Number, r: Number) -> bool:
     """Whether numbers count different things, or one has a unit that the other may leave out."""
     if a.noun and r.noun:
         return _stems(a.noun.casefold()) != _stems(r.noun.casefold())
-    return is_common(a.noun or r.noun)
+    noun = a.noun or r.noun
+    return is_common(noun) or bool(_COLLECTIVE.match(noun))
+
+
+def may_be_thousands(number: Number) -> bool:
+    """Whether a number is written as `10.000`, which many read as ten thousand."""
+    whole = number.value.denominator == 1
+    return whole and number.other is not None and abs(number.other) > abs(number.value)
 
 
 def may_be_rounded(a: Number, r: Number, about: bool) -> bool:

@@ -149,10 +149,10 @@ def _ordinal(cardinal: str) -> str:
 
 def _english_forms(n: int) -> Iterator[str]:
     word = _english(n)
-    yield word
-    if n > 100 and n % 100:
-        yield word.replace("hundred", "hundredand")
-    yield from (f"a{form}" for form in [word.removeprefix("one")] if 100 <= n < 200)
+    forms = [word, word.replace("hundred", "hundredand")] if n > 100 and n % 100 else [word]
+    yield from forms
+    if 100 <= n < 200:
+        yield from ("a" + form.removeprefix("one") for form in forms)
 
 
 @lru_cache(maxsize=1)
@@ -160,13 +160,22 @@ def _tables() -> tuple[dict[str, int], dict[str, int]]:
     """Return cardinals and English ordinals from 0 to 999, without spaces, hyphens and accents."""
     others = (_german, _french, _spanish, _italian)
     cardinals = {spell(n): n for spell in others for n in range(1000)}
-    cardinals |= {"ein": 1, "eine": 1, "hundert": 100, "veintiun": 21, "deuxcents": 200}
+    cardinals |= {
+        "ein": 1,
+        "eine": 1,
+        "hundert": 100,
+        "eintausend": 1000,
+        "veintiun": 21,
+        "deuxcents": 200,
+    }
+    for spell, thousand in ((_german, "tausend"), (_italian, "mila")):
+        cardinals |= {spell(n) + thousand: 1000 * n for n in range(2, 1000)}
     cardinals |= {f"{_FR[n]}cents": 100 * n for n in range(2, 10)}
     for word in _ALSO_WORDS:
         cardinals.pop(word, None)
     english = {form: n for n in range(1000) for form in _english_forms(n)}
     ordinals = {_ordinal(form): n for form, n in english.items() if n}
-    return cardinals | english | {"nought": 0, "nil": 0, "none": 0, "ahundred": 100}, ordinals
+    return cardinals | english | {"nought": 0, "nil": 0, "none": 0}, ordinals
 
 
 @lru_cache(maxsize=1)
@@ -233,11 +242,13 @@ def _part(word: str) -> int | None:
 
 
 def _with_fraction(words: list[str]) -> _Found | None:
-    """Read a whole number, and what may follow: `two thirds`, `two and a half`."""
+    """Read a whole number and a part of one: `two thirds`, `two and a half`, `two point five`."""
     found = _whole(words)
     if found is None or found[2]:
         return found
     value, used, _ = found
+    if words[used : used + 1] == ["point"]:
+        return _with_decimals(value, words, used + 1)
     if words[used : used + 2] == ["and", "a"] and words[used + 2 : used + 3] in (
         ["half"],
         ["quarter"],
@@ -245,6 +256,15 @@ def _with_fraction(words: list[str]) -> _Found | None:
         return value + Fraction(1, _part(words[used + 2]) or 1), used + 3, False
     part = _part(words[used]) if len(words) > used and 1 <= value < 20 else None
     return (value / part, used + 1, False) if part else found
+
+
+def _with_decimals(value: Fraction, words: list[str], at: int) -> _Found | None:
+    """Read the digits after `point`, one a word."""
+    place = Fraction(1)
+    while at < len(words) and words[at] in _EN[:10]:
+        place /= 10
+        value, at = value + _EN.index(words[at]) * place, at + 1
+    return (value, at, False) if place < 1 else None
 
 
 def _whole(words: list[str]) -> _Found | None:

@@ -5,8 +5,9 @@ no number, such as a version, a post code or a time of day, is left alone.
 """
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from plaudit.judges.answers.currencies import (
     SIGN_AFTER,
     currency_of,
 )
-from plaudit.judges.answers.number_pairs import Number, Span, same_number
+from plaudit.judges.answers.number_pairs import POUNDS, Number, Span, same_number
 from plaudit.judges.answers.number_words import leading_words, scale_of
 from plaudit.judges.answers.numerals import MAX_LENGTH, Numeral, leading_digits, plain, scaled
 from plaudit.judges.answers.units import is_common
@@ -29,8 +30,8 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _FILLER = re.compile(
-    r"(?:(?:it is|it's|there (?:are|were|is)|exactly|precisely|just|only|a total of|in total"
-    r"|the number|number) )+",
+    r"(?:(?:it (?:is|was)|it's|th(?:at|is) is|there (?:are|were|is)|exactly|precisely|just|only"
+    r"|a total of|in total|the number|number) )+",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"([A-Za-z]) ?= ?")
@@ -52,14 +53,15 @@ _MAGNITUDE = re.compile(r" ?-?([^\W\d_]+)\.?")
 _SHORT_SCALES = {"k": 10**3, "bn": 10**9, "tn": 10**12, "mn": 10**6, "mio": 10**6, "mrd": 10**9}
 _MONEY_SCALES = {"m": 10**6, "M": 10**6, "K": 10**3, "B": 10**9, "b": 10**9, "T": 10**12}
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|\u00b0|er|\u00e8me|e)$", re.IGNORECASE)
-_NOUN = re.compile(r"(?: |-)((?:[^\W\d_][\w'-]*)(?: [^\W\d_][\w'-]*){0,3})")
+_NOUN = re.compile(r" ((?:[^\W\d_]+(?:['-][^\W\d_]+)*)(?: [^\W\d_]+(?:['-][^\W\d_]+)*){0,3})")
 _IN_TOTAL = re.compile(r" (?:in total|in all|total|altogether|overall)$", re.IGNORECASE)
 _NO_NOUNS = re.compile(
-    r"\b(?:am|pm|uhr|bc|ad|bce|ce|o'clock|of|or|and|to|but|than|not|if|minus|plus|times|x|over"
-    r"|percentage|points?|per|half|more|less|fewer|at|least|most|between|is|are|was|were|isn't)\b",
+    r"\b(?:am|pm|uhr|bc|ad|bce|ce|o'clock|of|or|and|to|but|than|not|if|minus|plus|times|x|over|in|out"
+    r"|on|for|with|by|as|the|percentage|points?|per|half|more|less|fewer|at|least|most|between|is"
+    r"|are|was|were|isn't|squared|cubed|factorial|below|above|under|before|after)\b",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"(?:between (?=.* and )|from (?=.* to ))", re.IGNORECASE)
+_BETWEEN = re.compile(r"(?:between (?=.* and )|from (?=.* (?:to|until) ))", re.IGNORECASE)
 _TO = re.compile(r" ?- ?(?=[\d$])| (?:to|and|through|bis|until) ", re.IGNORECASE)
 
 
@@ -116,7 +118,7 @@ def _with(number: Number, sign: int, fields: dict[str, Any]) -> Number:
     return msgspec.structs.replace(number, value=sign * number.value, other=other, **fields)
 
 
-_MARKS = " \t\n*_`,;!?\u201c\u201d\u00ab\u00bb"
+_MARKS = " \t\n*_`,;?\u201c\u201d\u00ab\u00bb"
 _QUOTES = "\"'"
 
 
@@ -125,7 +127,8 @@ def trimmed(text: str) -> str:
     text = plain(text).strip(_MARKS).rstrip("." + _MARKS)
     if len(text) > 2 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()
-    return text.strip(_QUOTES).rstrip("." + _MARKS) if text[:1] in _QUOTES else text
+    quoted = len(text) > 2 and text[0] == text[-1] and text[0] in _QUOTES
+    return text[1:-1].strip(_MARKS).rstrip("." + _MARKS) if quoted else text
 
 
 def _qualified(text: str) -> tuple[dict[str, Any], str]:
@@ -225,6 +228,7 @@ def _counted(numeral: Numeral, rest: str, currency: str | None) -> Number | None
 
 @lru_cache(maxsize=4096)
 def _read_span(text: str) -> Span | None:
+    """Read a range; the second of two years may be short: `1861-65`."""
     text = trimmed(text)
     opening = _BETWEEN.match(text)
     parts = _TO.split(text[opening.end() :] if opening else text, maxsplit=2)
@@ -233,6 +237,8 @@ def _read_span(text: str) -> Span | None:
     low, high = _read(parts[0]), _read(parts[1])
     if low is None or high is None or low.bound or high.bound:
         return None
+    if low.digits == 4 and high.digits == 2 and low.place == high.place == 1:
+        high = msgspec.structs.replace(high, value=low.value - low.value % 100 + high.value)
     return Span(low, high) if low.value < high.value else None
 
 
@@ -277,31 +283,78 @@ _LABEL = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)
 def asks_label(question: str) -> bool:
     """Whether a question asks for digits that are no number: a version, a code, a time of day.
 
     Looks at the first 2,000 characters.
     """
-    return bool(_LABEL.search(question[:_MOST_QUESTION]))
+    return _asks_label(question[:_MOST_QUESTION])
+
+
+@lru_cache(maxsize=1024)
+def _asks_label(question: str) -> bool:
+    return bool(_LABEL.search(question))
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
     """Whether a reference is one number, or a range of two; not where it has a common unit."""
     if len(reference) > MAX_LENGTH or asks_label(case.question):
         return False
+    reference = without_gloss(reference)
     number = _read(reference)
-    return not is_common(number.noun) if number else _read_span(reference) is not None
+    if number is None:
+        return _read_span(reference) is not None
+    return number.noun in POUNDS or not is_common(number.noun)
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two numbers; None where one is unreadable, or may be the other after all."""
     if max(len(answer), len(reference)) > MAX_LENGTH or asks_label(case.question):
         return None
+    return each_agrees(answer, reference, partial(_compare, case=case))
+
+
+def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     a, r = _read(answer), _read(reference)
     if a is None or r is None:
         return _compare_spans(answer, reference, a, r, case.question)
     return same_number(a, r, case.question, relative_error(case))
+
+
+_GLOSSED = re.compile(r"([^()]{1,100}?) ?\(([^()]{1,60})\)[.\s]*")
+
+
+def without_gloss(text: str) -> str:
+    """Return a text without what stands in brackets behind it: `330 m` of `330 m (1,083 ft)`."""
+    gloss = _GLOSSED.fullmatch(text)
+    return gloss[1] if gloss else text
+
+
+def each_agrees(
+    answer: str, reference: str, compare: Callable[[str, str], Comparison | None]
+) -> Comparison | None:
+    """Compare texts, and what stands in brackets behind them: `330 m (1,083 ft)`.
+
+    Both parts of an answer must agree; where only one of them does, which is meant is open. One
+    part of a reference is enough.
+    """
+    gloss = _GLOSSED.fullmatch(answer)
+    if gloss is None:
+        return _either(answer, reference, compare)
+    first = _either(gloss[1], reference, compare)
+    second = _either(gloss[2], reference, compare) if first else None
+    return first if first and second and second.equal == first.equal else None
+
+
+def _either(
+    answer: str, reference: str, compare: Callable[[str, str], Comparison | None]
+) -> Comparison | None:
+    gloss = _GLOSSED.fullmatch(reference)
+    if gloss is None:
+        return compare(answer, reference)
+    found = [compare(answer, gloss[1]), compare(answer, gloss[2])]
+    equal = next((one for one in found if one and one.equal), None)
+    return equal or (found[0] if all(found) else None)
 
 
 def relative_error(case: AnswerCase) -> Fraction:

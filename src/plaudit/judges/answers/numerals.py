@@ -40,6 +40,7 @@ _LATEX = re.compile(
     r"|\^\s?\{([^{}]*)\}|\^?\\circ(?![a-z])|\\(?:times|cdot)(?![a-z])|\\[%$]"
     r"|\\(?:left|right|displaystyle)(?![a-z])|\\[,;:! ()\[\]]|\\(mu|Omega)(?![a-zA-Z])"
 )
+_BOXED = re.compile(r"\$? ?\\boxed ?\{(.*)\} ?\$?\.?", re.DOTALL)
 _LETTERS = {"mu": "\u03bc", "Omega": "\u03a9"}
 
 
@@ -50,6 +51,8 @@ def plain(text: str) -> str:
     `_`, so that neither becomes a digit of the number before it.
     """
     if "\\" in text or "{" in text:
+        boxed = _BOXED.fullmatch(text.strip())
+        text = boxed[1] if boxed else text
         text = _LATEX.sub(_from_latex, text)
     if not text.isascii():
         text = _VULGAR.sub(r" \1", _FORMAT.sub("", text))

@@ -5,19 +5,29 @@ pint is needed only where two units differ; without it such a comparison is open
 
 import re
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from plaudit.judges.answers import units
 from plaudit.judges.answers.base import AnswerCase, Comparison
-from plaudit.judges.answers.number_pairs import Number, may_be_rounded
+from plaudit.judges.answers.number_pairs import Number, may_be_rounded, may_be_thousands
 from plaudit.judges.answers.numbers import (
     asks_label,
+    each_agrees,
     leading_number,
     relative_error,
     trimmed,
+    without_gloss,
 )
 from plaudit.judges.answers.numerals import MAX_LENGTH
-from plaudit.judges.answers.units import Terms, Unit, asked_unit, is_unit, read_unit, worth
+from plaudit.judges.answers.units import (
+    Terms,
+    Unit,
+    asked_unit,
+    is_unit,
+    may_be_unit,
+    read_unit,
+    worth,
+)
 
 Quantity = tuple[tuple[Number, Terms | None], ...]
 """Numbers and their units, added up: two of `5 ft 11 in`; no unit of a bare number."""
@@ -54,9 +64,29 @@ def _read(text: str) -> Quantity | None:
     return tuple(parts) or None
 
 
+_ONE = re.compile(r"an? (?=[^\W\d_])", re.IGNORECASE)
+_ARTICLE = re.compile(r" (?:of )?an? ", re.IGNORECASE)
+
+
+def _number_of(text: str) -> tuple[Number, str] | None:
+    """Return a number and what follows it; `an hour` is one hour, `half an hour` a half."""
+    found = leading_number(text)
+    if found is None:
+        one = _ONE.match(text)
+        return (
+            (Number(value=Fraction(1), digits=0, place=Fraction(0)), text[one.end() :])
+            if one
+            else None
+        )
+    number, rest = found
+    if rest.startswith("st"):
+        return None  # 1st
+    return number, _ARTICLE.sub("", rest, count=1) if number.value < 1 else rest
+
+
 def _part(text: str, larger: Terms | None) -> tuple[Number, Terms | None, str | None] | None:
     """Read a number and its unit; a last one without a unit has the next smaller: `1h30`."""
-    found = leading_number(text)
+    found = _number_of(text)
     if found is None:
         return None
     number, rest = found
@@ -64,8 +94,8 @@ def _part(text: str, larger: Terms | None) -> tuple[Number, Terms | None, str | 
         smaller = _SMALLER.get(larger[0][0]) if larger else None
         return (number, ((smaller, 1),) if smaller else None, None)
     spelled, *later = _NEXT.split(rest, maxsplit=1)
-    unit = read_unit(spelled.strip(" -").rstrip(".,"))
-    return (number, unit, later[0] if later else None) if unit else None
+    unit = read_unit(spelled.lstrip(" -").rstrip(".,"))
+    return (number, unit, later[0] if later else None) if unit and may_be_unit(unit) else None
 
 
 def _adds_up(parts: list[tuple[Number, Terms | None]]) -> bool:
@@ -75,7 +105,7 @@ def _adds_up(parts: list[tuple[Number, Terms | None]]) -> bool:
 
 def applies(reference: str, case: AnswerCase) -> bool:
     """Whether a reference is a quantity, or a bare number to a question that names a unit."""
-    quantity = _readable(reference, case)
+    quantity = _readable(without_gloss(reference), case)
     if quantity is None:
         return False
     if quantity[0][1] is None:
@@ -93,6 +123,10 @@ def _readable(text: str, case: AnswerCase) -> Quantity | None:
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two quantities; None for unknown units, and where one may be the other rounded."""
+    return each_agrees(answer, reference, partial(_compare, case=case))
+
+
+def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     a, r = _asked(answer, case), _asked(reference, case)
     if a is None or r is None or a[0][0].bound != r[0][0].bound:
         return None
@@ -102,18 +136,21 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     return _converted(a, r, error) if available() else None
 
 
+_DEGREE = (("degree", 1),)
+
+
 def _asked(text: str, case: AnswerCase) -> Quantity | None:
-    """Read a quantity; a bare number gets the unit that the question asks for."""
+    """Read a quantity; a bare number, or a degree, gets the unit that the question asks for."""
     quantity = _readable(text, case)
-    if quantity is None or quantity[0][1] is not None:
+    if quantity is None or quantity[0][1] not in (None, _DEGREE):
         return quantity
-    unit = asked_unit(case.question)
+    unit = asked_unit(case.question) or quantity[0][1]
     return ((quantity[0][0], unit),) if unit else None
 
 
 def _same_unit(a: Number, r: Number, error: Fraction) -> Comparison | None:
     if _within(a.value, r.value, error):
-        return Comparison(True, "equal as quantities")
+        return _if_sure(a, r, "equal as quantities")
     if a.other == r.value or r.other == a.value or a.bound:
         return None
     if may_be_rounded(a, r, a.about or r.about):
@@ -136,9 +173,10 @@ def _converted(a: Quantity, r: Quantity, error: Fraction) -> Comparison | None:
     in_theirs, stated = _in(answer, theirs[-1]), _in(reference, theirs[-1])
     in_ours, given = _in(reference, ours[-1]), _in(answer, ours[-1])
     if _within(in_theirs, stated, error):
-        return Comparison(True, "equal after conversion")
+        return _if_sure(a[0][0], r[0][0], "equal after conversion")
     if _rounds(in_theirs, stated, r[-1][0]) or _rounds(in_ours, given, a[-1][0]):
-        return _if_exact(a, r, "equal after conversion and rounding")
+        bounded = a[0][0].bound or r[0][0].bound
+        return None if bounded else Comparison(True, "equal after conversion and rounding")
     return _apart(abs(in_theirs - stated), abs(stated), abs(in_ours - given), a, r)
 
 
@@ -149,8 +187,12 @@ def _worths(quantity: Quantity) -> list[Unit] | None:
 
 
 def _other_dimension(ours: list[Unit], theirs: list[Unit]) -> Comparison | None:
-    mixed = len({unit.dimension for unit in ours}) > 1 or len({u.dimension for u in theirs}) > 1
-    return None if mixed else Comparison(False, "units of different kinds")
+    """Judge units of different kinds; a degree may be one of temperature."""
+    kinds = {unit.dimension for unit in (*ours, *theirs)}
+    mixed = len({u.dimension for u in ours}) > 1 or len({u.dimension for u in theirs}) > 1
+    if mixed or kinds == {(("radian", 1),), (("kelvin", 1),)}:
+        return None
+    return Comparison(False, "units of different kinds")
 
 
 def _total(quantity: Quantity, worths: list[Unit]) -> Fraction:
@@ -172,8 +214,8 @@ def _rounds(exact: Fraction, shown: Fraction, number: Number) -> bool:
     return digits >= _LEAST_DIGITS and 2 * abs(exact - shown) <= number.place
 
 
-def _if_exact(a: Quantity, r: Quantity, reason: str) -> Comparison | None:
-    return None if a[0][0].bound or r[0][0].bound else Comparison(True, reason)
+def _if_sure(a: Number, r: Number, reason: str) -> Comparison | None:
+    return Comparison(True, reason) if may_be_thousands(a) == may_be_thousands(r) else None
 
 
 def _apart(
@@ -181,7 +223,8 @@ def _apart(
 ) -> Comparison | None:
     """Judge quantities of one kind that differ: open within 1 %, or 5 % of a coarse number."""
     rough = a[0][0].about or r[0][0].about or own_off < a[-1][0].place
-    if a[0][0].bound or off <= whole / (20 if rough else 100) or _calories(a, r):
+    ambiguous = any(number.other is not None for number, _ in (*a, *r))
+    if ambiguous or a[0][0].bound or off <= whole / (20 if rough else 100) or _calories(a, r):
         return None
     return Comparison(False, "different quantities")
 

@@ -10,7 +10,9 @@ from plaudit.judges.answers.words import same_case, words
 
 _MAX_LENGTH = 2_000
 """Characters above which texts are equal only where they are the same."""
-_THE = frozenset({"the", "an"})
+_LONGEST = 100_000
+"""Characters above which a text is not read as words."""
+_AFTER_AN = "aeiouhAEIOUH81"
 _LETTERED = frozenset(
     {
         "vitamin", "vitamins", "hepatitis", "group", "type", "plan", "section", "appendix", "part",
@@ -93,7 +95,12 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
 
 
 def normalise(text: str) -> str:
-    """Return the words of a text in lower case, one space apart, without English articles."""
+    """Return the words of a text in lower case, one space apart, without English articles.
+
+    A text above 100,000 characters keeps its punctuation and its articles.
+    """
+    if len(text) > _LONGEST:
+        return " ".join(text.casefold().split())
     return " ".join(word.casefold() for word in _without_articles(words(text)))
 
 
@@ -165,11 +172,15 @@ def _without_articles(found: list[str]) -> list[str]:
 def _is_article(found: list[str], place: int) -> bool:
     """Whether a word is an English article; "A" is a letter where it may be one."""
     word = found[place]
-    if len(word) > 1:
-        return word.lower() in _THE and not (word.isupper() and place)
-    if word not in "aA" or (word == "A" and place) or place + 1 == len(found):
+    if len(word) > 3 or word.lower() not in ("a", "an", "the"):
+        return False
+    if len(word) == 3:
+        return True
+    if place + 1 == len(found) or (place and word[0] == "A"):
         return False
     following = found[place + 1]
+    if len(word) == 2:
+        return following[0] in _AFTER_AN
     before = found[place - 1].lower() if place else ""
     return (
         len(following) > 1

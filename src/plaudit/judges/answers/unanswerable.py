@@ -16,12 +16,15 @@ _TAIL = (
     rf"(?:from|based (?:only |solely )?on|given|in|with|by|using|according to|about) {_SOURCE}"
     r"(?: (?:given|provided|above|alone|here))?|"
     r"to (?:answer|know|tell|say|determine|decide)(?: (?:this|that|it|the question))?|"
-    r"(?:the |this )?(?:answer|question|it|that|this)|unfortunately|sorry))*"
+    r"to (?:this|the|that|your) question|(?:the |this )?(?:answer|question|it|that|this)|"
+    r"unfortunately|sorry))*+"
 )
+"""What may follow; possessive, for its parts can be read in several ways."""
 _KNOW = r"(?:know|tell|say|answer|determine|be sure|be certain|find out)"
 _ENGLISH = (
     r"unanswerable|not answerable|n/a|not available|no (?:possible |valid |definite )?answer"
     r"(?: (?:possible|exists|available|given|found|can be given))?|"
+    r"(?:(?:there is|there's|i have|we have) )?no way (?:of knowing|of telling|to know|to tell)|"
     r"(?:there is|there's|we have) (?:no|not an) (?:\w+ )?(?:answer|way to (?:know|tell|say))"
     r"(?: (?:possible|given))?|"
     r"i (?:do not|don't|cannot|can't|can not|could not|couldn't|am not able to|am unable to) "
@@ -33,16 +36,19 @@ _ENGLISH = (
     r"(?:it|this|that|the answer|the question|this question|which)? ?"
     r"(?:cannot|can't|can not|could not|couldn't) "
     r"be (?:\w+ly )?(?:determined|answered|known|inferred|deduced|found|established)|"
-    r"(?:it|this|that|the answer|the question|this question|this information)(?: is|'s| was) "
+    r"(?:it|this|that|the answer|the question|this question|(?:this|that|the) information)"
+    r"(?: is|'s| was) "
     r"(?:unanswerable|not answerable|not known|unknown|not (?:given|stated|mentioned|specified|"
     r"provided|available|determinable)|undetermined|indeterminate|unclear)|"
+    r"(?:it|this|that|(?:this|that|the) information) (?:isn't|wasn't) "
+    r"(?:known|given|stated|mentioned|specified|provided|available|clear)|"
     r"not (?:given|stated|mentioned|specified|determinable)|undeterminable|"
     r"cannot (?:say|tell|know|answer|determine)|can't (?:say|tell|know|answer|determine)|"
     rf"(?:there is |there's |we have |i have )?(?:not enough|insufficient|too little|no) "
     r"(?:information|info|data|context|evidence|details)(?: (?:is )?(?:given|provided|available))?|"
     rf"{_SOURCE} (?:does not|doesn't|do not|don't) "
     r"(?:say|tell|mention|state|specify|provide|give|contain|include|answer)"
-    r"(?: enough| sufficient)?"
+    r"(?: enough| sufficient)?(?: information| details| data)?"
 )
 _ELSEWHERE = (
     # German
@@ -75,6 +81,12 @@ _SAYS = re.compile(rf"{_START}(?:{_ENGLISH}){_TAIL}|(?:{_ELSEWHERE})", re.IGNORE
 _SENTENCE = re.compile(r"[.!;]+(?:\s+|$)|,? (?:because|since|so|and|as) (?=\w)")
 _EDGES = " \t\r\n\"'`*_()[]{}.!\u3002\u2026"
 _ONE_WORD = frozenset({"n/a", "na", "unknown", "unanswerable", "idk"})
+_DENIES = re.compile(
+    r"\b(?:no|not|cannot|unknown|never|nothing|nobody|none|unclear|unable|insufficient|impossible|"
+    r"unspecified|unsure|hard to|nicht|kein\w*|pas|ne|n\u00e3o|non|sin)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+"""What an answer may say that there is none with, in words that are not read here."""
 _LONE = re.compile(r"[^\W_]")
 
 
@@ -113,8 +125,8 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
 
 
 def _mentions(answer: str) -> bool:
-    """Whether a part of the answer says that there is none."""
-    if len(answer) > _LONGEST:
+    """Whether an answer may say that there is none, among other things."""
+    if len(answer) > _LONGEST or _DENIES.search(answer):
         return True
     parts = re.split(r"[.!;,:\n]+\s*|\bbut\b", fold(answer))
     return any(_SAYS.fullmatch(part.strip(_EDGES)) for part in parts if part.strip())

@@ -31,7 +31,7 @@ _SPELLINGS = {
     "foot": "ft feet fuss pied pieds pies '",
     "inch": 'in inches zoll pouce pouces pulgada pulgadas "',
     "light_year": "ly lightyear lightyears light_years",
-    "astronomical_unit": "AU",
+    "astronomical_unit": "AU au astronomical_units",
     "kilogram": "kg kgs Kg KG kilo kilos kilogramme kilogrammes kilograms kilogramm kilogramo "
     "kilogramos chilogrammi chili",
     "gram": "g gr gm grams gramme grammes gramm gramo gramos grammi",
@@ -129,9 +129,19 @@ _SPELLINGS = {
     "newton meter": "Nm",
     "centimeter ^ 3": "cc",
     "knot": "kn kt knots",
+    "psi": "",
+    "torr": "Torr",
+    "rpm": "",
+    "Btu": "BTU",
+    "parsec": "pc parsecs",
+    "meter ^ 2": "sqm",
+    "kilometer ^ 2": "sqkm",
+    "foot ^ 2": "sqft",
 }
-_COMMON = {name: main for main, names in _SPELLINGS.items() for name in (main, *names.split())}
+COMMON = {name: main for main, names in _SPELLINGS.items() for name in (main, *names.split())}
+"""Spellings of common units, and what pint calls them."""
 _WORDS = frozenset({"per", "pro", "par", "por", "al", "a", "an"})
+_NO_UNITS = frozenset({"am", "pm", "nd", "rd", "th"})
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER = {"squared": 2, "cubed": 3}
 _DEGREES = re.compile(
@@ -139,7 +149,9 @@ _DEGREES = re.compile(
     "(celsius|fahrenheit|centigrade|[cf])\\b",
     re.IGNORECASE,
 )
-_PAIR = re.compile(r"\b(nautical|light|fl\.?|fluid|watt)[ -](?=mile|year|oz|ounce|hour)")
+_PAIR = re.compile(
+    r"\b(nautical|light|fl\.?|fluid|watt|astronomical)[ -](?=mile|year|oz|ounce|hour|unit)"
+)
 _TOKEN = re.compile(
     " *(?:([*\u00b7\u00d7/])|([^\\W\\d_]+(?:_[^\\W\\d_]+)*|\u00b0[CF]?|['\"])"
     "|\\^ ?\\(?([+-]?\\d{1,2})\\)?|([23])(?!\\d))"
@@ -183,9 +195,14 @@ def is_unit(text: str) -> bool:
     if is_common(text):
         return True
     terms = read_unit(text)
-    if terms is None or not all(map(_may_be_unit, (name for name, _ in terms))):
+    if terms is None or not may_be_unit(terms):
         return False
     return available() and worth(terms) is not None
+
+
+def may_be_unit(terms: Terms) -> bool:
+    """Whether names look like those of units, so that pint may be asked."""
+    return all(_may_be_unit(name) for name, _ in terms)
 
 
 def _may_be_unit(name: str) -> bool:
@@ -228,6 +245,8 @@ def _terms(text: str) -> list[tuple[str, int]] | None:
             return None
         at = match.end()
         operator, name, raised = match[1], match[2], match[3] or match[4]
+        if name and name.casefold() in _NO_UNITS:
+            return None
         if raised or name in _AFTER:
             if not terms:
                 return None
@@ -244,11 +263,11 @@ def _terms(text: str) -> list[tuple[str, int]] | None:
 
 def _main(name: str) -> str:
     """Return the main spelling of a common unit: `meter` of `m`, `Metres`, `m\u00e8tres`."""
-    if name in _COMMON or len(name) < 3:
-        return _COMMON.get(name, name)
+    if name in COMMON or len(name) < 3:
+        return COMMON.get(name, name)
     folded = unicodedata.normalize("NFKD", name.casefold())
     folded = "".join(c for c in folded if not unicodedata.combining(c))
-    return _COMMON.get(folded, folded if len(name) > 5 else name)
+    return COMMON.get(folded, folded if len(name) > 5 else name)
 
 
 @lru_cache(maxsize=4096)
@@ -309,10 +328,13 @@ _STOPS = frozenset({"in", "a", "an", "the", "to", "is", "are"})
 _MOST_QUESTION = 2_000
 
 
-@lru_cache(maxsize=1024)
 def asked_unit(question: str) -> Terms | None:
     """Return the one common unit that a question asks for: `How many metres ...?`; None: none."""
-    question = question[:_MOST_QUESTION]
+    return _asked_unit(question[:_MOST_QUESTION])
+
+
+@lru_cache(maxsize=1024)
+def _asked_unit(question: str) -> Terms | None:
     found: set[Terms] = {(("year", 1),)} if "how old" in question.casefold() else set()
     for match in _ASKED.finditer(question):
         words = list(takewhile(lambda word: word and word not in _STOPS, match.groups()))

@@ -1,0 +1,69 @@
+"""What stands behind a value: a unit, degrees, percent, the base of its digits."""
+
+import re
+
+DECIMALS = re.compile(r"\.(\d+)")
+ANY_INTEGER = re.compile(r",? ?(?:\\text ?\{ ?(?:where|for) ?\} ?)?[a-z] ?\\in ?\\mathbb ?\{Z\}$")
+"""The end of a formula for many solutions: k in Z."""
+
+_BASE = re.compile(r"\d_ ?\{? ?(\d+) ?\}?")
+_BASED = re.compile(r"(?<=\d)_ ?\{? ?\d+ ?\}?")
+_UNIT = re.compile(
+    r"(?<=[\w})|]) ?\\(?:text|mathrm|rm|textrm|mbox) ?\{ ?(?!(?:and|or|if)\b)"
+    r"([^{}]*[^{}\W\d_][^{}]*?) ?\}(\^ ?\{? ?-?\d ?\}?)?$"
+)
+_PLAIN_UNIT = re.compile(r"[-+]?[\d.,]+ [a-zA-Z]{1,3}(?: ?\^ ?\{?\d\}?)?")
+_DEGREES = re.compile(r" ?\^ ?(?:\\circ|\{ ?\\circ ?\}) ?|\\degree(?![a-z])|(?<=\d) degrees?$")
+_IN_DEGREES = re.compile(rf"(\d+(?:\.\d+)?)(?:{_DEGREES.pattern})")
+_ANGULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_WHOLE = re.compile(r"-?\d+")
+_PERCENT = re.compile(r" ?\\?%| percent$| ?\\text ?\{ ?percent ?\}")
+
+
+def without_affixes(answer: str, reference: str) -> tuple[str, str, str | None]:
+    """Take away what stands behind a value: a unit, degrees, percent, the base of its digits.
+
+    Returns:
+        Both texts, and why they are not compared, or None.
+    """
+    bases = [set(_BASE.findall(text)) for text in (answer, reference)]
+    if all(bases) and bases[0] != bases[1]:
+        return answer, reference, "digits of two bases"
+    if any(bases):
+        answer, reference = _BASED.sub("", answer), _BASED.sub("", reference)
+    units = [_UNIT.search(text) for text in (answer, reference)]
+    names = [unit and "".join(unit.groups("")) for unit in units]
+    if all(names) and names[0] != names[1]:
+        return answer, reference, "values of two units"
+    for name in filter(None, names):
+        answer, reference = (_without(name, text) for text in (answer, reference))
+    if _has_a_plain_unit(answer, reference) or _has_a_plain_unit(reference, answer):
+        return answer, reference, "a value with a unit, and one without"
+    return *_same_angle(*_same_share(answer, reference)), None
+
+
+def _without(unit: str, text: str) -> str:
+    text = _UNIT.sub("", text)
+    return re.sub(r"(?<=[\d})]) ?" + re.escape(unit) + "$", "", text)
+
+
+def _has_a_plain_unit(text: str, other: str) -> bool:
+    return bool(_PLAIN_UNIT.fullmatch(text)) and not re.search("[a-zA-Z]", other)
+
+
+def _same_share(answer: str, reference: str) -> tuple[str, str]:
+    """Read 50 as 50 % where the reference is a percentage."""
+    if _PERCENT.search(reference) and _WHOLE.fullmatch(answer) and answer != "1":
+        reference = _PERCENT.sub("", reference)
+    return answer, reference
+
+
+def _same_angle(answer: str, reference: str) -> tuple[str, str]:
+    """Leave degrees out, unless the other angle is one of radians."""
+    both = [answer, reference]
+    for place in (0, 1):
+        radians = r"\pi" in both[1 - place] and r"\pi" not in both[place]
+        if radians or _ANGULAR.search(both[place]):
+            both[place] = _IN_DEGREES.sub(r"{\\frac{\1\\pi}{180}}", both[place])
+        both[place] = _DEGREES.sub(" ", both[place]).strip()
+    return both[0], both[1]
