@@ -24,6 +24,7 @@ OPEN = "It was Swigert who flew in his place."
 RULES = """
 [rewards.correctness]
 by = "rules"
+undecided = 0.0
 [rewards.search_effort]
 weight = 0.1
 """

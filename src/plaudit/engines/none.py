@@ -11,7 +11,6 @@ class NoEngine:
         model=False,
         generation=(),
         deterministic=True,
-        cacheable=False,
         remote=False,
     )
 

@@ -5,6 +5,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, Protocol
 
@@ -16,10 +17,12 @@ from plaudit.engines.pool import Attempt
 from plaudit.engines.prices import Prices, cost
 from plaudit.engines.probing import harmless
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
+from plaudit.judges.answers.maths import remember_in
 from plaudit.judges.base import Task
 from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
+from plaudit.runs.outcomes import StoredOutcomes
 from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64
@@ -254,13 +257,19 @@ class Judging:
                 self.asker.release(question)
                 (question,) = self.questions([question.sample])
             asked = SampleAsk(self.asker, question)
-            verdict = await self.task.decide(question.sample, asked, question.requests)
+            with self._remembering():
+                verdict = await self.task.decide(question.sample, asked, question.requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
                 asked = SampleAsk(self.asker, question, fresh=True)
                 verdict = await self.task.decide(question.sample, asked, question.requests)
         finally:
             self.asker.release(question)
         return verdict, asked
+
+    def _remembering(self) -> AbstractContextManager[None]:
+        """Keep in the store what long comparisons of formulas came to."""
+        memory = self.asker.memory
+        return nullcontext() if memory is None else remember_in(StoredOutcomes(memory))
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior, each once."""

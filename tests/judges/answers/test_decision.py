@@ -1,4 +1,4 @@
-"""One order for all that can decide: literal, guards, types, head; nobody else, and never a crash."""
+"""One order for all that can decide: literal, guards, types, head; and never a crash."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,6 @@ from plaudit.judges.answers import decision, head, maths
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, Comparison, Decision
 
 WHO = "Who wrote it?"
-IS_STANDIN = maths.__doc__ == "Stand-in."
 
 
 def case(answer: str, *references: str, question: str = WHO, **options: object) -> AnswerCase:
@@ -63,7 +62,6 @@ def test_the_decider_is_named(answer: str, reference: str, value: str, by: str) 
     assert found.probability is None
 
 
-@pytest.mark.skipif(IS_STANDIN, reason="formulas are compared by a part that is not merged")
 @pytest.mark.parametrize(
     ("answer", "reference"),
     [("2x+2", "2(x+1)"), ("(x+1)^2", "x^2 + 2x + 1"), ("$x+1$", "1+x"), ("-x", "0-x")],
@@ -97,6 +95,11 @@ def test_the_head_decides_beyond_its_gates(chance: list[float], p: float, value)
     found = decide("It was Swigert who flew in his place.", "Jack Swigert")
     assert (found.value, found.by) == (value, "head" if value else None)
     assert found.probability == p
+
+
+def test_an_unmarked_last_line_is_not_the_answer(chance: list[float]) -> None:
+    assert decide("Lovell.\nJack Swigert", "Jack Swigert").value is None
+    assert decide("Lovell.\nJack Swigert", "Jack Swigert", extract="last_line").by == "text"
 
 
 def test_an_explicit_type_is_the_only_one_and_keeps_the_head_out(chance: list[float]) -> None:
@@ -147,7 +150,7 @@ def without_maths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_maths")
 def test_a_missing_package_leaves_a_row_open_with_a_note(monkeypatch, chance) -> None:
-    math_says(monkeypatch, Comparison(True, "equal"))
+    math_says(monkeypatch, None)
     chance[0] = 0.99
     found = decide("the root of two", "\\sqrt 2")
     assert (found.value, found.probability) == (None, None)
@@ -169,7 +172,7 @@ def test_an_explicit_type_without_its_package_is_wrong_usage() -> None:
 def test_versions_name_the_head_and_the_libraries() -> None:
     found = decision.versions()
     assert found["head"] == head.digest()
-    assert set(found["libraries"]) == {"math-verify", "sympy", "pint"}
+    assert found["math"] == maths.versions() and "pint" in found
 
 
 HOSTILE = [

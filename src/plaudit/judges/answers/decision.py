@@ -4,7 +4,7 @@
 2. What the guards find is the answer's own fault: `incorrect`.
 3. Each reference is compared by the types that apply to it, in a fixed order; the first type that
    can say something decides for that reference. Equal to any reference is correct. Different from
-   all is incorrect, where the text marks its final answer or is one as a whole.
+   all is incorrect. What is compared is the answer that the text marks as final, else all of it.
 4. What the types leave open goes to the head, whose gates say what it may decide.
 5. The rest is undecided.
 
@@ -12,13 +12,13 @@ With an explicit `answer_type` only that type compares, and the head looks only 
 the head reads words, and knows nothing of formulas, numbers or code.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module, metadata
 from typing import Any, NamedTuple, cast
 
 from plaudit.errors import MissingDependencyError
-from plaudit.judges.answers import extraction, guards, head
+from plaudit.judges.answers import extraction, guards, head, maths
 from plaudit.judges.answers.base import (
     AnswerCase,
     Comparer,
@@ -55,7 +55,6 @@ _ORDER = (
 """The types in the order in which a reference is tried as each of them."""
 _WORDS = frozenset({"auto", "text"})
 """Types for which the head may look."""
-_LIBRARIES = ("math-verify", "sympy", "pint")
 _MOST_SLOW = 32
 """Most references of one case that are compared by a type that may take seconds."""
 _SHOWN = 300
@@ -115,7 +114,7 @@ def load() -> None:
 @cache
 def versions() -> Mapping[str, Json]:
     """Return what decisions depend on besides the case: the head's weights and the libraries."""
-    return {"head": head.digest(), "libraries": {name: _version(name) for name in _LIBRARIES}}
+    return {"head": head.digest(), "math": maths.versions(), "pint": _version("pint")}
 
 
 class _Deciding:
@@ -151,53 +150,55 @@ class _Deciding:
         return None
 
     def _by_types(self) -> Decision | None:
-        """Compare with each reference; equal to one is right, different from all may be wrong."""
+        """Compare with each reference; equal to one is right, different from all is wrong."""
+        text = self._final()
         different: list[tuple[Decider, Comparison]] = []
         references = dict.fromkeys(self._case.references)
         for reference in references:
-            for text, counts in self._candidates():
-                outcome = self._compare(text, reference)
-                if outcome is None:
-                    continue
-                by, comparison = outcome
-                if comparison.equal:
-                    return self._made("correct", by, comparison.reason)
-                if counts:
-                    different.append(outcome)
-                    break
+            outcome = self._compare(text, reference)
+            if outcome is None:
+                continue
+            by, comparison = outcome
+            if comparison.equal:
+                return self._made("correct", by, comparison.reason)
+            different.append(outcome)
         if len(different) < len(references):
             return None
         by, comparison = different[0]
         return self._made("incorrect", by, comparison.reason)
 
-    def _candidates(self) -> Iterator[tuple[str, bool]]:
-        """Yield the texts that are compared, and whether a difference of each counts."""
+    def _final(self) -> str:
+        """Return what is compared: the marked answer, else all that the text says.
+
+        A last line that nothing marks is not enough: the lines before it may answer otherwise.
+        """
         found = self._found
-        if not found.marked and found.by != "whole":
-            yield self._case.answer, True
-        yield found.text, found.marked or found.by == "whole"
+        return found.text if found.marked else extraction.without_thought(self._case.answer)
 
     def _compare(self, text: str, reference: str) -> tuple[Decider, Comparison] | None:
         """Return what the first type says that can say something."""
         case = self._case
         for kind in _types_of(case.answer_type):
-            if not _applies(kind, case, reference):
-                continue
-            if not self._may_use(kind):
+            if not _applies(kind, case, reference) or not self._has_time(kind):
                 continue
             comparison = _module(kind.module).compare(text, reference, case)
             if comparison is not None:
                 return kind.by, comparison
+            if not _is_available(kind):
+                self._notes[_missing(kind)] = None
         return None
 
-    def _may_use(self, kind: _Type) -> bool:
-        if not _is_available(kind):
-            self._notes[_missing(kind)] = None
-            return False
-        if kind.slow:
-            if not self._slow:
-                raise _SlowError
-            self._compared_slowly += 1
+    def _has_time(self, kind: _Type) -> bool:
+        """Whether a type may compare now; what is slow may do so a few times only.
+
+        Raises:
+            _SlowError: it is slow, and the caller does not wait.
+        """
+        if not kind.slow or not _is_available(kind):
+            return True
+        if not self._slow:
+            raise _SlowError
+        self._compared_slowly += 1
         return self._compared_slowly <= _MOST_SLOW
 
     def _by_head(self) -> Decision:
