@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from plaudit.errors import Cause
 from plaudit.rollouts.question import Question
 from plaudit.runs.api import Judge
 from plaudit.types import Verdict
@@ -75,10 +76,17 @@ def _decide(question: Question, answer: str, judge: Judge) -> tuple[Outcome, str
     row = {"question": question.question, "answer": answer, "reference": list(question.references)}
     verdict = judge.judge(row)
     if verdict.status != "ok":
-        return "undecided", verdict.error.message if verdict.error else "the judge could not decide"
+        return "undecided", _why_not(verdict)
     by = verdict.fields["decided_by"]
     reason = f"says the judge, {judge.engine.uri}" if by == "model" else _reason(verdict)
     return ("right" if verdict.value == "correct" else "wrong"), reason
+
+
+def _why_not(verdict: Verdict) -> str:
+    error = verdict.error
+    if error is None or error.cause == Cause.UNDECIDED:
+        return "nothing decides it; compare it yourself, or give an --engine"
+    return f"the judge could not decide: {error.message}"
 
 
 def _reason(verdict: Verdict) -> str:

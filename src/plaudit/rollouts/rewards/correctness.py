@@ -7,6 +7,7 @@ import msgspec
 
 from plaudit.engines.base import Engine
 from plaudit.engines.pool import SendPolicy
+from plaudit.engines.replies import mend_text
 from plaudit.errors import Cause, UsageError
 from plaudit.judges.verification import REWARDS
 from plaudit.rollouts.rewards.base import broken_off, check_range, told, untold
@@ -123,10 +124,10 @@ class Correctness:
         if wrong is not None:
             return _by("guard", told(self._values["incorrect"], wrong))
         row = {
-            "id": trace.id,
-            "question": question_of(trace),
-            "answer": answer_of(trace),
-            "reference": list(references),
+            "id": mend_text(trace.id),
+            "question": mend_text(question_of(trace)),
+            "answer": mend_text(answer_of(trace)),
+            "reference": [mend_text(reference) for reference in references],
         }
         return self._read(await self._judge.ajudge(row))
 

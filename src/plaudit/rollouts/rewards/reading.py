@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from plaudit.judges import rows
 from plaudit.judges.answers import decision, guards
 from plaudit.judges.answers.base import AnswerCase
 from plaudit.rollouts.calls.parsing import read_reply
@@ -36,8 +37,8 @@ class Result(NamedTuple):
         data = self.call.data
         if not isinstance(data, list):
             return None
-        rows = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if _is_object(row)]
-        found = [(row["chunk_id"], row.get("end")) for row in rows if _is_id(row.get("chunk_id"))]
+        given = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if _is_object(row)]
+        found = [(row["chunk_id"], row.get("end")) for row in given if _is_id(row.get("chunk_id"))]
         if data and not found:
             return None
         if not self.call.truncated:
@@ -67,10 +68,10 @@ def question_of(trace: Trace) -> str:
 
 
 def references_of(trace: Trace) -> tuple[str, ...]:
-    """Return the accepted answers; a blank one is none, for it would match anything."""
+    """Return the accepted answers; one without a visible character is none."""
     if trace.question is None:
         return ()
-    return tuple(text for text in trace.question.references if text.strip())
+    return tuple(text for text in trace.question.references if rows.is_visible(text))
 
 
 def answer_of(trace: Trace) -> str:
