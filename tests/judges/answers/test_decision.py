@@ -211,3 +211,94 @@ def test_ten_thousand_references_are_compared() -> None:
 def test_any_text_gives_a_decision(answer: str, reference: str, question: str) -> None:
     found = decide(answer, reference, question=question)
     assert (found.value is None) == (found.by is None)
+
+
+# What earlier rules found equal and not equal.
+
+EQUAL = [
+    ("Paris.", "paris"),
+    ("  the Eiffel Tower ", "Eiffel tower!"),
+    ('"Paris"', "Paris"),
+    ("Jean-Luc Picard", "jean luc picard"),
+    ("Zu\u0308rich", "ZÜRICH"),
+    ("Apollo 11.", "apollo  11"),
+    ("1,200", "1200"),
+    ("0.5", "1/2"),
+    ("0.5", "\\frac{1}{2}"),
+    ("50%", "0.5"),
+    ("50 \\%", "1/2"),
+    ("2.50", "2.5"),
+    ("+3", "3"),
+    ("\u22123", "-3"),
+    ("3.0", "3"),
+    ("1.2e3", "1200"),
+    ("1.2 x 10^3", "1200"),
+    ("x = 3", "3"),
+    ("x=3", "x = 3.0"),
+    ("\\boxed{42}", "42"),
+    ("$\\boxed{42}$", "42."),
+    ("\\boxed{\\frac{1}{2}}", "0.5"),
+    ("$x+1$", "1+x"),
+    ("2x+2", "2(x+1)"),
+    ("(x+1)^2", "x^2 + 2x + 1"),
+    ("y = 2x", "x + x"),
+    ("-x", "0-x"),
+    ("A", "A"),
+    ("H₂O", "H2O"),
+    ("1.2×10⁵", "120000"),
+    ("x² + 1", "1 + x^2"),
+    ("+", "+"),
+]  # fmt: skip
+
+NOT_EQUAL = [
+    ("not Paris", "Paris"),
+    ("Paris or London", "Paris"),
+    ("Paris, Texas", "Paris"),
+    ("", "Paris"),
+    ("", ""),
+    ("the", "a"),
+    ("2024-05-01", "2024-01-05"),
+    ("2024-05-01", "2024-05-02"),
+    ("5 May 2024", "6 May 2024"),
+    ("1/2/2024", "2/1/2024"),
+    ("10:30", "10:31"),
+    ("3.14", "3.14159"),
+    ("12", "1 2"),
+    ("1-2", "12"),
+    ("-5", "5"),
+    ("5!", "5"),
+    ("n!", "n"),
+    ("f'", "f"),
+    ("x+y", "x-y"),
+    ("x > y", "x < y"),
+    ("-x", "x"),
+    ("C++", "C"),
+    ("C#", "C"),
+    ("x = 3", "y = 3"),
+    ("x+1", "x+2"),
+    ("x^2", "2x"),
+    ("ab", "ba"),
+    ("1/0", "1/0.0"),
+    ("x/0", "x/0+1"),
+    ("x+1 # y", "x+1"),
+    ("H2O", "H3O"),
+    ("5²", "52"),
+    ("10⁵", "105"),
+    ("x²", "x2"),
+    ("[1, 2]", "(1, 2)"),
+    ("0x10", "16"),
+    ("True", "1"),
+    ("3 apples", "3"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reference"), EQUAL)
+def test_what_is_equal_is_found_equal(answer: str, reference: str) -> None:
+    assert decide(answer, reference).value == "correct"
+
+
+@pytest.mark.parametrize(("answer", "reference"), NOT_EQUAL)
+def test_what_is_not_equal_is_not_rewarded(answer: str, reference: str) -> None:
+    assert decide(answer, reference).value != "correct"
+    if answer:
+        assert decide(reference, answer).value != "correct"
