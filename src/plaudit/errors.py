@@ -52,6 +52,7 @@ class Cause(StrEnum):
     ORDER_CONFLICT = "order_conflict"
     UNDECIDED_VOTES = "undecided_votes"
     JURY_TIE = "jury_tie"
+    UNDECIDED = "undecided"
 
 
 class PlauditError(Exception):

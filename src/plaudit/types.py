@@ -120,6 +120,10 @@ class AnswerSample(Sample, frozen=True, kw_only=True):
     answer: str
     references: tuple[str, ...]
     """Accepted answers, at least one; matching any of them is right."""
+    answer_type: str = ""
+    """How they are compared, such as `number`; empty: as the judge's configuration says."""
+    choices: tuple[str, ...] = ()
+    """Options of a multiple-choice question, in the order of their letters from A."""
 
 
 class Failure(msgspec.Struct, frozen=True):

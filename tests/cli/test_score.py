@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from plaudit.cli.app import app
 from plaudit.errors import PlauditError
+from plaudit.judges.answers import head
 from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.trace import SCHEMA, StopReason, Trace
 from tests.rollouts.rewards.playing import RIGHT, Found, chunks, rollout, verdict
@@ -24,6 +25,7 @@ OPEN = "It was Swigert who flew in his place."
 RULES = """
 [rewards.correctness]
 by = "rules"
+undecided = 0.0
 [rewards.search_effort]
 weight = 0.1
 """
@@ -239,11 +241,14 @@ def test_the_probe_says_what_each_cheat_would_earn(home: Path, spec: Path) -> No
     assert totals["empty answer"] == totals["results poured out"] - 0.1 == 0.0
 
 
-def test_a_specification_that_can_be_cheated_ends_with_status_1(home: Path) -> None:
+def test_a_specification_that_can_be_cheated_ends_with_status_1(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "decide", lambda p: None)
     done = here("--probe", "-e", script(home, {"text": verdict("correct")}))
     assert done.exit_code == 1
     assert "can be cheated" in done.output
-    assert "problem: 'orders to the judge' earns at least half as much" in done.output
+    assert "problem: 'closed tags' earns at least half as much" in done.output
     careless = json.loads(
         here("--probe", "-e", f"scripted:{home / 'judge.jsonl'}", "--json").stdout
     )
@@ -304,3 +309,20 @@ def test_an_interrupted_scoring_leaves_the_output_as_it_was(tmp_path: Path) -> N
     assert (process.returncode, "interrupted" in told) == (130, True), told
     assert out.read_text(encoding="utf-8") == "as it was"
     assert not partial.exists()
+
+
+def test_without_an_engine_what_nobody_decides_is_no_number(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "decide", lambda p: None)
+    rows = [rollout(answer=OPEN), rollout(), rollout(answer="")]
+    source, out = write_rows(home / "in.jsonl", rows), home / "out.jsonl"
+    done = here(source, "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    left, right, empty = (row["rewards"]["correctness"] for row in rows_of(out))
+    assert (left["value"], left["cause"]) == (None, "undecided")
+    assert (right["by"], right["value"], empty["by"], empty["value"]) == ("text", 1.0, "guard", 0.0)
+    summary = json.loads(done.stdout)["rewards"]["correctness"]
+    assert summary["decided_by"] == {"guard": 1, "text": 1}
+    assert summary["untold"] == {"undecided": 1}
+    assert "correctness decided by: 1 guard, 1 text" in here(source).output

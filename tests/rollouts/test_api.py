@@ -90,7 +90,7 @@ def test_an_evaluation_has_an_accuracy_with_its_interval() -> None:
 
 def test_pass_at_k_counts_questions_with_one_right_rollout() -> None:
     def sometimes(prompts: list[Any], requests: list[Request]) -> list[str]:
-        return ["It is 0" if request.draw == 0 else "no" for request in requests]
+        return ["It is 0" if request.draw == 0 else "It is 977" for request in requests]
 
     found = evaluate(
         CallableEngine(sometimes, mode="chat"), [QUESTIONS[0]] * 3, samples_per_question=4

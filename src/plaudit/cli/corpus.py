@@ -198,11 +198,11 @@ def quiz(
         str | None, typer.Option(metavar="SIDE", help="Only from `train` or `test`.")
     ] = None,
     engine: Annotated[
-        str | None,
+        str,
         typer.Option(
-            "--engine", "-e", metavar="URI", help="Ask this judge where no rule can tell."
+            "--engine", "-e", metavar="URI", help="Ask this model about what is left undecided."
         ),
-    ] = None,
+    ] = "none:",
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
 ) -> None:
@@ -218,14 +218,12 @@ def quiz(
     answerable = [question for question in found if question.references]
     if not answerable:
         raise UsageError(f"no question of {source} has an answer to compare with")
-    judge = None
-    if engine is not None:
-        asked = load_engine(engine, download_progress())
-        judge = Judge("verify", engine=asked, cache=store or True)
+    asked = load_engine(engine, download_progress())
+    judge = Judge("verify", engine=asked, cache=store or True)
     _hold(pick_questions(answerable, number, seed=seed), judge, as_json)
 
 
-def _hold(picked: list[Question], judge: Judge | None, as_json: bool) -> None:
+def _hold(picked: list[Question], judge: Judge, as_json: bool) -> None:
     marks, interrupted = Marks(), False
     show = corpus_display.Quiz(len(picked), to_stderr=as_json)
     try:
@@ -235,8 +233,7 @@ def _hold(picked: list[Question], judge: Judge | None, as_json: bool) -> None:
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        if judge is not None:
-            judge.close()
+        judge.close()
     if as_json:
         display.json_line(marks)
     else:

@@ -17,6 +17,7 @@ from rich.text import Text
 from plaudit.bench.rubric import Rubric
 from plaudit.engines.models import LocalModel
 from plaudit.engines.pool import Attempt
+from plaudit.errors import Cause
 from plaudit.judges.panels import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
@@ -85,8 +86,19 @@ def summary(done: Summary, to_stderr: bool = False, store: str | None = None) ->
     console.print(table)
     if not isinstance(done.panel, msgspec.UnsetType):
         _panel(console, done.panel)
+    if not isinstance(done.decided_by, msgspec.UnsetType):
+        console.print(decided_table(done.decided_by))
     for line in _closing_lines(done, store):
         console.print(line, soft_wrap=True)
+
+
+def decided_table(deciders: Mapping[str, int]) -> Table:
+    """Return a table of how many answers were decided by what, the most frequent first."""
+    table = _table("decided by", "answers")
+    table.columns[-1].justify = "right"
+    for by, number in sorted(deciders.items(), key=lambda item: -item[1]):
+        table.add_row(Text(by), str(number))
+    return table
 
 
 def count(number: int, noun: str) -> str:
@@ -159,6 +171,8 @@ def _closing_lines(done: Summary, store: str | None) -> Iterable[str]:
     if done.causes:
         yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in done.causes.items())
         yield from _example_lines(done, store)
+    if done.readout == "none" and Cause.UNDECIDED in done.causes:
+        yield "name a model with -e URI, and it is asked about what is undecided"
     if done.rejected:
         where = f", see {done.rejects}" if done.rejects else ""
         yield f"[red]{done.rejected} rows rejected[/]{escape(where)}"
@@ -166,10 +180,15 @@ def _closing_lines(done: Summary, store: str | None) -> Iterable[str]:
     yield spending(done.engine_calls, done.cached, tokens, (done.samples, "samples", done.seconds))
     yield from cost_line(done.cost_usd)
     yield from (escape(note) for note in done.notes)
-    how = f"{done.readout} readout, {done.mode} mode"
+    how = readout_and_mode(done.readout, done.mode)
     yield f"judge {done.judge} ({how}), run {done.run}" + (
         f", verdicts in {done.out}" if done.out else ""
     )
+
+
+def readout_and_mode(readout: str, mode: str) -> str:
+    """Return how a judge asks and reads, for a person."""
+    return "no model" if readout == "none" else f"{readout} readout, {mode} mode"
 
 
 def _example_lines(done: Summary, store: str | None) -> Iterable[str]:

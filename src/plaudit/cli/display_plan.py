@@ -3,7 +3,7 @@
 import msgspec
 from rich.markup import escape
 
-from plaudit.cli.display import count, json_line, money, stdout, unknown_cost
+from plaudit.cli.display import count, json_line, money, readout_and_mode, stdout, unknown_cost
 from plaudit.runs.plan import Load, Plan
 
 
@@ -13,7 +13,7 @@ def plan(found: Plan, as_json: bool) -> None:
         json_line(found)
         return
     stdout().print(
-        f"{found.judge}: {found.readout} readout, {found.mode} mode\n"
+        f"{found.judge}: {readout_and_mode(found.readout, found.mode)}\n"
         f"{found.samples} samples, {found.rejected} rows rejected\n"
         f"{_load(found)}{_vote_note(found)}"
     )

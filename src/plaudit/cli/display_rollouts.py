@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
+from plaudit.cli.score_tables import decided_lines
 from plaudit.rollouts.comparing import Comparison
 from plaudit.rollouts.rewards.composite import TOTAL
 from plaudit.rollouts.run import RolloutSummary
@@ -56,6 +57,7 @@ def _lines(done: RolloutSummary) -> Iterable[str]:
             f"[red]a tool failed in {count(done.tool_failed, 'rollout')}[/]; the same command "
             "rolls them out again"
         )
+    yield from decided_lines(done.rewards)
     if done.accuracy is not None:
         yield f"accuracy {interval(done.accuracy)}"
     if len(done.pass_at) > 1:

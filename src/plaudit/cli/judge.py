@@ -15,9 +15,9 @@ from plaudit import aio
 from plaudit.cli import display, display_plan
 from plaudit.cli.display_verdicts import verdicts
 from plaudit.cli.options import (
+    ENGINE_HELP,
     AttemptsOption,
     ConcurrencyOption,
-    EngineOption,
     GenerationOption,
     NoCacheOption,
     OutageOption,
@@ -32,7 +32,7 @@ from plaudit.engines.pool import SendPolicy
 from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.judges.base import JudgeConfig
-from plaudit.judges.load import make_config
+from plaudit.judges.load import make_config, task_type
 from plaudit.judges.panels import PanelConfig, read_cascade, read_jury
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
@@ -143,6 +143,47 @@ LaunchArgOption = Annotated[
 LaunchTimeoutOption = Annotated[
     float, typer.Option(min=1, metavar="S", help="--launch: seconds until all must be ready.")
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        "-e",
+        metavar="URI",
+        help=f"{ENGINE_HELP} Without it: `none:` (verify), which asks no model, and `local`.",
+    ),
+]
+ExtractOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        help="verify: where the final answer stands: `boxed`, `tag`, `last_line`; `auto`: the "
+        "first mark that there is.",
+    ),
+]
+AnswerTypeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TYPE",
+        help="verify: compare answers as `text`, `number`, `math`, `choice`, `list`, `date`, "
+        "`quantity` or `code`; `auto`: as each reference looks.",
+    ),
+]
+ToleranceOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="P",
+        help="verify: relative error up to which numbers and quantities are equal.",
+    ),
+]
+DateOrderOption = Annotated[
+    str,
+    typer.Option(
+        metavar="ORDER",
+        help="verify: what comes first in 03/04/2020, `day` or `month`; `auto`: left open.",
+    ),
+]
 NO_SWAP_HELP = "pairwise: ask one order only instead of both."
 
 
@@ -158,7 +199,7 @@ def judge(  # one parameter an option: that is how Typer reads them
             help="Write verdicts here: JSON Lines, .parquet, DIR/ for `datasets`, or - .",
         ),
     ] = None,
-    engine: EngineOption = "local",
+    engine: EngineOption = None,
     jury: Annotated[
         str | None,
         typer.Option(
@@ -197,6 +238,10 @@ def judge(  # one parameter an option: that is how Typer reads them
             metavar="FILE", help="Apply the calibration and gate that `plaudit calibrate` wrote."
         ),
     ] = None,
+    extract: ExtractOption = "auto",
+    answer_type: AnswerTypeOption = "auto",
+    tolerance: ToleranceOption = 0.0,
+    date_order: DateOrderOption = "auto",
     no_swap: Annotated[bool, typer.Option("--no-swap", help=NO_SWAP_HELP)] = False,
     prior: Annotated[
         str, typer.Option(help="`auto` removes the judge's measured prior; `none` does not.")
@@ -303,8 +348,13 @@ def judge(  # one parameter an option: that is how Typer reads them
             "max_tokens": max_tokens,
             "seed": seed,
             "generation": parse_generation(generation or []),
+            "extract": extract,
+            "answer_type": answer_type,
+            "tolerance": tolerance,
+            "date_order": date_order,
         },
     )
+    engine = engine or task_type(kind.value).default_engine
     options = RunOptions(
         source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
     )

@@ -13,18 +13,18 @@ _WRITERS = (
     "`anthropic:`, `scripted:PATH`"
 )
 _KEYS = "Keys come from the provider's environment variable."
+WRITER_HELP = f"{_WRITERS}. {_KEYS}"
+ENGINE_HELP = f"{_WRITERS}; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. {_KEYS}"
 EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
         "-e",
         metavar="URI",
-        help=f"{_WRITERS}; a reward model: `vllm-rm:MODEL@URL`, `sglang-rm:`. {_KEYS}",
+        help=ENGINE_HELP,
     ),
 ]
-WriterOption = Annotated[
-    str, typer.Option("--engine", "-e", metavar="URI", help=f"{_WRITERS}. {_KEYS}")
-]
+WriterOption = Annotated[str, typer.Option("--engine", "-e", metavar="URI", help=WRITER_HELP)]
 """The same where a model must write text, which reward models do not."""
 StoreOption = Annotated[
     str | None,

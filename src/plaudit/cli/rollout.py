@@ -166,8 +166,8 @@ def rollout(  # one parameter an option: that is how Typer reads them
         str | None,
         typer.Option(
             metavar="URI",
-            help="Grade the answers: rules first, then this engine; without --rewards nothing else "
-            "is scored.",
+            help="Grade the answers, and ask this engine about what is undecided (`none:`: ask no "
+            "model); without --rewards nothing else is scored.",
         ),
     ] = None,
     qa_log: Annotated[
@@ -291,7 +291,7 @@ def _scoring(
     """Return what rollouts are scored by; None where that is not asked for."""
     if rewards is None and verifier is None:
         return None
-    grader = Grader(engine=verifier or "local", cache=cache, send=send)
+    grader = Grader(engine=verifier, cache=cache, send=send)
     if rewards is None:
         return load_rewards(GRADED, grader)
     return load_rewards(rewards, grader)

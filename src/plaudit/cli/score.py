@@ -7,7 +7,7 @@ import typer
 
 from plaudit import aio
 from plaudit.cli import score_tables
-from plaudit.cli.options import ConcurrencyOption, StoreOption, TimeoutOption, WriterOption
+from plaudit.cli.options import WRITER_HELP, ConcurrencyOption, StoreOption, TimeoutOption
 from plaudit.engines.load import load_engine
 from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
@@ -48,7 +48,16 @@ def score(  # one parameter an option: that is how Typer reads them
             "--out", "-o", metavar="OUT", help="Write the traces with their rewards: JSONL, or - ."
         ),
     ] = None,
-    engine: WriterOption = "local",
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            "-e",
+            metavar="URI",
+            help="Ask this model about answers that `correctness` leaves undecided; without it no "
+            f"model is asked. {WRITER_HELP}",
+        ),
+    ] = None,
     run_probe: Annotated[
         bool,
         typer.Option("--probe", help="Score known cheats, and say what each would earn."),
@@ -82,7 +91,7 @@ def score(  # one parameter an option: that is how Typer reads them
         raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
     check_not_read(out or "-", [traces, rewards, engine])
     grader = Grader(
-        engine=load_engine(engine, download_progress()),
+        engine=None if engine is None else load_engine(engine, download_progress()),
         cache=not no_cache and (store or True),
         send=SendPolicy(concurrency=concurrency, timeout=timeout),
     )

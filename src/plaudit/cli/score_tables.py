@@ -1,7 +1,9 @@
 """What a person sees of scores: the summary of a file, and the report of a probe."""
 
 import math
+from collections.abc import Iterator, Mapping
 
+from msgspec import UnsetType
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -34,7 +36,8 @@ def summary(done: ScoreSummary, as_json: bool, *, to_stderr: bool) -> None:
         table.add_row(Text(name), *_cells(reward))
     console.print(table)
     low, high = ("unknown" if bound is None else f"{bound:g}" for bound in done.scale)
-    lines = [f"the total can be from {low} to {high}"]
+    lines = [*decided_lines(done.rewards)]
+    lines += [f"the total can be from {low} to {high}"]
     if done.broken:
         lines.append(f"[red]a judge or a function failed on {_traces(done.broken)}[/]")
     if done.rejected:
@@ -44,6 +47,15 @@ def summary(done: ScoreSummary, as_json: bool, *, to_stderr: bool) -> None:
     lines.append(f"{_traces(done.traces)}, rewards/{done.spec[:12]}{where}")
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def decided_lines(rewards: Mapping[str, RewardSummary]) -> Iterator[str]:
+    """Yield for each reward that compares answers how many were decided by what."""
+    for name, reward in rewards.items():
+        if not isinstance(reward.decided_by, UnsetType):
+            ranked = sorted(reward.decided_by.items(), key=lambda item: -item[1])
+            found = ", ".join(f"{number} {by}" for by, number in ranked)
+            yield f"{escape(name)} decided by: {found}"
 
 
 def probe(report: ProbeReport, as_json: bool) -> None:

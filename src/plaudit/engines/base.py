@@ -16,8 +16,8 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknow
 
 _SCHEME = re.compile(r"[a-z][a-z0-9_-]*")
 _NAME = re.compile(r"\w+")
-_FILES = frozenset({"local", "gguf", "hf", "scripted"})
-"""Schemes whose model is a file: an `@` belongs to its path, and there is no base URL."""
+_FILES = frozenset({"local", "gguf", "hf", "scripted", "none"})
+"""Schemes of this process: an `@` belongs to the path of a file, and there is no base URL."""
 _URL_OF_FILE = re.compile(r"@[^/]*//")
 _MOST_DIGITS = 20
 _AT = "%40"
@@ -41,6 +41,8 @@ _OURS = frozenset({"model", "messages", "prompt", "stream"})
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine can do, known before anything is sent."""
 
+    model: bool = True
+    """Whether there is a model that can be asked; only `none:` has none."""
     logprobs: int = 0
     """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
     logprobs_promised: bool = True

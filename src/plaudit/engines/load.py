@@ -31,6 +31,7 @@ SCHEMES: Mapping[str, tuple[str, str]] = {
     "anthropic": _ANTHROPIC,
     "claude": _ANTHROPIC,
     "scripted": ("plaudit.engines.scripted", "ScriptedEngine"),
+    "none": ("plaudit.engines.none", "NoEngine"),
 }
 """Where the engine of each scheme is defined."""
 

@@ -19,7 +19,7 @@ from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.types import Usage
 
-_FREE = frozenset({"local", "gguf", "hf", "scripted"})
+_FREE = frozenset({"local", "gguf", "hf", "scripted", "none"})
 """Schemes of engines that run in this process and cost nothing a token."""
 _SHORT = 1000
 """Tokens for which the list is asked: some prices rise with the length of a request, and a

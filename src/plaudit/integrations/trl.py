@@ -43,7 +43,7 @@ def as_trl_reward(
     reward: Reward | RewardFunction | Spec | None = None,
     *,
     name: str | None = None,
-    engine: str | Engine = "local",
+    engine: str | Engine | None = None,
 ) -> TRLReward:
     """Make a reward function for TRL's `GRPOTrainer` and `RLOOTrainer` of a reward.
 
@@ -64,7 +64,8 @@ def as_trl_reward(
         reward: a reward; a function from a trace to a number, None or a `Score`; the path of a
             specification, or a dict of the same form; None: the default specification.
         name: what TRL calls it in its metrics; None: its own name, or that of the file.
-        engine: asked by a specification's rewards that need a judge, as a URI or an engine.
+        engine: asked by `correctness` about what is undecided, as a URI or an engine; None: no
+            model is asked.
 
     Raises:
         UsageError: the specification cannot be used.
@@ -125,7 +126,7 @@ def trl_rollout_func(
 
 
 def _reward(
-    given: Reward | RewardFunction | Spec | None, name: str | None, engine: str | Engine
+    given: Reward | RewardFunction | Spec | None, name: str | None, engine: str | Engine | None
 ) -> Reward:
     if given is None or isinstance(given, str | Path | Mapping):
         return load_rewards(cast("Spec | None", given), Grader(engine=engine))

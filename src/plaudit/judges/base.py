@@ -24,8 +24,16 @@ from plaudit._util.ranges import (
 )
 from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
-from plaudit.errors import CallError, Cause, ReplyError, TemplateError, UsageError
+from plaudit.errors import (
+    ArgumentError,
+    CallError,
+    Cause,
+    ReplyError,
+    TemplateError,
+    UsageError,
+)
 from plaudit.judges import content, continuations, json_reply, readout, sentiment
+from plaudit.judges.answers.base import AnswerOptions, AnswerType, DayFirst, Extract
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.reading import Ask, Reading, Transcript
 from plaudit.judges.readout import Bounds, Option
@@ -52,8 +60,9 @@ _AFFINITY = 512
 _OPENINGS = 256
 """Most beginnings of prompts that are kept, where samples have shots of their own."""
 
-Readout = Literal["logprob", "json", "score"]
-"""How replies are read; `score` is what a reward model's are, and is never asked for by name."""
+Readout = Literal["logprob", "json", "score", "none"]
+"""How replies are read. `score`: a reward model's; `none`: no model is asked. Neither is asked for
+by name."""
 
 Untrusted = str | Sequence[Mapping[str, str]]
 """A text, or messages as `{"role", "text"}`, as a template sees them."""
@@ -105,16 +114,42 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the engine's sampling and of the choice of shots, where None counts as 0."""
     generation: dict[str, Json] = {}
     """Further generation parameters, sent to the engine as they are."""
+    extract: Extract = "auto"
+    """verify: where the final answer stands in a text."""
+    answer_type: AnswerType = "auto"
+    """verify: how answers are compared; a row's own `answer_type` comes first."""
+    tolerance: Annotated[float, Range(0, 1)] = 0.0
+    """verify: relative error up to which numbers and quantities are equal."""
+    date_order: DayFirst = "auto"
+    """verify: how 03/04/2020 is read; `auto`: not at all."""
 
     def __post_init__(self) -> None:
         """Check the numbers, for the command line and for Python alike.
 
         Raises:
-            ArgumentError: one is out of range, or cannot be sent.
+            ArgumentError: one is out of range, cannot be sent, or belongs to another judge.
         """
         check_ranges(self)
         for name in ("generation", "reward_map", "shots", "vote_error"):
             check_values(name, getattr(self, name))
+        if self.kind != "verify" and (names := options_that_differ(self.answers, AnswerOptions())):
+            raise ArgumentError(names[0], "is for the verify judge only; leave it out")
+
+    @property
+    def answers(self) -> AnswerOptions:
+        """How the verify judge extracts and compares answers."""
+        return AnswerOptions(
+            extract=self.extract,
+            answer_type=self.answer_type,
+            tolerance=self.tolerance,
+            date_order=self.date_order,
+        )
+
+
+def options_that_differ(given: msgspec.Struct, usual: msgspec.Struct) -> list[str]:
+    """Return the names of the options in which two structs of one type differ."""
+    names = given.__struct_fields__
+    return [name for name in names if getattr(given, name) != getattr(usual, name)]
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +175,8 @@ class Task(ABC):
     default_gate: ClassVar[float | None] = None
     json_has_confidence: ClassVar[bool] = False
     takes_criteria: ClassVar[bool] = False
+    default_engine: ClassVar[str] = "local"
+    """URI of the engine where none is named."""
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """Settle readout and mode, load the template, compute the fingerprint.
@@ -533,7 +570,7 @@ class Task(ABC):
     def _unmade(
         self,
         sample: Sample,
-        status: Literal["failed", "invalid"],
+        status: Literal["failed", "invalid", "abstained"],
         told: Transcript,
         cause: Cause,
         message: str,
@@ -904,6 +941,8 @@ def _told_apart(confidence: float, gate: float) -> tuple[str, str]:
 
 def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
     can = facts.capabilities.logprobs > 0
+    if not facts.capabilities.model:
+        return "none"
     if facts.capabilities.scores:
         return "score"
     if config.readout == "json":

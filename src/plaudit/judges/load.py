@@ -13,6 +13,7 @@ from plaudit.judges.feedback import FeedbackTask
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.judges.pointwise import PointwiseTask
 from plaudit.judges.scored import ScoredPairwiseTask, ScoredPointwiseTask
+from plaudit.judges.unasked import UnaskedVerificationTask
 from plaudit.judges.verification import VerificationTask
 
 KINDS: Mapping[str, type[Task]] = {
@@ -23,6 +24,9 @@ SCORED: Mapping[str, type[Task]] = {
     task.kind: task for task in (ScoredPointwiseTask, ScoredPairwiseTask)
 }
 """The judges that a trained reward model can be."""
+
+UNASKED: Mapping[str, type[Task]] = {UnaskedVerificationTask.kind: UnaskedVerificationTask}
+"""The judges that can do without a model."""
 
 
 def task_type(kind: str) -> type[Task]:
@@ -68,6 +72,8 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
     make: Any = task_type(config.kind)
     if engine.capabilities.scores:
         make = _scored_type(config.kind)
+    if not engine.capabilities.model:
+        make = _unasked_type(config.kind)
     facts = EngineFacts(
         identity=await engine.identify(),
         capabilities=engine.capabilities,
@@ -85,3 +91,12 @@ def _scored_type(kind: str) -> type[Task]:
             + " or ".join(SCORED)
         )
     return SCORED[kind]
+
+
+def _unasked_type(kind: str) -> type[Task]:
+    if kind not in UNASKED:
+        raise UsageError(
+            f"the {kind} judge asks a model, and the engine none: has none; name another engine, "
+            "such as local"
+        )
+    return UNASKED[kind]

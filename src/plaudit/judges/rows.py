@@ -63,6 +63,32 @@ def take_optional_text(row: Mapping[str, Any], name: str) -> str | None:
     return None if row.get(name) is None else take_text(row, name)
 
 
+def take_choice(row: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
+    """Return a text field that is one of a few words; empty where it is missing or null.
+
+    Raises:
+        InputError: it is something else.
+    """
+    found = take_optional_text(row, name) or ""
+    if found and found not in allowed:
+        raise InputError(f"{name!r} is {found[:60]!r}; it can be {', '.join(allowed)}")
+    return found
+
+
+def take_optional_list(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field that holds a list of texts; empty where it is missing or null.
+
+    Raises:
+        InputError: it is an empty list, no list, or holds something else.
+    """
+    value = row.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InputError(f"{name!r} must be a list of texts, not {json_type(value)}")
+    return take_texts(row, name)
+
+
 def take_texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Return a field that holds one text or a list of them.
 

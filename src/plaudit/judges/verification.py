@@ -1,23 +1,29 @@
 """The verify judge: is the answer right, given the accepted references?
 
-Rules come first, because they cannot be talked into anything: an exact or numeric match is right,
-an empty or boilerplate answer is wrong. Only what they leave open is asked.
+Types of answers, guards and the answer head come first; see `plaudit.judges.answers.decision`. A
+model is asked only about what they leave open, and only where one is named.
 """
 
 import math
+from asyncio import to_thread
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from plaudit.engines.base import Request
+import msgspec
+
+from plaudit.engines.base import Completion, Request
 from plaudit.errors import UsageError
-from plaudit.judges import json_reply, readout, rows, rules
+from plaudit.judges import json_reply, readout, rows
+from plaudit.judges.answers import decision
+from plaudit.judges.answers.base import ANSWER_TYPES, AnswerCase, AnswerType, Decision
 from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
-from plaudit.judges.reading import Reading, Transcript
+from plaudit.judges.reading import Ask, Reading
 from plaudit.judges.readout import Option
-from plaudit.types import AnswerSample, Json, Sample
+from plaudit.types import AnswerSample, Json, Sample, Usage, Verdict
 
 REWARDS: Mapping[str, float] = {"correct": 1.0, "incorrect": 0.0}
-_FIELDS = frozenset({"id", "question", "answer", "reference"})
+_FIELDS = frozenset({"id", "question", "answer", "reference", "answer_type", "choices"})
 
 
 class VerificationTask(Task):
@@ -41,28 +47,42 @@ class VerificationTask(Task):
     }
     json_tokens = 256
     json_has_confidence = True
+    default_engine = "none:"
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `Task`; also checks the reward map."""
+        """See `Task`; also checks the reward map, and that what a type needs is installed.
+
+        Raises:
+            MissingDependencyError: the extra of the type that is asked for is not.
+        """
         self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
         if self.rewards.keys() != REWARDS.keys():
             raise UsageError("the reward map must give a number for 'correct' and 'incorrect'")
         if not all(math.isfinite(reward) for reward in self.rewards.values()):
             raise UsageError("the rewards of 'correct' and 'incorrect' must be finite numbers")
+        decision.load()
+        decision.check_type(config.answer_type)
+        self._answers = config.answers
+        self._missed: Counter[str] = Counter()
         super().__init__(config, facts)
 
     @classmethod
     def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
-        """Take question, answer and one or several references."""
+        """Take question, answer, one or several references, and how they are compared."""
         question, answer = rows.take_text(row, "question"), rows.take_text(row, "answer")
         references = rows.take_texts(row, "reference")
+        answer_type = rows.take_choice(row, "answer_type", ANSWER_TYPES)
+        choices = rows.take_optional_list(row, "choices")
+        more = [answer_type, choices] if answer_type or choices else []
         sample = AnswerSample(
-            id=rows.row_id(row, [question, answer, references]),
+            id=rows.row_id(row, [question, answer, references, *more]),
             index=index,
             metadata=rows.unknown_columns(row, _FIELDS),
             question=question,
             answer=answer,
             references=references,
+            answer_type=answer_type,
+            choices=choices,
         )
         rows.refuse_blank(sample)
         return [sample]
@@ -71,7 +91,10 @@ class VerificationTask(Task):
         """Return the sample as an input row."""
         single = len(sample.references) == 1
         reference = sample.references[0] if single else list(sample.references)
-        return {"question": sample.question, "answer": sample.answer, "reference": reference}
+        row = {"question": sample.question, "answer": sample.answer, "reference": reference}
+        if sample.answer_type:
+            row["answer_type"] = sample.answer_type
+        return row | ({"choices": list(sample.choices)} if sample.choices else {})
 
     def sample_variables(self, sample: AnswerSample) -> dict[str, Untrusted]:
         """Return question, answer and references."""
@@ -91,18 +114,77 @@ class VerificationTask(Task):
         return {"reasoning": f"{meaning.capitalize()}.", "verdict": label, "confidence": 0.95}
 
     def requests(self, sample: Sample) -> list[Request]:
-        """Return nothing where the rules decide."""
-        return [] if _by_rule(sample) else [self.render(sample)]
+        """Return nothing where no model is needed. Formulas are compared by `decide` alone."""
+        found = decision.decide_quickly(self._case(sample))
+        return [self.render(sample)] if found is None or self._is_open(found) else []
 
-    async def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: Transcript
-    ) -> Reading:
-        """Apply the rules; ask where they do not decide."""
-        decision = None if requests else _by_rule(sample)
-        if decision is not None:
-            fields: dict[str, Json] = {"decided_by": decision.by, "reasoning": decision.reason}
-            return self._reading(decision.value, 1.0, None, fields)
-        return await super().judge_sample(sample, requests, told)
+    async def decide(
+        self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
+    ) -> Verdict:
+        """Decide without a model where that can be done; ask about the rest. See `Task`."""
+        found = await self._find(sample)
+        if self._is_open(found):
+            asked = await super().decide(sample, ask, requests or [self.render(sample)])
+            return _with_extracted(asked, found)
+        return self._decided(sample, found)
+
+    def decide_by(self, sample: Sample, reply: Completion) -> Verdict | None:
+        """Return what `decide` would come to; None also where formulas must be compared."""
+        found = decision.decide_quickly(self._case(sample))
+        if found is None or not self._is_open(found):
+            return None
+        verdict = super().decide_by(sample, reply)
+        return None if verdict is None else _with_extracted(verdict, found)
+
+    @property
+    def notes(self) -> list[str]:
+        """See `Task`; also what could not be used in comparisons."""
+        counted = (f"{note} ({n} left open)" for note, n in self._missed.items())
+        return [*super().notes, *counted]
+
+    async def _find(self, sample: Sample) -> Decision:
+        """Decide without a model, in a thread where formulas must be compared."""
+        case = self._case(sample)
+        found = decision.decide_quickly(case) or await to_thread(decision.decide, case)
+        self._missed.update(found.notes)
+        return found
+
+    def _case(self, sample: Sample) -> AnswerCase:
+        assert isinstance(sample, AnswerSample)
+        options = self._answers
+        if sample.answer_type:
+            answer_type = cast("AnswerType", sample.answer_type)
+            options = msgspec.structs.replace(options, answer_type=answer_type)
+        return AnswerCase(
+            question=sample.question,
+            answer=sample.answer,
+            references=sample.references,
+            choices=sample.choices,
+            options=options,
+        )
+
+    def _is_open(self, found: Decision) -> bool:
+        """Whether a model is asked: nothing decided, or the head did and is under the gate."""
+        if found.value is None:
+            return True
+        if self.gate is None or found.by != "head":
+            return False
+        confidence = _confidence(found)
+        if self.calibration is not None:
+            confidence = self.calibration.apply(confidence)
+        return confidence < self.gate
+
+    def _decided(self, sample: Sample, found: Decision) -> Verdict:
+        """Return the verdict of a decision that no model took part in."""
+        assert found.value is not None
+        fields: dict[str, Json] = {"decided_by": found.by, **fields_of(found)}
+        reading = self._reading(found.value, _confidence(found), probabilities_of(found), fields)
+        return self._verdict(sample, reading, Usage(), [])
+
+    def _optional_identity(self) -> dict[str, Json]:
+        """Add how answers are compared, and by which weights and libraries."""
+        answers: dict[str, Json] = {**decision.versions(), "options": self._answers}
+        return super()._optional_identity() | {"answers": msgspec.to_builtins(answers)}
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""
@@ -134,6 +216,26 @@ class VerificationTask(Task):
         )
 
 
-def _by_rule(sample: Sample) -> rules.Decision | None:
-    assert isinstance(sample, AnswerSample)
-    return rules.decide(sample.question, sample.answer, sample.references)
+def fields_of(found: Decision) -> dict[str, Json]:
+    """Return what a verdict shows of a decision beside its value."""
+    return {"extracted": found.extracted, "reasoning": found.reason}
+
+
+def probabilities_of(found: Decision) -> dict[str, float] | None:
+    """Return the probability of both values, where the head looked."""
+    p = found.probability
+    return None if p is None else {"correct": p, "incorrect": 1 - p}
+
+
+def _confidence(found: Decision) -> float:
+    """Return the probability of a decision's value; of types and guards it is 1."""
+    if found.probability is None:
+        return 1.0
+    return found.probability if found.value == "correct" else 1 - found.probability
+
+
+def _with_extracted(verdict: Verdict, found: Decision) -> Verdict:
+    """Show in a model's verdict what was compared before the model was asked."""
+    if verdict.fields:
+        verdict.fields["extracted"] = found.extracted
+    return verdict

@@ -56,7 +56,7 @@ async def arollout(
     *,
     samples_per_question: int = 1,
     rewards: Spec | Composite | None = None,
-    judge: str | Engine = "local",
+    judge: str | Engine | None = None,
     split: Split | None = None,
     limit: int | None = None,
     cache: bool | str | Path = True,
@@ -83,7 +83,7 @@ async def arollout(
         tools: typed, documented functions, tools, or texts such as `search:INDEX`.
         samples_per_question: rollouts of each question, at temperature 1 unless it is given.
         rewards: what each rollout is scored by: a specification or its path; None: nothing.
-        judge: the engine that rewards ask where no rule decides.
+        judge: the engine that rewards ask about what is undecided; None: no model is asked.
         split: only questions of this split.
         limit: most questions.
         cache: whether replies and finished rollouts are kept in the store, or the path of another
@@ -118,7 +118,7 @@ async def aevaluate(
     questions: Questions,
     tools: Tools = (),
     *,
-    verifier: str | Engine = "local",
+    verifier: str | Engine | None = None,
     samples_per_question: int = 1,
     rewards: Spec | Composite | None = None,
     split: Split | None = None,
@@ -136,14 +136,16 @@ async def aevaluate(
                          verifier="openai:gpt-5")
         print(found.accuracy.value, found.accuracy.low, found.accuracy.high)
 
-    Answers are graded by rules first, and by the verify judge where these do not decide. A rollout
-    that was broken off, and one whose verdict could not be made, is in no average.
+    Answers are graded by the verify judge: types of answers, guards and head, and the verifier
+    where one is named. A rollout that was broken off, and one whose answer nobody could decide, is
+    in no average.
 
     Args:
         policy: see `arollout`.
         questions: see `arollout`; those without an answer are not graded.
         tools: see `arollout`.
-        verifier: the engine of the verify judge.
+        verifier: the engine that the verify judge asks about what is undecided; None: no model is
+            asked.
         samples_per_question: rollouts of each question; from two on, pass@k is told.
         rewards: what rollouts are scored by besides or instead; None: whether they are right.
         split: only questions of this split.
@@ -252,7 +254,7 @@ def _config(samples: int, fields: Mapping[str, Any]) -> RolloutConfig:
 
 
 def _composite(
-    rewards: Spec | Composite | None, judge: str | Engine, cache: bool | str | Path
+    rewards: Spec | Composite | None, judge: str | Engine | None, cache: bool | str | Path
 ) -> Composite | None:
     if rewards is None or isinstance(rewards, Composite):
         return rewards

@@ -169,6 +169,8 @@ class Untold(StrEnum):
     JUDGE_ABSTAINED = "judge_abstained"
     JUDGE_FAILED = "judge_failed"
     JUDGE_INVALID = "judge_invalid"
+    UNDECIDED = "undecided"
+    """No type of answer and no head could decide, and no model was asked."""
     # The user's own function.
     NONE_RETURNED = "none_returned"
     RAISED = "raised"
@@ -206,6 +208,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The parts of a composite, by name."""
     cause: Untold | None = None
     """Why there is no value; None where there is one."""
+    by: str = ""
+    """`correctness`: what decided, such as `number`, `guard`, `head` or `model`."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -77,7 +77,7 @@ class Judge(Closing):
         self,
         kind: str = "feedback",
         *,
-        engine: str | Engine = "local",
+        engine: str | Engine | None = None,
         cache: bool | str | Path = True,
         send: SendPolicy | None = None,
         jury: Spec | None = None,
@@ -88,7 +88,8 @@ class Judge(Closing):
 
         Args:
             kind: `feedback`, `pointwise`, `pairwise` or `verify`.
-            engine: an engine URI or an engine.
+            engine: an engine URI or an engine; None: `none:` for verify, which asks no model, and
+                `local`, the embedded one, for the others.
             cache: whether replies are kept in the store, or the path of another store.
             send: concurrency, time-out and retries.
             jury: a jury, as the path of its specification or as a dict of the same form; `engine`
@@ -101,7 +102,7 @@ class Judge(Closing):
             UsageError: there is no such judge, engine or option.
         """
         self._task_type = task_type(kind)
-        self.engine = load_engine(engine)
+        self.engine = load_engine(engine or self._task_type.default_engine)
         self.config = make_config(kind, judge_fields(config, self.engine))
         self.panel: PanelConfig | None = None
         self._engines: tuple[Engine, ...] = (self.engine,)

@@ -215,6 +215,11 @@ class Asker:
         self._wanted: dict[bytes, _Wanted] = {}
 
     @property
+    def memory(self) -> ReplyStore | None:
+        """The store, where stored replies may be used and new ones are kept."""
+        return self._store if self._reads and self.policy.write else None
+
+    @property
     def keeps(self) -> bool:
         """Whether new replies go into the store."""
         return self._store is not None and self.policy.write

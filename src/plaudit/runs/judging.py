@@ -2,29 +2,40 @@
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 
 from plaudit.aio import Once
-from plaudit.engines.base import Completion, Request
+from plaudit.engines.base import Completion, Engine, Request
 from plaudit.engines.pool import Attempt
 from plaudit.engines.prices import Prices, cost
 from plaudit.engines.probing import harmless
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
+from plaudit.judges.answers.maths import remember_in
 from plaudit.judges.base import Task
 from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
+from plaudit.runs.outcomes import StoredOutcomes
 from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
 
 _LOG = logging.getLogger(__name__)
+
+_EMBEDDED = {
+    "pointwise": "AUC 0.51 on the shipped examples",
+    "pairwise": "0.51 of the pairs of LLMBar's natural set right",
+    "verify": "AUC 0.57 on EVOUNA NQ",
+}
+"""What the embedded model was measured to be worth as a judge of these kinds."""
 
 
 class Asked(Protocol):
@@ -188,6 +199,7 @@ class Judging:
             cost_usd=cost(prices.of(engine, self.task.identity), usage),
             notes=[
                 *(f"the endpoint {note}" for note in getattr(engine, "notes", ())),
+                *_worth(engine, self.task.kind),
                 *self.task.notes,
             ],
         )
@@ -245,13 +257,19 @@ class Judging:
                 self.asker.release(question)
                 (question,) = self.questions([question.sample])
             asked = SampleAsk(self.asker, question)
-            verdict = await self.task.decide(question.sample, asked, question.requests)
+            with self._remembering():
+                verdict = await self.task.decide(question.sample, asked, question.requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
                 asked = SampleAsk(self.asker, question, fresh=True)
                 verdict = await self.task.decide(question.sample, asked, question.requests)
         finally:
             self.asker.release(question)
         return verdict, asked
+
+    def _remembering(self) -> AbstractContextManager[None]:
+        """Keep in the store what long comparisons of formulas came to."""
+        memory = self.asker.memory
+        return nullcontext() if memory is None else remember_in(StoredOutcomes(memory))
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior, each once."""
@@ -355,3 +373,14 @@ class Judging:
     def _is_stale(self, question: Question) -> bool:
         """Whether a question was put in a readout that is no longer used."""
         return self._ignored and any(request.logprobs for request in question.requests)
+
+
+def _worth(engine: Engine, kind: str) -> list[str]:
+    """Say where the embedded model was measured to be no better than a coin."""
+    measured = _EMBEDDED.get(kind)
+    if measured is None or re.split("[:?]", engine.uri)[0] != "local":
+        return []
+    return [
+        f"the embedded model judges like a coin here ({measured}; a coin: 0.5): name a stronger "
+        "model with -e URI"
+    ]

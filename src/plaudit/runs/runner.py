@@ -109,6 +109,8 @@ class Summary(msgspec.Struct, kw_only=True):
     """`ok` samples whose row has a `label`; without those whose value is a raw score."""
     agree: int = 0
     """Those whose value equals it."""
+    decided_by: dict[str, int] | UnsetType = UNSET
+    """verify: how many answers were decided by what; what nothing decided is among the causes."""
     mean_votes: float | msgspec.UnsetType = msgspec.UNSET
     """Votes a sample, over the samples that were voted on; only there with votes."""
     out: str | None = None
@@ -138,6 +140,7 @@ class _Tally:
         self.rewards = 0
         self.cached = self.labelled = self.agree = 0
         self.votes = self.voted = 0
+        self.deciders: Counter[str] = Counter()
 
     def add(self, verdict: Verdict, asked: Asked) -> None:
         value = verdict.value
@@ -148,6 +151,8 @@ class _Tally:
         if "votes" in verdict.fields:
             self.votes += verdict.fields["votes"]
             self.voted += 1
+        if "decided_by" in verdict.fields:
+            self.deciders[verdict.fields["decided_by"]] += 1
         if verdict.error is not None:
             self._add_cause(verdict, verdict.error)
         if verdict.reward is not None:
@@ -174,6 +179,8 @@ class _Tally:
             summary.mean_reward = round(self.rewards / _REWARD_UNIT / summary.ok, 9)
         if self.voted:
             summary.mean_votes = round(self.votes / self.voted, 3)
+        if self.deciders:
+            summary.decided_by = dict(sorted(self.deciders.items()))
         summary.causes = dict(sorted(self.causes.items()))
         if self.examples:
             summary.examples = {c: text for c, (_, text) in sorted(self.examples.items())}

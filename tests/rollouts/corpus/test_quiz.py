@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plaudit.judges.answers import head
 from plaudit.rollouts.corpus.quiz import Marks, hold_quiz, mark
 from plaudit.rollouts.question import Question
 from plaudit.runs.api import Judge
@@ -18,12 +19,18 @@ YEAR = Question(id="e", question="When?", answer=["1911", "in 1911"])
 OPEN = Question(id="c", question="What is the sea?")
 
 
+@pytest.fixture
+def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head decides nothing."""
+    monkeypatch.setattr(head, "decide", lambda p: None)
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "outcome"),
     [
         (DEPTH, "640\n", "right"),
         (DEPTH, "640 Fathoms.", "right"),
-        (YEAR, "1912", "undecided"),
+        (YEAR, "1912", "wrong"),
         (COUNT, "12", "wrong"),
         (DEPTH, "Thought process:", "wrong"),
         (DEPTH, "How deep was it, in fathoms?", "wrong"),
@@ -32,7 +39,8 @@ OPEN = Question(id="c", question="What is the sea?")
         (WHY, " \n", "skipped"),
     ],
 )
-def test_the_rules_decide_what_they_can(question: Question, answer: str, outcome: str) -> None:
+@pytest.mark.usefixtures("unsure")
+def test_what_needs_no_model_is_decided(question: Question, answer: str, outcome: str) -> None:
     assert mark(question, answer).outcome == outcome
 
 
@@ -45,6 +53,7 @@ def test_the_rules_decide_what_they_can(question: Question, answer: str, outcome
         (None, "undecided"),
     ],
 )
+@pytest.mark.usefixtures("unsure")
 def test_a_judge_decides_the_rest_and_a_failed_one_is_no_mark(
     tmp_path: Path, reply: dict[str, object] | None, outcome: str
 ) -> None:

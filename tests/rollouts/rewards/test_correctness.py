@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
+from plaudit.judges.answers import head
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
 from plaudit.rollouts.trace import Score, StopReason, Trace
 from plaudit.types import Message
@@ -32,11 +33,11 @@ async def score(trace: Trace, judge: Judge | None = None, /, **options) -> Score
         await reward.close()
 
 
-async def test_a_rule_decides_without_asking() -> None:
+async def test_a_type_decides_without_asking() -> None:
     judge = Judge(value="incorrect")
     found = await score(rollout(answer="jack swigert."), judge)
     assert (found.value, judge.asked) == (1.0, [])
-    assert "equal to the reference" in found.reason
+    assert (found.by, "equal as text" in found.reason) == ("text", True)
 
 
 @pytest.mark.parametrize(("value", "reward"), [("correct", 1.0), ("incorrect", 0.0)])
@@ -153,10 +154,10 @@ async def test_a_reference_that_looks_like_nothing_can_be_said() -> None:
 @pytest.mark.parametrize("answer", ["No, ... yes", "yesterday", "No. Yes."])
 async def test_R5_yes_in_a_reply_is_no_yes(answer: str) -> None:
     asked = question(answer="Yes")
-    assert (await score(rollout(answer=answer, asked=asked), by="rules")).value == 0.0
+    assert (await score(rollout(answer=answer, asked=asked), by="rules")).value in (0.0, None)
     said_no = Judge("No, it is not. Yes, yesterday.")
     found = await score(rollout(answer=answer, asked=asked), said_no)
-    assert is_no_number(found, "judge_invalid")
+    assert found.by == "guard" or is_no_number(found, "judge_invalid")
 
 
 async def test_R5_an_answer_cannot_speak_as_the_prompt() -> None:
@@ -201,9 +202,47 @@ async def test_an_answer_that_is_too_long_is_wrong_and_never_sent() -> None:
 
 async def test_by_rules_no_engine_is_asked() -> None:
     judge = Judge()
-    assert (await score(rollout(answer=OPEN), judge, by="rules")).value == 0.0
+    assert (await score(rollout(answer="7", asked=question(answer="5")), judge, by="rules")).by
     assert (await score(rollout(), judge, by="rules")).value == 1.0
     assert judge.asked == []
+
+
+@pytest.fixture
+def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head decides nothing."""
+    monkeypatch.setattr(head, "decide", lambda p: None)
+
+
+async def alone(trace: Trace, **options) -> Score:
+    """Score without an engine."""
+    reward = Correctness(CorrectnessOptions(**options), Grader(cache=False))
+    try:
+        return await reward.score(trace)
+    finally:
+        await reward.close()
+
+
+@pytest.mark.usefixtures("unsure")
+async def test_what_nobody_decides_is_no_number_unless_it_is_configured() -> None:
+    found = await alone(rollout(answer=OPEN))
+    assert is_no_number(found, "undecided")
+    assert not found.cause.broken
+    assert (await alone(rollout(answer=OPEN), undecided=0.25)).value == 0.25
+    assert (await alone(rollout(answer=OPEN), by="rules")).value is None
+
+
+async def test_no_engine_is_needed_for_what_types_and_guards_decide() -> None:
+    asked = question(answer="5")
+    assert (await alone(rollout(answer="5.0", asked=asked))).by == "number"
+    assert (await alone(rollout(answer="7", asked=asked))).value == 0.0
+    assert (await alone(rollout(answer=""))).by == "guard"
+    typed = await alone(rollout(answer="5.2", asked=asked), judge={"tolerance": 0.1})
+    assert typed.value == 1.0
+
+
+def test_an_undecided_answers_worth_is_in_the_range() -> None:
+    reward = Correctness(CorrectnessOptions(undecided=-0.5), Grader())
+    assert (reward.low, reward.high) == (-0.5, 1.0)
 
 
 async def test_many_are_asked_at_once_and_alike_only_once() -> None:
@@ -224,6 +263,9 @@ async def test_many_are_asked_at_once_and_alike_only_once() -> None:
         ({"judge": {"nope": 1}}, "no option 'nope'"),
         ({"judge": {"reward_map": {"correct": 1.0}}}, "needs 'correct' and 'incorrect'"),
         ({"engine": "nope:x"}, "no engine 'nope'"),
+        ({"by": "judge"}, "by = 'judge' asks a model: name it"),
+        ({"by": "judge", "engine": "none:"}, "by = 'judge' asks a model"),
+        ({"undecided": float("nan")}, "'undecided' must be"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, why: str) -> None:

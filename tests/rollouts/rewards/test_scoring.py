@@ -13,7 +13,7 @@ from plaudit.rollouts.rewards.tally import Tally
 from plaudit.rollouts.trace import Score, StopReason, Trace, Untold
 from tests.rollouts.rewards.playing import RIGHT, Found, Judge, careful, grader, rollout
 
-RULES = {"rewards": {"correctness": {"by": "rules"}, "length": {"weight": 0.1}}}
+RULES = {"rewards": {"correctness": {"by": "rules", "undecided": 0.0}, "length": {"weight": 0.1}}}
 
 
 def many(count: int) -> list[Trace]:

@@ -155,7 +155,7 @@ def gives_up(answer: str) -> bool:
 
 def _only_grades(text: str, question: str, references: Sequence[str]) -> bool:
     words = set(_words(text))
-    if not words & _GRADES or not all(w in _GRADE_TALK or w.isdigit() for w in words):
+    if not words & _GRADES or not all(w in _GRADE_TALK or w[0].isdigit() for w in words):
         return False
     return not _YES_OR_NO.intersection(_words(" ".join((question, *references[:_REFERENCES]))))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from plaudit.judges import rules
+from plaudit.judges.answers import guards
 from plaudit.prompts.selection import UNSPACED
 
 
@@ -133,8 +133,8 @@ def check_draft(draft: Draft) -> Drop | None:
     telling = _telling(answer) or {token.word for token in answer}
     if telling <= {token.word for token in question}:
         return Drop.GIVEN_AWAY
-    says_nothing = rules.says_nothing(draft.question, draft.answer) or rules.gives_up(draft.answer)
-    return Drop.EMPTY if says_nothing else None
+    nothing = guards.says_nothing(draft.question, draft.answer) or guards.gives_up(draft.answer)
+    return Drop.EMPTY if nothing else None
 
 
 def find_support(draft: Draft, chunk: str) -> Support | None:

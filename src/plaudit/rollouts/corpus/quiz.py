@@ -1,13 +1,14 @@
-"""A quiz: a person answers, and is told what is right, by the rules of the verify judge."""
+"""A quiz: a person answers, and the verify judge says what is right."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
-from plaudit.judges import rules
+from plaudit.errors import Cause
 from plaudit.rollouts.question import Question
 from plaudit.runs.api import Judge
+from plaudit.types import Verdict
 
 Outcome = Literal["right", "wrong", "undecided", "skipped"]
 
@@ -18,7 +19,7 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     question: Question
     answer: str
     outcome: Outcome
-    """`undecided`: no rule could tell, and the judge, if there is one, could not either."""
+    """`undecided`: the judge could not decide."""
     reason: str
     """Why, in a few words."""
 
@@ -47,11 +48,12 @@ def hold_quiz(
         questions: with references; those without cannot be marked and are left out.
         ask: puts a question and returns the answer; `EOFError` ends the quiz. White space is no
             answer: the question is skipped.
-        judge: a verify judge, for what the rules leave open; None: that stays undecided.
+        judge: a verify judge; None: one without a model.
 
     Raises:
         EngineUnusableError: the judge's engine can answer nothing.
     """
+    judge = judge or Judge("verify")
     for question in questions:
         if not question.references:
             continue
@@ -64,23 +66,28 @@ def hold_quiz(
 
 def mark(question: Question, answer: str, judge: Judge | None = None) -> Marked:
     """Say whether an answer is right; see `hold_quiz`."""
-    outcome, reason = _decide(question, answer, judge)
+    outcome, reason = _decide(question, answer, judge or Judge("verify"))
     return Marked(question=question, answer=answer, outcome=outcome, reason=reason)
 
 
-def _decide(question: Question, answer: str, judge: Judge | None) -> tuple[Outcome, str]:
+def _decide(question: Question, answer: str, judge: Judge) -> tuple[Outcome, str]:
     if not answer.strip():
         return "skipped", "no answer"
-    decision = rules.decide(question.question, answer, question.references)
-    if decision is not None:
-        return ("right" if decision.value == "correct" else "wrong"), decision.reason
-    if judge is None:
-        return "undecided", "no rule can tell; compare it yourself, or give an --engine"
     row = {"question": question.question, "answer": answer, "reference": list(question.references)}
     verdict = judge.judge(row)
     if verdict.status != "ok":
-        why = f": {verdict.error.message}" if verdict.error else ""
-        return "undecided", f"the judge could not tell{why}"
-    return (
-        "right" if verdict.value == "correct" else "wrong"
-    ), f"says the judge, {judge.engine.uri}"
+        return "undecided", _why_not(verdict)
+    by = verdict.fields["decided_by"]
+    reason = f"says the judge, {judge.engine.uri}" if by == "model" else _reason(verdict)
+    return ("right" if verdict.value == "correct" else "wrong"), reason
+
+
+def _why_not(verdict: Verdict) -> str:
+    error = verdict.error
+    if error is None or error.cause == Cause.UNDECIDED:
+        return "nothing decides it; compare it yourself, or give an --engine"
+    return f"the judge could not decide: {error.message}"
+
+
+def _reason(verdict: Verdict) -> str:
+    return f"{verdict.fields['reasoning']} ({verdict.fields['decided_by']})"

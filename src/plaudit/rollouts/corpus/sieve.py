@@ -4,7 +4,8 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from plaudit.judges import equality
+from plaudit.judges.answers import decision
+from plaudit.judges.answers.base import AnswerCase
 from plaudit.prompts.selection import Lookalikes, words
 from plaudit.rollouts.corpus.checks import Draft, Drop, check_draft, find_support, holds
 from plaudit.rollouts.corpus.index import Corpus
@@ -115,7 +116,7 @@ class Sieve:
 
 def _same_answer(one: Question, other: Question) -> bool:
     a, b = one.references[0], other.references[0]
-    return equality.normalise(a) == equality.normalise(b) or equality.equal(a, b) is not None
+    return decision.says_the_same(AnswerCase(question=one.question, answer=a, references=(b,)))
 
 
 def _id(chunk: Chunk, question: str) -> str:

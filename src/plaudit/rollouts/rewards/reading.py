@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from plaudit.judges import equality, rules
+from plaudit.judges import rows
+from plaudit.judges.answers import decision, guards
+from plaudit.judges.answers.base import AnswerCase
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.tools.results import shown_chars
@@ -35,8 +37,8 @@ class Result(NamedTuple):
         data = self.call.data
         if not isinstance(data, list):
             return None
-        rows = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if _is_object(row)]
-        found = [(row["chunk_id"], row.get("end")) for row in rows if _is_id(row.get("chunk_id"))]
+        given = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if _is_object(row)]
+        found = [(row["chunk_id"], row.get("end")) for row in given if _is_id(row.get("chunk_id"))]
         if data and not found:
             return None
         if not self.call.truncated:
@@ -66,10 +68,10 @@ def question_of(trace: Trace) -> str:
 
 
 def references_of(trace: Trace) -> tuple[str, ...]:
-    """Return the accepted answers; a blank one is none, for it would match anything."""
+    """Return the accepted answers; one without a visible character is none."""
     if trace.question is None:
         return ()
-    return tuple(text for text in trace.question.references if text.strip())
+    return tuple(text for text in trace.question.references if rows.is_visible(text))
 
 
 def answer_of(trace: Trace) -> str:
@@ -86,10 +88,16 @@ def no_answer(trace: Trace) -> str | None:
     if not answer:
         how = "" if trace.stop_reason is None else f" ({trace.stop_reason})"
         return f"the rollout ended without an answer{how}"
-    nothing = rules.says_nothing(question_of(trace), answer, references)
-    if nothing and any(equality.equal(answer, reference) for reference in references):
-        return None
-    return nothing
+    nothing = guards.says_nothing(question_of(trace), answer, references)
+    return None if nothing and says_a_reference(trace) else nothing
+
+
+def says_a_reference(trace: Trace) -> bool:
+    """Whether the final answer is a reference and nothing else."""
+    case = AnswerCase(
+        question=question_of(trace), answer=answer_of(trace), references=references_of(trace)
+    )
+    return decision.is_reference(case)
 
 
 class Written(NamedTuple):

@@ -21,7 +21,7 @@ def score_traces(
     traces: Iterable[Trace],
     spec: Spec | None = None,
     *,
-    engine: str | Engine = "local",
+    engine: str | Engine | None = None,
     cache: bool | str = True,
     send: SendPolicy | None = None,
 ) -> list[Trace]:
@@ -36,7 +36,8 @@ def score_traces(
     Args:
         traces: of any length; an empty one gives an empty list.
         spec: the path of a specification, or a dict of the same form; None: the default one.
-        engine: asked by rewards that need a judge, as a URI or an engine.
+        engine: asked by `correctness` about what is undecided, as a URI or an engine; None: no
+            model is asked.
         cache: whether the judge's replies are kept in the store, or the path of another store.
         send: concurrency, time-out and retries.
 
@@ -54,7 +55,7 @@ async def ascore_traces(
     traces: Iterable[Trace] | AsyncIterable[Trace],
     spec: Spec | None = None,
     *,
-    engine: str | Engine = "local",
+    engine: str | Engine | None = None,
     cache: bool | str = True,
     send: SendPolicy | None = None,
 ) -> list[Trace]:

@@ -64,7 +64,7 @@ def load_rewards(spec: Spec | None = None, grader: Grader | None = None) -> Comp
     Args:
         spec: the path of a TOML or JSON file, or a dict of the same form; None or `default`: the
             one that ships.
-        grader: who is asked by rewards that need a judge; None: the embedded engine.
+        grader: who is asked by rewards that need a judge; None: nobody.
 
     Raises:
         UsageError: it cannot be used; the message names the file and the reward.

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
@@ -23,6 +24,8 @@ class RewardSummary(msgspec.Struct, kw_only=True):
     most: float | None = None
     untold: dict[str, int] = {}
     """Traces without a value, by cause."""
+    decided_by: dict[str, int] | UnsetType = UNSET
+    """`correctness`: how many answers were decided by what."""
 
 
 class ScoreSummary(msgspec.Struct, kw_only=True):
@@ -103,6 +106,7 @@ class _Column:
         self._low, self._high = low, high
         self._means = MeanOverQuestions()
         self._causes: Counter[Untold] = Counter()
+        self._deciders: Counter[str] = Counter()
         self._told = self._in_group = 0
         self._sum = 0.0
         self._least, self._most = math.inf, -math.inf
@@ -111,6 +115,8 @@ class _Column:
         if score.value is None:
             self._causes[score.cause or Untold.NONE_RETURNED] += 1
             return
+        if score.by:
+            self._deciders[score.by] += 1
         self._told += 1
         self._in_group += 1
         self._sum += score.value
@@ -129,6 +135,7 @@ class _Column:
             least=self._least if self._told else None,
             most=self._most if self._told else None,
             untold={cause.value: count for cause, count in sorted(self._causes.items())},
+            decided_by=dict(sorted(self._deciders.items())) or UNSET,
         )
 
 
