@@ -39,6 +39,24 @@ async def test_a_type_or_a_guard_decides_without_asking(
     assert (ask.requests, task.requests(sample), verdict.raw) == ([], [], [])
 
 
+@pytest.fixture
+def chance(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the head says next; it decides from 0.9 and up to 0.1."""
+    found = [0.95]
+    monkeypatch.setattr(head, "probability", lambda case, extracted: found[0])
+    monkeypatch.setattr(
+        head, "decide", lambda p: "correct" if p >= 0.9 else "incorrect" if p <= 0.1 else None
+    )
+    return found
+
+
+@pytest.fixture
+def unsure(chance: list[float]) -> None:
+    """The head decides nothing."""
+    chance[0] = 0.5
+
+
+@pytest.mark.usefixtures("unsure")
 @pytest.mark.parametrize("value", ["correct", "incorrect"])
 async def test_what_the_rules_leave_open_is_asked(value: str) -> None:
     verdict = await decide(make("verify", readout="json"), say(GOOD["verify"] | {"verdict": value}))
@@ -50,6 +68,7 @@ async def test_what_the_rules_leave_open_is_asked(value: str) -> None:
     assert (verdict.value, verdict.confidence) == (value, pytest.approx(0.9))
 
 
+@pytest.mark.usefixtures("unsure")
 async def test_yes_in_a_no_is_not_a_yes() -> None:
     verdict = await decide(
         make("verify", readout="json"), say("No, it is not correct. Yes, yesterday.")
@@ -71,6 +90,7 @@ def test_a_reward_map_with_holes_is_refused(rewards) -> None:
         make("verify", reward_map=rewards)
 
 
+@pytest.mark.usefixtures("unsure")
 async def test_the_gate_abstains_and_keeps_the_value() -> None:
     task = make("verify", readout="json", gate=0.95)
     verdict = await decide(task, say(GOOD["verify"]))
@@ -79,17 +99,6 @@ async def test_the_gate_abstains_and_keeps_the_value() -> None:
 
 
 # What the head says, under a gate and with a model.
-
-
-@pytest.fixture
-def chance(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the head says next; it decides from 0.9 and up to 0.1."""
-    found = [0.95]
-    monkeypatch.setattr(head, "probability", lambda case, extracted: found[0])
-    monkeypatch.setattr(
-        head, "decide", lambda p: "correct" if p >= 0.9 else "incorrect" if p <= 0.1 else None
-    )
-    return found
 
 
 OPEN = row("It was Mary S.", "Shelley")

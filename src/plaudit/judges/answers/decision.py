@@ -12,6 +12,7 @@ With an explicit `answer_type` only that type compares, and the head looks only 
 the head reads words, and knows nothing of formulas, numbers or code.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module, metadata
@@ -57,6 +58,8 @@ _WORDS = frozenset({"auto", "text"})
 """Types for which the head may look."""
 _MOST_SLOW = 32
 """Most references of one case that are compared by a type that may take seconds."""
+_MOST_SIGNS = 1_000
+"""Characters of a text that may differ from a reference in signs alone."""
 _SHOWN = 300
 """Characters of an extracted answer that a verdict shows."""
 
@@ -202,13 +205,28 @@ class _Deciding:
         return self._compared_slowly <= _MOST_SLOW
 
     def _by_head(self) -> Decision:
-        """Let the head look, unless a type that applies could not be used."""
+        """Let the head look, unless a type that applies could not be used.
+
+        The head reads words: signs and the order of digits are nothing to it.
+        """
         case = self._case
-        if self._notes or case.answer_type not in _WORDS:
+        if self._notes or case.answer_type not in _WORDS or self._differs_in_signs():
             return self._made(None, None, "no type of answer could compare it")
         p = head.probability(case, self._found)
         value = head.decide(p)
         return self._made(value, "head" if value else None, f"P(correct) {p:.3f}", p)
+
+    def _differs_in_signs(self) -> bool:
+        """Whether the answer holds no word, or the letters and digits of a reference alone."""
+        text = self._final()
+        if len(text) > _MOST_SIGNS:
+            return False
+        letters = _letters(text)
+        return not any(map(str.isalpha, letters)) or any(
+            letters == _letters(reference)
+            for reference in self._case.references
+            if len(reference) <= _MOST_SIGNS
+        )
 
     def _made(
         self, value: Any, by: Decider | None, reason: str, probability: float | None = None
@@ -231,6 +249,11 @@ def _types_of(answer_type: str) -> tuple[_Type, ...]:
 def _applies(kind: _Type, case: AnswerCase, reference: str) -> bool:
     """Whether a reference is tried as a type: it looks like one, or the type was asked for."""
     return _module(kind.module).applies(reference, case)
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text; what is raised is a digit here."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _bare(text: str) -> str:

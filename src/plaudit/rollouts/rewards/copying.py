@@ -8,15 +8,17 @@ from plaudit.rollouts.trace import Trace
 
 SHORT = 40
 """Words that an answer may quote without being a copy."""
-SHARE = 0.7
+SHARE = 0.6
 """Share of words that stand in copied runs from which on it is one."""
+RUN = 3
+"""Words of a run; a filler behind every few words leaves runs as short as this."""
 
 
 def is_poured_out(trace: Trace) -> bool:
     """Whether the answer is mostly copied from tool results, and longer than an answer would be.
 
-    It is, if it has more than 40 words and twice those of the longest reference, and 70 % of them
-    stand in runs of six words that a tool result has too.
+    It is, if it has more than 40 words and twice those of the longest reference, and 60 % of them
+    stand in runs of three words that a tool result has too.
     """
     answer = words.words(answer_of(trace))
     return len(answer) > _allowed(references_of(trace)) and _share(answer, trace) >= SHARE
@@ -27,4 +29,5 @@ def _allowed(references: Sequence[str]) -> int:
 
 
 def _share(answer: Sequence[str], trace: Trace) -> float:
-    return words.copied_share(answer, (words.words(result.text) for result in results_of(trace)))
+    results = (words.words(result.text) for result in results_of(trace))
+    return words.copied_share(answer, results, RUN)
