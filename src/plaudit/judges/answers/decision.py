@@ -60,6 +60,8 @@ _MOST_SLOW = 32
 """Most references of one case that are compared by a type that may take seconds."""
 _MOST_SIGNS = 1_000
 """Characters of a text that may differ from a reference in signs alone."""
+_MOST_READ = 20_000
+"""Characters of an answer that the head is shown; of more it would see the ends only."""
 _SHOWN = 300
 """Characters of an extracted answer that a verdict shows."""
 
@@ -212,6 +214,8 @@ class _Deciding:
         case = self._case
         if self._notes or case.answer_type not in _WORDS or self._differs_in_signs():
             return self._made(None, None, "no type of answer could compare it")
+        if len(case.answer) > _MOST_READ:
+            return self._made(None, None, f"an answer of more than {_MOST_READ:,} characters")
         p = head.probability(case, self._found)
         value = head.decide(p)
         return self._made(value, "head" if value else None, f"P(correct) {p:.3f}", p)
