@@ -25,6 +25,7 @@ from plaudit.judges.answers.symbolic.limits import MAX_LENGTH, too_large
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair, WorkerError
 from plaudit.judges.answers.symbolic.process import shared
 from plaudit.judges.answers.symbolic.reading import tidy
+from plaudit.judges.answers.symbolic.sentences import formula_of, in_formulas, same_words
 
 RULES = 1
 """Counts up with each change of what is equal, so that an older outcome is not used again."""
@@ -61,7 +62,6 @@ _BRACKETED = re.compile(
     rf"[(\[{{] ?(?:{_NUMBER} ?, ?)+{_NUMBER} ?[)\]}}]|\{{ ?{_NUMBER} ?\}}", re.IGNORECASE
 )
 _MARKUP = re.compile(r"</?[a-zA-Z]+/?>|->|=>|(?:^|\s)\*\w|://|\+\+")
-_FINAL = re.compile(r"(?:\b(?:is|are|get|gives)|[:=]) *\$([^$]+)\$ *\.?\s*$")
 _DOLLARS = re.compile(r"\$([^$]*[^$\s])\$(?!\d)")
 _INTEGER = re.compile(r"[-+]?\d{1,60}")
 _SPACE = re.compile(r" (?![a-zA-Z\d])|(?<![a-zA-Z\d]) ")
@@ -136,7 +136,13 @@ def outcome(answer: str, reference: str, case: AnswerCase) -> Outcome:
         large = too_large(text)
         if large:
             return Outcome("open", f"the {name} holds {large}")
-    return _outcome_in_limits(_final(answer), reference, case)
+    formula, marked = formula_of(answer)
+    if not formula:
+        return Outcome("open", "a formula in passing")
+    found = _outcome_in_limits(in_formulas(formula), in_formulas(reference), case)
+    if found.relation == "different" and not marked:
+        return Outcome("open", "different, but not marked as the answer")
+    return found
 
 
 def _outcome_in_limits(answer: str, reference: str, case: AnswerCase) -> Outcome:
@@ -145,6 +151,9 @@ def _outcome_in_limits(answer: str, reference: str, case: AnswerCase) -> Outcome
         return Outcome("equal" if same else "different", "as whole numbers")
     if _plain(answer) == _plain(reference) != "":
         return Outcome("equal", "the same formula")
+    alike = same_words(answer, reference)
+    if alike is not None:
+        return Outcome("equal" if alike else "different", "as words")
     if not available():
         return Outcome("open", "the extra `math` is not installed")
     return _compared(Pair(answer, reference, case.options.tolerance))
@@ -202,12 +211,6 @@ _recent = _Recent(_RECENT)
 def _plain(text: str) -> str:
     """Return a formula in its shortest spelling."""
     return _BRACED.sub(r"\1\2", _SPACE.sub("", tidy(text)))
-
-
-def _final(answer: str) -> str:
-    """Take the formula at the end of a sentence such as "The solution is $x=3$."."""
-    found = _FINAL.search(answer)
-    return found[1].strip() if found and answer.count("$") == 2 else answer
 
 
 def _is_formula(text: str) -> bool:

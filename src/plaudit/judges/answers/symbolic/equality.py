@@ -296,11 +296,21 @@ def _set_and_other(found: Any, other: Any, slack: Slack) -> bool | None:
 
 
 def _listed(found: Any, other: Any, slack: Slack) -> bool | None:
-    """Compare a list without brackets with a tuple, in the order in which it was written."""
-    if isinstance(found, sympy.FiniteSet):
-        parts = [p.rhs if _is_equation(p) else p for p in in_order(found)]
+    """Compare a list without brackets with a tuple.
+
+    Values with names, as in x = 1, y = 2, stand in the order of the names, or as they were written.
+    """
+    if not isinstance(found, sympy.FiniteSet):
+        return False
+    parts = in_order(found)
+    if not all(map(_is_equation, parts)):
         return True if _same_parts(parts, other.args, slack) else None
-    return False
+    by_name = sorted(parts, key=lambda part: str(part.lhs))
+    ordered = _same_parts([part.rhs for part in by_name], other.args, slack)
+    if {str(part.lhs) for part in parts} <= {"x", "y", "z"}:
+        return ordered
+    written = _same_parts([part.rhs for part in parts], other.args, slack)
+    return ordered if ordered == written else None
 
 
 def _tuple_and_other(found: Any, other: Any, slack: Slack) -> bool | None:

@@ -22,6 +22,7 @@ _CONVERSION = _latex.ConversionConfig(lowercase_symbols=False)
 _UNREADABLE = re.compile(
     r"\\(?:[lc]?dots|angle|triangle|parallel|perp|to|rightarrow|Rightarrow|implies|iff|equiv|pmod)"
     r"(?![a-zA-Z])|\.\.\.|\u2026"
+    r"|(?<![\\{])\b(?:so|we|is|it|of|to|if|no|the|are|get|has|for|was|not|can|all|any|per|one|two)\b"
     r"|\d \d|(?<!\\)\b(?!prime\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
     r"|/ ?\d+ ?(?:[a-zA-Z](?![a-zA-Z])|\(|\\(?:sqrt|pi|frac|sin|cos|tan|ln|log)(?![a-z]))"  # 1/2x
     r"|\\begin ?\{cases\}|['\"]|\\overline ?\{[^{}]{2}|\\approx ?\d*$|^\\approx"

@@ -52,6 +52,18 @@ _SIGN_TABLE = str.maketrans(_SIGNS)
 _FUNCTIONS = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|exp|sqrt|pi|infty|theta"
 )
+_BASES = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "sixteen": "16",
+}
 
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?: |\{,\})\d{3})+)(?![\d])")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.\w])")
@@ -78,6 +90,10 @@ _TIDIED = _steps(
     (r"\\frac ?(\d) ?(\d)(?!\d)", r"\\frac{\1}{\2}"),
     (r"\\log ?_ ?(\d)", r"\\log_{\1}"),
     (r"\\lg(?![a-z])", r"\\log_{10}"),
+    (r"\\log ?_ ?\{? ?e(?![a-z]) ?\}?", r"\\ln "),
+    (r"(?<=[\d}]) ?(?:percent|per cent)(?![a-z])|\\text ?\{ ?(?:percent|\\?%) ?\}", r"\\%"),
+    (r"\\(?:mathbf|boldsymbol|bm|mathsf|mathtt|mathit|textbf|bf) ?\{([^{}]*\d[^{}]*)\}", r"\1"),
+    (r"_ ?\\(?:text|mathrm) ?\{ ?(" + "|".join(_BASES) + r") ?\}", lambda f: "_" + _BASES[f[1]]),
     (r"\\bmod(?![a-z])", r"\\mod"),
     (r"(\\mathbb ?\{ ?[RZQNC] ?\}) ?(?:-|\\backslash) ?(?=\\\{)", r"\1 \\setminus "),
     (r"\\(?:lvert|rvert|vert|mid)(?![a-z])", "|"),
