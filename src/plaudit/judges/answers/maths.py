@@ -25,9 +25,14 @@ from plaudit.judges.answers.symbolic.limits import MAX_LENGTH, too_large
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair, WorkerError
 from plaudit.judges.answers.symbolic.process import shared
 from plaudit.judges.answers.symbolic.reading import tidy
-from plaudit.judges.answers.symbolic.sentences import formula_of, in_formulas, same_words
+from plaudit.judges.answers.symbolic.sentences import (
+    formula_of,
+    in_formulas,
+    same_words,
+    without_letter,
+)
 
-RULES = 1
+RULES = 2
 """Counts up with each change of what is equal, so that an older outcome is not used again."""
 
 _RECENT = 4_096
@@ -35,7 +40,8 @@ _NUMBER = r"[-+]?(?:\d+(?:[./]\d+)?|[a-z]|\d*pi|inf(?:inity)?|oo)"
 _COMMAND = re.compile(
     r"\\(?:[dtc]?frac|sqrt|[cl]?dots?|cdot|times|div|pm|mp|infty|cup|cap|setminus|in|notin|leq?|geq?"
     r"|lt|gt|neq?|left|right|begin|boxed|pi|alpha|beta|gamma|delta|theta|lambda|mu|sigma|phi|omega"
-    r"|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|log|ln|exp|sum|prod|int|lim|binom|math[a-z]+"
+    r"|(?:sin|cos|tan)h?|cot|sec|csc|arc(?:sin|cos|tan)|log|l[ng]|exp|sum|prod|int|lim|[dt]?binom"
+    r"|math[a-z]+|[lr](?:ceil|floor)|min|max|gcd|lcm|p?mod|bmod|det|equiv|hat|bar|approx|deg"
     r"|text|circ|emptyset|varnothing|overline|vec|partial|nabla|[lr]?vert|langle)(?![a-zA-Z])|\\[{|]"
 )
 _SIGN = re.compile(
@@ -58,14 +64,22 @@ _STRONG = re.compile(
     r"|\b(?:(?:arc)?(?:sin|cos|tan)h?|log|ln|exp|sqrt)(?: ?\(| \d*[a-z]\b| \d)"
     r"|\bpi\b"
 )
+_SHORT = re.compile(r"\d{1,3}!|[\dA-F]{2,60}_\{?\d{1,2}\}?|-[a-z] ?\+ ?\d+")  # 5!, 1011_2, -x+4
 _BRACKETED = re.compile(
     rf"[(\[{{] ?(?:{_NUMBER} ?, ?)+{_NUMBER} ?[)\]}}]|\{{ ?{_NUMBER} ?\}}", re.IGNORECASE
 )
+_NUMBERS = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?(?:, ?-?\d{1,60}(?:\.\d{1,60})?){0,9}")
+_WORKED = re.compile(
+    r"\\(?:[dtc]?frac|sqrt|[dt]?binom|cdot|times|div|pm|log|ln|sin|cos|tan|sum|int|pi|cup|infty"
+    r"|overline|quad|[lr](?:ceil|floor))(?![a-zA-Z])|\^|\d!|\b[a-z](?:_\{?\d\}?)? ?= ?-?\d"
+    r"|\\text ?\{ ?(?:and|or) ?\}"
+)
+"""What an answer holds that writes a number as a formula; a unit does not."""
 _MARKUP = re.compile(r"</?[a-zA-Z]+/?>|->|=>|(?:^|\s)\*\w|://|\+\+")
 _DOLLARS = re.compile(r"\$([^$]*[^$\s])\$(?!\d)")
 _INTEGER = re.compile(r"[-+]?\d{1,60}")
 _SPACE = re.compile(r" (?![a-zA-Z\d])|(?<![a-zA-Z\d]) ")
-_BRACED = re.compile(r"([\^_])\{(\w)\}")
+_BRACED = re.compile(r"(?<!\\)\{(\w)\}")
 
 
 class Remembered(Protocol):
@@ -113,8 +127,13 @@ def versions() -> str:
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
-    """Whether a reference is a formula and not a plain number; any is where `math` is asked for."""
-    return case.answer_type == "math" or _is_formula(reference)
+    """Whether a reference is a formula, or numbers that the answer writes as a formula.
+
+    Any reference is one where `math` is asked for.
+    """
+    if case.answer_type == "math" or _is_formula(reference):
+        return True
+    return bool(_NUMBERS.fullmatch(reference)) and bool(_WORKED.search(case.answer[-MAX_LENGTH:]))
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -139,7 +158,8 @@ def outcome(answer: str, reference: str, case: AnswerCase) -> Outcome:
     formula, marked = formula_of(answer)
     if not formula:
         return Outcome("open", "a formula in passing")
-    found = _outcome_in_limits(in_formulas(formula), in_formulas(reference), case)
+    formula, reference = in_formulas(formula), in_formulas(reference)
+    found = _outcome_in_limits(without_letter(formula, reference), reference, case)
     if found.relation == "different" and not marked:
         return Outcome("open", "different, but not marked as the answer")
     return found
@@ -210,7 +230,7 @@ _recent = _Recent(_RECENT)
 
 def _plain(text: str) -> str:
     """Return a formula in its shortest spelling."""
-    return _BRACED.sub(r"\1\2", _SPACE.sub("", tidy(text)))
+    return _BRACED.sub(r"\1", _SPACE.sub("", tidy(text)))
 
 
 def _is_formula(text: str) -> bool:
@@ -222,7 +242,7 @@ def _is_formula(text: str) -> bool:
     text = _DOLLARS.sub(r"\1", text)
     if not _known_words(text) or _MARKUP.search(text):
         return False
-    if _SIGN.search(text) or _BRACKETED.fullmatch(text):
+    if _SIGN.search(text) or _SHORT.fullmatch(text) or _BRACKETED.fullmatch(text):
         return True
     return bool(_FORMULA.fullmatch(text) and _STRONG.search(text))
 

@@ -37,6 +37,15 @@ _OR = re.compile(r" ?,? ?(?:\\lor(?![a-z])|\\vee(?![a-z])|\\text ?\{ ?or ?\}|\bo
 _AND = re.compile(r" ?,? ?(?:\\land(?![a-z])|\\wedge(?![a-z])|\\text ?\{ ?and ?\}|\band\b) ?")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|lt|gt|ne)(?![a-z])")
 _SIGNED_TWICE = re.compile(r"\\(pm|mp)(?![a-z])")
+_NAMED = re.compile(
+    r"(P ?\([^()]*[^()a-z]\)|m? ?\\angle ?[A-Z]{1,3}|\\frac ?\{ ?d ?[a-z] ?\} ?\{ ?d ?[a-z] ?\}"
+    r"|\\overline ?\{[A-Z]{2}\}|[a-zA-Z] ?_ ?\{?prime\}? ?(?:\([a-z]\))?) ?= ?(?=[^=]+$)"
+)
+"""What has a value and is no formula: a probability, an angle, a derivative, a side."""
+_CONGRUENCE = re.compile(
+    r"([a-zA-Z]) ?\\equiv ?(-?\d{1,50}) ?[({]?\\p?mod ?\{? ?(\d{1,50}) ?\}?[)}]?"
+)
+_UNEQUAL = re.compile(r"([a-zA-Z]) ?\\ne ?([^<>=]+?(?:,|\band\b|\\text ?\{ ?and ?\}).+)")
 _NAME_OF_A_POINT = re.compile(r"^[A-Z] ?(?=\([^()]*,[^()]*\)$)")
 _PERCENT = re.compile(r"([^%]+?) ?\\?%")
 _LIMIT = re.compile(r"\\lim ?_ ?\{[^{}]*\}")
@@ -58,6 +67,19 @@ def read(text: str) -> Any:
 
 def _read_tidy(text: str) -> Any:
     text = _NAME_OF_A_POINT.sub("", _REPEATING.sub(_fraction, text))
+    named = _NAMED.match(text)
+    if named:
+        found = _read_tidy(text[named.end() :])
+        name = sympy.Symbol(named[1].replace(" ", ""), real=True)
+        return sympy.Eq(name, found, evaluate=False) if isinstance(found, sympy.Expr) else None
+    congruence = _CONGRUENCE.fullmatch(text)
+    if congruence:
+        name, rest, modulus = congruence.groups()
+        residue = int(rest) % (int(modulus) or 1)
+        return sympy.Eq(sympy.Symbol(f"{name} mod {modulus}"), residue, evaluate=False)
+    unequal = _UNEQUAL.fullmatch(text)
+    if unequal:
+        return _all_but(unequal)
     built = _BUILDER.fullmatch(text)
     if built:
         return _read_tidy(built[2].strip())
@@ -72,6 +94,16 @@ def _read_tidy(text: str) -> Any:
     if percent:
         return _hundredth(_read_one(percent[1]))
     return _read_one(text)
+
+
+def _all_but(unequal: re.Match[str]) -> Any:
+    """Read x is not 1, x is not 2 as the set of all other numbers."""
+    name, values = unequal[1], _AND.sub(",", unequal[2]).split(",")
+    again = re.compile(rf" ?(?:{name} ?\\ne)?(.+)")
+    read_values = [_read_one(again.sub(r"\1", value).strip()) for value in values]
+    if not all(isinstance(value, sympy.Expr) for value in read_values):
+        return None
+    return sympy.Complement(sympy.S.Reals, sympy.FiniteSet(*read_values))
 
 
 def _hundredth(found: Any) -> Any:
@@ -163,7 +195,7 @@ def _with_plain_symbols(found: Any, imaginary: bool) -> Any:
     renamed = {name: _plain(name, imaginary) for name in found.atoms(sympy.Symbol)}
     renamed |= {number: sympy.Rational(str(number)) for number in found.atoms(sympy.Float)}
     if imaginary and sympy.I not in renamed.values():
-        renamed |= {root: _real(root) for root in found.atoms(sympy.Pow)}
+        renamed |= {root: real_root(root) for root in found.atoms(sympy.Pow)}
     renamed = {old: new for old, new in renamed.items() if old != new}
     if not renamed:
         return found
@@ -185,7 +217,7 @@ def _renamed(found: Any, names: dict[Any, Any]) -> Any:
     return found.xreplace(names) if hasattr(found, "xreplace") else found.subs(names)
 
 
-def _real(root: Any) -> Any:
+def real_root(root: Any) -> Any:
     """Take the real one of the odd roots of a negative number."""
     base, power = root.args
     odd = power.is_Rational and power.q % 2 == 1 and power.q > 1

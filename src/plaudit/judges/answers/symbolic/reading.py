@@ -66,6 +66,11 @@ _BASES = {
 }
 
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?: |\{,\})\d{3})+)(?![\d])")
+_GROUPED_BY_POINTS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
+_RECURRING = re.compile(
+    r"(?<![\d.])(\d{1,9}\.\d{0,2}?)(\d{1,6}?)\2{1,20}(?:\.{3}|\u2026|\\[lc]?dots(?![a-z]))"
+)
+_SYSTEM = re.compile(r"\\begin ?\{cases\}([^&]*)\\end ?\{cases\}")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.\w])")
 _MIXED = re.compile(r"(?<![\d.^_])(\d+) (\d+) ?/ ?(\d+)(?![\d.])")
 _BRACKETS = re.compile(r"(\\sqrt|\^) ?\(")
@@ -83,6 +88,8 @@ _TIDIED = _steps(
     (rf"[{_RAISED}]+", lambda found: "^{" + found[0].translate(_PLAIN) + "}"),
     (rf"[{_LOWERED}]+", lambda found: "_{" + found[0].translate(_PLAIN) + "}"),
     (r"(?:^|(?<== ))~ ?(?=\d)", r"\\approx "),
+    (r"\\left\s*<|(?<!.)<(?=[^<>]*,[^<>]*>$)", r"\\langle "),
+    (r"\\right\s*>|(?<=[\w ])>(?!.)", r"\\rangle "),
     (r"\\displaystyle|\\limits|\\(?:left|right)\s*\.", ""),
     (r"\\m?(?:left|right)(?![a-zA-Z])|\\[bB]igg?[lrm]?(?![a-zA-Z])", ""),
     (r"(?<!\\)\\[,;:!> ]|~(?!=)|\\q?quad(?![a-z])|\\(?:thin|med|thick)space(?![a-z])", " "),
@@ -123,10 +130,13 @@ def tidy(text: str) -> str:
     for pattern, by in _TIDIED:
         text = pattern.sub(by, text)
     text = _SCIENTIFIC.sub(r"\1\\cdot 10^{\2}", text)
+    text = _RECURRING.sub(r"\1\\overline{\2}", text)
+    text = _GROUPED_BY_POINTS.sub(lambda found: found[0].replace(".", ""), text)
+    text = _SYSTEM.sub(lambda found: found[1].strip("\\ ").replace("\\\\", ","), text)
     text = _GROUPED.sub(lambda found: re.sub(r"[ {},]", "", found[0]), text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SQRT_OF_ONE.sub(r"\\sqrt{\1}", _in_braces(text, _BRACKETS, "{", "}"))
-    return text.lstrip(" ,;").rstrip(" .,;")
+    return text.lstrip(" ,;") if text.endswith("..") else text.lstrip(" ,;").rstrip(" .,;")
 
 
 def _in_braces(text: str, opening: re.Pattern[str], left: str, right: str) -> str:

@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _JOINED = re.compile(r"[\s,;]*(?:\b(?:and|or)\b)?[\s,;]*")
 _LAST_SENTENCE = re.compile(r"[^.!?\n]*$")
 _MARKED = re.compile(
-    r"(?:\b(?:is|are|be|get|gives?|obtain|equals?|namely|equal to|value|answer|solutions?)"
+    r"(?:\b(?:is|are|be|get|gives?|obtain|equals?|namely|(?:equal|comes|amounts) to|given by)"
     r"|[:=])[\s*:]*$",
     re.IGNORECASE,
 )
@@ -21,12 +21,12 @@ _DENIED = re.compile(
     r"excluding|suppose|assum\w+|let|if)\b|n['\u2019]t\b",
     re.IGNORECASE,
 )
-_ASIDE = re.compile(
-    r"\b(?:for|where|when|with|over|than|by|from|to|since|because|using|at|in|on|of|as|between)"
-    r"\s+(?:[\w']+\s+){0,2}$",
-    re.IGNORECASE,
+_CONDITION = re.compile(
+    r"\b(?:for|where|when|with|since|because|using)\s+(?:[\w']+\s+){0,2}$", re.IGNORECASE
 )
-_EQUAL_TO = re.compile(r"\bequal to\s*$", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"\b(?:over|than|by|from|to|at|in|on|of|as|between)\s+(?:[\w']+\s+)?$", re.IGNORECASE
+)
 _IS_THE_ANSWER = re.compile(
     r"\s*(?:is|are) (?:the|our|my) (?:(?:only|final|correct|required|desired) )*"
     r"(?:answers?|solutions?|results?|values?)[\s.!]*",
@@ -46,6 +46,16 @@ _IN_WORDS = tuple(
 )
 _STYLED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox) ?\{([^{}]*)\}")
 _BARE = re.compile(r"(?:\\[,;:! ]|[\s$.(){}*\\,]|\\q?quad)+")
+_LETTERS = re.compile(r"[a-h](?: (?:and )?[a-h])+")
+_AND = re.compile(r" and ")
+_STYLED_LETTER = r"\\(?:text|textbf|textrm|mathrm|mathbf) ?\{ ?\(?[A-H]\)?[.:]? ?\}"
+_LETTER_BEFORE = re.compile(_STYLED_LETTER + r"(?:[ :~]|\\[,; ]|\\q?quad)*(?=[\d$\\(\[{-])")
+_LETTER = re.compile(_STYLED_LETTER + r"|\(?[A-H]\)?")
+_ANSWER = re.compile(
+    r"\$?\s*\\(?:text|textbf|textrm|mathrm|mathbf) ?\{\s*(?:the )?(?:final )?answer(?: is)?"
+    r"\s*:?\s*\}[\s:]*|\s*\}\s*",
+    re.IGNORECASE,
+)
 _WORDS_ALONE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_]+(?: [^\W\d_]+){0,5}")
 _COMMAND = re.compile(r"\\(?!(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|q?quad)\b)[a-zA-Z]")
 _OPPOSITES = tuple(
@@ -83,10 +93,11 @@ def formula_of(text: str) -> Found:
     start = _start_of_last(text, places)
     unit = _unit(text[places[-1].end() :])
     lead = _LAST_SENTENCE.findall(text[:start])[0]
-    aside = _ASIDE.search(lead) and not _EQUAL_TO.search(lead)
-    if unit is None or _DENIED.search(lead) or aside:
+    marked = _MARKED.search(lead) is not None
+    aside = _DENIED.search(lead) or _CONDITION.search(lead) or (_ASIDE.search(lead) and not marked)
+    if unit is None or aside:
         return Found("", marked=False)
-    return Found(text[start : places[-1].end()] + unit, bool(_MARKED.search(lead)))
+    return Found(text[start : places[-1].end()] + unit, marked)
 
 
 def _before_its_mark(text: str, places: list[re.Match[str]]) -> Found:
@@ -116,6 +127,8 @@ def _unit(tail: str) -> str | None:
 
 def in_formulas(text: str) -> str:
     """Return the formula that a text in words stands for, else the text."""
+    marked = _ANSWER.match(text)
+    text = text[marked.end() :] if marked else text
     words = _words(text)
     for pattern, formula in _IN_WORDS:
         if words and pattern.fullmatch(words):
@@ -125,17 +138,32 @@ def in_formulas(text: str) -> str:
 
 def same_words(answer: str, reference: str) -> bool | None:
     r"""Compare two texts of words alone, such as \text{even}; None: not both, or not known."""
-    one, two = _words(answer), _words(reference)
+    styled = _STYLED.search(answer + " " + reference) is not None
+    one, two = (_words(text, letters=styled) for text in (answer, reference))
     if not one or not two:
         return None
     if one == two:
         return True
+    if set(map(len, one.split() + two.split())) == {1}:
+        return set(one.split()) == set(two.split())
     return False if any({one, two} <= words for words in _OPPOSITES) else None
 
 
-def _words(text: str) -> str:
-    """Return the words of a text that is nothing else, folded; else an empty text."""
+def without_letter(answer: str, reference: str) -> str:
+    r"""Return an answer without its letter of a choice, or the letter where that is asked for.
+
+    So \textbf{(C)} 12 is 12 beside 12, and (C) beside (C).
+    """
+    found = _LETTER_BEFORE.match(answer)
+    if not found:
+        return answer
+    return found[0].rstrip(" \\:~") if _LETTER.fullmatch(reference) else answer[found.end() :]
+
+
+def _words(text: str, *, letters: bool = False) -> str:
+    """Return the words, or letters of choices, of a text that is nothing else; else no text."""
     if _COMMAND.search(text):
         return ""
     words = _BARE.sub(" ", _STYLED.sub(r" \1 ", text)).strip().casefold()
-    return words if _WORDS_ALONE.fullmatch(words) else ""
+    listed = letters and _LETTERS.fullmatch(words)
+    return _AND.sub(" ", words) if listed or _WORDS_ALONE.fullmatch(words) else ""
