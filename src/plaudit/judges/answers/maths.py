@@ -31,6 +31,7 @@ from plaudit.judges.answers.symbolic.sentences import (
     same_words,
     without_letter,
 )
+from plaudit.judges.answers.units import asked_unit
 
 RULES = 2
 """Counts up with each change of what is equal, so that an older outcome is not used again."""
@@ -64,17 +65,20 @@ _STRONG = re.compile(
     r"|\b(?:(?:arc)?(?:sin|cos|tan)h?|log|ln|exp|sqrt)(?: ?\(| \d*[a-z]\b| \d)"
     r"|\bpi\b"
 )
-_SHORT = re.compile(r"\d{1,3}!|[\dA-F]{2,60}_\{?\d{1,2}\}?|-[a-z] ?\+ ?\d+")  # 5!, 1011_2, -x+4
+_SHORT = re.compile(
+    r"[A-Z]{1,3} ?= ?-?\d+|\d{1,3}!|[\dA-F]{2,60}_\{?\d{1,2}\}?|-[a-z] ?\+ ?\d+"
+)  # 5!, 1011_2, -x+4
 _BRACKETED = re.compile(
     rf"[(\[{{] ?(?:{_NUMBER} ?, ?)+{_NUMBER} ?[)\]}}]|\{{ ?{_NUMBER} ?\}}", re.IGNORECASE
 )
-_NUMBERS = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?(?:, ?-?\d{1,60}(?:\.\d{1,60})?){0,9}")
+_SIMPLE = re.compile(r"(?!.*\b0\d)(?=.*[\d|])(?:[-+\d., ()|]|(?<![a-z])[a-z](?![a-z])){1,120}")
 _WORKED = re.compile(
     r"\\(?:[dtc]?frac|sqrt|[dt]?binom|cdot|times|div|pm|log|ln|sin|cos|tan|sum|int|pi|cup|infty"
-    r"|overline|quad|[lr](?:ceil|floor))(?![a-zA-Z])|\^|\d!|\b[a-z](?:_\{?\d\}?)? ?= ?-?\d"
-    r"|\\text ?\{ ?(?:and|or) ?\}"
+    r"|overline|approx|quad|[lr](?:ceil|floor)|math[a-z]+|text[a-z]*)(?![a-zA-Z])|\^|\d!|\\? ?[{}]"
+    r"|\\ |\b[a-z](?:_\{?\d\}?)? ?= ?-?\d"
 )
-"""What an answer holds that writes a number as a formula; a unit does not."""
+"""What an answer holds that writes a number as a formula."""
+_RATIO = re.compile(r"\d{1,9} ?: ?\d{1,9}")
 _MARKUP = re.compile(r"</?[a-zA-Z]+/?>|->|=>|(?:^|\s)\*\w|://|\+\+")
 _DOLLARS = re.compile(r"\$([^$]*[^$\s])\$(?!\d)")
 _INTEGER = re.compile(r"[-+]?\d{1,60}")
@@ -133,7 +137,15 @@ def applies(reference: str, case: AnswerCase) -> bool:
     """
     if case.answer_type == "math" or _is_formula(reference):
         return True
-    return bool(_NUMBERS.fullmatch(reference)) and bool(_WORKED.search(case.answer[-MAX_LENGTH:]))
+    if _RATIO.fullmatch(reference):
+        return "ratio" in case.question.casefold()
+    return bool(_SIMPLE.fullmatch(reference)) and _is_worked(case)
+
+
+def _is_worked(case: AnswerCase) -> bool:
+    """Whether an answer is a formula, and no quantity whose unit the question names."""
+    worked = _WORKED.search(case.answer[-MAX_LENGTH:])
+    return worked is not None and asked_unit(case.question) is None
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -237,12 +249,12 @@ def _is_formula(text: str) -> bool:
     text = text.strip()
     if not text or len(text) > MAX_LENGTH:
         return False
-    if _COMMAND.search(text):
+    if _COMMAND.search(text) or _SHORT.fullmatch(text):
         return True
     text = _DOLLARS.sub(r"\1", text)
     if not _known_words(text) or _MARKUP.search(text):
         return False
-    if _SIGN.search(text) or _SHORT.fullmatch(text) or _BRACKETED.fullmatch(text):
+    if _SIGN.search(text) or _BRACKETED.fullmatch(text):
         return True
     return bool(_FORMULA.fullmatch(text) and _STRONG.search(text))
 
