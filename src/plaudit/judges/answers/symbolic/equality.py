@@ -45,8 +45,7 @@ def compare(pair: Pair) -> Outcome:
         return Outcome("open", f"the {which} cannot be read as a formula")
     a, b = _as_pair(a, b, reference), _as_pair(b, a, answer)
     slack = slack_of(answer, reference, pair.tolerance)
-    found = _same_antiderivative(b, a) if _has_constant(a) or _has_constant(b) else None
-    found = same(b, a, slack) if found is None else found
+    found = _same_antiderivative(b, a) or same(b, a, slack)
     if found is None:
         found = _verified(b, a)
     if found is False and _may_be_meant_alike(answer, reference):
@@ -66,6 +65,8 @@ def _has_constant(found: Any) -> bool:
 
 def _same_antiderivative(a: Any, b: Any) -> bool | None:
     """Whether two formulas, each plus any constant C, are one; sines or logarithms may hide it."""
+    if is_equation(a) and is_equation(b) and a.lhs == b.lhs:
+        a, b = a.rhs, b.rhs
     if not (_has_constant(a) and _has_constant(b)) or not (a.free_symbols | b.free_symbols) & _ANY:
         return None
     a, b = (one.xreplace(dict.fromkeys(_CONSTANTS, sympy.S.Zero)) for one in (a, b))

@@ -23,7 +23,7 @@ _UNREADABLE = re.compile(
     r"\\(?:[lc]?dots|angle|triangle|parallel|perp|to|rightarrow|Rightarrow|implies|iff|equiv|pmod)"
     r"(?![a-zA-Z])|\.\.\.|\u2026"
     r"|(?<![\\{])\b(?:so|we|is|it|of|to|if|no|the|are|get|has|for|was|not|can|all|any|per|one|two)\b"
-    r"|\d \d|(?<!\\)\b(?!prime\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
+    r"|\d \d|(?<!\\)\b(?!(?:prime)+\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
     r"|/ ?\d+ ?(?:[a-zA-Z](?![a-zA-Z])|\(|\\(?:sqrt|pi|frac|sin|cos|tan|ln|log)(?![a-z]))"  # 1/2x
     r"|\\begin ?\{cases\}|['\"]|\\overline ?\{[^{}]{2}|\\approx ?\d*$|^\\approx"
 )
@@ -39,7 +39,7 @@ _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|lt|gt|ne)(?![a-z])")
 _SIGNED_TWICE = re.compile(r"\\(pm|mp)(?![a-z])")
 _NAMED = re.compile(
     r"(P ?\([^()]*[^()a-z]\)|m? ?\\angle ?[A-Z]{1,3}|\\frac ?\{ ?d ?[a-z] ?\} ?\{ ?d ?[a-z] ?\}"
-    r"|\\overline ?\{[A-Z]{2}\}|[a-zA-Z] ?_ ?\{?prime\}? ?(?:\([a-z]\))?) ?= ?(?=[^=]+$)"
+    r"|\\overline ?\{[A-Z]{2}\}|[a-zA-Z] ?_ ?\{?(?:prime)+\}? ?(?:\([a-z]\))?) ?= ?(?=[^=]+$)"
 )
 """What has a value and is no formula: a probability, an angle, a derivative, a side."""
 _CONGRUENCE = re.compile(

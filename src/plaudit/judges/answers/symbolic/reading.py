@@ -84,6 +84,11 @@ def _steps(*steps: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[St
     return tuple((re.compile(pattern), by) for pattern, by in steps)
 
 
+def _primed(found: re.Match[str]) -> str:
+    """Write a derivative, or a second one, as an index."""
+    return found[1] + "_{" + "prime" * (found[2].count("'") + found[2].count("p")) + "}"
+
+
 _TIDIED = _steps(
     (rf"[{_RAISED}]+", lambda found: "^{" + found[0].translate(_PLAIN) + "}"),
     (rf"[{_LOWERED}]+", lambda found: "_{" + found[0].translate(_PLAIN) + "}"),
@@ -117,7 +122,8 @@ _TIDIED = _steps(
     (r"\\infinity|(?<![a-zA-Z\\])(?:infinity|infty|inf|oo)(?![a-zA-Z])", r"\\infty "),
     (rf"(?<![a-zA-Z\\])({_FUNCTIONS})(?![a-zA-Z])", r"\\\1 "),
     (r"\\mathbf\s*\{\s*([RZNQC])\s*\}", r"\\mathbb{\1}"),
-    (r"([A-Za-z])('+|\^\{?\\prime\}?)", lambda found: found[1] + "_{prime}"),
+    (r"([A-Za-z]) ?\^ ?\{?((?: ?\\prime(?![a-z])){1,3}) ?\}?", _primed),
+    (r"([A-Za-z])('{1,3})(?!')", _primed),
     (r"\s+", " "),
 )
 _WRAPPED = re.compile(r"\$\$?|(?<!\\)\\[()\[\]]")
