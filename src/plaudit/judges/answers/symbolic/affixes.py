@@ -5,7 +5,12 @@ import re
 from plaudit.judges.answers.units import read_unit
 
 DECIMALS = re.compile(r"\.(\d+)")
-ANY_INTEGER = re.compile(r",? ?(?:\\text ?\{ ?(?:where|for) ?\} ?)?[a-z] ?\\in ?\\mathbb ?\{Z\}$")
+ANY_INTEGER = re.compile(
+    r",? ?(?:\\text ?\{ ?(?:where|for|with)(?: any| all| some)? ?\} ?)?"
+    r"(?:[a-z] ?\\in ?\\mathbb ?\{Z\}"
+    r"|[a-z] ?\\text ?\{ ?(?:is )?(?:an |any |some )?integers? ?\}"
+    r"|\\text ?\{ ?(?:where|for|with) (?:(?:any|all|some) )?integers? ?\} ?[a-z])$"
+)
 """The end of a formula for many solutions: k in Z."""
 
 _BASE = re.compile(r"\d_ ?\{? ?(\d+) ?\}?")

@@ -48,6 +48,8 @@ def compare(pair: Pair) -> Outcome:
     found = _same_antiderivative(b, a) or same(b, a, slack)
     if found is None:
         found = _verified(b, a)
+    if found is False and _all_integers(answer, reference):
+        found = True if _counts_alike(answer, reference) else None
     if found is False and _may_be_meant_alike(answer, reference):
         found = None
     match found:
@@ -95,14 +97,17 @@ def _as_pair(found: Any, other: Any, text: str) -> Any:
 
 def _may_be_meant_alike(answer: str, reference: str) -> bool:
     """Whether all solutions may be written in two ways, or log may be the natural logarithm."""
-    if ANY_INTEGER.search(answer) and ANY_INTEGER.search(reference):
-        return True
     if _POINT.sub(".", answer) == _POINT.sub(".", reference) or _counts_alike(answer, reference):
         return True
     if not (_NO_BASE_OF_LOG.search(answer) or _NO_BASE_OF_LOG.search(reference)):
         return False
     a, b = (read(_NO_BASE_OF_LOG.sub(r"\\ln", text)) for text in (answer, reference))
     return a is not None and b is not None and same(b, a, slack_of(answer, reference, 0)) is True
+
+
+def _all_integers(answer: str, reference: str) -> bool:
+    """Whether both say that a name stands for any integer."""
+    return bool(ANY_INTEGER.search(answer) and ANY_INTEGER.search(reference))
 
 
 def _counts_alike(answer: str, reference: str) -> bool:

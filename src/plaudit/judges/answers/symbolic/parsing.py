@@ -46,6 +46,7 @@ _CONGRUENCE = re.compile(
     r"([a-zA-Z]) ?\\equiv ?(-?\d{1,50}) ?[({]?\\p?mod ?\{? ?(\d{1,50}) ?\}?[)}]?"
 )
 _UNEQUAL = re.compile(r"([a-zA-Z]) ?\\ne ?([^<>=]+?(?:,|\band\b|\\text ?\{ ?and ?\}).+)")
+_BRACKET = re.compile(r"[(\[]")
 _NAME_OF_A_POINT = re.compile(r"^[A-Z] ?(?=\([^()]*,[^()]*\)$)")
 _PERCENT = re.compile(r"([^%]+?) ?\\?%")
 _LIMIT = re.compile(r"\\lim ?_ ?\{[^{}]*\}")
@@ -180,6 +181,12 @@ def as_set(found: Any) -> Any:
 def _both_signs(text: str) -> Any:
     """Read a formula with a plus or minus as the set of both."""
     both: list[Any] = []
+    if "," in text and not _BRACKET.search(text):
+        parts = [_read_tidy(part.strip()) for part in text.strip("\\{} ").split(",")]
+        if any(part is None for part in parts):
+            return None
+        lists = [part.args if isinstance(part, sympy.FiniteSet) else [part] for part in parts]
+        return _latex.FiniteSet(*[value for values in lists for value in values])
     for plus, minus in (("+", "-"), ("-", "+")):
         one = _SIGNED_TWICE.sub(lambda sign, p=plus, m=minus: p if sign[1] == "pm" else m, text)
         both.append(_read_one(re.sub(r"(?<![\w)}\]] )(?<![\w)}\]])\+ ?", "", one)))

@@ -126,7 +126,13 @@ _TIDIED = _steps(
     (r"([A-Za-z])('{1,3})(?!')", _primed),
     (r"\s+", " "),
 )
+_TURNED = re.compile(r"(?:^|(?<=cup )|(?<=in ))([\[\]])([^\[\]]{1,99},[^\[\]]{1,99})([\[\]])")
 _WRAPPED = re.compile(r"\$\$?|(?<!\\)\\[()\[\]]")
+
+
+def _turned(found: re.Match[str]) -> str:
+    """Write the open end of an interval, ]0, 1[, as a round bracket."""
+    return found[1].replace("]", "(") + found[2] + found[3].replace("[", ")")
 
 
 def tidy(text: str) -> str:
@@ -142,6 +148,8 @@ def tidy(text: str) -> str:
     text = _GROUPED.sub(lambda found: re.sub(r"[ {},]", "", found[0]), text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SQRT_OF_ONE.sub(r"\\sqrt{\1}", _in_braces(text, _BRACKETS, "{", "}"))
+    text = text if "," in text else text.replace(";", ",")
+    text = _TURNED.sub(_turned, text)
     return text.lstrip(" ,;") if text.endswith("..") else text.lstrip(" ,;").rstrip(" .,;")
 
 

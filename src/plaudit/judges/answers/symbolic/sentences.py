@@ -47,6 +47,10 @@ _IN_WORDS = tuple(
 _STYLED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox) ?\{([^{}]*)\}")
 _BARE = re.compile(r"(?:\\[,;:! ]|[\s$.(){}*\\,]|\\q?quad)+")
 _LETTERS = re.compile(r"[a-h](?: (?:and )?[a-h])+")
+_GAP = re.compile(r"(?:\\[,;:! ]|[\s$])+")
+_STOP = re.compile(r"(?<=[^\W\d_])\.")
+_ARTICLE = re.compile(r"^(?:an?|the) ")
+_PHRASE = re.compile(r"(?=.*(?:[^\W\d_]{4}|\b[ap]\.?m\b))[\w.,:' -]{1,80}")
 _AND = re.compile(r" and ")
 _STYLED_LETTER = r"\\(?:text|textbf|textrm|mathrm|mathbf) ?\{ ?\(?[A-H]\)?[.:]? ?\}"
 _LETTER_BEFORE = re.compile(_STYLED_LETTER + r"(?:[ :~]|\\[,; ]|\\q?quad)*(?=[\d$\\(\[{-])")
@@ -139,6 +143,8 @@ def in_formulas(text: str) -> str:
 def same_words(answer: str, reference: str) -> bool | None:
     r"""Compare two texts of words alone, such as \text{even}; None: not both, or not known."""
     styled = _STYLED.search(answer + " " + reference) is not None
+    if styled and _spoken(answer) == _spoken(reference) != "":
+        return True
     one, two = (_words(text, letters=styled) for text in (answer, reference))
     if not one or not two:
         return None
@@ -158,6 +164,12 @@ def without_letter(answer: str, reference: str) -> str:
     if not found:
         return answer
     return found[0].rstrip(" \\:~") if _LETTER.fullmatch(reference) else answer[found.end() :]
+
+
+def _spoken(text: str) -> str:
+    """Return a phrase such as a date or a time, folded; else an empty text."""
+    phrase = _GAP.sub(" ", _STYLED.sub(r" \1 ", text)).strip().casefold()
+    return _ARTICLE.sub("", _STOP.sub("", phrase)) if _PHRASE.fullmatch(phrase) else ""
 
 
 def _words(text: str, *, letters: bool = False) -> str:

@@ -49,9 +49,16 @@ def is_equation(found: Any) -> bool:
 def _names_a_value(equation: Any) -> bool:
     """Whether an equation says what a name or a function stands for."""
     left = equation.lhs
-    named = isinstance(left, sympy.Symbol) or bool(getattr(left, "is_Function", False))
+    named = isinstance(left, sympy.Symbol) or _is_unknown(left)
     return (named or isinstance(left, sympy.Tuple)) and not (
         isinstance(left, sympy.Symbol) and left in equation.rhs.free_symbols
+    )
+
+
+def _is_unknown(left: Any) -> bool:
+    """Whether an object is a function of something, and no number such as the sine of 1."""
+    return bool(getattr(left, "is_Function", False)) and (
+        bool(left.free_symbols) or isinstance(left, sympy.core.function.AppliedUndef)
     )
 
 
