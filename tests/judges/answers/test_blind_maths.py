@@ -1,7 +1,7 @@
-"""Two sets of answers in mathematics, written without sight of the code that compares them.
+"""Three sets of answers in mathematics, each new to the code that compared them at first.
 
-On the first try 93.0 % of the 244 of the first set were right and 1.2 % wrong, and of the 130
-harder ones of the second 83.1 % and 2.3 %; the rest was open. What has been mended since holds.
+On that first try 93.0 % of the 244 of the first set were right and 1.2 % wrong, of the 130 harder
+ones of the second 83.1 % and 2.3 %, and of the 60 of the third 83.3 % and 3.3 %; the rest was open.
 """
 
 import json
@@ -26,6 +26,7 @@ OPEN = {
     (r"36\text{ cm}", r"\boxed{36 \text{ km}}"),
     (r"50 \text{ mph}", r"\boxed{50 \text{ km/h}}"),
     (r"\text{ellipse}", r"\boxed{\text{hyperbola}}"),
+    (r"\text{June 20}", r"\boxed{\text{June 21}}"),
     (r"\log x + \log y", r"\boxed{\log(xy)}"),
     # Said in passing
     ("5", "Thus, $x=-5$."),
@@ -44,7 +45,9 @@ def judged(row: dict[str, Any]) -> bool | None:
     return None if found is None else found.equal
 
 
-@pytest.mark.parametrize("name", ["blind_maths.jsonl", "blind_maths_2.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["blind_maths.jsonl", "blind_maths_2.jsonl", "blind_maths_3.jsonl"]
+)
 def test_no_unseen_answer_is_judged_wrongly_and_only_known_ones_stay_open(name: str) -> None:
     found = [(row, judged(row)) for row in rows(name)]
     assert [row for row, equal in found if equal not in (None, row["equal"])] == []

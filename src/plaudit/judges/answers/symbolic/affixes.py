@@ -17,7 +17,7 @@ _BASE = re.compile(r"\d_ ?\{? ?(\d+) ?\}?")
 _BASED = re.compile(r"(?<=\d)_ ?\{? ?\d+ ?\}?")
 _IN_BASE = re.compile(r"(-?[\dA-Z]{1,60})(?: ?_ ?\{? ?(\d{1,2}) ?\}?)?")
 _UNIT = re.compile(
-    r"(?<=[\w})|]) ?\\(?:text|mathrm|rm|textrm|mbox) ?\{ ?(?!(?:and|or|if)\b)"
+    r"(?<=[\w})|]) ?\\(?:text|mathrm|rm|textrm|mbox) ?\{(?! ?(?:and|or|if|is|integers?)\b) ?"
     r"([^{}]*[^{}\W\d_][^{}]*?) ?\}(\^ ?\{? ?-?\d ?\}?)?$"
 )
 _PLAIN_UNIT = re.compile(r"[-+]?[\d.,]+ [a-zA-Z]{1,3}(?: ?\^ ?\{?\d\}?)?")
