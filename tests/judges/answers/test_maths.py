@@ -115,6 +115,39 @@ def test_what_is_too_large_is_open_and_says_why(hostile: str) -> None:
     assert maths.outcome("x", hostile, case()).relation == "open"
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer", "question"),
+    [
+        ("8", r"\boxed{4^{3/2}}", ""),
+        ("120", "$5!$", ""),
+        ("1, 2", r"\boxed{x=1, x=2}", ""),
+        ("36", r"\boxed{36 \text{ cm}}", "What is the perimeter?"),
+        ("2i", r"\boxed{(1+i)^2}", ""),
+        ("3:2", "6:4", "In what ratio is it cut?"),
+    ],
+)
+def test_a_number_is_maths_where_its_answer_is_a_formula(
+    reference: str, answer: str, question: str
+) -> None:
+    asked = AnswerCase(question=question, answer=answer, references=(reference,))
+    assert maths.applies(reference, asked)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "question"),
+    [
+        ("36", r"\boxed{36 \text{ cm}}", "How many metres long is it?"),
+        ("8", "8 apples", ""),
+        ("007", r"\boxed{\text{7}}", ""),
+        ("3:2", "6:4", "How did the match end?"),
+        ("Paris", r"\boxed{\text{Paris}}", ""),
+    ],
+)
+def test_a_number_is_no_maths_otherwise(reference: str, answer: str, question: str) -> None:
+    asked = AnswerCase(question=question, answer=answer, references=(reference,))
+    assert not maths.applies(reference, asked)
+
+
 @settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.text() | st.text("x1^{}()[]\\$|,.=<>!%+-*/ ", max_size=60))
 def test_any_text_can_be_looked_at(text: str) -> None:

@@ -25,8 +25,15 @@ from plaudit.judges.answers.symbolic.limits import MAX_LENGTH, too_large
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair, WorkerError
 from plaudit.judges.answers.symbolic.process import shared
 from plaudit.judges.answers.symbolic.reading import tidy
+from plaudit.judges.answers.symbolic.sentences import (
+    formula_of,
+    in_formulas,
+    same_words,
+    without_letter,
+)
+from plaudit.judges.answers.units import asked_unit
 
-RULES = 1
+RULES = 2
 """Counts up with each change of what is equal, so that an older outcome is not used again."""
 
 _RECENT = 4_096
@@ -34,7 +41,8 @@ _NUMBER = r"[-+]?(?:\d+(?:[./]\d+)?|[a-z]|\d*pi|inf(?:inity)?|oo)"
 _COMMAND = re.compile(
     r"\\(?:[dtc]?frac|sqrt|[cl]?dots?|cdot|times|div|pm|mp|infty|cup|cap|setminus|in|notin|leq?|geq?"
     r"|lt|gt|neq?|left|right|begin|boxed|pi|alpha|beta|gamma|delta|theta|lambda|mu|sigma|phi|omega"
-    r"|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|log|ln|exp|sum|prod|int|lim|binom|math[a-z]+"
+    r"|(?:sin|cos|tan)h?|cot|sec|csc|arc(?:sin|cos|tan)|log|l[ng]|exp|sum|prod|int|lim|[dt]?binom"
+    r"|math[a-z]+|[lr](?:ceil|floor)|min|max|gcd|lcm|p?mod|bmod|det|equiv|hat|bar|approx|deg"
     r"|text|circ|emptyset|varnothing|overline|vec|partial|nabla|[lr]?vert|langle)(?![a-zA-Z])|\\[{|]"
 )
 _SIGN = re.compile(
@@ -57,15 +65,25 @@ _STRONG = re.compile(
     r"|\b(?:(?:arc)?(?:sin|cos|tan)h?|log|ln|exp|sqrt)(?: ?\(| \d*[a-z]\b| \d)"
     r"|\bpi\b"
 )
+_SHORT = re.compile(
+    r"[A-Z]{1,3} ?= ?-?\d+|\d{1,3}!|[\dA-F]{2,60}_\{?\d{1,2}\}?|-[a-z] ?\+ ?\d+"
+)  # 5!, 1011_2, -x+4
 _BRACKETED = re.compile(
     rf"[(\[{{] ?(?:{_NUMBER} ?, ?)+{_NUMBER} ?[)\]}}]|\{{ ?{_NUMBER} ?\}}", re.IGNORECASE
 )
+_SIMPLE = re.compile(r"(?!.*\b0\d)(?=.*[\d|])(?:[-+\d., ()|]|(?<![a-z])[a-z](?![a-z])){1,120}")
+_WORKED = re.compile(
+    r"\\(?:[dtc]?frac|sqrt|[dt]?binom|cdot|times|div|pm|log|ln|sin|cos|tan|sum|int|pi|cup|infty"
+    r"|overline|approx|quad|[lr](?:ceil|floor)|math[a-z]+|text[a-z]*)(?![a-zA-Z])|\^|\d!|\\? ?[{}]"
+    r"|\\ |\b[a-z](?:_\{?\d\}?)? ?= ?-?\d"
+)
+"""What an answer holds that writes a number as a formula."""
+_RATIO = re.compile(r"\d{1,9} ?: ?\d{1,9}")
 _MARKUP = re.compile(r"</?[a-zA-Z]+/?>|->|=>|(?:^|\s)\*\w|://|\+\+")
-_FINAL = re.compile(r"(?:\b(?:is|are|get|gives)|[:=]) *\$([^$]+)\$ *\.?\s*$")
 _DOLLARS = re.compile(r"\$([^$]*[^$\s])\$(?!\d)")
 _INTEGER = re.compile(r"[-+]?\d{1,60}")
 _SPACE = re.compile(r" (?![a-zA-Z\d])|(?<![a-zA-Z\d]) ")
-_BRACED = re.compile(r"([\^_])\{(\w)\}")
+_BRACED = re.compile(r"(?<!\\)\{(\w)\}")
 
 
 class Remembered(Protocol):
@@ -113,8 +131,21 @@ def versions() -> str:
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
-    """Whether a reference is a formula and not a plain number; any is where `math` is asked for."""
-    return case.answer_type == "math" or _is_formula(reference)
+    """Whether a reference is a formula, or numbers that the answer writes as a formula.
+
+    Any reference is one where `math` is asked for.
+    """
+    if case.answer_type == "math" or _is_formula(reference):
+        return True
+    if _RATIO.fullmatch(reference):
+        return "ratio" in case.question.casefold()
+    return bool(_SIMPLE.fullmatch(reference)) and _is_worked(case)
+
+
+def _is_worked(case: AnswerCase) -> bool:
+    """Whether an answer is a formula, and no quantity whose unit the question names."""
+    worked = _WORKED.search(case.answer[-MAX_LENGTH:])
+    return worked is not None and asked_unit(case.question) is None
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -136,7 +167,14 @@ def outcome(answer: str, reference: str, case: AnswerCase) -> Outcome:
         large = too_large(text)
         if large:
             return Outcome("open", f"the {name} holds {large}")
-    return _outcome_in_limits(_final(answer), reference, case)
+    formula, marked = formula_of(answer)
+    if not formula:
+        return Outcome("open", "a formula in passing")
+    formula, reference = in_formulas(formula), in_formulas(reference)
+    found = _outcome_in_limits(without_letter(formula, reference), reference, case)
+    if found.relation == "different" and not marked:
+        return Outcome("open", "different, but not marked as the answer")
+    return found
 
 
 def _outcome_in_limits(answer: str, reference: str, case: AnswerCase) -> Outcome:
@@ -145,6 +183,9 @@ def _outcome_in_limits(answer: str, reference: str, case: AnswerCase) -> Outcome
         return Outcome("equal" if same else "different", "as whole numbers")
     if _plain(answer) == _plain(reference) != "":
         return Outcome("equal", "the same formula")
+    alike = same_words(answer, reference)
+    if alike is not None:
+        return Outcome("equal" if alike else "different", "as words")
     if not available():
         return Outcome("open", "the extra `math` is not installed")
     return _compared(Pair(answer, reference, case.options.tolerance))
@@ -201,20 +242,14 @@ _recent = _Recent(_RECENT)
 
 def _plain(text: str) -> str:
     """Return a formula in its shortest spelling."""
-    return _BRACED.sub(r"\1\2", _SPACE.sub("", tidy(text)))
-
-
-def _final(answer: str) -> str:
-    """Take the formula at the end of a sentence such as "The solution is $x=3$."."""
-    found = _FINAL.search(answer)
-    return found[1].strip() if found and answer.count("$") == 2 else answer
+    return _BRACED.sub(r"\1", _SPACE.sub("", tidy(text)))
 
 
 def _is_formula(text: str) -> bool:
     text = text.strip()
     if not text or len(text) > MAX_LENGTH:
         return False
-    if _COMMAND.search(text):
+    if _COMMAND.search(text) or _SHORT.fullmatch(text):
         return True
     text = _DOLLARS.sub(r"\1", text)
     if not _known_words(text) or _MARKUP.search(text):

@@ -1,22 +1,27 @@
 """Whether two formulas stand for the same, in the process that can be killed.
 
-Each shape, such as a set or an equation, is compared by its parts, down to values. math-verify has
-the last word where neither equality nor a difference is proven.
+math-verify has the last word where neither equality nor a difference is proven.
 """
 
 import re
-from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
 from plaudit.judges.answers.symbolic.affixes import ANY_INTEGER, without_affixes
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair
-from plaudit.judges.answers.symbolic.parsing import as_set, in_order, read, sympy
+from plaudit.judges.answers.symbolic.parsing import read, sympy
 from plaudit.judges.answers.symbolic.reading import tidy
-from plaudit.judges.answers.symbolic.values import EXACT, Slack, done, same_value, slack_of
+from plaudit.judges.answers.symbolic.shapes import is_equation, same
+from plaudit.judges.answers.symbolic.values import EXACT, same_value, slack_of
 
 _math_verify: Any = import_module("math_verify")
 
+_DECIMAL = re.compile(r"-?\d*\.\d+")
+_POINT = re.compile(r"(?<=\d),(?=\d)")
+_COUNTERS = {sympy.Symbol(name, real=True) for name in "nkm"}
+_CONSTANTS = {sympy.Symbol(name, real=True) for name in "Cc"}
+_ANY = {sympy.Symbol("C", real=True)}
+_HIDING = (sympy.sin, sympy.cos, sympy.tan, sympy.log)
 _NO_BASE_OF_LOG = re.compile(r"\\log(?![a-z])(?! ?_)")
 
 
@@ -30,6 +35,7 @@ def warm_up() -> None:
 def compare(pair: Pair) -> Outcome:
     """Compare an answer and a reference that are within the limits of size."""
     answer, reference = tidy(pair.answer), tidy(pair.reference)
+    answer, reference = _as_shown(answer, reference), _as_shown(reference, answer)
     answer, reference, apart = without_affixes(answer, reference)
     if apart is not None:
         return Outcome("open", apart)
@@ -38,9 +44,12 @@ def compare(pair: Pair) -> Outcome:
         which = "answer" if a is None else "reference"
         return Outcome("open", f"the {which} cannot be read as a formula")
     a, b = _as_pair(a, b, reference), _as_pair(b, a, answer)
-    found = same(b, a, slack_of(answer, reference, pair.tolerance))
+    slack = slack_of(answer, reference, pair.tolerance)
+    found = _same_antiderivative(b, a) or same(b, a, slack)
     if found is None:
         found = _verified(b, a)
+    if found is False and _all_integers(answer, reference):
+        found = True if _counts_alike(answer, reference) else None
     if found is False and _may_be_meant_alike(answer, reference):
         found = None
     match found:
@@ -50,6 +59,32 @@ def compare(pair: Pair) -> Outcome:
             return Outcome("equal", "equal as formulas")
         case False:
             return Outcome("different", "different as formulas")
+
+
+def _has_constant(found: Any) -> bool:
+    return isinstance(found, sympy.Add) and bool(_CONSTANTS & set(found.args))
+
+
+def _same_antiderivative(a: Any, b: Any) -> bool | None:
+    """Whether two formulas, each plus any constant C, are one; sines or logarithms may hide it."""
+    if is_equation(a) and is_equation(b) and a.lhs == b.lhs:
+        a, b = a.rhs, b.rhs
+    if not (_has_constant(a) and _has_constant(b)) or not (a.free_symbols | b.free_symbols) & _ANY:
+        return None
+    a, b = (one.xreplace(dict.fromkeys(_CONSTANTS, sympy.S.Zero)) for one in (a, b))
+    names = a.free_symbols
+    if a.has(*_HIDING) and len(names) == 1:
+        a, b = a.diff(*names), b.diff(*names)
+    return True if same_value(a, b, EXACT) else None
+
+
+def _as_shown(text: str, other: str) -> str:
+    """Take what stands before an "about" sign, or after it where the other is a decimal too."""
+    exact, about, rounded = (part.strip() for part in text.partition(r"\approx"))
+    if not about or r"\approx" in rounded:
+        return text
+    decimal = _DECIMAL.fullmatch(other.rpartition(r"\approx")[2].strip())
+    return rounded if decimal and _DECIMAL.fullmatch(rounded) else exact or text
 
 
 def _as_pair(found: Any, other: Any, text: str) -> Any:
@@ -62,12 +97,27 @@ def _as_pair(found: Any, other: Any, text: str) -> Any:
 
 def _may_be_meant_alike(answer: str, reference: str) -> bool:
     """Whether all solutions may be written in two ways, or log may be the natural logarithm."""
-    if ANY_INTEGER.search(answer) and ANY_INTEGER.search(reference):
+    if _POINT.sub(".", answer) == _POINT.sub(".", reference) or _counts_alike(answer, reference):
         return True
     if not (_NO_BASE_OF_LOG.search(answer) or _NO_BASE_OF_LOG.search(reference)):
         return False
     a, b = (read(_NO_BASE_OF_LOG.sub(r"\\ln", text)) for text in (answer, reference))
     return a is not None and b is not None and same(b, a, slack_of(answer, reference, 0)) is True
+
+
+def _all_integers(answer: str, reference: str) -> bool:
+    """Whether both say that a name stands for any integer."""
+    return bool(ANY_INTEGER.search(answer) and ANY_INTEGER.search(reference))
+
+
+def _counts_alike(answer: str, reference: str) -> bool:
+    """Whether two formulas for many solutions are one, but for the name of what counts them."""
+    a, b = (read(ANY_INTEGER.sub("", text)) for text in (answer, reference))
+    names = [one.free_symbols & _COUNTERS for one in (a, b)]
+    if not all(len(name) == 1 for name in names) or names[0] == names[1]:
+        return False
+    renamed = a.xreplace({names[0].pop(): names[1].pop()})
+    return same(b, renamed, EXACT) is True
 
 
 def _verified(reference: Any, answer: Any) -> bool | None:
@@ -76,7 +126,7 @@ def _verified(reference: Any, answer: Any) -> bool | None:
     It takes the right side of any equation, so 2 = 3 would be 3, and a pair for a set.
     """
     both = (reference, answer)
-    if any(_is_equation(one) and not one.free_symbols for one in both):
+    if any(is_equation(one) and not one.free_symbols for one in both):
         return None
     if sum(isinstance(one, sympy.Tuple) for one in both) == 1:
         return None
@@ -84,250 +134,3 @@ def _verified(reference: Any, answer: Any) -> bool | None:
         reference, answer, float_rounding=12, strict=True, timeout_seconds=None
     )
     return True if equal else None
-
-
-def same(a: Any, b: Any, slack: Slack) -> bool | None:
-    """Compare two objects by their shapes; None: neither is proven.
-
-    Args:
-        a: of the reference.
-        b: of the answer.
-        slack: how far apart values may be.
-    """
-    a, b = _unwrapped(a, b)
-    for kind, compared in _SHAPES:
-        if isinstance(a, kind) and isinstance(b, kind):
-            return compared(a, b, slack)
-    for kind, compared in _MIXED:
-        if isinstance(a, kind):
-            return compared(a, b, slack)
-        if isinstance(b, kind):
-            return compared(b, a, slack)
-    return None
-
-
-def _unwrapped(a: Any, b: Any) -> tuple[Any, Any]:
-    """Leave `x =` out where one of the two has none, and `x` is in a set the set."""
-    a, b = _solutions(a), _solutions(b)
-    if isinstance(a, _RELATION) and isinstance(b, _RELATION):
-        return a, b
-    if _is_equation(a) != _is_equation(b):
-        a = a.rhs if _is_equation(a) and _names_a_value(a) else a
-        b = b.rhs if _is_equation(b) and b.free_symbols else b
-    return a, b
-
-
-def _is_equation(found: Any) -> bool:
-    return isinstance(found, sympy.Eq)
-
-
-def _names_a_value(equation: Any) -> bool:
-    """Whether an equation says what a name or a function stands for."""
-    left = equation.lhs
-    named = isinstance(left, sympy.Symbol) or bool(getattr(left, "is_Function", False))
-    return (named or isinstance(left, sympy.Tuple)) and not (
-        isinstance(left, sympy.Symbol) and left in equation.rhs.free_symbols
-    )
-
-
-def _is_identity(equation: Any) -> bool:
-    """Whether an equation holds for all values, as 2 + 2 = 4 does and x = 3 does not."""
-    if _names_a_value(equation) or not isinstance(equation.rhs, sympy.Expr):
-        return False
-    return same_value(equation.lhs, equation.rhs, EXACT) is True
-
-
-def _solutions(found: Any) -> Any:
-    """Make `x in A` the set A, and `x = 1, x = 2` the set of both values."""
-    if _is_equation(found) and isinstance(found.rhs, sympy.Set):
-        if isinstance(found.lhs, sympy.Tuple):
-            return found
-        return found.rhs
-    if _is_equation(found) and isinstance(found.lhs, sympy.Expr) and _is_identity(found):
-        return found.rhs
-    if isinstance(found, sympy.FiniteSet):
-        parts = in_order(found)
-        named = [part for part in parts if _is_equation(part) and _names_a_value(part)]
-        if len(named) == len(parts) and len({part.lhs for part in named}) == 1:
-            return sympy.FiniteSet(*[part.rhs for part in parts])
-    return found
-
-
-# Shapes
-
-
-def _all(results: Iterable[bool | None]) -> bool | None:
-    """Combine the comparisons of parts: one that differs decides."""
-    found = list(results)
-    if False in found:
-        return False
-    return None if None in found else True
-
-
-def _same_parts(a: Iterable[Any], b: Iterable[Any], slack: Slack) -> bool | None:
-    first, second = list(a), list(b)
-    if len(first) != len(second):
-        return False
-    return _all(same(x, y, slack) for x, y in zip(first, second, strict=True))
-
-
-def _same_tuple(a: Any, b: Any, slack: Slack) -> bool | None:
-    return _same_parts(a.args, b.args, slack)
-
-
-def _same_finite(a: Any, b: Any, slack: Slack) -> bool | None:
-    """Compare two finite sets: each element of one with each of the other."""
-    left = list(b.args)
-    unsure = len(a.args) == len(left)
-    for element in a.args:
-        results = [same(element, other, slack) for other in left]
-        if True in results:
-            left.pop(results.index(True))
-        elif None in results:
-            return None
-        else:
-            return False if unsure or not a.args else _same_without_doubles(a, b, slack)
-    return not left or _same_without_doubles(a, b, slack)
-
-
-def _same_without_doubles(a: Any, b: Any, slack: Slack) -> bool | None:
-    """Compare two sets in which a value may stand twice, written in two ways."""
-    one, two = _simplest(a), _simplest(b)
-    if (one, two) == (a, b) or len(one.args) != len(two.args):
-        return False
-    return _same_finite(one, two, slack)
-
-
-def _simplest(found: Any) -> Any:
-    return sympy.FiniteSet(*[sympy.nsimplify(done(part)) for part in found.args])
-
-
-def _same_matrix(a: Any, b: Any, slack: Slack) -> bool | None:
-    if a.shape != b.shape:
-        return None if sorted(a.shape) == sorted(b.shape) and 1 in a.shape else False
-    return _same_parts(a.flat(), b.flat(), slack)
-
-
-def _same_interval(a: Any, b: Any, slack: Slack) -> bool | None:
-    if (a.left_open, a.right_open) != (b.left_open, b.right_open):
-        return False
-    return _same_parts((a.start, a.end), (b.start, b.end), slack)
-
-
-def _same_set(a: Any, b: Any, slack: Slack) -> bool | None:
-    a, b = a.doit(), b.doit()
-    if a == b:
-        return True
-    unions = isinstance(a, sympy.Union) and isinstance(b, sympy.Union)
-    if unions and len(a.args) == len(b.args) and _same_finite(a, b, slack):
-        return True
-    try:
-        empty = a.symmetric_difference(b).is_empty
-    except (NotImplementedError, TypeError, ValueError):
-        return None
-    return True if empty else _told_apart(a, b)
-
-
-def _told_apart(a: Any, b: Any) -> bool | None:
-    """Look for a number that is in one of two sets alone."""
-    ends = a.atoms(sympy.Number) | b.atoms(sympy.Number)
-    numbers = {sympy.S.Zero} | {end for end in ends if end.is_finite}
-    step = sympy.Rational(1, 7)
-    for number in sorted(numbers | {n + step for n in numbers} | {n - step for n in numbers}):
-        if {a.contains(number), b.contains(number)} == {sympy.true, sympy.false}:
-            return False
-    return None
-
-
-def _same_equation(a: Any, b: Any, slack: Slack) -> bool | None:
-    """Compare two equations: what they name, or their sides up to a factor."""
-    if _names_a_value(a) and _names_a_value(b):
-        if _names(a) == _names(b):
-            return same(a.rhs, b.rhs, slack)
-        if not (a.rhs.free_symbols or b.rhs.free_symbols):
-            return False
-    try:
-        one, two = a.lhs - a.rhs, b.lhs - b.rhs
-    except TypeError:
-        return None
-    return _same_up_to_a_factor(one, two)
-
-
-def _names(equation: Any) -> Any:
-    return equation.lhs
-
-
-def _same_up_to_a_factor(one: Any, two: Any) -> bool | None:
-    """Whether two polynomials vanish at the same places (Hilbert's Nullstellensatz)."""
-    one, two = (sympy.numer(sympy.together(done(side))) for side in (one, two))
-    names = sorted(one.free_symbols | two.free_symbols, key=str)
-    if one.free_symbols != two.free_symbols:
-        return False if names else None
-    if not names or not (one.is_polynomial(*names) and two.is_polynomial(*names)):
-        return None
-    roots = [sympy.Poly(side, *names, extension=True).sqf_part().monic() for side in (one, two)]
-    return bool(roots[0] == roots[1])
-
-
-def _same_relation(a: Any, b: Any, slack: Slack) -> bool | None:
-    """Compare two inequalities: as sets where there is one variable, else as they stand."""
-    if a.free_symbols != b.free_symbols:
-        return False
-    if len(a.free_symbols) == 1:
-        one, two = as_set(a), as_set(b)
-        if one is not None and two is not None:
-            return _same_set(one, two, slack)
-    return None
-
-
-# Shapes of two kinds
-
-
-def _set_and_other(found: Any, other: Any, slack: Slack) -> bool | None:
-    """Compare a set with what is no set: its one element, or the set of a relation."""
-    if isinstance(other, _RELATION) and not _is_equation(other):
-        made = as_set(other)
-        return None if made is None else _same_set(found, made, slack)
-    if isinstance(other, sympy.Tuple):
-        return _listed(found, other, slack)
-    if isinstance(found, sympy.FiniteSet) and isinstance(other, sympy.Expr):
-        return same(found.args[0], other, slack) if len(found.args) == 1 else False
-    return False if isinstance(other, sympy.Expr) else None
-
-
-def _listed(found: Any, other: Any, slack: Slack) -> bool | None:
-    """Compare a list without brackets with a tuple, in the order in which it was written."""
-    if isinstance(found, sympy.FiniteSet):
-        parts = [p.rhs if _is_equation(p) else p for p in in_order(found)]
-        return True if _same_parts(parts, other.args, slack) else None
-    return False
-
-
-def _tuple_and_other(found: Any, other: Any, slack: Slack) -> bool | None:
-    if isinstance(other, sympy.MatrixBase) and 1 in other.shape:
-        return _same_parts(found.args, other.flat(), slack)
-    return False if isinstance(other, sympy.Expr) else None
-
-
-def _relation_and_other(found: Any, other: Any, slack: Slack) -> bool | None:
-    """An inequality is no value; what an equation with several variables is worth is not known."""
-    return False if isinstance(other, sympy.Expr) and not _is_equation(found) else None
-
-
-_Compared = Callable[[Any, Any, Slack], bool | None]
-_RELATION: Any = (sympy.core.relational.Relational, sympy.And, sympy.Or, sympy.Not)
-_SHAPES: tuple[tuple[Any, _Compared], ...] = (
-    (sympy.MatrixBase, _same_matrix),
-    (sympy.Tuple, _same_tuple),
-    (sympy.FiniteSet, _same_finite),
-    (sympy.Interval, _same_interval),
-    (sympy.Set, _same_set),
-    (sympy.Eq, _same_equation),
-    (_RELATION, _same_relation),
-    (sympy.Expr, same_value),
-)
-_MIXED: tuple[tuple[Any, _Compared], ...] = (
-    (sympy.Set, _set_and_other),
-    (sympy.Tuple, _tuple_and_other),
-    (_RELATION, _relation_and_other),
-)

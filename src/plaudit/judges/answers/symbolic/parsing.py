@@ -22,7 +22,8 @@ _CONVERSION = _latex.ConversionConfig(lowercase_symbols=False)
 _UNREADABLE = re.compile(
     r"\\(?:[lc]?dots|angle|triangle|parallel|perp|to|rightarrow|Rightarrow|implies|iff|equiv|pmod)"
     r"(?![a-zA-Z])|\.\.\.|\u2026"
-    r"|\d \d|(?<!\\)\b(?!prime\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
+    r"|(?<![\\{])\b(?:so|we|is|it|of|to|if|no|the|are|get|has|for|was|not|can|all|any|per|one|two)\b"
+    r"|\d \d|(?<!\\)\b(?!(?:prime)+\b|begin\b|end\b)[a-zA-Z]{4,}(?![a-zA-Z}])"
     r"|/ ?\d+ ?(?:[a-zA-Z](?![a-zA-Z])|\(|\\(?:sqrt|pi|frac|sin|cos|tan|ln|log)(?![a-z]))"  # 1/2x
     r"|\\begin ?\{cases\}|['\"]|\\overline ?\{[^{}]{2}|\\approx ?\d*$|^\\approx"
 )
@@ -36,6 +37,16 @@ _OR = re.compile(r" ?,? ?(?:\\lor(?![a-z])|\\vee(?![a-z])|\\text ?\{ ?or ?\}|\bo
 _AND = re.compile(r" ?,? ?(?:\\land(?![a-z])|\\wedge(?![a-z])|\\text ?\{ ?and ?\}|\band\b) ?")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|lt|gt|ne)(?![a-z])")
 _SIGNED_TWICE = re.compile(r"\\(pm|mp)(?![a-z])")
+_NAMED = re.compile(
+    r"(P ?\([^()]*[^()a-z]\)|m? ?\\angle ?[A-Z]{1,3}|\\frac ?\{ ?d ?[a-z] ?\} ?\{ ?d ?[a-z] ?\}"
+    r"|\\overline ?\{[A-Z]{2}\}|[a-zA-Z] ?_ ?\{?(?:prime)+\}? ?(?:\([a-z]\))?) ?= ?(?=[^=]+$)"
+)
+"""What has a value and is no formula: a probability, an angle, a derivative, a side."""
+_CONGRUENCE = re.compile(
+    r"([a-zA-Z]) ?\\equiv ?(-?\d{1,50}) ?[({]?\\p?mod ?\{? ?(\d{1,50}) ?\}?[)}]?"
+)
+_UNEQUAL = re.compile(r"([a-zA-Z]) ?\\ne ?([^<>=]+?(?:,|\band\b|\\text ?\{ ?and ?\}).+)")
+_BRACKET = re.compile(r"[(\[]")
 _NAME_OF_A_POINT = re.compile(r"^[A-Z] ?(?=\([^()]*,[^()]*\)$)")
 _PERCENT = re.compile(r"([^%]+?) ?\\?%")
 _LIMIT = re.compile(r"\\lim ?_ ?\{[^{}]*\}")
@@ -57,6 +68,19 @@ def read(text: str) -> Any:
 
 def _read_tidy(text: str) -> Any:
     text = _NAME_OF_A_POINT.sub("", _REPEATING.sub(_fraction, text))
+    named = _NAMED.match(text)
+    if named:
+        found = _read_tidy(text[named.end() :])
+        name = sympy.Symbol(named[1].replace(" ", ""), real=True)
+        return sympy.Eq(name, found, evaluate=False) if isinstance(found, sympy.Expr) else None
+    congruence = _CONGRUENCE.fullmatch(text)
+    if congruence:
+        name, rest, modulus = congruence.groups()
+        residue = int(rest) % (int(modulus) or 1)
+        return sympy.Eq(sympy.Symbol(f"{name} mod {modulus}"), residue, evaluate=False)
+    unequal = _UNEQUAL.fullmatch(text)
+    if unequal:
+        return _all_but(unequal)
     built = _BUILDER.fullmatch(text)
     if built:
         return _read_tidy(built[2].strip())
@@ -71,6 +95,16 @@ def _read_tidy(text: str) -> Any:
     if percent:
         return _hundredth(_read_one(percent[1]))
     return _read_one(text)
+
+
+def _all_but(unequal: re.Match[str]) -> Any:
+    """Read x is not 1, x is not 2 as the set of all other numbers."""
+    name, values = unequal[1], _AND.sub(",", unequal[2]).split(",")
+    again = re.compile(rf" ?(?:{name} ?\\ne)?(.+)")
+    read_values = [_read_one(again.sub(r"\1", value).strip()) for value in values]
+    if not all(isinstance(value, sympy.Expr) for value in read_values):
+        return None
+    return sympy.Complement(sympy.S.Reals, sympy.FiniteSet(*read_values))
 
 
 def _hundredth(found: Any) -> Any:
@@ -147,6 +181,12 @@ def as_set(found: Any) -> Any:
 def _both_signs(text: str) -> Any:
     """Read a formula with a plus or minus as the set of both."""
     both: list[Any] = []
+    if "," in text and not _BRACKET.search(text):
+        parts = [_read_tidy(part.strip()) for part in text.strip("\\{} ").split(",")]
+        if any(part is None for part in parts):
+            return None
+        lists = [part.args if isinstance(part, sympy.FiniteSet) else [part] for part in parts]
+        return _latex.FiniteSet(*[value for values in lists for value in values])
     for plus, minus in (("+", "-"), ("-", "+")):
         one = _SIGNED_TWICE.sub(lambda sign, p=plus, m=minus: p if sign[1] == "pm" else m, text)
         both.append(_read_one(re.sub(r"(?<![\w)}\]] )(?<![\w)}\]])\+ ?", "", one)))
@@ -162,7 +202,7 @@ def _with_plain_symbols(found: Any, imaginary: bool) -> Any:
     renamed = {name: _plain(name, imaginary) for name in found.atoms(sympy.Symbol)}
     renamed |= {number: sympy.Rational(str(number)) for number in found.atoms(sympy.Float)}
     if imaginary and sympy.I not in renamed.values():
-        renamed |= {root: _real(root) for root in found.atoms(sympy.Pow)}
+        renamed |= {root: real_root(root) for root in found.atoms(sympy.Pow)}
     renamed = {old: new for old, new in renamed.items() if old != new}
     if not renamed:
         return found
@@ -184,7 +224,7 @@ def _renamed(found: Any, names: dict[Any, Any]) -> Any:
     return found.xreplace(names) if hasattr(found, "xreplace") else found.subs(names)
 
 
-def _real(root: Any) -> Any:
+def real_root(root: Any) -> Any:
     """Take the real one of the odd roots of a negative number."""
     base, power = root.args
     odd = power.is_Rational and power.q % 2 == 1 and power.q > 1

@@ -52,8 +52,25 @@ _SIGN_TABLE = str.maketrans(_SIGNS)
 _FUNCTIONS = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|exp|sqrt|pi|infty|theta"
 )
+_BASES = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "sixteen": "16",
+}
 
 _GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:(?: |\{,\})\d{3})+)(?![\d])")
+_GROUPED_BY_POINTS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
+_RECURRING = re.compile(
+    r"(?<![\d.])(\d{1,9}\.\d{0,2}?)(\d{1,6}?)\2{1,20}(?:\.{3}|\u2026|\\[lc]?dots(?![a-z]))"
+)
+_SYSTEM = re.compile(r"\\begin ?\{cases\}([^&]*)\\end ?\{cases\}")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\d.\w])")
 _MIXED = re.compile(r"(?<![\d.^_])(\d+) (\d+) ?/ ?(\d+)(?![\d.])")
 _BRACKETS = re.compile(r"(\\sqrt|\^) ?\(")
@@ -67,10 +84,17 @@ def _steps(*steps: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[St
     return tuple((re.compile(pattern), by) for pattern, by in steps)
 
 
+def _primed(found: re.Match[str]) -> str:
+    """Write a derivative, or a second one, as an index."""
+    return found[1] + "_{" + "prime" * (found[2].count("'") + found[2].count("p")) + "}"
+
+
 _TIDIED = _steps(
     (rf"[{_RAISED}]+", lambda found: "^{" + found[0].translate(_PLAIN) + "}"),
     (rf"[{_LOWERED}]+", lambda found: "_{" + found[0].translate(_PLAIN) + "}"),
     (r"(?:^|(?<== ))~ ?(?=\d)", r"\\approx "),
+    (r"\\left\s*<|(?<!.)<(?=[^<>]*,[^<>]*>$)", r"\\langle "),
+    (r"\\right\s*>|(?<=[\w ])>(?!.)", r"\\rangle "),
     (r"\\displaystyle|\\limits|\\(?:left|right)\s*\.", ""),
     (r"\\m?(?:left|right)(?![a-zA-Z])|\\[bB]igg?[lrm]?(?![a-zA-Z])", ""),
     (r"(?<!\\)\\[,;:!> ]|~(?!=)|\\q?quad(?![a-z])|\\(?:thin|med|thick)space(?![a-z])", " "),
@@ -78,6 +102,10 @@ _TIDIED = _steps(
     (r"\\frac ?(\d) ?(\d)(?!\d)", r"\\frac{\1}{\2}"),
     (r"\\log ?_ ?(\d)", r"\\log_{\1}"),
     (r"\\lg(?![a-z])", r"\\log_{10}"),
+    (r"\\log ?_ ?\{? ?e(?![a-z]) ?\}?", r"\\ln "),
+    (r"(?<=[\d}]) ?(?:percent|per cent)(?![a-z])|\\text ?\{ ?(?:percent|\\?%) ?\}", r"\\%"),
+    (r"\\(?:mathbf|boldsymbol|bm|mathsf|mathtt|mathit|textbf|bf) ?\{([^{}]*\d[^{}]*)\}", r"\1"),
+    (r"_ ?\\(?:text|mathrm) ?\{ ?(" + "|".join(_BASES) + r") ?\}", lambda f: "_" + _BASES[f[1]]),
     (r"\\bmod(?![a-z])", r"\\mod"),
     (r"(\\mathbb ?\{ ?[RZQNC] ?\}) ?(?:-|\\backslash) ?(?=\\\{)", r"\1 \\setminus "),
     (r"\\(?:lvert|rvert|vert|mid)(?![a-z])", "|"),
@@ -94,10 +122,17 @@ _TIDIED = _steps(
     (r"\\infinity|(?<![a-zA-Z\\])(?:infinity|infty|inf|oo)(?![a-zA-Z])", r"\\infty "),
     (rf"(?<![a-zA-Z\\])({_FUNCTIONS})(?![a-zA-Z])", r"\\\1 "),
     (r"\\mathbf\s*\{\s*([RZNQC])\s*\}", r"\\mathbb{\1}"),
-    (r"([A-Za-z])('+|\^\{?\\prime\}?)", lambda found: found[1] + "_{prime}"),
+    (r"([A-Za-z]) ?\^ ?\{?((?: ?\\prime(?![a-z])){1,3}) ?\}?", _primed),
+    (r"([A-Za-z])('{1,3})(?!')", _primed),
     (r"\s+", " "),
 )
+_TURNED = re.compile(r"(?:^|(?<=cup )|(?<=in ))([\[\]])([^\[\]]{1,99},[^\[\]]{1,99})([\[\]])")
 _WRAPPED = re.compile(r"\$\$?|(?<!\\)\\[()\[\]]")
+
+
+def _turned(found: re.Match[str]) -> str:
+    """Write the open end of an interval, ]0, 1[, as a round bracket."""
+    return found[1].replace("]", "(") + found[2] + found[3].replace("[", ")")
 
 
 def tidy(text: str) -> str:
@@ -107,10 +142,15 @@ def tidy(text: str) -> str:
     for pattern, by in _TIDIED:
         text = pattern.sub(by, text)
     text = _SCIENTIFIC.sub(r"\1\\cdot 10^{\2}", text)
+    text = _RECURRING.sub(r"\1\\overline{\2}", text)
+    text = _GROUPED_BY_POINTS.sub(lambda found: found[0].replace(".", ""), text)
+    text = _SYSTEM.sub(lambda found: found[1].strip("\\ ").replace("\\\\", ","), text)
     text = _GROUPED.sub(lambda found: re.sub(r"[ {},]", "", found[0]), text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SQRT_OF_ONE.sub(r"\\sqrt{\1}", _in_braces(text, _BRACKETS, "{", "}"))
-    return text.lstrip(" ,;").rstrip(" .,;")
+    text = text if "," in text else text.replace(";", ",")
+    text = _TURNED.sub(_turned, text)
+    return text.lstrip(" ,;") if text.endswith("..") else text.lstrip(" ,;").rstrip(" .,;")
 
 
 def _in_braces(text: str, opening: re.Pattern[str], left: str, right: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from plaudit.judges.answers.symbolic.affixes import DECIMALS
-from plaudit.judges.answers.symbolic.parsing import sympy
+from plaudit.judges.answers.symbolic.parsing import real_root, sympy
 
 _DIGITS = 50
 _AGREEING = sympy.Float(10, _DIGITS) ** -40
@@ -101,7 +101,10 @@ def _agree(a: Any, b: Any, names: list[Any], values: Iterable[str], slack: Slack
 def _value(formula: Any, point: dict[Any, Any]) -> Any:
     """Return the number that a formula is at a point, or None."""
     try:
-        value = formula.subs(point).evalf(_DIGITS)
+        found = formula.subs(point)
+        if not formula.has(sympy.I):
+            found = found.xreplace({root: real_root(root) for root in found.atoms(sympy.Pow)})
+        value = found.evalf(_DIGITS)
     except (ValueError, TypeError, ArithmeticError, NotImplementedError, AttributeError):
         return None
     return value if value.is_number and value.is_finite is not False and _plain(value) else None
