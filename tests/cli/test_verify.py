@@ -197,3 +197,29 @@ def test_the_embedded_model_is_no_better_than_a_coin_and_the_summary_says_so(
     source = write_rows(tmp_path / "in.jsonl", ROWS[:1])
     done = plaudit("judge", "verify", source, "-e", "local", "--json")
     assert any("like a coin" in note and "0.57" in note for note in done.summary["notes"])
+
+
+@pytest.mark.full
+def test_a_killed_comparison_is_stored_and_the_run_goes_on(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    pytest.importorskip("math_verify")
+    endless = {"question": "Evaluate.", "answer": r"\boxed{\prod_{k=1}^{9999} (x+k)}"}
+    rows = [
+        endless | {"id": "endless", "reference": "1", "answer_type": "math"},
+        {
+            "id": "next",
+            "question": "Expand.",
+            "answer": r"\boxed{x^2-1}",
+            "reference": "(x-1)(x+1)",
+        },
+    ]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    outs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for out in outs:
+        assert plaudit("judge", "verify", source, "-o", out).status == 0
+    killed, after = rows_of(outs[0])
+    assert (killed["status"], killed["error"]["cause"]) == ("abstained", "undecided")
+    assert "not compared within 2 CPU seconds" in killed["error"]["message"]
+    assert (after["value"], after["fields"]["decided_by"]) == ("correct", "math")
+    assert outs[0].read_bytes() == outs[1].read_bytes()

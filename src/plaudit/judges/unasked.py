@@ -18,10 +18,7 @@ _READ = frozenset(
     {"kind", "swap", "gate", "calibration", "reward_map", *AnswerOptions.__struct_fields__}
 )
 """Options that mean something without a model; `swap` is of pairs."""
-_UNDECIDED = (
-    "no type of answer and no head could decide it; name a model that is asked about such answers "
-    "(engine=, -e URI)"
-)
+_UNDECIDED = "undecided ({}); name a model that is asked about such answers (engine=, -e URI)"
 
 
 class UnaskedVerificationTask(VerificationTask):
@@ -64,7 +61,12 @@ class UnaskedVerificationTask(VerificationTask):
         if found.value is not None:
             return self._decided(sample, found)
         verdict = self._unmade(
-            sample, "abstained", Transcript(ask), Cause.UNDECIDED, _UNDECIDED, attempts=0
+            sample,
+            "abstained",
+            Transcript(ask),
+            Cause.UNDECIDED,
+            _UNDECIDED.format(found.reason),
+            attempts=0,
         )
         return msgspec.structs.replace(
             verdict, probabilities=probabilities_of(found), fields=fields_of(found)

@@ -12,6 +12,7 @@ With an explicit `answer_type` only that type compares, and the head looks only 
 the head reads words, and knows nothing of formulas, numbers or code.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
@@ -62,6 +63,7 @@ _MOST_SIGNS = 1_000
 """Characters of a text that may differ from a reference in signs alone."""
 _MOST_READ = 20_000
 """Characters of an answer that the head is shown; of more it would see the ends only."""
+_LATEX = re.compile(r"\\[A-Za-z]{2,}")
 _SHOWN = 300
 """Characters of an extracted answer that a verdict shows."""
 
@@ -130,6 +132,8 @@ class _Deciding:
         self._slow = slow
         self._compared_slowly = 0
         self._notes: dict[str, None] = {}
+        self._formula = ""
+        """Why a formula was not compared."""
         options = case.options
         self._found = extraction.extract(case.answer, case.question, options.extract)
 
@@ -191,6 +195,8 @@ class _Deciding:
                 return kind.by, comparison
             if not _is_available(kind):
                 self._notes[_missing(kind)] = None
+            elif kind.slow:
+                self._formula = maths.outcome(text, reference, case).reason
         return None
 
     def _has_time(self, kind: _Type) -> bool:
@@ -207,18 +213,32 @@ class _Deciding:
         return self._compared_slowly <= _MOST_SLOW
 
     def _by_head(self) -> Decision:
-        """Let the head look, unless a type that applies could not be used.
-
-        The head reads words: signs and the order of digits are nothing to it.
-        """
-        case = self._case
-        if self._notes or case.answer_type not in _WORDS or self._differs_in_signs():
-            return self._made(None, None, "no type of answer could compare it")
-        if len(case.answer) > _MOST_READ:
-            return self._made(None, None, f"an answer of more than {_MOST_READ:,} characters")
-        p = head.probability(case, self._found)
+        """Let the head look, where it can read what there is."""
+        unread = self._unread()
+        if unread is not None:
+            return self._made(None, None, unread)
+        p = head.probability(self._case, self._found)
         value = head.decide(p)
         return self._made(value, "head" if value else None, f"P(correct) {p:.3f}", p)
+
+    def _unread(self) -> str | None:
+        """Return why the head is not asked, or None.
+
+        The head reads words: formulas, signs and the order of digits are nothing to it, and of a
+        long text it would see the ends only.
+        """
+        case = self._case
+        if self._formula or self._holds_latex():
+            return f"a formula: {self._formula or 'no type could compare it'}"
+        if self._notes or case.answer_type not in _WORDS:
+            return "no type of answer could compare it"
+        if len(case.answer) > _MOST_READ:
+            return f"an answer of more than {_MOST_READ:,} characters"
+        return "it differs from a reference in signs" if self._differs_in_signs() else None
+
+    def _holds_latex(self) -> bool:
+        texts = (self._final(), *self._case.references)
+        return any(_LATEX.search(text, 0, _MOST_READ) for text in texts)
 
     def _differs_in_signs(self) -> bool:
         """Whether the answer holds no word, or the letters and digits of a reference alone."""

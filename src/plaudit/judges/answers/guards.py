@@ -20,7 +20,7 @@ from plaudit.judges.answers.opinion import is_disowned
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.withdrawal import takes_back
 
-_WORDY = re.compile(r"[^\W_]")
+_WORDY = re.compile(r"[^\W_]|[\u221e\u2205]")  # Infinity and the empty set are answers.
 _SHORT = 200
 """Characters up to which a text is looked through for phrases; a longer one is never only that."""
 _BEGINNING = 10_000
