@@ -43,6 +43,7 @@ class _Type(NamedTuple):
 
 _ORDER = (
     _Type("text", "unanswerable"),
+    _Type("text", "polar"),
     _Type("choice", "choices"),
     _Type("code", "code"),
     _Type("date", "dates"),

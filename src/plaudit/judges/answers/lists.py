@@ -32,6 +32,11 @@ _SEVERAL = re.compile(
     r"welche|zwei|drei|vier|quels|quelles|deux|trois|cu\u00e1les|dos|tres|quali|due|tre|quais)\b",
     re.IGNORECASE,
 )
+_PLURAL = re.compile(
+    r"\b(?:[Ww]hich|[Ww]hat) (?:[a-z-]+ ){0,2}(?!(?:does|causes|makes|always)\b)"
+    r"[a-z]{2,}[a-hj-rtv-z]s\b"
+)
+"""A question for things: "Which amino acids ..."."""
 _PLACE = re.compile(
     r"\b(?:where|city|town|born|place|located|capital|held|wo|o\u00f9|d\u00f3nde)\b", re.I
 )
@@ -152,7 +157,8 @@ def _is_wordy(item: str) -> bool:
 
 def _asks_for_several(question: str) -> bool:
     asked = question[-_MAX_LENGTH:]
-    return bool(_SEVERAL.search(asked)) and not _PLACE.search(asked)
+    several = _SEVERAL.search(asked) or _PLURAL.search(asked)
+    return bool(several) and not _PLACE.search(asked)
 
 
 def _counts_order(case: AnswerCase, reference: str) -> bool:

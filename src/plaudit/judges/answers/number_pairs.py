@@ -98,13 +98,19 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
         return None
     if not _same_name(a, r, question):
         return None
-    if a.place != r.place and min(a.place, r.place) < 1 and _ASKS_NUMBERED.search(question):
+    if _shows_more(a, r) and _ASKS_NUMBERED.search(question):
         return None  # 3.10 comes after 3.9, and is not 3.1
     if may_be_thousands(a) != may_be_thousands(r):
         return None
     if a.ordinal and not r.ordinal and not _ASKS_PLACE.search(question):
         return None
     return Comparison(True, "equal as numbers")
+
+
+def _shows_more(a: Number, r: Number) -> bool:
+    """Whether one of two numbers shows more decimals; six and 6 show the same."""
+    places = {a.place or Fraction(a.value.denominator == 1), r.place or Fraction(1)}
+    return len(places) > 1 and min(places) < 1
 
 
 POUNDS = ("pound", "pounds")
