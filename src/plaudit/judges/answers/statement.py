@@ -39,7 +39,7 @@ _IDLE = function_words() | word_set(
 _TURNING = TURNING | word_set(
     "than minus negative plus too off further farther later earlier ago extra additional another "
     "twice double triple half times short lacks lack lacking lost loses lose losing missing "
-    "failed fails fail fired wrongly mistakenly nope unlikely doubt unsure guess says said say "
+    "failed fails fail fired avoid avoids wrongly mistakenly nope unlikely doubt unsure guess says said say "
     "claims claimed claim thinks think thought believes believe believed supposedly allegedly "
     "expected reference grader key myth false "
     "todays while whereas although though however otherwise both between wenn falls mehr weniger "
@@ -164,6 +164,11 @@ def is_safe(text: str, question: str) -> bool:
     asked = frozenset(_words_of(question[:_MOST_QUESTION]))
     strange = _strange(text.split(), (), asked)
     return strange is not None and strange <= _MOST_STRANGE
+
+
+def turns(text: str) -> bool:
+    """Whether a text holds a word that denies, doubts, compares or gives another's view."""
+    return not _TURNING.isdisjoint(_words_of(text))
 
 
 def _strange(before: Sequence[str], after: Sequence[str], asked: frozenset[str]) -> int | None:

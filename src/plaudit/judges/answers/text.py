@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from plaudit.judges.answers import carrier, names
+from plaudit.judges.answers import carrier, names, symbols
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.words import same_case, words
 
@@ -66,6 +66,8 @@ _AMERICAN = {
     "our": "or", "re": "er", "is": "iz", "ence": "ense", "ogue": "og", "ll": "l", "ae": "e",
     "inium": "inum", "mme": "m", "ph": "f",
 }  # fmt: skip
+_SYMBOL = 3
+"""Letters up to which a word may be a symbol."""
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 
 
@@ -83,12 +85,16 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         same = bool(reference.strip()) and answer.strip() == reference.strip()
         return Comparison(True, "the same text") if same else None
     given, wanted = words(answer), words(reference)
+    if _differ_in_case(given, wanted, case.question):
+        return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _same(given, wanted, case.question):
         return Comparison(True, "equal as text")
     if _are_opposite(given, wanted):
         return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _says(given, answer, wanted, case):
         return Comparison(True, "a sentence that says the reference")
+    if symbols.same_symbol(answer, reference):
+        return Comparison(True, "the same symbol")
     if names.equal(answer, reference, case.question):
         return Comparison(True, "equal as names")
     return None
@@ -215,6 +221,17 @@ def _is_suffix_or_unit(found: list[str], place: int, word: str) -> bool:
 def _american(found: re.Match[str]) -> str:
     group = found.lastgroup or ""
     return "z" if found[0] == "s" else _AMERICAN[group]
+
+
+def _differ_in_case(given: Sequence[str], wanted: Sequence[str], question: str) -> bool:
+    """Whether a question names both of two symbols that only their case tells apart: AA and aa."""
+    if len(given) != 1 or len(wanted) != 1 or not 1 < len(wanted[0]) <= _SYMBOL:
+        return False
+    one, other = given[0], wanted[0]
+    if one == other or one.casefold() != other.casefold():
+        return False
+    named = words(question[-_MAX_LENGTH:])
+    return one in named and other in named
 
 
 def _are_opposite(given: Sequence[str], wanted: Sequence[str]) -> bool:
