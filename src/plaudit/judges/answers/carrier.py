@@ -315,6 +315,8 @@ def _is_inflected(word: str, base: str, asked: Sequence[str]) -> bool:
 
 def _is_passive(left: Sequence[str], asked: Sequence[str]) -> bool:
     """Whether "Hamlet was written by" leads to the answer of "Who wrote Hamlet?"."""
+    if asked[:1] in (["which"], ["what"]):
+        asked = ["who", *asked[2:]]
     if len(asked) < 3 or asked[0] != "who" or len(left) < 4 or left[-1] != "by":
         return False
     *topic, copula, participle, _ = left

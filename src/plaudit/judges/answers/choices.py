@@ -16,8 +16,12 @@ _MARK = re.compile(r"(?:(?<=^)|(?<=[\s,;/]))\(?([A-Za-z]|\d{1,2})(?:[).]|:(?=\s)
 _START = re.compile(
     r"(?:(?:so|therefore|thus|hence|i choose|i pick|i would choose|it is|it's|"
     r"(?:the |my )?(?:final |correct |right |best )*(?:answers?|options?|choices?|letters?)"
-    r"(?: (?:is|are))?|die antwort (?:ist|lautet)|antwort|la r\u00e9ponse est|r\u00e9ponse|"
-    r"la respuesta es|respuesta|opci\u00f3n|risposta|resposta)(?![^\W_])[\s:,]*)+",
+    r"(?: (?:is|are))?|(?:die )?(?:richtige |korrekte )?"
+    r"antwort(?: (?:ist|lautet|w\u00e4re))?|richtig ist|"
+    r"(?:la )?(?:bonne |meilleure )?r\u00e9ponse(?: (?:correcte|exacte|juste))?(?: est)?|"
+    r"(?:la |a )?(?:respuesta|opci\u00f3n|risposta|resposta)"
+    r"(?: (?:correcta|corretta|giusta|correta|certa))?(?: (?:es|\u00e8|\u00e9))?|"
+    r"(?:i (?:would|will|'d|'ll) )?(?:go|going) (?:for|with)|la|both)(?![^\W_])[\s:,]*)+",
     re.IGNORECASE,
 )
 _KEY = r"[A-Za-z]|\d{1,2}"
@@ -30,6 +34,13 @@ _SEVERAL = re.compile(
     r"(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|(?<![)\].:])\s+)"
     rf"[(\[]?(?:{_KEY})[)\]]?)+[)\]}}]?\.?"
 )
+_STATED = re.compile(
+    rf"(?:(?:only|both|the) )*(?:statements?|options?|answers?|choices?|letters?|items?) "
+    rf"(?P<keys>[(\[]?(?:{_KEY})[)\]]?(?:(?:, ?(?:and )?| and | & )[(\[]?(?:{_KEY})[)\]]?)+) "
+    r"(?:are|apply|hold|fit|work)(?P<rest>[^.;,!?\n]{0,80})\.?",
+    re.IGNORECASE,
+)
+"""A sentence that says something of several options: "Statements A and C are true"."""
 _LETTER_A = re.compile(r"A(?![\w'])")
 """A beginning that is a letter here, and an article in other texts."""
 _KEYS = re.compile(rf"(?<![^\W_])(?:{_KEY})(?![^\W_])")
@@ -155,6 +166,9 @@ def _read(source: str, listed: _Options) -> _Chosen | None:
     whole = _by_text(bare, listed)
     bare = _START.sub("", bare, count=1) if _START.match(bare) else bare
     bare = bare.strip("*_` ")
+    stated = _STATED.fullmatch(bare)
+    if stated and not _TURNED.search(stated["rest"]):
+        bare = stated["keys"]
     letter = _several(bare, listed) or _by_letter(bare, listed)
     if whole is not None and letter is not None and whole != letter:
         return None  # the letter of one is the source of another

@@ -73,11 +73,21 @@ def same_number(a: Number, r: Number, question: str, error: Fraction) -> Compari
         error: relative error up to which they are equal.
     """
     question = question[:_MOST_QUESTION]
+    a, r = _in_whole_money(a, r), _in_whole_money(r, a)
     if a.percent != r.percent and _ASKS_PERCENT.search(question):
         a, r = _in_percent(a), _in_percent(r)
     if a.value == r.value or (error and abs(a.value - r.value) <= error * abs(r.value)):
         return _alike(a, r, question)
     return _unlike(a, r, question)
+
+
+def _in_whole_money(number: Number, other: Number) -> Number:
+    """Read `450.000 \u20ac` as thousands beside 450,000: money has no thousandths."""
+    if not (number.currency and other.currency and number.other == other.value):
+        return number
+    if not may_be_thousands(number):
+        return number
+    return msgspec.structs.replace(number, value=other.value, place=Fraction(1), other=None)
 
 
 def _in_percent(number: Number) -> Number:

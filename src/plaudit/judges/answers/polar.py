@@ -11,7 +11,9 @@ _SURELY = r"(?:absolutely|certainly|definitely|of course|sure|surely|clearly|obv
 _YES = re.compile(
     r"(?:yes|yep|yeah|yup|yea|aye|oui|s\u00ed|si|sim|ja|jawohl|jep|tak|"
     r"\u0434\u0430|\u662f\u7684?|"
-    rf"\u306f\u3044|indeed|exactly|affirmative|it sure is|{_SURELY}(?: yes)?|"
+    rf"\u306f\u3044|"
+    r"indeed|exactly|affirmative|it sure is|"
+    rf"{_SURELY}(?: yes)?|"
     rf"{_STATEMENT}(?:quite )?(?:true|correct|right)|(?:das |es )?(?:stimmt|ist richtig|ist wahr)|"
     r"vrai|c'est (?:vrai|exact)|verdadero|es (?:cierto|verdad)|richtig|vero|wahr)"
     r"(?![^\W_])",
@@ -27,8 +29,8 @@ _NO = re.compile(
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(
-    r"(?:it|they|he|she|you|we|there|one|that|this) (?:is|are|was|were|does|do|did|has|have|had|can|"
-    r"could|will|would|should|must|may)(?P<no>n't| not)?",
+    r"(?:it|they|he|she|you|we|there|one|that|this) (?:is|are|was|were|does|do|did|has|have|had|"
+    r"can|could|will|would|should|must|may)(?P<no>n't| not)?",
     re.IGNORECASE,
 )
 _END = re.compile(r"\s*(?:$|[,.!;:\u2013\u2014(-]|\u3002|\uff0c)")

@@ -34,15 +34,16 @@ _IDLE = function_words() | word_set(
     "i one can may must will would need needs needed total all altogether exactly just only about "
     "around approximately roughly circa some per each every always about so ca etwa rund environ "
     "hat haben hatte wird wurde werden und zu mit von a ont avait et pour avec par ha hay "
+    "use used using run type "
     "tiene tienen con por para y e tem t\u00eam h\u00e1 takes take took makes make made up out at"
 )  # fmt: skip
 _TURNING = TURNING | word_set(
-    "than minus negative plus too off further farther later earlier ago extra additional another "
-    "twice double triple half times short lacks lack lacking lost loses lose losing missing "
-    "failed fails fail fired avoid avoids wrongly mistakenly nope unlikely doubt unsure guess says said say "
-    "claims claimed claim thinks think thought believes believe believed supposedly allegedly "
-    "expected reference grader key myth false "
-    "todays while whereas although though however otherwise both between wenn falls mehr weniger "
+    "than minus negative plus too off further farther later earlier ago extra additional "
+    "another twice double triple half times short lacks lack lacking lost loses lose losing "
+    "missing failed fails fail fired avoid avoids wrongly mistakenly nope unlikely doubt "
+    "unsure guess says said say claims claimed claim thinks think thought believes believe "
+    "believed supposedly allegedly expected reference grader key myth false todays while "
+    "whereas although though however otherwise both between wenn falls mehr weniger "
     "\u00fcber unter plus moins m\u00e1s menos pi\u00f9 meno mais"
 )
 _BOUNDS = word_set(
@@ -162,7 +163,8 @@ def is_idle(word: str) -> bool:
 def is_safe(text: str, question: str) -> bool:
     """Whether words around a value do not turn it, and add little."""
     asked = frozenset(_words_of(question[:_MOST_QUESTION]))
-    strange = _strange(text.split(), (), asked)
+    words = [word for word in text.split() if word.strip(_EDGES)]
+    strange = _strange(words, (), asked)
     return strange is not None and strange <= _MOST_STRANGE
 
 

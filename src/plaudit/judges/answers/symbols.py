@@ -1,7 +1,8 @@
-"""Symbols in words and in signs: "O positive" is O+, "C plus plus" is C++, "U-235" is uranium-235."""
+"""Symbols in words and in signs: "O positive" is O+, "U-235" is uranium-235."""
 
 import re
 
+from plaudit.judges.answers.elements import KNOWN, SYMBOLS
 from plaudit.judges.answers.number_words import leading_words
 from plaudit.judges.answers.words import fold, without_latex
 
@@ -28,18 +29,6 @@ _RAISED = re.compile(r"\^\{?(?P<mass>\d{1,3})\}?(?P<name>[A-Z][a-z]?)")
 _NAMED = re.compile(
     r"(?P<name>[A-Z][a-z]?(?=-)|[A-Za-z]{3,13})[- ](?P<mass>\d{1,3}|[a-z]+(?:-[a-z]+)?)"
 )
-_ELEMENTS = (
-    "hydrogen H helium He lithium Li beryllium Be boron B carbon C nitrogen N oxygen O fluorine F "
-    "neon Ne sodium Na magnesium Mg aluminium Al aluminum Al silicon Si phosphorus P sulfur S "
-    "sulphur S chlorine Cl argon Ar potassium K calcium Ca iron Fe cobalt Co nickel Ni copper Cu "
-    "zinc Zn selenium Se krypton Kr rubidium Rb strontium Sr yttrium Y zirconium Zr molybdenum Mo "
-    "technetium Tc ruthenium Ru palladium Pd silver Ag cadmium Cd tin Sn iodine I xenon Xe "
-    "caesium Cs cesium Cs barium Ba iridium Ir gold Au mercury Hg thallium Tl lead Pb bismuth Bi "
-    "polonium Po radon Rn radium Ra actinium Ac thorium Th protactinium Pa uranium U neptunium Np "
-    "plutonium Pu americium Am curium Cm californium Cf tritium T deuterium D"
-).split()
-_SYMBOLS = dict(zip(_ELEMENTS[::2], _ELEMENTS[1::2], strict=True))
-_KNOWN = frozenset(_SYMBOLS.values())
 
 
 def same_symbol(answer: str, reference: str) -> bool:
@@ -75,7 +64,7 @@ def _isotope(text: str) -> str | None:
     if found is None:
         return None
     name = found["name"]
-    symbol = name if name in _KNOWN else _SYMBOLS.get(name.casefold())
+    symbol = name if name in KNOWN else SYMBOLS.get(name.casefold())
     mass = found["mass"] if found["mass"].isdigit() else _whole(found["mass"])
     return f"{symbol}-{mass}" if symbol and mass else None
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from plaudit.judges.answers import carrier, names, symbols
+from plaudit.judges.answers import carrier, names, qualifiers, symbols
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.words import same_case, words
 
@@ -97,6 +97,15 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return Comparison(True, "the same symbol")
     if names.equal(answer, reference, case.question):
         return Comparison(True, "equal as names")
+    return _different(given, wanted, case)
+
+
+def _different(given: list[str], wanted: list[str], case: AnswerCase) -> Comparison | None:
+    """Return that two texts surely differ."""
+    if qualifiers.differ(given, wanted, words(case.question[-_MAX_LENGTH:])):
+        return Comparison(False, "a word makes it another thing")
+    if qualifiers.are_other_formulas(given, wanted):
+        return Comparison(False, "another formula")
     return None
 
 
