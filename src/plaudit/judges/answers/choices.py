@@ -43,6 +43,7 @@ _STATED = re.compile(
 """A sentence that says something of several options: "Statements A and C are true"."""
 _LETTER_A = re.compile(r"A(?![\w'])")
 """A beginning that is a letter here, and an article in other texts."""
+_ARTICLE = re.compile(r"an? ([a-z]{2,20})\.?")
 _KEYS = re.compile(rf"(?<![^\W_])(?:{_KEY})(?![^\W_])")
 _TOGETHER = re.compile(r"[A-Z]{2,10}")
 _NAMED = re.compile(
@@ -103,6 +104,8 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return None
     wanted, listed = _read_reference(reference, options(case))
     given = (_read(answer, listed) or _by_sentence(answer, listed, case)) if wanted else None
+    if wanted == frozenset({0}) and given is None and _begins_with_article(answer, listed):
+        return Comparison(False, "an article, and no letter")
     if wanted is None or given is None:
         return None
     if given == _CONTRADICTION:
@@ -110,6 +113,12 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     if given == wanted:
         return Comparison(True, f"option {_shown(wanted)}")
     return Comparison(False, f"option {_shown(given)} is not {_shown(wanted)}")
+
+
+def _begins_with_article(answer: str, listed: _Options) -> bool:
+    """Whether an answer is "a" and a word that is in no option."""
+    found = _ARTICLE.fullmatch(answer.strip())
+    return found is not None and not any(_stands_in(found[1], option) for option in listed.values())
 
 
 def options(case: AnswerCase) -> _Options:

@@ -1,5 +1,7 @@
 """Chemical elements that answers name: names in English, and symbols."""
 
+from collections.abc import Sequence
+
 _ELEMENTS = (
     "hydrogen H helium He lithium Li beryllium Be boron B carbon C nitrogen N oxygen O fluorine F "
     "neon Ne sodium Na magnesium Mg aluminium Al aluminum Al silicon Si phosphorus P sulfur S "
@@ -10,7 +12,7 @@ _ELEMENTS = (
     "polonium Po radon Rn radium Ra actinium Ac thorium Th protactinium Pa uranium U neptunium Np "
     "plutonium Pu americium Am curium Cm californium Cf tritium T deuterium D"
 )
-_WORDS = _ELEMENTS.split()
-SYMBOLS = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
+_WORDS: Sequence[str] = _ELEMENTS.split()
+SYMBOLS: dict[str, str] = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
 """The symbol of each element by its name, in lower case."""
 KNOWN = frozenset(SYMBOLS.values())

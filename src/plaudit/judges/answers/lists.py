@@ -99,7 +99,7 @@ def _by_sentence(answer: str, wanted: Sequence[str], case: AnswerCase) -> Compar
     sides = (answer[: verb.start()], answer[verb.end() :])
     for side, other in (sides, sides[::-1]):
         given = _distinct(items(side))
-        if len(given) != len(wanted) or not statement.is_safe(f"{verb[0]} {other}", case.question):
+        if len(given) != len(wanted) or not statement.is_safe(f"is {other}", case.question):
             continue
         found = _in_any_order(given, wanted, case)
         if found and found.equal:

@@ -6,32 +6,39 @@ from collections.abc import Sequence
 from plaudit.judges.answers.carrier import word_set
 
 _DISTINCT = word_set(
-    "north south east west northern southern eastern western new upper lower inner outer left right "
-    "not non un anti pro former vice deputy assistant ex acting pseudo semi sub super"
+    "north south east west northern southern eastern western new upper lower inner outer left "
+    "right not non un anti pro former vice deputy assistant ex acting pseudo semi sub super"
 )
 _LEFT_OUT = frozenset({"a", "an", "the"})
+_ELDER = frozenset({"sr", "senior"})
+_LONGEST = 6
+"""Words of the longest text that is compared; formulas have up to twice as many."""
+_SIGN = re.compile(r"[A-Z]{1,3}\d{1,4}")
+"""A road, a size of paper, a gene."""
 _FORMULA = re.compile(r"(?=.*\d)(?:\(?[A-Z][a-z]?\d*\)?\d*){2,12}")
 
 
-def differ(answer: Sequence[str], reference: Sequence[str], question: Sequence[str]) -> bool:
-    """Whether two short texts are the same but for a word that makes one of them another thing.
-
-    A word that the question holds may be left out.
-    """
+def differ(answer: Sequence[str], reference: Sequence[str]) -> bool:
+    """Whether two short texts are the same but for a word that makes one of them another thing."""
     a, r = _bare(answer), _bare(reference)
-    if not 0 < abs(len(a) - len(r)) <= 1 or max(len(a), len(r)) > 6:
+    if abs(len(a) - len(r)) != 1 or max(len(a), len(r)) > _LONGEST:
         return False
     longer, shorter = (a, r) if len(a) > len(r) else (r, a)
-    asked = {word.casefold() for word in question}
-    return longer[1:] == shorter and longer[0] in _DISTINCT - asked
+    if longer[1:] == shorter:
+        return longer[0] in _DISTINCT
+    return a[:-1] == r and a[-1] in _ELDER
 
 
-def are_other_formulas(answer: Sequence[str], reference: Sequence[str]) -> bool:
-    """Whether two texts are formulas of chemistry, of different atoms or numbers of them."""
-    one, other = "".join(answer), "".join(reference)
-    if max(len(one), len(other)) > 40 or one.casefold() == other.casefold():
+def are_other_signs(answer: Sequence[str], reference: Sequence[str]) -> bool:
+    """Whether two texts are formulas of chemistry, or two signs such as I-5, and not the same."""
+    one, other = (_together(words) for words in (answer, reference))
+    if not one or not other or one.casefold() == other.casefold():
         return False
-    return _FORMULA.fullmatch(one) is not None and _FORMULA.fullmatch(other) is not None
+    return any(form.fullmatch(one) and form.fullmatch(other) for form in (_FORMULA, _SIGN))
+
+
+def _together(words: Sequence[str]) -> str:
+    return "".join(word for word in words if word != "-") if len(words) <= 2 * _LONGEST else ""
 
 
 def _bare(words: Sequence[str]) -> list[str]:

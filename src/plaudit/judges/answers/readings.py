@@ -48,7 +48,7 @@ _IN_ENGLISH = re.compile(
 )
 _OF_ANOTHER = re.compile(
     r"\b(?:one|son|daughter|father|mother|brother|sister|wife|husband|younger|elder|older|junior|"
-    r"senior|other|second|third|wrong|former|same|equal\\w*|or)\\b",
+    r"senior|other|second|third|wrong|former|same|equal\w*|or)\b",
     re.IGNORECASE,
 )
 _IN_YEAR = re.compile(r"(?P<kept>[^.;:?!\n]{3,150}),? in \d{4}\.?")

@@ -97,15 +97,15 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return Comparison(True, "the same symbol")
     if names.equal(answer, reference, case.question):
         return Comparison(True, "equal as names")
-    return _different(given, wanted, case)
+    return _different(given, wanted)
 
 
-def _different(given: list[str], wanted: list[str], case: AnswerCase) -> Comparison | None:
+def _different(given: list[str], wanted: list[str]) -> Comparison | None:
     """Return that two texts surely differ."""
-    if qualifiers.differ(given, wanted, words(case.question[-_MAX_LENGTH:])):
+    if qualifiers.differ(given, wanted):
         return Comparison(False, "a word makes it another thing")
-    if qualifiers.are_other_formulas(given, wanted):
-        return Comparison(False, "another formula")
+    if qualifiers.are_other_signs(given, wanted):
+        return Comparison(False, "another sign")
     return None
 
 
