@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
+
 from plaudit.judges.answers import dates, glosses, numbers, quantities, statement, text
 from plaudit.judges.answers.base import AnswerCase, Comparer, Comparison
 
@@ -101,7 +103,7 @@ def _by_sentence(answer: str, wanted: Sequence[str], case: AnswerCase) -> Compar
         given = _distinct(items(side))
         if len(given) != len(wanted) or not statement.is_safe(f"is {other}", case.question):
             continue
-        found = _in_any_order(given, wanted, case)
+        found = _in_any_order(given, wanted, msgspec.structs.replace(case, question=""))
         if found and found.equal:
             return found
     return None

@@ -69,6 +69,9 @@ _ABOUT = word_set("about around approximately roughly circa ca ca. some etwa run
 """Words that belong to a number behind them."""
 _TURNS = _TURNING | _BOUNDS | _CHANGES
 
+_BESIDE = word_set("before after until than further farther too off by earlier later")
+"""Words that turn a value directly beside them, whatever else the sentence says."""
+
 
 class Stated(msgspec.Struct, frozen=True):
     """A value that a sentence states."""
@@ -77,6 +80,8 @@ class Stated(msgspec.Struct, frozen=True):
     """The value, as the sentence writes it."""
     strange: int
     """How many other words are neither function words nor words of the question."""
+    turned: bool = False
+    """Whether a word directly beside it makes it a bound, a change or a difference."""
 
 
 def compare_stated(
@@ -103,6 +108,8 @@ def compare_stated(
     comparison = compare(found.text) if found else None
     if found is None or comparison is None or (found.strange and not comparison.equal):
         return None
+    if found.turned:
+        return Comparison(False, "a bound, a change or a difference") if comparison.equal else None
     return comparison
 
 
@@ -130,10 +137,13 @@ def stated(
     if end == first or begins[-1] >= end:
         return None
     first -= first > 0 and words[first - 1].casefold() in _ABOUT
+    value = " ".join(words[first:end])
     strange = _strange(words[:first], words[end:], asked)
-    if strange is None or strange > _MOST_STRANGE:
-        return None
-    return Stated(" ".join(words[first:end]), strange)
+    if strange is None:
+        beside = _words_of(" ".join((*words[max(first - 1, 0) : first], *words[end : end + 1])))
+        turned = any(word in _BESIDE and _turns(word, asked) for word in beside)
+        return Stated(value, 0, True) if turned else None
+    return Stated(value, strange) if strange <= _MOST_STRANGE else None
 
 
 def longest(found: Sequence[str], reads: Callable[[str], bool]) -> int:
