@@ -8,7 +8,7 @@ from plaudit.judges.answers.elements import SYMBOLS
 _LONGEST = 120
 _SHORT = re.compile(
     r"(?:the )?(?P<short>[A-Z][A-Za-z.]{0,6})"
-    r"(?: \((?P<kept>[^()]{2,60})\)|, (?P<after>[^(),]{2,60}))\.?"
+    r"(?: \((?P<kept>[^()]{2,60})\)|, (?:i\.e\.,? |that is,? )?(?P<after>[^(),]{2,60}))\.?"
 )
 _FOREIGN = re.compile(r"(?P<before>[^()\n]{2,80}) \((?P<kept>[^()]{2,40})\)\.?")
 _ARTICLE = re.compile(r"(?:l'|(?:der|die|das|le|la|les|el|los|las|o|os|il|lo|gli) )", re.IGNORECASE)

@@ -317,6 +317,10 @@ def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None
 _GLOSSED = re.compile(r"([^()]{1,100}?) ?\(([^()]{1,60})\)[.\s]*")
 
 
+_TWICE = re.compile(r"([^()]{1,80}?),? (?:i\.e\.,?|that is,?|or) ([^()]{1,60})")
+"""A value in two spellings, `1/2 or 0.5`, which must agree."""
+
+
 def without_gloss(text: str) -> str:
     """Return a text without what stands in brackets behind it: `330 m` of `330 m (1,083 ft)`."""
     gloss = _GLOSSED.fullmatch(text)
@@ -331,7 +335,7 @@ def each_agrees(
     Both parts of an answer must agree; where only one of them does, which is meant is open. One
     part of a reference is enough.
     """
-    gloss = _GLOSSED.fullmatch(answer)
+    gloss = _GLOSSED.fullmatch(answer) or _TWICE.fullmatch(answer)
     if gloss is None:
         return _either(answer, reference, compare)
     first = _either(gloss[1], reference, compare)

@@ -46,6 +46,7 @@ _TURNED = re.compile(
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(r"\b(?:yes|ja|oui|true|right|correct)\b", re.IGNORECASE)
+_NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?) (?:doubt|question)\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"\b(?:not|nope|no|never|cannot|false|nicht|nein|kein\w*|pas|jamais|nunca|non|n\u00e3o)\b"
     r"|n't\b",
@@ -94,5 +95,6 @@ def _ends(text: str, at: int) -> bool:
 
 def _turns(rest: str, value: bool) -> bool:
     """Whether what follows takes the first word back, or denies what it affirms."""
+    rest = _NO_DOUBT.sub("", rest)
     against = _DENIED if value else _AFFIRMED
     return _TURNED.search(rest) is not None or against.search(rest) is not None

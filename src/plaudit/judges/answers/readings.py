@@ -21,6 +21,22 @@ _CONTRAST = re.compile(
     rf"(?:(?:und )?nicht|(?:et )?(?:non|pas)|(?:y )?no|e non|e n\u00e3o) {_RIVAL})"
     r"[^,;:.!?\n]{1,40}[.!]?"
 )
+_INSTEAD = re.compile(
+    r"(?:[^.,;:?!\n]{0,60} )?(?:not|no (?:es|era|fue)|non (?:\u00e8|era)|nicht|pas|"
+    r"n\u00e3o \u00e9) "
+    r"[^.,;:?!\n]{1,40},? (?:but|sino|ma|sondern|mais|mas|sim) (?P<kept>[^,;:?!\n]{1,60})",
+    re.IGNORECASE,
+)
+_EMPHASIS = re.compile(
+    r"(?:(?:it|that|this) (?:is|was) )?(?:none other than|no ?one (?:else )?(?:but|other than)|"
+    r"nobody (?:else )?but|nothing (?:else )?but) (?P<kept>[^,;:?!\n]{1,60})",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"[^?\n]{0,120}[\d)] ?[-+*/\u00d7\u00f7\u00b7\u2212\u2013] ?[\d(][^=?\n]{0,40}= ?"
+    r"(?P<kept>-?[\d.,/]{1,20}\d|\d)(?P<unit> ?[^\W\d]{0,12})\.?"
+)
+"""A calculation, whose result stands last."""
 _CORRECTION = re.compile(
     r"[^?\n]{1,80}?[\s.,;:\u2013\u2014-]+"
     r"(?:(?:no|wait|sorry|oops|actually|correction|scratch that|my mistake|pardon|hmm|"
@@ -67,10 +83,13 @@ def readings(answer: str, case: AnswerCase) -> Iterator[str]:
         yield bare
     if " " not in answer:
         return
-    for form in (_CONTRAST, _CORRECTION):
+    for form in (_CONTRAST, _CORRECTION, _INSTEAD, _EMPHASIS):
         found = form.fullmatch(answer)
         if found and not _RETRACTS.search(found["kept"]):
             yield found["kept"]
+    result = _RESULT.fullmatch(answer)
+    if result:
+        yield f"{result['kept']}{result['unit']}"
     yield from _without_remark(answer, case)
     yield from _named(answer, case)
     gloss = glosses.glossed(answer)

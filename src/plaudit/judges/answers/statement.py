@@ -140,6 +140,8 @@ def stated(
     value = " ".join(words[first:end])
     strange = _strange(words[:first], words[end:], asked)
     if strange is None:
+        if "not" in _words_of(answer):
+            return None  # "not until 1889"
         beside = _words_of(" ".join((*words[max(first - 1, 0) : first], *words[end : end + 1])))
         turned = any(word in _BESIDE and _turns(word, asked) for word in beside)
         return Stated(value, 0, True) if turned else None

@@ -68,7 +68,6 @@ _AMERICAN = {
 }  # fmt: skip
 _SYMBOL = 3
 """Letters up to which a word may be a symbol."""
-_YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
@@ -79,7 +78,8 @@ def applies(reference: str, case: AnswerCase) -> bool:
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Return whether an answer has the words of a reference, alone or in a sentence.
 
-    Only yes and no, true and false differ; any other difference of words is left open.
+    Different are symbols of another case, signs and formulas, and a word such as "not" or "west"
+    before the same words; any other difference of words is left open.
     """
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         same = bool(reference.strip()) and answer.strip() == reference.strip()
@@ -89,8 +89,6 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _same(given, wanted, case.question):
         return Comparison(True, "equal as text")
-    if _are_opposite(given, wanted):
-        return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _says(given, answer, wanted, case):
         return Comparison(True, "a sentence that says the reference")
     if symbols.same_symbol(answer, reference):
@@ -241,13 +239,6 @@ def _differ_in_case(given: Sequence[str], wanted: Sequence[str], question: str) 
         return False
     named = words(question[-_MAX_LENGTH:])
     return one in named and other in named
-
-
-def _are_opposite(given: Sequence[str], wanted: Sequence[str]) -> bool:
-    if len(given) != 1 or len(wanted) != 1:
-        return False
-    a, b = given[0].lower(), wanted[0].lower()
-    return (a in _YES and b in _NO) or (a in _NO and b in _YES)
 
 
 def _says(given: list[str], answer: str, wanted: list[str], case: AnswerCase) -> bool:
