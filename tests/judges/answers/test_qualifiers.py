@@ -8,11 +8,12 @@ from plaudit.judges.answers.base import AnswerCase
 DIFFERENT = [
     ("Virginia", "West Virginia"), ("New London", "London"), ("guilty", "not guilty"),
     ("the Vice President", "the President"), ("H4SO2", "H2SO4"), ("US-5", "I-5"), ("A4", "A5"),
-    ("Bill Gates Sr.", "Bill Gates"),
+    ("Bill Gates Sr.", "Bill Gates"), ("n!", "n"), ("f'", "f"), ("Cl", "Cl-"), ("C", "C++"),
+    ("vitamin", "vitamin A"), ("Apollo", "Apollo 13"),
 ]  # fmt: skip
 OPEN = [
     ("Kant", "Immanuel Kant"), ("Paris", "London"), ("covalent bond", "bond"), ("A5 sheet", "A5"),
-    ("Martin Luther King", "Martin Luther King Jr."),
+    ("vitamin D3", "vitamin D"), ("Martin Luther King", "Martin Luther King Jr."),
 ]  # fmt: skip
 
 

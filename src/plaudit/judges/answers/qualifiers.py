@@ -19,14 +19,33 @@ _FORMULA = re.compile(r"(?=.*\d)(?:\(?[A-Z][a-z]?\d*\)?\d*){2,12}")
 
 
 def differ(answer: Sequence[str], reference: Sequence[str]) -> bool:
-    """Whether two short texts are the same but for a word that makes one of them another thing."""
+    """Whether two short texts are the same but for a word or sign that makes one another thing.
+
+    A letter or number that only the answer has may be an addition: "vitamin D3" for "vitamin D".
+    """
     a, r = _bare(answer), _bare(reference)
-    if abs(len(a) - len(r)) != 1 or max(len(a), len(r)) > _LONGEST:
-        return False
     longer, shorter = (a, r) if len(a) > len(r) else (r, a)
+    if not 0 < len(shorter) < len(longer) <= _LONGEST:
+        return False
     if longer[1:] == shorter:
         return longer[0] in _DISTINCT
-    return a[:-1] == r and a[-1] in _ELDER
+    added = longer[len(shorter) :]
+    if longer[: len(shorter)] != shorter:
+        return False
+    return all(map(_is_sign, added)) or (
+        len(added) == 1 and _parts(added[0], shorter, a is shorter)
+    )
+
+
+def _is_sign(word: str) -> bool:
+    return not word[0].isalnum()
+
+
+def _parts(added: str, shorter: Sequence[str], left_out: bool) -> bool:
+    """Whether a last word parts two things; a letter or number only where it was left out."""
+    if left_out:
+        return shorter[-1].isalpha() and (len(added) == 1 or added.isdigit())
+    return added in _ELDER
 
 
 def are_other_signs(answer: Sequence[str], reference: Sequence[str]) -> bool:
@@ -42,4 +61,5 @@ def _together(words: Sequence[str]) -> str:
 
 
 def _bare(words: Sequence[str]) -> list[str]:
-    return [word for word in map(str.casefold, words) if word not in _LEFT_OUT]
+    found = [word.casefold() for word in words]
+    return found[1:] if len(found) > 1 and found[0] in _LEFT_OUT else found
