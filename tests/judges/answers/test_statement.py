@@ -44,6 +44,9 @@ STATES = [
 ]
 
 HOLDS = [
+    ("quantity", "How wide is it?", "120 m", "It is 120 metres deep."),
+    ("quantity", "How long is it?", "2 hours", "It starts in two hours."),
+    ("date", "When was it opened?", "5 May 1932", "It was closed on 5 May 1932."),
     ("number", "How many moons has it?", "2", "It has more than 2 moons."),
     ("number", "How many moons has it?", "2", "It does not have 2 moons."),
     ("number", "How many moons has it?", "2", "Two planets lie beyond it."),

@@ -29,7 +29,9 @@ _NO = re.compile(
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(
-    r"(?:it|they|he|she|you|we|there|one|that|this) (?:is|are|was|were|does|do|did|has|have|had|"
+    r"(?:it|they|he|she|you|we|there|one|that|this)"
+    r"(?: (?:certainly|definitely|really|surely|clearly))? "
+    r"(?:is|are|was|were|does|do|did|has|have|had|"
     r"can|could|will|would|should|must|may)(?P<no>n't| not)?",
     re.IGNORECASE,
 )

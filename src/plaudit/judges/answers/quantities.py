@@ -145,6 +145,8 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two quantities; None for unknown units, and where one may be the other rounded."""
     compare_one = partial(_compare, case=case)
     direct = each_agrees(answer, reference, compare_one)
+    if direct and direct.equal and statement.is_of_another(answer, case.question):
+        return Comparison(False, "another measure")
     if direct or _readable(answer, case):
         return direct
     return statement.compare_stated(

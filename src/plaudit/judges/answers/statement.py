@@ -69,6 +69,20 @@ _ABOUT = word_set("about around approximately roughly circa ca ca. some etwa run
 """Words that belong to a number behind them."""
 _TURNS = _TURNING | _BOUNDS | _CHANGES
 
+_SIZES = {
+    "deep": "deep", "depth": "deep", "wide": "wide", "broad": "wide", "width": "wide",
+    "high": "high", "tall": "high", "height": "high", "long": "long", "length": "long",
+    "thick": "thick", "old": "old", "heavy": "heavy",
+}  # fmt: skip
+"""Words for what is measured, and the one that stands for each."""
+_BEGINNINGS = word_set(
+    "start starts started begin begins began begun open opens opened born founded passed enacted "
+    "arrive arrives arrived launched built created"
+)
+_ENDINGS = word_set(
+    "end ends ended finish finishes finished close closes closed die dies died repealed abolished "
+    "leave leaves left departs departed dissolved demolished destroyed"
+)
 _BESIDE = word_set("before after until than further farther too off by earlier later")
 """Words that turn a value directly beside them, whatever else the sentence says."""
 
@@ -138,6 +152,8 @@ def stated(
         return None
     first -= first > 0 and words[first - 1].casefold() in _ABOUT
     value = " ".join(words[first:end])
+    if is_of_another(answer, question):
+        return Stated(value, 0, True)
     strange = _strange(words[:first], words[end:], asked)
     if strange is None:
         if "not" in _words_of(answer):
@@ -146,6 +162,21 @@ def stated(
         turned = any(word in _BESIDE and _turns(word, asked) for word in beside)
         return Stated(value, 0, True) if turned else None
     return Stated(value, strange) if strange <= _MOST_STRANGE else None
+
+
+def is_of_another(answer: str, question: str) -> bool:
+    """Whether a sentence is of the depth where the width is asked for, or of end and not start."""
+    words = _words_of(answer.replace("passed away", "died"))
+    asked = frozenset(_words_of(question[:_MOST_QUESTION]))
+    sizes = {_SIZES[word] for word in asked if word in _SIZES}
+    if sizes and any(_SIZES.get(word, "") not in sizes | {""} for word in words):
+        return True
+    return any(
+        ours.isdisjoint(asked)
+        and not ours.isdisjoint(words)
+        and ("long" in asked or not theirs.isdisjoint(asked))
+        for ours, theirs in ((_BEGINNINGS, _ENDINGS), (_ENDINGS, _BEGINNINGS))
+    )
 
 
 def longest(found: Sequence[str], reads: Callable[[str], bool]) -> int:

@@ -26,7 +26,8 @@ _TAIL = (
 _KNOW = r"(?:know|tell|say|answer|determine|be sure|be certain|find out)"
 _IT = (
     r"(?:(?:it|this|that|which|the answer|(?:the|this|that) question|"
-    r"(?:this|that|the) information|(?:the|her|his|its|their) (?:[\w'-]+ ){1,3}?)\s?)?"
+    r"(?:this|that|the) information|(?:the|this|"
+    r"that|her|his|its|their) (?:[\w'-]+ ){1,3}?)\s?)?"
 )
 """What cannot be known: "it", "the exact number"."""
 _NAMED = (
@@ -46,7 +47,7 @@ _ENGLISH = (
     r"to find out)|"
     r"(?:there is|there's|we have) (?:no|not an) (?:\w+ )?(?:answer|way to (?:know|tell|say))"
     r"(?: (?:possible|given))?|"
-    r"i (?:do not|don't|cannot|can't|can not|could not|couldn't|am not able to|am unable to) "
+    r"(?:i|we) (?:do not|don't|cannot|can't|can not|could not|couldn't|am not able to|am unable to) "
     rf"{_KNOW}|"
     r"(?:nobody|no one|no-one|none of us) (?:knows|can know|can tell|can say|could know)|"
     r"(?:i'm|i am) (?:not sure|not certain|unsure)|(?:i have )?no idea|don't know|do not know|idk|"
