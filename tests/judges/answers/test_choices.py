@@ -115,7 +115,7 @@ def test_a_is_no_article() -> None:
     assert equal("a", "A") is True
     assert equal("A London", "A") is True
     assert equal("A great city", "A") is None
-    assert equal("a city", "A") is None
+    assert equal("a city", "A") is False
 
 
 def test_a_letter_that_is_the_text_of_another_option_is_left_open() -> None:

@@ -36,11 +36,11 @@ SAME = [
 
 DIFFERENT = [
     "red, green", "red", "red, green, blue, yellow", "red and blue", "- red\n- green",
-    "red, green, blue and black", '["red"]',
+    "red, green, blue and black", '["red"]', "red, green, not blue",
 ]  # fmt: skip
 
 OPEN = [
-    "red, green, yellow", "red, green, not blue", "red, green or blue", "", "none of these",
+    "red, green, yellow", "red, green or blue", "", "none of these",
     "red, green, blue, as seen in light", "redgreenblue", "red/green/blue", "black, white, grey",
     "red, green, blue and not black", "red, green and perhaps blue", "light red, green, blue",
 ]  # fmt: skip

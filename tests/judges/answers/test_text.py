@@ -403,15 +403,6 @@ def test_a_sentence_that_says_something_else_is_never_equal(
     assert found is None or not found.equal
 
 
-@pytest.mark.parametrize(
-    ("answer", "reference"), [("no", "Yes"), ("True.", "false"), ("YES", "no"), ("No!", "true")]
-)
-def test_yes_and_no_are_opposite(answer: str, reference: str) -> None:
-    found = compared(answer, reference)
-    assert found is not None
-    assert not found.equal
-
-
 @pytest.mark.parametrize(("answer", "reference"), [("London", "Paris"), ("red", "blue")])
 def test_other_words_are_left_open(answer: str, reference: str) -> None:
     assert compared(answer, reference) is None

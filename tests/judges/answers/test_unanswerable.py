@@ -23,6 +23,10 @@ SAYS = [
     "No sé.", "Ich weiß es nicht", "Ich weiss nicht.", "Keine Ahnung", "Das weiß ich nicht.",
     "Non lo so", "Não sei", "Не знаю", "不知道", "无法回答", "わかりません。", 
     "Weet ik niet", "*unanswerable*",
+    "The text never names him.", "The driver's name is not mentioned.", "Nobody can know that yet.",
+    "That is impossible to determine from a photo.", "No se menciona en el texto.",
+    "Das steht nicht im Text.", "Le texte ne le dit pas.", "The text doesn't mention the brand.",
+    "There is no way to know that; no source records it.", "Il testo non lo dice",
     "I have no way of knowing", "That information isn't given in the text.",
 ]  # fmt: skip
 
@@ -32,6 +36,7 @@ GIVES = [
     "The answer is known", "I am sure", "answerable", "the unknown soldier", "Nothing",
     "not enough", "No", "She does not know the answer to everything; Paris",
     "The Unanswered Question",
+    "The text mentions Paul.", "Das steht im Text.", "No record Bob set was broken",
     "I don't know. Paris.", "Unknown Pleasures", "No Country for Old Men", "Je sais", "yes",
 ]  # fmt: skip
 

@@ -31,56 +31,57 @@ class _Language(msgspec.Struct, frozen=True):
     """Articles; those of English are left out before."""
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
     return frozenset(text.split())
 
 
 _ENGLISH = _Language(
-    _set("what which who whom whose where when how why"),
-    _set("who"),
-    _set("is are was were its thats hes shes theyre"),
-    _set(
+    word_set("what which who whom whose where when how why"),
+    word_set("who"),
+    word_set("is are was were its thats hes shes theyre"),
+    word_set(
         "it that this these those they he she there here answer answers correct right final my his "
         "her their name to question your so hence therefore thus yes sure certainly well indeed"
     ),
-    _set("answer called"),
-    _set("of in on at it that which who he she they his her its their this"),
-    _set("in on at"),
+    word_set("answer called"),
+    word_set("of in on at it that which who he she they his her its their this"),
+    word_set("in on at"),
 )
 _GERMAN = _Language(
-    _set("wer wen wem was welche welcher welches welchen wo wann wie warum woher"),
-    _set("wer"),
-    _set("ist sind war waren lautet hei\u00dft heisst heissen"),
-    _set("es das dies er sie die der antwort richtige also hier name seine ihre ja auf frage"),
-    _set("antwort"),
-    _set("es er sie der die das dem den des von vom im in am"),
-    _set("in im am"),
-    _set("der die das dem den ein eine"),
+    word_set("wer wen wem was welche welcher welches welchen wo wann wie warum woher"),
+    word_set("wer"),
+    word_set("ist sind war waren lautet hei\u00dft heisst heissen"),
+    word_set("es das dies er sie die der antwort richtige also hier name seine ihre ja auf frage"),
+    word_set("antwort"),
+    word_set("es er sie der die das dem den des von vom im in am"),
+    word_set("in im am"),
+    word_set("der die das dem den ein eine"),
 )
 _ROMANCE = _Language(
-    _set(
+    word_set(
         "qui que quoi quel quelle quels quelles o\u00f9 quand comment combien quien qui\u00e9n "
         "qu\u00e9 cu\u00e1l cual d\u00f3nde cu\u00e1ndo c\u00f3mo chi che cosa quale qual quali "
         "dove quando quem onde"
     ),
-    _set("qui qui\u00e9n quien chi quem"),
-    _set(
+    word_set("qui qui\u00e9n quien chi quem"),
+    word_set(
         "est sont cest \u00e9tait es son era fue fueron \u00e8 \u00e9 sono fu foi s\u00e3o eram "
         "sappelle"
     ),
-    _set(
+    word_set(
         "la le el il lo les los las o a ce cela elle ils r\u00e9ponse donc respuesta correcta "
         "\u00e9l ella esto eso risposta corretta questo resposta ele ela isto isso oui s\u00ed sim"
     ),
-    _set("r\u00e9ponse respuesta risposta resposta"),
-    _set(
+    word_set("r\u00e9ponse respuesta risposta resposta"),
+    word_set(
         "la le les el los las il lo gli o os as de du des del di della dello do da de en au aux in "
         "a \u00e0 em no na que qui che"
     ),
-    _set("en \u00e0 in em"),
-    _set("la le les el los las il lo gli o os as un una une um uma"),
+    word_set("en \u00e0 in em"),
+    word_set("la le les el los las il lo gli o os as un una une um uma"),
 )
-_TURNING = _set(
+TURNING = word_set(
     "not no never none nor neither without except unless but or cannot cant isnt arent wasnt "
     "werent doesnt didnt dont wont false wrong incorrect than maybe perhaps possibly probably "
     "might could would should if instead rather "
@@ -89,19 +90,19 @@ _TURNING = _set(
     "n\u00e3o sem exceto"
 )
 """Words that deny, doubt, compare or choose: with one, a sentence proves nothing."""
-_CHOOSING = _set(
+_CHOOSING = word_set(
     "or not except isnt arent wasnt false wrong incorrect neither without never "
     "oder nicht kein keine ou pas sauf no excepto non oppure n\u00e3o exceto"
 )
 """Words of questions that name candidates or ask for what is not so."""
-_YES, _NO = _set("yes true correct"), _set("no false")
-_DENIALS = _set("not isnt arent wasnt werent doesnt didnt dont")
-_IT_IS = _set("it that this they he she is are was correct true right")
+_YES, _NO = word_set("yes true correct"), word_set("no false")
+_DENIALS = word_set("not isnt arent wasnt werent doesnt didnt dont")
+_IT_IS = word_set("it that this they he she is are was correct true right")
 _CONTRACTED = {
     word + "s": (word, "is") for word in ("what", "who", "where", "when", "which", "how")
 }
-_DOES = _set("did does do")
-_PASTS = {
+_DOES = word_set("did does do")
+PASTS = {
     "fall": "fell", "begin": "began", "win": "won", "write": "wrote", "take": "took",
     "become": "became", "make": "made", "find": "found", "give": "gave", "come": "came",
     "lose": "lost", "leave": "left", "build": "built", "meet": "met", "sing": "sang",
@@ -109,10 +110,10 @@ _PASTS = {
     "hold": "held", "rise": "rose", "choose": "chose", "fly": "flew", "grow": "grew",
     "speak": "spoke", "teach": "taught", "drive": "drove", "sink": "sank", "get": "got",
 }  # fmt: skip
-_PRONOUNS = _set("it he she they this that")
-_OTHERS = _set("his her their")
+_PRONOUNS = word_set("it he she they this that")
+_OTHERS = word_set("his her their")
 """Whose answer is not that of the text: "His answer is Paris"."""
-_OBJECTS = _set("it him her them")
+_OBJECTS = word_set("it him her them")
 _PARTICIPLES = {
     "wrote": "written", "drew": "drawn", "sang": "sung", "took": "taken", "gave": "given",
     "broke": "broken", "chose": "chosen", "stole": "stolen", "flew": "flown", "grew": "grown",
@@ -122,6 +123,23 @@ _PARTICIPLES = {
 }  # fmt: skip
 _LONGEST = 60
 """Words of a sentence that is looked at."""
+
+
+def function_words() -> frozenset[str]:
+    """Return the words of all languages that a sentence needs, whatever it says."""
+    sets = (
+        (
+            one.asks,
+            one.copulas,
+            one.subjects,
+            one.introduces,
+            one.function,
+            one.places,
+            one.articles,
+        )
+        for one in (_ENGLISH, _GERMAN, _ROMANCE)
+    )
+    return frozenset(word for group in sets for words in group for word in words)
 
 
 def carries(
@@ -142,7 +160,7 @@ def carries(
     language = _language(asked)
     if len(middle) == 1 and middle[0] in (_YES | _NO):
         return not left and _agrees(middle[0], right, asked, language)
-    if any(word in _TURNING for word in (*left, *right)) or _is_of_name(before, left, language):
+    if any(word in TURNING for word in (*left, *right)) or _is_of_name(before, left, language):
         return False
     if not _can_stand(answer, language):
         return False
@@ -190,7 +208,7 @@ def _can_stand(answer: Sequence[str], language: _Language) -> bool:
 def _agrees(answer: str, right: Sequence[str], asked: Sequence[str], language: _Language) -> bool:
     """Whether a "yes" or a "no" is followed by a sentence that says the same."""
     rest = [word for word in right if word not in _DENIALS]
-    if len(right) - len(rest) != (answer in _NO) or any(word in _TURNING for word in rest):
+    if len(right) - len(rest) != (answer in _NO) or any(word in TURNING for word in rest):
         return False
     if len(rest) <= 4 and all(word in _IT_IS for word in rest):
         return bool(rest)
@@ -290,13 +308,15 @@ def _is_inflected(word: str, base: str, asked: Sequence[str]) -> bool:
     """Whether a word is the verb of a question with "did" or "does": ended of end."""
     if len(base) < 3 or word[0] != base[0] or not _DOES.intersection(asked):
         return False
-    if _PASTS.get(base) == word:
+    if PASTS.get(base) == word:
         return True
     return word in (f"{base}s", f"{base}es", f"{base}ed", f"{base}d", f"{base[:-1]}ied")
 
 
 def _is_passive(left: Sequence[str], asked: Sequence[str]) -> bool:
     """Whether "Hamlet was written by" leads to the answer of "Who wrote Hamlet?"."""
+    if asked[:1] in (["which"], ["what"]):
+        asked = ["who", *asked[2:]]
     if len(asked) < 3 or asked[0] != "who" or len(left) < 4 or left[-1] != "by":
         return False
     *topic, copula, participle, _ = left

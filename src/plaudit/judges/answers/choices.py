@@ -16,8 +16,12 @@ _MARK = re.compile(r"(?:(?<=^)|(?<=[\s,;/]))\(?([A-Za-z]|\d{1,2})(?:[).]|:(?=\s)
 _START = re.compile(
     r"(?:(?:so|therefore|thus|hence|i choose|i pick|i would choose|it is|it's|"
     r"(?:the |my )?(?:final |correct |right |best )*(?:answers?|options?|choices?|letters?)"
-    r"(?: (?:is|are))?|die antwort (?:ist|lautet)|antwort|la r\u00e9ponse est|r\u00e9ponse|"
-    r"la respuesta es|respuesta|opci\u00f3n|risposta|resposta)(?![^\W_])[\s:,]*)+",
+    r"(?: (?:is|are))?|(?:die )?(?:richtige |korrekte )?"
+    r"antwort(?: (?:ist|lautet|w\u00e4re))?|richtig ist|"
+    r"(?:la )?(?:bonne |meilleure )?r\u00e9ponse(?: (?:correcte|exacte|juste))?(?: est)?|"
+    r"(?:la |a )?(?:respuesta|opci\u00f3n|risposta|resposta)"
+    r"(?: (?:correcta|corretta|giusta|correta|certa))?(?: (?:es|\u00e8|\u00e9))?|"
+    r"(?:i (?:would|will|'d|'ll) )?(?:go|going) (?:for|with)|la|both)(?![^\W_])[\s:,]*)+",
     re.IGNORECASE,
 )
 _KEY = r"[A-Za-z]|\d{1,2}"
@@ -30,8 +34,16 @@ _SEVERAL = re.compile(
     r"(?:(?:\s*[,;/&+]\s*(?:and )?|\s+(?:and|und|et|y|e)\s+|(?<![)\].:])\s+)"
     rf"[(\[]?(?:{_KEY})[)\]]?)+[)\]}}]?\.?"
 )
+_STATED = re.compile(
+    rf"(?:(?:only|both|the) )*(?:statements?|options?|answers?|choices?|letters?|items?) "
+    rf"(?P<keys>[(\[]?(?:{_KEY})[)\]]?(?:(?:, ?(?:and )?| and | & )[(\[]?(?:{_KEY})[)\]]?)+) "
+    r"(?:are|apply|hold|fit|work)(?P<rest>[^.;,!?\n]{0,80})\.?",
+    re.IGNORECASE,
+)
+"""A sentence that says something of several options: "Statements A and C are true"."""
 _LETTER_A = re.compile(r"A(?![\w'])")
 """A beginning that is a letter here, and an article in other texts."""
+_ARTICLE = re.compile(r"an? ([a-z]{2,20})\.?")
 _KEYS = re.compile(rf"(?<![^\W_])(?:{_KEY})(?![^\W_])")
 _TOGETHER = re.compile(r"[A-Z]{2,10}")
 _NAMED = re.compile(
@@ -92,6 +104,8 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return None
     wanted, listed = _read_reference(reference, options(case))
     given = (_read(answer, listed) or _by_sentence(answer, listed, case)) if wanted else None
+    if wanted == frozenset({0}) and given is None and _begins_with_article(answer, listed):
+        return Comparison(False, "an article, and no letter")
     if wanted is None or given is None:
         return None
     if given == _CONTRADICTION:
@@ -99,6 +113,12 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     if given == wanted:
         return Comparison(True, f"option {_shown(wanted)}")
     return Comparison(False, f"option {_shown(given)} is not {_shown(wanted)}")
+
+
+def _begins_with_article(answer: str, listed: _Options) -> bool:
+    """Whether an answer is "a" and a word that is in no option."""
+    found = _ARTICLE.fullmatch(answer.strip())
+    return found is not None and not any(_stands_in(found[1], option) for option in listed.values())
 
 
 def options(case: AnswerCase) -> _Options:
@@ -155,6 +175,9 @@ def _read(source: str, listed: _Options) -> _Chosen | None:
     whole = _by_text(bare, listed)
     bare = _START.sub("", bare, count=1) if _START.match(bare) else bare
     bare = bare.strip("*_` ")
+    stated = _STATED.fullmatch(bare)
+    if stated and not _TURNED.search(stated["rest"]):
+        bare = stated["keys"]
     letter = _several(bare, listed) or _by_letter(bare, listed)
     if whole is not None and letter is not None and whole != letter:
         return None  # the letter of one is the source of another

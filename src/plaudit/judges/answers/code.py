@@ -2,6 +2,7 @@
 
 import re
 
+from plaudit.judges.answers import statement
 from plaudit.judges.answers.base import AnswerCase, Comparison
 
 _LONGEST_LOOK = 400
@@ -45,12 +46,27 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     wanted = literal(reference)
     if literal(answer) == wanted:
         return Comparison(True, "the same code")
+    if wanted.isalnum() and literal(answer).strip("\"'") == wanted:
+        return Comparison(True, "the same code in quotes")
+    if wanted.isalnum() and _is_in_sentence(answer, wanted, case.question):
+        return Comparison(True, "a sentence that says the code")
     given = _quoted(answer)
     if given is not None:
         return Comparison(given == wanted, "quotes the same code" if given == wanted else _OTHER)
     if len(answer) > _LONGEST_LOOK or _PROSE.search(answer) or not _is_decided(answer, case):
         return None
     return Comparison(False, _OTHER)
+
+
+def _is_in_sentence(answer: str, wanted: str, question: str) -> bool:
+    """Whether a sentence holds a piece of code once, and no other that looks like it."""
+    if len(answer) > _LONGEST_LOOK or "?" in answer:
+        return False
+    found = [word.strip(".,;:\"'`*()") for word in answer.split()]
+    others = [word for word in found if word != wanted]
+    if len(others) != len(found) - 1 or any(c.isdigit() for word in others for c in word):
+        return False
+    return any(c.isdigit() for c in wanted) and statement.is_safe(" ".join(others), question)
 
 
 _OTHER = "another piece of code"

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from plaudit.judges.answers import statement
 from plaudit.judges.answers.base import AnswerCase, Comparison, DayFirst
 from plaudit.judges.answers.number_words import leading_words
 from plaudit.judges.answers.numerals import MAX_LENGTH, plain
@@ -47,6 +48,7 @@ _MONTHS = (
     "december dec dezember dez decembre diciembre dic dicembre dezembro",
 )
 _MONTH = {name: n for n, names in enumerate(_MONTHS, 1) for name in names.split()}
+_HOURS = frozenset({"noon", "midday", "midnight"})
 _WEEKDAY = re.compile(
     r"^(?:on )?(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?\.?(?:,| the)? "
     r"|^(?:am )?(?:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag)(?:,| den)? "
@@ -255,6 +257,28 @@ def applies(reference: str, case: AnswerCase) -> bool:
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two dates; None where one leaves out what the other gives and the question asks."""
+    order = case.options.date_order
+    if read_date(answer, order):
+        return _compare(answer, reference, case)
+    return statement.compare_stated(
+        answer,
+        reference,
+        case,
+        _starts,
+        lambda found: statement.longest(found, lambda text: read_date(text, order) is not None),
+        lambda value: _compare(value, reference, case),
+    )
+
+
+def _starts(word: str) -> bool:
+    """Whether a word may begin a date in a sentence: it holds a digit, or names a month or hour."""
+    if any(c.isdigit() for c in word):
+        return True
+    name = word.strip(" ,.;:").casefold()
+    return name in _HOURS or (word[0].isupper() and name in _MONTH)
+
+
+def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     order = case.options.date_order
     a, r = read_date(answer, order), read_date(reference, order)
     if a is None or r is None:

@@ -28,6 +28,7 @@ from plaudit.judges.answers.base import (
     Decider,
     Decision,
 )
+from plaudit.judges.answers.readings import readings
 from plaudit.types import Json
 
 
@@ -45,6 +46,7 @@ class _Type(NamedTuple):
 
 _ORDER = (
     _Type("text", "unanswerable"),
+    _Type("text", "polar"),
     _Type("choice", "choices"),
     _Type("code", "code"),
     _Type("date", "dates"),
@@ -172,9 +174,18 @@ class _Deciding:
                 return self._made("correct", by, comparison.reason)
             different.append(outcome)
         if len(different) < len(references):
-            return None
+            return self._by_readings(text)
         by, comparison = different[0]
         return self._made("incorrect", by, comparison.reason)
+
+    def _by_readings(self, text: str) -> Decision | None:
+        """Decide where what the text comes down to is equal to a reference."""
+        for reading in readings(text, self._case):
+            for reference in dict.fromkeys(self._case.references):
+                outcome = self._compare(reading, reference)
+                if outcome and outcome[1].equal:
+                    return self._made("correct", outcome[0], outcome[1].reason)
+        return None
 
     def _final(self) -> str:
         """Return what is compared: the marked answer, else all that the text says.

@@ -5,7 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from plaudit.judges.answers import dates, numbers, quantities, text
+import msgspec
+
+from plaudit.judges.answers import dates, glosses, numbers, quantities, statement, text
 from plaudit.judges.answers.base import AnswerCase, Comparer, Comparison
 
 _TYPES: tuple[Comparer, ...] = (dates, quantities, numbers, text)
@@ -32,6 +34,17 @@ _SEVERAL = re.compile(
     r"welche|zwei|drei|vier|quels|quelles|deux|trois|cu\u00e1les|dos|tres|quali|due|tre|quais)\b",
     re.IGNORECASE,
 )
+_PLURAL = re.compile(
+    r"\b(?:[Ww]hich|[Ww]hat) (?:[a-z-]+ ){0,2}(?!(?:does|causes|makes|always)\b)"
+    r"[a-z]{2,}[a-hj-rtv-z]s\b"
+)
+"""A question for things: "Which amino acids ..."."""
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|include|includes|contain|contains|make up|share|have|has|sind|sont|son|"
+    r"sono|s\u00e3o)\b"
+)
+_SENTENCE = 200
+"""Characters of a sentence that may say a list."""
 _PLACE = re.compile(
     r"\b(?:where|city|town|born|place|located|capital|held|wo|o\u00f9|d\u00f3nde)\b", re.I
 )
@@ -74,8 +87,26 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     if not wanted or not given or max(len(wanted), len(given)) > _MAX_ITEMS:
         return None
     if _counts_order(case, reference):
-        return _in_order(given, wanted, case)
-    return _in_any_order(_distinct(given), _distinct(wanted), case)
+        found = _in_order(given, wanted, case)
+    else:
+        found = _in_any_order(_distinct(given), _distinct(wanted), case)
+    return found if found and found.equal else _by_sentence(answer, wanted, case) or found
+
+
+def _by_sentence(answer: str, wanted: Sequence[str], case: AnswerCase) -> Comparison | None:
+    """Return that a sentence says the items of a reference, behind a verb or before one."""
+    verb = _VERB.search(answer)
+    if verb is None or len(answer) > _SENTENCE or "?" in answer or statement.turns(answer):
+        return None
+    sides = (answer[: verb.start()], answer[verb.end() :])
+    for side, other in (sides, sides[::-1]):
+        given = _distinct(items(side))
+        if len(given) != len(wanted) or not statement.is_safe(f"is {other}", case.question):
+            continue
+        found = _in_any_order(given, wanted, msgspec.structs.replace(case, question=""))
+        if found and found.equal:
+            return found
+    return None
 
 
 def items(source: str) -> list[str]:
@@ -152,7 +183,8 @@ def _is_wordy(item: str) -> bool:
 
 def _asks_for_several(question: str) -> bool:
     asked = question[-_MAX_LENGTH:]
-    return bool(_SEVERAL.search(asked)) and not _PLACE.search(asked)
+    several = _SEVERAL.search(asked) or _PLURAL.search(asked)
+    return bool(several) and not _PLACE.search(asked)
 
 
 def _counts_order(case: AnswerCase, reference: str) -> bool:
@@ -174,7 +206,8 @@ def _same(given: str, wanted: str, case: AnswerCase) -> bool | None:
             found = kind.compare(given, wanted, case)
             if found is not None:
                 return found.equal
-    return None
+    gloss = glosses.glossed(given)
+    return _same(gloss, wanted, case) or None if gloss else None
 
 
 def _in_order(given: Sequence[str], wanted: Sequence[str], case: AnswerCase) -> Comparison | None:

@@ -73,11 +73,21 @@ def same_number(a: Number, r: Number, question: str, error: Fraction) -> Compari
         error: relative error up to which they are equal.
     """
     question = question[:_MOST_QUESTION]
+    a, r = _in_whole_money(a, r), _in_whole_money(r, a)
     if a.percent != r.percent and _ASKS_PERCENT.search(question):
         a, r = _in_percent(a), _in_percent(r)
     if a.value == r.value or (error and abs(a.value - r.value) <= error * abs(r.value)):
         return _alike(a, r, question)
     return _unlike(a, r, question)
+
+
+def _in_whole_money(number: Number, other: Number) -> Number:
+    """Read `450.000 \u20ac` as thousands beside 450,000: money has no thousandths."""
+    if not (number.currency and other.currency and number.other == other.value):
+        return number
+    if not may_be_thousands(number):
+        return number
+    return msgspec.structs.replace(number, value=other.value, place=Fraction(1), other=None)
 
 
 def _in_percent(number: Number) -> Number:
@@ -98,13 +108,19 @@ def _alike(a: Number, r: Number, question: str) -> Comparison | None:
         return None
     if not _same_name(a, r, question):
         return None
-    if a.place != r.place and min(a.place, r.place) < 1 and _ASKS_NUMBERED.search(question):
+    if _shows_more(a, r) and _ASKS_NUMBERED.search(question):
         return None  # 3.10 comes after 3.9, and is not 3.1
     if may_be_thousands(a) != may_be_thousands(r):
         return None
     if a.ordinal and not r.ordinal and not _ASKS_PLACE.search(question):
         return None
     return Comparison(True, "equal as numbers")
+
+
+def _shows_more(a: Number, r: Number) -> bool:
+    """Whether one of two numbers shows more decimals; six and 6 show the same."""
+    places = {a.place or Fraction(a.value.denominator == 1), r.place or Fraction(1)}
+    return len(places) > 1 and min(places) < 1
 
 
 POUNDS = ("pound", "pounds")

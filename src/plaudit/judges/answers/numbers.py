@@ -5,13 +5,14 @@ no number, such as a version, a post code or a time of day, is left alone.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
+from plaudit.judges.answers import statement
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.currencies import (
     BEFORE,
@@ -242,38 +243,6 @@ def _read_span(text: str) -> Span | None:
     return Span(low, high) if low.value < high.value else None
 
 
-_IN_PROSE = re.compile(
-    r"(?<![\w.])(?:[$\u20ac\u00a3\u00a5] ?)?[-+\u2212]?\d[\d.,'/^]{0,40}"
-    r"(?: ?(?:%|percent|million|billion|trillion|thousand|dollars|euros)\b| ?%)?"
-    r"|\b[a-z]+(?:(?: |-| and )[a-z]+){0,6}\b",
-    re.IGNORECASE,
-)
-_MOST_PROSE = 20_000
-
-
-def find_numbers(text: str, most: int = 32) -> list[Number]:
-    """Return the numbers in the first 20,000 characters of a text, in order, at most so many."""
-    found: list[Number] = []
-    for match in _IN_PROSE.finditer(text[:_MOST_PROSE]):
-        found += _numbers_of(match[0])
-        if len(found) >= most:
-            break
-    return found[:most]
-
-
-def _numbers_of(run: str) -> list[Number]:
-    if not run[0].isalpha():
-        number = read_number(run.rstrip(".,'/^"))
-        return [number] if number else []
-    found: list[Number] = []
-    while run:
-        numeral = leading_words(run)
-        if numeral:
-            found.append(_number(numeral[0]))
-        run = (numeral[1] if numeral else run.partition(" ")[2]).lstrip(" -")
-    return found
-
-
 _MOST_QUESTION = 2_000
 _LABEL = re.compile(
     r"\b(?:version|zip|post ?code|postal code|isbn|issn|(?:area|dialling|dialing|country|pin) code"
@@ -311,7 +280,31 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two numbers; None where one is unreadable, or may be the other after all."""
     if max(len(answer), len(reference)) > MAX_LENGTH or asks_label(case.question):
         return None
-    return each_agrees(answer, reference, partial(_compare, case=case))
+    compare_one = partial(_compare, case=case)
+    direct = each_agrees(answer, reference, compare_one)
+    if direct or _read(answer) or _read_span(answer):
+        return direct
+    return statement.compare_stated(
+        answer,
+        reference,
+        case,
+        statement.starts_number,
+        _widest,
+        lambda value: compare_one(value, reference),
+    )
+
+
+def _widest(found: Sequence[str]) -> int:
+    """Return how many words are a number and the noun behind it; 0 where they begin with none."""
+    size = statement.longest(found, _is_bare)
+    if not size or size == len(found) or found[size - 1][-1] in ",;:":
+        return size
+    return size + 1 if statement.is_noun(found[size]) else size
+
+
+def _is_bare(text: str) -> bool:
+    number = _read(text)
+    return number is not None and not number.noun
 
 
 def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -322,6 +315,10 @@ def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None
 
 
 _GLOSSED = re.compile(r"([^()]{1,100}?) ?\(([^()]{1,60})\)[.\s]*")
+
+
+_TWICE = re.compile(r"([^()]{1,80}?),? (?:i\.e\.,?|that is,?|or) ([^()]{1,60})")
+"""A value in two spellings, `1/2 or 0.5`, which must agree."""
 
 
 def without_gloss(text: str) -> str:
@@ -338,7 +335,7 @@ def each_agrees(
     Both parts of an answer must agree; where only one of them does, which is meant is open. One
     part of a reference is enough.
     """
-    gloss = _GLOSSED.fullmatch(answer)
+    gloss = _GLOSSED.fullmatch(answer) or _TWICE.fullmatch(answer)
     if gloss is None:
         return _either(answer, reference, compare)
     first = _either(gloss[1], reference, compare)

@@ -41,6 +41,8 @@ _LATEX = re.compile(
     r"|\\(?:left|right|displaystyle)(?![a-z])|\\[,;:! ()\[\]]|\\(mu|Omega)(?![a-zA-Z])"
 )
 _BOXED = re.compile(r"\$? ?\\boxed ?\{(.*)\} ?\$?\.?", re.DOTALL)
+_NESTED = 3
+"""Levels of braces that are read."""
 _LETTERS = {"mu": "\u03bc", "Omega": "\u03a9"}
 
 
@@ -53,7 +55,8 @@ def plain(text: str) -> str:
     if "\\" in text or "{" in text:
         boxed = _BOXED.fullmatch(text.strip())
         text = boxed[1] if boxed else text
-        text = _LATEX.sub(_from_latex, text)
+        for _ in range(_NESTED):
+            text = _LATEX.sub(_from_latex, text)
     if not text.isascii():
         text = _VULGAR.sub(r" \1", _FORMAT.sub("", text))
         text = _RAISED_RUN.sub(lambda run: "^" + run[0].translate(_RAISED_TO), text)

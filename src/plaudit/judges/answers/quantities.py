@@ -4,10 +4,11 @@ pint is needed only where two units differ; without it such a comparison is open
 """
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache, partial
 
-from plaudit.judges.answers import units
+from plaudit.judges.answers import statement, units
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.number_pairs import Number, may_be_rounded, may_be_thousands
 from plaudit.judges.answers.numbers import (
@@ -51,7 +52,7 @@ def available() -> bool:
 @lru_cache(maxsize=4096)
 def _read(text: str) -> Quantity | None:
     """Read a quantity; None where the text is none, or longer than 160 characters."""
-    rest: str | None = _MEASURED.sub("", trimmed(text))
+    rest: str | None = _reordered(_MEASURED.sub("", trimmed(text)))
     parts: list[tuple[Number, Terms | None]] = []
     while rest and len(parts) < _MOST_PARTS:
         part = _part(rest, parts[-1][1] if parts else None)
@@ -62,6 +63,25 @@ def _read(text: str) -> Quantity | None:
     if rest or (len(parts) > 1 and not _adds_up(parts)):
         return None
     return tuple(parts) or None
+
+
+_AND_A_HALF = re.compile(r"(an?|[\w-]+) ([^\W\d_]+) and a half", re.IGNORECASE)
+_BELOW_ZERO = re.compile(
+    r"(.{1,40}) (?:below (?:zero|freezing)|unter null|sous z\u00e9ro|bajo cero|sotto zero"
+    r"|abaixo de zero)(.{0,20})",
+    re.IGNORECASE,
+)
+
+
+def _reordered(text: str) -> str:
+    """Return a text whose number stands before its unit: "5 degrees below zero" is "-5 degrees"."""
+    below = _BELOW_ZERO.fullmatch(text)
+    if below and not below[1].startswith("-"):
+        return f"-{below[1]}{below[2]}"
+    half = _AND_A_HALF.fullmatch(text)
+    if half is None:
+        return text
+    return f"{'one' if half[1].casefold() in ('a', 'an') else half[1]} and a half {half[2]}"
 
 
 _ONE = re.compile(r"an? (?=[^\W\d_])", re.IGNORECASE)
@@ -123,7 +143,32 @@ def _readable(text: str, case: AnswerCase) -> Quantity | None:
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Compare two quantities; None for unknown units, and where one may be the other rounded."""
-    return each_agrees(answer, reference, partial(_compare, case=case))
+    compare_one = partial(_compare, case=case)
+    direct = each_agrees(answer, reference, compare_one)
+    if direct and direct.equal and statement.is_of_another(answer, case.question):
+        return Comparison(False, "another measure")
+    if direct or _readable(answer, case):
+        return direct
+    return statement.compare_stated(
+        answer,
+        reference,
+        case,
+        statement.starts_number,
+        _widest,
+        lambda value: compare_one(value, reference),
+    )
+
+
+def _widest(found: Sequence[str]) -> int:
+    return statement.longest(found, _is_whole)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is a quantity to its last word, which is a number or a unit."""
+    if statement.is_idle(text.rpartition(" ")[2]):
+        return False
+    quantity = _read(text)
+    return bool(quantity) and all(unit is None or is_unit(_spelled(unit)) for _, unit in quantity)
 
 
 def _compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:

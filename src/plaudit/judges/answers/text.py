@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from plaudit.judges.answers import carrier, names
+from plaudit.judges.answers import carrier, names, qualifiers, symbols
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.words import same_case, words
 
@@ -66,7 +66,8 @@ _AMERICAN = {
     "our": "or", "re": "er", "is": "iz", "ence": "ense", "ogue": "og", "ll": "l", "ae": "e",
     "inium": "inum", "mme": "m", "ph": "f",
 }  # fmt: skip
-_YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
+_SYMBOL = 3
+"""Letters up to which a word may be a symbol."""
 
 
 def applies(reference: str, case: AnswerCase) -> bool:
@@ -77,20 +78,32 @@ def applies(reference: str, case: AnswerCase) -> bool:
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     """Return whether an answer has the words of a reference, alone or in a sentence.
 
-    Only yes and no, true and false differ; any other difference of words is left open.
+    Different are symbols of another case, signs and formulas, and a word such as "not" or "west"
+    before the same words; any other difference of words is left open.
     """
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         same = bool(reference.strip()) and answer.strip() == reference.strip()
         return Comparison(True, "the same text") if same else None
     given, wanted = words(answer), words(reference)
+    if _differ_in_case(given, wanted, case.question):
+        return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _same(given, wanted, case.question):
         return Comparison(True, "equal as text")
-    if _are_opposite(given, wanted):
-        return Comparison(False, f"{given[0]} is not {wanted[0]}")
     if _says(given, answer, wanted, case):
         return Comparison(True, "a sentence that says the reference")
+    if symbols.same_symbol(answer, reference):
+        return Comparison(True, "the same symbol")
     if names.equal(answer, reference, case.question):
         return Comparison(True, "equal as names")
+    return _different(given, wanted)
+
+
+def _different(given: list[str], wanted: list[str]) -> Comparison | None:
+    """Return that two texts surely differ."""
+    if qualifiers.differ(given, wanted):
+        return Comparison(False, "a word makes it another thing")
+    if qualifiers.are_other_signs(given, wanted):
+        return Comparison(False, "another sign")
     return None
 
 
@@ -217,11 +230,15 @@ def _american(found: re.Match[str]) -> str:
     return "z" if found[0] == "s" else _AMERICAN[group]
 
 
-def _are_opposite(given: Sequence[str], wanted: Sequence[str]) -> bool:
-    if len(given) != 1 or len(wanted) != 1:
+def _differ_in_case(given: Sequence[str], wanted: Sequence[str], question: str) -> bool:
+    """Whether a question names both of two symbols that only their case tells apart: AA and aa."""
+    if len(given) != 1 or len(wanted) != 1 or not 1 < len(wanted[0]) <= _SYMBOL:
         return False
-    a, b = given[0].lower(), wanted[0].lower()
-    return (a in _YES and b in _NO) or (a in _NO and b in _YES)
+    one, other = given[0], wanted[0]
+    if one == other or one.casefold() != other.casefold():
+        return False
+    named = words(question[-_MAX_LENGTH:])
+    return one in named and other in named
 
 
 def _says(given: list[str], answer: str, wanted: list[str], case: AnswerCase) -> bool:

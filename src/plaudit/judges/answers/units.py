@@ -99,6 +99,8 @@ _SPELLINGS = {
     "milliampere": "mA milliamps",
     "milliampere_hour": "mAh",
     "ohm": "\u03a9 \u03c9 ohms",
+    "kiloohm": "kilohm kilohms kiloohms k\u03a9 k\u03c9",
+    "megaohm": "megohm megohms megaohms M\u03a9",
     "coulomb": "coulombs",
     "farad": "farads",
     "tesla": "teslas",

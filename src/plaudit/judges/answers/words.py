@@ -19,9 +19,13 @@ _ENCODING = str.maketrans(
         "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2044": "/", "\u00d7": "*",
         "\u00ad": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u200e": None,
         "\u200f": None, "\u2060": None, "\ufeff": None, "\ufe0f": None,
+        "\u0153": "oe", "\u0152": "OE", "\u00e6": "ae", "\u00c6": "AE",
         "\u2122": None, "\u00ae": None, "\u00a9": None,
     }
 )  # fmt: skip
+_UPRIGHT = re.compile(r"\\(?:mathrm|text|ce|mathbf|textbf|rm)\s?\{([^{}]{0,60})\}")
+_FORMULA = re.compile(r"\s*\$([A-Z][\w{}^+-]{0,40})\$\.?\s*")
+_LOWERED = re.compile(r"(?<=[^\W_])_(?:\{(\w{1,3})\}|(\w))")
 _DASH = re.compile("(?<=\\d) ?[\u2012-\u2015] ?(?=\\d)|(?<![\\w\\s])[\u2012\u2013](?=\\d)")
 _LONG_DASH = re.compile("[\u2012-\u2015]")
 _QUOTED = re.compile(r'"([^"]*)"' + r"|(?<![\w'])'([^'\n]+)'(?![\w'])")
@@ -56,9 +60,18 @@ def fold(text: str) -> str:
     return _CHARGE.sub(lambda found: found[1] or found[2], text) if "^" in text else text
 
 
+def without_latex(text: str) -> str:
+    """Return a short formula of chemistry without its LaTeX: `H2SO4` of `$H_2SO_4$`."""
+    if "\\" not in text and "$" not in text:
+        return text
+    text = _UPRIGHT.sub(r"\1", text)
+    formula = _FORMULA.fullmatch(text)
+    return _LOWERED.sub(r"\1\2", formula[1]) if formula else text
+
+
 def words(text: str) -> list[str]:
     """Return the words and signs of a text, in their case; linear in its length."""
-    text = fold(text)
+    text = fold(without_latex(text))
     if '"' in text or "'" in text:
         text = _QUOTED.sub(lambda found: f" {found[1] or found[2] or ''} ", text)
     if "*" in text or "_" in text:
@@ -135,6 +148,8 @@ def same_case(one: list[str], other: list[str]) -> bool:
     """
     if one == other or _is_formula(one, other):
         return True
+    if len(one) == 1 and len(set(one[0].casefold())) == 1 < len(one[0]):
+        return False  # AA, Aa, aa
     symbols = len(one) == 1 or any(word[0].isdigit() for word in one)
     return not symbols or all(
         _same_symbol(one[i], other[i], i > 0 and one[i - 1][0].isdigit(), len(one) == 1)
