@@ -31,13 +31,15 @@ RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
 OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "answers.json"
 DOCS = ROOT / "docs" / "answers.md"
 MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<!-- end -->"
-CAPPED = [features.NAMES.index(name) for name in ("contradicted", "taken_back")]
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
 """Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
 RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.016
 MARGIN = 0.004
 """By how much the gates exceed what must be reached, against the luck of the draw."""
+OPEN = (0.5, 0.5)
+"""What keeps a P(correct) from both gates, whatever these will be."""
+Ends = tuple[float, float]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -80,6 +82,10 @@ class Rows(msgspec.Struct):
     kind: NDArray[Any]
     """`human`, or the kind of what was made."""
     kept: Mask
+    barred: Mask
+    """Whether the head never calls it correct."""
+    spared: Mask
+    """Whether the head never calls it incorrect."""
 
     @property
     def human(self) -> Mask:
@@ -126,10 +132,10 @@ def deal(group: Sequence[int], folds: int = FOLDS) -> list[int]:
     return [dealt[g] for g in group]
 
 
-def describe(question: Question, answer: str) -> tuple[float, ...]:
-    """Return the features of an answer, read whole."""
+def describe(question: Question, answer: str) -> features.Measured:
+    """Return what is measured of an answer, read whole."""
     case = AnswerCase(question=question.text, answer=answer, references=question.references)
-    return features.measure(case, Extracted(text=answer, marked=False, by="whole")).values
+    return features.measure(case, Extracted(text=answer, marked=False, by="whole"))
 
 
 def read(path: Path, seed: int) -> Rows:
@@ -148,7 +154,7 @@ def read(path: Path, seed: int) -> Rows:
     ]
     folds, maker = deal(groups(questions)), Maker(questions, seed)
     rows: list[tuple[Any, ...]] = []
-    table: list[tuple[float, ...]] = []
+    table: list[features.Measured] = []
     for number, question in enumerate(questions):
         found = verdicts[question.text]
         made = list(maker.make(question))
@@ -163,7 +169,8 @@ def read(path: Path, seed: int) -> Rows:
             rows.append((answer.correct, shares[kind] / kinds.count(kind), folds[number], number,
                          "", answer.kind, answer.kept))  # fmt: skip
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Rows(np.array(table), *columns)
+    barred, spared = (np.array(c) for c in zip(*((m.objection, m.unknown) for m in table)))
+    return Rows(np.array([m.values for m in table]), *columns, barred, spared)
 
 
 def train(rows: Rows, chosen: Mask) -> HistGradientBoostingClassifier:
@@ -192,10 +199,11 @@ def platt(rows: Rows, scores: Array, chosen: Mask) -> tuple[float, float]:
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def chances(rows: Rows, scores: Array, fitted: tuple[float, float], cap: float) -> Array:
-    """Return P(correct) as the head gives it: calibrated and capped."""
+def chances(rows: Rows, scores: Array, fitted: tuple[float, float], ends: Ends = OPEN) -> Array:
+    """Return P(correct) as the head gives it: calibrated, and kept from one or both of the ends."""
     chance = 1 / (1 + np.exp(-(fitted[0] * scores + fitted[1])))
-    return np.where(rows.table[:, CAPPED].any(1), np.minimum(chance, cap), chance)
+    chance = np.where(rows.spared, np.maximum(chance, ends[0]), chance)
+    return np.where(rows.barred, np.minimum(chance, ends[1]), chance)
 
 
 def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
@@ -327,7 +335,7 @@ def other_systems(rows: Rows, fitted: tuple[float, float]) -> dict[str, list[flo
     for fold, system in enumerate(sorted(set(rows.system) - {""})):
         model = train(rows, (rows.fold != fold) & (rows.system != system))
         chosen = (rows.fold == fold) & (rows.system == system)
-        chance = chances(rows, model.decision_function(rows.table), fitted, 1.0)
+        chance = chances(rows, model.decision_function(rows.table), fitted, (0.0, 1.0))
         found[str(system)] = auc(rows, chance, chosen)
     return found
 
@@ -349,21 +357,21 @@ def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
     fitted = platt(rows, scores, human)
     transfer = held_out(rows, ~rows.kept)
     foreign = held_out(rows, ~np.isin(rows.kind, KEPT_KINDS))
-    gates = choose_gates(rows, *(chances(rows, s, fitted, 0.5) for s in (scores, transfer)))
-    cap = round(gates[0] - 0.01, 3)
-    seen, unseen = (chances(rows, s, fitted, cap) for s in (scores, transfer))
-    others = by_kind(rows, chances(rows, foreign, fitted, cap), gates, kept=False)
+    gates = choose_gates(rows, *(chances(rows, s, fitted) for s in (scores, transfer)))
+    ends = (round(gates[1] + 0.01, 3), round(gates[0] - 0.01, 3))
+    seen, unseen = (chances(rows, s, fitted, ends) for s in (scores, transfer))
+    others = by_kind(rows, chances(rows, foreign, fitted, ends), gates, kept=False)
     bias, trees = export(train(rows, everything))
     head = Head(
         features=list(features.NAMES), bias=bias, trees=trees,
         slope=round(fitted[0], 4), intercept=round(fitted[1], 4),
-        gate_correct=gates[0], gate_incorrect=gates[1], cap=cap,
+        gate_correct=gates[0], gate_incorrect=gates[1], floor=ends[0], cap=ends[1],
         questions=len(set(rows.question)), verdicts=int(human.sum()),
     )  # fmt: skip
     systems = sorted(set(rows.system) - {""})
     return head, {
         "gates": gates,
-        "cap": cap,
+        "ends": ends,
         "ece": ece(seen[human], rows.truth[human]),
         "all": decided(rows, seen, gates, human),
         "systems": {str(s): decided(rows, seen, gates, rows.system == s) for s in systems},

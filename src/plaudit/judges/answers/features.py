@@ -25,7 +25,10 @@ from plaudit.judges.answers.objections import (
     rivals_beside,
     takes_back,
 )
+from plaudit.judges.answers.qualifiers import requalifies
+from plaudit.judges.answers.symbols import holds, is_symbol
 from plaudit.judges.answers.tokens import read_words
+from plaudit.judges.answers.unknowns import is_beyond
 from plaudit.judges.answers.view import MOST_REFERENCES, View, read_question, read_reference
 
 _SHORT = 600
@@ -45,6 +48,9 @@ class Measured(msgspec.Struct, frozen=True):
     objection: bool
     """Whether it can never be called correct; see `plaudit.judges.answers.objections`."""
 
+    unknown: bool
+    """Whether it can never be called incorrect; see `plaudit.judges.answers.unknowns`."""
+
     @property
     def contradicted(self) -> bool:
         """Whether a digit, sign, letter or unit contradicts the reference; see `contradicts`."""
@@ -63,11 +69,18 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
         for text in case.references[:MOST_REFERENCES]
         if (read := read_reference(text, case.question)).words
     ]
-    answer = read_words(final_part(case.answer, found))
-    view = View(answer, read_question(case.question), references)
+    text = final_part(case.answer, found)
+    view = View(read_words(text), read_question(case.question), references)
     values = tuple(float(f(view)) for f in FEATURES.values())
-    objection = values[-1] > 0 or values[-2] > 0 or misplaces(view)
-    return Measured(values, bool(references), objection)
+    objection = values[-1] > 0 or values[-2] > 0 or misplaces(view) or requalifies(view)
+    objection = objection or not _spells(text, view.reference.text)
+    unknown = is_beyond(text, case.question, case.references[:MOST_REFERENCES], view)
+    return Measured(values, bool(references), objection, unknown)
+
+
+def _spells(answer: str, reference: str) -> bool:
+    """Whether the answer holds the reference to the letter, if that is a symbol."""
+    return not is_symbol(reference) or (len(reference.strip()) > 1 and holds(answer, reference))
 
 
 def final_part(answer: str, found: Extracted) -> str:

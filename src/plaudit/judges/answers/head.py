@@ -58,6 +58,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """P(correct) up to which an answer is called incorrect."""
     cap: float
     """Greatest P(correct) of an answer that contradicts or takes back; under `gate_correct`."""
+    floor: float
+    """Least P(correct) of an answer that may be right in other words; over `gate_incorrect`."""
     questions: int
     verdicts: int
     """Human verdicts that it was fitted on and calibrated by."""
@@ -79,6 +81,8 @@ def probability(case: AnswerCase, found: Extracted) -> float:
         return _UNREADABLE
     head = load_head()
     chance = head.calibrated(head.log_odds(measured.values))
+    if measured.unknown:
+        chance = max(chance, head.floor)
     return min(chance, head.cap) if measured.objection else chance
 
 
