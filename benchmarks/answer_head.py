@@ -43,7 +43,16 @@ Ends = tuple[float, float]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_RISING = ("coverage", "fuzzy", "exact", "last_word", "letters", "numbers_found", "acronym")
+_RISING = (
+    "coverage",
+    "fuzzy",
+    "exact",
+    "last_word",
+    "letters",
+    "numbers_found",
+    "acronym",
+    "letters_near",
+)
 _FALLING = (
     "negated",
     "negated_before",
@@ -64,6 +73,8 @@ _FALLING = (
     "closing_cues",
     "closing_rivals",
     "asked_before",
+    "misplaced",
+    "requalified",
     "taken_back",
 )
 MONOTONE = [(n in _RISING) - (n in _FALLING) for n in features.NAMES]
@@ -169,8 +180,8 @@ def read(path: Path, seed: int) -> Rows:
             rows.append((answer.correct, shares[kind] / kinds.count(kind), folds[number], number,
                          "", answer.kind, answer.kept))  # fmt: skip
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    barred, spared = (np.array(c) for c in zip(*((m.objection, m.unknown) for m in table)))
-    return Rows(np.array([m.values for m in table]), *columns, barred, spared)
+    columns += [np.array([m.objection for m in table]), np.array([m.unknown for m in table])]
+    return Rows(np.array([m.values for m in table]), *columns)
 
 
 def train(rows: Rows, chosen: Mask) -> HistGradientBoostingClassifier:

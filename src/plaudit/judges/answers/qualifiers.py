@@ -115,9 +115,9 @@ def _reorders(view: View) -> bool:
 
 
 def _extends(view: View) -> bool:
-    """Whether the reference is a list, and a part of the answer shares nothing with it."""
+    """Whether the reference is a list of things, and the answer holds another thing."""
     words = view.reference.words
-    if len(words) < _LIST or len({w.clause for w in words}) < _LIST or words[0].number:
+    if len({w.clause for w in words}) < _LIST or any(w.capital or w.number for w in words):
         return False
     parts: dict[int, list[str]] = {}
     for word in view.answer:

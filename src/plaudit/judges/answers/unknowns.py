@@ -16,29 +16,33 @@ from plaudit.judges.answers.tokens import STOP, Word, canonical
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.view import View
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(map(canonical, text.split()))
+
+
 _READ = 2000
 """Characters of a text that are looked at."""
 _FORMULA = re.compile(r"\\[a-zA-Z(\[]|\$[^$\n]{0,80}[\\^_{]")
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1dff\u2c00-\u2dff\u3040-\uabff\uf900-\ufdff]")
 """Greek to Hangul; without Latin letters, signs and forms of width."""
 _POLAR = frozenset({"yes", "no", "true", "false"})
-_FOREIGN = frozenset(
+_FOREIGN = _words(
     "das und ist nicht ein eine den dem auf fur mit von zu sich wurde ich aber nein ja el es una "
     "por esta son fue si como se les des une est dans pour du c'est cest il gli che della nel uno "
     "perche sono nao um uma em foi pelo os het een niet zijn och att som inte pa det er ikke jest "
-    "nie sie bir ve degil quando cuando donde quel quelle quien qui quem quanto quantos stata stato "
-    "welche welcher wer wie".split()
+    "nie sie bir ve degil quando cuando donde quel quelle quien qui quem quanto quantos stata "
+    "stato welche welcher wer wie"
 )
 """Frequent words of other languages that are no English words, without accents."""
-_MONTHS = frozenset(
-    map(canonical, "january february march april may june july august september october november "
-        "december bc ad".split())
-)  # fmt: skip
-_UNITS = frozenset(
-    map(canonical, "m cm mm km mile mi foot ft inch yard fathom metre meter centimetre millimetre "
-        "g mg kg pound ounce ton gram kilogram second minute hour day week month year decade "
-        "century percent dollar euro pound yen degree litre liter gallon".split())
-)  # fmt: skip
+_MONTHS = _words(
+    "january february march april may june july august september october november december bc ad"
+)
+_UNITS = _words(
+    "m cm mm km mile mi foot ft inch yard fathom metre meter centimetre millimetre g mg kg pound "
+    "ounce ton gram kilogram second minute hour day week month year decade century percent dollar "
+    "euro yen degree litre liter gallon"
+)
 """Units by which the same number means something else."""
 _LEAST_ASKED = 3
 """Words from which an English question holds a frequent word."""

@@ -118,7 +118,7 @@ class View:
     def likeness(self) -> list[float]:
         """How like each missing word is to the likest novel word, 0 to 1."""
         others = [self.answer[n].text for n in self.novel[:_MOST_NOVEL]]
-        return [_closest(w, others) for w in self.missing]
+        return [closest(w, others) for w in self.missing]
 
     @cached_property
     def numeric(self) -> bool:
@@ -220,7 +220,8 @@ def _coverage(key: Collection[str], texts: Collection[str]) -> float:
     return sum(len(w) for w in key if w in texts) / whole if whole else 0.0
 
 
-def _closest(word: str, others: Sequence[str]) -> float:
+def closest(word: str, others: Sequence[str]) -> float:
+    """Return how like a word is to the likest of some others, 0 to 1."""
     return max((_likeness(word, other) for other in others), default=0.0)
 
 
