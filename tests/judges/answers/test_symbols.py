@@ -13,7 +13,20 @@ def test_what_mixes_letters_with_digits_or_signs_is_a_symbol(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "iron", "1960s", "20th", "no", "US", "1969", "330 m", "North Korea", "a1" * 20]
+    "text",
+    [
+        "",
+        "iron",
+        "1960s",
+        "20th",
+        "no",
+        "US",
+        "1969",
+        "330 m",
+        "North Korea",
+        "\u6771\u4eac",
+        "a1" * 20,
+    ],
 )
 def test_words_ordinals_and_decades_are_none(text: str) -> None:
     assert not is_symbol(text)

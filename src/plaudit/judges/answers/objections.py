@@ -15,6 +15,8 @@ NEAR = 7
 FAR = 30
 SHORT = 8
 """Words more than the reference has, up to which an answer is short."""
+_ASIDE = 40
+"""Words above which an "or", "known as" or "some say" may be about something else."""
 BRIEF = 24
 """Words up to which an answer has no room for an aside."""
 _SYMBOL = 2
@@ -89,15 +91,20 @@ def takes_back(view: View) -> bool:
         view.near(cues.NEGATION, FAR, 0, clause=True) > 0
         or _denied_behind(view)
         or view.near(cues.DENIAL, FAR, FAR) > 0
-        or view.near(cues.EITHER, NEAR, NEAR) > 0
         or negated_question(view) > 0
         or closing_cues(view) > _TURNED
         or encloses(view)
-        or _reported(view)
         or _turned(view)
         or _identified(view)
-        or (view.near(cues.EQUAL, NEAR, NEAR) > 0 and rivals_beside(view) > 0)
+        or (len(view.answer) <= _ASIDE and _shares(view))
     )
+
+
+def _shares(view: View) -> bool:
+    """Whether the reference is one of two, equal to another one, or what somebody else says."""
+    if view.near(cues.EITHER, NEAR, NEAR) or _reported(view):
+        return True
+    return view.near(cues.EQUAL, NEAR, NEAR) > 0 and rivals_beside(view) > 0
 
 
 def _reported(view: View) -> bool:

@@ -11,6 +11,8 @@ from functools import lru_cache
 _LONGEST = 20
 _READ = 300
 """Characters of an answer in which other symbols are looked for."""
+_HELD = 6000
+"""Characters of an answer in which the symbol itself is looked for."""
 _EDGES = ".,:;!?\"'()[]*"
 _DIGITS = re.compile(r"\d+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -19,8 +21,8 @@ _CASED = 2
 _PART = re.compile(r"[^\W\d_]+|\d+|\S")
 _COMMON = re.compile(r"\d+(?:st|nd|rd|th|s)|[a-z]+", re.IGNORECASE | re.ASCII)
 """Ordinals, decades, and plain words."""
-_SIGNED = re.compile(r"[^\W\d_]{1,3}[-+#\u2212]{1,3}")
-_SHORT_LETTERS = re.compile(r"[^\W\d_]{1,2}")
+_SIGNED = re.compile(r"[A-Za-z]{1,3}[-+#]{1,3}")
+_SHORT_LETTERS = re.compile(r"[A-Za-z]{1,2}")
 _WORDS = frozenset({"no", "us", "uk", "un", "eu", "tv", "la", "dc", "me", "ii", "iv", "vi", "ja",
                     "si"})  # fmt: skip
 """Short words and abbreviations whose case does not count."""
@@ -28,7 +30,7 @@ _WORDS = frozenset({"no", "us", "uk", "un", "eu", "tv", "la", "dc", "me", "ii", 
 
 def is_symbol(text: str) -> bool:
     """Whether a reference is a symbol: letters with digits or signs, or one or two letters."""
-    text = text.strip()
+    text = _plain(text.strip())
     if text.casefold() in _WORDS:
         return False
     return bool(_SHORT_LETTERS.fullmatch(text)) or _is_mixed(text)
@@ -37,7 +39,7 @@ def is_symbol(text: str) -> bool:
 def others(answer: str, symbol: str) -> bool:
     """Whether an answer holds another symbol: other digits, or another first letter."""
     own, first = _DIGITS.findall(symbol), _LETTER.search(symbol)
-    for token in answer[:_READ].split():
+    for token in _plain(answer[:_READ]).split():
         given = token.strip(_EDGES)
         letter = _LETTER.search(given)
         if _is_mixed(given) and letter and first:
@@ -49,7 +51,7 @@ def others(answer: str, symbol: str) -> bool:
 
 def _is_mixed(text: str) -> bool:
     """Whether a word holds letters with digits, or ends in a sign."""
-    if not text or len(text) > _LONGEST or any(c.isspace() for c in text):
+    if len(text) > _LONGEST or not text.isascii() or any(c.isspace() for c in text):
         return False
     if _SIGNED.fullmatch(text):
         return True
@@ -59,12 +61,17 @@ def _is_mixed(text: str) -> bool:
 
 def holds(answer: str, symbol: str) -> bool:
     """Whether an answer holds a symbol as it is written, spaces and hyphens between runs aside."""
-    return bool(_pattern(symbol).search(unicodedata.normalize("NFKC", answer)))
+    return bool(_pattern(symbol).search(_plain(answer[:_HELD])))
+
+
+def _plain(text: str) -> str:
+    """Return a text with its raised and lowered characters on the line."""
+    return unicodedata.normalize("NFKC", text).replace("\u2212", "-")
 
 
 @lru_cache(1024)
 def _pattern(symbol: str) -> re.Pattern[str]:
-    parts = _PART.findall(unicodedata.normalize("NFKC", symbol.strip()))
+    parts = _PART.findall(_plain(symbol.strip()))
     longest = max((len(p) for p in parts if p.isalpha()), default=0)
     body = r"[\s-]?".join(re.escape(p) for p in parts if p != "-" or p == parts[-1])
     behind = r"(?![^\W_])(?![-+#]+(?!\w))"

@@ -6,13 +6,13 @@ same in words that share nothing; such an answer stays open.
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from plaudit.judges.answers import cues
 from plaudit.judges.answers.objections import BRIEF, NEAR, encloses
 from plaudit.judges.answers.symbols import is_symbol, others
-from plaudit.judges.answers.tokens import STOP, Word, canonical
+from plaudit.judges.answers.tokens import STOP, Word, canonical, fold
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.view import View
 
@@ -45,14 +45,14 @@ _UNITS = _words(
 )
 """Units by which the same number means something else."""
 _LEAST_ASKED = 3
-"""Words from which an English question holds a frequent word."""
+"""Words from which the language of a question shows."""
 
 
-def is_beyond(answer: str, question: str, references: Iterable[str], view: View) -> bool:
+def is_beyond(answer: str, question: str, references: Sequence[str], view: View) -> bool:
     """Whether an answer may be right for all that wording can show, whatever its probability."""
     return (
-        any(_is_coded(r) and not _is_other(answer, r, view) for r in references)
-        or _script(answer) != _script(" ".join(references))
+        any(_is_coded(r[:_READ]) and not _is_other(answer, r, view) for r in references)
+        or _script(answer) != any(map(_script, references))
         or bool(_FORMULA.search(answer, 0, _READ))
         or _asks_otherwise(question)
         or _is_foreign(view.answer)
@@ -65,19 +65,21 @@ def is_beyond(answer: str, question: str, references: Iterable[str], view: View)
 @lru_cache(4096)
 def _is_coded(reference: str) -> bool:
     """Whether a reference is yes or no, "unanswerable", a letter, a symbol or a formula."""
-    text = reference[:_READ].strip().strip(".").casefold()
-    if text in _POLAR or is_symbol(reference[:_READ]):
+    text = reference.strip().strip(".").casefold()
+    if text in _POLAR or is_symbol(reference):
         return True
-    return bool(_FORMULA.search(reference, 0, _READ)) or says_unanswerable(reference)
+    return bool(_FORMULA.search(reference)) or says_unanswerable(reference)
 
 
 def _is_other(answer: str, reference: str, view: View) -> bool:
     """Whether an answer is another one of the same code: "No, ..." for yes, C-12 for C-14."""
     if is_symbol(reference):
         return others(answer, reference)
-    first = view.answer[0].text if view.answer else ""
-    aside = len(view.answer) == 1 or view.answer[0].clause != view.answer[1].clause if first else 0
-    return bool(aside) and first in _POLAR and first != reference.strip(" .").casefold()
+    first = view.answer[0] if view.answer else None
+    if first is None or first.text not in _POLAR:
+        return False
+    alone = len(view.answer) == 1 or first.clause != view.answer[1].clause
+    return alone and first.text != reference.strip(" .").casefold()
 
 
 def _script(text: str) -> bool:
@@ -87,11 +89,10 @@ def _script(text: str) -> bool:
 
 @lru_cache(512)
 def _asks_otherwise(question: str) -> bool:
-    """Whether a question is not in English: it holds no frequent English word, but others."""
-    words = [canonical(w) for w in re.findall(r"\w+", question[:_READ])]
-    return len(words) >= _LEAST_ASKED and _FOREIGN.intersection(words) != set() and (
-        sum(w in STOP for w in words) < sum(w in _FOREIGN for w in words)
-    )  # fmt: skip
+    """Whether a question holds more frequent words of other languages than of English."""
+    words = [canonical(w) for w in re.findall(r"\w+", fold(question[:_READ]))]
+    foreign, english = (sum(w in known for w in words) for known in (_FOREIGN, STOP))
+    return len(words) >= _LEAST_ASKED and foreign > english
 
 
 def _is_foreign(words: Iterable[Word]) -> bool:
