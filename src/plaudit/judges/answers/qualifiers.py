@@ -20,7 +20,7 @@ _IDLE = _folded(
     "mr mrs ms miss dr sir lord lady dame st king queen prince princess emperor president captain "
     "general pope professor reverend river ocean sea county island company corporation inc ltd "
     "movie film song album novel band club mount lake city state approximately around over "
-    "known called also one both all each other more such any part main"
+    "known called also process force one both all each other more such any part main"
 )
 """Titles, and words for a class of things, that an answer may leave out."""
 _GENERATION = _folded("jr sr") | {"2", "3", "4"}
@@ -31,6 +31,11 @@ _CHANGING = _folded(
     "meta para hyper hypo poly mono bi tri neo"
 )
 """Words that make another thing of the name that follows."""
+_BEGINNINGS = _folded(
+    "un in il im ir non dis anti de re mis over under sub super inter intra extra step half grand "
+    "great mono di tri poly hyper hypo pro pre post micro mega milli kilo ex fore out up down a"
+)
+"""Beginnings that make another word of a word."""
 _PERSONAL = frozenset({"who", "whom", "whose"})
 _LONG = 4
 """Words of a reference above which one of them is no qualifier but part of a description."""
@@ -42,13 +47,20 @@ def requalifies(view: View) -> bool:
     """Whether a short answer drops, adds or moves a qualifier of its reference."""
     if len(view.answer) > len(view.reference.words) + SHORT:
         return False
-    return _drops(view) or _adds(view) or _holds_both(view) or _reorders(view) or _extends(view)
+    return (
+        _drops(view)
+        or _prefixes(view)
+        or _adds(view)
+        or _holds_both(view)
+        or _reorders(view)
+        or _extends(view)
+    )
 
 
 def _drops(view: View) -> bool:
     """Whether a word of the reference is missing, and no spelling of it is there.
 
-    A person's given names may be: the question asks who, and the last name is there.
+    A person's given names may be: the question asks who, and the last name is there alone.
     """
     like = dict(zip(view.missing, view.likeness, strict=True))
     lost = {w for w, alike in like.items() if alike < ALIKE} - _IDLE
@@ -57,8 +69,21 @@ def _drops(view: View) -> bool:
     return not _is_surname(view, lost)
 
 
+def _prefixes(view: View) -> bool:
+    """Whether a word differs by a beginning that changes it: legal and illegal."""
+    others = [view.answer[n].text for n in view.novel[:_LONG]]
+    for word in view.missing:
+        for other in others:
+            longer, shorter = sorted((word, other), key=len, reverse=True)
+            if longer.endswith(shorter) and longer[: -len(shorter)] in _BEGINNINGS:
+                return True
+    return False
+
+
 def _is_surname(view: View, lost: Collection[str]) -> bool:
     words = view.reference.words
+    if len(lost) < len(view.reference.key) - 1:
+        return False
     if not _PERSONAL & view.asked.every or any(w.text in lost for w in words[-1:]):
         return False
     if not words[0].capital or not words[-1].capital or words[-1].text in _GENERATION:
