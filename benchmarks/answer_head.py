@@ -36,7 +36,7 @@ MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
 """Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
-RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.03
+RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.04
 MARGIN = 0.004
 """By how much the gates exceed what must be reached, against the luck of the draw."""
 OPEN = (0.5, 0.5)
@@ -248,7 +248,7 @@ def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
     human, kept = rows.human, rows.cheat & rows.kept
     for gate in np.arange(0.5, 0.995, 0.005):
         right = rows.truth[human & (seen >= gate)].mean()
-        few = (seen[rows.cheat] >= gate).mean() <= PAID - MARGIN
+        few = (seen[rows.cheat] >= gate).mean() <= PAID
         few &= (unseen[kept] >= gate).mean() <= PAID_UNSEEN
         if right >= RIGHT_CORRECT + MARGIN and few:
             break

@@ -26,6 +26,7 @@ def requalified(answer: str, reference: str, question: str) -> bool:
         ("the Vice President", "the President", "Who may veto a bill?"),
         ("the President of the Senate", "the President", "Who may veto a bill?"),
         ("John Adams", "John Quincy Adams", "Who was the sixth president?"),
+        ("John, Paul, George Martin, Ringo", "John, Paul, George Harrison, Ringo", "Who played?"),
         ("It is legal.", "illegal", "May one do so?"),
         ("his stepmother", "his mother", "Who raised him?"),
         ("Bill Gates Sr.", "Bill Gates", "Who founded Microsoft?"),

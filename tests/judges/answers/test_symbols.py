@@ -59,6 +59,11 @@ def test_a_symbol_is_found_as_it_is_written(answer: str, symbol: str) -> None:
         ("US-5", "I-5"),
         ("I-55", "I-5"),
         ("O-", "O+"),
+        ("x+y", "x-y"),
+        ("-x", "x"),
+        ("x", "-x"),
+        ("n!", "n"),
+        ("x\u00b2", "x2"),
     ],
 )
 def test_another_case_digit_or_sign_is_another_symbol(answer: str, symbol: str) -> None:

@@ -25,6 +25,8 @@ def unknown(answer: str, reference: str, question: str = "What is it?") -> bool:
         ("There is no way to know that; no source records it.", "unanswerable"),
         ("It rises to 0.33 kilometres.", "330 m"),
         ("4.7 kilohms", "4.7 k\u03a9"),
+        ("Sydney. Sorry, I meant Canberra.", "Canberra"),
+        ("You may drive at most 50 km/h here.", "50 km/h"),
         ("forty-six, in 23 pairs", "46"),
         ("Nein, das geht nicht.", "impossible"),
         ("No se menciona en el texto.", "The passage does not say."),
@@ -44,6 +46,8 @@ def test_what_may_say_the_same_in_other_words_stays_open(answer: str, reference:
         ("No, the Atlantic is.", "yes", "Is the Pacific the largest ocean?"),
         ("8,849 ft", "8,849 m", "How tall is it?"),
         ("in 1970", "1969", "When was it?"),
+        ("Canberra. Sorry, I meant Sydney.", "Canberra", "What is the capital?"),
+        ("It was not Canberra.", "Canberra", "What is the capital?"),
     ],
 )
 def test_what_plainly_differs_does_not(answer: str, reference: str, question: str) -> None:

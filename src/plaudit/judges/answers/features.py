@@ -26,7 +26,7 @@ from plaudit.judges.answers.objections import (
     takes_back,
 )
 from plaudit.judges.answers.qualifiers import requalifies
-from plaudit.judges.answers.symbols import holds, is_symbol
+from plaudit.judges.answers.symbols import holds, is_raised, is_symbol
 from plaudit.judges.answers.tokens import STOP, read_words
 from plaudit.judges.answers.unknowns import is_beyond
 from plaudit.judges.answers.view import (
@@ -89,9 +89,9 @@ def _spells(answer: str, reference: str, case: AnswerCase) -> bool:
 
     The letter of an option, and what is read as an article or a pronoun, is never found that way.
     """
-    if not is_symbol(reference):
-        return True
     bare = reference.strip()
+    if not is_symbol(reference):
+        return not (bare.isdecimal() and is_raised(answer, bare))
     doubtful = len(bare) == 1 and (bool(case.choices) or bare in "AaIi")
     return not doubtful and holds(answer, reference)
 

@@ -38,7 +38,7 @@ _BEGINNINGS = _folded(
 """Beginnings that make another word of a word."""
 _PERSONAL = frozenset({"who", "whom", "whose"})
 _LONG = 4
-"""Words of a reference above which one of them is no qualifier but part of a description."""
+"""Words of a reference above which one that is no name is part of a description."""
 _LIST = 2
 """Words of a reference from which it may be a list."""
 
@@ -64,7 +64,9 @@ def _drops(view: View) -> bool:
     """
     like = dict(zip(view.missing, view.likeness, strict=True))
     lost = {w for w, alike in like.items() if alike < ALIKE} - _IDLE
-    if not lost or len(lost) == len(view.reference.key) or len(view.reference.content) > _LONG:
+    if len(view.reference.content) > _LONG:
+        lost &= {w.text for w in view.reference.words if w.capital}
+    if not lost or len(lost) == len(view.reference.key):
         return False
     return not _is_surname(view, lost)
 

@@ -59,6 +59,7 @@ def is_beyond(answer: str, question: str, references: Sequence[str], view: View)
         or _converts(view)
         or _translates(view)
         or _spells_out(view)
+        or _stands(view)
     )
 
 
@@ -134,3 +135,21 @@ def _spells_out(view: View) -> bool:
         return False
     spelled = [w.text.isdecimal() and not w.number for w in view.answer]
     return any(a and b for a, b in itertools.pairwise(spelled))
+
+
+def _stands(view: View) -> bool:
+    """Whether a brief answer ends on the reference, in words that do not speak against it.
+
+    "Sydney. Sorry, I meant Canberra." ends on Canberra, whatever was said before.
+    """
+    if view.span is None or not view.spans[-1].exact or len(view.answer) > BRIEF:
+        return False
+    if view.question.issuperset(view.reference.key):
+        return False
+    last = view.spans[-1]
+    against = cues.NEGATION | cues.EITHER | cues.OPINION
+    if view.near(against | cues.AVERSE, NEAR, 0, clause=True):
+        return False
+    if view.count(against | cues.DENIAL | cues.TURN, last.end):
+        return False
+    return all(start < last.end for start, _ in view.rivals)
