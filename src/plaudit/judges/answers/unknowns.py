@@ -60,6 +60,7 @@ def is_beyond(answer: str, question: str, references: Sequence[str], view: View)
         or _translates(view)
         or _spells_out(view)
         or _stands(view)
+        or _abbreviates(view)
     )
 
 
@@ -153,3 +154,9 @@ def _stands(view: View) -> bool:
     if view.count(against | cues.DENIAL | cues.TURN, last.end):
         return False
     return all(start < last.end for start, _ in view.rivals)
+
+
+def _abbreviates(view: View) -> bool:
+    """Whether a letter with a full stop may stand for a word of the reference: "Mary S."."""
+    beginnings = {word[0] for word in view.missing}
+    return any(word.initial and word.text in beginnings for word in view.answer[:BRIEF])
