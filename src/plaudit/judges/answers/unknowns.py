@@ -32,7 +32,7 @@ _FOREIGN = _words(
     "por esta son fue si como se les des une est dans pour du c'est cest il gli che della nel uno "
     "perche sono nao um uma em foi pelo os het een niet zijn och att som inte pa det er ikke jest "
     "nie sie bir ve degil quando cuando donde quel quelle quien qui quem quanto quantos stata "
-    "stato welche welcher wer wie"
+    "stato welche welcher wer wie en que del dei delle mil"
 )
 """Frequent words of other languages that are no English words, without accents."""
 _MONTHS = _words(
