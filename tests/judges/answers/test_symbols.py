@@ -77,6 +77,7 @@ def test_another_case_digit_or_sign_is_another_symbol(answer: str, symbol: str) 
         ("carbon-12", "carbon-14", True),
         ("d4", "e4", True),
         ("14C", "carbon-14", False),
+        ("\u00b9\u2074C", "carbon-14", False),
         ("O positive", "O+", False),
         ("C plus plus", "C++", False),
     ],

@@ -48,7 +48,7 @@ def is_symbol(text: str) -> bool:
 def others(answer: str, symbol: str) -> bool:
     """Whether an answer holds another symbol: other digits, or another first letter."""
     own, first = _DIGITS.findall(symbol), _LETTER.search(symbol)
-    for token in _plain(answer[:_READ]).split():
+    for token in _plain(answer[:_READ]).replace("^", "").split():
         given = token.strip(_EDGES)
         letter = _LETTER.search(given)
         if _is_mixed(given) and letter and first:
