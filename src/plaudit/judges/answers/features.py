@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from plaudit.judges.answers import cues
+from plaudit.judges.answers.alterations import requalifies
 from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.notation import holds, is_raised, is_symbol
 from plaudit.judges.answers.objections import (
     FAR,
     NEAR,
@@ -25,8 +27,6 @@ from plaudit.judges.answers.objections import (
     rivals_beside,
     takes_back,
 )
-from plaudit.judges.answers.qualifiers import requalifies
-from plaudit.judges.answers.symbols import holds, is_raised, is_symbol
 from plaudit.judges.answers.tokens import STOP, read_words
 from plaudit.judges.answers.unknowns import is_beyond
 from plaudit.judges.answers.view import (

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from plaudit.judges.answers import cues
+from plaudit.judges.answers.notation import is_symbol, others
 from plaudit.judges.answers.objections import BRIEF, NEAR, encloses
-from plaudit.judges.answers.symbols import is_symbol, others
 from plaudit.judges.answers.tokens import STOP, Word, canonical, fold
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.view import View

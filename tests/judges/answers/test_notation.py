@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.judges.answers.symbols import holds, is_symbol, others
+from plaudit.judges.answers.notation import holds, is_symbol, others
 
 
 @pytest.mark.parametrize(
