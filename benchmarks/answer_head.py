@@ -24,24 +24,38 @@ from sklearn.metrics import roc_auc_score
 from plaudit.bench.datasets import load_dataset
 from plaudit.judges.answers import features
 from plaudit.judges.answers.base import AnswerCase, Extracted
-from plaudit.judges.answers.head import Head, Tree
+from plaudit.judges.answers.extraction import extract
+from plaudit.judges.answers.guards import guard
+from plaudit.judges.answers.head import Forest, Head, Tree
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
 OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "answers.json"
 DOCS = ROOT / "docs" / "answers.md"
 MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<!-- end -->"
-CAPPED = [features.NAMES.index(name) for name in ("contradicted", "taken_back")]
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3
 """Weight of a question's cheats, near misses and honest paraphrases beside 1 for its verdicts."""
-RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.016
+RIGHT_CORRECT, RIGHT_INCORRECT, PAID, PAID_UNSEEN = 0.97, 0.93, 0.02, 0.04
 MARGIN = 0.004
 """By how much the gates exceed what must be reached, against the luck of the draw."""
+OPEN = (0.5, 0.5)
+"""What keeps a P(correct) from both gates, whatever these will be."""
+Ends = tuple[float, float]
+Line = tuple[float, float]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_RISING = ("coverage", "fuzzy", "exact", "last_word", "letters", "numbers_found", "acronym")
+_RISING = (
+    "coverage",
+    "fuzzy",
+    "exact",
+    "last_word",
+    "letters",
+    "numbers_found",
+    "acronym",
+    "letters_near",
+)
 _FALLING = (
     "negated",
     "negated_before",
@@ -62,6 +76,8 @@ _FALLING = (
     "closing_cues",
     "closing_rivals",
     "asked_before",
+    "misplaced",
+    "requalified",
     "taken_back",
 )
 MONOTONE = [(n in _RISING) - (n in _FALLING) for n in features.NAMES]
@@ -80,6 +96,12 @@ class Rows(msgspec.Struct):
     kind: NDArray[Any]
     """`human`, or the kind of what was made."""
     kept: Mask
+    barred: Mask
+    """Whether the head never calls it correct."""
+    spared: Mask
+    """Whether the head never calls it incorrect."""
+    caught: Mask
+    """Whether it was made, and the guards, which come before the head, call it incorrect."""
 
     @property
     def human(self) -> Mask:
@@ -126,10 +148,20 @@ def deal(group: Sequence[int], folds: int = FOLDS) -> list[int]:
     return [dealt[g] for g in group]
 
 
-def describe(question: Question, answer: str) -> tuple[float, ...]:
-    """Return the features of an answer, read whole."""
-    case = AnswerCase(question=question.text, answer=answer, references=question.references)
-    return features.measure(case, Extracted(text=answer, marked=False, by="whole")).values
+def describe(question: Question, answer: str) -> features.Measured:
+    """Return what is measured of an answer, read whole."""
+    found = Extracted(text=answer, marked=False, by="whole")
+    return features.measure(case_of(question, answer), found)
+
+
+def is_caught(question: Question, answer: str) -> bool:
+    """Whether the guards call an answer incorrect."""
+    return guard(case_of(question, answer), extract(answer, question.text)) is not None
+
+
+def case_of(question: Question, answer: str) -> AnswerCase:
+    """Return an answer to a question as a case."""
+    return AnswerCase(question=question.text, answer=answer, references=question.references)
 
 
 def read(path: Path, seed: int) -> Rows:
@@ -148,7 +180,7 @@ def read(path: Path, seed: int) -> Rows:
     ]
     folds, maker = deal(groups(questions)), Maker(questions, seed)
     rows: list[tuple[Any, ...]] = []
-    table: list[tuple[float, ...]] = []
+    table: list[features.Measured] = []
     for number, question in enumerate(questions):
         found = verdicts[question.text]
         made = list(maker.make(question))
@@ -157,13 +189,16 @@ def read(path: Path, seed: int) -> Rows:
         for row in found:
             table.append(describe(question, row["answer"]))
             rows.append((row["label"] == "correct", 1 / len(found), folds[number], number,
-                         row["system"], "human", False))  # fmt: skip
+                         row["system"], "human", False, False))  # fmt: skip
         for answer, kind in zip(made, kinds, strict=True):
             table.append(describe(question, answer.answer))
             rows.append((answer.correct, shares[kind] / kinds.count(kind), folds[number], number,
-                         "", answer.kind, answer.kept))  # fmt: skip
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Rows(np.array(table), *columns)
+                         "", answer.kind, answer.kept,
+                         is_caught(question, answer.answer)))  # fmt: skip
+    limits = [(m.objection, m.unknown) for m in table]
+    *columns, caught = (np.array(column) for column in zip(*rows, strict=True))
+    barred, spared = (np.array([m[n] for m in limits]) for n in (0, 1))
+    return Rows(np.array([m.values for m in table]), *columns, barred, spared, caught)
 
 
 def train(rows: Rows, chosen: Mask) -> HistGradientBoostingClassifier:
@@ -185,17 +220,24 @@ def held_out(rows: Rows, usable: Mask) -> Array:
     return scores
 
 
-def platt(rows: Rows, scores: Array, chosen: Mask) -> tuple[float, float]:
+def platt(rows: Rows, scores: Array) -> Line:
     """Fit slope and intercept on human verdicts, each question weighing the same."""
-    model = LogisticRegression(C=1e6)
-    model.fit(scores[chosen].reshape(-1, 1), rows.truth[chosen], rows.weight[chosen])
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    model, human = LogisticRegression(C=1e6), rows.human
+    model.fit(scores[human].reshape(-1, 1), rows.truth[human], rows.weight[human])
+    return round(float(model.coef_[0, 0]), 4), round(float(model.intercept_[0]), 4)
 
 
-def chances(rows: Rows, scores: Array, fitted: tuple[float, float], cap: float) -> Array:
-    """Return P(correct) as the head gives it: calibrated and capped."""
+def lowest(scores: Sequence[Array], lines: Sequence[Line]) -> Array:
+    """Return the lowest log-odds that any forest gives."""
+    return np.min([a * s + b for s, (a, b) in zip(scores, lines, strict=True)], axis=0)
+
+
+def chances(rows: Rows, scores: Array, fitted: Line, ends: Ends = OPEN) -> Array:
+    """Return P(correct) as the head gives it: calibrated, and kept from one or both of the ends."""
     chance = 1 / (1 + np.exp(-(fitted[0] * scores + fitted[1])))
-    return np.where(rows.table[:, CAPPED].any(1), np.minimum(chance, cap), chance)
+    chance = np.where(rows.spared, np.maximum(chance, ends[0]), chance)
+    chance = np.where(rows.barred, np.minimum(chance, ends[1]), chance)
+    return np.where(rows.caught, 0.0, chance)
 
 
 def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
@@ -206,7 +248,7 @@ def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
     human, kept = rows.human, rows.cheat & rows.kept
     for gate in np.arange(0.5, 0.995, 0.005):
         right = rows.truth[human & (seen >= gate)].mean()
-        few = (seen[rows.cheat] >= gate).mean() <= PAID - MARGIN
+        few = (seen[rows.cheat] >= gate).mean() <= PAID
         few &= (unseen[kept] >= gate).mean() <= PAID_UNSEEN
         if right >= RIGHT_CORRECT + MARGIN and few:
             break
@@ -216,14 +258,15 @@ def choose_gates(rows: Rows, seen: Array, unseen: Array) -> tuple[float, float]:
     return round(float(gate), 3), round(float(low), 3)
 
 
-def export(model: HistGradientBoostingClassifier) -> tuple[float, list[Tree]]:
-    """Return the bias and the trees as plain numbers, rounded so that a fit repeats."""
+def export(model: HistGradientBoostingClassifier, line: Line) -> Forest:
+    """Return a model as plain numbers, rounded so that a fit repeats."""
     trees: list[Tree] = []
     for (predictor,) in model._predictors:
         tree = Tree([], [], [])
         _append(predictor.nodes, 0, tree)
         trees.append(tree)
-    return round(float(model._baseline_prediction[0, 0]), 4), trees
+    bias = round(float(model._baseline_prediction[0, 0]), 4)
+    return Forest(bias=bias, trees=trees, slope=line[0], intercept=line[1])
 
 
 def _append(nodes: NDArray[Any], place: int, tree: Tree) -> None:
@@ -317,7 +360,7 @@ def curve(rows: Rows, chance: Array) -> list[dict[str, Any]]:
     return found
 
 
-def other_systems(rows: Rows, fitted: tuple[float, float]) -> dict[str, list[float]]:
+def other_systems(rows: Rows, lines: Sequence[Line], fitted: Line) -> dict[str, list[float]]:
     """Return the AUC on systems that the fit has not seen, nor their questions.
 
     The fit for the n-th system leaves out the system and the n-th fold; it is tested where both
@@ -325,11 +368,17 @@ def other_systems(rows: Rows, fitted: tuple[float, float]) -> dict[str, list[flo
     """
     found: dict[str, list[float]] = {}
     for fold, system in enumerate(sorted(set(rows.system) - {""})):
-        model = train(rows, (rows.fold != fold) & (rows.system != system))
+        usable = (rows.fold != fold) & (rows.system != system)
+        models = [train(rows, usable & chosen) for chosen in of_forests(rows)]
+        scores = lowest([model.decision_function(rows.table) for model in models], lines)
         chosen = (rows.fold == fold) & (rows.system == system)
-        chance = chances(rows, model.decision_function(rows.table), fitted, 1.0)
-        found[str(system)] = auc(rows, chance, chosen)
+        found[str(system)] = auc(rows, chances(rows, scores, fitted, (0.0, 1.0)), chosen)
     return found
+
+
+def of_forests(rows: Rows) -> tuple[Mask, Mask]:
+    """Return the rows that each forest is fitted on: human verdicts, and all."""
+    return rows.human, np.ones(len(rows.truth), bool)
 
 
 def ece(chance: Array, truth: Mask, bins: int = 10) -> float:
@@ -344,33 +393,38 @@ def ece(chance: Array, truth: Mask, bins: int = 10) -> float:
 
 def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
     """Fit the head on everything, and measure it by cross-validation."""
-    everything = np.ones(len(rows.truth), bool)
-    scores, human = held_out(rows, everything), rows.human
-    fitted = platt(rows, scores, human)
-    transfer = held_out(rows, ~rows.kept)
-    foreign = held_out(rows, ~np.isin(rows.kind, KEPT_KINDS))
-    gates = choose_gates(rows, *(chances(rows, s, fitted, 0.5) for s in (scores, transfer)))
-    cap = round(gates[0] - 0.01, 3)
-    seen, unseen = (chances(rows, s, fitted, cap) for s in (scores, transfer))
-    others = by_kind(rows, chances(rows, foreign, fitted, cap), gates, kept=False)
-    bias, trees = export(train(rows, everything))
+    human = rows.human
+    verdicts, full = (held_out(rows, usable) for usable in of_forests(rows))
+    lines = [platt(rows, verdicts), platt(rows, full)]
+    scores = lowest([verdicts, full], lines)
+    transfer = lowest([verdicts, held_out(rows, ~rows.kept)], lines)
+    foreign = lowest([verdicts, held_out(rows, ~np.isin(rows.kind, KEPT_KINDS))], lines)
+    fitted = platt(rows, scores)
+    gates = choose_gates(rows, *(chances(rows, s, fitted) for s in (scores, transfer)))
+    ends = (round(gates[1] + 0.01, 3), round(gates[0] - 0.01, 3))
+    seen, unseen, others = (chances(rows, s, fitted, ends) for s in (scores, transfer, foreign))
     head = Head(
-        features=list(features.NAMES), bias=bias, trees=trees,
-        slope=round(fitted[0], 4), intercept=round(fitted[1], 4),
-        gate_correct=gates[0], gate_incorrect=gates[1], cap=cap,
+        features=list(features.NAMES),
+        forests=[
+            export(train(rows, usable), line)
+            for usable, line in zip(of_forests(rows), lines, strict=True)
+        ],
+        slope=fitted[0], intercept=fitted[1],
+        gate_correct=gates[0], gate_incorrect=gates[1], floor=ends[0], cap=ends[1],
         questions=len(set(rows.question)), verdicts=int(human.sum()),
     )  # fmt: skip
     systems = sorted(set(rows.system) - {""})
+    unseen_kinds = by_kind(rows, others, gates, kept=False)
     return head, {
         "gates": gates,
-        "cap": cap,
+        "ends": ends,
         "ece": ece(seen[human], rows.truth[human]),
         "all": decided(rows, seen, gates, human),
         "systems": {str(s): decided(rows, seen, gates, rows.system == s) for s in systems},
-        "unseen_systems_auc": other_systems(rows, fitted),
+        "unseen_systems_auc": other_systems(rows, lines, fitted),
         "kinds": by_kind(rows, seen, gates, kept=False),
         "unseen_wordings": by_kind(rows, unseen, gates, kept=True),
-        "unseen_kinds": {kind: others[kind] for kind in KEPT_KINDS},
+        "unseen_kinds": {kind: unseen_kinds[kind] for kind in KEPT_KINDS},
         "curve": curve(rows, seen),
     }
 
@@ -435,7 +489,8 @@ def main() -> None:
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         before, after = DOCS.read_text().split(MARK)[0], f"{MARK}\n\n{table}\n"
         DOCS.write_text(before + after + END + DOCS.read_text().split(END)[1])
-        print(f"{OUT}: {sum(len(t.feature) for t in head.trees)} nodes, {OUT.stat().st_size} bytes")
+        nodes = sum(len(tree.feature) for forest in head.forests for tree in forest.trees)
+        print(f"{OUT}: {nodes} nodes, {OUT.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

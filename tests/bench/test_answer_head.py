@@ -71,10 +71,10 @@ def test_exported_trees_say_what_the_fitted_ones_say(
     rows = script.Rows(
         table=table, truth=table[:, 0] + table[:, 1] > 8, weight=np.ones(500),
         fold=np.zeros(500, int), question=np.arange(500), system=np.full(500, ""),
-        kind=np.full(500, "human"), kept=np.zeros(500, bool),
+        kind=np.full(500, "human"), kept=np.zeros(500, bool), barred=np.zeros(500, bool),
+        spared=np.zeros(500, bool), caught=np.zeros(500, bool),
     )  # fmt: skip
     model = script.train(rows, np.ones(500, bool))
-    bias, trees = script.export(model)
+    forest = script.export(model, (2.0, 0.5))
     for values, score in zip(table[:50], model.decision_function(table[:50]), strict=True):
-        mine = bias + sum(tree.look_up(tuple(values)) for tree in trees)
-        assert mine == pytest.approx(score, abs=0.01)
+        assert forest.log_odds(tuple(values)) == pytest.approx(2 * score + 0.5, abs=0.02)

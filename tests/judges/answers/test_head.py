@@ -70,10 +70,30 @@ def test_cheats_are_never_called_correct(answer: str) -> None:
         ("-5", "5"),
         ("5 km", "5 miles"),
         ("1968", "1969"),
+        ("Virginia", "West Virginia"),
+        ("George W. Bush", "George H. W. Bush"),
+        ("guilty", "not guilty"),
+        ("H4SO2", "H2SO4"),
+        ("a drug", "A"),
+        ("Aa", "aa"),
     ],
 )
 def test_near_misses_are_never_called_correct(answer: str, reference: str) -> None:
     assert head.decide(chance(answer, reference, question="what is it")) != "correct"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("Hg (mercury)", "mercury"),
+        ("$\\mathrm{Cl}^-$", "Cl-"),
+        ("C plus plus", "C++"),
+        ("They did.", "yes"),
+        ("It rises to 0.33 kilometres.", "330 m"),
+    ],
+)
+def test_what_wording_cannot_refute_is_never_called_incorrect(answer: str, reference: str) -> None:
+    assert head.decide(chance(answer, reference, question="what is it")) != "incorrect"
 
 
 def test_what_the_question_holds_already_pays_nothing() -> None:
@@ -97,8 +117,9 @@ def test_the_weights_are_small_and_belong_to_the_features() -> None:
     assert len(weights.read_bytes()) < 300_000
     loaded = head.load_head()
     assert tuple(loaded.features) == features.NAMES
-    assert 0 < loaded.gate_incorrect < loaded.cap < loaded.gate_correct < 1
-    assert all(len(t.feature) == len(t.value) == len(t.right) for t in loaded.trees)
+    assert 0 < loaded.gate_incorrect < loaded.floor < loaded.cap < loaded.gate_correct < 1
+    trees = [tree for forest in loaded.forests for tree in forest.trees]
+    assert all(len(t.feature) == len(t.value) == len(t.right) for t in trees)
 
 
 def test_the_digest_is_that_of_the_weights() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from plaudit.judges.answers import cues
+from plaudit.judges.answers.alterations import requalifies
 from plaudit.judges.answers.base import AnswerCase, Extracted
+from plaudit.judges.answers.notation import holds, is_raised, is_symbol
 from plaudit.judges.answers.objections import (
     FAR,
     NEAR,
@@ -25,8 +27,15 @@ from plaudit.judges.answers.objections import (
     rivals_beside,
     takes_back,
 )
-from plaudit.judges.answers.tokens import read_words
-from plaudit.judges.answers.view import MOST_REFERENCES, View, read_question, read_reference
+from plaudit.judges.answers.tokens import STOP, read_words
+from plaudit.judges.answers.unknowns import is_beyond
+from plaudit.judges.answers.view import (
+    MOST_REFERENCES,
+    View,
+    closest,
+    read_question,
+    read_reference,
+)
 
 _SHORT = 600
 """Characters up to which an answer is read whole, also where a part is marked as final."""
@@ -44,6 +53,9 @@ class Measured(msgspec.Struct, frozen=True):
 
     objection: bool
     """Whether it can never be called correct; see `plaudit.judges.answers.objections`."""
+
+    unknown: bool
+    """Whether it can never be called incorrect; see `plaudit.judges.answers.unknowns`."""
 
     @property
     def contradicted(self) -> bool:
@@ -63,11 +75,25 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
         for text in case.references[:MOST_REFERENCES]
         if (read := read_reference(text, case.question)).words
     ]
-    answer = read_words(final_part(case.answer, found))
-    view = View(answer, read_question(case.question), references)
+    text = final_part(case.answer, found)
+    view = View(read_words(text), read_question(case.question), references)
     values = tuple(float(f(view)) for f in FEATURES.values())
-    objection = values[-1] > 0 or values[-2] > 0 or misplaces(view)
-    return Measured(values, bool(references), objection)
+    objection = any(values[-4:])
+    objection = objection or not _spells(text, view.reference.text, case)
+    unknown = is_beyond(text, case.question, case.references[:MOST_REFERENCES], view)
+    return Measured(values, bool(references), objection, unknown)
+
+
+def _spells(answer: str, reference: str, case: AnswerCase) -> bool:
+    """Whether the answer holds the reference to the letter, if that is a symbol.
+
+    The letter of an option, and what is read as an article or a pronoun, is never found that way.
+    """
+    bare = reference.strip()
+    if not is_symbol(reference):
+        return not (bare.isdecimal() and is_raised(answer, bare))
+    doubtful = len(bare) == 1 and (bool(case.choices) or bare in "AaIi")
+    return not doubtful and holds(answer, reference)
 
 
 def final_part(answer: str, found: Extracted) -> str:
@@ -193,6 +219,69 @@ def _parted(view: View, kind: int) -> int:
     return view.near(kind, 0, FAR) - view.near(kind, 0, FAR, clause=True)
 
 
+def _asks(*words: str) -> Callable[[View], bool]:
+    """Return whether a question holds one of some words."""
+    return lambda view: not view.asked.every.isdisjoint(words)
+
+
+def _fuzzy_best(view: View) -> float:
+    """Greatest share of a reference's words that have a likeness in the answer."""
+    others = [view.answer[n].text for n in view.novel[:30]]
+    return max(
+        (mean([1.0 if w in view.texts else closest(w, others) for w in sorted(r.key)])
+         for r in view.references[:6]),
+        default=0.0,
+    )  # fmt: skip
+
+
+def _opening(view: View) -> int:
+    """Words of the first sentence."""
+    if not view.answer:
+        return 0
+    first = view.answer[0].sentence
+    return next((n for n, w in enumerate(view.answer) if w.sentence != first), len(view.answer))
+
+
+def _opening_coverage(view: View) -> float:
+    words = {w.text for w in view.answer[: _opening(view)]}
+    return mean([float(w in words) for w in view.reference.key])
+
+
+def _opening_rivals(view: View) -> int:
+    end = _opening(view)
+    return count_rivals(view, lambda start, _: start < end)
+
+
+def _named_missing(view: View) -> int:
+    return min(4, sum(1 for w in view.reference.words if w.capital and w.text in view.missing))
+
+
+def _year_gap(view: View) -> float:
+    """Least difference of a year of the answer to one of the references, 0 to 1 for 100 years."""
+    wanted = [int(w) for w in view.known if _is_year(w)]
+    given = [int(w.text) for w in view.answer if w.number and _is_year(w.text)]
+    if not wanted or not given:
+        return -1.0
+    return min(100, min(abs(a - b) for a in wanted for b in given[:20])) / 100
+
+
+def _is_year(text: str) -> bool:
+    return len(text) == 4 and text.isdecimal() and text.isascii() and "1000" <= text < "2100"
+
+
+def _letters_near(view: View) -> float:
+    """Greatest share of a reference's runs of three letters in so many words side by side."""
+    own = "".join(view.reference.content)
+    runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
+    texts = [w.text for w in view.answer if w.text not in STOP][:120]
+    size, best = len(view.reference.content) + 1, 0
+    places = [n for n, text in enumerate(texts) if any(run in text for run in runs)]
+    for n in places[:20]:
+        near = "".join(texts[n : n + size])
+        best = max(best, sum(run in near for run in runs))
+    return best / len(runs) if own else 0.0
+
+
 FEATURES: Mapping[str, Callable[[View], float]] = {
     "coverage": lambda v: v.coverage,
     "fuzzy": _fuzzy,
@@ -261,6 +350,19 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "refusal": lambda v: min(6, v.count(cues.REFUSAL)),
     "self_beside": lambda v: v.near(cues.SELF, FAR, FAR),
     "selves": lambda v: min(5, v.count(cues.SELF)),
+    "asks_who": _asks("who", "whom", "whose"),
+    "asks_when": _asks("when", "year", "date"),
+    "asks_where": _asks("where", "country", "city", "state"),
+    "asks_number": _asks("many", "much", "long", "old", "number"),
+    "asks_what": _asks("what", "which"),
+    "fuzzy_best": _fuzzy_best,
+    "opening_coverage": _opening_coverage,
+    "opening_rivals": _opening_rivals,
+    "named_missing": _named_missing,
+    "year_gap": _year_gap,
+    "letters_near": _letters_near,
+    "misplaced": misplaces,
+    "requalified": requalifies,
     "taken_back": takes_back,
     "contradicted": contradicts,
 }

@@ -1,7 +1,9 @@
 """The answer head: P(correct) of an answer beside its references, from boosted trees.
 
 Gradient-boosted trees (Friedman 2001, doi:10.1214/aos/1013203451) over the numbers that
-`plaudit.judges.answers.features` measures, then Platt scaling (Platt 1999). Both were fitted by
+`plaudit.judges.answers.features` measures, then Platt scaling (Platt 1999). One forest knows human
+verdicts alone, another one answers made to cheat as well: an answer is as likely to be right as the
+stricter of the two finds it. All were fitted by
 `scripts/bench answer_head`; the weights ship as JSON, are read on first use, and need no NumPy.
 """
 
@@ -42,13 +44,27 @@ class Tree(msgspec.Struct, frozen=True, array_like=True):
         return value[node]
 
 
+class Forest(msgspec.Struct, frozen=True, kw_only=True):
+    """Boosted trees, and the line that makes log-odds of being right of their sum."""
+
+    bias: float
+    trees: list[Tree]
+    slope: float
+    intercept: float
+
+    def log_odds(self, values: tuple[float, ...]) -> float:
+        """Return the log-odds of an answer's being right."""
+        total = self.bias + sum(tree.look_up(values) for tree in self.trees)
+        return self.slope * total + self.intercept
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """A fitted answer head. Plain data, shipped as JSON."""
 
     features: list[str]
     """Names of the features, in order."""
-    bias: float
-    trees: list[Tree]
+    forests: list[Forest]
+    """Fitted on human verdicts alone, and on answers made to cheat as well; both must agree."""
     slope: float
     """Of the calibration: P = 1 / (1 + exp(-(slope * log-odds + intercept)))."""
     intercept: float
@@ -58,13 +74,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """P(correct) up to which an answer is called incorrect."""
     cap: float
     """Greatest P(correct) of an answer that contradicts or takes back; under `gate_correct`."""
+    floor: float
+    """Least P(correct) of an answer that may be right in other words; over `gate_incorrect`."""
     questions: int
     verdicts: int
     """Human verdicts that it was fitted on and calibrated by."""
 
     def log_odds(self, values: tuple[float, ...]) -> float:
-        """Return what the trees add up to, before calibration."""
-        return self.bias + sum(tree.look_up(values) for tree in self.trees)
+        """Return the lowest log-odds of any forest, before calibration."""
+        return min(forest.log_odds(values) for forest in self.forests)
 
     def calibrated(self, log_odds: float) -> float:
         """Return the measured chance of being right."""
@@ -79,6 +97,8 @@ def probability(case: AnswerCase, found: Extracted) -> float:
         return _UNREADABLE
     head = load_head()
     chance = head.calibrated(head.log_odds(measured.values))
+    if measured.unknown:
+        chance = max(chance, head.floor)
     return min(chance, head.cap) if measured.objection else chance
 
 

@@ -13,18 +13,20 @@ from plaudit.judges.answers.view import View
 NEAR = 7
 """Words around the reference within which negation, "or" and the like concern it."""
 FAR = 30
-_SHORT_WORDS = 8
+SHORT = 8
 """Words more than the reference has, up to which an answer is short."""
-_BRIEF = 24
+_ASIDE = 40
+"""Words above which an "or", "known as" or "some say" may be about something else."""
+BRIEF = 24
 """Words up to which an answer has no room for an aside."""
 _SYMBOL = 2
 """Letters up to which a reference is a symbol, as of a blood type or an element."""
 _TURNED = 0.15
 """Share of turning words in a last sentence from which it may take back what was before it."""
-_ALIKE = 0.6
+ALIKE = 0.6
 """Likeness from which one word may be a spelling of another."""
 _TURNS = cues.NEGATION | cues.DENIAL | cues.TURN | cues.OPINION | cues.SELF
-_OPPOSED = [
+OPPOSED = [
     frozenset(group.split())
     for group in (
         "north south east west northern southern eastern western northeast northwest southeast "
@@ -49,9 +51,9 @@ def contradicts(view: View) -> bool:
     alone = len(words) == 1 and len(words[0].text) <= _SYMBOL
     if any(alone or _exact(w) for w in lacking) or _opposed(view, lacking):
         return True
-    if len(view.answer) > len(words) + _SHORT_WORDS:
+    if len(view.answer) > len(words) + SHORT:
         return False
-    unlike = any(like < _ALIKE for like in view.likeness)
+    unlike = any(like < ALIKE for like in view.likeness)
     added = (w for w in view.added() if w.number or w.text != "1")
     return any(map(_exact, added)) or (view.numeric and bool(view.novel) and unlike)
 
@@ -76,7 +78,7 @@ def misplaces(view: View) -> bool:
     """
     others = view.texts - view.known_or_asked
     groups = [group for group in _SCALES if not others.isdisjoint(group)]
-    short = len(view.answer) <= len(view.reference.words) + _SHORT_WORDS
+    short = len(view.answer) <= len(view.reference.words) + SHORT
     return short and any(not view.known.isdisjoint(group - view.texts) for group in groups)
 
 
@@ -89,14 +91,20 @@ def takes_back(view: View) -> bool:
         view.near(cues.NEGATION, FAR, 0, clause=True) > 0
         or _denied_behind(view)
         or view.near(cues.DENIAL, FAR, FAR) > 0
-        or view.near(cues.EITHER, NEAR, NEAR) > 0
         or negated_question(view) > 0
         or closing_cues(view) > _TURNED
         or encloses(view)
-        or _reported(view)
         or _turned(view)
-        or (view.near(cues.EQUAL, NEAR, NEAR) > 0 and rivals_beside(view) > 0)
+        or _identified(view)
+        or (len(view.answer) <= _ASIDE and _shares(view))
     )
+
+
+def _shares(view: View) -> bool:
+    """Whether the reference is one of two, equal to another one, or what somebody else says."""
+    if view.near(cues.EITHER, NEAR, NEAR) or _reported(view):
+        return True
+    return view.near(cues.EQUAL, NEAR, NEAR) > 0 and rivals_beside(view) > 0
 
 
 def _reported(view: View) -> bool:
@@ -116,11 +124,23 @@ def _reported(view: View) -> bool:
 
 def _turned(view: View) -> bool:
     """Whether a short answer turns to something else: "X, but it is Y"."""
-    if view.span is None or len(view.answer) > _BRIEF or not view.novel:
+    if view.span is None or len(view.answer) > BRIEF or not view.novel:
         return False
     behind = range(view.spans[-1].end, view.novel[-1])
     sentence = view.answer[view.spans[-1].end - 1].sentence
     return any(view.kinds[n] & cues.TURN and view.answer[n].sentence == sentence for n in behind)
+
+
+def _identified(view: View) -> bool:
+    """Whether a short answer says that the reference is another one: "X, that is Y"."""
+    if not view.spans or len(view.answer) > BRIEF:
+        return False
+    end = view.spans[-1].end
+    return any(
+        word.text == "that"
+        for start, _ in view.rivals
+        for word in view.answer[max(end, start - 3) : start]
+    )
 
 
 def _denied_behind(view: View) -> bool:
@@ -148,7 +168,7 @@ def _exact(word: Word) -> bool:
 
 def _opposed(view: View, lacking: Sequence[Word]) -> bool:
     others = view.texts - {w.text for w in view.reference.words}
-    groups = [group for word in lacking for group in _OPPOSED if word.text in group]
+    groups = [group for word in lacking for group in OPPOSED if word.text in group]
     return any(not others.isdisjoint(group) for group in groups)
 
 

@@ -34,6 +34,8 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 class Reference(msgspec.Struct, frozen=True):
     """A reference, read."""
 
+    text: str
+    """Its first characters, as they are written."""
     words: tuple[Word, ...]
     content: tuple[str, ...]
     """Its words without those that say nothing, unless there are only such."""
@@ -47,6 +49,8 @@ class Asked(msgspec.Struct, frozen=True):
     content: tuple[str, ...]
     """Its words without those that say nothing."""
     words: frozenset[str]
+    every: frozenset[str]
+    """All of its words."""
     negated: bool
 
 
@@ -56,7 +60,7 @@ def read_question(text: str) -> Asked:
     words = [w.text for w in read_words(text)]
     content = tuple(w for w in words if w not in STOP)
     negated = any(cues().get(w, 0) & NEGATION for w in words)
-    return Asked(content, frozenset(content), negated)
+    return Asked(content, frozenset(content), frozenset(words), negated)
 
 
 @lru_cache(4096)
@@ -65,7 +69,7 @@ def read_reference(text: str, question: str) -> Reference:
     words = tuple(read_words(text[:_LONG_REFERENCE])[:_MOST_WORDS])
     content = tuple(w.text for w in words if w.text not in STOP) or tuple(w.text for w in words)
     key = frozenset(content) - read_question(question).words
-    return Reference(words, content, key or frozenset(content))
+    return Reference(text[:_LONG_REFERENCE], words, content, key or frozenset(content))
 
 
 class View:
@@ -114,7 +118,7 @@ class View:
     def likeness(self) -> list[float]:
         """How like each missing word is to the likest novel word, 0 to 1."""
         others = [self.answer[n].text for n in self.novel[:_MOST_NOVEL]]
-        return [_closest(w, others) for w in self.missing]
+        return [closest(w, others) for w in self.missing]
 
     @cached_property
     def numeric(self) -> bool:
@@ -132,7 +136,7 @@ class View:
 
     def _nearest(self) -> Reference:
         if not self.references:
-            return Reference((), (), frozenset())
+            return Reference("", (), (), frozenset())
         best = max(
             range(len(self.references)),
             key=lambda n: (
@@ -216,7 +220,8 @@ def _coverage(key: Collection[str], texts: Collection[str]) -> float:
     return sum(len(w) for w in key if w in texts) / whole if whole else 0.0
 
 
-def _closest(word: str, others: Sequence[str]) -> float:
+def closest(word: str, others: Sequence[str]) -> float:
+    """Return how like a word is to the likest of some others, 0 to 1."""
     return max((_likeness(word, other) for other in others), default=0.0)
 
 
