@@ -5,7 +5,9 @@
 
 DIR holds the published files in the folders `llmbar`, `pandalm`, `biasbench` and `evouna`; what is
 not there is left out, and said. The feedback set is the repository's own. Pairs are placed so that
-the better response is first in one half of them (`place_sides`).
+the better response is first in one half of them (`place_sides`). The `verify` judge decides most
+answers without the engine, partly by a head that was fitted on EVOUNA's NQ: what is measured there
+is the engine on the rest (`EVOUNA NQ, asked`), and `answer_head` cross-validates the head.
 
 The arms build on each other:
 
@@ -52,6 +54,8 @@ BEGIN, END = "<!-- figures: written by scripts/bench judge_quality --write -->",
 KINDS = ("feedback", "pairwise", "verify")
 SHOTS = {"feedback": 21}
 """Shots of the arms that take them from the pool; 4 for the other kinds."""
+_ASKED = ("model", None)
+"""What decided the answers that a model was asked about; None: its reply was of no use."""
 
 
 class Arm(NamedTuple):
@@ -162,7 +166,7 @@ def outcomes(arm: Arm, kind: str, rows: Sequence[Row], options: argparse.Namespa
 
 
 class Seen(NamedTuple):
-    """The outcomes of one arm, and what decided each (`verify`: a rule or the model)."""
+    """The outcomes of one arm, and what decided each (`verify`: a type, a guard, head or model)."""
 
     outcomes: list[Outcome]
     decided_by: list[str | None]
@@ -241,7 +245,7 @@ def measured(labelled: Labelled, rows: list[Row], options: argparse.Namespace) -
     views = {labelled.name: whole}
     if labelled.kind == "verify":
         views[f"{labelled.name}, asked"] = {
-            name: [o for o, by in zip(*seen, strict=True) if by != "rule" and by != "guard"]
+            name: [o for o, by in zip(*seen, strict=True) if by in _ASKED]
             for name, seen in found.items()
         }
     labels = {row["id"]: str(row["label"]) for row in rows}

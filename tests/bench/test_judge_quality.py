@@ -20,6 +20,8 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 FIRST = {"first": -0.2, "second": -2.0, "equal": -3.0}
 FAIR = {"first": -0.5, "second": -1.2, "equal": -2.9}
 """Leans to the first place too, though less."""
+OPEN = "Perhaps since frozen water takes up more room, so that a given volume of it weighs less."
+"""An answer that neither types nor guards nor the head decide."""
 
 
 @pytest.fixture
@@ -42,11 +44,12 @@ def publish(data: Path) -> Path:
     (data / "evouna").mkdir()
     questions = [
         {
-            "question": f"which {n}", "golden_answer": f"Number {n}", "answer_one": answer,
+            "question": f"Why does ice float on lake {n}?", "answer_one": answer,
+            "golden_answer": "Ice is less dense than liquid water.",
             "judge_one": right, "improper": False,
         }
         for n in range(6)
-        for answer, right in ((f"number {n}.", True), (f"Perhaps it is the number {n + 1}", False))
+        for answer, right in (("ice is less dense than liquid water", True), (OPEN, False))
     ]  # fmt: skip
     (data / "evouna" / "NQ.json").write_text(json.dumps(questions))
     return data
@@ -112,7 +115,7 @@ def test_both_orders_show_that_it_says_nothing(report: dict[str, Any]) -> None:
     assert both["more_than_the_arm_before"]["coverage"][0] == pytest.approx(-11 / 12, abs=1e-4)
 
 
-def test_what_the_rules_leave_open_is_measured_apart(report: dict[str, Any]) -> None:
+def test_what_is_left_open_without_a_model_is_measured_apart(report: dict[str, Any]) -> None:
     whole = report["sets"]["EVOUNA NQ"]["arms"]
     asked = report["sets"]["EVOUNA NQ, asked"]["arms"]
     assert (whole["greedy"]["samples"], asked["greedy"]["samples"]) == (12, 6)
