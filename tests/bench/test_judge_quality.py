@@ -20,7 +20,7 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 FIRST = {"first": -0.2, "second": -2.0, "equal": -3.0}
 FAIR = {"first": -0.5, "second": -1.2, "equal": -2.9}
 """Leans to the first place too, though less."""
-OPEN = "Perhaps since frozen water takes up more room, so that a given volume of it weighs less."
+OPEN = "A block of it weighs less than as much liquid water does."
 """An answer that neither types nor guards nor the head decide."""
 
 
