@@ -61,7 +61,7 @@ def replies(path: Path) -> Path:
         [
             {"match": {"contains": "Say 1."}, "replies": [{"text": "?", "logprobs": {"x": -0.1}}]},
             {"match": {"contains": "Say 2."}, "replies": [{"text": "first", "logprobs": FAIR}]},
-            {"match": {"contains": "Perhaps"}, "replies": [{"logprobs": {"wrong": -0.1}}]},
+            {"match": {"contains": "A block of it"}, "replies": [{"logprobs": {"wrong": -0.1}}]},
             {"match": {}, "replies": [{"text": "first", "logprobs": FIRST}]},
         ],
     )

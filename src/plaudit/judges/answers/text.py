@@ -9,6 +9,8 @@ from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.words import same_case, words
 
 _MAX_LENGTH = 2_000
+_MOST_AROUND = 500
+"""Characters around a reference in the longest sentence that says no more than the reference."""
 """Characters above which texts are equal only where they are the same."""
 _LONGEST = 100_000
 """Characters above which a text is not read as words."""
@@ -84,6 +86,8 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         same = bool(reference.strip()) and answer.strip() == reference.strip()
         return Comparison(True, "the same text") if same else None
+    if len(answer) > _MOST_AROUND + 3 * len(reference):
+        return None
     given, wanted = words(answer), words(reference)
     if _differ_in_case(given, wanted, case.question):
         return Comparison(False, f"{given[0]} is not {wanted[0]}")
