@@ -6,7 +6,10 @@ charge of an ion, a minus. Punctuation of prose is none.
 
 import re
 import unicodedata
+from functools import lru_cache
 
+_CACHED = 2_000
+"""Characters up to which the words of a text are kept for a while."""
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207f"
 _PLAIN = str.maketrans(_RAISED, "0123456789+-n")
 _POWER = re.compile(f"[{_RAISED}]+")
@@ -71,6 +74,16 @@ def without_latex(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words and signs of a text, in their case; linear in its length."""
+    return list(_cached_words(text)) if len(text) <= _CACHED else _words(text)
+
+
+@lru_cache(64)
+def _cached_words(text: str) -> tuple[str, ...]:
+    """Return the words of a text that is asked for again for each reference."""
+    return tuple(_words(text))
+
+
+def _words(text: str) -> list[str]:
     text = fold(without_latex(text))
     if '"' in text or "'" in text:
         text = _QUOTED.sub(lambda found: f" {found[1] or found[2] or ''} ", text)
