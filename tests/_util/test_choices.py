@@ -35,7 +35,7 @@ def test_defect_17_specifications_show_the_choices_too() -> None:
     members = [{"name": "a"}, {"name": "b"}]
     with pytest.raises(UsageError, match="combine is 'meen'; it can be mean, median, majority"):
         Judge("pointwise", jury={"members": members, "combine": "meen"})
-    with pytest.raises(UsageError, match="correctness: by is 'rulez'; it can be judge or rules"):
+    with pytest.raises(UsageError, match="correctness: by is 'rulez'; it can be rules or judge"):
         load_rewards({"rewards": {"correctness": {"by": "rulez"}}})
     with pytest.raises(UsageError, match="tools_as is 'x'; it can be auto, native"):
         _config(1, {"tools_as": "x"})

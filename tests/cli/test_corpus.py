@@ -248,7 +248,7 @@ def test_a_quiz_at_the_terminal(plaudit: Plaudit, tmp_path: Path) -> None:
 
 
 def test_a_quiz_ends_with_its_input(plaudit: Plaudit, tmp_path: Path) -> None:
-    done = quiz(plaudit, tmp_path, "caf\xe9\n", "--json")
+    done = quiz(plaudit, tmp_path, "rather deep caf\xe9\n", "--json")
     marks = json.loads(done.stdout)
     assert done.returncode == 0
     assert (marks["asked"], marks["undecided"], marks["right"]) == (1, 1, 0)
@@ -279,7 +279,7 @@ def test_a_quiz_that_is_interrupted_says_the_score(plaudit: Plaudit, tmp_path: P
     process = plaudit.start("corpus", "quiz", source, stdin=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     os.set_blocking(process.stdout.fileno(), True)
-    process.stdin.write("wrong words\n")
+    process.stdin.write("rather deep\n")
     process.stdin.flush()
     shown = ""
     while "2 of 2." not in shown:

@@ -187,14 +187,19 @@ def test_show_names_question_reference_and_answer_for_verify(
     lines = [{"match": {}, "replies": [{"text": verdict}]}]
     script = f"scripted:{write_rows(tmp_path / 'v.jsonl', lines)}"
     rows = [
-        {"question": "Capital of Peru?", "answer": "It is Lima.", "reference": "Lima"},
+        {"question": "Capital of Peru?", "answer": "the town on the Rimac", "reference": "Lima"},
         {"question": "2+2?", "answer": "4.0", "reference": "4"},
     ]
     source = write_rows(tmp_path / "in.jsonl", rows)
     done = plaudit("judge", "verify", source, "-e", script, "--json")
     assert done.summary["engine_calls"] == 1
     text = plaudit("show", "last").stdout
-    for part in ("question: Capital of Peru?", "reference: Lima", "answer: It is Lima.", "rule"):
+    for part in (
+        "question: Capital of Peru?",
+        "reference: Lima",
+        "answer: the town on the Rimac",
+        "as numbers",
+    ):
         assert part in text
 
 

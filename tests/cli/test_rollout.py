@@ -189,6 +189,12 @@ def test_answers_are_graded_and_logged_with_the_verifiers_words(
     plaudit, engine, tools, questions, tmp_path
 ) -> None:
     out, log = tmp_path / "out.jsonl", tmp_path / "qa.jsonl"
+    path = Path(engine.removeprefix("scripted:"))
+    undecided = {
+        "match": {"contains": "number 0?", "turn": "1"},
+        "replies": [{"text": "the golden one"}],
+    }
+    write_rows(path, [undecided, *rows_of(path)])
     verdict = {"reasoning": "It names somebody else.", "verdict": "incorrect", "confidence": 0.9}
     judge = write_rows(
         tmp_path / "judge.jsonl", [{"match": {}, "replies": [{"text": json.dumps(verdict)}]}]
@@ -208,7 +214,7 @@ def test_answers_are_graded_and_logged_with_the_verifiers_words(
         "correct": 1.0,
         "verifier": rows[3]["verifier"],
     }
-    assert "equal to the reference" in rows[3]["verifier"]
+    assert "correct by text" in rows[3]["verifier"]
     assert "It names somebody else." in rows[0]["verifier"]
     assert (rows[2]["correct"], rows[2]["answer"]) == (None, None)  # failed is not wrong
     summary = done.summary

@@ -18,7 +18,9 @@ CRITERIA = [
 
 
 def verify_row(n: int) -> dict[str, Any]:
-    return {"id": f"v{n}", "question": "Who?", "answer": f"It was she, {n}", "reference": "Mary"}
+    """A row that no type decides, and that the head is not asked about."""
+    row = {"id": f"v{n}", "question": "Who?", "answer": f"It was she, {n}", "reference": "Mary"}
+    return row | {"answer_type": "date"}
 
 
 def says(verdict: str) -> dict[str, str]:

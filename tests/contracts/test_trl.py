@@ -34,7 +34,7 @@ from tests.support import tiny_model  # noqa: E402
 from tests.support.tiny_model import END_ID, PAD_ID, PLACES, question, search  # noqa: E402
 from tests.support.trl_trainer import StandInTrainer  # noqa: E402
 
-RULES = {"rewards": {"correctness": {"by": "rules"}}}
+RULES = {"rewards": {"correctness": {"by": "rules", "undecided": 0.0}}}
 GROUP = 4
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_grpo.py"
 

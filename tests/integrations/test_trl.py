@@ -15,9 +15,12 @@ from plaudit.rollouts.rewards.base import told
 from plaudit.rollouts.trace import Score, StopReason, Trace
 
 QUESTION = [{"role": "user", "content": "Where was the rope?"}]
-RULES = {"rewards": {"correctness": {"by": "rules"}}}
+RULES = {"rewards": {"correctness": {"by": "rules", "undecided": 0.0}}}
 PARTS = {
-    "rewards": {"correctness": {"by": "rules"}, "format": {"weight": 0.5, "calls": "optional"}}
+    "rewards": {
+        "correctness": {"by": "rules", "undecided": 0.0},
+        "format": {"weight": 0.5, "calls": "optional"},
+    }
 }
 
 

@@ -21,7 +21,7 @@ from tests.rollouts.sampling import Sampler, runs_of
 REWARDS = load_rewards(
     {
         "rewards": {
-            "correctness": {"by": "rules"},
+            "correctness": {"by": "rules", "undecided": 0.0},
             "format": {"weight": 0.1},
             "search_effort": {"weight": 0.1},
             "chunk_hit": {"weight": 0.1, "on_none": "renormalise"},
