@@ -320,7 +320,9 @@ def test_a_judge_is_asked_in_the_trainers_own_loop(
     script = tmp_path / "judge.jsonl"
     script.write_text(json.dumps({"match": {}, "replies": [{"text": json.dumps(verdict)}]}) + "\n")
     seen = Seen()
-    judged = as_trl_reward({"rewards": {"correctness": {}}}, engine=f"scripted:{script}")
+    # As dates, so that no type and no head decides before the judge is asked.
+    asked = {"rewards": {"correctness": {"judge": {"answer_type": "date"}}}}
+    judged = as_trl_reward(asked, engine=f"scripted:{script}")
     rewards = [judged, as_trl_reward(seen, name="seen")]
     trainer = train(native, rewards, settings(tmp_path, max_steps=1), rows(), tools=[search])
     log = trainer.state.log_history[0]
