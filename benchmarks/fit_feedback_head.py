@@ -22,18 +22,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from plaudit.aio import for_each
+from plaudit._util.aio import for_each
 from plaudit.engines.base import Completion
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.judges import sentiment
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.feedback import REWARDS
 from plaudit.judges.load import bind
 from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
-from plaudit.runs.store import Store
 from plaudit.scoring.calibration import Platt
 from plaudit.scoring.head import Head, likeliest, look, plain_token
+from plaudit.sending.pool import Pool, SendPolicy
+from plaudit.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "benchmarks" / "data"

@@ -36,10 +36,10 @@ import msgspec
 from judge import ROOT, judge, write_rows
 from static_server import completion
 
-from plaudit.aio import run_sync
+from plaudit._util.aio import run_sync
 from plaudit.engines.load import load_engine
+from plaudit.judge import make_config
 from plaudit.judges.load import bind
-from plaudit.runs.api import make_config
 
 READOUTS = ("json", "logprob")
 RESULTS = ROOT / "benchmarks" / "results" / "throughput.json"

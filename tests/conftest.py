@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from plaudit.engines import models
+from plaudit.engines.llama import models
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the suite in the background ignores interrupts, and commands inherit that.

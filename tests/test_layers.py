@@ -4,13 +4,21 @@ import grimp
 import pytest
 
 LAYERS = (
-    ("cli", "server", "viewer", "__main__"),
-    ("integrations", "public"),
-    ("bench", "rollouts", "preferences"),
+    ("cli", "__main__"),
+    ("integrations",),
+    ("bench",),
+    ("pairs",),
+    ("preferences",),
+    ("rollout",),
+    ("rollouts",),
+    ("corpus",),
+    ("judge",),
     ("runs",),
-    ("judges", "scoring"),
+    ("io", "store"),
+    ("judges",),
+    ("sending", "scoring"),
     ("engines", "prompts"),
-    ("types", "errors", "aio", "packages", "workers", "_util"),
+    ("types", "errors", "_util"),
 )
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
@@ -47,10 +55,10 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
 @pytest.mark.parametrize(
     ("external", "owners"),
     [
-        ("aiohttp", {"plaudit.engines.connections"}),
-        ("xllamacpp", {"plaudit.engines.llama"}),
+        ("aiohttp", {"plaudit.engines.http.connections"}),
+        ("xllamacpp", {"plaudit.engines.llama.engine"}),
         ("typer", None),
-        ("tenacity", {"plaudit.engines.pool"}),
+        ("tenacity", {"plaudit.sending.pool"}),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
         ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
         ("docstring_parser", {"plaudit.rollouts.tools.signature"}),
@@ -58,14 +66,14 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         (
             "sqlite3",
             {
-                "plaudit.runs.store",
-                "plaudit.runs.session",
-                "plaudit.runs.migrations",
-                "plaudit.runs.disk",
-                "plaudit.runs.damage",
-                "plaudit.runs.eviction",
-                "plaudit.runs.keeper",
-                "plaudit.runs.upkeep",
+                "plaudit.store.store",
+                "plaudit.store.session",
+                "plaudit.store.schema",
+                "plaudit._util.disk",
+                "plaudit.store.damage",
+                "plaudit.store.eviction",
+                "plaudit.store.keeper",
+                "plaudit.store.upkeep",
                 "plaudit.preferences.seen",
             },
         ),

@@ -1,60 +1,50 @@
 """Rewards for language models that can be trusted."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from plaudit.public import *  # noqa: F403
+from plaudit._util.public import lazy_names
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AnswerSample",
-    "Calibration",
-    "CallError",
-    "CallableEngine",
-    "Capabilities",
-    "Cause",
-    "Completion",
-    "Engine",
-    "EngineUnusableError",
-    "Failure",
-    "FeedbackSample",
-    "InputError",
-    "Judge",
-    "JudgeConfig",
-    "Message",
-    "MissingDependencyError",
-    "PairSample",
-    "PlauditError",
-    "ReplyError",
-    "Request",
-    "ResponseSample",
-    "Sample",
-    "Sampling",
-    "SendPolicy",
-    "StoreError",
-    "TemplateError",
-    "TokenLogprob",
-    "Usage",
-    "UsageError",
-    "Verdict",
-    "fit_calibration",
-    "load_calibration",
-    "load_engine",
-    "reward_and_update",
-    "sample_shots",
-]
+_MODULES = {
+    "AnswerSample": "plaudit.types",
+    "Calibration": "plaudit.scoring.calibration",
+    "CallError": "plaudit.errors",
+    "CallableEngine": "plaudit.engines.callable",
+    "Capabilities": "plaudit.engines.base",
+    "Cause": "plaudit.errors",
+    "Completion": "plaudit.engines.base",
+    "Engine": "plaudit.engines.base",
+    "EngineUnusableError": "plaudit.errors",
+    "Failure": "plaudit.types",
+    "FeedbackSample": "plaudit.types",
+    "InputError": "plaudit.errors",
+    "Judge": "plaudit.judge",
+    "JudgeConfig": "plaudit.judges.base",
+    "Message": "plaudit.types",
+    "MissingDependencyError": "plaudit.errors",
+    "PairSample": "plaudit.types",
+    "PlauditError": "plaudit.errors",
+    "ReplyError": "plaudit.errors",
+    "Request": "plaudit.engines.base",
+    "ResponseSample": "plaudit.types",
+    "Sample": "plaudit.types",
+    "Sampling": "plaudit.engines.base",
+    "SendPolicy": "plaudit.sending.pool",
+    "StoreError": "plaudit.errors",
+    "TemplateError": "plaudit.errors",
+    "TokenLogprob": "plaudit.engines.base",
+    "ToolCall": "plaudit.engines.base",
+    "ToolSpec": "plaudit.engines.base",
+    "Usage": "plaudit.types",
+    "UsageError": "plaudit.errors",
+    "Verdict": "plaudit.types",
+    "VoteRule": "plaudit.scoring.votes",
+    "fit_calibration": "plaudit.runs.calibrating",
+    "launch_engine": "plaudit.engines.load",
+    "load_calibration": "plaudit.scoring.calibration",
+    "load_engine": "plaudit.engines.load",
+    "reward_and_update": "plaudit.types",
+    "run_sync": "plaudit._util.aio",
+    "sample_shots": "plaudit.runs.pools",
+}
 
-
-def __getattr__(name: str) -> Any:
-    """Import the public names when one is first used: no command waits for what it needs not."""
-    if name not in __all__:
-        raise AttributeError(f"module 'plaudit' has no attribute {name!r}")
-    public = import_module("plaudit.public")
-    globals().update({known: getattr(public, known) for known in __all__})
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

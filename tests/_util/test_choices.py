@@ -9,7 +9,7 @@ from plaudit import Judge, UsageError
 from plaudit._util.choices import convert
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import make_config
-from plaudit.rollouts.api import _config
+from plaudit.rollout import _config
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.rewards.spec import load_rewards
 

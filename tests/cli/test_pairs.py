@@ -106,7 +106,7 @@ import resource, sys
 from pathlib import Path
 from plaudit.preferences import sections
 from plaudit.preferences.files import PairJob, pair_file
-from plaudit.runs.progress import Progress
+from plaudit.io.progress import Progress
 if sys.argv[3] == "one process":
     sections._processors = lambda: 1
 pair_file(PairJob(source=sys.argv[1], out=sys.argv[2], memory=2**20), Progress("", enabled=False))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from plaudit.cli.app import app
 from plaudit.engines.base import Completion
 from plaudit.errors import UsageError
-from plaudit.runs.store import Store
+from plaudit.store.store import Store
 from tests.support.command import Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, Sampling
-from plaudit.engines.http_errors import Unreachable
+from plaudit.engines.http.errors import Unreachable
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.engines.replicas import Replicas
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.sending.pool import Pool, SendPolicy
 from tests.support.clock import virtual_time
 
 URI = EngineURI.parse("vllm:m@http://127.0.0.1:1/v1,http://127.0.0.1:2/v1,http://127.0.0.1:3/v1")

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from plaudit.engines.base import EngineURI, TokenLogprob
-from plaudit.engines.openai import OpenAIEngine
+from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.replies import check_logprobs, decode_json, mend_text, read_body, read_count
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from tests.support.asking import ASK, KEY, ask, engine_at, request

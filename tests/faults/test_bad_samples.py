@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plaudit import Judge
-from plaudit.engines.pool import SendPolicy
+from plaudit.sending.pool import SendPolicy
 from tests.support.command import Done, Plaudit, rows_of, write_rows
 from tests.support.server import Answer, FakeOpenAI, Reply, error
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plaudit.judges.feedback import REWARDS
-from plaudit.runs.store import Store
+from plaudit.store.store import Store
 from tests.faults import hostile
 from tests.faults.serving import Asked, Server, last_answers, row, subjects
 from tests.support.command import Done, Plaudit, rows_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plaudit import Judge, UsageError
-from plaudit.engines.pool import SendPolicy
+from plaudit.sending.pool import SendPolicy
 from tests.support.command import Done, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, chat, error
 

@@ -8,9 +8,9 @@ import pytest
 
 from plaudit import Judge
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
-from plaudit.engines.pool import SendPolicy
 from plaudit.judges.base import Task
 from plaudit.runs.asking import RequestKeys
+from plaudit.sending.pool import SendPolicy
 from plaudit.types import Usage, Verdict
 from tests.judges.making import ROWS, Ask, facts, is_no_number, make, over, sample_of, show
 from tests.support.command import Here, rows_of, write_rows

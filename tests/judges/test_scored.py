@@ -9,10 +9,10 @@ import pytest
 
 from plaudit import Judge, UsageError, Verdict
 from plaudit.engines.base import Capabilities, Completion
-from plaudit.engines.pool import SendPolicy
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import SCORED
 from plaudit.judges.scored import sigmoid
+from plaudit.sending.pool import SendPolicy
 from plaudit.types import Usage
 from tests.judges.making import ROWS, Ask, facts, is_no_number, sample_of
 from tests.support.command import EXAMPLES, Here, rows_of

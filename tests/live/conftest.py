@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.engines.servers import free_ports
+from plaudit.engines.launch.servers import free_ports
 from tests.support.command import Plaudit
 
 SCHEMES = ("vllm", "sglang")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from plaudit.errors import InputError, UsageError
+from plaudit.io.progress import Progress
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
 from plaudit.preferences.options import PairOptions
-from plaudit.runs.progress import Progress
 from tests.support.command import rows_of, write_rows
 
 

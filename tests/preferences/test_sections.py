@@ -28,7 +28,7 @@ import msgspec
 from plaudit.preferences import files, sections
 from plaudit.preferences.contiguous import TurnsApartError
 from plaudit.preferences.options import PairOptions
-from plaudit.runs.progress import Progress
+from plaudit.io.progress import Progress
 
 sections.SECTION = 1000
 sections._processors = lambda: 3

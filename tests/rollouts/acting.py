@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Capabilities, Completion, Request, ToolCall
 from plaudit.errors import CallError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace
 from plaudit.types import Usage

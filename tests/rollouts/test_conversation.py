@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine
@@ -14,7 +15,6 @@ from plaudit.prompts.escape import unescape
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.calls.forms import write_call
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import StopReason, Tokens, Trace

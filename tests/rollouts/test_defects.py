@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from plaudit.corpus.question import Question
 from plaudit.errors import Cause
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.trace import StopReason, Tokens, Trace

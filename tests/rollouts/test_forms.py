@@ -2,10 +2,10 @@
 
 import pytest
 
+from plaudit.corpus.question import Question
 from plaudit.errors import TemplateError, UsageError
 from plaudit.prompts.escape import unescape
 from plaudit.rollouts.calls.forms import FORMS, write_call
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.trace import StopReason
 from tests.rollouts.acting import Actor, calls, config, roll_out, said
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from plaudit.corpus.question import Question
 from plaudit.errors import InputError, StoreError, UsageError
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.questions import (
     count_questions,
     iter_questions,

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Completion, Request
-from plaudit.engines.pool import SendPolicy
-from plaudit.engines.prices import Prices
 from plaudit.errors import Cause, ToolsRefusedError
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.rolling import Rolled, Rolling
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import StopReason
 from plaudit.runs.asking import CachePolicy
-from plaudit.runs.store import Store
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store
 from tests.rollouts.acting import QUESTION, Actor, calls, config, failed, search
 
 LOOKED_UP = calls(("c1", "search", '{"query": "swigert"}'))

@@ -92,7 +92,7 @@ async def test_without_a_listener_there_are_no_spans() -> None:
 
 def test_opentelemetry_is_not_imported_for_it() -> None:
     code = (
-        "import sys; import plaudit.rollouts.api; "
+        "import sys; import plaudit.rollout; "
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,10 +18,10 @@ from plaudit.engines.base import (
     ToolCall,
     ToolSpec,
 )
-from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.judges.readout import read_options
 from plaudit.runs.asking import Asker, CachePolicy, RequestKeys, SampleAsk, trim
+from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.types import Message, Sample, Usage
 from tests.judges.making import show
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from plaudit import InputError, Judge, SendPolicy, UsageError, Verdict
-from plaudit.runs.store import Store
+from plaudit.store.store import Store
 from plaudit.types import Json
 from tests.support.command import Plaudit, rows_of, write_rows
 from tests.support.waiting import await_until

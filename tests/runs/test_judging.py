@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
-from plaudit.engines.pool import Pool, SendPolicy
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
 from plaudit.runs.judging import Judging
+from plaudit.sending.pool import Pool, SendPolicy
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
 from tests.runs.test_asking import Store
 

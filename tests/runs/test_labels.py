@@ -86,7 +86,7 @@ def test_pairwise_labels_are_the_values(label: str) -> None:
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_tables_of_verdicts_are_read(tmp_path: Path, folder: bool) -> None:
-    from plaudit.runs.sinks import OrderedWriter
+    from plaudit.io.sinks import OrderedWriter
 
     rows = [verdict(0, 7, metadata={"label": 7}), failed(1), verdict(2, 3, 0.25)]
     out = tmp_path / "v.parquet"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from plaudit.runs.outcomes import StoredOutcomes
-from plaudit.runs.store import Store
+from plaudit.store.store import Store
 
 
 def test_an_outcome_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:

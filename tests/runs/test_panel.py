@@ -10,8 +10,6 @@ import pytest
 
 from plaudit import Judge, UsageError
 from plaudit.engines.base import Capabilities, Completion, Request
-from plaudit.engines.pool import SendPolicy
-from plaudit.engines.prices import Price, Prices
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.panels import CascadeConfig, JuryConfig, Member, bind_panel
@@ -19,6 +17,8 @@ from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.runner import RunOptions, RunRecord
 from plaudit.scoring.cascade import GatePromise, Promised
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Price, Prices
 from plaudit.types import Usage
 from tests.judges.making import sample_of
 from tests.runs.test_asking import Store

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
-from plaudit.runs.api import make_config
+from plaudit.io.progress import Progress
+from plaudit.judge import make_config
 from plaudit.runs.asking import CachePolicy
-from plaudit.runs.progress import Progress
 from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
-from plaudit.runs.store import Store
+from plaudit.sending.pool import SendPolicy
+from plaudit.store.store import Store
 from tests.judges.making import GOOD
 from tests.support.command import write_rows
 

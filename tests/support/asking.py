@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from plaudit.engines.base import Completion, EngineURI, Request, Sampling, Schema
-from plaudit.engines.openai import OpenAIEngine
+from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.errors import PlauditError
 from plaudit.types import Message
 from tests.support.server import FakeOpenAI

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from plaudit.cli.app import app
-from plaudit.runs.sources import RowReader
+from plaudit.io.sources import RowReader
 from tests.support.command import write_rows
 
 Reply = str | dict[str, Any]

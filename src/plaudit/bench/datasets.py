@@ -19,7 +19,7 @@ from plaudit.bench import formats
 from plaudit.bench.dialogues import read_dialogues
 from plaudit.bench.formats import Entry, Row
 from plaudit.errors import InputError, UsageError
-from plaudit.runs.sources import RowReader
+from plaudit.io.sources import RowReader
 from plaudit.types import Json
 
 Source = tuple[str, Path]

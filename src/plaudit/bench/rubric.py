@@ -12,23 +12,23 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit.aio import for_each
+from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine, Request, Sampling, Schema
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
 from plaudit.errors import CallError, InputError, ReplyError, UsageError
+from plaudit.judge import Judge
 from plaudit.judges import json_reply, rows
 from plaudit.judges.criteria import Criterion
 from plaudit.judges.pairwise import PairwiseTask
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.selection import words
 from plaudit.prompts.template import Template, builtin
-from plaudit.runs.api import Judge
 from plaudit.runs.asking import SampleAsk
 from plaudit.runs.runtime import Runtimes
 from plaudit.scoring import rubric
 from plaudit.scoring.rubric import Margin, Side, Step
 from plaudit.scoring.stats import Estimate, accuracy, bootstrap
+from plaudit.sending.pool import SendPolicy
 from plaudit.types import Message, PairSample, ResponseSample
 
 LEAST_PAIRS = 12

@@ -13,18 +13,18 @@ from plaudit.cli.options import (
     TimeoutOption,
     WriterOption,
 )
+from plaudit.corpus.build import build_corpus
+from plaudit.corpus.index import open_corpus
+from plaudit.corpus.making import QuestionOptions, make_questions
+from plaudit.corpus.question import Question, Split
+from plaudit.corpus.quiz import Marks, hold_quiz
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
-from plaudit.rollouts.corpus.build import build_corpus
-from plaudit.rollouts.corpus.index import open_corpus
-from plaudit.rollouts.corpus.making import QuestionOptions, make_questions
-from plaudit.rollouts.corpus.quiz import Marks, hold_quiz
-from plaudit.rollouts.question import Question, Split
+from plaudit.io.places import check_output
+from plaudit.io.progress import download_progress
+from plaudit.judge import Judge
 from plaudit.rollouts.questions import pick_questions, read_questions, write_questions
-from plaudit.runs.api import Judge
-from plaudit.runs.places import check_output
-from plaudit.runs.progress import download_progress
+from plaudit.sending.pool import SendPolicy
 
 app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask about them.")
 

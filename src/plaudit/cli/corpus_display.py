@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from plaudit.cli.display import count, stderr, stdout
-from plaudit.rollouts.corpus.build import BuildReport
-from plaudit.rollouts.corpus.index import Hit
-from plaudit.rollouts.corpus.making import QuestionReport
-from plaudit.rollouts.corpus.quiz import Marked, Marks
-from plaudit.rollouts.question import Question
+from plaudit.corpus.build import BuildReport
+from plaudit.corpus.index import Hit
+from plaudit.corpus.making import QuestionReport
+from plaudit.corpus.question import Question
+from plaudit.corpus.quiz import Marked, Marks
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MOST_PROBLEMS = 20

@@ -15,8 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plaudit.bench.rubric import Rubric
-from plaudit.engines.models import LocalModel
-from plaudit.engines.pool import Attempt
+from plaudit.engines.llama.models import LocalModel
 from plaudit.errors import Cause
 from plaudit.judges.panels import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
@@ -24,9 +23,10 @@ from plaudit.runs.judging import Asked
 from plaudit.runs.panel import PanelSummary
 from plaudit.runs.pools import PoolReport
 from plaudit.runs.runner import Summary
-from plaudit.runs.store import RunInfo
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.stats import Estimate
+from plaudit.sending.pool import Attempt
+from plaudit.store.store import RunInfo
 from plaudit.types import Verdict
 
 STATUS_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}

@@ -7,9 +7,9 @@ from rich.markup import escape
 
 from plaudit.cli import display
 from plaudit.errors import UsageError
+from plaudit.io.progress import Progress
 from plaudit.preferences.export import FORMATS, ExportOptions, ExportSummary, export_pairs
 from plaudit.preferences.split import SplitOptions
-from plaudit.runs.progress import Progress
 
 
 def export(  # one parameter an option: that is how Typer reads them

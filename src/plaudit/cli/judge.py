@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.cli import display, display_plan
 from plaudit.cli.display_verdicts import verdicts
 from plaudit.cli.options import (
@@ -28,18 +28,18 @@ from plaudit.cli.options import (
 )
 from plaudit.engines.base import Engine, EngineURI
 from plaudit.engines.load import launch_engine, load_engine
-from plaudit.engines.pool import SendPolicy
-from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.io.progress import Progress, download_progress
+from plaudit.io.sources import count_hint
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import make_config, task_type
 from plaudit.judges.panels import PanelConfig, read_cascade, read_jury
 from plaudit.runs.asking import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
-from plaudit.runs.progress import Progress, download_progress
 from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
-from plaudit.runs.sources import count_hint
-from plaudit.runs.store import Store, default_store_path
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store, default_store_path
 
 
 class Kind(StrEnum):
@@ -448,7 +448,7 @@ def _parse_templates(option: str, values: list[str] | None) -> str | dict[str, s
 def _tell(verbose: bool) -> Callable[[str], None]:
     """Return what prints how far servers are; verbose: their ports are logged too."""
     if verbose:
-        logging.getLogger("plaudit.engines.fleet").setLevel(logging.INFO)
+        logging.getLogger("plaudit.engines.launch.fleet").setLevel(logging.INFO)
     return functools.partial(typer.echo, err=True)
 
 

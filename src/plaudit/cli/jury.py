@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display
-from plaudit.runs.partial import write_json
-from plaudit.runs.places import check_output
+from plaudit.io.partial import write_json
+from plaudit.io.places import check_output
 from plaudit.runs.weights import learn_from
 
 

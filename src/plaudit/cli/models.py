@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display
-from plaudit.engines.models import ensure, local_models
-from plaudit.runs.progress import download_progress
+from plaudit.engines.llama.models import ensure, local_models
+from plaudit.io.progress import download_progress
 
 app = typer.Typer(help="List the embedded models, or fetch one.", invoke_without_command=True)
 

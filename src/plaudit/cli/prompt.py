@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.cli import display
 from plaudit.cli.judge import (
     SEED_HELP,
@@ -25,11 +25,11 @@ from plaudit.cli.options import EngineOption
 from plaudit.engines.base import Engine, PromptToken, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
+from plaudit.io.sources import RowReader
+from plaudit.judge import make_config
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
-from plaudit.runs.api import make_config
 from plaudit.runs.history import prompt_text
-from plaudit.runs.sources import RowReader
 
 
 def prompt(  # one parameter an option: that is how Typer reads them

@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import msgspec
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.cli import display, display_rollouts
 from plaudit.cli.judge import collect_seldom
 from plaudit.cli.options import (
@@ -23,15 +23,15 @@ from plaudit.cli.options import (
     WriterOption,
     parse_generation,
 )
+from plaudit.corpus.question import Split
 from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
-from plaudit.engines.prices import Prices
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.io.places import check_not_read
+from plaudit.io.progress import Progress, download_progress
+from plaudit.rollout import GRADED
 from plaudit.rollouts import telemetry
-from plaudit.rollouts.api import GRADED
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
-from plaudit.rollouts.question import Split
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.spec import load_rewards
@@ -45,9 +45,9 @@ from plaudit.rollouts.run import (
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.rollouts.tools.load import recorded
 from plaudit.runs.asking import CachePolicy
-from plaudit.runs.places import check_not_read
-from plaudit.runs.progress import Progress, download_progress
-from plaudit.runs.store import Store, default_store_path
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store, default_store_path
 
 
 def rollout(  # one parameter an option: that is how Typer reads them

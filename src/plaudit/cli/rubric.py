@@ -5,17 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.bench.rubric import labelled_pairs, learn_rubric
 from plaudit.cli import display
 from plaudit.cli.judge import ReadoutOption
 from plaudit.cli.options import StoreOption, WriterOption
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
-from plaudit.runs.partial import write_json
-from plaudit.runs.places import check_output
-from plaudit.runs.progress import download_progress
-from plaudit.runs.sources import RowReader
+from plaudit.io.partial import write_json
+from plaudit.io.places import check_output
+from plaudit.io.progress import download_progress
+from plaudit.io.sources import RowReader
 
 app = typer.Typer(help="Learn criteria from labelled pairs.", no_args_is_help=True)
 

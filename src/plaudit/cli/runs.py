@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.cli import display
 from plaudit.cli.options import StoreOption
 from plaudit.runs.history import show_run
-from plaudit.runs.store import Store, default_store_path
+from plaudit.store.store import Store, default_store_path
 
 
 def _open(path: str | None) -> Store:

@@ -5,20 +5,20 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.cli import score_tables
 from plaudit.cli.options import WRITER_HELP, ConcurrencyOption, StoreOption, TimeoutOption
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import SendPolicy
 from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.io.places import check_not_read
+from plaudit.io.progress import Progress, download_progress
+from plaudit.io.sources import count_hint
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.files import ScoreJob, score_file
 from plaudit.rollouts.rewards.probe import probe
 from plaudit.rollouts.rewards.spec import load_rewards
-from plaudit.runs.places import check_not_read
-from plaudit.runs.progress import Progress, download_progress
-from plaudit.runs.sources import count_hint
+from plaudit.sending.pool import SendPolicy
 
 T = TypeVar("T")
 

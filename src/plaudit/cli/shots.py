@@ -6,6 +6,7 @@ import typer
 
 from plaudit.cli import display
 from plaudit.cli.judge import SEED_HELP, Kind, SelectOption
+from plaudit.io.sources import RowReader
 from plaudit.judges.shots import check_pool, read_shots
 from plaudit.prompts.shots import PoolRow
 from plaudit.runs.pools import (
@@ -15,7 +16,6 @@ from plaudit.runs.pools import (
     pool_rows,
     report_pool,
 )
-from plaudit.runs.sources import RowReader
 from plaudit.types import Json
 
 app = typer.Typer(no_args_is_help=True, help="Pools of shots: labelled examples for a prompt.")

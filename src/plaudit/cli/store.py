@@ -8,10 +8,10 @@ import typer
 from plaudit.cli import display
 from plaudit.cli.options import StoreOption
 from plaudit.errors import UsageError
-from plaudit.runs.salvage import salvage
-from plaudit.runs.sizes import format_size, parse_age, parse_size
-from plaudit.runs.store import Store, default_store_path
-from plaudit.runs.upkeep import Pruned, StoreInfo, prune, read_limit, store_info, write_limit
+from plaudit.store.salvage import salvage
+from plaudit.store.sizes import format_size, parse_age, parse_size
+from plaudit.store.store import Store, default_store_path
+from plaudit.store.upkeep import Pruned, StoreInfo, prune, read_limit, store_info, write_limit
 
 app = typer.Typer(help="Look after the store of replies and runs.", no_args_is_help=True)
 

@@ -16,13 +16,13 @@ from plaudit.engines.base import (
     Request,
     ToolSpec,
 )
-from plaudit.engines.endpoint import (
+from plaudit.engines.http.endpoint import (
     Feature,
     HTTPEngine,
     complains,
     place_of,
 )
-from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
+from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.replies import read_counts
 from plaudit.engines.tool_calls import made_calls
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError

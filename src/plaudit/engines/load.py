@@ -5,12 +5,12 @@ from importlib import import_module
 from typing import cast
 
 from plaudit.engines.base import Engine, EngineURI
-from plaudit.engines.models import Progress
+from plaudit.engines.llama.models import Progress
 from plaudit.engines.replicas import Replicas
 from plaudit.errors import UsageError
 
-_LLAMA = ("plaudit.engines.llama", "LlamaEngine")
-_OPENAI = ("plaudit.engines.openai", "OpenAIEngine")
+_LLAMA = ("plaudit.engines.llama.engine", "LlamaEngine")
+_OPENAI = ("plaudit.engines.openai.engine", "OpenAIEngine")
 _REWARD = ("plaudit.engines.reward", "RewardEngine")
 _ANTHROPIC = ("plaudit.engines.anthropic", "AnthropicEngine")
 
@@ -82,7 +82,7 @@ def launch_engine(
     Raises:
         UsageError: the URI is malformed, or such servers cannot be started.
     """
-    launch = import_module("plaudit.engines.launch")
+    launch = import_module("plaudit.engines.launch.engine")
     limit = launch.START_SECONDS if timeout is None else timeout
     return launch.LaunchedEngine(
         EngineURI.parse(uri), count, gpus_per_worker, arguments=arguments, timeout=limit, tell=tell

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from plaudit.engines.base import TokenLogprob
-from plaudit.engines.http_errors import shorten
+from plaudit.engines.http.errors import shorten
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from plaudit.types import Json
 

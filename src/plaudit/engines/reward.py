@@ -13,10 +13,10 @@ from yarl import URL
 
 from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, ScoreReply
 from plaudit.engines.chat_template import ChatTemplate
-from plaudit.engines.endpoint import HTTPEngine, place_of
-from plaudit.engines.http import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.http_errors import Refusal, Rejected
-from plaudit.engines.openai import bearer
+from plaudit.engines.http.endpoint import HTTPEngine, place_of
+from plaudit.engines.http.errors import Refusal, Rejected
+from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
+from plaudit.engines.openai.engine import bearer
 from plaudit.engines.replies import read_count, read_counts
 from plaudit.errors import UsageError
 from plaudit.types import Json, Usage

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaudit.packages import load_package
+from plaudit._util.packages import load_package
 
 
 class Sampled(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from plaudit.aio import together
+from plaudit._util.aio import together
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError, PlauditError
 from plaudit.integrations.rows import trace_of_completion, with_columns

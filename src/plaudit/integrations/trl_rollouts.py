@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from plaudit.aio import run_sync, together
+from plaudit._util.aio import run_sync, together
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError
 from plaudit.integrations.trl_sampling import trainer_engine
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.tools.toolset import ToolSet
 from plaudit.rollouts.trace import Trace
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from plaudit._util.aio import for_each
 from plaudit._util.ranges import (
     TEMPERATURES,
     WHOLE,
@@ -22,7 +23,6 @@ from plaudit._util.ranges import (
     check_ranges,
     check_values,
 )
-from plaudit.aio import for_each
 from plaudit.engines.base import Capabilities, Completion, Mode, Request, Sampling, Schema
 from plaudit.errors import (
     ArgumentError,

@@ -14,11 +14,11 @@ import msgspec
 from plaudit._util.choices import convert
 from plaudit._util.ranges import FINITE, check_number
 from plaudit.engines.base import Engine
-from plaudit.engines.prices import read_mapping
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, make_config
 from plaudit.scoring.jury import Combine, Learned, Rule, Scale, check
+from plaudit.sending.prices import read_mapping
 from plaudit.types import Json, Sample
 
 SCALES: Mapping[str, Scale] = {"pointwise": "scores", "pairwise": "pair"}

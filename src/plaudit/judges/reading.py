@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from plaudit.aio import together
+from plaudit._util.aio import together
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, ReplyError
 from plaudit.types import Failure, Json, Usage, Value

@@ -1,43 +1,28 @@
 """Preference data: from scored candidates to pairs that deserve to be learned from."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from plaudit._util.public import lazy_names
 
-if TYPE_CHECKING:
-    from plaudit.preferences.public import *  # noqa: F403
+_MODULES = {
+    "Candidate": "plaudit.preferences.candidate",
+    "Curriculum": "plaudit.preferences.curriculum",
+    "CurriculumOptions": "plaudit.preferences.curriculum",
+    "ExportOptions": "plaudit.preferences.export",
+    "ExportSummary": "plaudit.preferences.export",
+    "LengthBalance": "plaudit.preferences.balance",
+    "PairJob": "plaudit.preferences.files",
+    "PairOptions": "plaudit.preferences.options",
+    "PairReport": "plaudit.preferences.report",
+    "PairSummary": "plaudit.preferences.files",
+    "Preference": "plaudit.preferences.preference",
+    "ReadOptions": "plaudit.preferences.formats.base",
+    "SplitOptions": "plaudit.preferences.split",
+    "Tally": "plaudit.preferences.tally",
+    "bradley_terry": "plaudit.preferences.strengths",
+    "export_pairs": "plaudit.preferences.export",
+    "make_pairs": "plaudit.pairs",
+    "pair_file": "plaudit.preferences.files",
+    "read_rewards": "plaudit.preferences.scored_rows",
+    "write_report": "plaudit.preferences.report",
+}
 
-__all__ = [
-    "Candidate",
-    "Curriculum",
-    "CurriculumOptions",
-    "ExportOptions",
-    "ExportSummary",
-    "LengthBalance",
-    "PairJob",
-    "PairOptions",
-    "PairReport",
-    "PairSummary",
-    "Preference",
-    "ReadOptions",
-    "SplitOptions",
-    "Tally",
-    "bradley_terry",
-    "export_pairs",
-    "make_pairs",
-    "pair_file",
-    "read_rewards",
-    "write_report",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the public names when one is first used."""
-    if name not in __all__:
-        raise AttributeError(f"module 'plaudit.preferences' has no attribute {name!r}")
-    public = import_module("plaudit.preferences.public")
-    globals().update({known: getattr(public, known) for known in __all__})
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
+from plaudit.io.partial import PartialFolder
+from plaudit.io.places import check_folder_output, check_not_read
+from plaudit.io.sinks import RejectWriter
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Curriculum, CurriculumOptions
 from plaudit.preferences.scored_rows import RewardSums, raise_reject, scored_rows
-from plaudit.runs import disk
-from plaudit.runs.partial import PartialFolder
-from plaudit.runs.places import check_folder_output, check_not_read
-from plaudit.runs.sinks import RejectWriter
 
 PLAN = "curriculum.json"
 EXAMPLES = "examples.jsonl"

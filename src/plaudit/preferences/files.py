@@ -13,6 +13,10 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from plaudit.errors import InputError, UsageError
+from plaudit.io.places import check_lines_output, is_direct
+from plaudit.io.progress import Progress
+from plaudit.io.sinks import BlockWriter, RejectWriter
+from plaudit.io.sources import count_hint, source_name
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import TurnsApartError, contiguous_turns
@@ -38,10 +42,6 @@ from plaudit.preferences.sections import SectionsError, start_sections
 from plaudit.preferences.seen import BothSides
 from plaudit.preferences.staging import Draw, Stage, Staged
 from plaudit.preferences.tally import Tally
-from plaudit.runs.places import check_lines_output, is_direct
-from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import BlockWriter, RejectWriter
-from plaudit.runs.sources import count_hint, source_name
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""

@@ -15,9 +15,9 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Raw
 
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.pairing import MOST_CANDIDATES, too_many
-from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
 BUDGET = 64 * 2**20
 """Bytes of rows that are kept in memory."""

@@ -13,8 +13,8 @@ from zlib import crc32
 import msgspec
 from msgspec import Raw
 
-from plaudit.packages import load_package
-from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
+from plaudit._util.packages import load_package
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
 
 SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.io.blocks import Block, BlockReader
+from plaudit.io.sinks import RejectWriter
+from plaudit.io.sources import Row, refused, rejected
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.runs import of_run, run_in
-from plaudit.runs.blocks import Block, BlockReader
-from plaudit.runs.sinks import RejectWriter
-from plaudit.runs.sources import Row, refused, rejected
 
 _NO_OBJECT = "not a JSON object"
 _MOST_UNREAD = 10_000

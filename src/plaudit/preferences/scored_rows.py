@@ -9,12 +9,12 @@ import msgspec
 from msgspec import UNSET
 
 from plaudit.errors import InputError
+from plaudit.io.blocks import BlockReader
+from plaudit.io.sources import Row, refused, rejected
 from plaudit.judges.rows import json_type
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Rewards
 from plaudit.preferences.margins import scale_of
-from plaudit.runs.blocks import BlockReader
-from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
 
 _Reject = Callable[[Row], object]

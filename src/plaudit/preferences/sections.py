@@ -23,6 +23,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.io.blocks import PlainLines, find_plain_lines
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import check_new
 from plaudit.preferences.contradictions import RepeatedError, Watch, prompt_hashes
@@ -35,7 +36,6 @@ from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.reading import is_text
 from plaudit.preferences.seen import Seen
 from plaudit.preferences.tally import Tally
-from plaudit.runs.blocks import PlainLines, find_plain_lines
 
 SECTION = 2**20
 """About so many bytes of the input."""

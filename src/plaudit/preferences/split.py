@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from plaudit._util.packages import load_package
 from plaudit.errors import InputError, UsageError
-from plaudit.packages import load_package
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.near_duplicates import NearDuplicates
 

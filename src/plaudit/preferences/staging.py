@@ -8,8 +8,8 @@ from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import NamedTuple
 
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
 from plaudit.preferences.contradictions import MARK, NO_MARK, Mark
-from plaudit.runs.scratch import close_scratch, open_scratch, scratch_error
 
 _HEAD = struct.Struct(f"<QIII?{MARK}s")
 

@@ -1,61 +1,49 @@
-"""Agents that answer questions with tools, and rewards that read what they did.
+"""Agents that answer questions with tools, and rewards that read what the agents did."""
 
-What users need of it is here; `plaudit.rollouts.corpus` makes documents searchable, and
-`plaudit.integrations` hands rollouts and rewards to trainers.
-"""
+from plaudit._util.public import lazy_names
 
-from plaudit.rollouts.api import aevaluate, arollout, evaluate, rollout
-from plaudit.rollouts.comparing import compare
-from plaudit.rollouts.config import RolloutConfig
-from plaudit.rollouts.evaluation import Evaluation
-from plaudit.rollouts.question import Question
-from plaudit.rollouts.questions import (
-    count_questions,
-    pick_questions,
-    question_dataset,
-    read_questions,
-    write_questions,
-)
-from plaudit.rollouts.result import Rollouts
-from plaudit.rollouts.rewards.scoring import ascore_traces, grouped, score_traces
-from plaudit.rollouts.rewards.spec import load_rewards
-from plaudit.rollouts.tokens.chats import tokenize_chats
-from plaudit.rollouts.tools import Tool, ToolError, ToolResult, ToolSet, function_tool, load_tools
-from plaudit.rollouts.trace import CallRecord, Score, StopReason, Tokens, Trace, Turn
-from plaudit.rollouts.traces import read_traces, write_traces
+_MODULES = {
+    "CallRecord": "plaudit.rollouts.trace",
+    "ChatTemplate": "plaudit.engines.chat_template",
+    "Evaluation": "plaudit.rollouts.evaluation",
+    "Question": "plaudit.corpus.question",
+    "RolloutConfig": "plaudit.rollouts.config",
+    "Rollouts": "plaudit.rollouts.result",
+    "Score": "plaudit.rollouts.trace",
+    "StopReason": "plaudit.rollouts.trace",
+    "TokenLog": "plaudit.rollouts.tokens.log",
+    "Tokens": "plaudit.rollouts.trace",
+    "Tool": "plaudit.rollouts.tools",
+    "ToolError": "plaudit.rollouts.tools",
+    "ToolResult": "plaudit.rollouts.tools",
+    "ToolSet": "plaudit.rollouts.tools",
+    "Trace": "plaudit.rollouts.trace",
+    "Turn": "plaudit.rollouts.trace",
+    "aevaluate": "plaudit.rollout",
+    "arollout": "plaudit.rollout",
+    "ascore_traces": "plaudit.rollouts.rewards.scoring",
+    "compare": "plaudit.rollouts.comparing",
+    "count_questions": "plaudit.rollouts.questions",
+    "describe_tools": "plaudit.rollouts.calls.forms",
+    "engine_renderer": "plaudit.rollouts.tokens.rendering",
+    "evaluate": "plaudit.rollout",
+    "function_tool": "plaudit.rollouts.tools",
+    "grouped": "plaudit.rollouts.rewards.scoring",
+    "load_rewards": "plaudit.rollouts.rewards.spec",
+    "load_tokenizer": "plaudit.rollouts.tokens.tokenizer",
+    "load_tools": "plaudit.rollouts.tools",
+    "pick_questions": "plaudit.rollouts.questions",
+    "question_dataset": "plaudit.rollouts.questions",
+    "read_questions": "plaudit.rollouts.questions",
+    "read_reply": "plaudit.rollouts.calls.parsing",
+    "read_traces": "plaudit.rollouts.traces",
+    "rollout": "plaudit.rollout",
+    "score_traces": "plaudit.rollouts.rewards.scoring",
+    "tokenize_chats": "plaudit.rollouts.tokens.chats",
+    "tool_answer": "plaudit.rollouts.calls.forms",
+    "write_call": "plaudit.rollouts.calls.forms",
+    "write_questions": "plaudit.rollouts.questions",
+    "write_traces": "plaudit.rollouts.traces",
+}
 
-__all__ = [
-    "CallRecord",
-    "Evaluation",
-    "Question",
-    "RolloutConfig",
-    "Rollouts",
-    "Score",
-    "StopReason",
-    "Tokens",
-    "Tool",
-    "ToolError",
-    "ToolResult",
-    "ToolSet",
-    "Trace",
-    "Turn",
-    "aevaluate",
-    "arollout",
-    "ascore_traces",
-    "compare",
-    "count_questions",
-    "evaluate",
-    "function_tool",
-    "grouped",
-    "load_rewards",
-    "load_tools",
-    "pick_questions",
-    "question_dataset",
-    "read_questions",
-    "read_traces",
-    "rollout",
-    "score_traces",
-    "tokenize_chats",
-    "write_questions",
-    "write_traces",
-]
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

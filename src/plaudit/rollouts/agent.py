@@ -7,12 +7,12 @@ from functools import cached_property
 
 import msgspec
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.forms import Call, written
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.telemetry import Spans, now_ns
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import CallRecord, CallStatus, StopReason, Timing, Trace, Turn

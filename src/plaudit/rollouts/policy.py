@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from plaudit.engines.base import Engine, Sampling, check_generation
-from plaudit.engines.llama import LlamaEngine
+from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.errors import UsageError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (

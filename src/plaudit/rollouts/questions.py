@@ -7,7 +7,11 @@ from typing import Any, cast, get_args
 
 import msgspec
 
+from plaudit._util.packages import load_package
+from plaudit.corpus.question import Question, Split
 from plaudit.errors import InputError, StoreError, UsageError
+from plaudit.io.partial import PartialFile
+from plaudit.io.sources import RowReader
 from plaudit.judges.rows import (
     json_type,
     row_id,
@@ -16,10 +20,6 @@ from plaudit.judges.rows import (
     take_texts,
     unknown_columns,
 )
-from plaudit.packages import load_package
-from plaudit.rollouts.question import Question, Split
-from plaudit.runs.partial import PartialFile
-from plaudit.runs.sources import RowReader
 
 OnReject = Callable[[str, InputError], object]
 """Told of a malformed row: its place, such as `questions.jsonl:3`, and what is wrong with it."""

@@ -6,8 +6,8 @@ from typing import Any, overload
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.errors import UsageError
-from plaudit.packages import load_package
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.trace import Tokens, Trace

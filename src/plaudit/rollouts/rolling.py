@@ -4,18 +4,18 @@ import hashlib
 
 import msgspec
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Completion, Engine
-from plaudit.engines.pool import Pool, SendPolicy
-from plaudit.engines.prices import Prices, cost
 from plaudit.errors import ToolsRefusedError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace
 from plaudit.runs.asking import Asker, CachePolicy, ReplyStore, SampleAsk
 from plaudit.runs.judging import Bill
+from plaudit.sending.pool import Pool, SendPolicy
+from plaudit.sending.prices import Prices, cost
 
 _VERSION = 1
 

@@ -9,14 +9,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from plaudit.aio import for_each
+from plaudit._util.aio import for_each
+from plaudit.corpus.question import Question, Split
 from plaudit.engines.base import Engine
-from plaudit.engines.pool import SendPolicy
-from plaudit.engines.prices import Prices
 from plaudit.errors import InputError
+from plaudit.io.output import Intake, Output, beside
+from plaudit.io.places import check_output, rejected_path
+from plaudit.io.progress import Progress
+from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.question import Question, Split
 from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
@@ -25,11 +27,9 @@ from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace, Untold
 from plaudit.rollouts.traces import encode_trace
 from plaudit.runs.asking import CachePolicy
-from plaudit.runs.output import Intake, Output, beside
-from plaudit.runs.places import check_output, rejected_path
-from plaudit.runs.progress import Progress
-from plaudit.runs.sources import RowReader
-from plaudit.runs.store import RunInfo, Store
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import RunInfo, Store
 from plaudit.types import Json
 
 KIND: Literal["rollout"] = "rollout"

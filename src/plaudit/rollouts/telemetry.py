@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, ReplyError
-from plaudit.packages import load_package
 from plaudit.rollouts.trace import CallRecord, Trace
 from plaudit.types import Message
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from plaudit.corpus.question import Question
 from plaudit.engines.base import FinishReason
-from plaudit.rollouts.question import Question
 from plaudit.types import Failure, Json, Message, Usage
 
 SCHEMA = 1

@@ -8,10 +8,10 @@ from typing import Protocol, cast
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.engines.pool import Attempt, Budget, Pool, PoolShare
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
+from plaudit.sending.pool import Attempt, Budget, Pool, PoolShare
 from plaudit.types import Failure, Message, Sample, Usage
 
 _KEY_VERSION = 2

@@ -6,14 +6,14 @@ import msgspec
 
 from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
-from plaudit.engines.pool import Attempt
 from plaudit.errors import InputError, PlauditError, UsageError
+from plaudit.io.sources import RowReader
 from plaudit.judges.base import Task
 from plaudit.judges.load import KINDS
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
-from plaudit.runs.sources import RowReader
-from plaudit.runs.store import RunInfo, Store
+from plaudit.sending.pool import Attempt
+from plaudit.store.store import RunInfo, Store
 from plaudit.types import Message, Sample, Verdict
 
 

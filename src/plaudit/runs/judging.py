@@ -11,11 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from plaudit.aio import Once
+from plaudit._util.aio import Once
 from plaudit.engines.base import Completion, Engine, Request
-from plaudit.engines.pool import Attempt
-from plaudit.engines.prices import Prices, cost
-from plaudit.engines.probing import harmless
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
 from plaudit.judges.answers.maths import remember_in
 from plaudit.judges.base import Task
@@ -23,6 +20,9 @@ from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
 from plaudit.runs.outcomes import StoredOutcomes
+from plaudit.sending.pool import Attempt
+from plaudit.sending.prices import Prices, cost
+from plaudit.sending.probing import harmless
 from plaudit.types import Sample, Usage, Verdict
 
 _LOOKED_UP = 64

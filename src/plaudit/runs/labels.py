@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit._util.decoding import decode_json
 from plaudit.errors import Cause, InputError
-from plaudit.runs.sources import RowReader
+from plaudit.io.sources import RowReader
 from plaudit.types import Failure, Json, Value, Verdict
 
 Verdicts = str | Path | Iterable[Verdict]

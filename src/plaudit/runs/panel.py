@@ -9,10 +9,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from plaudit.aio import for_each
+from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine, Request
-from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
-from plaudit.engines.prices import Price, Prices, cost
 from plaudit.judges.base import Task
 from plaudit.judges.panels import Member, PanelTask, named
 from plaudit.runs.asking import Asker, Question
@@ -20,6 +18,8 @@ from plaudit.runs.judging import Asked, Bill, Judging
 from plaudit.scoring.agreement import Agreement
 from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
 from plaudit.scoring.jury import Combine, Decision, decide
+from plaudit.sending.pool import Attempt, Pool, PoolShare, SendPolicy
+from plaudit.sending.prices import Price, Prices, cost
 from plaudit.types import Json, Sample, Usage, Verdict
 
 

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
-from plaudit.engines.prices import Price, Prices, cost
 from plaudit.errors import Cause, InputError, ReplyError, UsageError
+from plaudit.io.sources import RowReader
 from plaudit.judges.base import Task
 from plaudit.judges.panels import PanelTask
 from plaudit.runs.asking import CachePolicy, RequestKeys
@@ -19,8 +19,8 @@ from plaudit.runs.runner import (
     known_without_logprobs,
     run_identity,
 )
-from plaudit.runs.sources import RowReader
-from plaudit.runs.store import Store
+from plaudit.sending.prices import Price, Prices, cost
+from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
 
 BYTES_A_TOKEN = 4

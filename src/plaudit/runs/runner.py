@@ -11,23 +11,23 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from plaudit.aio import for_each
+from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine
-from plaudit.engines.http_errors import shorten
-from plaudit.engines.pool import Attempt, Pool, PoolShare, SendPolicy
-from plaudit.engines.prices import Prices
+from plaudit.engines.http.errors import shorten
 from plaudit.errors import InputError
+from plaudit.io.output import Intake, Output
+from plaudit.io.places import check_output, rejected_path
+from plaudit.io.progress import Progress
+from plaudit.io.sources import RowReader
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind
 from plaudit.judges.panels import PanelConfig, PanelTask, bind_panel
 from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import AnyJudging, Asked, Judging
-from plaudit.runs.output import Intake, Output
 from plaudit.runs.panel import Cascade, Jury, PanelSummary, panel_judging, pools_of
-from plaudit.runs.places import check_output, rejected_path
-from plaudit.runs.progress import Progress
-from plaudit.runs.sources import RowReader
-from plaudit.runs.store import Store
+from plaudit.sending.pool import Attempt, Pool, PoolShare, SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store
 from plaudit.types import Failure, Sample, Verdict
 
 

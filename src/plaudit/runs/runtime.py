@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.aio import drop_closed, import_loops
 from plaudit._util.forks import finished_before_a_fork
-from plaudit.aio import drop_closed, import_loops
 from plaudit.engines.base import Engine
-from plaudit.engines.http import import_for_transports
-from plaudit.engines.pool import Pool, PoolShare, SendPolicy
+from plaudit.engines.http.transport import import_for_transports
 from plaudit.errors import PlauditError
 from plaudit.judges.base import JudgeConfig, Task
 from plaudit.judges.load import bind, task_type
@@ -22,7 +21,8 @@ from plaudit.runs.asking import Asker, CachePolicy
 from plaudit.runs.judging import Judging
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.pools import ANY_ENGINE
-from plaudit.runs.store import Store, default_store_path
+from plaudit.sending.pool import Pool, PoolShare, SendPolicy
+from plaudit.store.store import Store, default_store_path
 
 _JUDGINGS = 64
 """Most configurations that are kept; calls may each have shots of their own."""

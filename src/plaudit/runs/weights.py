@@ -6,10 +6,10 @@ from typing import Any, cast
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.io.sources import RowReader
 from plaudit.judges.load import KINDS
 from plaudit.judges.panels import SCALES, LearnedWeight
 from plaudit.runs.labels import json_object
-from plaudit.runs.sources import RowReader
 from plaudit.scoring.jury import learn_weights
 from plaudit.types import Value
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plaudit import packages
+from plaudit._util import packages
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plaudit._util import disk
 from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
+from plaudit.io.partial import PartialFolder
 from plaudit.preferences.export import ExportOptions, export_pairs
 from plaudit.preferences.export.folder import MANIFEST
 from plaudit.preferences.export.rows import PairSource
 from plaudit.preferences.split import SplitOptions
-from plaudit.runs import disk
-from plaudit.runs.partial import PartialFolder
 from tests.support.command import rows_of
 from tests.support.preferences import chat, many, pair, question, write
 

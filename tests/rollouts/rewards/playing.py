@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from plaudit import CallableEngine
+from plaudit.corpus.question import Question
 from plaudit.engines.base import Capabilities, Completion, Request
-from plaudit.rollouts.question import Question
 from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.trace import CallRecord, CallStatus, Score, StopReason, Trace, Turn

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from plaudit.corpus import build_corpus, search_tool
 from plaudit.engines.base import ToolCall
-from plaudit.rollouts.corpus import build_corpus, search_tool
 from plaudit.rollouts.rewards.hits import ChunkHit
 from plaudit.rollouts.rewards.search import searches_of
 from plaudit.rollouts.tools import ToolSet

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.aio import run_sync
+from plaudit._util.aio import run_sync
 from plaudit.engines.base import Request, Sampling
-from plaudit.engines.llama import LlamaEngine
+from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.rollouts.tokens.log import TokenLog

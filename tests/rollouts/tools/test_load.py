@@ -80,9 +80,9 @@ def test_a_search_gives_two_chunks_unless_told_otherwise(monkeypatch: pytest.Mon
         asked.append((index, k))
         return function_tool(add, name=f"search{len(asked)}")
 
-    corpus = ModuleType("plaudit.rollouts.corpus.tool")
+    corpus = ModuleType("plaudit.rollouts.tools.search")
     corpus.search_tool = search_tool  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "plaudit.rollouts.corpus.tool", corpus)
+    monkeypatch.setitem(sys.modules, "plaudit.rollouts.tools.search", corpus)
     load_tools(["search:my/index", "search:C:/other?k=5"])
     assert asked == [("my/index", 2), ("C:/other", 5)]
 

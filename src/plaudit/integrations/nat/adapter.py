@@ -15,7 +15,7 @@ from typing import Any
 from nat.data_models.finetuning import TrainingJobRef, TrainingJobStatus, TrainingStatusEnum
 from nat.finetuning.interfaces.trainer_adapter import TrainerAdapter
 
-from plaudit.aio import aside
+from plaudit._util.aio import aside
 from plaudit.errors import PlauditError, ServiceError, UsageError
 from plaudit.integrations.nat.config import CustomizerAdapterConfig
 from plaudit.integrations.nat.deploying import deploy

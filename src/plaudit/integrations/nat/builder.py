@@ -11,7 +11,7 @@ from typing import Any, cast
 from nat.data_models.finetuning import TrajectoryCollection
 from nat.finetuning.interfaces.trajectory_builder import TrajectoryBuilder
 
-from plaudit.aio import aside
+from plaudit._util.aio import aside
 from plaudit.errors import UsageError
 from plaudit.integrations.nat.collecting import Collected, collect
 from plaudit.integrations.nat.config import PairTrajectoriesConfig

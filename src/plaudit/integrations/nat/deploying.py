@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from plaudit.aio import aside
+from plaudit._util.aio import aside
 from plaudit.errors import ServiceError
 from plaudit.integrations.nat.config import CustomizerAdapterConfig
 

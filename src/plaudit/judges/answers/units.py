@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from plaudit.packages import load_package
+from plaudit._util.packages import load_package
 
 _SPELLINGS = {
     "meter": "m metre metres meters metern metro metros metri",

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.errors import UsageError
-from plaudit.packages import load_package
 from plaudit.preferences.export.base import Dataset, Format
 from plaudit.preferences.export.shaping import Carries, Shaped, messages_of
 

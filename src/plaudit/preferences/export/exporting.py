@@ -11,7 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
+from plaudit.io.partial import PartialFolder
+from plaudit.io.progress import Progress
+from plaudit.io.sinks import RejectWriter
+from plaudit.io.sources import Row, refused
 from plaudit.preferences.export.base import Dataset, Format, RowWriter
 from plaudit.preferences.export.folder import check_folder, write_manifest
 from plaudit.preferences.export.load import load_format
@@ -19,11 +24,6 @@ from plaudit.preferences.export.options import ExportOptions, ExportSummary, Pro
 from plaudit.preferences.export.rows import PairSource, column_text, tools_of
 from plaudit.preferences.export.shaping import CannotCarryError, is_simple, is_text, shape
 from plaudit.preferences.split import Split, Splitter
-from plaudit.runs import disk
-from plaudit.runs.partial import PartialFolder
-from plaudit.runs.progress import Progress
-from plaudit.runs.sinks import RejectWriter
-from plaudit.runs.sources import Row, refused
 
 _MANY = 0.1
 """A group of near duplicates with more than this share of the examples is told of."""

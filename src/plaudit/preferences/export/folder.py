@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from plaudit.errors import UsageError
-from plaudit.runs.partial import PartialFolder
-from plaudit.runs.places import check_folder_output, check_not_read
+from plaudit.io.partial import PartialFolder
+from plaudit.io.places import check_folder_output, check_not_read
 from plaudit.types import Json
 
 MANIFEST = ".plaudit-export.json"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from plaudit.packages import load_package
+from plaudit._util.packages import load_package
 from plaudit.preferences.export.rows import PairRow
 from plaudit.preferences.texts import prompt_key, response_key
 

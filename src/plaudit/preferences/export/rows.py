@@ -12,12 +12,12 @@ from msgspec import Raw
 
 from plaudit._util.paths import possible
 from plaudit.errors import InputError
+from plaudit.io.blocks import BlockReader
+from plaudit.io.scratch import close_scratch, scratch_error
+from plaudit.io.sources import Row, refused, rejected
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.margins import scale_of
 from plaudit.preferences.texts import response_key
-from plaudit.runs.blocks import BlockReader
-from plaudit.runs.scratch import close_scratch, scratch_error
-from plaudit.runs.sources import Row, refused, rejected
 from plaudit.types import Json
 
 _BUFFER = 2**20

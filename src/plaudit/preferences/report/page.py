@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util import disk
+from plaudit.io.partial import PartialFile, write_json
+from plaudit.io.places import make_folder
 from plaudit.preferences.report import plots
 from plaudit.preferences.report.numbers import Count, ReportNumbers
-from plaudit.runs import disk
-from plaudit.runs.partial import PartialFile, write_json
-from plaudit.runs.places import make_folder
 
 PAGE = "report.html"
 NUMBERS = "report.json"

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from plaudit.aio import together
+from plaudit._util.aio import together
 from plaudit.errors import PlauditError, UsageError
 from plaudit.rollouts.rewards.base import Reward, untold
 from plaudit.rollouts.trace import Score, Trace, Untold

@@ -6,9 +6,9 @@ from typing import Literal
 import msgspec
 
 from plaudit.engines.base import Engine
-from plaudit.engines.pool import SendPolicy
 from plaudit.engines.replies import mend_text
 from plaudit.errors import Cause, UsageError
+from plaudit.judge import Judge
 from plaudit.judges.verification import REWARDS
 from plaudit.rollouts.rewards.base import broken_off, check_range, told, untold
 from plaudit.rollouts.rewards.copying import is_poured_out
@@ -20,7 +20,7 @@ from plaudit.rollouts.rewards.reading import (
     says_a_reference,
 )
 from plaudit.rollouts.trace import Score, Trace, Untold
-from plaudit.runs.api import Judge
+from plaudit.sending.pool import SendPolicy
 from plaudit.types import Json, Verdict
 
 _UNMADE = {

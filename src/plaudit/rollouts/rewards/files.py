@@ -7,15 +7,15 @@ from contextlib import aclosing
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.io.output import Intake, Output
+from plaudit.io.places import check_lines_output
+from plaudit.io.progress import Progress
+from plaudit.io.sources import RowReader
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.rewards.scoring import WINDOW, scored
 from plaudit.rollouts.rewards.tally import ScoreSummary, Tally
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import read_trace
-from plaudit.runs.output import Intake, Output
-from plaudit.runs.places import check_lines_output
-from plaudit.runs.progress import Progress
-from plaudit.runs.sources import RowReader
 from plaudit.types import Usage
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit.aio import aside
+from plaudit._util.aio import aside
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.rewards.base import untold

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from plaudit.aio import map_ordered
+from plaudit._util.aio import map_ordered
 from plaudit.rollouts.rewards.cheats import CASES, SUBJECTS, Case, Sort
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.trace import Score

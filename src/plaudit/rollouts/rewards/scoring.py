@@ -5,13 +5,13 @@ from contextlib import aclosing
 
 import msgspec
 
-from plaudit.aio import map_ordered, run_sync
+from plaudit._util.aio import map_ordered, run_sync
 from plaudit.engines.base import Engine
-from plaudit.engines.pool import SendPolicy
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.spec import Spec, load_rewards
 from plaudit.rollouts.trace import Trace
+from plaudit.sending.pool import SendPolicy
 
 WINDOW = 200
 """Traces that are scored at once, which is what a judge of an endpoint has under way."""

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from plaudit._util.choices import convert
-from plaudit.engines.prices import read_mapping
 from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Measure, Reward
 from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Part, Requirement
@@ -19,6 +18,7 @@ from plaudit.rollouts.rewards.hits import ChunkHit
 from plaudit.rollouts.rewards.penalties import Length, Repetition
 from plaudit.rollouts.rewards.search import SearchEffort
 from plaudit.rollouts.rewards.support import AnswerSupport
+from plaudit.sending.prices import read_mapping
 
 Spec = str | Path | Mapping[str, Any]
 """The path of a specification, or what is in it."""

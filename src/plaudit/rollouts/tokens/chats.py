@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from plaudit.aio import map_ordered_sync
+from plaudit._util.aio import map_ordered_sync
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError, ReplyError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from plaudit.engines.base import Engine, FinishReason, ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.engines.llama import LlamaEngine
+from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.errors import CallError, Cause, UsageError
 from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from plaudit.engines.gguf import looks_like_control, looks_like_markup
-from plaudit.engines.llama import LlamaEngine
+from plaudit.engines.llama.engine import LlamaEngine
+from plaudit.engines.llama.gguf import looks_like_control, looks_like_markup
 from plaudit.errors import MissingDependencyError, UsageError
 
 _FILE = "tokenizer.json"

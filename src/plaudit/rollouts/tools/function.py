@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.errors import UsageError
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
 from plaudit.rollouts.tools.identity import code_hash

@@ -56,5 +56,5 @@ def _search(text: str, rest: str) -> Tool:
     k = options.pop("k", "2")
     if options or not index or not k.isdecimal() or int(k) < 1:
         raise UsageError(f"{text} cannot be read; write search:INDEX or search:INDEX?k=NUMBER")
-    make = import_module("plaudit.rollouts.corpus.tool").search_tool
+    make = import_module("plaudit.rollouts.tools.search").search_tool
     return cast("Callable[..., Tool]", make)(index, k=int(k))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.engines.base import PASSWORD, ToolSpec, problem_of_url
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult

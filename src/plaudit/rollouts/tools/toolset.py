@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from plaudit import aio
+from plaudit._util import aio
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.reply import MalformedCall

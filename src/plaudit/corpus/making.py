@@ -1,0 +1,234 @@
+"""Questions made from a corpus: every chunk is asked about, and what comes back is checked."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from plaudit._util.aio import for_each, run_sync
+from plaudit.corpus.checks import Draft
+from plaudit.corpus.index import Corpus
+from plaudit.corpus.prompting import Questioner, read_drafts
+from plaudit.corpus.question import Question
+from plaudit.corpus.sieve import Sieve
+from plaudit.corpus.split import sample, side, text_key
+from plaudit.engines.base import Engine, Request
+from plaudit.engines.load import load_engine
+from plaudit.errors import CallError, ReplyError, UsageError
+from plaudit.io.progress import Progress
+from plaudit.runs.asking import Asker, SampleAsk
+from plaudit.runs.runtime import Runtimes
+from plaudit.sending.pool import SendPolicy
+from plaudit.types import Usage
+
+
+class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How questions are made."""
+
+    per_chunk: int = 2
+    """Most questions about a chunk; what a model writes beyond that is not read."""
+    limit: int | None = None
+    """How many chunks are asked about, chosen by the seed; None: all."""
+    seed: int = 42
+    """Seed of the split and of the choice of chunks."""
+    test_fraction: float = 0.1
+    """Chance of a chunk to be on the test side of the split, 0..1."""
+    max_tokens: int = 768
+    """Most tokens of a reply."""
+
+
+class QuestionReport(msgspec.Struct, kw_only=True):
+    """What became of the chunks, and of the questions that came for them."""
+
+    chunks: int
+    """Chunks that were asked about."""
+    failed: int
+    """Chunks to which no reply came; they are asked about again by the next run."""
+    invalid: int
+    """Chunks to which no reply came that can be used, at the second time either."""
+    nothing: int
+    """Chunks about which the model said that there is nothing to ask."""
+    proposed: int
+    """Questions that came; each was kept or dropped."""
+    kept: int
+    train: int
+    test: int
+    dropped: dict[str, int]
+    """How many were dropped, by reason."""
+    causes: dict[str, int]
+    """How many chunks failed or are invalid, by cause."""
+    first_error: str | None
+    """What is said of the first of these."""
+    cached: int
+    """Chunks that the store answered."""
+    engine_calls: int
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+
+    @property
+    def exit_status(self) -> int:
+        """0; or 1 where chunks have no usable reply, or no question was kept."""
+        return int(bool(self.failed or self.invalid) or not self.kept)
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """What came of asking about a chunk."""
+
+    number: int
+    drafts: list[Draft | None] = []
+    error: CallError | ReplyError | None = None
+    from_store: bool = False
+
+    @property
+    def status(self) -> str:
+        if self.error is None:
+            return "ok"
+        return "failed" if isinstance(self.error, CallError) else "invalid"
+
+
+def make_questions(
+    corpus: Corpus,
+    engine: str | Engine = "local",
+    options: QuestionOptions | None = None,
+    *,
+    cache: bool | str | Path = True,
+    send: SendPolicy | None = None,
+    progress: bool = False,
+) -> tuple[list[Question], QuestionReport]:
+    """Let a model write questions about the chunks of a corpus, and keep those that hold up.
+
+    A chunk is shown with its neighbours, and only what stands in it itself counts. The same call
+    again asks for nothing that was answered before.
+
+    Args:
+        corpus: from `open_corpus`.
+        engine: an engine URI or an engine.
+        options: how many, about which chunks, and how they are split.
+        cache: whether replies are kept in the store, or the path of another store.
+        send: concurrency, time-out and retries.
+        progress: whether progress is shown.
+
+    Returns:
+        The questions, in the order of their chunks, and what became of all others.
+
+    Raises:
+        UsageError: an option is out of range.
+        EngineUnusableError: the engine can answer nothing.
+    """
+    made = amake_questions(corpus, engine, options, cache=cache, send=send, progress=progress)
+    return run_sync(made)
+
+
+async def amake_questions(
+    corpus: Corpus,
+    engine: str | Engine = "local",
+    options: QuestionOptions | None = None,
+    *,
+    cache: bool | str | Path = True,
+    send: SendPolicy | None = None,
+    progress: bool = False,
+) -> tuple[list[Question], QuestionReport]:
+    """Make questions; see `make_questions`."""
+    started = time.monotonic()
+    options = options or QuestionOptions()
+    _check(options)
+    asked = load_engine(engine)
+    questioner = Questioner(asked, options.per_chunk, options.max_tokens)
+    keys = [text_key(chunk.text) for chunk in corpus]
+    numbers = sample(keys, options.seed, options.limit)
+    runtimes = Runtimes([asked], send or SendPolicy(), cache)
+    try:
+        asker = await runtimes.here().asker()
+        with Progress("questions", total_rows=len(numbers), enabled=progress) as bar:
+            replies = await _Asking(corpus, questioner, asker, bar).ask_all(numbers)
+    finally:
+        await runtimes.close()
+    sieve = Sieve(corpus, keys, options.seed, options.test_fraction)
+    sound = [one for reply in replies for one in sieve.sound(reply.number, reply.drafts)]
+    kept = sieve.different(sound)
+    return kept, _report(replies, kept, sieve, asker, time.monotonic() - started)
+
+
+def _check(options: QuestionOptions) -> None:
+    side(b"", options.seed, options.test_fraction)
+    for name in ("per_chunk", "limit", "max_tokens"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}")
+
+
+class _Asking:
+    """Asks about chunks."""
+
+    def __init__(
+        self, corpus: Corpus, questioner: Questioner, asker: Asker, progress: Progress
+    ) -> None:
+        self._corpus = corpus
+        self._questioner = questioner
+        self._asker = asker
+        self._progress = progress
+        self._replies: dict[int, _Reply] = {}
+
+    async def ask_all(self, numbers: Sequence[int]) -> list[_Reply]:
+        """Ask about chunks; return what came, in order."""
+        await for_each(self._ask, numbers, self._asker.pool.window)
+        return [self._replies[number] for number in numbers]
+
+    async def _ask(self, number: int) -> None:
+        told, usage = SampleAsk(self._asker), Usage()
+        drafts: list[Draft | None] = []
+        error: CallError | ReplyError | None = None
+        try:
+            drafts, usage = await self._drafts(self._request(number), told)
+        except (CallError, ReplyError) as problem:
+            error = problem
+        reply = self._replies[number] = _Reply(number, drafts, error, told.from_store)
+        self._progress.advance(reply.status, usage)
+
+    async def _drafts(self, request: Request, told: SampleAsk) -> tuple[list[Draft | None], Usage]:
+        """Ask once, and once more where the reply cannot be used."""
+        most = self._questioner.per_chunk
+        reply = await told(request)
+        try:
+            return read_drafts(reply)[:most], reply.usage
+        except ReplyError as error:
+            second = await told(self._questioner.again(request, reply, error))
+            return read_drafts(second)[:most], reply.usage + second.usage
+
+    def _request(self, number: int) -> Request:
+        texts = {n: self._corpus.chunks[n].text for n in self._corpus.around(number)}
+        before, after = texts.get(number - 1, ""), texts.get(number + 1, "")
+        return self._questioner.request(self._corpus.chunks[number], before, after)
+
+
+def _report(
+    replies: Sequence[_Reply], kept: Sequence[Question], sieve: Sieve, asker: Asker, seconds: float
+) -> QuestionReport:
+    errors = list(_errors(replies))
+    statuses = Counter(reply.status for reply in replies)
+    test = sum(question.split == "test" for question in kept)
+    return QuestionReport(
+        chunks=len(replies),
+        failed=statuses["failed"],
+        invalid=statuses["invalid"],
+        nothing=sum(reply.error is None and not reply.drafts for reply in replies),
+        proposed=sum(len(reply.drafts) for reply in replies),
+        kept=len(kept),
+        train=len(kept) - test,
+        test=test,
+        dropped={str(reason): number for reason, number in sieve.dropped.most_common()},
+        causes=dict(Counter(str(error.cause) for error in errors)),
+        first_error=str(errors[0]) if errors else None,
+        cached=sum(reply.from_store for reply in replies),
+        engine_calls=asker.pool.sent,
+        input_tokens=asker.usage.input_tokens,
+        output_tokens=asker.usage.output_tokens,
+        seconds=round(seconds, 3),
+    )
+
+
+def _errors(replies: Sequence[_Reply]) -> Iterator[CallError | ReplyError]:
+    return (reply.error for reply in replies if reply.error is not None)

@@ -1,0 +1,167 @@
+"""Which chunks are about a query: BM25 (Robertson et al. 1994), computed by bm25s.
+
+The score of every word in every chunk is computed when the index is made. A search adds up the
+columns of the query's words, straight from the files, which are not loaded but mapped.
+"""
+
+import io
+import logging
+import re
+from array import array
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plaudit.corpus.layout import WORDS, Chunk, Manifest, check_file, damaged
+from plaudit.corpus.packages import load_package
+from plaudit.errors import InputError
+from plaudit.prompts.selection import words
+
+RANKING = "bm25s lucene k1=1.5 b=0.75, words 1, telling words of a query"
+"""What ranks chunks; part of an index's fingerprint."""
+MOST_WORDS = 1_000
+"""Words of a query that count, from its beginning."""
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
+
+
+def terms(text: str) -> list[str]:
+    """Return the words of a text by which it is found; HTML tags within it have none."""
+    return words(_TAG.sub(" ", text) if "<" in text else text)
+
+
+def searched(chunk: Chunk) -> str:
+    """Return the text by which a chunk is found: title, headings and its own."""
+    return "\n".join((chunk.title, *chunk.heading, chunk.text))
+
+
+def telling(query: str) -> list[str]:
+    """Return the words by which is searched: without English function words, if others are left.
+
+    In a small corpus these would outweigh the one word that matters, for they are rare in it too.
+    """
+    asked = terms(query)[:MOST_WORDS]
+    plain = frozenset(load_package("bm25s").stopwords.STOPWORDS_EN)
+    return [word for word in asked if word not in plain] or asked
+
+
+class Terms:
+    """Gathers the words of chunks, in order, for an index."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._numbers: dict[str, int] = {}
+        self._chunks: list[array[int]] = []
+
+    def add(self, text: str) -> None:
+        """Add the next chunk."""
+        numbers = self._numbers
+        found = [numbers.setdefault(word, len(numbers)) for word in terms(text)]
+        self._chunks.append(array("i", found))
+
+    def files(self) -> dict[str, bytes]:
+        """Compute the scores; return the files of the index that hold them.
+
+        Raises:
+            InputError: there is no word in all of them.
+            MissingDependencyError: bm25s is not installed.
+        """
+        if not self._numbers:
+            raise InputError("the documents hold no word, so nothing could be found in them")
+        index: Any = _bm25()
+        found = index.build_index_from_ids(
+            list(range(len(self._numbers))), self._chunks, show_progress=False
+        )
+        return {
+            WORDS: msgspec.json.encode(list(self._numbers)),
+            "scores.npy": npy(found["data"], "float32"),
+            "holders.npy": npy(found["indices"], "uint32"),
+            "columns.npy": npy(found["indptr"], "int64"),
+        }
+
+
+class Ranking:
+    """The BM25 scores of an index."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Open those of an index.
+
+        Raises:
+            InputError: they are damaged.
+            MissingDependencyError: bm25s is not installed.
+        """
+        self._folder = folder
+        scores, holders = (
+            load_array(folder, manifest, "scores", "float32"),
+            load_array(folder, manifest, "holders", "uint32"),
+        )
+        columns = load_array(folder, manifest, "columns", "int64")
+        try:
+            known = msgspec.json.decode(
+                check_file(folder, manifest, WORDS).read_bytes(), type=list[str]
+            )
+        except (OSError, msgspec.MsgspecError) as error:
+            raise damaged(folder, f"{WORDS}: {error}") from error
+        sound = (
+            len(columns) == len(known) + 1
+            and columns[0] == 0
+            and (columns[1:] >= columns[:-1]).all()
+        )
+        if not sound or not columns[-1] == len(scores) == len(holders):
+            raise damaged(folder, "its arrays do not fit together")
+        self._numbers = {word: number for number, word in enumerate(known)}
+        self._index: Any = _bm25()
+        self._index.nonoccurrence_array = None
+        self._index.scores = {
+            "data": scores, "indices": holders, "indptr": columns, "num_docs": manifest.chunks
+        }  # fmt: skip
+
+    def scores(self, query: str) -> Any:
+        """Return the score of each chunk (float32, n): 0 for those that have none of its words."""
+        # Always added in the same order, so that the same words give the same sums.
+        known = sorted(word for word in telling(query) if word in self._numbers)
+        try:
+            return self._index.get_scores_from_ids([self._numbers[word] for word in known])
+        except (IndexError, ValueError) as error:
+            raise damaged(self._folder, f"its arrays do not fit together: {error}") from error
+
+
+def best(scores: Any, count: int) -> list[int]:
+    """Return the places of the highest scores above 0, the highest first, ties in order."""
+    np = load_package("numpy")
+    least = 0.0
+    if count < len(scores):
+        least = float(np.partition(scores, len(scores) - count)[len(scores) - count])
+    found = np.flatnonzero((scores >= least) & (scores > 0))
+    return found[np.argsort(-scores[found], kind="stable")][:count].tolist()
+
+
+def npy(values: Any, kind: str) -> bytes:
+    """Return numbers as the content of an .npy file."""
+    np = load_package("numpy")
+    file = io.BytesIO()
+    np.save(file, np.asarray(values, kind), allow_pickle=False)
+    return file.getvalue()
+
+
+def load_array(folder: Path, manifest: Manifest, name: str, kind: str, dimensions: int = 1) -> Any:
+    """Map an array of an index into memory.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    np = load_package("numpy")
+    path = check_file(folder, manifest, f"{name}.npy")
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(folder, f"{name}.npy: {error}") from error
+    if found.dtype != kind or found.ndim != dimensions:
+        raise damaged(folder, f"{name}.npy holds something else")
+    return found
+
+
+def _bm25() -> Any:
+    found = load_package("bm25s")
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # It logs every step otherwise.
+    return found.BM25()

@@ -1,0 +1,1 @@
+"""HTTP under the engines: transport, connections, errors."""

@@ -1,0 +1,1 @@
+"""Servers that plaudit starts and ends."""

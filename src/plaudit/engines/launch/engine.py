@@ -1,0 +1,167 @@
+"""`--launch`: an engine whose servers are started for it, and end with it."""
+
+import asyncio
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from plaudit.engines.base import Capabilities, Completion, Engine, EngineURI, Request
+from plaudit.engines.launch.fleet import Fleet, Plan, Tell, start_fleet
+from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.errors import EngineUnusableError, UsageError
+
+START_SECONDS = 600.0
+"""How long servers have to become ready, where nothing else is said."""
+
+_LOOK_SECONDS = 0.25
+
+
+class LaunchedEngine:
+    """Servers of one model, started by `open` and ended by `close`.
+
+    They are asked on 127.0.0.1 with a random key, as many engines, which `replicas` holds.
+    Pickled, it starts servers of its own where it is opened; after a fork, the parent's are used.
+    """
+
+    def __init__(
+        self,
+        uri: EngineURI,
+        count: int,
+        gpus_per_worker: int | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        timeout: float = START_SECONDS,
+        tell: Tell | None = None,
+    ) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            uri: `vllm:MODEL` or `sglang:MODEL`, without a URL.
+            count: number of servers.
+            gpus_per_worker: GPUs of each, over which the model is split; None: one, if any.
+            arguments: further arguments of the servers; each is split as a shell does.
+            timeout: seconds until all must be ready.
+            tell: told how far they are.
+
+        Raises:
+            UsageError: such servers cannot be started.
+        """
+        split = tuple(part for argument in arguments for part in _split(argument))
+        self._plan = Plan(
+            uri=uri, count=count, gpus_per_worker=gpus_per_worker, arguments=split, timeout=timeout
+        )
+        self._plan.check()
+        self._tell = tell
+        self._model = OpenAIEngine(uri, own_key="")
+        self._fleet: Fleet | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._users: set[asyncio.AbstractEventLoop] = set()
+        self._refused = 0
+
+    def __repr__(self) -> str:
+        return f"LaunchedEngine({self.uri!r}, {self._plan.count})"
+
+    def __reduce__(self) -> Any:
+        return _again, (self._plan,)
+
+    @property
+    def uri(self) -> str:
+        """The engine URI of the model; it names no server."""
+        return self._model.uri
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of any endpoint of the scheme."""
+        return self._model.capabilities
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model writes thoughts first; see `OpenAIEngine`."""
+        return self._model.reasoning
+
+    @property
+    def replicas(self) -> tuple[Engine, ...]:
+        """An engine for each server; empty while none runs."""
+        return self._fleet.replicas if self._fleet else ()
+
+    @property
+    def replica_count(self) -> int:
+        """How many servers there are, or will be."""
+        return self._plan.count
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the servers refused and was given up, each told once."""
+        replicas = self._fleet.replicas if self._fleet else ()
+        return tuple(dict.fromkeys(note for replica in replicas for note in replica.notes))
+
+    @property
+    def refused(self) -> int:
+        """Requests that a server refused for a feature and that were sent again without it."""
+        return self._refused + (self._fleet.refused if self._fleet else 0)
+
+    async def identify(self) -> str:
+        """Return `scheme:model[@revision]`; nothing is contacted."""
+        return await self._model.identify()
+
+    async def open(self) -> None:
+        """Start the servers, and wait until all are ready.
+
+        Raises:
+            UsageError: the server's command is not installed, or there are too few GPUs.
+            EngineUnusableError: a server ended, or was not ready in time; all others are ended.
+        """
+        here = asyncio.get_running_loop()
+        self._users.add(here)
+        while self._fleet is None:
+            if self._opening is None:
+                self._opening = asyncio.ensure_future(self._launch())
+            if self._opening.get_loop() is here:
+                await asyncio.shield(self._opening)
+            else:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _launch(self) -> None:
+        try:
+            self._fleet = await start_fleet(self._plan, self._tell)
+        finally:
+            self._opening = None
+
+    async def complete(self, request: Request) -> Completion:
+        """Complete a request with the first server that runs; see `OpenAIEngine`."""
+        await self.open()
+        fleet = self._fleet
+        if fleet is None:
+            raise EngineUnusableError("the servers were ended")
+        return await fleet.first.complete(request)
+
+    async def close(self) -> None:
+        """End the servers, once nobody uses them; they may be started again."""
+        here = asyncio.get_running_loop()
+        self._users = {loop for loop in self._users - {here} if not loop.is_closed()}
+        if self._users:
+            for replica in self.replicas:
+                await replica.close()  # this loop's connections
+            return
+        opening = self._opening
+        if opening is not None and opening.get_loop() is here:
+            opening.cancel()
+            await asyncio.wait([opening])
+        fleet, self._fleet = self._fleet, None
+        if fleet is not None:
+            self._refused += fleet.refused
+            await fleet.end()
+
+
+def _again(plan: Plan) -> LaunchedEngine:
+    arguments = [shlex.quote(argument) for argument in plan.arguments]
+    return LaunchedEngine(
+        plan.uri, plan.count, plan.gpus_per_worker, arguments=arguments, timeout=plan.timeout
+    )
+
+
+def _split(argument: str) -> list[str]:
+    try:
+        return shlex.split(argument)
+    except ValueError as error:
+        raise UsageError(f"--launch-arg {argument!r}: {error}") from None

@@ -1,0 +1,1 @@
+"""Rows in and out: sources, sinks, tables, half-written outputs, progress."""

@@ -1,0 +1,169 @@
+"""What a run over a file takes in and gives out: items of its rows, a line for each, in order."""
+
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from plaudit.errors import InputError
+from plaudit.io.progress import Progress
+from plaudit.io.sinks import HeldLines, OrderedWriter, RejectWriter
+from plaudit.io.sources import Row, RowReader
+from plaudit.types import Json
+
+T = TypeVar("T")
+
+
+class Output:
+    """The lines of a run and the rows that were rejected. A clean exit puts them in their place.
+
+    After any exception the outputs are as they were.
+    """
+
+    def __init__(self, out: str | None, rejects_of: str | None, held: HeldLines, run: int) -> None:
+        """Open the output.
+
+        Args:
+            out: where lines go; None: nowhere.
+            rejects_of: beside what the rejected rows go.
+            held: where lines wait that do not fit into memory.
+            run: the run's number there.
+
+        Raises:
+            StoreError: the output cannot be written.
+        """
+        self._writer = None if out is None else OrderedWriter(out, held, run)
+        self.rejects = RejectWriter(rejects_of)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether lines go anywhere."""
+        return self._writer is not None
+
+    def write(self, index: int, line: bytes) -> None:
+        """Write the line of item `index`, in whatever order they come."""
+        if self._writer is not None:
+            self._writer.write(index, line)
+
+    def while_read(self, items: Iterator[T]) -> Iterator[T]:
+        """Return the items, up to where whoever reads standard output has gone."""
+        writer = self._writer
+        if writer is None or not writer.direct:
+            return items
+        return itertools.takewhile(lambda _: not writer.broken, items)
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                if self._writer is not None:
+                    self._writer.commit()
+                self.rejects.commit()
+                return
+        except BaseException:
+            self._abort()
+            raise
+        self._abort()
+
+    def _abort(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+        self.rejects.abort()
+
+
+_SECOND = 2**39
+
+
+class _Beside:
+    """Where the lines of a run's second output wait: under numbers that no sample has."""
+
+    def __init__(self, held: HeldLines) -> None:
+        self._held = held
+
+    def hold(self, run: int, index: int, line: bytes) -> None:
+        self._held.hold(run, index + _SECOND, line)
+
+    def take_held(self, run: int, start: int) -> Generator[bytes]:
+        return self._held.take_held(run, start + _SECOND)
+
+
+def beside(held: HeldLines) -> HeldLines:
+    """Return where the lines of a run's second output wait, beside those of its first."""
+    return _Beside(held)
+
+
+class Intake(Generic[T]):
+    """Takes a run's items from the rows of a file, and sets aside what it cannot take."""
+
+    def __init__(
+        self,
+        rows: RowReader,
+        read_row: Callable[[Mapping[str, Json], int], Sequence[T]],
+        rejects: RejectWriter,
+        progress: Progress,
+        *,
+        limit: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        """Join rows and what reads them.
+
+        Args:
+            rows: the rows.
+            read_row: returns the items of a row, given how many were taken before it; raises
+                `InputError` for a malformed one.
+            rejects: where malformed rows go.
+            progress: shows how far the input has been read.
+            limit: most items.
+            strict: whether the first malformed row ends the run.
+        """
+        self._rows = rows
+        self._read_row = read_row
+        self.rejects = rejects
+        """Where malformed rows go."""
+        self._limit = limit
+        self._strict = strict
+        self.rejected = 0
+        """Rows that nothing could be taken from."""
+        self.taken = 0
+        """Items that were taken."""
+        self.where = ""
+        """Place of the row that is read, for a person."""
+        progress.follow(self)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the source has been read."""
+        return self._rows.bytes_read
+
+    def items(self) -> Iterator[T]:
+        """Yield the items.
+
+        Raises:
+            InputError: a row is malformed, and the intake is strict.
+        """
+        for row in self._rows:
+            for item in self._take(row):
+                if self._limit is not None and self.taken >= self._limit:
+                    return
+                self.taken += 1
+                yield item
+
+    def _take(self, row: Row) -> Sequence[T]:
+        error, self.where = row.error, row.where
+        if row.data is not None:
+            try:
+                return self._read_row(row.data, self.taken)
+            except InputError as wrong:
+                error = str(wrong)
+        if self._strict:
+            raise InputError(f"{row.where}: {error}")
+        self.rejected += 1
+        self.rejects.write(row, str(error))
+        return ()

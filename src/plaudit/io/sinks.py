@@ -1,0 +1,404 @@
+"""Where verdicts go: a file or folder in input order, written beside its place, renamed at the end.
+
+Verdicts finish in any order. What may not be written yet, because an earlier one is still in
+flight, waits in memory up to a bound and then in the store; so one sample that hangs while a
+million others finish costs no memory. OUT is untouched until `commit` replaces it in one step.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from plaudit._util import disk
+from plaudit._util.workers import Workers
+from plaudit.io.partial import BUFFER, PartialFile
+from plaudit.io.places import is_special, names_folder, rejected_path
+from plaudit.io.sources import Row
+from plaudit.io.tables import DatasetFolder, ParquetFile
+
+_MEMORY_BYTES = 32 * 2**20
+_LINES_A_WRITE = 5_000
+_EXCERPT = 200
+
+
+class HeldLines(Protocol):
+    """Where lines wait when there are too many for memory; `Store` is one."""
+
+    def hold(self, run: int, index: int, line: bytes) -> None:
+        """Keep a line."""
+        ...
+
+    def take_held(self, run: int, start: int) -> Generator[bytes]:
+        """Yield and drop the lines `start`, `start + 1`, ... up to the first that is missing."""
+        ...
+
+
+class _Target(Protocol):
+    """Lines go in one after another; then it is committed or aborted."""
+
+    def write(self, line: bytes) -> None: ...
+    def commit(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class OrderedWriter:
+    """Writes lines in the order of their index, whatever order they come in.
+
+    Any error leaves OUT as it was and no partial file behind.
+    """
+
+    def __init__(
+        self, out: str | Path, held: HeldLines, run: int, memory_lines: int = 2_000
+    ) -> None:
+        """Open the output.
+
+        Args:
+            out: a file, a device or pipe, or `-` for standard output. Parquet if it ends in
+                `.parquet`, a folder for `datasets.load_from_disk` if in `/`, else JSON Lines.
+            held: where lines wait that do not fit into memory.
+            run: the run's number there.
+            memory_lines: most lines that wait in memory.
+
+        Raises:
+            StoreError: the partial file cannot be made, or another process is writing it.
+        """
+        self._target = _open_target(out)
+        self._held = held
+        self._run = run
+        self._memory_lines = memory_lines
+        self._waiting: dict[int, bytes] = {}
+        self._waiting_bytes = 0
+        self._next = 0
+        self._top = 0
+        self._missing: set[int] = set()
+
+    @property
+    def direct(self) -> bool:
+        """Whether lines are written where they are read at once, and the reader may go."""
+        return isinstance(self._target, _Direct)
+
+    @property
+    def broken(self) -> bool:
+        """Whether who reads standard output has gone, so that writing on is of no use."""
+        return isinstance(self._target, _Direct) and self._target.broken
+
+    def write(self, index: int, line: bytes) -> None:
+        """Write the line of sample `index`, given without its line end; each index once.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written.
+        """
+        if index == self._top == self._next:
+            self._top += 1
+            self._emit(line)
+            return
+        if index >= self._top:
+            self._missing.update(range(self._top, index))
+            self._top = index + 1
+        else:
+            self._missing.discard(index)
+        if index == self._next:
+            self._emit(line)
+        else:
+            self._wait(index, line)
+        if self._next < self._top:
+            self._drain(_LINES_A_WRITE)
+
+    def commit(self) -> None:
+        """Write what waits, then put the file in its place.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written.
+        """
+        self._drain(None)
+        if self._next < self._top:
+            self.abort()
+            raise RuntimeError(f"no line for index {self._next}, though there is for a later one")
+        with _undone_on_error(self._target):
+            self._target.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; OUT stays as it was. May be called more than once."""
+        self._waiting.clear()
+        self._target.abort()
+
+    def _emit(self, line: bytes) -> None:
+        try:  # Not by the context manager, which would cost as much as the write.
+            self._target.write(line)
+        except BaseException:
+            self._target.abort()
+            raise
+        self._next += 1
+
+    def _wait(self, index: int, line: bytes) -> None:
+        fits = self._waiting_bytes + len(line) <= _MEMORY_BYTES
+        if fits and len(self._waiting) < self._memory_lines:
+            self._waiting[index] = line
+            self._waiting_bytes += len(line)
+        else:
+            self._held.hold(self._run, index, line)
+
+    def _drain(self, most: int | None) -> None:
+        """Emit the lines that no longer wait; at most `most`, so that no single write is long."""
+        stop = self._top if most is None else min(self._top, self._next + most)
+        while self._next < stop and self._next not in self._missing:
+            line = self._waiting.pop(self._next, None)
+            if line is not None:
+                self._waiting_bytes -= len(line)
+                self._emit(line)
+            elif not self._emit_held(stop):
+                return
+
+    def _emit_held(self, stop: int) -> bool:
+        """Emit lines from the store; False if it has none, though it should."""
+        before = self._next
+        with contextlib.closing(self._held.take_held(self._run, self._next)) as lines:
+            for line in lines:
+                self._emit(line)
+                if self._next >= stop:
+                    break
+        return self._next > before
+
+
+@contextlib.contextmanager
+def _undone_on_error(target: _Target) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        target.abort()
+        raise
+
+
+def _open_target(out: str | Path) -> _Target:
+    path = Path(out)
+    try:
+        if names_folder(out):
+            return DatasetFolder(path)
+        if path.suffix == ".parquet" and not is_special(path):
+            return ParquetFile(path)
+    except OSError as error:
+        raise disk.output_error(path, error) from error
+    return _open_lines(out)
+
+
+class BlockWriter:
+    """Writes whole lines, many at a time, while the next ones are made.
+
+    OUT is untouched until `commit`. Any error leaves it as it was and no partial file behind.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        """Open a file, a device or pipe, or `-` for standard output.
+
+        Raises:
+            StoreError: the partial file cannot be made, or another process is writing it.
+        """
+        self._target = _open_lines(out)
+        self._worker: Workers | None = None
+        self._written: Future[None] | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether who reads standard output has gone, so that writing on is of no use."""
+        return isinstance(self._target, _Direct) and self._target.broken
+
+    @property
+    def file(self) -> BinaryIO | None:
+        """The hidden file, for who writes at places of his own; None for a device or a pipe."""
+        return self._target.file if isinstance(self._target, _LinesFile) else None
+
+    def write(self, lines: bytes) -> None:
+        """Write lines, each with its end, after those that were given before.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written: these or earlier ones.
+        """
+        self._wait()
+        if self._worker is None:
+            self._worker = Workers(1, "plaudit-writer")
+        self._written = self._worker.submit(partial(self._target.write_block, lines))
+
+    def commit(self) -> None:
+        """Wait for what is being written, then put the file in its place.
+
+        It is not waited for the disk: what is written this way is made again as fast.
+
+        Raises:
+            StoreError: the disk is full, or the output cannot be written.
+        """
+        with _undone_on_error(self._target):
+            self._wait()
+            self._target.commit(durable=False)
+        self._stop()
+
+    def abort(self) -> None:
+        """Drop what was written; OUT stays as it was. May be called more than once."""
+        with contextlib.suppress(BaseException):
+            self._wait()
+        self._stop()
+        self._target.abort()
+
+    def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _wait(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+
+def _open_lines(out: str | Path) -> "_Direct | _LinesFile":
+    if str(out) == "-":
+        return _Direct("standard output", sys.stdout.buffer)
+    path = Path(out)
+    try:
+        if is_special(path):
+            return _Direct(str(path), path.open("wb", buffering=BUFFER))
+        return _LinesFile(path)
+    except OSError as error:
+        raise disk.output_error(path, error) from error
+
+
+class _Direct:
+    """Standard output, a device or a pipe: written as it is."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name = name
+        self._file = file
+        self.broken = False
+
+    def write(self, line: bytes) -> None:
+        self.write_block(line + b"\n")
+
+    def write_block(self, lines: bytes) -> None:
+        if not self.broken:
+            with self._translated():
+                self._file.write(lines)
+
+    def commit(self, durable: bool = True) -> None:
+        del durable  # There is nothing to wait for.
+        if not self.broken:
+            with self._translated():
+                self._file.flush()
+        self._close()
+
+    def abort(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._file is sys.stdout.buffer:
+                self._file.flush()
+            else:
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.broken = True
+            if self._file is sys.stdout.buffer:
+                _drop_standard_output()
+        except OSError as error:
+            raise disk.output_error(self._name, error) from error
+
+
+def _drop_standard_output() -> None:
+    # What is left in its buffer must go somewhere, or the interpreter complains at exit.
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+class _LinesFile:
+    """JSON Lines."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._partial = PartialFile(out)
+        self.file: BinaryIO = self._partial.file
+
+    def write(self, line: bytes) -> None:
+        self.write_block(line + b"\n")
+
+    def write_block(self, lines: bytes) -> None:
+        try:
+            self.file.write(lines)
+        except OSError as error:
+            raise disk.output_error(self._out, error) from error
+
+    def commit(self, durable: bool = True) -> None:
+        try:
+            self._partial.commit(durable)
+        except OSError as error:
+            raise disk.output_error(self._out, error) from error
+
+    def abort(self) -> None:
+        self._partial.abort()
+
+
+# Rejected rows
+
+
+class RejectWriter:
+    """Writes rejected rows beside the output: `{"where", "error", "text"}`, a line each.
+
+    Like the output, the file comes into its place at the end, and none is left of an earlier run.
+    """
+
+    def __init__(self, out: str | Path | None) -> None:
+        self.path = rejected_path(out)
+        """Where they go; None where there is no place, and they are only counted."""
+        self.count = 0
+        self.first = ""
+        """The first one, as `where: error`."""
+        self._file: _LinesFile | None = None
+
+    def write(self, row: Row, error: str | None = None) -> None:
+        """Write a row that was rejected, or is now, for `error`.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        problem = error or row.error or ""
+        self.count += 1
+        self.first = self.first or f"{row.where}: {problem}"
+        if self.path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = _LinesFile(self.path)
+            except OSError as failure:
+                raise disk.output_error(self.path, failure) from failure
+        text = row.text or msgspec.json.encode(row.data).decode()[:_EXCERPT]
+        line = msgspec.json.encode({"where": row.where, "error": problem, "text": text})
+        with _undone_on_error(self._file):
+            self._file.write(line)
+
+    def commit(self) -> None:
+        """Put the file in its place; remove that of an earlier run if nothing was rejected.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        if self._file is not None:
+            with _undone_on_error(self._file):
+                self._file.commit()
+        elif self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def abort(self) -> None:
+        """Drop what was written; the file of an earlier run stays, as its output does."""
+        if self._file is not None:
+            self._file.abort()

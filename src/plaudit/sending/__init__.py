@@ -1,0 +1,1 @@
+"""Requests on their way to an engine: concurrency, rates, quotas, outages and prices."""

@@ -1,0 +1,1 @@
+"""The store of replies on disk: schema, sessions, upkeep, damage."""
