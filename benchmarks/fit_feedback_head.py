@@ -26,10 +26,10 @@ from plaudit._util.aio import for_each
 from plaudit.engines.base import Completion
 from plaudit.engines.load import load_engine
 from plaudit.judges import sentiment
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.feedback import REWARDS
 from plaudit.judges.load import bind
-from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
+from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
 from plaudit.scoring.calibration import Platt
 from plaudit.scoring.head import Head, likeliest, look, plain_token
 from plaudit.sending.pool import Pool, SendPolicy
@@ -59,17 +59,17 @@ def rows(path: Path) -> list[Row]:
     return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
 
 
-async def ask(task: Task, found: list[Row], store: Store) -> list[Completion]:
+async def ask(task: BaseJudge, found: list[Row], store: Store) -> list[Completion]:
     """Return the embedded model's replies, kept between runs in a store of their own."""
     pool = Pool(load_engine("local"), SendPolicy())
-    asker = Asker(pool, task.identity, store, CachePolicy())
+    asker = CachedClient(pool, task.identity, store, CachePolicy())
     replies: list[Completion | None] = [None] * len(found)
 
     async def one(numbered: tuple[int, Row]) -> None:
         number, row = numbered
         (sample,) = task.read_row(row, number)
         request = msgspec.structs.replace(task.render(sample), logprobs=VIEW, keep=VIEW)
-        replies[number] = await SampleAsk(asker)(request)
+        replies[number] = await SampleClient(asker)(request)
 
     await for_each(one, enumerate(found), 50)
     return [reply for reply in replies if reply is not None]
@@ -136,7 +136,7 @@ def tilted(held: Array, sounds: Array, pull: Array) -> Array:
 
 
 def fit(
-    task: Task,
+    task: BaseJudge,
     found: list[Row],
     replies: list[Completion],
     weights: Array,

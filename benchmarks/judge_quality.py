@@ -266,8 +266,8 @@ def always_the_same(
 ) -> float | None:
     """Return how often a judge would be right that always says the same; ties left out."""
     ids = {one.id for seen in found.values() for one in seen}
-    told = Counter(labels[name] for name in ids if labels[name] != "A=B")
-    return round(max(told.values()) / told.total(), 4) if told else None
+    reported = Counter(labels[name] for name in ids if labels[name] != "A=B")
+    return round(max(reported.values()) / reported.total(), 4) if reported else None
 
 
 def figures(

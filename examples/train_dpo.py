@@ -76,20 +76,20 @@ def train(given: argparse.Namespace, scratch: str) -> dict[str, object]:
         train_dataset=pairs(given.data, "train", scratch),
         eval_dataset=pairs(given.data, "validation", scratch),
     )
-    told = {"pairs": len(trainer.train_dataset), "held_out": len(trainer.eval_dataset)}
+    reported = {"pairs": len(trainer.train_dataset), "held_out": len(trainer.eval_dataset)}
     before, started = held_out(trainer), time.monotonic()
     trainer.train()
-    told |= {"steps": given.steps, "seconds": round(time.monotonic() - started)}
+    reported |= {"steps": given.steps, "seconds": round(time.monotonic() - started)}
     if given.out:
         trainer.save_model(str(given.out))
-    return told | {"before": before, "after": held_out(trainer)}
+    return reported | {"before": before, "after": held_out(trainer)}
 
 
 def main(words: list[str] | None = None) -> None:
     """Print the figures as JSON; what the trainer says goes to standard error."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(sys.stderr):
-        told = train(arguments(words), scratch)
-    print(json.dumps(told))
+        reported = train(arguments(words), scratch)
+    print(json.dumps(reported))
 
 
 if __name__ == "__main__":

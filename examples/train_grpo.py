@@ -19,11 +19,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from plaudit.corpus import build_corpus, search_tool
 from plaudit import CallableEngine
+from plaudit.corpus import build_corpus, search_tool
 from plaudit.integrations.trl import TRLRollouts, as_trl_reward, trl_rollout_func
-from plaudit.rollouts import RolloutConfig, Trace, question_dataset, rollout
-from plaudit.rollouts import write_call
+from plaudit.rollouts import RolloutConfig, Trace, question_dataset, rollout, write_call
 
 HERE = Path(__file__).parent
 REWARDS = {

@@ -1,12 +1,14 @@
 """The public API: names and signatures that users rely on."""
 
+import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import plaudit
-import plaudit.preferences
-import plaudit.rollouts
 
 PUBLIC = {
     "AnswerSample", "Calibration", "CallError", "CallableEngine", "Capabilities", "Cause",
@@ -14,20 +16,20 @@ PUBLIC = {
     "InputError", "Judge", "JudgeConfig",
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
-    "TokenLogprob", "Usage", "UsageError", "Verdict", "fit_calibration", "load_calibration",
-    "load_engine", "reward_and_update",
+    "TokenLogprob", "ToolCall", "ToolSpec", "Usage", "UsageError", "Verdict", "VoteRule", "fit_calibration",
+    "launch_engine", "load_calibration", "load_engine", "reward_and_update", "run_sync",
     "sample_shots",
 }  # fmt: skip
 
 
 PUBLIC_IN_ROLLOUTS = {
-    "CallRecord", "Evaluation", "Question", "RolloutConfig", "Rollouts", "Score", "StopReason",
-    "Tokens", "Tool", "ToolError", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate",
-    "arollout", "ascore_traces", "compare", "count_questions", "evaluate", "function_tool",
-    "grouped",
-    "load_rewards", "load_tools", "pick_questions", "question_dataset", "read_questions",
-    "read_traces", "rollout", "score_traces", "tokenize_chats", "write_questions",
-    "write_traces",
+    "CallRecord", "ChatTemplate", "Evaluation", "Question", "RolloutConfig", "Rollouts", "Score",
+    "StopReason", "TokenLog", "Tokens", "Tool", "ToolError", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate",
+    "arollout", "ascore_traces", "compare", "count_questions", "describe_tools",
+    "engine_renderer", "evaluate", "function_tool", "grouped", "load_rewards", "load_tokenizer",
+    "load_tools", "pick_questions", "question_dataset", "read_questions", "read_reply",
+    "read_traces", "rollout", "score_traces", "tokenize_chats", "tool_answer",
+    "write_call", "write_questions", "write_traces",
 }  # fmt: skip
 
 
@@ -39,14 +41,37 @@ PUBLIC_IN_PREFERENCES = {
 }  # fmt: skip
 
 
-def test_public_names_are_pinned() -> None:
-    assert set(plaudit.preferences.__all__) == PUBLIC_IN_PREFERENCES
-    assert all(hasattr(plaudit.preferences, name) for name in PUBLIC_IN_PREFERENCES)
-    assert all(getattr(plaudit.preferences, name).__doc__ for name in PUBLIC_IN_PREFERENCES)
-    assert set(plaudit.__all__) == PUBLIC
-    assert all(hasattr(plaudit, name) for name in PUBLIC)
-    assert set(plaudit.rollouts.__all__) == PUBLIC_IN_ROLLOUTS
-    assert all(hasattr(plaudit.rollouts, name) for name in PUBLIC_IN_ROLLOUTS)
+PUBLIC_IN_CORPUS = {
+    "BuildReport", "Chunk", "Corpus", "Hit", "QuestionOptions", "QuestionReport", "build_corpus",
+    "make_questions", "open_corpus", "search_tool",
+}  # fmt: skip
+
+PUBLIC_IN_BENCH = {
+    "counts", "load_dataset", "measure", "outcome_of", "place_sides", "polarity",
+}  # fmt: skip
+
+PACKAGES = {
+    "plaudit": PUBLIC,
+    "plaudit.bench": PUBLIC_IN_BENCH,
+    "plaudit.corpus": PUBLIC_IN_CORPUS,
+    "plaudit.preferences": PUBLIC_IN_PREFERENCES,
+    "plaudit.rollouts": PUBLIC_IN_ROLLOUTS,
+}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_pinned_and_documented(package: str) -> None:
+    module = importlib.import_module(package)
+    assert set(module.__all__) == PACKAGES[package]
+    assert [name for name in module.__all__ if not getattr(module, name).__doc__] == []
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    script = Path(__file__).parent.parent / "scripts" / "stubs.py"
+    subprocess.run([sys.executable, script, "--check"], check=True)
 
 
 def test_judge_signatures_are_pinned() -> None:
@@ -65,12 +90,6 @@ def test_judge_signatures_are_pinned() -> None:
         for name in parameters_of
     }
     assert parameters == parameters_of
-
-
-def test_everything_public_is_documented() -> None:
-    assert [name for name in PUBLIC if not getattr(plaudit, name).__doc__] == []
-    inside = [name for name in PUBLIC_IN_ROLLOUTS if not getattr(plaudit.rollouts, name).__doc__]
-    assert inside == []
 
 
 def test_verdict_fields_are_pinned_in_order() -> None:

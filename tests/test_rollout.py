@@ -85,7 +85,7 @@ def test_an_evaluation_has_an_accuracy_with_its_interval() -> None:
     assert (found.questions, found.rollouts, found.answered) == (4, 4, 4)
     assert found.calls == {"search": 1.0}
     assert found.turns == 2
-    assert found.rewards["correctness"].told == 4
+    assert found.rewards["correctness"].reported == 4
 
 
 def test_pass_at_k_counts_questions_with_one_right_rollout() -> None:
@@ -130,7 +130,7 @@ def test_R5_a_failed_rollout_is_not_a_wrong_answer() -> None:
     assert round(found.accuracy.value, 6) == round(2 / 3, 6)
     assert found.broken_off == 1
     assert found.stop_reasons == {"answered": 3, "failed": 1}
-    assert found.rewards["correctness"].untold == {"broken_off": 1}
+    assert found.rewards["correctness"].unscored == {"broken_off": 1}
 
 
 def test_rewards_come_with_the_traces() -> None:

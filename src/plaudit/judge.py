@@ -37,13 +37,13 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, UsageError
 from plaudit.io import columns
 from plaudit.io.progress import Progress, Work
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.config import call_fields, judge_fields
 from plaudit.judges.load import bind, make_config, task_type
-from plaudit.judges.panels import Member, PanelConfig, Spec, named, read_cascade, read_jury
+from plaudit.judges.panel import Member, PanelConfig, Spec, named, read_cascade, read_jury
 from plaudit.judges.plain import plain_row, plain_sample
 from plaudit.judges.shots import replace_shots
-from plaudit.runs.judging import Judging
+from plaudit.runs.judging import JudgeSession
 from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.runtime import Runtime, Runtimes, load_early
 from plaudit.sending.pool import SendPolicy
@@ -397,7 +397,7 @@ class Judge(Closing):
 
     async def _judging(
         self, cache: bool | None, generation: Mapping[str, Any]
-    ) -> tuple[Runtime, Judging | Jury | Cascade]:
+    ) -> tuple[Runtime, JudgeSession | Jury | Cascade]:
         runtime = self._runtimes.here()
         panel = panel_with_options(self.panel, generation, self._engines)
         config = self.config if panel else with_options(self.config, generation, self.engine)
@@ -407,7 +407,7 @@ class Judge(Closing):
 class _Samples:
     """Takes the samples from rows, one row after another."""
 
-    def __init__(self, task_type: type[Task], on_reject: OnReject | None) -> None:
+    def __init__(self, task_type: type[BaseJudge], on_reject: OnReject | None) -> None:
         self._task_type = task_type
         self._on_reject = on_reject
         self._number = itertools.count()

@@ -10,7 +10,7 @@ from plaudit.errors import InputError
 from plaudit.preferences.formats.base import ReadOptions
 from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.runs import of_run, run_in
-from plaudit.preferences.grouping import Turns
+from plaudit.preferences.grouping import CandidateGroups
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn, preferences
 from plaudit.preferences.preference import Preference
@@ -50,7 +50,7 @@ def make_pairs(
         return
     read = read or ReadOptions()
     format_, column = detect(first, read), read.run_column
-    turns = Turns()
+    turns = CandidateGroups()
     for number, line in enumerate(itertools.chain((first,), encoded)):
         try:
             run = None if column is None else run_in(line, column)

@@ -27,11 +27,11 @@ from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rewards.spec import Spec, load_rewards
-from plaudit.rollouts.rolling import Rolling
+from plaudit.rollouts.rolling import RolloutSession
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.rollouts.tools.toolset import Offered
 from plaudit.rollouts.trace import Trace
-from plaudit.runs.asking import CachePolicy
+from plaudit.runs.cached import CachePolicy
 from plaudit.sending.pool import SendPolicy
 from plaudit.store.store import Store, default_store_path
 from plaudit.types import Json
@@ -283,7 +283,7 @@ async def _rolling(
     config: RolloutConfig,
     cache: bool | str | Path,
     send: SendPolicy | None,
-) -> AsyncGenerator[Rolling]:
+) -> AsyncGenerator[RolloutSession]:
     """Make an agent ready. An engine that was made here is closed at the end."""
     engine = _engine(policy)
     store = None
@@ -292,7 +292,7 @@ async def _rolling(
     toolset = tools if isinstance(tools, ToolSet) else load_tools(tools)
     try:
         async with toolset:
-            yield await Rolling.begin(
+            yield await RolloutSession.begin(
                 engine, toolset, config,
                 send=send or SendPolicy(), cache=CachePolicy(), store=store,
             )  # fmt: skip
@@ -304,7 +304,7 @@ async def _rolling(
 
 
 async def _roll_all(
-    rolling: Rolling,
+    rolling: RolloutSession,
     questions: Iterable[Question],
     rewards: Composite | None,
     progress: bool | Callable[[Trace], object],

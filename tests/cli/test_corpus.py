@@ -107,9 +107,9 @@ def test_an_interrupted_build_leaves_nothing(plaudit: Plaudit, tmp_path: Path) -
     while process.poll() is None and not (tmp_path / ".index.new").exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=100)
-    assert process.returncode == 130, told
-    assert "index is as it was before" in told
+    _, reported = process.communicate(timeout=100)
+    assert process.returncode == 130, reported
+    assert "index is as it was before" in reported
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.txt"]
 
 
@@ -199,9 +199,9 @@ def test_an_interrupted_run_goes_on(plaudit: Plaudit, index: Path, tmp_path: Pat
     while process.poll() is None and _replies(plaudit.home / "store.sqlite") < 4:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=100)
-    assert process.returncode == 130, told
-    assert "give the same command again" in told and not out.exists()
+    _, reported = process.communicate(timeout=100)
+    assert process.returncode == 130, reported
+    assert "give the same command again" in reported and not out.exists()
     done = plaudit(*command)
     assert (done.status, done.summary["cached"], done.summary["engine_calls"]) == (0, 4, 1)
     assert len(rows_of(out)) == 3
@@ -285,6 +285,6 @@ def test_a_quiz_that_is_interrupted_says_the_score(plaudit: Plaudit, tmp_path: P
     while "2 of 2." not in shown:
         shown += process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, told = process.communicate(timeout=100)
-    assert process.returncode == 130, told
+    rest, reported = process.communicate(timeout=100)
+    assert process.returncode == 130, reported
     assert "0 right, 0 wrong, 1 undecided" in rest

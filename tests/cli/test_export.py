@@ -40,13 +40,13 @@ def test_pairs_are_split_and_written(home: Path) -> None:
         rows_of(home / "out" / f"{side}.jsonl") for side in ("train", "validation")
     )
     assert len(train) + len(validation) == 60
-    for told in (
+    for reported in (
         "60 pairs of 30 examples, plain",
         f"training: {len(train)} rows of {len(train) // 2} examples",
         f"validation: {len(validation)} rows of {len(validation) // 2} examples",
         "trl-dpo in out: train.jsonl, validation.jsonl",
     ):
-        assert told in done.output
+        assert reported in done.output
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -75,13 +75,13 @@ def test_what_was_left_out_is_said(home: Path) -> None:
     rows = [pair("a", chat("Why?"), LOOKED_UP), pair("b", question(1)), b"bad"]
     done = here("nemo-customizer", write(home / "in.jsonl", rows), "-o", "out")
     assert done.exit_code == 1
-    for told in (
+    for reported in (
         "1 pair set aside: tool_calls",
         "1 row rejected",
         "see out.rejected.jsonl",
         "others have messages",
     ):
-        assert told in done.output
+        assert reported in done.output
 
 
 def test_a_one_row_input_says_that_its_validation_set_is_empty(home: Path) -> None:

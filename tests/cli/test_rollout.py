@@ -220,8 +220,8 @@ def test_answers_are_graded_and_logged_with_the_verifiers_words(
     summary = done.summary
     assert summary["accuracy"]["value"] == 0.25
     assert 0 < summary["accuracy"]["low"] < 0.25 < summary["accuracy"]["high"] < 1
-    assert summary["rewards"]["correctness"]["told"] == 4
-    assert summary["rewards"]["correctness"]["untold"] == {"broken_off": 1}
+    assert summary["rewards"]["correctness"]["scored"] == 4
+    assert summary["rewards"]["correctness"]["unscored"] == {"broken_off": 1}
     assert rows_of(out)[3]["rewards"]["correctness"]["value"] == 1.0
 
 
@@ -449,9 +449,9 @@ def test_spans_are_exported_to_where_the_environment_says(
         thread.join()
     assert done.status == 1, done.stderr
     assert {path for path, _ in posted} == {"/v1/traces"}
-    told = b"".join(body for _, body in posted)
-    assert b"invoke_agent plaudit" in told
-    assert b"execute_tool search" in told
+    scored = b"".join(body for _, body in posted)
+    assert b"invoke_agent plaudit" in scored
+    assert b"execute_tool search" in scored
 
 
 @pytest.mark.parametrize(

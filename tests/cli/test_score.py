@@ -84,8 +84,8 @@ def test_traces_are_written_in_order_with_their_rewards(home: Path, spec: Path) 
     assert [row["rewards"]["total"]["value"] for row in rows] == [1.05, 0.0, 0.0, None]
     assert rows[3]["rewards"]["total"]["cause"] == "broken_off"
     assert rows[0] | {"rewards": None} == msgspec.to_builtins(traces()[0])
-    for told in ("correctness", "total", "1 broken_off", "4 traces", "from 0 to 1.1"):
-        assert told in done.output
+    for scored in ("correctness", "total", "1 broken_off", "4 traces", "from 0 to 1.1"):
+        assert scored in done.output
 
 
 def test_scoring_again_replaces_the_scores_and_may_write_the_same_file(
@@ -105,7 +105,7 @@ def test_the_summary_as_json(home: Path, spec: Path) -> None:
     total = summary["rewards"]["total"]
     assert (summary["traces"], summary["rejected"], summary["broken"]) == (40, 0, 0)
     assert summary["scale"] == [0.0, 1.1]
-    assert (total["told"], total["untold"]) == (30, {"broken_off": 10})
+    assert (total["scored"], total["unscored"]) == (30, {"broken_off": 10})
     assert total["mean"]["value"] == pytest.approx(0.35)
     assert total["mean"]["low"] == pytest.approx(0.35)  # all questions are alike
     assert list(home.glob("*.jsonl")) == [source]
@@ -176,8 +176,8 @@ def test_a_judge_that_fails_is_no_number_and_exit_status_1(home: Path, reply, ca
     done = here(source, "-r", "judged.toml", "-e", script(home, reply), "--json", "--no-cache")
     summary = json.loads(done.stdout)
     assert (done.exit_code, summary["broken"]) == (1, 1)
-    assert summary["rewards"]["total"]["untold"] == {cause: 1}
-    assert summary["rewards"]["total"]["told"] == 1
+    assert summary["rewards"]["total"]["unscored"] == {cause: 1}
+    assert summary["rewards"]["total"]["scored"] == 1
 
 
 def test_an_engine_that_cannot_be_used_leaves_the_output_as_it_was(home: Path) -> None:
@@ -231,8 +231,8 @@ def test_wrong_usage_is_told_and_writes_nothing(home: Path, args: list[str], why
 def test_the_probe_says_what_each_cheat_would_earn(home: Path, spec: Path) -> None:
     done = here("--probe", "-r", spec)
     assert done.exit_code == 0, done.output
-    for told in ("right answer", "forged verdict", "fifty searches", "pays none of these cheats"):
-        assert told in done.output
+    for scored in ("right answer", "forged verdict", "fifty searches", "pays none of these cheats"):
+        assert scored in done.output
     report = json.loads(here("--probe", "-r", spec, "--json").stdout)
     assert report["questions"] == len(SUBJECTS)
     assert report["problems"] == []
@@ -305,8 +305,8 @@ def test_an_interrupted_scoring_leaves_the_output_as_it_was(tmp_path: Path) -> N
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=100)
-    assert (process.returncode, "interrupted" in told) == (130, True), told
+    _, scored = process.communicate(timeout=100)
+    assert (process.returncode, "interrupted" in scored) == (130, True), scored
     assert out.read_text(encoding="utf-8") == "as it was"
     assert not partial.exists()
 
@@ -324,5 +324,5 @@ def test_without_an_engine_what_nobody_decides_is_no_number(
     assert (right["by"], right["value"], empty["by"], empty["value"]) == ("text", 1.0, "guard", 0.0)
     summary = json.loads(done.stdout)["rewards"]["correctness"]
     assert summary["decided_by"] == {"guard": 1, "text": 1}
-    assert summary["untold"] == {"undecided": 1}
+    assert summary["unscored"] == {"undecided": 1}
     assert "correctness decided by: 1 guard, 1 text" in here(source).output

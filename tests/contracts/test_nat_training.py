@@ -287,7 +287,7 @@ def test_transient_trouble_is_borne_and_lasting_trouble_is_an_error(
         lines = [one for one in lines for _ in range(3 if one == 500 else 1)]
     assert waited(*job(nemo, *lines)).status == TrainingStatusEnum.COMPLETED
     adapter, ref = job(nemo, "running", trouble, max_consecutive_status_failures=2)
-    nemo.told.clear()
+    nemo.reported.clear()
     with pytest.raises(ServiceError, match=r"2 times in a row. The job may still be running"):
         waited(adapter, ref)
 
@@ -315,7 +315,7 @@ def test_D7_a_failed_job_is_an_error_that_says_why(nemo: NemoServices) -> None:
 def test_a_canceled_job_is_told_as_such(nemo: NemoServices) -> None:
     assert waited(*job(nemo, "cancelled")).status == TrainingStatusEnum.CANCELED
     with pytest.raises(ServiceError, match="was canceled, and nothing is deployed"):
-        nemo.told.clear()
+        nemo.reported.clear()
         adapter = adapter_of(nemo.url, deploy_on_completion=True)
         waited(adapter, submitted(adapter, collection(5, "other")))
 
@@ -340,13 +340,13 @@ def test_a_trained_model_is_deployed_and_waited_for(nemo: NemoServices) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("reported", "said"),
     [("failed", "is failed: as told"), ("pending", "not ready within 0.3 s.*pending")],
 )
 def test_a_deployment_that_is_not_ready_is_an_error(
-    nemo: NemoServices, told: str, said: str
+    nemo: NemoServices, reported: str, said: str
 ) -> None:
-    nemo.deployment = [told]
+    nemo.deployment = [reported]
     wanted = {"deploy_on_completion": True, "deployment_timeout_seconds": 0.3}
     with pytest.raises(ServiceError, match=said):
         waited(*job(nemo, "completed", **wanted))

@@ -60,14 +60,14 @@ def test_llama_factory(tmp_path: Path, rows: list[Any], monkeypatch: pytest.Monk
     parser = pytest.importorskip("llamafactory.data.parser")
     converter = pytest.importorskip("llamafactory.data.converter")
     out, written = exported(tmp_path, "llama-factory", rows)
-    for told in parser.get_dataset_list([f"plaudit_{side}" for side in SIDES], str(out)):
-        assert told.load_from == "file"
-        side = Path(told.dataset_name).stem
-        convert = converter.get_dataset_converter(told.formatting, told, SimpleNamespace())
+    for reported in parser.get_dataset_list([f"plaudit_{side}" for side in SIDES], str(out)):
+        assert reported.load_from == "file"
+        side = Path(reported.dataset_name).stem
+        convert = converter.get_dataset_converter(reported.formatting, reported, SimpleNamespace())
         for row in written[side]:
             found = convert(row)
             answers = [row["chosen"], row["rejected"]]
-            if told.formatting == "alpaca":
+            if reported.formatting == "alpaca":
                 asked, system = [row["instruction"]], ""
             else:
                 asked = [m["value"] for m in row["conversations"] if m["from"] != "system"]

@@ -135,8 +135,8 @@ def test_sampled_ids_and_log_probabilities_are_the_models_own(native: Path) -> N
         assert one.ended == (one.ids[-1] == END_ID)
         assert END_ID not in one.ids[:-1]
         logits = model(torch.tensor([prompt + one.ids])).logits[0, len(prompt) - 1 : -1]
-        told = torch.log_softmax(logits, -1).gather(1, torch.tensor(one.ids)[:, None])[:, 0]
-        assert torch.allclose(told, torch.tensor(one.logprobs), atol=1e-4)
+        reported = torch.log_softmax(logits, -1).gather(1, torch.tensor(one.ids)[:, None])[:, 0]
+        assert torch.allclose(reported, torch.tensor(one.logprobs), atol=1e-4)
 
 
 @pytest.mark.parametrize("undone", [0, 1])
@@ -147,8 +147,8 @@ def test_a_step_that_was_taken_back_counts_for_nothing(undone: int) -> None:
     for number, logits in enumerate(steps):
         assert recorder(ids[:, : number + 1], logits) is logits
     replies = ids[:, 1:4]
-    told = torch.log_softmax(steps[:3], -1).gather(2, replies.T[:, :, None])[:, :, 0].T
-    assert torch.equal(recorder.finish(replies), told)
+    reported = torch.log_softmax(steps[:3], -1).gather(2, replies.T[:, :, None])[:, :, 0].T
+    assert torch.equal(recorder.finish(replies), reported)
 
 
 def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
@@ -253,8 +253,8 @@ def test_ids_masks_rewards_and_loss_are_what_the_traces_say(agent: Path, tmp_pat
         trace.tokens.completion_mask for trace in traces
     ]
     answered = zip(traces, batch["rows"], strict=True)
-    told = [score(with_columns(trace, {"answer": row["answer"]})) for trace, row in answered]
-    values = torch.tensor(told)
+    reported = [score(with_columns(trace, {"answer": row["answer"]})) for trace, row in answered]
+    values = torch.tensor(reported)
     assert values.min() < values.max()
     assert trainer.state.log_history[0]["rewards/total/mean"] == pytest.approx(values.mean().item())
     groups = values.view(-1, GROUP)
@@ -307,8 +307,8 @@ def test_the_example_trains_and_tells_of_it(agent: Path, tmp_path: Path) -> None
         timeout=500,
     )
     assert done.returncode == 0, done.stderr
-    told = re.search(r"step 1: loss [+-][\d.]+, reward -?[\d.]+ .* tokens sampled", done.stdout)
-    assert told, done.stdout
+    reported = re.search(r"step 1: loss [+-][\d.]+, reward -?[\d.]+ .* tokens sampled", done.stdout)
+    assert reported, done.stdout
     assert (out / "model.safetensors").is_file()
 
 

@@ -134,6 +134,6 @@ def test_each_is_a_command_that_prints_only_json_and_keeps_the_model(
     kinds = {"dpo": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification}
     for form, kind in kinds.items():
         script, out = EXAMPLES / f"train_{form}.py", tmp_path / form
-        told = python(script, "--data", data / form, "--model", model, "--steps", 1, "-o", out)
-        assert set(json.loads(told)["after"]) == {"loss", "accuracy", "margin"}
+        reported = python(script, "--data", data / form, "--model", model, "--steps", 1, "-o", out)
+        assert set(json.loads(reported)["after"]) == {"loss", "accuracy", "margin"}
         assert kind.from_pretrained(out).num_parameters() > 0

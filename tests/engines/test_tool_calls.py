@@ -27,8 +27,8 @@ def test_an_id_is_unique_in_its_reply_and_in_its_conversation():
 
 
 def test_arguments_are_text_as_written_or_the_object_as_text():
-    told = [(None, "f", '{"a": 1'), (None, "f", {"q": ["é", 1.5, None]}), (None, "f", None)]
-    assert [call.arguments for call in made_calls(ask(), told)] == [
+    reported = [(None, "f", '{"a": 1'), (None, "f", {"q": ["é", 1.5, None]}), (None, "f", None)]
+    assert [call.arguments for call in made_calls(ask(), reported)] == [
         '{"a": 1',
         '{"q":["é",1.5,null]}',
         "{}",

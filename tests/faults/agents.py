@@ -77,7 +77,7 @@ class Model:
             body=orjson.dumps(reply(number, turn, len(waits))), content_type="application/json"
         )
 
-    async def told(self, request: web.Request) -> web.Response:
+    async def reported(self, request: web.Request) -> web.Response:
         return web.json_response({"asked": self.asked, "most": self.most})
 
     async def models(self, request: web.Request) -> web.Response:
@@ -95,7 +95,7 @@ def main() -> None:
     app = web.Application(client_max_size=2**30)
     app.router.add_post("/v1/chat/completions", model.chat)
     app.router.add_get("/v1/models", model.models)
-    app.router.add_get("/told", model.told)
+    app.router.add_get("/told", model.reported)
     web.run_app(
         app, host="127.0.0.1", port=given.port, access_log=None, backlog=4096,
         print=lambda *_: print(f"listening {given.port}", flush=True),

@@ -12,9 +12,9 @@ def test_every_attempt_is_counted_and_shown(plaudit: Plaudit, server_of, source_
     assert done.status == 1
     assert done.summary["failed"] == 1
     assert done.summary["engine_calls"] == len(server.asked()) == 3
-    told = json.loads(plaudit("show", "last", "--json").stdout)
-    assert told["verdict"]["error"]["attempts"] == 3
-    assert [(turn, cause) for turn, _, cause, *_ in told["attempts"]] == [
+    reported = json.loads(plaudit("show", "last", "--json").stdout)
+    assert reported["verdict"]["error"]["attempts"] == 3
+    assert [(turn, cause) for turn, _, cause, *_ in reported["attempts"]] == [
         ("main", "server_error")
     ] * 3
     shown = plaudit("show", "last", "--failed").stdout

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.judges.feedback import FeedbackTask
+from plaudit.judges.feedback import FeedbackJudge
 from tests.faults import hostile
 from tests.faults.serving import Server, wait_until
 
@@ -117,7 +117,7 @@ def test_the_good_reply_is_that_of_an_honest_server(server_of) -> None:
 
 
 def test_it_knows_the_words_of_the_judge() -> None:
-    assert {option.label: option.word for option in FeedbackTask.options} == hostile.WORDS
+    assert {option.label: option.word for option in FeedbackJudge.options} == hostile.WORDS
 
 
 @pytest.mark.full

@@ -54,7 +54,7 @@ class Agents:
         """The turns that were answered, as `QUESTION TURN`."""
         return self.log.read_text().splitlines()
 
-    def told(self) -> dict[str, int]:
+    def reported(self) -> dict[str, int]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as reply:
             return json.load(reply)
 
@@ -89,7 +89,7 @@ def check_speed(plaudit: Plaudit, server: Agents, folder: Path, count: int) -> N
     assert done.summary["stop_reasons"] == {"answered": count}
     longest = max(agents.chain(n, server.longest) for n in range(count))
     together = sum(agents.chain(n, server.longest) for n in range(count))
-    seconds, most = done.summary["seconds"], server.told()["most"]
+    seconds, most = done.summary["seconds"], server.reported()["most"]
     print(
         f"{count} rollouts in {seconds:.1f} s; the longest chain takes {longest:.1f} s, all of "
         f"them {together:.0f} s; at most {most} requests in flight"
@@ -107,7 +107,7 @@ def test_two_hundred_in_flight_do_not_wait_for_the_slowest(
     assert done.summary["stop_reasons"] == {"answered": 200}
     answers = [trace["final_answer"] for trace in rows_of(tmp_path / "out.jsonl")]
     assert answers == [f"answer {n}" for n in range(200)]
-    assert server.told()["most"] > 1
+    assert server.reported()["most"] > 1
 
 
 @pytest.mark.full

@@ -109,8 +109,8 @@ def test_a_call_written_as_text_is_no_answer() -> None:
 
 
 def test_thoughts_that_a_parser_took_out_are_thoughts_again() -> None:
-    told = {"role": "assistant", "content": "The boat.", "reasoning_content": "Rope, boat..."}
-    found = trace([told])
+    reported = {"role": "assistant", "content": "The boat.", "reasoning_content": "Rope, boat..."}
+    found = trace([reported])
     assert found.turns[0].reasoning == "Rope, boat..."
     assert found.final_answer == "The boat."
 

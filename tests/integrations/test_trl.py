@@ -11,7 +11,7 @@ import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.integrations.trl import as_trl_reward
-from plaudit.rollouts.rewards.base import told
+from plaudit.rollouts.rewards.base import scored
 from plaudit.rollouts.trace import Score, StopReason, Trace
 
 QUESTION = [{"role": "user", "content": "Where was the rope?"}]
@@ -152,7 +152,7 @@ async def test_a_reward_object_is_asked_as_it_is() -> None:
         name, low, high, identity = "fixed", 0.0, 1.0, "fixed"
 
         async def score(self, trace: Trace) -> Score:
-            return told(0.25, "always")
+            return scored(0.25, "always")
 
         async def close(self) -> None: ...
 

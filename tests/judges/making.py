@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
 from plaudit.judges.load import task_type
 from plaudit.types import Sample, Usage, Verdict
 
@@ -41,7 +41,7 @@ def facts(capabilities: Capabilities = CAPABLE, **fields: Any) -> EngineFacts:
     return EngineFacts(identity=fields.pop("identity", "test"), capabilities=capabilities, **fields)
 
 
-def make(kind: str, engine: EngineFacts | None = None, **config: Any) -> Task:
+def make(kind: str, engine: EngineFacts | None = None, **config: Any) -> BaseJudge:
     if config.get("readout") != "json":
         config.setdefault("prior", "none")
     return task_type(kind)(JudgeConfig(kind=kind, **config), engine or facts())
@@ -68,7 +68,7 @@ def show(
     return Completion(text=text, logprobs=shown, usage=Usage(10, 1), **fields)
 
 
-def over(task: Task, probabilities: Mapping[str, float]) -> Completion:
+def over(task: BaseJudge, probabilities: Mapping[str, float]) -> Completion:
     """A reply whose first token has these probabilities on the option words, by label."""
     words = {option.label: option.word for option in task.options}
     return show({" " + words[label]: p for label, p in probabilities.items()})
@@ -89,7 +89,7 @@ class Ask:
         return reply
 
 
-async def decide(task: Task, *replies: Completion | Exception, row: Any = None) -> Verdict:
+async def decide(task: BaseJudge, *replies: Completion | Exception, row: Any = None) -> Verdict:
     return await task.decide(sample_of(task.kind, row), Ask(*replies))
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from plaudit import Judge
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
-from plaudit.judges.base import Task
-from plaudit.runs.asking import RequestKeys
+from plaudit.judges.base import BaseJudge
+from plaudit.runs.cached import RequestKeys
 from plaudit.sending.pool import SendPolicy
 from plaudit.types import Usage, Verdict
 from tests.judges.making import ROWS, Ask, facts, is_no_number, make, over, sample_of, show
@@ -37,11 +37,11 @@ class Scored(Ask):
         return Completion(text=request.continuation, logprobs=logprobs, usage=Usage(100, 1))
 
 
-def task(kind: str = "verify", able: Capabilities = ABLE, **config: Any) -> Task:
+def task(kind: str = "verify", able: Capabilities = ABLE, **config: Any) -> BaseJudge:
     return make(kind, facts(able), **{"mode": "completion"} | config)
 
 
-async def judged(ask: Ask, judge: Task | None = None) -> Verdict:
+async def judged(ask: Ask, judge: BaseJudge | None = None) -> Verdict:
     judge = judge or task()
     return await judge.decide(sample_of(judge.kind), ask)
 

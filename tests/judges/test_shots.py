@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plaudit import sample_shots
 from plaudit.errors import InputError, TemplateError, UsageError
-from plaudit.judges.base import Task
+from plaudit.judges.base import BaseJudge
 from plaudit.judges.shots import open_pool, read_shots
 from plaudit.prompts.selection import Lookalikes
 from plaudit.prompts.shots import load_prior, load_shots, read_pool, shipped_pool
@@ -286,10 +286,10 @@ def test_a_pair_counts_once_though_it_is_asked_in_both_orders() -> None:
 
 TEXTS = st.text("abc xyz AB", min_size=1, max_size=12).filter(str.strip)
 PAIRS = st.fixed_dictionaries({"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS})
-_PAIR_TASKS: dict[tuple[str, str], Task] = {}
+_PAIR_TASKS: dict[tuple[str, str], BaseJudge] = {}
 
 
-def pair_task(select: str, mode: str) -> Task:
+def pair_task(select: str, mode: str) -> BaseJudge:
     if (select, mode) not in _PAIR_TASKS:
         _PAIR_TASKS[select, mode] = make("pairwise", shots=4, select=select, mode=mode)
     return _PAIR_TASKS[select, mode]

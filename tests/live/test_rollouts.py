@@ -43,13 +43,13 @@ async def ask(uri: str, **fields: object) -> Completion:
 
 
 async def test_every_sampled_token_is_told(server: LiveServer) -> None:
-    told = await ask(server.engine, max_tokens=100)
-    assert told.token_ids and told.token_logprobs and told.prompt_token_ids
-    assert len(told.token_ids) == len(told.token_logprobs) == told.usage.output_tokens
-    assert len(told.prompt_token_ids) == told.usage.input_tokens
-    assert max(told.token_logprobs) <= 0
+    reported = await ask(server.engine, max_tokens=100)
+    assert reported.token_ids and reported.token_logprobs and reported.prompt_token_ids
+    assert len(reported.token_ids) == len(reported.token_logprobs) == reported.usage.output_tokens
+    assert len(reported.prompt_token_ids) == reported.usage.input_tokens
+    assert max(reported.token_logprobs) <= 0
     cut = await ask(server.engine, max_tokens=3)
-    assert cut.token_ids == told.token_ids[:3] and cut.finish_reason == "length"
+    assert cut.token_ids == reported.token_ids[:3] and cut.finish_reason == "length"
 
 
 async def test_ids_fed_back_go_on_where_they_ended(server: LiveServer) -> None:
@@ -80,10 +80,10 @@ async def test_tools_are_called_or_refused_in_so_many_words(server: LiveServer) 
         with pytest.raises(ToolsRefusedError, match="--tool-call-parser"):
             await asking
         return
-    told = await asking
-    assert told.tool_calls and told.token_ids
-    assert told.tool_calls[0].name == "search" and told.tool_calls[0].id
-    print(f"\n{told.finish_reason}: {told.tool_calls}")
+    reported = await asking
+    assert reported.tool_calls and reported.token_ids
+    assert reported.tool_calls[0].name == "search" and reported.tool_calls[0].id
+    print(f"\n{reported.finish_reason}: {reported.tool_calls}")
 
 
 async def test_a_conversation_with_calls_is_taken(server: LiveServer) -> None:
@@ -99,8 +99,8 @@ async def test_a_conversation_with_calls_is_taken(server: LiveServer) -> None:
             ),
             Message("tool", "nothing found", tool_call_id="c1"),
         )
-        told = await ask(server.engine, prompt=history, tools=(SEARCH,), max_tokens=8)
-        assert told.token_ids and told.text
+        reported = await ask(server.engine, prompt=history, tools=(SEARCH,), max_tokens=8)
+        assert reported.token_ids and reported.text
 
 
 async def test_too_many_ids_are_an_overflow(server: LiveServer) -> None:

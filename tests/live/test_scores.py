@@ -40,9 +40,9 @@ async def test_a_token_is_as_probable_given_as_written(server: LiveServer, mode:
     for candidate in wholes:
         given = await ask(server, prompt=prompt, continuation=candidate.token)
         assert given.logprobs, candidate
-        told = given.logprobs[0].logprob
-        print(f"\n{mode} {candidate.token!r}: {candidate.logprob:.4f}, {told:.4f}")
-        assert told == pytest.approx(candidate.logprob, abs=0.1)
+        reported = given.logprobs[0].logprob
+        print(f"\n{mode} {candidate.token!r}: {candidate.logprob:.4f}, {reported:.4f}")
+        assert reported == pytest.approx(candidate.logprob, abs=0.1)
 
 
 async def test_a_word_of_several_tokens_is_told_in_full(server: LiveServer) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plaudit.errors import InputError
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.contiguous import TurnsApartError, contiguous_turns
-from plaudit.preferences.grouping import Turns
+from plaudit.preferences.grouping import CandidateGroups
 from plaudit.preferences.pairing import MOST_CANDIDATES
 from tests.preferences.making import candidate
 
@@ -17,7 +17,7 @@ def batches(candidates: list[Candidate], size: int) -> list[list[Candidate]]:
 
 
 def gathered(candidates: list[Candidate]) -> list[list[Candidate]]:
-    turns = Turns()
+    turns = CandidateGroups()
     turns.add(candidates, 0)
     return list(turns)
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError, StoreError
 from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.grouping import Turns
+from plaudit.preferences.grouping import CandidateGroups
 from plaudit.preferences.pairing import MOST_CANDIDATES
 from tests.preferences.making import candidate
 
 
 def grouped(candidates: list[Candidate], budget: int, size: int = 100) -> list[list[Candidate]]:
-    turns = Turns(None, budget)
+    turns = CandidateGroups(None, budget)
     for start in range(0, len(candidates), 7):
         some = candidates[start : start + 7]
         turns.add(some, size * len(some))
@@ -57,7 +57,7 @@ def test_D2_ids_that_look_alike_are_two() -> None:
 
 @pytest.mark.parametrize("budget", [0, 10**9])
 def test_a_turn_of_too_many_is_refused_before_all_are_read(budget: int) -> None:
-    turns = Turns(None, budget)
+    turns = CandidateGroups(None, budget)
     with pytest.raises(InputError, match="more than 10,000 candidates"):
         for _ in range(MOST_CANDIDATES // 100 + 3):
             turns.add([candidate(0.5)] * 100, 10_000)
@@ -65,7 +65,7 @@ def test_a_turn_of_too_many_is_refused_before_all_are_read(budget: int) -> None:
 
 
 def test_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
-    turns = Turns(tmp_path, 0)
+    turns = CandidateGroups(tmp_path, 0)
     turns.add(rows(50), 5_000)
     assert list(tmp_path.iterdir()) == []
     assert sum(map(len, turns)) == 50
@@ -73,4 +73,4 @@ def test_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
 
 def test_where_there_is_no_room_the_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nowhere"):
-        Turns(tmp_path / "nowhere", 0).add(rows(2), 200)
+        CandidateGroups(tmp_path / "nowhere", 0).add(rows(2), 200)

@@ -115,7 +115,7 @@ def test_they_are_those_of_one_process_and_so_are_the_counts(
     sources.append(written(tmp_path / "mark.jsonl", [b"\xef\xbb\xbf", b"  ", *lines(10)]))
     for found in run(*sources, **given):
         assert found["same"], found
-        assert found["told"]["pairs"] > 20
+        assert found["reported"]["pairs"] > 20
         assert found["left"] == []
 
 
@@ -127,7 +127,7 @@ def test_a_malformed_row_leaves_the_file_to_who_can_tell_which(tmp_path: Path) -
         for n, bad in enumerate(broken)
     ]
     for found in run(*sources):
-        assert (found["told"], found["wrote"], found["left"]) == (None, False, [])
+        assert (found["reported"], found["wrote"], found["left"]) == (None, False, [])
 
 
 def test_turns_that_lie_apart_are_found(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_turns_that_lie_apart_are_found(tmp_path: Path) -> None:
     far, mixed = [*rows, rows[0]], random.Random(1).sample(rows, len(rows))
     sources = [written(tmp_path / f"{n}.jsonl", given) for n, given in enumerate((far, mixed))]
     for found in run(*sources):
-        assert (found["told"], found["wrote"], found["left"]) == ("apart", False, [])
+        assert (found["reported"], found["wrote"], found["left"]) == ("apart", False, [])
 
 
 def test_a_turn_longer_than_sections_is_in_one_piece_and_a_huge_one_is_left(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_turn_longer_than_sections_is_in_one_piece_and_a_huge_one_is_left(tmp_
     huge = written(tmp_path / "huge.jsonl", [*lines(3), *turn * 5, *lines(4, first=60)])
     found, left = run(long, huge, options={"mode": "best-worst"})
     assert found["same"]
-    assert left["told"] is None
+    assert left["reported"] is None
 
 
 @pytest.mark.parametrize("source", ["array", "small", "verdicts", "empty"])
@@ -187,7 +187,7 @@ def test_other_sources_are_left_alone(tmp_path: Path, source: str) -> None:
 def test_without_helpers_one_process_does_it(tmp_path: Path, doing: str) -> None:
     source = written(tmp_path / "in.jsonl", lines(5))
     (found,) = run(source, doing=doing)
-    assert (found["told"], found["wrote"], found["left"]) == (None, False, [])
+    assert (found["reported"], found["wrote"], found["left"]) == (None, False, [])
 
 
 COMMAND = """

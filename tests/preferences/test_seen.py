@@ -28,8 +28,8 @@ def test_several_are_new_if_none_was_seen_and_no_two_are_the_same() -> None:
 def test_where_there_is_no_room_it_is_said_which_place_to_free() -> None:
     seen = Seen()
     seen._table.execute("PRAGMA max_page_count = 2")
-    with pytest.raises(StoreError, match="TMPDIR") as told:
+    with pytest.raises(StoreError, match="TMPDIR") as reported:
         for start in range(0, 10_000, 100):
             seen.are_new(range(start, start + 100))
-    assert isinstance(told.value.__cause__, sqlite3.Error)
+    assert isinstance(reported.value.__cause__, sqlite3.Error)
     seen.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plaudit.preferences import picking
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import Turn, pair_turn
+from plaudit.preferences.pairing import CandidateGroup, pair_turn
 from plaudit.preferences.tally import Tally
 from tests.preferences.making import candidate
 
@@ -31,7 +31,9 @@ OPTIONS = st.builds(
 )
 
 
-def paired(turn: list[Candidate], options: PairOptions, walked: int) -> tuple[Turn | None, Tally]:
+def paired(
+    turn: list[Candidate], options: PairOptions, walked: int
+) -> tuple[CandidateGroup | None, Tally]:
     tally = Tally()
     before, picking._WALKED = picking._WALKED, walked
     try:

@@ -89,8 +89,8 @@ def test_thoughts_and_headers_of_the_prompt_are_no_part_of_a_reply() -> None:
         "assistant\n{% endif %}", "assistant\n<think>\n\n</think>\n\n{% endif %}"
     )
     assert probe_calls(template_of(empty_thought)).form == "hermes"
-    told = HERMES.replace(
+    scored = HERMES.replace(
         "{{ m.content or '' }}",
         "{{ '<think>' + m.reasoning_content + '</think>' if m.reasoning_content }}{{ m.content }}",
     )
-    assert probe_calls(template_of(told)).form == "hermes"
+    assert probe_calls(template_of(scored)).form == "hermes"

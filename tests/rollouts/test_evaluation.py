@@ -12,7 +12,7 @@ from plaudit.rollouts.trace import (
     Tokens,
     Trace,
     Turn,
-    Untold,
+    Unscored,
 )
 from plaudit.types import Failure, Usage
 
@@ -20,7 +20,7 @@ REWARDS = load_rewards({"rewards": {"correctness": {"by": "rules"}}})
 
 
 def trace(question: int, right: bool | None, **fields) -> Trace:
-    cause = Untold.BROKEN_OFF if right is None else None
+    cause = Unscored.BROKEN_OFF if right is None else None
     value = None if right is None else float(right)
     score = Score(value=value, cause=cause)
     given = {
@@ -54,8 +54,8 @@ def test_a_failed_rollout_is_out_of_every_average_and_counted() -> None:
     assert found.accuracy is not None
     assert found.accuracy.value == 0.5
     assert (found.rollouts, found.broken_off, found.answered) == (4, 2, 2)
-    assert found.rewards["correctness"].untold == {"broken_off": 2}
-    assert found.rewards["correctness"].told == 2
+    assert found.rewards["correctness"].unscored == {"broken_off": 2}
+    assert found.rewards["correctness"].scored == 2
 
 
 def test_no_accuracy_where_nothing_was_graded() -> None:

@@ -91,10 +91,10 @@ def test_a_malformed_row_is_named(tmp_path: Path, row: object, problem: str) -> 
     with pytest.raises(InputError) as caught:
         read_questions(path)
     assert str(caught.value).startswith(f"{path}:2: {problem}")
-    told: list[tuple[str, str]] = []
-    found = read_questions(path, on_reject=lambda where, error: told.append((where, str(error))))
+    scored: list[tuple[str, str]] = []
+    found = read_questions(path, on_reject=lambda where, error: scored.append((where, str(error))))
     assert [question.question for question in found] == ["good", "z"]
-    assert told == [(f"{path}:2", str(caught.value))]
+    assert scored == [(f"{path}:2", str(caught.value))]
 
 
 def test_lines_that_are_no_json_are_named(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from plaudit.corpus.question import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, ToolsRefusedError
-from plaudit.rollouts.rolling import Rolled, Rolling
+from plaudit.rollouts.rolling import Rolled, RolloutSession
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import StopReason
-from plaudit.runs.asking import CachePolicy
+from plaudit.runs.cached import CachePolicy
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
@@ -22,8 +22,8 @@ LOOKED_UP = calls(("c1", "search", '{"query": "swigert"}'))
 
 async def begin(
     engine: Actor, store: Store | None = None, tools: ToolSet | None = None, **fields: Any
-) -> Rolling:
-    return await Rolling.begin(
+) -> RolloutSession:
+    return await RolloutSession.begin(
         engine,
         tools or ToolSet([search]),
         config(**fields),
@@ -39,7 +39,7 @@ def store(tmp_path: Path):
         yield opened
 
 
-async def roll(rolling: Rolling, question: Question = QUESTION, draw: int = 0) -> Rolled:
+async def roll(rolling: RolloutSession, question: Question = QUESTION, draw: int = 0) -> Rolled:
     return await rolling.roll(question, draw)
 
 

@@ -66,15 +66,15 @@ async def test_what_was_said_is_left_out_unless_it_is_asked_for(
     listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await roll_out(Actor(LOOKED_UP, "Swigert."))
-    told = repr([dict(span.attributes or {}) for span in listening.get_finished_spans()])
-    assert "secret" not in told
-    assert "Swigert" not in told
+    scored = repr([dict(span.attributes or {}) for span in listening.get_finished_spans()])
+    assert "secret" not in scored
+    assert "Swigert" not in scored
     listening.clear()
     monkeypatch.setenv(telemetry.CONTENT, "true")
     await roll_out(Actor(LOOKED_UP, "Swigert."))
-    told = repr([dict(span.attributes or {}) for span in listening.get_finished_spans()])
-    assert "found secret" in told
-    assert "Swigert." in told
+    scored = repr([dict(span.attributes or {}) for span in listening.get_finished_spans()])
+    assert "found secret" in scored
+    assert "Swigert." in scored
 
 
 async def test_a_failed_request_is_an_error_with_its_cause(listening) -> None:

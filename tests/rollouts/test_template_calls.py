@@ -87,14 +87,14 @@ class Serving(Actor):
         anchor = next(iter(tokenizer.control))
         ids = (await tokenizer.encode(anchor + done.text))[1:]
         control = set(tokenizer.control.values())
-        told = self.capabilities.token_ids
+        scored = self.capabilities.token_ids
         self.sampled.append(tuple(ids))
         return Completion(
             text=await tokenizer.decode([token for token in ids if token not in control]),
             finish_reason="stop",
-            token_ids=tuple(ids) if told else None,
-            token_logprobs=(-0.5,) * len(ids) if told else None,
-            prompt_token_ids=tuple(request.prompt_ids) if told else None,
+            token_ids=tuple(ids) if scored else None,
+            token_logprobs=(-0.5,) * len(ids) if scored else None,
+            prompt_token_ids=tuple(request.prompt_ids) if scored else None,
             usage=Usage(10, len(ids)),
         )
 

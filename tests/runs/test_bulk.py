@@ -164,9 +164,9 @@ async def test_a_malformed_row_raises_in_its_place_or_is_told(tmp_path: Path) ->
             got.append(verdict)
     assert ids(got) == ["r0"]
     for run in (
-        lambda told: list(judge.stream(source, on_reject=told)),
-        lambda told: judge.judge_batch(source, on_reject=told),
-        lambda told: judge.judge_batch(iter(source), on_reject=told),
+        lambda reported: list(judge.stream(source, on_reject=reported)),
+        lambda reported: judge.judge_batch(source, on_reject=reported),
+        lambda reported: judge.judge_batch(iter(source), on_reject=reported),
     ):
         rejected: dict[int, InputError] = {}
         verdicts = run(rejected.__setitem__)

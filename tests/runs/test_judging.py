@@ -6,11 +6,11 @@ import pytest
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-from plaudit.runs.asking import Asker, CachePolicy, SampleAsk
-from plaudit.runs.judging import Judging
+from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
+from plaudit.runs.judging import JudgeSession
 from plaudit.sending.pool import Pool, SendPolicy
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
-from tests.runs.test_asking import Store
+from tests.runs.test_cached import Store
 
 
 class Engine:
@@ -42,11 +42,11 @@ class Engine:
 
 def judging_of(
     engine: Engine, task=None, store: Store | None = None, concurrency: int = 100, **policy
-) -> Judging:
+) -> JudgeSession:
     task = task or make("feedback", readout="json")
     send = SendPolicy(attempts=1, concurrency=concurrency)
-    asker = Asker(Pool(engine, send), task.identity, store, CachePolicy(**policy))
-    return Judging(task, asker)
+    asker = CachedClient(Pool(engine, send), task.identity, store, CachePolicy(**policy))
+    return JudgeSession(task, asker)
 
 
 SAMPLE = sample_of("feedback")
@@ -284,7 +284,7 @@ async def test_what_is_at_hand_is_judged_as_by_asking() -> None:
     verdict, asked = judging.at_hand(question)
     assert verdict == first
     assert asked_of(asked) == ([*question.requests], [*question.keys], [], True)
-    asking = SampleAsk(judging.asker, question)
+    asking = SampleClient(judging.asker, question)
     assert await judging.task.decide(SAMPLE, asking, question.requests) == verdict
     assert asked_of(asking) == asked_of(asked)
     assert len(engine.requests) == 1
@@ -388,8 +388,8 @@ async def test_each_vote_has_the_retries_of_a_sample() -> None:
 
     policy = SendPolicy(attempts=3, backoff=0.0001, max_backoff=0.0001)
     engine = Stumbling(["A+"])
-    asker = Asker(Pool(engine, policy), "test", None, CachePolicy())
-    verdict, asked = await Judging(VOTER, asker).judge(PAIR)
+    asker = CachedClient(Pool(engine, policy), "test", None, CachePolicy())
+    verdict, asked = await JudgeSession(VOTER, asker).judge(PAIR)
     assert verdict.status == "ok"
     assert len(asked.failed) == 18
 

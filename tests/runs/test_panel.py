@@ -12,8 +12,8 @@ from plaudit import Judge, UsageError
 from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.judges.base import JudgeConfig
-from plaudit.judges.panels import CascadeConfig, JuryConfig, Member, bind_panel
-from plaudit.runs.asking import Asker, CachePolicy
+from plaudit.judges.panel import CascadeConfig, JuryConfig, Member, bind_panel
+from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.runner import RunOptions, RunRecord
 from plaudit.scoring.cascade import GatePromise, Promised
@@ -21,7 +21,7 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Price, Prices
 from plaudit.types import Usage
 from tests.judges.making import sample_of
-from tests.runs.test_asking import Store
+from tests.runs.test_cached import Store
 from tests.support.command import write_rows
 
 FAST = SendPolicy(attempts=2, backoff=0.001, max_backoff=0.001)
@@ -79,8 +79,8 @@ def jury_of(**config) -> JuryConfig:
 async def work(config, engines, store=None, policy=FAST) -> Jury | Cascade:
     task = await bind_panel(config, engines)
 
-    def asker(pool, one) -> Asker:
-        return Asker(pool, one.identity, store, CachePolicy())
+    def asker(pool, one) -> CachedClient:
+        return CachedClient(pool, one.identity, store, CachePolicy())
 
     return panel_judging(task, pools_of(engines, policy), asker)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from plaudit.engines.load import load_engine
 from plaudit.io.progress import Progress
 from plaudit.judge import make_config
-from plaudit.runs.asking import CachePolicy
+from plaudit.runs.cached import CachePolicy
 from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
 from plaudit.sending.pool import SendPolicy
 from plaudit.store.store import Store

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from plaudit.engines.base import Completion, TokenLogprob
 from plaudit.errors import Cause, ReplyError
-from plaudit.judges.feedback import FeedbackTask
+from plaudit.judges.feedback import FeedbackJudge
 from plaudit.scoring.calibration import Platt
 from plaudit.scoring.head import Head, likeliest, shipped_heads
 
@@ -88,8 +88,8 @@ def test_cues_move_the_options_by_their_weights() -> None:
     head = msgspec.structs.replace(plain, cues={"sentiment": [1.0, 0.0, -1.0]})
     seen = reply({"a": 1}, 1)
     whole = msgspec.structs.replace(seen, logprobs=seen.logprobs * 12)
-    told = head.distribution(whole, {"sentiment": 0.5})
-    assert told["x"] / told["y"] == pytest.approx(math.exp(0.5))
+    reported = head.distribution(whole, {"sentiment": 0.5})
+    assert reported["x"] / reported["y"] == pytest.approx(math.exp(0.5))
     assert head.distribution(whole, {"sentiment": 0.0}) == plain.distribution(whole)
 
 
@@ -113,7 +113,7 @@ def test_the_shipped_head_is_for_the_shipped_prompt_and_the_embedded_model() -> 
         capabilities=Capabilities(logprobs=256, completion=True, default_mode="completion"),
         special_tokens=model.special_tokens,
     )
-    task = FeedbackTask(JudgeConfig(kind="feedback"), facts)
+    task = FeedbackJudge(JudgeConfig(kind="feedback"), facts)
     (head,) = shipped_heads("feedback")
     assert head.prompt == task.prompt_digest(), "fit it again: scripts/bench fit_feedback_head"
     assert task.calibration == head.calibration

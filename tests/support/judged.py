@@ -16,7 +16,7 @@ from tests.support.command import write_rows
 Reply = str | dict[str, Any]
 
 
-class Judging:
+class JudgeSession:
     """Runs `plaudit judge` in this process; gives the rows of its output, each as JSON."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class NemoServices:
         self.datasets: dict[str, dict[str, Any]] = {}
         self.jobs: list[dict[str, Any]] = []
         self.deployments: dict[str, dict[str, Any]] = {}
-        self.told: dict[str, int] = defaultdict(int)
+        self.reported: dict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -145,17 +145,19 @@ class NemoServices:
         repository = f"{body['organization']}/{body['name']}"
         if body["organization"] not in self.stores or body["type"] != "dataset":
             return detail(404, "no such namespace")
-        told = {"url": f"{self.url}/v1/hf/datasets/{repository}"}
+        reported = {"url": f"{self.url}/v1/hf/datasets/{repository}"}
         if repository in self.repositories:
-            return web.json_response(told | {"error": "it exists"}, status=409)
+            return web.json_response(reported | {"error": "it exists"}, status=409)
         self.repositories[repository] = {}
-        return web.json_response(told)
+        return web.json_response(reported)
 
     async def _preupload(self, request: web.Request) -> web.Response:
         files = (await request.json())["files"]
         mode = "lfs" if self.large else "regular"
-        told = [{"path": one["path"], "uploadMode": mode, "shouldIgnore": False} for one in files]
-        return web.json_response({"files": told})
+        reported = [
+            {"path": one["path"], "uploadMode": mode, "shouldIgnore": False} for one in files
+        ]
+        return web.json_response({"files": reported})
 
     async def _batch(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -208,10 +210,10 @@ class NemoServices:
         return web.json_response(job)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        told = self._next(request.match_info["id"], self.statuses)
-        if told is None or isinstance(told, int):
-            return await refuse(told)
-        fields = {"status": told} if isinstance(told, str) else told
+        reported = self._next(request.match_info["id"], self.statuses)
+        if reported is None or isinstance(reported, int):
+            return await refuse(reported)
+        fields = {"status": reported} if isinstance(reported, str) else reported
         return web.json_response({"created_at": NOW, "updated_at": NOW} | fields)
 
     async def _deployment_config(self, request: web.Request) -> web.Response:
@@ -226,16 +228,16 @@ class NemoServices:
         name = "{space}/{name}".format(**request.match_info)
         if name not in self.deployments:
             return detail(404, "no such deployment")
-        told = self._next(name, self.deployment)
-        if told is None or isinstance(told, int):
-            return await refuse(told)
-        details = {"status": told, "description": "as told"}
+        reported = self._next(name, self.deployment)
+        if reported is None or isinstance(reported, int):
+            return await refuse(reported)
+        details = {"status": reported, "description": "as told"}
         return web.json_response(self.deployments[name] | {"url": "", "status_details": details})
 
-    def _next(self, what: str, told: list[Any]) -> Any:
-        number = self.told[what]
-        self.told[what] += 1
-        return told[min(number, len(told) - 1)]
+    def _next(self, what: str, reported: list[Any]) -> Any:
+        number = self.reported[what]
+        self.reported[what] += 1
+        return reported[min(number, len(reported) - 1)]
 
 
 async def refuse(status: int | None) -> web.Response:

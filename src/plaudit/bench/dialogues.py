@@ -15,7 +15,7 @@ _OVERALL = "OVERALL"
 """Stands for the text where a line rates the whole dialogue."""
 
 
-class Turn(NamedTuple):
+class DialogueTurn(NamedTuple):
     """What one side said, and how people rated the user's satisfaction with what came before."""
 
     role: str
@@ -29,7 +29,7 @@ class Dialogue(NamedTuple):
 
     line: int
     """Of its first turn, from 1."""
-    turns: list[Turn]
+    turns: list[DialogueTurn]
 
 
 def read_dialogues(path: Path) -> Iterator[Dialogue]:
@@ -38,7 +38,7 @@ def read_dialogues(path: Path) -> Iterator[Dialogue]:
     Raises:
         InputError: a line is no turn, or the file holds none; the message names file and line.
     """
-    turns: list[Turn] = []
+    turns: list[DialogueTurn] = []
     start, empty = 1, True
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
@@ -68,14 +68,14 @@ def _lines(path: Path) -> Sequence[str]:
         raise InputError(f"{path}: line {line} is not UTF-8") from None
 
 
-def _turn(line: str, where: str) -> Turn:
+def _turn(line: str, where: str) -> DialogueTurn:
     columns = line.rstrip("\r").split("\t")
     if not 2 <= len(columns) <= 4:
         raise InputError(f"{where} has {len(columns)} columns, not role, text, action and ratings")
     role, text, _, ratings = (*columns, "", "")[:4]
     if role not in ROLES:
         raise InputError(f"{where}: the role must be {' or '.join(ROLES)}, not {role[:40]!r}")
-    return Turn(role, text.strip(), tuple(_ratings(ratings, where)))
+    return DialogueTurn(role, text.strip(), tuple(_ratings(ratings, where)))
 
 
 def _ratings(text: str, where: str) -> Iterator[int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple, cast
 
-from plaudit.bench.dialogues import FEWEST_RATERS, Turn, satisfaction
+from plaudit.bench.dialogues import FEWEST_RATERS, DialogueTurn, satisfaction
 from plaudit.errors import InputError
 from plaudit.judges.rows import is_visible, json_type, take_optional_text, take_text
 from plaudit.types import Json
@@ -172,7 +172,7 @@ def read_judgebench(entry: Entry) -> Iterator[Row]:
 
 def read_uss(entry: Entry) -> Iterator[Row]:
     """Return the rated reactions of a dialogue, with a label where people clearly agree."""
-    turns: list[Turn] = entry.data["turns"]
+    turns: list[DialogueTurn] = entry.data["turns"]
     for place in range(2, len(turns)):
         query, answer, follow_up = turns[place - 2 : place + 1]
         if (query.role, answer.role, follow_up.role) != ("USER", "SYSTEM", "USER"):

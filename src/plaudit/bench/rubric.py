@@ -19,11 +19,11 @@ from plaudit.errors import CallError, InputError, ReplyError, UsageError
 from plaudit.judge import Judge
 from plaudit.judges import json_reply, rows
 from plaudit.judges.criteria import Criterion
-from plaudit.judges.pairwise import PairwiseTask
+from plaudit.judges.pairwise import PairwiseJudge
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.selection import words
 from plaudit.prompts.template import Template, builtin
-from plaudit.runs.asking import SampleAsk
+from plaudit.runs.cached import SampleClient
 from plaudit.runs.runtime import Runtimes
 from plaudit.scoring import rubric
 from plaudit.scoring.rubric import Margin, Side, Step
@@ -116,7 +116,7 @@ def labelled_pairs(
     ties = 0
     for index, (where, row) in enumerate(found):
         try:
-            (sample,) = PairwiseTask.read_row(row, index)
+            (sample,) = PairwiseJudge.read_row(row, index)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         label = row.get("label")
@@ -211,8 +211,8 @@ async def _propose(
         async def ask(numbered: tuple[int, Request]) -> None:
             number, request = numbered
             try:
-                told = SampleAsk(asker)
-                replies[number] = await json_reply.ask_object(request, told, escape, _read)
+                reported = SampleClient(asker)
+                replies[number] = await json_reply.ask_object(request, reported, escape, _read)
             except (CallError, ReplyError) as error:
                 errors.append(error)
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from plaudit.bench.rubric import Rubric
 from plaudit.engines.llama.models import LocalModel
 from plaudit.errors import Cause
-from plaudit.judges.panels import LearnedWeight
+from plaudit.judges.panel import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
 from plaudit.runs.panel import PanelSummary

@@ -38,12 +38,12 @@ def summary(done: RolloutSummary, to_stderr: bool = False) -> None:
 def _rewards(done: RolloutSummary) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     table.add_column("reward")
-    for column in ("mean", "told", "not told"):
+    for column in ("mean", "scored", "unscored"):
         table.add_column(column, justify="right")
     for name, found in done.rewards.items():
         mean = "" if found.mean is None else interval(found.mean, "+")
-        causes = ", ".join(f"{number} {cause}" for cause, number in found.untold.items())
-        table.add_row(Text(name), mean, str(found.told), causes)
+        causes = ", ".join(f"{number} {cause}" for cause, number in found.unscored.items())
+        table.add_row(Text(name), mean, str(found.scored), causes)
     return table
 
 

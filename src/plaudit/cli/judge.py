@@ -33,8 +33,8 @@ from plaudit.io.progress import Progress, download_progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.base import JudgeConfig
 from plaudit.judges.load import make_config, task_type
-from plaudit.judges.panels import PanelConfig, read_cascade, read_jury
-from plaudit.runs.asking import CachePolicy
+from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
+from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
 from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
 from plaudit.sending.pool import SendPolicy

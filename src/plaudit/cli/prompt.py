@@ -27,7 +27,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.sources import RowReader
 from plaudit.judge import make_config
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.runs.history import prompt_text
 
@@ -106,7 +106,7 @@ async def _tokens(engine: Engine, request: Request) -> list[PromptToken]:
     return await tokenize(request)
 
 
-def _requests(task: Task, source: str, limit: int) -> list[Request]:
+def _requests(task: BaseJudge, source: str, limit: int) -> list[Request]:
     requests: list[Request] = []
     index = 0
     for row in RowReader(source, strict=True):

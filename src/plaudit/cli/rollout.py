@@ -44,7 +44,7 @@ from plaudit.rollouts.run import (
 )
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.rollouts.tools.load import recorded
-from plaudit.runs.asking import CachePolicy
+from plaudit.runs.cached import CachePolicy
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path

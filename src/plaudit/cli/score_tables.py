@@ -31,7 +31,7 @@ def summary(done: ScoreSummary, as_json: bool, *, to_stderr: bool) -> None:
         display.json_line(done, to_stderr)
         return
     console = display.stderr() if to_stderr else display.stdout()
-    table = _table("reward", "mean (95 %)", "least", "most", "told", "not told")
+    table = _table("reward", "mean (95 %)", "least", "most", "scored", "unscored")
     for name, reward in done.rewards.items():
         table.add_row(Text(name), *_cells(reward))
     console.print(table)
@@ -93,15 +93,15 @@ def _verdict(console: Console, report: ProbeReport) -> None:
 def _probe_cells(row: ProbeRow) -> list[Text]:
     style = "red" if row.too_much else ""
     parts = [f"{name} {part:.2g}" for name, part in row.parts.items() if abs(part) > _SHOWN]
-    if row.untold:
-        parts.append(f"not told on {row.untold}")
+    if row.unscored:
+        parts.append(f"not told on {row.unscored}")
     total = "none" if row.total is None else f"{row.total:.2f}"
     return [Text(f"  {row.name}", style), Text(total, style), Text(", ".join(parts), style)]
 
 
 def _cells(reward: RewardSummary) -> list[Text]:
-    causes = ", ".join(f"{count} {cause}" for cause, count in reward.untold.items())
-    cells = (_mean(reward.mean), _number(reward.least), _number(reward.most), str(reward.told))
+    causes = ", ".join(f"{count} {cause}" for cause, count in reward.unscored.items())
+    cells = (_mean(reward.mean), _number(reward.least), _number(reward.most), str(reward.scored))
     return [*map(Text, cells), Text(causes)]
 
 
@@ -125,6 +125,6 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     table.add_column(first, no_wrap=True)
     for column in columns:
-        text = column == "not told"
+        text = column == "unscored"
         table.add_column(column, justify="left" if text else "right", no_wrap=not text)
     return table

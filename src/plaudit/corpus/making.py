@@ -18,7 +18,7 @@ from plaudit.engines.base import Engine, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import CallError, ReplyError, UsageError
 from plaudit.io.progress import Progress
-from plaudit.runs.asking import Asker, SampleAsk
+from plaudit.runs.cached import CachedClient, SampleClient
 from plaudit.runs.runtime import Runtimes
 from plaudit.sending.pool import SendPolicy
 from plaudit.types import Usage
@@ -164,7 +164,7 @@ class _Asking:
     """Asks about chunks."""
 
     def __init__(
-        self, corpus: Corpus, questioner: Questioner, asker: Asker, progress: Progress
+        self, corpus: Corpus, questioner: Questioner, asker: CachedClient, progress: Progress
     ) -> None:
         self._corpus = corpus
         self._questioner = questioner
@@ -178,24 +178,26 @@ class _Asking:
         return [self._replies[number] for number in numbers]
 
     async def _ask(self, number: int) -> None:
-        told, usage = SampleAsk(self._asker), Usage()
+        reported, usage = SampleClient(self._asker), Usage()
         drafts: list[Draft | None] = []
         error: CallError | ReplyError | None = None
         try:
-            drafts, usage = await self._drafts(self._request(number), told)
+            drafts, usage = await self._drafts(self._request(number), reported)
         except (CallError, ReplyError) as problem:
             error = problem
-        reply = self._replies[number] = _Reply(number, drafts, error, told.from_store)
+        reply = self._replies[number] = _Reply(number, drafts, error, reported.from_store)
         self._progress.advance(reply.status, usage)
 
-    async def _drafts(self, request: Request, told: SampleAsk) -> tuple[list[Draft | None], Usage]:
+    async def _drafts(
+        self, request: Request, reported: SampleClient
+    ) -> tuple[list[Draft | None], Usage]:
         """Ask once, and once more where the reply cannot be used."""
         most = self._questioner.per_chunk
-        reply = await told(request)
+        reply = await reported(request)
         try:
             return read_drafts(reply)[:most], reply.usage
         except ReplyError as error:
-            second = await told(self._questioner.again(request, reply, error))
+            second = await reported(self._questioner.again(request, reply, error))
             return read_drafts(second)[:most], reply.usage + second.usage
 
     def _request(self, number: int) -> Request:
@@ -205,7 +207,11 @@ class _Asking:
 
 
 def _report(
-    replies: Sequence[_Reply], kept: Sequence[Question], sieve: Sieve, asker: Asker, seconds: float
+    replies: Sequence[_Reply],
+    kept: Sequence[Question],
+    sieve: Sieve,
+    asker: CachedClient,
+    seconds: float,
 ) -> QuestionReport:
     errors = list(_errors(replies))
     statuses = Counter(reply.status for reply in replies)

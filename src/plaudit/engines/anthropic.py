@@ -184,11 +184,11 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         text = "".join(block.text or "" for block in blocks if block.type == "text")
         if not request.tools:
             return Completion(text=text, finish_reason=finish, usage=usage)
-        told = [(use.id, use.name, bytes(use.input).decode() or None) for use in uses]
+        reported = [(use.id, use.name, bytes(use.input).decode() or None) for use in uses]
         return Completion(
             text=_thoughts(blocks) + text,
             finish_reason=finish,
-            tool_calls=made_calls(request, told),
+            tool_calls=made_calls(request, reported),
             usage=usage,
         )
 

@@ -57,8 +57,8 @@ class Replicas:
     @property
     def notes(self) -> tuple[str, ...]:
         """What endpoints refused and was given up, each told once."""
-        told = (note for engine in self.replicas for note in getattr(engine, "notes", ()))
-        return tuple(dict.fromkeys(told))
+        reported = (note for engine in self.replicas for note in getattr(engine, "notes", ()))
+        return tuple(dict.fromkeys(reported))
 
     @property
     def refused(self) -> int:

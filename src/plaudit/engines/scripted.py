@@ -73,8 +73,8 @@ class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: float = 0.0
 
     def __post_init__(self) -> None:
-        told, ids = self.token_logprobs, self.token_ids
-        if told is not None and len(told) != len(ids or ()):
+        reported, ids = self.token_logprobs, self.token_ids
+        if reported is not None and len(reported) != len(ids or ()):
             raise ValueError("'token_logprobs' must have one for each of 'token_ids'")
 
 
@@ -134,12 +134,12 @@ class ScriptedEngine:
         if reply.error is not None:
             raise _error(reply.error)
         candidates = sorted((reply.logprobs or {}).items(), key=lambda item: -item[1])
-        told = [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+        reported = [(call.id, call.name, call.arguments) for call in reply.tool_calls]
         completion = Completion(
             text=reply.text,
-            finish_reason=reply.finish_reason or ("tool_calls" if told else "stop"),
+            finish_reason=reply.finish_reason or ("tool_calls" if reported else "stop"),
             logprobs=tuple(TokenLogprob(t, p) for t, p in candidates) if reply.logprobs else None,
-            tool_calls=made_calls(request, told),
+            tool_calls=made_calls(request, reported),
             usage=_usage(reply, request, prompt),
         )
         return _traced(completion, reply, request) if request.trace_tokens else completion

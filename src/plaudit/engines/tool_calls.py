@@ -10,19 +10,19 @@ from plaudit.types import Json
 
 
 def made_calls(
-    request: Request, told: Iterable[tuple[str | None, str, Json]]
+    request: Request, reported: Iterable[tuple[str | None, str, Json]]
 ) -> tuple[ToolCall, ...]:
     """Return the calls of a reply, each with an id that its conversation does not have yet.
 
     Args:
         request: what was asked; its messages hold the calls made before.
-        told: id, name and arguments of each call, in order. The engine's id is kept where it is
+        reported: id, name and arguments of each call, in order. The engine's id is kept where it is
             new; without one it becomes `call-TURN-NUMBER`. Arguments are text, or what some
             servers send instead: the object itself, or nothing for a tool that takes none.
     """
     taken = _known_ids(request)
     calls: list[ToolCall] = []
-    for number, (id_, name, arguments) in enumerate(told):
+    for number, (id_, name, arguments) in enumerate(reported):
         if not id_ or id_ in taken:
             id_ = _new_id(request.turn, number, taken)
         taken.add(id_)

@@ -92,8 +92,8 @@ def _messages(chat: Chat, name: str, role: str) -> list[Message]:
         return [Message(role, chat)]
     if not isinstance(chat, list):
         raise InputError(f"{name!r} must be text or a list of messages, not {rows.json_type(chat)}")
-    told = [_with_thoughts(message) for message in cast("list[Any]", chat)]
-    return list(rows.take_messages({name: told}, name)) if told else []
+    reported = [_with_thoughts(message) for message in cast("list[Any]", chat)]
+    return list(rows.take_messages({name: reported}, name)) if reported else []
 
 
 def _with_thoughts(message: Any) -> Any:

@@ -11,13 +11,13 @@ from plaudit.errors import InputError, PlauditError
 from plaudit.integrations.rows import trace_of_completion, with_columns
 from plaudit.integrations.trl_rollouts import TRACE, TRLRollouts
 from plaudit.rollouts.config import RolloutConfig
-from plaudit.rollouts.rewards.base import Reward, broken_off, untold
+from plaudit.rollouts.rewards.base import Reward, broken_off, unscored
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, RewardFunction
 from plaudit.rollouts.rewards.spec import Spec, load_rewards
 from plaudit.rollouts.tools.load import load_tools
 from plaudit.rollouts.tools.toolset import Offered
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
 _log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ async def _scores(reward: Reward, traces: Sequence[Trace | InputError]) -> list[
         if isinstance(trace, Trace):
             return broken_off(trace) or await reward.score(trace)
         _log.warning("a row without a reward: %s", trace)
-        return untold(Untold.NOT_RECORDED, str(trace))
+        return unscored(Unscored.NOT_RECORDED, str(trace))
 
     if not traces:
         return []
@@ -185,9 +185,9 @@ def _log_scores(
     if metric is not None and scores:
         metric(f"{name}/untold", sum(score.value is None for score in scores) / len(scores))
         for part, column in values.items():
-            told = [value for value in column if value is not None]
-            if told:
-                metric(f"{name}/{part}/mean", sum(told) / len(told))
+            scored = [value for value in column if value is not None]
+            if scored:
+                metric(f"{name}/{part}/mean", sum(scored) / len(scored))
 
 
 def _part(score: Score, part: str) -> float | None:

@@ -36,7 +36,7 @@ def close_scratch(file: BinaryIO) -> None:
 def scratch_error(error: Exception, folder: Path | None = None) -> StoreError:
     """Return what to tell a person of a file that could not be written."""
     reason = getattr(error, "strerror", None) or error
-    told = f"temporary files in {folder or tempfile.gettempdir()} cannot be written ({reason})"
+    reported = f"temporary files in {folder or tempfile.gettempdir()} cannot be written ({reason})"
     if folder is not None:
-        return StoreError(f"{told}: free some space there, or give an output elsewhere")
-    return StoreError(f"{told}: free some space there, or name another place in TMPDIR")
+        return StoreError(f"{reported}: free some space there, or give an output elsewhere")
+    return StoreError(f"{reported}: free some space there, or name another place in TMPDIR")

@@ -1,6 +1,6 @@
 """What all judges share: configuration, prompts, repair, and the way from a reply to a verdict.
 
-A `Task` is a judge without its engine: it says what to ask about a sample and how to read what
+A `BaseJudge` is a judge without its engine: it says what to ask about a sample and how to read what
 comes back. It asks through a function that it is given, so it knows nothing of caches, retries or
 runs.
 """
@@ -45,7 +45,7 @@ from plaudit.judges.shot_text import (
     template_path,
 )
 from plaudit.judges.shots import DEFAULT_SHOTS, Select, Shots, ShotSet, choose_shots
-from plaudit.judges.voting import TEMPERATURE, Voting
+from plaudit.judges.votes import TEMPERATURE, Voting
 from plaudit.prompts import shots as shot_files
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Snippet, Template, builtin, read_template
@@ -162,7 +162,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the model thinks before it answers and cannot be told not to."""
 
 
-class Task(ABC):
+class BaseJudge(ABC):
     """One kind of judge with its configuration, for one model."""
 
     kind: ClassVar[str]
@@ -354,20 +354,22 @@ class Task(ABC):
             ask: gets completions.
             requests: `self.requests(sample)` or `self.first_requests(sample)`, where at hand.
         """
-        told = Transcript(ask)
+        reported = Transcript(ask)
         if requests is None:
             requests = self.requests(sample)
         try:
             if self._voting is None or not requests:
-                reading = await self.judge_sample(sample, requests, told)
+                reading = await self.judge_sample(sample, requests, reported)
             else:
                 once = partial(self.judge_sample, sample)
-                reading = await self._voting.judge(requests, once, told)
+                reading = await self._voting.judge(requests, once, reported)
         except CallError as error:
-            return self._unmade(sample, "failed", told, error.cause, str(error), error.attempts)
+            return self._unmade(sample, "failed", reported, error.cause, str(error), error.attempts)
         except ReplyError as error:
-            return self._unmade(sample, "invalid", told, error.cause, str(error), told.asked)
-        return self._verdict(sample, reading, told.usage, told.replies)
+            return self._unmade(
+                sample, "invalid", reported, error.cause, str(error), reported.asked
+            )
+        return self._verdict(sample, reading, reported.usage, reported.replies)
 
     def decide_by(self, sample: Sample, reply: Completion) -> Verdict | None:
         """Return the verdict that `decide` would come to with this reply, where that is certain.
@@ -388,10 +390,10 @@ class Task(ABC):
         return self._verdict(sample, reading, reply.usage, [reply.text])
 
     def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: Transcript
+        self, sample: Sample, requests: Sequence[Request], reported: Transcript
     ) -> Coroutine[Any, Any, Reading]:
         """Ask once and read the reply. Judges that ask more often replace this."""
-        return self.ask_and_read(sample, requests[0], told)
+        return self.ask_and_read(sample, requests[0], reported)
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
         """Make one reading of several votes: here that of the first vote for the winner.
@@ -412,18 +414,18 @@ class Task(ABC):
         """Outcomes that one judgement can have."""
         return len(self.options)
 
-    async def ask_and_read(self, sample: Sample, request: Request, told: Transcript) -> Reading:
+    async def ask_and_read(self, sample: Sample, request: Request, reported: Transcript) -> Reading:
         """Ask, read, and in the json readout give the model one turn to repair its reply."""
         if self.readout != "logprob":
             escape = self._escaper.escape
-            return await json_reply.ask_object(request, told.ask, escape, self.read_reply)
-        completion = await told.ask(request)
+            return await json_reply.ask_object(request, reported.ask, escape, self.read_reply)
+        completion = await reported.ask(request)
         try:
             return self.read_logprobs(sample, completion)
         except ReplyError as error:
             if not self._may_continue(completion):
                 raise
-            return await self._read_continued(request, completion, told, error)
+            return await self._read_continued(request, completion, reported, error)
 
     def read(self, sample: Sample, completion: Completion) -> Reading:
         """Read one reply about a sample, without repair.
@@ -466,10 +468,10 @@ class Task(ABC):
         return continuations.could_help(completion, self._words)
 
     async def _read_continued(
-        self, request: Request, reply: Completion, told: "Transcript", hidden: ReplyError
+        self, request: Request, reply: Completion, reported: "Transcript", hidden: ReplyError
     ) -> Reading:
         """Score the options as continuations, after a reply that hides some of them."""
-        shown = await continuations.score(request, reply, self._words, told.ask)
+        shown = await continuations.score(request, reply, self._words, reported.ask)
         if shown is None:
             raise ReplyError(
                 hidden.cause, f"{hidden}; the engine does not score given continuations either"
@@ -571,7 +573,7 @@ class Task(ABC):
         self,
         sample: Sample,
         status: Literal["failed", "invalid", "abstained"],
-        told: Transcript,
+        reported: Transcript,
         cause: Cause,
         message: str,
         attempts: int,
@@ -580,12 +582,12 @@ class Task(ABC):
             index=sample.index,
             id=sample.id,
             status=status,
-            usage=told.usage,
+            usage=reported.usage,
             judge=self.judge_name,
             error=Failure(cause, message, attempts),
             metadata=sample.metadata,
             input=self.row_of(sample),
-            raw=told.replies,
+            raw=reported.replies,
         )
 
     # Setting up.
@@ -926,11 +928,11 @@ class _Opening(msgspec.Struct, frozen=True):
 def _below(confidence: float, gate: float) -> Failure | None:
     if confidence >= gate:
         return None
-    shown, under = _told_apart(confidence, gate)
+    shown, under = _apart_as_text(confidence, gate)
     return Failure(Cause.BELOW_GATE, f"confidence {shown} is under the gate of {under}")
 
 
-def _told_apart(confidence: float, gate: float) -> tuple[str, str]:
+def _apart_as_text(confidence: float, gate: float) -> tuple[str, str]:
     """Return both as text, with as many digits as it takes to see that one is the smaller."""
     for digits in range(3, 17):
         shown, under = f"{confidence:.{digits}f}", f"{gate:.{max(digits, 6)}g}"

@@ -53,11 +53,11 @@ async def score(
     found: list[float] = []
     spelled = map(str.title, words) if _in_capitals(reply, words) else words
     for word in spelled:
-        told = (await ask(_continued(request, word))).logprobs
-        if not told:
+        reported = (await ask(_continued(request, word))).logprobs
+        if not reported:
             return None
-        check_logprobs(told)
-        found.append(math.exp(told[0].logprob))
+        check_logprobs(reported)
+        found.append(math.exp(reported[0].logprob))
     mass = math.fsum(found)
     if mass < MIN_OPTION_MASS:
         raise ReplyError(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
 from plaudit.judges.reading import Reading
 from plaudit.judges.readout import Option
 from plaudit.types import Failure, FeedbackSample, Json, Message, Sample
@@ -29,7 +29,7 @@ REWARDS: Mapping[str, float] = {
 _FIELDS = frozenset({"id", "query", "answer", "follow_up", "query_t", "answer_t", "query_t1"})
 
 
-class FeedbackTask(Task):
+class FeedbackJudge(BaseJudge):
     """Labels the user's reaction; the reward is the expectation over the labels."""
 
     kind = "feedback"
@@ -58,7 +58,7 @@ class FeedbackTask(Task):
     json_has_confidence = True
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `Task`; also checks the reward map."""
+        """See `BaseJudge`; also checks the reward map."""
         self.rewards = dict(REWARDS) if config.reward_map is None else dict(config.reward_map)
         _check_rewards(self.rewards)
         super().__init__(config, facts)

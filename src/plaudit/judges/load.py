@@ -7,29 +7,29 @@ from plaudit._util.choices import convert
 from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine, check_generation
 from plaudit.errors import ArgumentError, UsageError
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
 from plaudit.judges.criteria import take_criteria
-from plaudit.judges.feedback import FeedbackTask
-from plaudit.judges.pairwise import PairwiseTask
-from plaudit.judges.pointwise import PointwiseTask
-from plaudit.judges.scored import ScoredPairwiseTask, ScoredPointwiseTask
-from plaudit.judges.unasked import UnaskedVerificationTask
-from plaudit.judges.verification import VerificationTask
+from plaudit.judges.feedback import FeedbackJudge
+from plaudit.judges.pairwise import PairwiseJudge
+from plaudit.judges.pointwise import PointwiseJudge
+from plaudit.judges.reward_model import RewardModelPairwise, RewardModelPointwise
+from plaudit.judges.unasked import UnaskedVerifyJudge
+from plaudit.judges.verify import VerifyJudge
 
-KINDS: Mapping[str, type[Task]] = {
-    task.kind: task for task in (FeedbackTask, PointwiseTask, PairwiseTask, VerificationTask)
+KINDS: Mapping[str, type[BaseJudge]] = {
+    task.kind: task for task in (FeedbackJudge, PointwiseJudge, PairwiseJudge, VerifyJudge)
 }
 
-SCORED: Mapping[str, type[Task]] = {
-    task.kind: task for task in (ScoredPointwiseTask, ScoredPairwiseTask)
+SCORED: Mapping[str, type[BaseJudge]] = {
+    task.kind: task for task in (RewardModelPointwise, RewardModelPairwise)
 }
 """The judges that a trained reward model can be."""
 
-UNASKED: Mapping[str, type[Task]] = {UnaskedVerificationTask.kind: UnaskedVerificationTask}
+UNASKED: Mapping[str, type[BaseJudge]] = {UnaskedVerifyJudge.kind: UnaskedVerifyJudge}
 """The judges that can do without a model."""
 
 
-def task_type(kind: str) -> type[Task]:
+def task_type(kind: str) -> type[BaseJudge]:
     """Return the task of a kind.
 
     Raises:
@@ -61,7 +61,7 @@ def make_config(kind: str, fields: Mapping[str, Any]) -> JudgeConfig:
         raise UsageError(f"judge options: {error}") from None
 
 
-async def bind(config: JudgeConfig, engine: Engine) -> Task:
+async def bind(config: JudgeConfig, engine: Engine) -> BaseJudge:
     """Make the task of a configuration for an engine's model.
 
     Raises:
@@ -84,7 +84,7 @@ async def bind(config: JudgeConfig, engine: Engine) -> Task:
         return make(config, facts)
 
 
-def _scored_type(kind: str) -> type[Task]:
+def _scored_type(kind: str) -> type[BaseJudge]:
     if kind not in SCORED:
         raise UsageError(
             f"a reward model scores responses, so it cannot be the {kind} judge; it can be "
@@ -93,7 +93,7 @@ def _scored_type(kind: str) -> type[Task]:
     return SCORED[kind]
 
 
-def _unasked_type(kind: str) -> type[Task]:
+def _unasked_type(kind: str) -> type[BaseJudge]:
     if kind not in UNASKED:
         raise UsageError(
             f"the {kind} judge asks a model, and the engine none: has none; name another engine, "

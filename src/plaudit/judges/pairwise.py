@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted, joined
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted, joined
 from plaudit.judges.criteria import Criterion, weighted_mean
 from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.readout import Option
@@ -33,7 +33,7 @@ _FIELDS = frozenset(
 )
 
 
-class PairwiseTask(Task):
+class PairwiseJudge(BaseJudge):
     """Compares two responses; the reward is 2 p_a - 1, from B's to A's favour."""
 
     kind = "pairwise"
@@ -56,7 +56,7 @@ class PairwiseTask(Task):
     takes_criteria = True
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `Task`; with criteria there is one choice for each, in the json readout.
+        """See `BaseJudge`; with criteria there is one choice for each, in the json readout.
 
         Raises:
             UsageError: criteria with the logprob readout, which reads one choice.
@@ -142,13 +142,13 @@ class PairwiseTask(Task):
         return [first, self.render(sample.swap(), "swapped")] if self.config.swap else [first]
 
     async def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: Transcript
+        self, sample: Sample, requests: Sequence[Request], reported: Transcript
     ) -> Reading:
         """Ask one order, or both at once, and combine."""
         if len(requests) == 1:
-            return await self.ask_and_read(sample, requests[0], told)
+            return await self.ask_and_read(sample, requests[0], reported)
         orders = [partial(self.ask_and_read, sample, request) for request in requests]
-        first, second = all_made(await told.do_all(orders, requests))
+        first, second = all_made(await reported.do_all(orders, requests))
         return _combine(first, _swap(second))
 
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
@@ -220,13 +220,13 @@ def _choices_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
     """Return the schema of a reply with a choice for each criterion."""
     nested = {
         "type": "object",
-        "properties": {c.name: PairwiseTask.schema["properties"]["choice"] for c in criteria},
+        "properties": {c.name: PairwiseJudge.schema["properties"]["choice"] for c in criteria},
         "required": [c.name for c in criteria],
         "additionalProperties": False,
     }
-    texts = {name: PairwiseTask.schema["properties"][name] for name in _TEXTS}
+    texts = {name: PairwiseJudge.schema["properties"][name] for name in _TEXTS}
     return {
-        **PairwiseTask.schema,
+        **PairwiseJudge.schema,
         "properties": texts | {"choices": nested},
         "required": [*_TEXTS, "choices"],
     }

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
 from plaudit.judges.criteria import (
     HIGHEST,
     LOWEST,
@@ -30,7 +30,7 @@ _FIELDS = frozenset({"id", "conversation", "messages", "prompt", "response", "re
 _TEXTS = ("intent", "checklist", "strengths", "weaknesses")
 
 
-class PointwiseTask(Task):
+class PointwiseJudge(BaseJudge):
     """Scores a response; the reward is the expected score on a scale of 0 to 1.
 
     The scores are words, not digits: `10` is two tokens for many models, and the first of them
@@ -57,7 +57,7 @@ class PointwiseTask(Task):
     takes_criteria = True
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `Task`; with criteria, prompt, options and schema are made of them."""
+        """See `BaseJudge`; with criteria, prompt, options and schema are made of them."""
         self._criteria = config.criteria
         self.low, self.high = LOWEST, HIGHEST
         if config.criteria:
@@ -65,10 +65,10 @@ class PointwiseTask(Task):
             self.options = scale_options(self.low, self.high)
             self.variables = self.variables | {"criteria"}
         super().__init__(config, facts)
-        self._parts: tuple[PointwiseTask, ...] = ()
+        self._parts: tuple[PointwiseJudge, ...] = ()
         if self.readout == "logprob" and len(config.criteria) > 1:
             self._parts = tuple(
-                PointwiseTask(replace(config, criteria=(criterion,)), facts)
+                PointwiseJudge(replace(config, criteria=(criterion,)), facts)
                 for criterion in config.criteria
             )
 
@@ -141,14 +141,14 @@ class PointwiseTask(Task):
         return f"criterion {self._criteria[0].name}"
 
     async def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: Transcript
+        self, sample: Sample, requests: Sequence[Request], reported: Transcript
     ) -> Reading:
         """Ask once, or about all criteria at once, and combine."""
         if not self._parts:
-            return await self.ask_and_read(sample, requests[0], told)
+            return await self.ask_and_read(sample, requests[0], reported)
         pairs = zip(self._parts, requests, strict=True)
         asks = [partial(part.ask_and_read, sample, request) for part, request in pairs]
-        return self._join(all_made(await told.do_all(asks, requests)))
+        return self._join(all_made(await reported.do_all(asks, requests)))
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the modal score; the reward is the expected one, scaled."""
@@ -224,7 +224,7 @@ def _scores_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
     scores = {
         c.name: {"type": "integer", "minimum": c.scale[0], "maximum": c.scale[1]} for c in criteria
     }
-    texts = {name: PointwiseTask.schema["properties"][name] for name in _TEXTS}
+    texts = {name: PointwiseJudge.schema["properties"][name] for name in _TEXTS}
     nested = {
         "type": "object",
         "properties": scores,
@@ -232,7 +232,7 @@ def _scores_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
         "additionalProperties": False,
     }
     return {
-        **PointwiseTask.schema,
+        **PointwiseJudge.schema,
         "properties": texts | {"scores": nested},
         "required": [*_TEXTS, "scores"],
     }

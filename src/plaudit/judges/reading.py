@@ -74,12 +74,12 @@ class Transcript:
         return outcomes
 
     async def _at_once(self, parts: Sequence[Part[R]]) -> list[R | CallError | ReplyError]:
-        told = [Transcript(self._ask) for _ in parts]
-        doing = [part(own) for part, own in zip(parts, told, strict=True)]
+        reported = [Transcript(self._ask) for _ in parts]
+        doing = [part(own) for part, own in zip(parts, reported, strict=True)]
         try:
             return await together(doing, (CallError, ReplyError))
         finally:
-            for own in told:
+            for own in reported:
                 self.replies += own.replies
                 self.usage += own.usage
                 self.asked += own.asked

@@ -178,12 +178,12 @@ def distribution(shown: Bounds, prior: Bounds | None, labels: Sequence[str]) -> 
     least = low[best]
     for i, p in enumerate(high):
         if p > least and i != best:
-            raise _not_told_apart(labels, best, [p > least for p in high])
+            raise _no_difference(labels, best, [p > least for p in high])
     total = math.fsum(point)
     return {label: p / total for label, p in zip(labels, point, strict=True)}
 
 
-def _not_told_apart(labels: Sequence[str], best: int, above: Sequence[bool]) -> ReplyError:
+def _no_difference(labels: Sequence[str], best: int, above: Sequence[bool]) -> ReplyError:
     rivals = [repr(labels[i]) for i, could_win in enumerate(above) if could_win and i != best]
     return ReplyError(
         Cause.OPTIONS_NOT_VISIBLE,

@@ -10,7 +10,7 @@ from plaudit.judges.answers.base import AnswerOptions
 from plaudit.judges.base import EngineFacts, JudgeConfig, options_that_differ
 from plaudit.judges.reading import Ask, Transcript
 from plaudit.judges.shots import ShotSet
-from plaudit.judges.verification import VerificationTask, fields_of, probabilities_of
+from plaudit.judges.verify import VerifyJudge, fields_of, probabilities_of
 from plaudit.prompts.template import Template
 from plaudit.types import Json, Sample, Verdict
 
@@ -21,7 +21,7 @@ _READ = frozenset(
 _UNDECIDED = "undecided ({}); name a model that is asked about such answers (engine=, -e URI)"
 
 
-class UnaskedVerificationTask(VerificationTask):
+class UnaskedVerifyJudge(VerifyJudge):
     """Decides whether an answer is right, and asks nobody."""
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
@@ -56,7 +56,7 @@ class UnaskedVerificationTask(VerificationTask):
     async def decide(
         self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
     ) -> Verdict:
-        """Decide, or say that nobody could; see `Task`."""
+        """Decide, or say that nobody could; see `BaseJudge`."""
         found = await self._find(sample)
         if found.value is not None:
             return self._decided(sample, found)

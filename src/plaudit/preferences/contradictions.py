@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
 
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.seen import Seen
 from plaudit.preferences.texts import prompt_key, response_key
 
@@ -35,7 +35,7 @@ class Mark(NamedTuple):
 NO_MARK = Mark(bytes(MARK), side=False)
 
 
-def marks_of(turn: Turn) -> Iterator[Mark]:
+def marks_of(turn: CandidateGroup) -> Iterator[Mark]:
     """Yield the mark of each pair of a turn."""
     start = blake2b(digest_size=MARK)
     prompt = prompt_key(turn.candidates[0].prompt)
@@ -50,7 +50,7 @@ def marks_of(turn: Turn) -> Iterator[Mark]:
         yield Mark((one ^ other).to_bytes(MARK, "little"), one > other)
 
 
-def prompt_hashes(turn: Turn) -> Iterable[int]:
+def prompt_hashes(turn: CandidateGroup) -> Iterable[int]:
     """Return a hash of the prompt of a turn that has pairs.
 
     Where none is that of another turn, no two pairs contradict each other. Hashes are the same in
@@ -59,7 +59,7 @@ def prompt_hashes(turn: Turn) -> Iterable[int]:
     return (hash(prompt_key(turn.candidates[0].prompt)),) if turn.picks else ()
 
 
-def response_hashes(turn: Turn) -> Iterable[int]:
+def response_hashes(turn: CandidateGroup) -> Iterable[int]:
     """Return a hash of prompt and response for each response of a turn that has pairs.
 
     Where none is that of another turn, no two pairs contradict each other. It takes longer than
@@ -74,7 +74,7 @@ def response_hashes(turn: Turn) -> Iterable[int]:
 class Watch:
     """Looks whether hashes of a turn occur in another one."""
 
-    def __init__(self, hashes_of: Callable[[Turn], Iterable[int]]) -> None:
+    def __init__(self, hashes_of: Callable[[CandidateGroup], Iterable[int]]) -> None:
         """Take what is looked for."""
         self._hashes_of = hashes_of
         self._seen = Seen()
@@ -82,7 +82,7 @@ class Watch:
         self.found = False
         """Whether one does, of the turns that were looked at."""
 
-    def over(self, turns: Iterable[Turn]) -> Iterator[Turn]:
+    def over(self, turns: Iterable[CandidateGroup]) -> Iterator[CandidateGroup]:
         """Yield turns, and look at each.
 
         Raises:

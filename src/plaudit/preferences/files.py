@@ -29,11 +29,11 @@ from plaudit.preferences.contradictions import (
     response_hashes,
 )
 from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.grouping import BUDGET, Turns
+from plaudit.preferences.grouping import BUDGET, CandidateGroups
 from plaudit.preferences.lengths import length_of
 from plaudit.preferences.lines import pair_lines, whole_lines
 from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import Turn, pair_turn
+from plaudit.preferences.pairing import CandidateGroup, pair_turn
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.reading import CandidateReader
 from plaudit.preferences.repeats import Repeats
@@ -268,7 +268,7 @@ def _contiguous(batches: _Batches) -> Iterator[list[Candidate]]:
 
 def _gathered(job: PairJob, batches: _Batches) -> Iterator[list[Candidate]]:
     """Return turns when all has been read."""
-    turns = Turns(_folder_of(job), job.memory)
+    turns = CandidateGroups(_folder_of(job), job.memory)
     for candidates, size in batches:
         turns.add(candidates, size)
     yield from turns
@@ -284,7 +284,7 @@ def _folder_of(job: PairJob) -> Path | None:
 
 def _paired(
     turns: Iterator[list[Candidate]], reader: CandidateReader, options: PairOptions, tally: Tally
-) -> Iterator[Turn]:
+) -> Iterator[CandidateGroup]:
     for candidates in turns:
         assert reader.format is not None  # It has read them.
         turn = pair_turn(reader.format.group(candidates), options, tally)
@@ -292,7 +292,9 @@ def _paired(
             yield turn
 
 
-def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> Iterator[Turn]:
+def _without_repeats(
+    turns: Iterable[CandidateGroup], repeats: Repeats, tally: Tally
+) -> Iterator[CandidateGroup]:
     for turn in turns:
         new = repeats.new(turn)
         dropped = len(turn.picks) - len(new.picks)
@@ -301,7 +303,7 @@ def _without_repeats(turns: Iterable[Turn], repeats: Repeats, tally: Tally) -> I
         yield new
 
 
-def _until_found(turns: Iterable[Turn], watch: Watch) -> Iterator[Turn]:
+def _until_found(turns: Iterable[CandidateGroup], watch: Watch) -> Iterator[CandidateGroup]:
     """Yield turns; `RepeatedError` where the watch finds something."""
     for turn in turns:
         if watch.found:
@@ -312,7 +314,10 @@ def _until_found(turns: Iterable[Turn], watch: Watch) -> Iterator[Turn]:
 
 
 def _write(
-    turns: Iterable[Turn], options: PairOptions, output: "_Output", report: PairReport | None
+    turns: Iterable[CandidateGroup],
+    options: PairOptions,
+    output: "_Output",
+    report: PairReport | None,
 ) -> None:
     """Write all pairs, and show them to the report."""
     for turn in turns:
@@ -325,7 +330,7 @@ def _write(
 
 def _choose(
     job: PairJob,
-    turns: Iterable[Turn],
+    turns: Iterable[CandidateGroup],
     watch: Watch,
     tally: Tally,
     output: "_Output",

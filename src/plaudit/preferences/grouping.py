@@ -42,7 +42,7 @@ _decode = msgspec.msgpack.Decoder(_Stored).decode
 _decode_turn = msgspec.msgpack.Decoder(list[_Stored]).decode
 
 
-class Turns:
+class CandidateGroups:
     """Takes candidates in any order, and gives them back by turn."""
 
     def __init__(self, folder: Path | None = None, budget: int = BUDGET) -> None:

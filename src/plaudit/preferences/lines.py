@@ -7,12 +7,12 @@ from operator import neg
 import msgspec
 
 from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 
 _encode = msgspec.json.Encoder().encode
 
 
-def pair_lines(turn: Turn, options: PairOptions) -> list[bytes]:
+def pair_lines(turn: CandidateGroup, options: PairOptions) -> list[bytes]:
     """Return the pieces of a turn's pairs as lines: those of `preferences`, encoded and joined.
 
     A tenth of the time: prompt and responses are copied once, into the output's buffer.
@@ -66,7 +66,9 @@ def _numbers(values: Sequence[float | None]) -> list[bytes]:
     return _encode(values)[1:-1].split(b",")
 
 
-def _metadata(turn: Turn, better: Sequence[int], worse: Sequence[int]) -> Iterable[bytes] | None:
+def _metadata(
+    turn: CandidateGroup, better: Sequence[int], worse: Sequence[int]
+) -> Iterable[bytes] | None:
     """Return each pair's metadata, and what follows it; None where no pair has any."""
     given = [candidate.metadata for candidate in turn.candidates]
     if not any(given):

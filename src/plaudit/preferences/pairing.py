@@ -21,7 +21,7 @@ MOST_CANDIDATES = 10_000
 """A turn with more is refused: its ids cannot be what tells prompts apart."""
 
 
-class Turn(msgspec.Struct, frozen=True, gc=False):
+class CandidateGroup(msgspec.Struct, frozen=True, gc=False):
     """The candidates of a turn that compete, and the pairs to learn from."""
 
     candidates: Sequence[Candidate]
@@ -31,7 +31,9 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     """The pairs, widest margin first, then by the indices of both."""
 
 
-def pair_turn(candidates: Sequence[Candidate], options: PairOptions, tally: Tally) -> Turn | None:
+def pair_turn(
+    candidates: Sequence[Candidate], options: PairOptions, tally: Tally
+) -> CandidateGroup | None:
     """Make the pairs of one turn.
 
     A pair has a strictly better score by at least the least margin, one prompt, and two different
@@ -61,10 +63,10 @@ def pair_turn(candidates: Sequence[Candidate], options: PairOptions, tally: Tall
         return None
     tally.used += count
     picks = picks_of(competing, options, tally)
-    return Turn(competing.candidates, competing.numbers, picks)
+    return CandidateGroup(competing.candidates, competing.numbers, picks)
 
 
-def preferences(turn: Turn, options: PairOptions) -> Iterator[Preference]:
+def preferences(turn: CandidateGroup, options: PairOptions) -> Iterator[Preference]:
     """Yield a turn's pairs as rows."""
     prompt = turn.candidates[0].prompt
     for negative, chosen_index, rejected_index, i, j in turn.picks:

@@ -114,7 +114,7 @@ class CandidateReader:
                 found = format_.read(line, number)
                 run = self._run if column is None else run_in(line, column)
             except InputError as error:
-                self._reject(_told(number, where, line, str(error)))
+                self._reject(_reported(number, where, line, str(error)))
             except (ValueError, RecursionError) as error:
                 self._reject(rejected(number, where, line, error))
             else:
@@ -143,7 +143,7 @@ class CandidateReader:
             )
 
 
-def _told(number: int, where: str, line: bytes, problem: str) -> Row:
+def _reported(number: int, where: str, line: bytes, problem: str) -> Row:
     """Return a rejected row, told as no JSON object if it is none."""
     try:
         found = msgspec.json.decode(line)

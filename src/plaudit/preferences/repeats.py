@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 from plaudit.preferences.competing import Pick
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.seen import Seen
 from plaudit.preferences.texts import prompt_key, response_key
 
@@ -16,7 +16,7 @@ class Repeats:
     def __init__(self) -> None:
         self._seen = Seen()
 
-    def new(self, turn: Turn) -> Turn:
+    def new(self, turn: CandidateGroup) -> CandidateGroup:
         """Return a turn without the pairs that earlier calls have seen, and remember the others.
 
         Raises:
@@ -25,7 +25,7 @@ class Repeats:
         prompt = prompt_key(turn.candidates[0].prompt)
         texts = [response_key(candidate.response) for candidate in turn.candidates]
         kept = [pick for pick in turn.picks if self._is_new(prompt, texts, pick)]
-        return Turn(turn.candidates, turn.indices, kept)
+        return CandidateGroup(turn.candidates, turn.indices, kept)
 
     def _is_new(self, prompt: bytes, texts: list[bytes], pick: Pick) -> bool:
         found = blake2b(digest_size=_DIGEST)

@@ -186,7 +186,7 @@ class Splitter:
             validation = self._within_bounds(keys, leaders, validation)
         split = Split(options.seed, keys, validation, sizes)
         split.hashed = hashed
-        split.strata = self._told(split, validation)
+        split.strata = self._reported(split, validation)
         return split
 
     def close(self) -> None:
@@ -231,24 +231,24 @@ class Splitter:
         np = self._np
         strata = np.array(self._strata, dtype=np.int64)
         validation = np.zeros(len(keys), dtype=bool)
-        told, sizes = np.unique(leaders, return_counts=True)
-        order = np.lexsort((keys[told], strata[told]))
-        told, sizes = told[order], sizes[order]
+        reported, sizes = np.unique(leaders, return_counts=True)
+        order = np.lexsort((keys[reported], strata[reported]))
+        reported, sizes = reported[order], sizes[order]
         for number in range(len(self._names)):
-            here = strata[told] == number
+            here = strata[reported] == number
             end = np.cumsum(sizes[here])
             wanted = self._options.val_fraction * (end[-1] if len(end) else 0)
-            validation[told[here]] = end - sizes[here] / 2 < wanted
+            validation[reported[here]] = end - sizes[here] / 2 < wanted
         return validation[leaders]
 
     def _within_bounds(self, keys: Any, leaders: Any, validation: Any) -> Any:
         """Return other sides, of which neither is empty, where there are two groups."""
         np = self._np
-        told, places, sizes = np.unique(leaders, return_inverse=True, return_counts=True)
-        groups = keys[told].tolist(), sizes.tolist(), validation[told].tolist()
+        reported, places, sizes = np.unique(leaders, return_inverse=True, return_counts=True)
+        groups = keys[reported].tolist(), sizes.tolist(), validation[reported].tolist()
         return np.array(within_bounds(*groups, self._options.val_fraction), dtype=bool)[places]
 
-    def _told(self, split: Split, validation: Any) -> dict[str, tuple[int, int]]:
+    def _reported(self, split: Split, validation: Any) -> dict[str, tuple[int, int]]:
         np = self._np
         if not self._names or not split.examples:
             return {}

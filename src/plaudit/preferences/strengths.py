@@ -38,9 +38,9 @@ def bradley_terry(count: int, contests: Sequence[Contest]) -> list[float | None]
         lowest number); None for things outside of it, and for all where there are no contests.
         They have nine decimals, so that things that are equally strong are equal.
     """
-    told = [contest for contest in contests if contest[0] != contest[1]]
-    members = _connected(count, told)
-    fitted = _fit(count, [contest for contest in told if contest[0] in members])
+    reported = [contest for contest in contests if contest[0] != contest[1]]
+    members = _connected(count, reported)
+    fitted = _fit(count, [contest for contest in reported if contest[0] in members])
     rounded = scale_of().rounded
     return [rounded(fitted[one]) if one in members else None for one in range(count)]
 

@@ -240,9 +240,9 @@ class RenderedConversation:
 
     async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
         """Take the reply."""
-        log, told = self._log, completion.prompt_token_ids
-        if not self._terms.takes_ids and told is not None:
-            log.observe(told)
+        log, scored = self._log, completion.prompt_token_ids
+        if not self._terms.takes_ids and scored is not None:
+            log.observe(scored)
         elif self._said:
             log.append(self._asked[len(log) :])
         else:

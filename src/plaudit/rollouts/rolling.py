@@ -12,7 +12,7 @@ from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace
-from plaudit.runs.asking import Asker, CachePolicy, ReplyStore, SampleAsk
+from plaudit.runs.cached import CachedClient, CachePolicy, ReplyStore, SampleClient
 from plaudit.runs.judging import Bill
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.prices import Prices, cost
@@ -31,10 +31,10 @@ class Rolled(msgspec.Struct, frozen=True):
     """Whether no request was sent for it."""
 
 
-class Rolling:
+class RolloutSession:
     """An agent at work: what a run over a file and a call from Python have in common."""
 
-    def __init__(self, agent: Agent, asker: Asker, store: ReplyStore | None) -> None:
+    def __init__(self, agent: Agent, asker: CachedClient, store: ReplyStore | None) -> None:
         """Join an agent with what asks for it and what remembers; nothing is asked yet."""
         self.agent = agent
         self._asker = asker
@@ -51,7 +51,7 @@ class Rolling:
         send: SendPolicy,
         cache: CachePolicy,
         store: ReplyStore | None,
-    ) -> "Rolling":
+    ) -> "RolloutSession":
         """Settle how the engine is asked.
 
         Args:
@@ -69,7 +69,7 @@ class Rolling:
         policy = await Policy.bind(engine, tools, config)
         agent = Agent(policy, tools, config)
         kept = store if engine.capabilities.cacheable else None
-        asker = Asker(Pool(engine, send), policy.identity, kept, cache, keep_problems=False)
+        asker = CachedClient(Pool(engine, send), policy.identity, kept, cache, keep_problems=False)
         return cls(agent, asker, kept)
 
     @property
@@ -101,7 +101,7 @@ class Rolling:
         known = finished.find(place, question, draw)
         if known is not None:
             return Rolled(known, True)
-        ask = SampleAsk(self._asker)
+        ask = SampleClient(self._asker)
         trace = await agent.run(question, draw, ask)
         finished.keep(place, trace)
         return Rolled(trace, ask.from_store)

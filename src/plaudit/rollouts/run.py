@@ -22,11 +22,11 @@ from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
-from plaudit.rollouts.rolling import Rolled, Rolling
+from plaudit.rollouts.rolling import Rolled, RolloutSession
 from plaudit.rollouts.tools import ToolSet
-from plaudit.rollouts.trace import Trace, Untold
+from plaudit.rollouts.trace import Trace, Unscored
 from plaudit.rollouts.traces import encode_trace
-from plaudit.runs.asking import CachePolicy
+from plaudit.runs.cached import CachePolicy
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import RunInfo, Store
@@ -96,7 +96,7 @@ class RolloutSummary(Evaluation, kw_only=True):
     @property
     def exit_status(self) -> int:
         """0, or 1 where rows were rejected, rollouts are unfinished, or could not be scored."""
-        unscored = any(Untold(c).broken for r in self.rewards.values() for c in r.untold)
+        unscored = any(Unscored(c).broken for r in self.rewards.values() for c in r.unscored)
         return 1 if self.rejected or self.broken_off or self.tool_failed or unscored else 0
 
 
@@ -181,7 +181,7 @@ class RolloutRunner:
         identity = run_identity(record, await engine.identify(), tools.identity)
         before = self.store.last_run(identity) if self.cache.read else None
         record = _dated(record, before)
-        rolling = await Rolling.begin(
+        rolling = await RolloutSession.begin(
             engine, tools, record.config, send=self.send, cache=self.cache, store=self.store
         )
         try:
@@ -216,7 +216,7 @@ class _Run:
     """One run on its way."""
 
     def __init__(
-        self, runner: RolloutRunner, rolling: Rolling, record: RolloutRecord, identity: bytes
+        self, runner: RolloutRunner, rolling: RolloutSession, record: RolloutRecord, identity: bytes
     ) -> None:
         self._runner = runner
         self._rolling = rolling

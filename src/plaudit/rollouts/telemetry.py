@@ -41,27 +41,27 @@ class Spans:
         }
 
     @contextmanager
-    def rollout(self, id: str) -> Generator["_Told"]:
+    def rollout(self, id: str) -> Generator["_Reported"]:
         """The span of the whole rollout."""
-        told = {"gen_ai.agent.name": AGENT, "gen_ai.conversation.id": id}
-        with self._span("invoke_agent", AGENT, "INTERNAL", self._model | told) as span:
+        scored = {"gen_ai.agent.name": AGENT, "gen_ai.conversation.id": id}
+        with self._span("invoke_agent", AGENT, "INTERNAL", self._model | scored) as span:
             yield span
 
     @contextmanager
-    def chat(self, request: Request) -> Generator["_Told"]:
+    def chat(self, request: Request) -> Generator["_Reported"]:
         """The span of one request, with all its retries."""
         sampling = request.sampling
-        told: dict[str, Any] = {
+        scored: dict[str, Any] = {
             "gen_ai.request.temperature": sampling.temperature,
             "gen_ai.request.top_p": sampling.top_p,
             "gen_ai.request.max_tokens": sampling.max_tokens,
         }
         if sampling.seed is not None:
-            told["gen_ai.request.seed"] = sampling.seed
+            scored["gen_ai.request.seed"] = sampling.seed
         if self._content:
-            told["gen_ai.input.messages"] = _messages(request)
+            scored["gen_ai.input.messages"] = _messages(request)
         name = self._model["gen_ai.request.model"]
-        with self._span("chat", name, "CLIENT", self._model | told) as span:
+        with self._span("chat", name, "CLIENT", self._model | scored) as span:
             yield span
 
     def tools(self, answered: Iterable[tuple[CallRecord, Message]], began_ns: int) -> None:
@@ -69,16 +69,16 @@ class Spans:
         if self._tracer is None:
             return
         for record, message in answered:
-            told = {"gen_ai.tool.name": record.name, "gen_ai.tool.type": "function"}
-            told["gen_ai.tool.call.id"] = record.id
+            scored = {"gen_ai.tool.name": record.name, "gen_ai.tool.type": "function"}
+            scored["gen_ai.tool.call.id"] = record.id
             if record.status != "ok":
-                told["error.type"] = record.status
+                scored["error.type"] = record.status
             if self._content:
-                told["gen_ai.tool.call.arguments"] = _json(record.arguments)
-                told["gen_ai.tool.call.result"] = message.text
+                scored["gen_ai.tool.call.arguments"] = _json(record.arguments)
+                scored["gen_ai.tool.call.result"] = message.text
             span = self._tracer.start_span(
                 f"execute_tool {record.name}",
-                attributes={"gen_ai.operation.name": "execute_tool", **told},
+                attributes={"gen_ai.operation.name": "execute_tool", **scored},
                 start_time=began_ns,
             )
             if record.status != "ok":
@@ -87,13 +87,13 @@ class Spans:
 
     @contextmanager
     def _span(
-        self, operation: str, name: str, kind: str, told: Mapping[str, Any]
-    ) -> Generator["_Told"]:
+        self, operation: str, name: str, kind: str, scored: Mapping[str, Any]
+    ) -> Generator["_Reported"]:
         if self._tracer is None:
-            yield _Told(None, self._content)
+            yield _Reported(None, self._content)
             return
         api = sys.modules["opentelemetry.trace"]
-        attributes = {"gen_ai.operation.name": operation, **told}
+        attributes = {"gen_ai.operation.name": operation, **scored}
         with self._tracer.start_as_current_span(
             f"{operation} {name}",
             kind=api.SpanKind[kind],
@@ -102,14 +102,14 @@ class Spans:
             set_status_on_exception=False,
         ) as span:
             try:
-                yield _Told(span, self._content)
+                yield _Reported(span, self._content)
             except (CallError, ReplyError) as error:
                 span.set_attribute("error.type", error.cause.value)
                 _fail(span, str(error))
                 raise
 
 
-class _Told:
+class _Reported:
     """A span that can be told what came of it."""
 
     def __init__(self, span: Any, content: bool) -> None:

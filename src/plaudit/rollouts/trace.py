@@ -152,7 +152,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in TOOL_FAULTS
 
 
-class Untold(StrEnum):
+class Unscored(StrEnum):
     """Why a reward has no value. The only list of causes; names are stable and stored."""
 
     BROKEN_OFF = "broken_off"
@@ -187,12 +187,12 @@ class Untold(StrEnum):
 
 _BROKEN = frozenset(
     {
-        Untold.TOOL_FAILED,
-        Untold.JUDGE_FAILED,
-        Untold.JUDGE_INVALID,
-        Untold.RAISED,
-        Untold.TIMED_OUT,
-        Untold.BAD_RESULT,
+        Unscored.TOOL_FAILED,
+        Unscored.JUDGE_FAILED,
+        Unscored.JUDGE_INVALID,
+        Unscored.RAISED,
+        Unscored.TIMED_OUT,
+        Unscored.BAD_RESULT,
     }
 )
 
@@ -206,7 +206,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One sentence: why it is what it is."""
     components: dict[str, "Score"] = {}
     """The parts of a composite, by name."""
-    cause: Untold | None = None
+    cause: Unscored | None = None
     """Why there is no value; None where there is one."""
     by: str = ""
     """`correctness`: what decided, such as `number`, `guard`, `head` or `model`."""

@@ -8,9 +8,9 @@ from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.io.sources import RowReader
-from plaudit.judges.base import Task
+from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import KINDS
-from plaudit.judges.panels import PanelTask
+from plaudit.judges.panel import PanelJudge
 from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
 from plaudit.store.store import RunInfo, Store
@@ -59,7 +59,7 @@ async def show_run(
     return _walk(store, info, record, (task, reason), failed, limit)
 
 
-async def _bind(record: RunRecord) -> Task | PanelTask:
+async def _bind(record: RunRecord) -> BaseJudge | PanelJudge:
     if record.panel is None:
         engine = load_engine(record.engine)
         return await bind_record(record, engine, record.without_logprobs)
@@ -71,7 +71,7 @@ def _walk(
     store: Store,
     info: RunInfo,
     record: RunRecord,
-    bound: tuple[Task | PanelTask | None, str],
+    bound: tuple[BaseJudge | PanelJudge | None, str],
     failed: bool,
     limit: int | None,
 ) -> Iterator[Shown]:
@@ -103,9 +103,9 @@ def _walk(
         )
 
 
-def _requests(task: Task | PanelTask, sample: Sample, verdict: Verdict) -> Sequence[Request]:
+def _requests(task: BaseJudge | PanelJudge, sample: Sample, verdict: Verdict) -> Sequence[Request]:
     """Return what was asked about a sample; of a cascade, by the steps that it reached."""
-    if isinstance(task, PanelTask):
+    if isinstance(task, PanelJudge):
         reached = task.tasks[: len(verdict.fields["members"])]
         return [request for member in reached for request in member.requests(sample)]
     return task.requests(sample)
@@ -114,7 +114,7 @@ def _requests(task: Task | PanelTask, sample: Sample, verdict: Verdict) -> Seque
 class _Samples:
     """Reads the input along with the verdicts, which come in the order of their index."""
 
-    def __init__(self, task: Task | PanelTask, record: RunRecord) -> None:
+    def __init__(self, task: BaseJudge | PanelJudge, record: RunRecord) -> None:
         self._samples = self._read(task, record)
         self._last: Sample | None = None
 
@@ -125,7 +125,7 @@ class _Samples:
                 return None
         return self._last if self._last.index == index else None
 
-    def _read(self, task: Task | PanelTask, record: RunRecord) -> Iterator[Sample]:
+    def _read(self, task: BaseJudge | PanelJudge, record: RunRecord) -> Iterator[Sample]:
         index = 0
         if record.options.source == "-":
             return

@@ -15,10 +15,10 @@ from plaudit._util.aio import Once
 from plaudit.engines.base import Completion, Engine, Request
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
 from plaudit.judges.answers.maths import remember_in
-from plaudit.judges.base import Task
+from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.judges.panels import PanelTask
-from plaudit.runs.asking import Asker, AtHand, Question, SampleAsk
+from plaudit.judges.panel import PanelJudge
+from plaudit.runs.cached import AtHand, CachedClient, Lookup, SampleClient
 from plaudit.runs.outcomes import StoredOutcomes
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices, cost
@@ -79,7 +79,7 @@ class AnyJudging(Protocol):
     """One judge at work, or several."""
 
     @property
-    def task(self) -> Task | PanelTask:
+    def task(self) -> BaseJudge | PanelJudge:
         """What is judged, and how."""
         ...
 
@@ -141,14 +141,16 @@ class _IgnoredError(Exception):
     """An endpoint ignores that log-probabilities are asked for."""
 
 
-class Judging:
+class JudgeSession:
     """A task with its asker.
 
     Where the readout is left open (`auto`) and the endpoint turns out to send no log-probabilities,
     the task becomes one in the json readout, once and before the first verdict.
     """
 
-    def __init__(self, task: Task, asker: Asker, like: "Judging | None" = None) -> None:
+    def __init__(
+        self, task: BaseJudge, asker: CachedClient, like: "JudgeSession | None" = None
+    ) -> None:
         """Join a task and an asker; nothing is asked yet.
 
         Args:
@@ -208,7 +210,7 @@ class Judging:
         """Free what the engine took."""
         await self.asker.pool.engine.close()
 
-    def questions(self, samples: Iterable[Sample]) -> Generator[Question]:
+    def questions(self, samples: Iterable[Sample]) -> Generator[Lookup]:
         """Look samples up in the store, some at a time, shortly before they are judged."""
         samples = iter(samples)
         while some := [(s, self.task.first_requests(s)) for s in islice(samples, _LOOKED_UP)]:
@@ -220,7 +222,7 @@ class Judging:
                 for question in found:
                     self.asker.release(question)
 
-    def at_hand(self, question: Question) -> tuple[Verdict, Asked] | None:
+    def at_hand(self, question: Lookup) -> tuple[Verdict, Asked] | None:
         """Judge a sample whose only reply is stored and can be used.
 
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
@@ -237,7 +239,7 @@ class Judging:
         self._unsure = False
         return verdict, AtHand(question.requests, keys)
 
-    async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
+    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
 
         Raises:
@@ -256,11 +258,11 @@ class Judging:
             if self._is_stale(question):
                 self.asker.release(question)
                 (question,) = self.questions([question.sample])
-            asked = SampleAsk(self.asker, question)
+            asked = SampleClient(self.asker, question)
             with self._remembering():
                 verdict = await self.task.decide(question.sample, asked, question.requests)
             if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
-                asked = SampleAsk(self.asker, question, fresh=True)
+                asked = SampleClient(self.asker, question, fresh=True)
                 verdict = await self.task.decide(question.sample, asked, question.requests)
         finally:
             self.asker.release(question)
@@ -285,7 +287,7 @@ class Judging:
         The prior changes every verdict and its replies are stored, so one bad minute of a server
         must not stay in it.
         """
-        asked = SampleAsk(self.asker)
+        asked = SampleClient(self.asker)
         try:
             completion = await asked(request)
             self._unsure = False
@@ -295,7 +297,7 @@ class Judging:
             if asked.hits and not self.asker.policy.retry_invalid:
                 raise
         try:
-            return await SampleAsk(self.asker, fresh=True)(request)
+            return await SampleClient(self.asker, fresh=True)(request)
         except NoLogprobsError as error:
             if self._unsure:
                 raise _IgnoredError(str(error)) from error
@@ -341,7 +343,7 @@ class Judging:
             for one in (request, harmless(request)):
                 if not self._may_change:
                     return
-                asked = SampleAsk(self.asker)
+                asked = SampleClient(self.asker)
                 asked.budget(one.draw).retries = 0
                 try:
                     await asked(one)
@@ -370,7 +372,7 @@ class Judging:
         self._unsure, self._ignored = False, True
         _LOG.warning("%s; the json readout is used", why)
 
-    def _is_stale(self, question: Question) -> bool:
+    def _is_stale(self, question: Lookup) -> bool:
         """Whether a question was put in a readout that is no longer used."""
         return self._ignored and any(request.logprobs for request in question.requests)
 

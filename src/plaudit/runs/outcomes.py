@@ -1,7 +1,7 @@
 """Outcomes of long comparisons of formulas, kept in the store so that a repeat says the same."""
 
 from plaudit.engines.base import Completion
-from plaudit.runs.asking import ReplyStore
+from plaudit.runs.cached import ReplyStore
 
 
 class StoredOutcomes:

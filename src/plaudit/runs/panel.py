@@ -11,10 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine, Request
-from plaudit.judges.base import Task
-from plaudit.judges.panels import Member, PanelTask, named
-from plaudit.runs.asking import Asker, Question
-from plaudit.runs.judging import Asked, Bill, Judging
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.panel import Member, PanelJudge, named
+from plaudit.runs.cached import CachedClient, Lookup
+from plaudit.runs.judging import Asked, Bill, JudgeSession
 from plaudit.scoring.agreement import Agreement
 from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
 from plaudit.scoring.jury import Combine, Decision, decide
@@ -111,7 +111,7 @@ class PanelAsk:
 class _Seat:
     """A member with its judging, and what it did."""
 
-    def __init__(self, member: Member, judging: Judging) -> None:
+    def __init__(self, member: Member, judging: JudgeSession) -> None:
         self.member = member
         self.judging = judging
         self.statuses: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class _Seat:
         self.usage = Usage()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> BaseJudge:
         return self.judging.task
 
     async def prepare(self) -> None:
@@ -131,7 +131,7 @@ class _Seat:
         with named(self.member.name):
             await self.judging.settle(without_logprobs)
 
-    async def judge(self, question: Question | Sample) -> tuple[Verdict, Asked]:
+    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         with named(self.member.name):
             verdict, asked = await self.judging.judge(question)
         self.count(verdict, asked)
@@ -188,7 +188,7 @@ class _Seat:
 class _Panel:
     """What juries and cascades have in common."""
 
-    def __init__(self, task: PanelTask, judgings: Sequence[Judging]) -> None:
+    def __init__(self, task: PanelJudge, judgings: Sequence[JudgeSession]) -> None:
         self.task = task
         self._seats = [
             _Seat(member, judging)
@@ -287,13 +287,13 @@ class _Sitting(msgspec.Struct, frozen=True):
     """A sample with each member's question about it."""
 
     sample: Sample
-    questions: Sequence[Question | Sample]
+    questions: Sequence[Lookup | Sample]
 
 
 class Jury(_Panel):
     """Asks all members about every sample, at the same time, and combines their verdicts."""
 
-    def __init__(self, task: PanelTask, judgings: Sequence[Judging]) -> None:
+    def __init__(self, task: PanelJudge, judgings: Sequence[JudgeSession]) -> None:
         """Seat the members; nothing is asked yet."""
         super().__init__(task, judgings)
         assert task.rule is not None
@@ -363,7 +363,7 @@ class Jury(_Panel):
         """Take up the tasks of members that fell back to another readout before a verdict."""
         tasks = [seat.task for seat in self._seats]
         if any(new is not old for new, old in zip(tasks, self.task.tasks, strict=True)):
-            self.task = PanelTask(self.task.config, tasks)
+            self.task = PanelJudge(self.task.config, tasks)
 
     def _combine(
         self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
@@ -405,7 +405,7 @@ class Cascade(_Panel):
         """Samples worth having under way: enough for all steps at a time."""
         return sum(seat.judging.window for seat in self._seats)
 
-    def questions(self, samples: Iterable[Sample]) -> Iterator[Question]:
+    def questions(self, samples: Iterable[Sample]) -> Iterator[Lookup]:
         """Look samples up for the first step; later ones look up what reaches them."""
         return self._seats[0].judging.questions(samples)
 
@@ -417,7 +417,7 @@ class Cascade(_Panel):
         """
         await self._seats[0].prepare()
 
-    def at_hand(self, question: Question) -> tuple[Verdict, PanelAsk] | None:
+    def at_hand(self, question: Lookup) -> tuple[Verdict, PanelAsk] | None:
         """Judge a sample that the first step settles by a stored reply."""
         seat = self._seats[0]
         known = seat.judging.at_hand(question)
@@ -426,7 +426,7 @@ class Cascade(_Panel):
         seat.count(*known)
         return self._settle(question.sample, [known])
 
-    async def judge(self, question: Question | Sample) -> tuple[Verdict, PanelAsk]:
+    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, PanelAsk]:
         """Judge a sample.
 
         Raises:
@@ -474,7 +474,9 @@ def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
 
 
 def panel_judging(
-    task: PanelTask, pools: Sequence[Pool], make_asker: Callable[[PoolShare, Task], Asker]
+    task: PanelJudge,
+    pools: Sequence[Pool],
+    make_asker: Callable[[PoolShare, BaseJudge], CachedClient],
 ) -> Jury | Cascade:
     """Put a panel to work; nothing is contacted.
 
@@ -484,7 +486,7 @@ def panel_judging(
         make_asker: joins a member's share of a pool, its task and the store.
     """
     judgings = [
-        Judging(one, make_asker(PoolShare(pool), one))
+        JudgeSession(one, make_asker(PoolShare(pool), one))
         for one, pool in zip(task.tasks, pools, strict=True)
     ]
     return Jury(task, judgings) if task.form == "jury" else Cascade(task, judgings)

@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
 from plaudit.errors import Cause, InputError, ReplyError, UsageError
 from plaudit.io.sources import RowReader
-from plaudit.judges.base import Task
-from plaudit.judges.panels import PanelTask
-from plaudit.runs.asking import CachePolicy, RequestKeys
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.panel import PanelJudge
+from plaudit.runs.cached import CachePolicy, RequestKeys
 from plaudit.runs.runner import (
     RunRecord,
     bind_record,
@@ -76,7 +76,7 @@ class _Counter:
     def __init__(
         self,
         load: Load,
-        task: Task,
+        task: BaseJudge,
         engine: Engine,
         store: Store,
         policy: CachePolicy,
@@ -166,7 +166,7 @@ async def plan_file(
     """
     prices = prices or Prices()
     task = await _settled(record, engine, store, cache)
-    if isinstance(task, PanelTask):
+    if isinstance(task, PanelJudge):
         assert record.panel is not None
         plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode, members=[])
         counters = [
@@ -185,14 +185,14 @@ async def plan_file(
     await _count_all(record, task, plan, counters)
     for counter in counters:
         counter.finish()
-    if isinstance(task, PanelTask):
+    if isinstance(task, PanelJudge):
         _sum_up(plan, [counter.load for counter in counters])
     return plan
 
 
 async def _settled(
     record: RunRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
-) -> Task | PanelTask:
+) -> BaseJudge | PanelJudge:
     """Return the task, in the readouts that an earlier run of the same command settled on."""
     task = await bind_record(record, engine)
     known = known_without_logprobs(store, run_identity(record, task.fingerprint))
@@ -200,7 +200,7 @@ async def _settled(
 
 
 async def _count_all(
-    record: RunRecord, task: Task | PanelTask, plan: Plan, counters: Sequence[_Counter]
+    record: RunRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
 ) -> None:
     for row in RowReader(record.options.source, strict=record.options.strict):
         try:

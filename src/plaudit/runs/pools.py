@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit.engines.base import Capabilities
 from plaudit.errors import UsageError
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
 from plaudit.judges.load import KINDS, task_type
 from plaudit.judges.shots import Select, Shot, ShotSet, check_pool, open_pool, read_shots
 from plaudit.prompts.selection import Lookalikes
@@ -72,7 +72,7 @@ def sample_shots(
 
 
 def draw(
-    task: Task,
+    task: BaseJudge,
     shots: Sequence[Shot],
     n: int,
     seed: int,
@@ -93,7 +93,7 @@ def draw(
     return drawn.choose(task.text_of(taken))
 
 
-def blank_task(kind: str) -> Task:
+def blank_task(kind: str) -> BaseJudge:
     """Return a task that reads rows and shots and asks nobody.
 
     Raises:
@@ -154,7 +154,7 @@ def report_pool(kind: str, rows: Sequence[PoolRow]) -> PoolReport:
     )
 
 
-def _open(task: Task, pool: str | Sequence[Mapping[str, Json]] | None) -> list[Shot]:
+def _open(task: BaseJudge, pool: str | Sequence[Mapping[str, Json]] | None) -> list[Shot]:
     if pool is None or isinstance(pool, str):
         return open_pool(task, pool)
     rows = [PoolRow(f"shot {n}", dict(row)) for n, row in enumerate(pool)]

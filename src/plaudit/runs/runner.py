@@ -19,11 +19,11 @@ from plaudit.io.output import Intake, Output
 from plaudit.io.places import check_output, rejected_path
 from plaudit.io.progress import Progress
 from plaudit.io.sources import RowReader
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.load import bind
-from plaudit.judges.panels import PanelConfig, PanelTask, bind_panel
-from plaudit.runs.asking import Asker, CachePolicy
-from plaudit.runs.judging import AnyJudging, Asked, Judging
+from plaudit.judges.panel import PanelConfig, PanelJudge, bind_panel
+from plaudit.runs.cached import CachedClient, CachePolicy
+from plaudit.runs.judging import AnyJudging, Asked, JudgeSession
 from plaudit.runs.panel import Cascade, Jury, PanelSummary, panel_judging, pools_of
 from plaudit.sending.pool import Attempt, Pool, PoolShare, SendPolicy
 from plaudit.sending.prices import Prices
@@ -213,7 +213,7 @@ async def bind_record(
     record: RunRecord,
     engine: Engine | Sequence[Engine],
     without_logprobs: Collection[str] = (),
-) -> Task | PanelTask:
+) -> BaseJudge | PanelJudge:
     """Make the task of a run.
 
     Args:
@@ -297,14 +297,14 @@ class Runner:
     async def _begin(self, record: RunRecord, engine: Engine | Sequence[Engine]) -> AnyJudging:
         task = await bind_record(record, engine)
         if isinstance(engine, Sequence):
-            assert isinstance(task, PanelTask)
+            assert isinstance(task, PanelJudge)
             return panel_judging(task, pools_of(engine, self.policy), self._asker)
-        assert isinstance(task, Task)
-        return Judging(task, self._asker(Pool(engine, self.policy), task))
+        assert isinstance(task, BaseJudge)
+        return JudgeSession(task, self._asker(Pool(engine, self.policy), task))
 
-    def _asker(self, pool: Pool | PoolShare, task: Task) -> Asker:
+    def _asker(self, pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
         keep = self.cache.write and pool.engine.capabilities.cacheable
-        return Asker(pool, task.identity, self.store if keep else None, self.cache)
+        return CachedClient(pool, task.identity, self.store if keep else None, self.cache)
 
 
 class _Run:

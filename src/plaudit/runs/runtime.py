@@ -14,11 +14,11 @@ from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine
 from plaudit.engines.http.transport import import_for_transports
 from plaudit.errors import PlauditError
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.load import bind, task_type
-from plaudit.judges.panels import PanelConfig, bind_panel
-from plaudit.runs.asking import Asker, CachePolicy
-from plaudit.runs.judging import Judging
+from plaudit.judges.panel import PanelConfig, bind_panel
+from plaudit.runs.cached import CachedClient, CachePolicy
+from plaudit.runs.judging import JudgeSession
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.pools import ANY_ENGINE
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
@@ -108,11 +108,11 @@ class Runtime:
         """Put engines and a store together; none is opened."""
         self._pools = pools_of(engines, send)
         self._store = store if any(engine.capabilities.cacheable for engine in engines) else None
-        self._judgings: dict[tuple[bytes, bool], Judging | Jury | Cascade] = {}
+        self._judgings: dict[tuple[bytes, bool], JudgeSession | Jury | Cascade] = {}
 
     async def judging(
         self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
-    ) -> Judging | Jury | Cascade:
+    ) -> JudgeSession | Jury | Cascade:
         """Return what all calls with a configuration share; `keep`: whether it uses the store."""
         place = (msgspec.json.encode([config, panel]), keep)
         if place not in self._judgings:
@@ -124,31 +124,31 @@ class Runtime:
 
     async def _make(
         self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
-    ) -> Judging | Jury | Cascade:
-        def asker(pool: Pool | PoolShare, task: Task) -> Asker:
+    ) -> JudgeSession | Jury | Cascade:
+        def asker(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
             store = self._store if keep and pool.engine.capabilities.cacheable else None
-            return Asker(pool, task.identity, store, CachePolicy())
+            return CachedClient(pool, task.identity, store, CachePolicy())
 
         if panel is not None:
             engines = [pool.engine for pool in self._pools]
             return panel_judging(await bind_panel(panel, engines), self._pools, asker)
         (pool,) = self._pools
         task = await bind(config, pool.engine)
-        return Judging(task, asker(pool, task), self._alike(task, keep))
+        return JudgeSession(task, asker(pool, task), self._alike(task, keep))
 
-    def _alike(self, task: Task, keep: bool) -> Judging | None:
+    def _alike(self, task: BaseJudge, keep: bool) -> JudgeSession | None:
         """Return what asks the same as a task, and so has measured its prior or is about to."""
         for (_, kept), judging in self._judgings.items():
-            if not isinstance(judging, Judging) or kept != keep:
+            if not isinstance(judging, JudgeSession) or kept != keep:
                 continue
             if judging.task.fingerprint == task.fingerprint:
                 return judging
         return None
 
-    async def asker(self) -> Asker:
+    async def asker(self) -> CachedClient:
         """Return what asks the only engine for requests that belong to no judge."""
         (pool,) = self._pools
-        return Asker(pool, await pool.engine.identify(), self._store, CachePolicy())
+        return CachedClient(pool, await pool.engine.identify(), self._store, CachePolicy())
 
     async def flush(self) -> None:
         """Wait until the replies that came are in the store."""

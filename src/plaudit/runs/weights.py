@@ -8,7 +8,7 @@ import msgspec
 from plaudit.errors import InputError
 from plaudit.io.sources import RowReader
 from plaudit.judges.load import KINDS
-from plaudit.judges.panels import SCALES, LearnedWeight
+from plaudit.judges.panel import SCALES, LearnedWeight
 from plaudit.runs.labels import json_object
 from plaudit.scoring.jury import learn_weights
 from plaudit.types import Value

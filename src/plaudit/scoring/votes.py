@@ -56,7 +56,7 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             counts: votes by outcome; outcomes without one may be left out.
         """
-        return self._told(*_first_two(counts))
+        return self._reported(*_first_two(counts))
 
     def further(self, counts: Iterable[int]) -> int:
         """Return the fewest further votes that could decide, were they all for the leader.
@@ -65,7 +65,7 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
         """
         leader, rival = _first_two(counts)
         more = 0
-        while more <= self.votes and not self._told(leader + more, rival):
+        while more <= self.votes and not self._reported(leader + more, rival):
             more += 1
         return more
 
@@ -80,7 +80,7 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
         more = self.further(counts)
         return more if more <= left else 0
 
-    def _told(self, leader: int, rival: int) -> bool:
+    def _reported(self, leader: int, rival: int) -> bool:
         # The mode loses only if it loses to one of the others: a union bound over outcomes - 1.
         return leader > rival and ratio(leader, rival) * self.error >= self.outcomes - 1
 

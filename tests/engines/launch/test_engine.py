@@ -254,7 +254,7 @@ def test_a_command_that_is_not_there(launching: Launching, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("engine", "args", "told"),
+    ("engine", "args", "reported"),
     [
         ("vllm:", ["--launch", "2"], "needs a model"),
         ("vllm:--help", ["--launch", "2"], "needs a model"),
@@ -269,11 +269,11 @@ def test_a_command_that_is_not_there(launching: Launching, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_started_is_refused(
-    launching: Launching, engine: str, args: list[str], told: str
+    launching: Launching, engine: str, args: list[str], reported: str
 ) -> None:
     done = launching(*args, engine=engine)
     assert done.status == 2, done.stderr
-    assert told in done.stderr
+    assert reported in done.stderr
     assert launching.standins.starts == []
 
 
@@ -489,7 +489,7 @@ IN_A_CHILD = """
 import asyncio, os, sys
 from plaudit.engines.base import EngineURI
 from plaudit.engines.launch.engine import LaunchedEngine
-from tests.engines.test_launch import ASK
+from tests.engines.launch.test_engine import ASK
 
 engine = LaunchedEngine(EngineURI.parse("vllm:some-model"), 1)
 

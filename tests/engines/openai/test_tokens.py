@@ -72,14 +72,14 @@ SHAPES = {
 async def test_ids_and_log_probabilities(engines, name):
     chat_mode, reply = SHAPES[name]
     with FakeOpenAI(reply) as server:
-        told = await engines(server).complete(ask(chat_mode))
+        reported = await engines(server).complete(ask(chat_mode))
     body = server.bodies[0]
     assert body["return_token_ids"] is True and "top_logprobs" not in body
     assert body["logprobs"] == (True if chat_mode else 1)
     assert "verbose" not in body and "return_tokens" not in body
-    assert told.token_ids == tuple(IDS) and told.token_logprobs == tuple(LOGPROBS)
-    assert told.prompt_token_ids == tuple(PROMPT) and told.usage == Usage(12, 3)
-    assert told.logprobs is None and told.text == "ab"
+    assert reported.token_ids == tuple(IDS) and reported.token_logprobs == tuple(LOGPROBS)
+    assert reported.prompt_token_ids == tuple(PROMPT) and reported.usage == Usage(12, 3)
+    assert reported.logprobs is None and reported.text == "ab"
 
 
 async def test_llama_cpp_tells_them_in_a_form_of_its_own(engines):
@@ -87,16 +87,16 @@ async def test_llama_cpp_tells_them_in_a_form_of_its_own(engines):
     reply["__verbose"] = {"tokens": IDS, "content": "ab", "prompt": "hi"}
     with FakeOpenAI(reply) as server:
         engine = engines(server, scheme="openai")
-        told = await engine.complete(ask(False, ids=PROMPT))
+        reported = await engine.complete(ask(False, ids=PROMPT))
         assert server.bodies[0]["verbose"] is server.bodies[0]["return_tokens"] is True
         assert server.bodies[0]["prompt"] == PROMPT
-        assert (told.token_ids, told.token_logprobs) == (tuple(IDS), tuple(LOGPROBS))
-        assert told.prompt_token_ids == tuple(PROMPT)
+        assert (reported.token_ids, reported.token_logprobs) == (tuple(IDS), tuple(LOGPROBS))
+        assert reported.prompt_token_ids == tuple(PROMPT)
         # It has no log-probability for a token that is a part of a character.
         reply["choices"][0]["logprobs"] = content(ids=[5, 2])
-        told = await engine.complete(ask(False))
-        assert told.token_ids == tuple(IDS) and told.token_logprobs is None
-        assert told.prompt_token_ids is None and not engine.notes
+        reported = await engine.complete(ask(False))
+        assert reported.token_ids == tuple(IDS) and reported.token_logprobs is None
+        assert reported.prompt_token_ids is None and not engine.notes
 
 
 async def test_ids_as_a_prompt(engines):
@@ -116,10 +116,10 @@ async def test_candidates_of_the_first_token_go_with_it(engines):
     shown = content()
     shown["content"][0]["top_logprobs"] = top
     with FakeOpenAI(of_vllm_chat(logprobs=shown)) as server:
-        told = await engines(server).complete(ask(logprobs=2))
+        reported = await engines(server).complete(ask(logprobs=2))
     assert server.bodies[0]["top_logprobs"] == 2 and server.bodies[0]["logprobs"] is True
-    assert [candidate.token for candidate in told.logprobs] == ["a", "z"]
-    assert told.token_logprobs == tuple(LOGPROBS)
+    assert [candidate.token for candidate in reported.logprobs] == ["a", "z"]
+    assert reported.token_logprobs == tuple(LOGPROBS)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,11 @@ async def test_R4_ids_that_are_not_there_or_not_all_are_none(engines, reply, cap
     with FakeOpenAI(reply) as server:
         engine = engines(server)
         for _ in range(2):
-            told = await engine.complete(ask())
-            assert (told.token_ids, told.token_logprobs) == (None, None) and told.text == "ab"
+            reported = await engine.complete(ask())
+            assert (reported.token_ids, reported.token_logprobs) == (
+                None,
+                None,
+            ) and reported.text == "ab"
     assert engine.notes == ("gives no token ids",)
     assert caplog.text.count("gives no token ids") == 1
 
@@ -155,8 +158,8 @@ async def test_R4_ids_that_are_not_there_or_not_all_are_none(engines, reply, cap
 )
 async def test_log_probabilities_that_are_not_of_the_ids_are_none(engines, shown):
     with FakeOpenAI(of_vllm_chat(logprobs=shown)) as server:
-        told = await engines(server).complete(ask())
-    assert told.token_ids == tuple(IDS) and told.token_logprobs is None
+        reported = await engines(server).complete(ask())
+    assert reported.token_ids == tuple(IDS) and reported.token_logprobs is None
 
 
 async def test_log_probabilities_that_are_no_numbers_are_none(engines):
@@ -197,8 +200,8 @@ async def test_fewer_candidates_do_not_cost_the_ids(engines):
         return of_vllm_chat()
 
     with FakeOpenAI(strict) as server:
-        told = await engines(server).complete(ask(logprobs=256))
-    assert server.bodies[-1]["top_logprobs"] == 20 and told.token_ids == tuple(IDS)
+        reported = await engines(server).complete(ask(logprobs=256))
+    assert server.bodies[-1]["top_logprobs"] == 20 and reported.token_ids == tuple(IDS)
 
 
 async def test_a_prompt_that_is_too_long_keeps_its_cause(engines):

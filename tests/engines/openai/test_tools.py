@@ -61,7 +61,7 @@ async def test_tools_are_offered_and_calls_are_read(engines):
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("reported", "read"),
     [
         (call({"q": "日本"}), ToolCall("c1", "search", '{"q":"日本"}')),
         (call(None), ToolCall("c1", "search", "{}")),
@@ -71,8 +71,8 @@ async def test_tools_are_offered_and_calls_are_read(engines):
         ({"function": {"name": "search"}}, ToolCall("call-1-0", "search", "{}")),
     ],
 )
-async def test_calls_as_different_servers_send_them(engines, told, read):
-    with FakeOpenAI(calling(told, content="Let me see.", finish_reason="stop")) as server:
+async def test_calls_as_different_servers_send_them(engines, reported, read):
+    with FakeOpenAI(calling(reported, content="Let me see.", finish_reason="stop")) as server:
         completion = await engines(server).complete(ask())
     assert completion.tool_calls == (read,)
     assert (completion.text, completion.finish_reason) == ("Let me see.", "tool_calls")

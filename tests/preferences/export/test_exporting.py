@@ -98,8 +98,8 @@ def test_defect_37_a_split_that_is_not_the_hashes_is_said(tmp_path: Path, out: P
     source = write(tmp_path / "in.jsonl", many(3))
     done = [export_pairs(source, "trl-dpo", str(out), options(seed=s)) for s in range(40)]
     assert {(one.train_examples, one.validation_examples) for one in done} == {(2, 1)}
-    told = {note.partition(" into")[0] for one in done for note in one.notes}
-    assert told >= {"the hash put 0 of 3 examples", "the hash put 2 of 3 examples"}
+    reported = {note.partition(" into")[0] for one in done for note in one.notes}
+    assert reported >= {"the hash put 0 of 3 examples", "the hash put 2 of 3 examples"}
     assert any(not one.notes for one in done)
 
 

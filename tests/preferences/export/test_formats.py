@@ -302,11 +302,11 @@ def test_llama_factorys_description(tmp_path: Path, style: Any, formatting: Any)
     export_pairs(source, "llama-factory", str(tmp_path / "out"), options)
     info = json.loads((tmp_path / "out/dataset_info.json").read_bytes())
     assert list(info) == ["plaudit_train", "plaudit_validation"]
-    for told in info.values():
-        assert told["ranking"] is True
-        assert told.get("formatting") == formatting
-        columns = rows_of(tmp_path / "out" / told["file_name"])[0].keys()
-        assert set(told["columns"].values()) == columns
+    for reported in info.values():
+        assert reported["ranking"] is True
+        assert reported.get("formatting") == formatting
+        columns = rows_of(tmp_path / "out" / reported["file_name"])[0].keys()
+        assert set(reported["columns"].values()) == columns
 
 
 # A datasets folder

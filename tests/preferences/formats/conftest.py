@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.judged import Judging
+from tests.support.judged import JudgeSession
 
 
 @pytest.fixture
-def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judging:
-    return Judging(tmp_path, monkeypatch)
+def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JudgeSession:
+    return JudgeSession(tmp_path, monkeypatch)

@@ -15,7 +15,7 @@ from plaudit.preferences.formats.feedback import Feedback
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.tally import Tally
-from tests.support.judged import Judging, labelled
+from tests.support.judged import JudgeSession, labelled
 
 
 def talk(id: str, *said: str, **columns: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ REPLIES = {
 }
 
 
-def test_the_corrected_answer_competes_with_the_next(judge: Judging) -> None:
+def test_the_corrected_answer_competes_with_the_next(judge: JudgeSession) -> None:
     first, second = read(judge("feedback", [CHAT], REPLIES))
     assert [content(one.response) for one in (first, second)] == ["a2", "a3"]
     assert [(one.score, one.index) for one in (first, second)] == [(-0.8, 0), (0.8, 1)]
@@ -61,7 +61,7 @@ def test_the_corrected_answer_competes_with_the_next(judge: Judging) -> None:
     assert first.confidence == 0.9
 
 
-def test_a_first_question_is_the_whole_prompt(judge: Judging) -> None:
+def test_a_first_question_is_the_whole_prompt(judge: JudgeSession) -> None:
     chat = talk("r", "q1", "a1", "no", "a2", "ok")
     replies = {"r#1": labelled("neg_constraint_restate"), "r#2": labelled("pos_praise")}
     found = read(judge("feedback", [chat], replies))
@@ -70,12 +70,12 @@ def test_a_first_question_is_the_whole_prompt(judge: Judging) -> None:
     ]  # fmt: skip
 
 
-def test_without_the_beginning_the_question_stands_alone(judge: Judging) -> None:
+def test_without_the_beginning_the_question_stands_alone(judge: JudgeSession) -> None:
     first, second = read(judge("feedback", [CHAT], REPLIES)[1:])
     assert (plain(first.prompt), plain(second.prompt)) == ("q2", "q2")
 
 
-def test_each_correction_of_several_is_a_turn(judge: Judging) -> None:
+def test_each_correction_of_several_is_a_turn(judge: JudgeSession) -> None:
     replies = {f"r#{n}": labelled("neg_correction") for n in (1, 2)} | {
         "r#3": labelled("pos_praise")
     }
@@ -85,7 +85,7 @@ def test_each_correction_of_several_is_a_turn(judge: Judging) -> None:
     ]  # fmt: skip
 
 
-def test_an_answer_whose_reaction_is_not_ok_has_no_score(judge: Judging) -> None:
+def test_an_answer_whose_reaction_is_not_ok_has_no_score(judge: JudgeSession) -> None:
     replies = REPLIES | {"r#3": labelled("pos_praise", confidence=0.2)}
     first, second = read(judge("feedback", [CHAT], replies))
     assert (first.score, second.score) == (-0.8, None)
@@ -97,17 +97,17 @@ def test_an_answer_whose_reaction_is_not_ok_has_no_score(judge: Judging) -> None
 @pytest.mark.parametrize(
     "reply", [labelled("neg_correction", confidence=0.3), labelled("neg_confusion"), "junk"]
 )
-def test_other_reactions_and_unsure_ones_make_no_turn(judge: Judging, reply: str) -> None:
+def test_other_reactions_and_unsure_ones_make_no_turn(judge: JudgeSession, reply: str) -> None:
     assert read(judge("feedback", [CHAT], REPLIES | {"r#2": reply})) == []
 
 
-def test_a_correction_at_the_end_has_nothing_to_compete_with(judge: Judging) -> None:
+def test_a_correction_at_the_end_has_nothing_to_compete_with(judge: JudgeSession) -> None:
     rows = [talk("r", "q1", "a1", "no"), talk("s", "q1", "b1", "fine", "b2", "ok")]
     replies = {id: labelled("neg_correction") for id in ("r#1", "s#2")}
     assert read(judge("feedback", rows, replies | {"s#1": labelled("pos_praise")})) == []
 
 
-def test_conversations_of_one_id_are_not_mixed(judge: Judging) -> None:
+def test_conversations_of_one_id_are_not_mixed(judge: JudgeSession) -> None:
     rows = [talk("r", "q1", "a1", "no"), talk("r", "p1", "b1", "no!", "b2", "ok")]
     replies = {"r#1": labelled("neg_correction"), "r#2": labelled("pos_praise")}
     lines = judge("feedback", rows, replies)
@@ -116,7 +116,7 @@ def test_conversations_of_one_id_are_not_mixed(judge: Judging) -> None:
     assert [plain(one.prompt) for one in found] == ["p1", "p1"]
 
 
-def test_flat_rows_have_no_next_turn(judge: Judging) -> None:
+def test_flat_rows_have_no_next_turn(judge: JudgeSession) -> None:
     rows = [
         {"id": "r", "query": "q1", "answer": "a1", "follow_up": "no"},
         {"id": "s", "query": "no", "answer": "a2", "follow_up": "ok"},
@@ -130,17 +130,17 @@ def test_flat_rows_have_no_next_turn(judge: Judging) -> None:
     assert "messages" in said
 
 
-def test_tables_give_what_json_lines_give(judge: Judging) -> None:
+def test_tables_give_what_json_lines_give(judge: JudgeSession) -> None:
     lines = judge("feedback", [CHAT], REPLIES)
     assert read(judge("feedback", [CHAT], REPLIES, out="v.parquet")) == read(lines) != []
 
 
-def test_a_column_names_the_example(judge: Judging) -> None:
+def test_a_column_names_the_example(judge: JudgeSession) -> None:
     found = read(judge("feedback", [CHAT | {"example_id": 5}], REPLIES))
     assert [one.example_id for one in found] == [5, 5]
 
 
-def test_a_row_that_cannot_be_read_breaks_its_conversation_off(judge: Judging) -> None:
+def test_a_row_that_cannot_be_read_breaks_its_conversation_off(judge: JudgeSession) -> None:
     one, two, three = judge("feedback", [CHAT], REPLIES)
     found = Feedback()
     found.read(one, 0)

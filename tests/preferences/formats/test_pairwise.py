@@ -15,7 +15,7 @@ from plaudit.preferences.formats.pairwise import Comparisons
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn, preferences
 from plaudit.preferences.tally import Tally
-from tests.support.judged import Judging, compared
+from tests.support.judged import JudgeSession, compared
 
 DIRECT = ReadOptions()
 STRENGTHS = ReadOptions(scores="bradley-terry")
@@ -50,7 +50,7 @@ def verdict(number: int, a: str, b: str, p_a: float | None, **fields: Any) -> by
     return json.dumps(row | fields).encode()
 
 
-def test_each_verdict_is_a_turn_of_two(judge: Judging) -> None:
+def test_each_verdict_is_a_turn_of_two(judge: JudgeSession) -> None:
     rows = [pair("a", "x", "y"), pair("b", "x", "z", source="s")]
     found = turns(judge("pairwise", rows, {"a": compared("A+"), "b": compared("B+")}, "--no-swap"))
     assert [[(said(c), c.index, c.score) for c in turn] for turn in found] == [
@@ -62,7 +62,7 @@ def test_each_verdict_is_a_turn_of_two(judge: Judging) -> None:
     assert msgspec.json.decode(found[1][0].metadata) == {"source": "s"}
 
 
-def test_a_verdict_that_is_not_ok_and_a_draw_are_no_preference(judge: Judging) -> None:
+def test_a_verdict_that_is_not_ok_and_a_draw_are_no_preference(judge: JudgeSession) -> None:
     rows = [pair("a", "x", "y"), pair("b", "x", "z"), pair("c", "y", "z")]
     replies = {"a": compared("A=B"), "b": "junk", "c": {"error": "timeout"}}
     tally = Tally()
@@ -75,14 +75,14 @@ def test_a_verdict_that_is_not_ok_and_a_draw_are_no_preference(judge: Judging) -
     assert tally.adds_up
 
 
-def test_orders_that_contradict_each_other_are_no_preference(judge: Judging) -> None:
+def test_orders_that_contradict_each_other_are_no_preference(judge: JudgeSession) -> None:
     ((a, b),) = turns(judge("pairwise", [pair("a", "x", "y")], {"a": compared("A+")}))
     assert (a.score, b.score) == (None, None)
 
 
 @pytest.mark.parametrize("options", [DIRECT, STRENGTHS])
 def test_different_prompts_stay_two_so_that_they_are_no_preference(
-    judge: Judging, options: ReadOptions
+    judge: JudgeSession, options: ReadOptions
 ) -> None:
     def talk(asked: str, answer: str) -> list[dict[str, str]]:
         return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
@@ -96,13 +96,13 @@ def test_different_prompts_stay_two_so_that_they_are_no_preference(
     assert tally.dropped["prompt_mismatch"] == 1
 
 
-def test_tables_give_what_json_lines_give(judge: Judging) -> None:
+def test_tables_give_what_json_lines_give(judge: JudgeSession) -> None:
     rows, replies = [pair("a", "x", "y", example_id="e")], {"a": compared("A+")}
     lines = judge("pairwise", rows, replies, "--no-swap")
     assert turns(judge("pairwise", rows, replies, "--no-swap", out="v.parquet")) == turns(lines)
 
 
-def test_strengths_order_all_responses_to_a_prompt(judge: Judging) -> None:
+def test_strengths_order_all_responses_to_a_prompt(judge: JudgeSession) -> None:
     rows = [pair("a", "x", "y"), pair("b", "y", "z"), pair("c", "w", "v", prompt="q")]
     replies = {"a": compared("A+"), "b": compared("A++"), "c": compared("B++")}
     found = turns(judge("pairwise", rows, replies, "--no-swap"), STRENGTHS)

@@ -12,7 +12,7 @@ from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.formats.base import ReadOptions
 from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.verdicts import Verdicts
-from tests.support.judged import Judging, scored
+from tests.support.judged import JudgeSession, scored
 
 CHAT = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
 
@@ -30,7 +30,7 @@ def decoded(raw: Any) -> Any:
     return None if raw is None else msgspec.json.decode(raw)
 
 
-def test_verdicts_on_several_responses_to_a_prompt_are_a_turn(judge: Judging) -> None:
+def test_verdicts_on_several_responses_to_a_prompt_are_a_turn(judge: JudgeSession) -> None:
     rows = [row("a", "good"), row("b", "bad"), row("c", "good", prompt="q")]
     found = read(judge("pointwise", rows, {"a": scored(10), "b": scored(1), "c": scored(4)}))
     assert [one.score for one in found] == pytest.approx([1.0, 0.0, 1 / 3])
@@ -41,14 +41,14 @@ def test_verdicts_on_several_responses_to_a_prompt_are_a_turn(judge: Judging) ->
     assert [decoded(one.prompt) for one in found] == ["p", "p", "q"]
 
 
-def test_ids_that_the_judged_rows_had_are_the_candidates(judge: Judging) -> None:
+def test_ids_that_the_judged_rows_had_are_the_candidates(judge: JudgeSession) -> None:
     ids = {"example_id": 7, "turn_id": "1", "candidate_index": 3, "source": "s"}
     (one,) = read(judge("pointwise", [row("a", "r", **ids)], {"a": scored(8)}))
     assert (one.example_id, one.turn_id, one.index) == (7, "1", 3)
     assert decoded(one.metadata) == ids
 
 
-def test_what_is_not_ok_has_no_score_and_is_not_lost(judge: Judging) -> None:
+def test_what_is_not_ok_has_no_score_and_is_not_lost(judge: JudgeSession) -> None:
     rows = [row(id, id) for id in "abcd"]
     replies = {
         "a": scored(8),
@@ -60,7 +60,7 @@ def test_what_is_not_ok_has_no_score_and_is_not_lost(judge: Judging) -> None:
     assert scores == [pytest.approx(7 / 9), None, None, None]
 
 
-def test_D3_conversations_keep_all_that_their_messages_hold(judge: Judging) -> None:
+def test_D3_conversations_keep_all_that_their_messages_hold(judge: JudgeSession) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "user", "content": "6 * 7?"},
@@ -74,7 +74,7 @@ def test_D3_conversations_keep_all_that_their_messages_hold(judge: Judging) -> N
 
 
 @pytest.mark.parametrize("out", ["verdicts.parquet", "verdicts/"])
-def test_tables_give_what_json_lines_give(judge: Judging, out: str) -> None:
+def test_tables_give_what_json_lines_give(judge: JudgeSession, out: str) -> None:
     rows = [
         row("a", "r", prompt=CHAT, turn_id=1),
         row("b", '{"not": "unpacked"}', example_id="e"),
@@ -86,7 +86,7 @@ def test_tables_give_what_json_lines_give(judge: Judging, out: str) -> None:
     )
 
 
-def test_verdicts_without_their_input_are_refused_with_what_to_do(judge: Judging) -> None:
+def test_verdicts_without_their_input_are_refused_with_what_to_do(judge: JudgeSession) -> None:
     (line,) = judge("pointwise", [row("a", "r")], {"a": scored(8)}, "--no-input")
     with pytest.raises(InputError, match="--no-input"):
         detect(line, ReadOptions())
@@ -94,7 +94,7 @@ def test_verdicts_without_their_input_are_refused_with_what_to_do(judge: Judging
         Verdicts("pointwise").read(line, 0)
 
 
-def test_answers_that_were_checked_are_right_or_wrong(judge: Judging) -> None:
+def test_answers_that_were_checked_are_right_or_wrong(judge: JudgeSession) -> None:
     asked = {"question": "2+2?", "reference": "4", "example_id": "e"}
     rows = [{"id": "a", "answer": "4", **asked}, {"id": "b", "answer": "5", **asked}]
     reply = json.dumps({"reasoning": "r", "verdict": "incorrect", "confidence": 0.9})

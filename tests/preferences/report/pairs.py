@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import Turn, pair_turn
+from plaudit.preferences.pairing import CandidateGroup, pair_turn
 from plaudit.preferences.report.collecting import PairReport
 from plaudit.preferences.report.numbers import ReportNumbers
 from plaudit.preferences.tally import Tally
@@ -37,7 +37,7 @@ def candidates(
     ]
 
 
-def turns(many: Sequence[list[Candidate]], tally: Tally) -> Iterator[Turn]:
+def turns(many: Sequence[list[Candidate]], tally: Tally) -> Iterator[CandidateGroup]:
     for one in many:
         if (turn := pair_turn(one, PairOptions(), tally)) is not None:
             yield turn

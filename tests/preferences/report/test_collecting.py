@@ -184,7 +184,7 @@ def test_the_agreement_of_both_orders_is_read_from_metadata(wrap: object) -> Non
     ]
     orders = report_of(many).orders
     assert orders is not None
-    assert (orders.pairs, orders.told, orders.agree) == (3, 2, 1)
+    assert (orders.pairs, orders.reported, orders.agree) == (3, 2, 1)
     assert orders.gap.mean == pytest.approx(0.3)
     assert (orders.gap.least, orders.gap.most) == (0.1, 0.5)
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.rollouts.rewards.base import told, untold
+from plaudit.rollouts.rewards.base import scored, unscored
 from plaudit.rollouts.rewards.composite import Composite, Part, Requirement
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 from tests.rollouts.rewards.playing import is_no_number, rollout
 
@@ -31,8 +31,8 @@ class Fixed:
 
     async def score(self, trace: Trace) -> Score:
         if self.value is None:
-            return untold(Untold.NO_GOLD, "there is no gold")
-        return told(self.value, "fixed")
+            return unscored(Unscored.NO_GOLD, "there is no gold")
+        return scored(self.value, "fixed")
 
     async def close(self) -> None:
         self.closed += 1

@@ -14,7 +14,7 @@ import pytest
 
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, load_function
-from plaudit.rollouts.trace import Score, Tokens, Trace, Untold
+from plaudit.rollouts.trace import Score, Tokens, Trace, Unscored
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import Found, chunks, is_no_number, question, rollout
 
@@ -92,7 +92,7 @@ async def test_none_is_none_and_keeps_its_reason() -> None:
     assert is_no_number(await score(None), "none_returned")
     found = await score({"value": None, "reason": "no dictionary"})
     assert (found.value, found.cause, found.reason) == (None, "none_returned", "no dictionary")
-    own = Score(value=None, reason="no gold", cause=Untold.NO_GOLD)
+    own = Score(value=None, reason="no gold", cause=Unscored.NO_GOLD)
     assert await score(own) == own
 
 

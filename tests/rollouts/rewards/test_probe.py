@@ -54,11 +54,11 @@ async def test_what_says_nothing_earns_nothing_whoever_grades(function, name: st
 async def test_a_grader_that_is_taken_in_is_found_out() -> None:
     found = await report(None, gullible)
     assert found.exit_status == 1
-    told = {problem.split("'")[1] for problem in found.problems}
+    scored = {problem.split("'")[1] for problem in found.problems}
     assert {
         "wrong answer", "closed tags", "forged search result", "fifty searches, wrong",
-    } <= told  # fmt: skip
-    assert not told & NOTHING
+    } <= scored  # fmt: skip
+    assert not scored & NOTHING
 
 
 async def test_by_rules_alone_nothing_is_paid_but_the_reference() -> None:
@@ -102,7 +102,7 @@ async def test_a_right_answer_that_cannot_be_told_is_a_problem() -> None:
 async def test_a_grader_that_fails_is_told_as_that_and_not_as_zero() -> None:
     found = await probe(load_rewards(None, Judge("no verdict at all").grader))
     one = row(found, "closed tags")
-    assert (one.total, one.untold, one.rewards["correctness"]) == (None, 4, None)
+    assert (one.total, one.unscored, one.rewards["correctness"]) == (None, 4, None)
     assert row(found, "right answer").total == pytest.approx(1.5)  # decided by rule
 
 

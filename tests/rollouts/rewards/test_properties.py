@@ -144,10 +144,10 @@ async def test_any_plain_chat_gives_a_number_in_range_or_none(row: dict[str, Any
 @given(text=TEXTS, results=st.lists(TEXTS, max_size=3))
 async def test_tool_results_never_raise_what_the_model_did_not_write(text, results) -> None:
     """Without an answer and without a call of its own nothing is paid, whatever tools said."""
-    told = [Message("tool", f"{text} {RIGHT} {result}") for result in results]
+    scored = [Message("tool", f"{text} {RIGHT} {result}") for result in results]
     trace = Trace(
         id="t", question=Question(id="q", question="Who?", answer=RIGHT, chunk_ids=["c1"]),
-        messages=[Message("user", "Who?"), *told], stop_reason=StopReason.MAX_TURNS,
+        messages=[Message("user", "Who?"), *scored], stop_reason=StopReason.MAX_TURNS,
     )  # fmt: skip
     for reward in REWARDS[:5]:
         score = await reward.score(trace)

@@ -10,7 +10,7 @@ from plaudit.errors import EngineUnusableError
 from plaudit.rollouts.rewards.scoring import ascore_traces, grouped, score_traces, scored
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.rewards.tally import Tally
-from plaudit.rollouts.trace import Score, StopReason, Trace, Untold
+from plaudit.rollouts.trace import Score, StopReason, Trace, Unscored
 from tests.rollouts.rewards.playing import RIGHT, Found, Judge, careful, grader, rollout
 
 RULES = {"rewards": {"correctness": {"by": "rules", "undecided": 0.0}, "length": {"weight": 0.1}}}
@@ -127,7 +127,7 @@ def test_the_summary_counts_and_measures() -> None:
         tally.add(trace)
     summary = tally.summary()
     total = summary.rewards["total"]
-    assert (summary.traces, total.told, total.untold) == (40, 30, {"broken_off": 10})
+    assert (summary.traces, total.scored, total.unscored) == (40, 30, {"broken_off": 10})
     assert total.mean.value == pytest.approx(1 / 3)
     assert total.mean.low <= 1 / 3 <= total.mean.high
     assert (total.least, total.most) == (0.0, 1.0)
@@ -140,12 +140,12 @@ def test_what_went_wrong_is_counted_apart_from_what_cannot_be_told() -> None:
     rewards = load_rewards(RULES)
     tally = Tally(rewards)
     trace = score_traces([rollout()], RULES)[0]
-    failed = Score(value=None, cause=Untold.JUDGE_FAILED, reason="timeout")
+    failed = Score(value=None, cause=Unscored.JUDGE_FAILED, reason="timeout")
     for scores in (trace.rewards, {**trace.rewards, "correctness": failed}):
         tally.add(msgspec.structs.replace(trace, rewards=scores))
     summary = tally.summary()
     assert (summary.broken, summary.exit_status) == (1, 1)
-    assert summary.rewards["correctness"].untold == {"judge_failed": 1}
+    assert summary.rewards["correctness"].unscored == {"judge_failed": 1}
 
 
 def test_search_results_do_not_reach_a_reward_of_the_models_words() -> None:

@@ -13,7 +13,7 @@ from plaudit.rollouts.rewards.composite import Requirement
 from plaudit.rollouts.rewards.correctness import CorrectnessOptions
 from plaudit.rollouts.rewards.functions import FunctionOptions
 from plaudit.rollouts.rewards.spec import DEFAULT, MEASURES, NAMES, load_rewards
-from plaudit.rollouts.trace import StopReason, Untold
+from plaudit.rollouts.trace import StopReason, Unscored
 from tests.rollouts.rewards.playing import Found, Judge, chunks, question, rollout
 from tests.support.command import REPOSITORY
 
@@ -211,5 +211,5 @@ def test_the_docs_name_every_reward_option_and_cause() -> None:
     for form in (CorrectnessOptions, FunctionOptions):
         for option in form.__struct_fields__:
             assert re.search(rf"`{option}\b", PAGE) or f"\n{option} = " in PAGE, option
-    for cause in Untold:
+    for cause in Unscored:
         assert f"`{cause.value}`" in PAGE, cause

@@ -271,15 +271,15 @@ def test_a_chat_that_cannot_be_used_is_named(
     assert replies(next(outcomes), tokenizer) == ["There.<end_of_turn>"]
     with pytest.raises(error, match=problem):
         next(outcomes)
-    told: list[tuple[int, PlauditError]] = []
+    scored: list[tuple[int, PlauditError]] = []
 
     def rejected(number: int, why: PlauditError) -> None:
-        told.append((number, why))
+        scored.append((number, why))
 
     rest = list(tokenize_chats([good, chat, good], tokenizer, template, rejected=rejected))
     assert len(rest) == 2
-    assert [(number, type(why)) for number, why in told] == [(1, type(told[0][1]))]
-    assert isinstance(told[0][1], error)
+    assert [(number, type(why)) for number, why in scored] == [(1, type(scored[0][1]))]
+    assert isinstance(scored[0][1], error)
 
 
 def test_halves_of_characters_become_replacement_characters(model: Model) -> None:

@@ -58,7 +58,7 @@ async def test_data_goes_to_the_record_and_not_to_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "status", "told"),
+    ("name", "arguments", "status", "scored"),
     [
         ("add", "", "invalid_arguments", '"a" is a required property'),
         ("add", '{"a": "1"}', "invalid_arguments", 'a: "1" is not of type "integer"'),
@@ -77,12 +77,12 @@ async def test_data_goes_to_the_record_and_not_to_the_model() -> None:
     ],
 )
 async def test_what_cannot_be_called_is_told_to_the_model(
-    name: str, arguments: str, status: str, told: str
+    name: str, arguments: str, status: str, scored: str
 ) -> None:
     record, content = await one(ToolSet([add]), name, arguments)
     assert record.status == status
     assert content.startswith("Error: ")
-    assert told in content
+    assert scored in content
 
 
 async def test_a_call_that_could_not_be_read_is_told_why() -> None:
@@ -122,7 +122,7 @@ class Unprintable(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "scored"),
     [
         (ValueError("no such page"), "Error: ValueError: no such page"),
         (ValueError(), "Error: ValueError"),
@@ -136,12 +136,12 @@ class Unprintable(Exception):
     ],
 )
 async def test_whatever_a_tool_raises_is_told_without_a_traceback(
-    error: BaseException, told: str
+    error: BaseException, scored: str
 ) -> None:
     record, content = await one(ToolSet([Strange(raising(error))]), "strange")
     assert record.status == "raised"
     assert record.tool_failed
-    assert content.startswith(told)
+    assert content.startswith(scored)
     assert "Traceback" not in content
     assert "File" not in content
 

@@ -191,12 +191,12 @@ class Fleet:
 
     async def _wait_until_ready(self, tell: Tell) -> None:
         started = time.monotonic()
-        told = (-1, 0.0)
+        reported = (-1, 0.0)
         waiting = dict.fromkeys(range(len(self.servers)), "it has not answered yet")
         while waiting:
             passed = time.monotonic() - started
-            if told[0] != len(waiting) or passed > told[1] + _TELL_SECONDS:
-                told = (len(waiting), passed)
+            if reported[0] != len(waiting) or passed > reported[1] + _TELL_SECONDS:
+                reported = (len(waiting), passed)
                 tell(self._progress(list(waiting), passed))
             for number in waiting:
                 await self._check_start(number)

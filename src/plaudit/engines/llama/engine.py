@@ -767,8 +767,8 @@ def _machine() -> str:
     """What the kernels that run depend on: library, system and processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        told = [line for line in lines if line.startswith(("model name", "CPU part", "flags"))]
-        processor = " ".join(told[:2])
+        reported = [line for line in lines if line.startswith(("model name", "CPU part", "flags"))]
+        processor = " ".join(reported[:2])
     except OSError:
         processor = platform.processor()
     about = f"{platform.system()} {platform.machine()} {processor}"

@@ -107,9 +107,11 @@ def _body(request: Request, prompt: Sequence[int], reuse: bool) -> dict[str, Jso
 
 def _logprobs(reply: _Reply, look: "_Look") -> tuple[float, ...]:
     """Return the log-probability of every sampled token."""
-    ids, told = reply.tokens, reply.completion_probabilities
+    ids, reported = reply.tokens, reply.completion_probabilities
     found: list[float | None] = [None] * len(ids)
-    for place, sampled in zip(places(ids, [sampled.id for sampled in told]), told, strict=True):
+    for place, sampled in zip(
+        places(ids, [sampled.id for sampled in reported]), reported, strict=True
+    ):
         if place is not None:
             found[place] = sampled.logprob
     missing = [place for place, logprob in enumerate(found) if logprob is None]
@@ -177,5 +179,5 @@ class _Look:
             "return_tokens": True,
             "logit_bias": [[self._traits.end_id, 1e9]],
         }
-        told = self._http.post("/completion", body, _REPLY).completion_probabilities
-        return told[0].top_logprobs if told else []
+        reported = self._http.post("/completion", body, _REPLY).completion_probabilities
+        return reported[0].top_logprobs if reported else []

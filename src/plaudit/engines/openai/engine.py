@@ -325,7 +325,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _completion(self, reply: Reply, request: Request) -> Completion:
         choice = cast("list[Choice]", reply.choices)[0]
         if request.continuation:
-            return self._told(reply, request, reply.used)
+            return self._reported(reply, request, reply.used)
         completion = Completion(
             text=self._text(choice, request),
             finish_reason=self._finish_reason(choice.finish_reason),
@@ -344,19 +344,19 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         return completion
 
     def _with_tokens(self, completion: Completion, reply: Reply, request: Request) -> Completion:
-        told = read_tokens(reply, cast("list[Choice]", reply.choices)[0], request)
-        if told.ids is None:
+        reported = read_tokens(reply, cast("list[Choice]", reply.choices)[0], request)
+        if reported.ids is None:
             self._note(NO_IDS)
-        if told.impossible:
+        if reported.impossible:
             self._note(NO_LOGPROBS)
         return msgspec.structs.replace(
             completion,
-            token_ids=told.ids,
-            token_logprobs=told.logprobs,
-            prompt_token_ids=told.prompt_ids,
+            token_ids=reported.ids,
+            token_logprobs=reported.logprobs,
+            prompt_token_ids=reported.prompt_ids,
         )
 
-    def _told(self, reply: Reply, request: Request, usage: Usage) -> Completion:
+    def _reported(self, reply: Reply, request: Request, usage: Usage) -> Completion:
         """Return a continuation with its log-probability, or what says that it is not told."""
         text, prompt = request.continuation, request.prompt
         try:

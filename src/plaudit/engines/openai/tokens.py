@@ -24,7 +24,7 @@ class _Verbose(msgspec.Struct):
     tokens: Ids = ()
 
 
-class TokensTold(NamedTuple):
+class TokenUsage(NamedTuple):
     """What a reply tells of tokens; None where it does not tell it, or not of all of them."""
 
     ids: Ids | None
@@ -48,7 +48,7 @@ def ask_tokens(body: dict[str, Json], llama: bool) -> None:
         body["logprobs"] = 1 if "prompt" in body else True
 
 
-def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokensTold:
+def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokenUsage:
     """Return what a reply tells of tokens.
 
     A list of ids that is shorter than the server's own count lacks some, such as the token that
@@ -63,12 +63,12 @@ def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokensTold:
     (counted,) = read_counts(reply.usage, "completion_tokens")
     if ids is not None and counted is not None and counted != len(ids):
         ids = None
-    told = choice.prompt_token_ids or reply.prompt_token_ids or request.prompt_ids or None
+    reported = choice.prompt_token_ids or reply.prompt_token_ids or request.prompt_ids or None
     values = _values(choice.logprobs)
-    return TokensTold(
+    return TokenUsage(
         ids,
         _logprobs(choice.logprobs, values, ids),
-        msgspec.convert(told, Ids | None),
+        msgspec.convert(reported, Ids | None),
         any(value is not None and value > 0 and not is_logprob(value) for value in values),
     )
 

@@ -75,9 +75,9 @@ def read_calls(request: Request, message: ReplyMessage) -> tuple[ToolCall, ...]:
     Raises:
         msgspec.ValidationError: they are of another shape.
     """
-    told = msgspec.convert(message.tool_calls or [], list[_Call])
+    reported = msgspec.convert(message.tool_calls or [], list[_Call])
     return made_calls(
-        request, ((call.id, call.function.name, call.function.arguments) for call in told)
+        request, ((call.id, call.function.name, call.function.arguments) for call in reported)
     )
 
 

@@ -135,10 +135,10 @@ class CustomizerAdapter(TrainerAdapter):
         if not job_id:
             raise UsageError(f"run {ref.run_id!r} has no job: its reference has no job_id")
         try:
-            told = await aside(partial(self._services.nemo.customization.jobs.status, job_id))
+            reported = await aside(partial(self._services.nemo.customization.jobs.status, job_id))
         except Exception as error:
             raise ServiceError(f"the status of job {job_id} was not told: {error}") from error
-        return status_of(ref, job_id, told)
+        return status_of(ref, job_id, reported)
 
     async def wait_until_complete(self, ref: Any, poll_interval: float | None = None) -> Any:
         """Ask for a job's status until it ends, and deploy its model if that is wanted.

@@ -63,14 +63,14 @@ async def _until_ready(nemo: Any, config: CustomizerAdapterConfig, name: str) ->
     last = "nothing"
     while time.monotonic() < end:
         try:
-            last, told = await aside(partial(_asked, nemo, config.namespace, name))
+            last, reported = await aside(partial(_asked, nemo, config.namespace, name))
         except Exception as error:
-            last, told = f"no answer ({error})", ""
+            last, reported = f"no answer ({error})", ""
             _log.warning("deployment %r: %s", name, last)
         if last in _READY:
             return
         if last in _BROKEN:
-            raise ServiceError(f"deployment {name!r} is {last}: {told}")
+            raise ServiceError(f"deployment {name!r} is {last}: {reported}")
         await asyncio.sleep(config.poll_interval_seconds)
     raise ServiceError(
         f"deployment {name!r} was not ready within {config.deployment_timeout_seconds:g} s; "

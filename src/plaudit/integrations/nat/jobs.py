@@ -24,35 +24,35 @@ _STATUSES: dict[str, Any] = {
 ENDS = (TrainingStatusEnum.COMPLETED, TrainingStatusEnum.FAILED, TrainingStatusEnum.CANCELED)
 
 
-def status_of(ref: Any, job_id: str, told: Any) -> Any:
+def status_of(ref: Any, job_id: str, reported: Any) -> Any:
     """Return a job's status.
 
     Raises:
         ServiceError: the service tells a status that has no meaning here, such as `unknown`.
     """
-    status = _STATUSES.get(str(told.status).lower())
+    status = _STATUSES.get(str(reported.status).lower())
     if status is None:
-        raise ServiceError(f"the status of job {job_id} is told as {told.status!r}")
+        raise ServiceError(f"the status of job {job_id} is told as {reported.status!r}")
     return TrainingJobStatus(
         run_id=ref.run_id,
         backend=ref.backend,
         status=status,
-        progress=told.percentage_done,
-        message=_message(told),
+        progress=reported.percentage_done,
+        message=_message(reported),
         metadata={
             "job_id": job_id,
-            "nemo_status": told.status,
+            "nemo_status": reported.status,
             "output_model": (ref.metadata or {}).get("output_model"),
         },
     )
 
 
-def _message(told: Any) -> str:
+def _message(reported: Any) -> str:
     """Return what is told: status, epochs, and the last line of its log."""
-    parts = [f"Status: {told.status}"]
-    if told.epochs_completed is not None:
-        parts.append(f"Epochs: {told.epochs_completed}")
-    if told.status_logs:
-        last = told.status_logs[-1]
+    parts = [f"Status: {reported.status}"]
+    if reported.epochs_completed is not None:
+        parts.append(f"Epochs: {reported.epochs_completed}")
+    if reported.status_logs:
+        last = reported.status_logs[-1]
         parts.extend(text for text in (last.message, last.detail) if text)
     return ", ".join(parts)

@@ -108,10 +108,10 @@ def _items(collection: Any) -> Iterator[tuple[str, Any]]:
     """Yield each DPO item with its example, which is its prompt where none is told."""
     for group in collection.trajectories:
         for trajectory in group:
-            told = (trajectory.metadata or {}).get("example_id")
+            reported = (trajectory.metadata or {}).get("example_id")
             for item in trajectory.episode:
                 if isinstance(item, DPOItem) and not _has_same_responses(item):
-                    yield str(prompt_as(item.prompt, True) if told is None else told), item
+                    yield str(prompt_as(item.prompt, True) if reported is None else reported), item
 
 
 def _dpo_items(collection: Any) -> Iterator[Any]:

@@ -11,11 +11,11 @@ from nat.data_models.finetuning import DPOItem, OpenAIMessage, Trajectory
 from plaudit.integrations.nat.carrying import prompt_of, response_of
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.types import Json
 
 
-def trajectories(turn: Turn, options: PairOptions) -> Iterator[Any]:
+def trajectories(turn: CandidateGroup, options: PairOptions) -> Iterator[Any]:
     """Yield a trajectory of one DPO item for each pair of a turn."""
     if not turn.picks:
         return

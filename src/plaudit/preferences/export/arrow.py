@@ -83,12 +83,12 @@ class DatasetsFolder(Format):
     def columns(self, pair: Shaped) -> dict[str, Any]:
         """Return a pair as a row of the table."""
         row = pair.row
-        told: dict[str, Any] = {name: self._cell(getattr(pair, name)) for name in _MESSAGES}
-        told |= {"chosen_score": row.chosen_score, "rejected_score": row.rejected_score}
-        told |= {"example_id": str(row.example_id), "turn_id": str(row.turn_id)}
+        reported: dict[str, Any] = {name: self._cell(getattr(pair, name)) for name in _MESSAGES}
+        reported |= {"chosen_score": row.chosen_score, "rejected_score": row.rejected_score}
+        reported |= {"example_id": str(row.example_id), "turn_id": str(row.turn_id)}
         if self.dataset.tools:
-            told["tools"] = None if pair.tools is None else pair.tools.decode()
-        return told
+            reported["tools"] = None if pair.tools is None else pair.tools.decode()
+        return reported
 
     def close_table(self, name: str, digest: str) -> None:
         """Take note of a table's fingerprint."""

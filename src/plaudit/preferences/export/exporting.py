@@ -106,17 +106,17 @@ def _check_style(made: Format, name: str, options: ExportOptions) -> None:
 def _look(pairs: PairSource, made: Format, splitter: Splitter, options: ExportOptions) -> _Seen:
     """Read the pairs once."""
     seen, strata = _Seen(), options.split.strata
-    told = False
+    reported = False
     for _, pair, line in pairs.pairs(seen.reject):
         stratum = None if strata is None else column_text(line, pair, strata)
-        told = told or stratum is not None
+        reported = reported or stratum is not None
         splitter.add(pair.example_id, pair.prompt, stratum)
         made.count(pair)
         seen.count += 1
         seen.texts += is_text(pair)
         seen.simple = seen.simple and is_simple(pair)
         seen.tools = seen.tools or tools_of(pair) is not None
-    if seen.count and strata is not None and not told:
+    if seen.count and strata is not None and not reported:
         raise InputError(f"no row has a column {strata!r}, nor has its metadata: see --strata")
     return seen
 

@@ -219,8 +219,8 @@ def _check(raw: Raw, name: str) -> None:
         raise InputError(f"{name!r} is neither text nor messages: {error}") from None
     if not found:
         kind: Json = msgspec.json.decode(raw)
-        told = "an empty list" if kind == [] else f"{type(kind).__name__}"
-        raise InputError(f"{name!r} must be text or messages, not {told}")
+        reported = "an empty list" if kind == [] else f"{type(kind).__name__}"
+        raise InputError(f"{name!r} must be text or messages, not {reported}")
 
 
 def _rejected(where: str, line: bytes, error: Exception) -> Row:

@@ -59,7 +59,7 @@ class Comparisons(Format):
         verdict = read_verdict(line, "pairwise")
         try:
             sides = _sides(_decode_input(verdict.input))
-            p_a, gap = _told(verdict)
+            p_a, gap = _reported(verdict)
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed("verdict", error) from None
         metadata = object_of(verdict.metadata)
@@ -102,23 +102,23 @@ def _sides(held: _Input) -> list[tuple[Raw, Raw]]:
     raise InputError("the verdict's input does not hold two responses")
 
 
-def _told(verdict: Verdict) -> tuple[float | None, float | None]:
+def _reported(verdict: Verdict) -> tuple[float | None, float | None]:
     """Return the chance that A is better, None unless the verdict is ok, and the order gap."""
     if not verdict.ok:
         return None, None
     fields = unpacked(verdict.fields)
-    told = _decode_fields(fields) if bytes(fields) else _Fields()
-    if told.p_a is None or not 0 <= told.p_a <= 1:
-        raise InputError(f"not a pairwise verdict: fields.p_a is {told.p_a}, and no chance")
-    return told.p_a, told.order_gap
+    reported = _decode_fields(fields) if bytes(fields) else _Fields()
+    if reported.p_a is None or not 0 <= reported.p_a <= 1:
+        raise InputError(f"not a pairwise verdict: fields.p_a is {reported.p_a}, and no chance")
+    return reported.p_a, reported.order_gap
 
 
 def _with_gap(metadata: Raw | None, gap: float | None) -> Raw | None:
     """Return metadata and, for who looks at the pairs, how far the two orders lay apart."""
     if gap is None:
         return metadata
-    told = b'{"order_gap":%b' % msgspec.json.encode(gap)
-    return Raw(told + (b"}" if metadata is None else b"," + bytes(metadata)[1:]))
+    reported = b'{"order_gap":%b' % msgspec.json.encode(gap)
+    return Raw(reported + (b"}" if metadata is None else b"," + bytes(metadata)[1:]))
 
 
 class _Response(NamedTuple):

@@ -11,7 +11,7 @@ import msgspec
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.preference import Preference
 from plaudit.preferences.report import measures
 from plaudit.preferences.report.gathering import GatheredTurn
@@ -82,7 +82,7 @@ class PairReport:
             self._gathered = GatheredTurn(pair)
         self._gathered.add(pair)
 
-    def add_turn(self, turn: Turn) -> None:
+    def add_turn(self, turn: CandidateGroup) -> None:
         """Add the pairs of a turn."""
         picks = turn.picks
         if not picks:

@@ -4,7 +4,7 @@ from msgspec import UNSET, Raw
 
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.competing import Pick
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.preference import Preference
 
 _Key = tuple[int, bytes, bytes | None]
@@ -45,9 +45,9 @@ class GatheredTurn:
         )
         self._picks.append((-pair.margin, pair.chosen_index, pair.rejected_index, chosen, rejected))
 
-    def turn(self) -> Turn:
+    def turn(self) -> CandidateGroup:
         """Return the turn."""
-        return Turn(self._candidates, [key[0] for key in self._places], self._picks)
+        return CandidateGroup(self._candidates, [key[0] for key in self._places], self._picks)
 
     def _place(
         self, pair: Preference, index: int, response: Raw, score: float, metadata: Raw | None

@@ -118,7 +118,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     agree: int
     """Of `told`, those whose two orders gave the same answer."""
-    told: int
+    reported: int
     """Pairs whose metadata has both answers."""
     gap: Distribution
     """Difference of the probability that a response is better, between the orders: 0 to 1."""

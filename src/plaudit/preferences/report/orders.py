@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw
 
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.report.numbers import Orders
 from plaudit.preferences.report.sketches import RowSample
 from plaudit.preferences.report.spread import distribution
@@ -26,9 +26,9 @@ class OrderSums:
         self._gaps: list[float] = []
         self._total = 0.0
         self._range = (1.0, 0.0)
-        self._agree = self._told = 0
+        self._agree = self._reported = 0
 
-    def add(self, turn: Turn) -> None:
+    def add(self, turn: CandidateGroup) -> None:
         """Add the pairs of a turn; those without such metadata do not count."""
         read = [_order_of(candidate.metadata) for candidate in turn.candidates]
         if not any(read):
@@ -47,7 +47,7 @@ class OrderSums:
         return Orders(
             pairs=pairs,
             agree=self._agree,
-            told=self._told,
+            reported=self._reported,
             gap=distribution(
                 self._sample.rows[:, 0], self._total / pairs, self._range, self._sample.drawn
             ),
@@ -58,7 +58,7 @@ class OrderSums:
         self._total += gap
         self._range = min(self._range[0], gap), max(self._range[1], gap)
         if agree is not None:
-            self._told += 1
+            self._reported += 1
             self._agree += agree
         if len(self._gaps) >= _BATCH:
             self._settle()

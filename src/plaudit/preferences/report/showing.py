@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import Turn
+from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.report.numbers import ShownPair
 
 SHOWN = 6
@@ -27,7 +27,7 @@ class ShownPairs:
         self._weight = 1.0
         self.pairs: list[ShownPair] = []
 
-    def add(self, turn: Turn) -> None:
+    def add(self, turn: CandidateGroup) -> None:
         """Add the pairs of a turn."""
         end = self._seen + len(turn.picks)
         while self._next < end:
@@ -46,7 +46,7 @@ class ShownPairs:
             self._next += math.floor(chance)
 
 
-def _shown(turn: Turn, pick: Pick) -> ShownPair:
+def _shown(turn: CandidateGroup, pick: Pick) -> ShownPair:
     chosen, rejected = turn.candidates[pick[3]], turn.candidates[pick[4]]
     return ShownPair(
         example_id=chosen.example_id,

@@ -68,8 +68,8 @@ def describe_tools(specs: Sequence[ToolSpec], form: CallForm) -> str:
 
 
 def _shown(spec: ToolSpec) -> str:
-    told = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return spaced(told)
+    scored = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return spaced(scored)
 
 
 def tool_answer(form: CallForm, results: Sequence[Message]) -> Message:

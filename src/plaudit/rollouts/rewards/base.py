@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
 
@@ -78,7 +78,7 @@ def broken_off(trace: Trace) -> Score | None:
     """Return the score of a rollout of which nothing can be said, or None where something can."""
     if not trace.broken_off:
         return None
-    return untold(Untold.BROKEN_OFF, f"the rollout was broken off ({trace.stop_reason})")
+    return unscored(Unscored.BROKEN_OFF, f"the rollout was broken off ({trace.stop_reason})")
 
 
 def tool_failed(trace: Trace, tools: Collection[str] = ()) -> Score | None:
@@ -92,17 +92,17 @@ def tool_failed(trace: Trace, tools: Collection[str] = ()) -> Score | None:
     """
     for call in trace.tool_calls:
         if call.tool_failed and (not tools or call.name in tools):
-            return untold(Untold.TOOL_FAILED, f"the tool {call.name} failed ({call.status})")
+            return unscored(Unscored.TOOL_FAILED, f"the tool {call.name} failed ({call.status})")
     return None
 
 
-def told(value: float, reason: str, **parts: float) -> Score:
+def scored(value: float, reason: str, **parts: float) -> Score:
     """Return a score with a value, and numbers that it was made of."""
     components = {name: Score(value=float(part)) for name, part in parts.items()}
     return Score(value=float(value), reason=reason, components=components)
 
 
-def untold(cause: Untold, reason: str) -> Score:
+def unscored(cause: Unscored, reason: str) -> Score:
     """Return a score without a value."""
     return Score(value=None, reason=reason, cause=cause)
 

@@ -9,8 +9,8 @@ import msgspec
 
 from plaudit._util.aio import together
 from plaudit.errors import PlauditError, UsageError
-from plaudit.rollouts.rewards.base import Reward, untold
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.rewards.base import Reward, unscored
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
 TOTAL = "total"
@@ -116,7 +116,7 @@ class Composite:
             return earned
         total = math.fsum(earned.values())
         if not math.isfinite(total):
-            return untold(Untold.BAD_RESULT, f"the total is {total}")
+            return unscored(Unscored.BAD_RESULT, f"the total is {total}")
         gated = [name for name, part in self._counted.items() if _gate(part, found) is False]
         reason = f"not counted: {', '.join(gated)}" if gated else ""
         return Score(value=total, reason=reason)
@@ -179,7 +179,7 @@ def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float
         elif part.on_none == "abstain":
             return value
     if not added and any(not part.is_penalty for part in parts):
-        return untold(Untold.PART_MISSING, "none of the rewards could be told")
+        return unscored(Unscored.PART_MISSING, "none of the rewards could be told")
     whole = _weight(parts)
     return {name: amount * (whole / present) for name, amount in added.items()}
 
@@ -204,8 +204,8 @@ def _value(name: str, found: Mapping[str, Score]) -> float | Score:
     score = found[name]
     if score.value is not None:
         return score.value
-    cause = score.cause or Untold.NONE_RETURNED
-    return untold(cause, f"{name} could not be told: {score.reason or cause}")
+    cause = score.cause or Unscored.NONE_RETURNED
+    return unscored(cause, f"{name} could not be told: {score.reason or cause}")
 
 
 def _most(parts: Sequence[Part], sign: int = 1) -> float:

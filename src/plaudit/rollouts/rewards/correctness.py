@@ -9,8 +9,8 @@ from plaudit.engines.base import Engine
 from plaudit.engines.replies import mend_text
 from plaudit.errors import Cause, UsageError
 from plaudit.judge import Judge
-from plaudit.judges.verification import REWARDS
-from plaudit.rollouts.rewards.base import broken_off, check_range, told, untold
+from plaudit.judges.verify import REWARDS
+from plaudit.rollouts.rewards.base import broken_off, check_range, scored, unscored
 from plaudit.rollouts.rewards.copying import is_poured_out
 from plaudit.rollouts.rewards.reading import (
     answer_of,
@@ -19,14 +19,14 @@ from plaudit.rollouts.rewards.reading import (
     references_of,
     says_a_reference,
 )
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.sending.pool import SendPolicy
 from plaudit.types import Json, Verdict
 
 _UNMADE = {
-    "abstained": Untold.JUDGE_ABSTAINED,
-    "invalid": Untold.JUDGE_INVALID,
-    "failed": Untold.JUDGE_FAILED,
+    "abstained": Unscored.JUDGE_ABSTAINED,
+    "invalid": Unscored.JUDGE_INVALID,
+    "failed": Unscored.JUDGE_FAILED,
 }
 _RESERVED = frozenset({"kind", "engine", "cache", "send"})
 _EXCERPT = 300
@@ -119,10 +119,10 @@ class Correctness:
             return ended
         references = references_of(trace)
         if not references:
-            return untold(Untold.NO_REFERENCE, "the question has no reference answer")
+            return unscored(Unscored.NO_REFERENCE, "the question has no reference answer")
         wrong = None if says_a_reference(trace) else self._wrong_unseen(trace)
         if wrong is not None:
-            return _by("guard", told(self._values["incorrect"], wrong))
+            return _by("guard", scored(self._values["incorrect"], wrong))
         row = {
             "id": mend_text(trace.id),
             "question": mend_text(question_of(trace)),
@@ -147,20 +147,20 @@ class Correctness:
         error = verdict.error
         if error is not None and error.cause == Cause.UNDECIDED:
             if self.options.undecided is not None:
-                return told(self.options.undecided, f"undecided: {error.message}")
-            return untold(Untold.UNDECIDED, error.message)
+                return scored(self.options.undecided, f"undecided: {error.message}")
+            return unscored(Unscored.UNDECIDED, error.message)
         return _read(verdict)
 
 
 def _read(verdict: Verdict) -> Score:
     if verdict.reward is None:
         why = "" if verdict.error is None else f": {verdict.error.cause}, {verdict.error.message}"
-        return untold(_UNMADE[verdict.status], f"the judge's verdict is {verdict.status}{why}")
+        return unscored(_UNMADE[verdict.status], f"the judge's verdict is {verdict.status}{why}")
     reasoning = verdict.fields.get("reasoning")
     by = verdict.fields["decided_by"]
     reason = f"{verdict.value} by {by}" + (f": {reasoning}" if reasoning else "")
     parts = {} if verdict.confidence is None else {"confidence": verdict.confidence}
-    return _by(by, told(verdict.reward, reason[:_EXCERPT], **parts))
+    return _by(by, scored(verdict.reward, reason[:_EXCERPT], **parts))
 
 
 def _by(decider: str, score: Score) -> Score:

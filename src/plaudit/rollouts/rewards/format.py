@@ -3,7 +3,7 @@
 import re
 from typing import ClassVar, Literal
 
-from plaudit.rollouts.rewards.base import Measure, told
+from plaudit.rollouts.rewards.base import Measure, scored
 from plaudit.rollouts.rewards.reading import answer_of, calls_of, no_answer
 from plaudit.rollouts.trace import Score, StopReason, Trace
 
@@ -42,7 +42,7 @@ class Format(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
         value = 1.0
         for part in parts.values():
             value *= part
-        return told(value, self._reason(trace, parts), **parts)
+        return scored(value, self._reason(trace, parts), **parts)
 
     def _calls(self, trace: Trace) -> float:
         calls = calls_of(trace)

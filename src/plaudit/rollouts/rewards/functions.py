@@ -17,8 +17,8 @@ import msgspec
 from plaudit._util.aio import aside
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.functions import load_named
-from plaudit.rollouts.rewards.base import untold
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.rewards.base import unscored
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
 RewardFunction = Callable[..., Any]
@@ -94,8 +94,8 @@ class FunctionReward:
         except TimeoutError as error:
             if not limit.expired():
                 return _raised(error)
-            return untold(
-                Untold.TIMED_OUT, f"the function took longer than {self._options.timeout:g} s"
+            return unscored(
+                Unscored.TIMED_OUT, f"the function took longer than {self._options.timeout:g} s"
             )
         except EngineUnusableError:
             raise
@@ -134,24 +134,26 @@ def _copy(trace: Trace) -> Trace:
 
 
 def _raised(error: BaseException) -> Score:
-    return untold(Untold.RAISED, f"the function raised {type(error).__name__}: {error}"[:_EXCERPT])
+    return unscored(
+        Unscored.RAISED, f"the function raised {type(error).__name__}: {error}"[:_EXCERPT]
+    )
 
 
 def _bad(problem: str) -> Score:
-    return untold(Untold.BAD_RESULT, f"the function's result cannot be used: {problem}")
+    return unscored(Unscored.BAD_RESULT, f"the function's result cannot be used: {problem}")
 
 
 def _score_of(result: Any) -> Score:
     """Read what a function returned; what cannot be used becomes a score that says why."""
     if isinstance(result, Score):
         found = _score_of_dict({name: getattr(result, name) for name in _KEYS})
-        if found.cause is Untold.NONE_RETURNED and isinstance(result.cause, Untold):
+        if found.cause is Unscored.NONE_RETURNED and isinstance(result.cause, Unscored):
             return msgspec.structs.replace(found, cause=result.cause)
         return found
     if isinstance(result, Mapping):
         return _score_of_dict(cast("Mapping[Any, Any]", result))
     if result is None:
-        return untold(Untold.NONE_RETURNED, "the function returned None")
+        return unscored(Unscored.NONE_RETURNED, "the function returned None")
     if isinstance(result, bool):
         return _bad(f"it is {result}, which is no number; return 1.0 or 0.0")
     if not isinstance(result, numbers.Real):

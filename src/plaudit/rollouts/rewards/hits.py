@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from plaudit.rollouts.rewards import words
-from plaudit.rollouts.rewards.base import Measure, check_range, told, untold
+from plaudit.rollouts.rewards.base import Measure, check_range, scored, unscored
 from plaudit.rollouts.rewards.reading import Result, results_of
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 
 _RUN = 5
 
@@ -44,17 +44,20 @@ class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return self._by_id(ids, found)
         if self.by != "id" and text:
             return self._by_text(text, found)
-        return untold(Untold.NO_GOLD, "the question names no chunk that holds the answer")
+        return unscored(Unscored.NO_GOLD, "the question names no chunk that holds the answer")
 
     def _by_id(self, gold: set[str], found: Sequence[Result]) -> Score:
-        told_ids = [ids for result in found if (ids := result.chunks) is not None]
-        if found and not told_ids:
-            return untold(Untold.NOT_RECORDED, "the tools did not record which chunks they showed")
-        if any(result.cut_apart for result in found):
-            return untold(
-                Untold.NOT_RECORDED, "a result was cut, and its tool records no 'end' of its chunks"
+        reported_ids = [ids for result in found if (ids := result.chunks) is not None]
+        if found and not reported_ids:
+            return unscored(
+                Unscored.NOT_RECORDED, "the tools did not record which chunks they showed"
             )
-        shown = list(dict.fromkeys(id for ids in told_ids for id in ids))
+        if any(result.cut_apart for result in found):
+            return unscored(
+                Unscored.NOT_RECORDED,
+                "a result was cut, and its tool records no 'end' of its chunks",
+            )
+        shown = list(dict.fromkeys(id for ids in reported_ids for id in ids))
         ranks = [rank for rank, id in enumerate(shown, 1) if id in gold]
         return self._graded(ranks, len(gold), len(shown))
 
@@ -70,10 +73,10 @@ class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _graded(self, ranks: Sequence[int], gold: int, shown: int) -> Score:
         if not ranks:
-            return told(0.0, f"no gold chunk among {shown} that were shown")
+            return scored(0.0, f"no gold chunk among {shown} that were shown")
         value = {"binary": 1.0, "rank": 1 / ranks[0], "share": len(ranks) / gold}[self.grade]
         reason = f"{len(ranks)} of {gold} gold chunks found, the first in place {ranks[0]}"
-        return told(value, reason, first=ranks[0], found=len(ranks), shown=shown)
+        return scored(value, reason, first=ranks[0], found=len(ranks), shown=shown)
 
 
 def _gold(trace: Trace) -> tuple[set[str], str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from plaudit.rollouts.rewards import words
-from plaudit.rollouts.rewards.base import Measure, check_range, told
+from plaudit.rollouts.rewards.base import Measure, check_range, scored
 from plaudit.rollouts.rewards.reading import answer_of, written
 from plaudit.rollouts.trace import Score, Trace
 
@@ -36,7 +36,7 @@ class Length(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
             texts = [text for texts in written(trace) for text in texts]
         length = sum(len(text.strip()) for text in texts)
         over = (length - self.free) / (self.full - self.free)
-        return told(0.0 - min(max(over, 0.0), 1.0), f"{length} characters", characters=length)
+        return scored(0.0 - min(max(over, 0.0), 1.0), f"{length} characters", characters=length)
 
 
 class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +61,7 @@ class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Score how far the model repeats itself, -1..0."""
         share = _repeated_share(written(trace))
         over = (share - self.free) / (1 - self.free)
-        return told(0.0 - max(over, 0.0), f"{share:.0%} of the runs are repeated", share=share)
+        return scored(0.0 - max(over, 0.0), f"{share:.0%} of the runs are repeated", share=share)
 
 
 def _repeated_share(sorts: Iterable[Sequence[str]]) -> float:

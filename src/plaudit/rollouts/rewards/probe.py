@@ -30,7 +30,7 @@ class ProbeRow(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort
     total: float | None
     """Mean over the questions where there is a total; None: there is none."""
-    untold: int
+    unscored: int
     """Questions on which the total could not be told."""
     too_much: int
     """Questions on which it earns what it must not; see `probe`."""
@@ -138,15 +138,15 @@ def _row(
         name=case.name,
         sort=case.sort,
         total=_mean(values),
-        untold=len(scores) - len(values),
+        unscored=len(scores) - len(values),
         too_much=sum(limits[n].is_too_much(case, score) for n, score in enumerate(scores)),
         too_little=sum(limits[n].is_too_little(case, score) for n, score in enumerate(scores)),
         parts=_means([_earned(score, rewards) for score in scores]),
-        rewards={part.name: _told(scores, part.name) for part in rewards.parts},
+        rewards={part.name: _scored(scores, part.name) for part in rewards.parts},
     )
 
 
-def _told(scores: Sequence[Score], name: str) -> float | None:
+def _scored(scores: Sequence[Score], name: str) -> float | None:
     values = (score.components[name].value for score in scores)
     return _mean([value for value in values if value is not None])
 

@@ -161,9 +161,9 @@ def _calls(message: Message, turn: int) -> Iterator[CallRecord]:
             yield _record(call.id, turn, call.name, written)
     for number, made in enumerate(message.tool_calls or ()):
         function = made.get("function", made)
-        told = cast("dict[str, Any]", function if isinstance(function, dict) else {})
+        scored = cast("dict[str, Any]", function if isinstance(function, dict) else {})
         id = made.get("id") or f"call-{turn}-{number}"
-        yield _record(str(id), turn, told.get("name"), told.get("arguments"))
+        yield _record(str(id), turn, scored.get("name"), scored.get("arguments"))
 
 
 def _record(id: str, turn: int, name: Json, written: Json) -> CallRecord:

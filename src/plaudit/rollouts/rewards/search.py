@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
-from plaudit.rollouts.rewards.base import Measure, check_range, told
+from plaudit.rollouts.rewards.base import Measure, check_range, scored
 from plaudit.rollouts.rewards.reading import Result, calls_of, no_answer, results_of
 from plaudit.rollouts.rewards.words import normal
 from plaudit.rollouts.trace import CallRecord, Score, Trace
@@ -45,9 +45,9 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         numbers = {"useful": float(found.useful), "made": float(found.made)}
         nothing = no_answer(trace)
         if nothing:
-            return told(0.0, nothing, **numbers)
+            return scored(0.0, nothing, **numbers)
         value = effort(found.useful, found.made, self.best, self.zero)
-        return told(value, f"useful searches: {found.useful} of {found.made}", **numbers)
+        return scored(value, f"useful searches: {found.useful} of {found.made}", **numbers)
 
 
 def effort(useful: int, made: int, best: int, zero: int) -> float:

@@ -4,10 +4,10 @@ import math
 from typing import ClassVar
 
 from plaudit.rollouts.rewards import words
-from plaudit.rollouts.rewards.base import Measure, check_range, told, untold
+from plaudit.rollouts.rewards.base import Measure, check_range, scored, unscored
 from plaudit.rollouts.rewards.copying import is_poured_out
 from plaudit.rollouts.rewards.reading import answer_of, no_answer, question_of, results_of
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 
 
 class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,17 +34,17 @@ class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Score how far results support the answer, 0..1."""
         nothing = no_answer(trace)
         if nothing:
-            return told(0.0, nothing)
+            return scored(0.0, nothing)
         results = [result.text for result in results_of(trace) if result.text.strip()]
         if not results:
-            return told(0.0, "nothing was retrieved")
+            return scored(0.0, "nothing was retrieved")
         adds = _added(answer_of(trace), question_of(trace))
         if adds is None:
-            return untold(Untold.NOTHING_TO_CHECK, "the answer holds no word to look for")
+            return unscored(Unscored.NOTHING_TO_CHECK, "the answer holds no word to look for")
         if not adds:
-            return told(0.0, "the answer adds nothing to the question")
+            return scored(0.0, "the answer adds nothing to the question")
         if is_poured_out(trace):
-            return told(0.0, "the answer is poured out of tool results")
+            return scored(0.0, "the answer is poured out of tool results")
         return self._supported(adds, {w for text in results for w in words.words(text)}, trace)
 
     def _supported(self, adds: set[str], shown: set[str], trace: Trace) -> Score:
@@ -53,11 +53,11 @@ class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         length = len(words.words(answer_of(trace)))
         numbers = sorted(word for word in missing if any(c.isdigit() for c in word))
         if numbers:
-            return told(0.0, f"no tool result has the number {numbers[0]!r}", share=share)
+            return scored(0.0, f"no tool result has the number {numbers[0]!r}", share=share)
         if share < self.least:
-            return told(0.0, f"{share:.0%} of the answer stands in tool results", share=share)
+            return scored(0.0, f"{share:.0%} of the answer stands in tool results", share=share)
         value = share * min(1.0, self.words / length)
-        return told(
+        return scored(
             value, f"{share:.0%} of the answer stands in tool results", share=share, length=length
         )
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
-from plaudit.rollouts.trace import Score, Trace, Untold
+from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.scoring.intervals import MeanOverQuestions
 from plaudit.scoring.stats import Estimate
 
@@ -16,13 +16,13 @@ from plaudit.scoring.stats import Estimate
 class RewardSummary(msgspec.Struct, kw_only=True):
     """One reward over all traces."""
 
-    told: int = 0
+    scored: int = 0
     """Traces with a value."""
     mean: Estimate | None = None
     """The mean over questions, each the mean of its traces, with Student's interval (95 %)."""
     least: float | None = None
     most: float | None = None
-    untold: dict[str, int] = {}
+    unscored: dict[str, int] = {}
     """Traces without a value, by cause."""
     decided_by: dict[str, int] | UnsetType = UNSET
     """`correctness`: how many answers were decided by what."""
@@ -105,19 +105,19 @@ class _Column:
     def __init__(self, low: float, high: float) -> None:
         self._low, self._high = low, high
         self._means = MeanOverQuestions()
-        self._causes: Counter[Untold] = Counter()
+        self._causes: Counter[Unscored] = Counter()
         self._deciders: Counter[str] = Counter()
-        self._told = self._in_group = 0
+        self._scored = self._in_group = 0
         self._sum = 0.0
         self._least, self._most = math.inf, -math.inf
 
     def add(self, score: Score) -> None:
         if score.value is None:
-            self._causes[score.cause or Untold.NONE_RETURNED] += 1
+            self._causes[score.cause or Unscored.NONE_RETURNED] += 1
             return
         if score.by:
             self._deciders[score.by] += 1
-        self._told += 1
+        self._scored += 1
         self._in_group += 1
         self._sum += score.value
         self._least = min(self._least, score.value)
@@ -130,11 +130,11 @@ class _Column:
 
     def summary(self) -> RewardSummary:
         return RewardSummary(
-            told=self._told,
+            scored=self._scored,
             mean=self._means.estimate(self._low, self._high),
-            least=self._least if self._told else None,
-            most=self._most if self._told else None,
-            untold={cause.value: count for cause, count in sorted(self._causes.items())},
+            least=self._least if self._scored else None,
+            most=self._most if self._scored else None,
+            unscored={cause.value: count for cause, count in sorted(self._causes.items())},
             decided_by=dict(sorted(self._deciders.items())) or UNSET,
         )
 

@@ -159,10 +159,10 @@ def _same_set(a: Any, b: Any, slack: Slack) -> bool | None:
         empty = a.symmetric_difference(b).is_empty
     except (NotImplementedError, TypeError, ValueError):
         return None
-    return True if empty else _told_apart(a, b)
+    return True if empty else _apart_as_text(a, b)
 
 
-def _told_apart(a: Any, b: Any) -> bool | None:
+def _apart_as_text(a: Any, b: Any) -> bool | None:
     """Look for a number that is in one of two sets alone."""
     ends = a.atoms(sympy.Number) | b.atoms(sympy.Number)
     numbers = {sympy.S.Zero} | {end for end in ends if end.is_finite}

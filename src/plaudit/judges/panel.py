@@ -15,7 +15,7 @@ from plaudit._util.choices import convert
 from plaudit._util.ranges import FINITE, check_number
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.load import bind, make_config
 from plaudit.scoring.jury import Combine, Learned, Rule, Scale, check
 from plaudit.sending.prices import read_mapping
@@ -223,10 +223,10 @@ def _with_weights(members: Sequence[Member], path: str, where: str) -> tuple[Mem
 # Bound to models
 
 
-class PanelTask:
-    """What a panel asks and how its verdicts are called; the counterpart of `Task`."""
+class PanelJudge:
+    """What a panel asks and how its verdicts are called; the counterpart of `BaseJudge`."""
 
-    def __init__(self, config: PanelConfig, tasks: Sequence[Task]) -> None:
+    def __init__(self, config: PanelConfig, tasks: Sequence[BaseJudge]) -> None:
         """Join the tasks of the members.
 
         Raises:
@@ -247,7 +247,7 @@ class PanelTask:
         return "cascade" if self.rule is None else "jury"
 
     def read_row(self, row: Mapping[str, Any], index: int) -> list[Sample]:
-        """Take the samples from an input row; see `Task.read_row`."""
+        """Take the samples from an input row; see `BaseJudge.read_row`."""
         return self.tasks[0].read_row(row, index)
 
     def row_of(self, sample: Any) -> dict[str, Json]:
@@ -281,14 +281,14 @@ class PanelTask:
         return hashlib.blake2b(encoded, digest_size=32).hexdigest()
 
 
-async def bind_panel(config: PanelConfig, engines: Sequence[Engine]) -> PanelTask:
+async def bind_panel(config: PanelConfig, engines: Sequence[Engine]) -> PanelJudge:
     """Make the task of a panel for its engines, one a member.
 
     Raises:
         UsageError: an engine cannot do what its member asks for, or a step has no gate.
         EngineUnusableError: a model cannot be found out. Both name the member.
     """
-    tasks: list[Task] = []
+    tasks: list[BaseJudge] = []
     for member, engine in zip(config.members, engines, strict=True):
         with named(member.name):
             tasks.append(await bind(member.judge, engine))
@@ -299,7 +299,7 @@ async def bind_panel(config: PanelConfig, engines: Sequence[Engine]) -> PanelTas
                     f"the step {member.name!r} has no gate that says what it settles: give it a "
                     "gate, or a calibration that has one"
                 )
-    return PanelTask(config, tasks)
+    return PanelJudge(config, tasks)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import pytest
 
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, UsageError
-from plaudit.judges.base import Task
-from plaudit.runs.asking import RequestKeys
+from plaudit.judges.base import BaseJudge
+from plaudit.runs.cached import RequestKeys
 from plaudit.types import Verdict
 from tests.judges.making import GOOD, ROWS, is_no_number, make, sample_of, say
 
@@ -55,11 +55,11 @@ def saying(kind: str, words: Sequence[Any]) -> Answer:
     return lambda request: reply(kind, words[min(request.draw, len(words) - 1)])
 
 
-def voter(kind: str, votes: int = 20, **config: Any) -> Task:
+def voter(kind: str, votes: int = 20, **config: Any) -> BaseJudge:
     return make(kind, readout="json", votes=votes, **config)
 
 
-async def decide(task: Task, words: Sequence[Any], **config: Any) -> tuple[Verdict, Draws]:
+async def decide(task: BaseJudge, words: Sequence[Any], **config: Any) -> tuple[Verdict, Draws]:
     ask = Draws(saying(task.kind, words))
     return await task.decide(sample_of(task.kind), ask), ask
 

@@ -56,14 +56,14 @@ class Voting:
         return [request for draw in range(draws) for request in _of_draw(requests, draw)]
 
     async def judge(
-        self, requests: Sequence[Request], once: JudgeOnce, told: Transcript
+        self, requests: Sequence[Request], once: JudgeOnce, reported: Transcript
     ) -> Reading:
         """Vote until it is decided, or until no further votes could decide it.
 
         Args:
             requests: those of the first draw, or of the first round.
             once: makes one judgement.
-            told: notes replies in the order of the draws.
+            reported: notes replies in the order of the draws.
 
         Raises:
             CallError: a vote got no reply. The next run asks for that one again.
@@ -77,7 +77,7 @@ class Voting:
             drawn += wanted
             asked = [_of_draw(requests, draw) for draw in draws]
             parts = [partial(once, of_draw) for of_draw in asked]
-            for outcome in await told.do_all(parts, [*chain.from_iterable(asked)]):
+            for outcome in await reported.do_all(parts, [*chain.from_iterable(asked)]):
                 if isinstance(outcome, CallError):
                     raise outcome
                 if isinstance(outcome, ReplyError):
@@ -85,7 +85,7 @@ class Voting:
                 else:
                     votes.append(outcome)
         self._check_spoiled(votes, spoiled, drawn)
-        return self._read(votes, len(spoiled), told.asked)
+        return self._read(votes, len(spoiled), reported.asked)
 
     def _check_spoiled(
         self, votes: Sequence[Reading], spoiled: Sequence[ReplyError], drawn: int
@@ -129,9 +129,9 @@ class Voting:
             decided = self.rule.decides(counts.values())
         if decided:
             return None
-        told = ", ".join(f"{name} {n}" for name, n in _ranked(counts))
+        reported = ", ".join(f"{name} {n}" for name, n in _ranked(counts))
         why = "tie" if self.rule.every else f"do not decide at an error of {self.rule.error:g}"
-        return Failure(Cause.UNDECIDED_VOTES, f"the votes {why}: {told}", asked)
+        return Failure(Cause.UNDECIDED_VOTES, f"the votes {why}: {reported}", asked)
 
 
 def outcome_of(vote: Reading) -> str:

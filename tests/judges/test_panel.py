@@ -9,10 +9,10 @@ import pytest
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.judges.base import JudgeConfig
-from plaudit.judges.panels import (
+from plaudit.judges.panel import (
     CascadeConfig,
     JuryConfig,
-    PanelTask,
+    PanelJudge,
     bind_panel,
     read_cascade,
     read_jury,
@@ -33,7 +33,7 @@ def cascade(spec, kind="feedback", engine="local") -> tuple[CascadeConfig, tuple
     return read_cascade(spec, JudgeConfig(kind=kind), engine, load_engine)
 
 
-def bound(found) -> PanelTask:
+def bound(found) -> PanelJudge:
     return asyncio.run(bind_panel(*found))
 
 

@@ -160,7 +160,7 @@ class _Wanted:
                 future.set_result(completion)
 
 
-class Question(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, frozen=True):
     """A sample, what is asked about it, and what the store knows already."""
 
     sample: Sample
@@ -183,7 +183,7 @@ class AtHand(msgspec.Struct, frozen=True):
     """Whether everything that was asked came from the store."""
 
 
-class Asker:
+class CachedClient:
     """Answers requests from the store or the engine, and counts."""
 
     def __init__(
@@ -224,11 +224,11 @@ class Asker:
         """Whether new replies go into the store."""
         return self._store is not None and self.policy.write
 
-    def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Question]:
+    def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Lookup]:
         """Look up everything that is asked about some samples at once."""
         stored: dict[bytes, Completion] = {}
         questions = [
-            Question(sample, requests, [self.key(request) for request in requests], stored)
+            Lookup(sample, requests, [self.key(request) for request in requests], stored)
             for sample, requests in samples
         ]
         keys = [key for question in questions for key in question.keys]
@@ -240,7 +240,7 @@ class Asker:
                     self._want(key)
         return questions
 
-    def release(self, question: Question) -> None:
+    def release(self, question: Lookup) -> None:
         """Forget what was kept for a sample that is finished."""
         for key in question.keys:
             if key not in question.stored:
@@ -313,7 +313,7 @@ class Asker:
             del self._wanted[key]
 
 
-class SampleAsk:
+class SampleClient:
     """Asks for one sample, and remembers which replies it got and from where.
 
     What is asked at once may be asked, and answered, in any order; what is remembered does not
@@ -321,7 +321,7 @@ class SampleAsk:
     """
 
     def __init__(
-        self, asker: Asker, question: Question | None = None, *, fresh: bool = False
+        self, asker: CachedClient, question: Lookup | None = None, *, fresh: bool = False
     ) -> None:
         """Start a sample; with `fresh`, stored replies are passed over."""
         self._asker = asker

@@ -17,7 +17,7 @@ from plaudit.errors import UsageError
 from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import ANSWER_TYPES, AnswerCase, AnswerType, Decision
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
 from plaudit.judges.reading import Ask, Reading
 from plaudit.judges.readout import Option
 from plaudit.types import AnswerSample, Json, Sample, Usage, Verdict
@@ -26,7 +26,7 @@ REWARDS: Mapping[str, float] = {"correct": 1.0, "incorrect": 0.0}
 _FIELDS = frozenset({"id", "question", "answer", "reference", "answer_type", "choices"})
 
 
-class VerificationTask(Task):
+class VerifyJudge(BaseJudge):
     """Decides whether an answer is right: reward 1 or 0, or as the reward map says."""
 
     kind = "verify"
@@ -50,7 +50,7 @@ class VerificationTask(Task):
     default_engine = "none:"
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `Task`; also checks the reward map, and that what a type needs is installed.
+        """See `BaseJudge`; also checks the reward map, and that what a type needs is installed.
 
         Raises:
             MissingDependencyError: the extra of the type that is asked for is not.
@@ -121,7 +121,7 @@ class VerificationTask(Task):
     async def decide(
         self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
     ) -> Verdict:
-        """Decide without a model where that can be done; ask about the rest. See `Task`."""
+        """Decide without a model where that can be done; ask about the rest. See `BaseJudge`."""
         found = await self._find(sample)
         if self._is_open(found):
             asked = await super().decide(sample, ask, requests or [self.render(sample)])
@@ -138,7 +138,7 @@ class VerificationTask(Task):
 
     @property
     def notes(self) -> list[str]:
-        """See `Task`; also what could not be used in comparisons."""
+        """See `BaseJudge`; also what could not be used in comparisons."""
         counted = (f"{note} ({n} left open)" for note, n in self._missed.items())
         return [*super().notes, *counted]
 

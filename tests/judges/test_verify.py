@@ -7,7 +7,7 @@ from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges.answers import head, maths
 from plaudit.judges.answers.base import Comparison
 from plaudit.judges.base import JudgeConfig
-from plaudit.judges.unasked import UnaskedVerificationTask
+from plaudit.judges.unasked import UnaskedVerifyJudge
 from plaudit.types import AnswerSample
 from tests.judges.making import GOOD, Ask, decide, facts, make, over, sample_of, say
 
@@ -105,9 +105,9 @@ OPEN = row("It was Mary S.", "Shelley")
 """What only the head or a model decides."""
 
 
-def unasked(**config) -> UnaskedVerificationTask:
+def unasked(**config) -> UnaskedVerifyJudge:
     without = facts(Capabilities(model=False), identity="none")
-    return UnaskedVerificationTask(JudgeConfig(kind="verify", **config), without)
+    return UnaskedVerifyJudge(JudgeConfig(kind="verify", **config), without)
 
 
 @pytest.mark.parametrize(("p", "value"), [(0.95, "correct"), (0.05, "incorrect")])

@@ -9,9 +9,9 @@ import pytest
 
 from plaudit import Judge, UsageError, Verdict
 from plaudit.engines.base import Capabilities, Completion
-from plaudit.judges.base import JudgeConfig, Task
+from plaudit.judges.base import BaseJudge, JudgeConfig
 from plaudit.judges.load import SCORED
-from plaudit.judges.scored import sigmoid
+from plaudit.judges.reward_model import sigmoid
 from plaudit.sending.pool import SendPolicy
 from plaudit.types import Usage
 from tests.judges.making import ROWS, Ask, facts, is_no_number, sample_of
@@ -24,7 +24,7 @@ LABELS = Capabilities(scores=True, labels=(("bad", -1.0), ("so", 0.0), ("good", 
 PAIR = {"prompt": "Name a prime.", "response_a": "Seven it is.", "response_b": "Nine."}
 
 
-def task(kind: str, able: Capabilities = ONE, identity: str = "rm", **config: Any) -> Task:
+def task(kind: str, able: Capabilities = ONE, identity: str = "rm", **config: Any) -> BaseJudge:
     return SCORED[kind](JudgeConfig(kind=kind, **config), facts(able, identity=identity))
 
 

@@ -13,9 +13,9 @@ import msgspec
 from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import EngineFacts, JudgeConfig, Task
-from plaudit.judges.pairwise import PairwiseTask
-from plaudit.judges.pointwise import PointwiseTask
+from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
+from plaudit.judges.pairwise import PairwiseJudge
+from plaudit.judges.pointwise import PointwiseJudge
 from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.shots import ShotSet
 from plaudit.prompts.template import Template
@@ -24,7 +24,7 @@ from plaudit.types import Json, Message, PairSample, ResponseSample, Sample
 _REPLY = msgspec.json.Decoder(ScoreReply)
 
 
-class ScoredTask(Task):
+class RewardModelJudge(BaseJudge):
     """What judges with a reward model share."""
 
     variables = frozenset()
@@ -64,9 +64,9 @@ class ScoredTask(Task):
     def _make_schema(self) -> Schema | None:
         return None
 
-    async def ask_and_read(self, sample: Sample, request: Request, told: Transcript) -> Reading:
+    async def ask_and_read(self, sample: Sample, request: Request, reported: Transcript) -> Reading:
         """Ask for the scores and read them."""
-        return self.read(sample, await told.ask(request))
+        return self.read(sample, await reported.ask(request))
 
     def conversation(self, messages: Sequence[Message], sample: Sample, turn: str) -> Request:
         """Return the request for the scores of a conversation."""
@@ -75,7 +75,7 @@ class ScoredTask(Task):
         return Request(prompt=prompt, sampling=self._sampling, sample_id=sample.id, turn=turn)
 
 
-class ScoredPointwiseTask(ScoredTask, PointwiseTask):
+class RewardModelPointwise(RewardModelJudge, PointwiseJudge):
     """Scores a response by a reward model, or by what a classifier's labels are worth.
 
     With one output the value is the raw score and the reward its sigmoid, in 0..1. With the
@@ -128,14 +128,14 @@ class ScoredPointwiseTask(ScoredTask, PointwiseTask):
         )
 
 
-class ScoredPairwiseTask(ScoredTask, PairwiseTask):
+class RewardModelPairwise(RewardModelJudge, PairwiseJudge):
     """Compares two responses by their scores: p_a is the sigmoid of the difference.
 
     Each conversation is scored alone, so there is no order that could matter.
     """
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
-        """See `ScoredTask`; a classifier's labels are no scores that could be compared."""
+        """See `RewardModelJudge`; a classifier's labels are no scores that could be compared."""
         if facts.capabilities.labels:
             raise UsageError(
                 "the pairwise judge compares the scores of a reward model with one output; use "
@@ -154,11 +154,11 @@ class ScoredPairwiseTask(ScoredTask, PairwiseTask):
         return [self.render(sample, "A"), self.render(sample, "B")]
 
     async def judge_sample(
-        self, sample: Sample, requests: Sequence[Request], told: Transcript
+        self, sample: Sample, requests: Sequence[Request], reported: Transcript
     ) -> Reading:
         """Score both, and compare."""
         asks = [partial(_ask, request) for request in requests]
-        replies = all_made(await told.do_all(asks, requests))
+        replies = all_made(await reported.do_all(asks, requests))
         a, b = (only_score(read_scores(reply)) for reply in replies)
         p_a = sigmoid(a - b)
         value = "A=B" if a == b else "A" if a > b else "B"
@@ -171,8 +171,8 @@ class ScoredPairwiseTask(ScoredTask, PairwiseTask):
         )
 
 
-async def _ask(request: Request, told: Transcript) -> Completion:
-    return await told.ask(request)
+async def _ask(request: Request, reported: Transcript) -> Completion:
+    return await reported.ask(request)
 
 
 def read_scores(completion: Completion) -> ScoreReply:

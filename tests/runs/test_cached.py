@@ -20,7 +20,7 @@ from plaudit.engines.base import (
 )
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.judges.readout import read_options
-from plaudit.runs.asking import Asker, CachePolicy, RequestKeys, SampleAsk, trim
+from plaudit.runs.cached import CachedClient, CachePolicy, RequestKeys, SampleClient, trim
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.types import Message, Sample, Usage
 from tests.judges.making import show
@@ -75,8 +75,10 @@ class Engine:
         return Completion(text=str(number), usage=Usage(10, 1))
 
 
-def asker(engine: Engine, store: Store | None = None, identity: str = "test", **policy) -> Asker:
-    return Asker(Pool(engine, FAST), identity, store, CachePolicy(**policy))
+def asker(
+    engine: Engine, store: Store | None = None, identity: str = "test", **policy
+) -> CachedClient:
+    return CachedClient(Pool(engine, FAST), identity, store, CachePolicy(**policy))
 
 
 def changed(**fields) -> Request:
@@ -212,24 +214,24 @@ async def test_a_reply_that_came_meanwhile_serves_samples_that_were_looked_up_be
     sample = Sample(id="s", index=0)
     questions = ask.look_up([(sample, [ASK]), (sample, [ASK])])
     for question in questions:
-        assert (await SampleAsk(ask, question)(ASK)).text == "1"
+        assert (await SampleClient(ask, question)(ASK)).text == "1"
         ask.release(question)
     assert engine.count == 1
-    assert (await SampleAsk(asker(engine), questions[0])(ASK)).text == "2"
+    assert (await SampleClient(asker(engine), questions[0])(ASK)).text == "2"
 
 
 async def test_what_is_kept_for_samples_is_forgotten_with_them() -> None:
     ask = asker(Engine())
     (question,) = ask.look_up([(Sample(id="s", index=0), [ASK])])
-    await SampleAsk(ask, question)(ASK)
+    await SampleClient(ask, question)(ASK)
     ask.release(question)
-    assert (await SampleAsk(ask)(ASK)).text == "2"
+    assert (await SampleClient(ask)(ASK)).text == "2"
 
 
 async def test_the_same_request_in_flight_is_sent_once() -> None:
     engine = Engine()
     ask = asker(engine, Store())
-    samples = [SampleAsk(ask) for _ in range(5)]
+    samples = [SampleClient(ask) for _ in range(5)]
     replies = await asyncio.gather(*(sample(ASK) for sample in samples))
     assert {reply.text for reply in replies} == {"1"}
     assert (engine.count, ask.pool.sent, ask.usage) == (1, 1, Usage(10, 1))
@@ -238,9 +240,9 @@ async def test_the_same_request_in_flight_is_sent_once() -> None:
 
 async def test_the_second_time_it_comes_from_the_store() -> None:
     engine, store = Engine(), Store()
-    await SampleAsk(asker(engine, store))(ASK)
+    await SampleClient(asker(engine, store))(ASK)
     again = asker(engine, store)
-    sample = SampleAsk(again)
+    sample = SampleClient(again)
     assert (await sample(ASK)).text == "1"
     assert (engine.count, sample.from_store, again.usage) == (1, True, Usage())
     assert sample.requests == [ASK]
@@ -248,8 +250,8 @@ async def test_the_second_time_it_comes_from_the_store() -> None:
 
 async def test_another_model_does_not_get_the_stored_reply() -> None:
     engine, store = Engine(), Store()
-    await SampleAsk(asker(engine, store))(ASK)
-    assert (await SampleAsk(asker(engine, store, "another"))(ASK)).text == "2"
+    await SampleClient(asker(engine, store))(ASK)
+    assert (await SampleClient(asker(engine, store, "another"))(ASK)).text == "2"
 
 
 @pytest.mark.parametrize(
@@ -264,9 +266,9 @@ async def test_a_failure_is_never_stored(error: Exception) -> None:
     engine, store = Engine(error), Store()
     ask = asker(engine, store)
     with pytest.raises(type(error)):
-        await SampleAsk(ask)(ASK)
+        await SampleClient(ask)(ASK)
     assert store == {}
-    assert (await SampleAsk(ask)(ASK)).text == "2"
+    assert (await SampleClient(ask)(ASK)).text == "2"
     assert len(store) == 1
 
 
@@ -275,35 +277,39 @@ async def test_defect_50_a_reply_of_no_use_is_stored_and_raised_again() -> None:
     engine, store = Engine(refusal), Store()
     for ask in (asker(engine, store), asker(engine, store)):
         for _ in range(2):
-            sample = SampleAsk(ask)
+            sample = SampleClient(ask)
             with pytest.raises(ReplyError, match="filtered") as caught:
                 await sample(ASK)
             assert caught.value.cause is Cause.REFUSED
             assert sample.keys == list(store)
     assert sample.from_store
     assert engine.count == 1
-    assert (await SampleAsk(ask, fresh=True)(ASK)).text == "2"
-    assert (await SampleAsk(ask)(ASK)).text == "2"
+    assert (await SampleClient(ask, fresh=True)(ASK)).text == "2"
+    assert (await SampleClient(ask)(ASK)).text == "2"
 
 
 async def test_defect_50_all_who_wait_for_a_reply_of_no_use_hear_of_it() -> None:
     engine = Engine(ReplyError(Cause.REFUSED, "filtered"))
     ask = asker(engine, Store())
-    replies = await asyncio.gather(*(SampleAsk(ask)(ASK) for _ in range(3)), return_exceptions=True)
+    replies = await asyncio.gather(
+        *(SampleClient(ask)(ASK) for _ in range(3)), return_exceptions=True
+    )
     assert [type(reply) for reply in replies] == [ReplyError] * 3
     assert engine.count == 1
 
 
 async def test_all_who_wait_for_a_failing_request_hear_of_it() -> None:
     ask = asker(Engine(CallError(Cause.TIMEOUT, "late")), Store())
-    replies = await asyncio.gather(*(SampleAsk(ask)(ASK) for _ in range(3)), return_exceptions=True)
+    replies = await asyncio.gather(
+        *(SampleClient(ask)(ASK) for _ in range(3)), return_exceptions=True
+    )
     assert [type(reply) for reply in replies] == [CallError] * 3
 
 
 async def test_a_draw_of_its_own_is_asked_of_its_own() -> None:
     engine = Engine()
     ask = asker(engine, Store())
-    texts = [(await SampleAsk(ask)(changed(draw=draw))).text for draw in (0, 1, 0)]
+    texts = [(await SampleClient(ask)(changed(draw=draw))).text for draw in (0, 1, 0)]
     assert texts == ["1", "2", "1"]
 
 
@@ -318,28 +324,28 @@ async def test_a_draw_of_its_own_is_asked_of_its_own() -> None:
 async def test_the_store_may_be_left_alone(policy, texts, kept: int) -> None:
     engine, store = Engine(), Store()
     ask = asker(engine, store, **policy)
-    assert [(await SampleAsk(ask)(ASK)).text for _ in range(2)] == texts
+    assert [(await SampleClient(ask)(ASK)).text for _ in range(2)] == texts
     assert len(store) == kept
 
 
 async def test_without_a_store_every_request_is_sent() -> None:
     ask = asker(Engine())
-    assert [(await SampleAsk(ask)(ASK)).text for _ in range(2)] == ["1", "2"]
+    assert [(await SampleClient(ask)(ASK)).text for _ in range(2)] == ["1", "2"]
 
 
 async def test_a_fresh_sample_passes_the_store_over_and_replaces_the_reply() -> None:
     engine, store = Engine(), Store()
     ask = asker(engine, store)
-    await SampleAsk(ask)(ASK)
-    assert (await SampleAsk(ask, fresh=True)(ASK)).text == "2"
-    assert (await SampleAsk(ask)(ASK)).text == "2"
+    await SampleClient(ask)(ASK)
+    assert (await SampleClient(ask, fresh=True)(ASK)).text == "2"
+    assert (await SampleClient(ask)(ASK)).text == "2"
     assert engine.count == 2
 
 
 async def test_a_sample_that_goes_away_does_not_lose_the_others_reply() -> None:
     engine, store = Engine(), Store()
     ask = asker(engine, store)
-    first, second = (asyncio.create_task(SampleAsk(ask)(ASK)) for _ in range(2))
+    first, second = (asyncio.create_task(SampleClient(ask)(ASK)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).text == "1"
@@ -349,9 +355,9 @@ async def test_a_sample_that_goes_away_does_not_lose_the_others_reply() -> None:
 async def test_a_sample_is_from_the_store_only_as_a_whole() -> None:
     engine, store = Engine(), Store()
     ask = asker(engine, store)
-    assert not SampleAsk(ask).from_store
-    await SampleAsk(ask)(ASK)
-    sample = SampleAsk(ask)
+    assert not SampleClient(ask).from_store
+    await SampleClient(ask)(ASK)
+    sample = SampleClient(ask)
     await sample(ASK)
     await sample(changed(prompt="new"))
     assert (sample.from_store, sample.hits, len(sample.keys)) == (False, 1, 2)
