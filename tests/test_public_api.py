@@ -16,7 +16,8 @@ PUBLIC = {
     "InputError", "Judge", "JudgeConfig",
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
-    "TokenLogprob", "ToolCall", "ToolSpec", "Usage", "UsageError", "Verdict", "VoteRule", "fit_calibration",
+    "TokenLogprob", "ToolCall", "ToolSpec", "Usage", "UsageError",
+    "Verdict", "VoteRule", "fit_calibration",
     "launch_engine", "load_calibration", "load_engine", "reward_and_update", "run_sync",
     "sample_shots",
 }  # fmt: skip
@@ -24,7 +25,8 @@ PUBLIC = {
 
 PUBLIC_IN_ROLLOUTS = {
     "CallRecord", "ChatTemplate", "Evaluation", "Question", "RolloutConfig", "Rollouts", "Score",
-    "StopReason", "TokenLog", "Tokens", "Tool", "ToolError", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate",
+    "StopReason", "TokenLog", "Tokens", "Tool",
+    "ToolError", "ToolResult", "ToolSet", "Trace", "Turn", "aevaluate",
     "arollout", "ascore_traces", "compare", "count_questions", "describe_tools",
     "engine_renderer", "evaluate", "function_tool", "grouped", "load_rewards", "load_tokenizer",
     "load_tools", "pick_questions", "question_dataset", "read_questions", "read_reply",
