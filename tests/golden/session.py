@@ -35,6 +35,9 @@ _VOLATILE = (
     (re.compile(r"(20\d\d-)?\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?"), "DAY"),
 )
 
+_DIGITS = re.compile(r"-?\d+\.\d{13,}(?:e-?\d+)?")
+"""Numbers whose last digits depend on the order in which things end."""
+
 
 class Session:
     """A folder with a store, where commands are run and written down."""
@@ -104,6 +107,7 @@ def shown(text: str, most: int = _LONG) -> Any:
     """Return a text as lines; where it is long, as a digest with its first and last lines."""
     for pattern, instead in _VOLATILE:
         text = pattern.sub(instead, text)
+    text = _DIGITS.sub(lambda number: f"{float(number[0]):.12g}", text)
     lines = [line.rstrip() for line in text.splitlines()]
     if len(text) <= most:
         return lines
