@@ -36,8 +36,11 @@ class Done:
 class Plaudit:
     """Runs `plaudit` with a store of its own."""
 
-    def __init__(self, home: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, env: Mapping[str, str] | None = None, folder: Path = REPOSITORY
+    ) -> None:
         self.home = home
+        self.folder = folder
         clean = {k: v for k, v in os.environ.items() if k not in KEYS}
         self.env = clean | {"PLAUDIT_HOME": str(home), "COLUMNS": "120"} | dict(env or {})
 
@@ -49,7 +52,7 @@ class Plaudit:
             self.command(*args),
             env=self.env,
             text=True,
-            cwd=REPOSITORY,
+            cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             **options,
@@ -61,7 +64,7 @@ class Plaudit:
             env=self.env,
             capture_output=True,
             text=True,
-            cwd=REPOSITORY,
+            cwd=self.folder,
             timeout=timeout,
             check=False,
             **options,
@@ -91,7 +94,7 @@ class Here(Plaudit):
             _logging_and_signals_kept(),
             patch.object(sys, "argv", ["plaudit", *map(str, args)]),
             patch.dict(os.environ, self.env, clear=True),
-            chdir(REPOSITORY),
+            chdir(self.folder),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
