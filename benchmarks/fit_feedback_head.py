@@ -26,7 +26,8 @@ from plaudit._util.aio import for_each
 from plaudit.engines.base import Completion
 from plaudit.engines.load import load_engine
 from plaudit.judges import sentiment
-from plaudit.judges.base import BaseJudge, JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.feedback import REWARDS
 from plaudit.judges.load import bind
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient

@@ -18,7 +18,7 @@ _MODULES = {
     "FeedbackSample": "plaudit.types",
     "InputError": "plaudit.errors",
     "Judge": "plaudit.judge",
-    "JudgeConfig": "plaudit.judges.base",
+    "JudgeConfig": "plaudit.judges.config",
     "Message": "plaudit.types",
     "MissingDependencyError": "plaudit.errors",
     "PairSample": "plaudit.types",

@@ -13,7 +13,7 @@ from plaudit.types import Failure as Failure
 from plaudit.types import FeedbackSample as FeedbackSample
 from plaudit.errors import InputError as InputError
 from plaudit.judge import Judge as Judge
-from plaudit.judges.base import JudgeConfig as JudgeConfig
+from plaudit.judges.config import JudgeConfig as JudgeConfig
 from plaudit.types import Message as Message
 from plaudit.errors import MissingDependencyError as MissingDependencyError
 from plaudit.types import PairSample as PairSample

@@ -37,9 +37,10 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, UsageError
 from plaudit.io import columns
 from plaudit.io.progress import Progress, Work
-from plaudit.judges.base import BaseJudge, JudgeConfig
-from plaudit.judges.config import call_fields, judge_fields
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, make_config, task_type
+from plaudit.judges.options import call_fields, judge_fields
 from plaudit.judges.panel import Member, PanelConfig, Spec, named, read_cascade, read_jury
 from plaudit.judges.plain import plain_row, plain_sample
 from plaudit.judges.shots import replace_shots

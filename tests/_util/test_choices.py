@@ -7,7 +7,7 @@ import pytest
 
 from plaudit import Judge, UsageError
 from plaudit._util.choices import convert
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config
 from plaudit.rollout import _config
 from plaudit.rollouts.config import RolloutConfig

@@ -8,7 +8,7 @@ import pytest
 
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import (
     CascadeConfig,
     JuryConfig,

@@ -9,7 +9,8 @@ import pytest
 
 from plaudit import Judge, UsageError, Verdict
 from plaudit.engines.base import Capabilities, Completion
-from plaudit.judges.base import BaseJudge, JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import SCORED
 from plaudit.judges.reward_model import sigmoid
 from plaudit.sending.pool import SendPolicy

@@ -5,7 +5,7 @@ import pytest
 
 from plaudit.engines.base import Capabilities, Sampling
 from plaudit.errors import TemplateError, UsageError
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS as TASKS
 from plaudit.judges.load import bind, task_type
 from plaudit.prompts.template import builtin

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from plaudit.errors import TemplateError
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from tests.judges.making import KINDS, MODES, READOUTS, make, sample_of, text_of
 
 SHOT = (

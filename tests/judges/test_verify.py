@@ -6,7 +6,7 @@ from plaudit.engines.base import Capabilities
 from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges.answers import head, maths
 from plaudit.judges.answers.base import Comparison
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.unasked import UnaskedVerifyJudge
 from plaudit.types import AnswerSample
 from tests.judges.making import GOOD, Ask, decide, facts, make, over, sample_of, say

@@ -11,7 +11,7 @@ import pytest
 from plaudit import Judge, UsageError
 from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.errors import CallError, Cause, EngineUnusableError
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import CascadeConfig, JuryConfig, Member, bind_panel
 from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of

@@ -105,7 +105,8 @@ def test_a_model_is_known_by_its_replies_to_the_probes() -> None:
 def test_the_shipped_head_is_for_the_shipped_prompt_and_the_embedded_model() -> None:
     from plaudit.engines.base import Capabilities
     from plaudit.engines.llama.models import known_model
-    from plaudit.judges.base import EngineFacts, JudgeConfig
+    from plaudit.judges.base import EngineFacts
+    from plaudit.judges.config import JudgeConfig
 
     model = known_model("smollm2-135m-instruct")
     facts = EngineFacts(

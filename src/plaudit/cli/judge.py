@@ -31,7 +31,7 @@ from plaudit.engines.load import launch_engine, load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.progress import Progress, download_progress
 from plaudit.io.sources import count_hint
-from plaudit.judges.base import JudgeConfig
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
 from plaudit.runs.cached import CachePolicy

@@ -1,79 +1,105 @@
-"""Options of a judge and of one call, sorted into configuration and generation parameters."""
+"""Configuration of a judge."""
 
-from collections.abc import Mapping, Set
-from typing import Any
+from typing import Annotated, Literal
 
-from plaudit.engines.base import SAMPLING, Engine, similar
-from plaudit.errors import UsageError
-from plaudit.judges.base import JudgeConfig
+import msgspec
 
-_OF_CALLS = frozenset(
-    {
-        "temperature", "top_p", "max_tokens", "seed", "shots", "pool", "select",
-        "votes", "vote_error", "all_votes", "criteria", "gate", "reward_map", "calibration",
-    }
-)  # fmt: skip
-"""Fields of the configuration that a call may set: what is drawn and shown, and the decision."""
-_OF_JUDGES = frozenset({"kind", "engine", "cache", "send", "jury", "cascade"})
-_PLACES = {
-    "model": "name it in the engine URI, such as engine='openai:MODEL'",
-    "base_url": "name it in the engine URI, such as engine='openai:MODEL@URL'",
-    "api_key": "keys come from the environment alone, such as OPENAI_API_KEY",
-    "stream": "replies are read whole; Judge.stream gives verdicts one by one",
-}
-"""Where options of other libraries are found here."""
+from plaudit._util.ranges import (
+    TEMPERATURES,
+    WHOLE,
+    WHOLE_32,
+    Range,
+    check_ranges,
+    check_values,
+)
+from plaudit.errors import ArgumentError
+from plaudit.judges.answers.base import AnswerOptions, AnswerType, DayFirst, Extract
+from plaudit.judges.criteria import Criterion
+from plaudit.judges.shot_text import TemplateChoice
+from plaudit.judges.shots import Select, Shots
+from plaudit.scoring.votes import MOST_VOTES
+from plaudit.types import Json
 
 
-def judge_fields(given: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
-    """Return options of `Judge(...)` as fields of a configuration.
+class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How to judge. Plain data: can be written to JSON, read back, and hashed."""
 
-    Raises:
-        UsageError: a name is neither a field nor a parameter that the engine declares.
-    """
-    return _sorted(given, set(JudgeConfig.__struct_fields__) - {"kind"}, engine, "a judge")
+    kind: str
+    """`feedback`, `pointwise`, `pairwise` or `verify`."""
+    readout: Literal["auto", "logprob", "json"] = "auto"
+    mode: Literal["auto", "chat", "completion"] = "auto"
+    template: TemplateChoice = None
+    """Path of a template of the user's own, or paths by mode."""
+    shot_template: TemplateChoice = None
+    """Path of a template of one shot, or paths by mode."""
+    feedback_template: TemplateChoice = None
+    """Path of a template of the reply in a shot, or paths by mode."""
+    shots: Shots = None
+    """How many shots are drawn from the pool; or rows, or ready text; None: the default ones."""
+    pool: str | None = None
+    """Path of the pool file; None: the pool that ships with the judge."""
+    select: Select = "fixed"
+    """`fixed`: the same shots for all; `random`, `similar`: chosen for each sample."""
+    prior: Literal["auto", "none"] = "auto"
+    """`auto`: in the logprob readout, remove the prior measured on a shipped balanced set."""
+    swap: bool = True
+    """Whether the pairwise judge asks both orders."""
+    gate: Annotated[float | None, Range(0, 1)] = None
+    """Least confidence of an `ok` verdict; None: the calibration's, else the judge's own."""
+    calibration: str | None = None
+    """Path of a calibration that `plaudit calibrate` wrote for this very judge."""
+    reward_map: dict[str, float] | None = None
+    """Rewards by value, in place of the judge's own, for the judges that have such a map."""
+    votes: Annotated[int, Range(1, MOST_VOTES)] = 1
+    """Most judgements of one sample that are drawn and combined."""
+    vote_error: float = 0.05
+    """Chance with which the votes may stop at another outcome than the judge's most frequent."""
+    all_votes: bool = False
+    """Whether all votes are drawn and the plurality counts, decided or not."""
+    criteria: tuple[Criterion, ...] = ()
+    """What pointwise and pairwise judge by, instead of their own question."""
+    temperature: Annotated[float | None, TEMPERATURES] = None
+    """None: 0, or 0.7 with votes. Like the next two, of no use to the logprob readout."""
+    top_p: Annotated[float, Range(0, 1)] = 1.0
+    max_tokens: Annotated[int | None, Range(1, WHOLE_32)] = None
+    """None: 256 (feedback and verify), 3072 (others). The logprob readout always writes 1."""
+    seed: Annotated[int | None, WHOLE] = 0
+    """Of the engine's sampling and of the choice of shots, where None counts as 0."""
+    generation: dict[str, Json] = {}
+    """Further generation parameters, sent to the engine as they are."""
+    extract: Extract = "auto"
+    """verify: where the final answer stands in a text."""
+    answer_type: AnswerType = "auto"
+    """verify: how answers are compared; a row's own `answer_type` comes first."""
+    tolerance: Annotated[float, Range(0, 1)] = 0.0
+    """verify: relative error up to which numbers and quantities are equal."""
+    date_order: DayFirst = "auto"
+    """verify: how 03/04/2020 is read; `auto`: not at all."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers, for the command line and for Python alike.
+
+        Raises:
+            ArgumentError: one is out of range, cannot be sent, or belongs to another judge.
+        """
+        check_ranges(self)
+        for name in ("generation", "reward_map", "shots", "vote_error"):
+            check_values(name, getattr(self, name))
+        if self.kind != "verify" and (names := options_that_differ(self.answers, AnswerOptions())):
+            raise ArgumentError(names[0], "is for the verify judge only; leave it out")
+
+    @property
+    def answers(self) -> AnswerOptions:
+        """How the verify judge extracts and compares answers."""
+        return AnswerOptions(
+            extract=self.extract,
+            answer_type=self.answer_type,
+            tolerance=self.tolerance,
+            date_order=self.date_order,
+        )
 
 
-def call_fields(given: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
-    """Return options of one call as fields of a configuration.
-
-    Raises:
-        UsageError: a name belongs to the judge, or is neither an option of a call nor a parameter
-            that the engine declares.
-    """
-    fixed = {*JudgeConfig.__struct_fields__, *_OF_JUDGES} - _OF_CALLS - {"generation"}
-    for name in given:
-        if name in fixed:
-            raise UsageError(
-                f"{name}= is no option of one call: it makes another judge; give it to Judge(...)"
-            )
-    for name in ("temperature", "top_p", "max_tokens"):
-        if given.get(name) is not None and name not in engine.capabilities.generation:
-            raise UsageError(f"the engine {engine.uri} has no generation parameter {name!r}")
-    return _sorted(given, _OF_CALLS | {"generation"}, engine, "a call")
-
-
-def _sorted(
-    given: Mapping[str, Any], fields: Set[str], engine: Engine, what: str
-) -> dict[str, Any]:
-    if not isinstance(given.get("generation", {}), Mapping):
-        raise UsageError("generation= takes a dict of parameters by name")
-    found = {name: value for name, value in given.items() if name in fields}
-    parameters = {name: value for name, value in given.items() if name not in fields}
-    if not parameters:  # What an engine declares may stand in a file that is not here yet.
-        return found
-    declared = engine.capabilities.generation
-    for name in parameters:
-        if name not in declared:
-            raise UsageError(_unknown(name, {*fields, *declared}, engine, what))
-    return found | {"generation": {**given.get("generation", {}), **parameters}}
-
-
-def _unknown(name: str, known: set[str], engine: Engine, what: str) -> str:
-    problem = f"{what} has no option {name!r}"
-    if name in _PLACES:
-        return f"{problem}: {_PLACES[name]}"
-    takes = ", ".join(n for n in engine.capabilities.generation if n not in SAMPLING) or "no others"
-    return (
-        f"{problem}{similar(name, known)}; it has {', '.join(sorted(known))}. Of generation "
-        f"parameters {engine.uri} declares {takes}; give others as generation={{{name!r}: ...}}"
-    )
+def options_that_differ(given: msgspec.Struct, usual: msgspec.Struct) -> list[str]:
+    """Return the names of the options in which two structs of one type differ."""
+    names = given.__struct_fields__
+    return [name for name in names if getattr(given, name) != getattr(usual, name)]

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.reading import Reading
 from plaudit.judges.readout import Option
 from plaudit.types import Failure, FeedbackSample, Json, Message, Sample

@@ -7,7 +7,8 @@ from plaudit._util.choices import convert
 from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine, check_generation
 from plaudit.errors import ArgumentError, UsageError
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
+from plaudit.judges.base import BaseJudge, EngineFacts
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.criteria import take_criteria
 from plaudit.judges.feedback import FeedbackJudge
 from plaudit.judges.pairwise import PairwiseJudge

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted, joined
+from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted, joined
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.criteria import Criterion, weighted_mean
 from plaudit.judges.reading import Reading, Transcript, all_made
 from plaudit.judges.readout import Option

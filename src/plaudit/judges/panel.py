@@ -15,7 +15,8 @@ from plaudit._util.choices import convert
 from plaudit._util.ranges import FINITE, check_number
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.judges.base import BaseJudge, JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, make_config
 from plaudit.scoring.jury import Combine, Learned, Rule, Scale, check
 from plaudit.sending.prices import read_mapping

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.criteria import (
     HIGHEST,
     LOWEST,

@@ -13,7 +13,8 @@ import msgspec
 from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig
+from plaudit.judges.base import BaseJudge, EngineFacts
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.pairwise import PairwiseJudge
 from plaudit.judges.pointwise import PointwiseJudge
 from plaudit.judges.reading import Reading, Transcript, all_made

@@ -7,7 +7,8 @@ import msgspec
 from plaudit.engines.base import Request, Schema
 from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges.answers.base import AnswerOptions
-from plaudit.judges.base import EngineFacts, JudgeConfig, options_that_differ
+from plaudit.judges.base import EngineFacts
+from plaudit.judges.config import JudgeConfig, options_that_differ
 from plaudit.judges.reading import Ask, Transcript
 from plaudit.judges.shots import ShotSet
 from plaudit.judges.verify import VerifyJudge, fields_of, probabilities_of

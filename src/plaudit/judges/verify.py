@@ -17,7 +17,8 @@ from plaudit.errors import UsageError
 from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import ANSWER_TYPES, AnswerCase, AnswerType, Decision
-from plaudit.judges.base import BaseJudge, EngineFacts, JudgeConfig, Untrusted
+from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.reading import Ask, Reading
 from plaudit.judges.readout import Option
 from plaudit.types import AnswerSample, Json, Sample, Usage, Verdict

@@ -19,7 +19,8 @@ from plaudit.io.output import Intake, Output
 from plaudit.io.places import check_output, rejected_path
 from plaudit.io.progress import Progress
 from plaudit.io.sources import RowReader
-from plaudit.judges.base import BaseJudge, JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.judges.panel import PanelConfig, PanelJudge, bind_panel
 from plaudit.runs.cached import CachedClient, CachePolicy

@@ -14,7 +14,8 @@ from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine
 from plaudit.engines.http.transport import import_for_transports
 from plaudit.errors import PlauditError
-from plaudit.judges.base import BaseJudge, JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, task_type
 from plaudit.judges.panel import PanelConfig, bind_panel
 from plaudit.runs.cached import CachedClient, CachePolicy
