@@ -1,6 +1,6 @@
 """How large and how tidy the tree is: the figures of the house, each with its target beside it.
 
-scripts/house [--json] [--tree FOLDER]     print the table, or the figures as JSON
+scripts/house [--json]     print the table, or the figures as JSON
 """
 
 import argparse
@@ -491,9 +491,8 @@ def main(arguments: list[str]) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Print the figures of the house.")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--tree", type=Path, default=ROOT, help="another checkout of plaudit")
     options = parser.parse_args(arguments)
-    found = figures(Tree(options.tree.resolve()))
+    found = figures(Tree(ROOT))
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
