@@ -113,7 +113,8 @@ def shown(text: str, most: int = _LONG) -> Any:
         return lines
     first = [line[:_SHOWN] for line in lines[: max(1, most // 300)]]
     found = {"lines": len(lines), "blake2b": digest("\n".join(lines)), "first": first}
-    return found | ({"last": lines[-1][:_SHOWN]} if len(lines) > len(first) else {})
+    ended = len(lines) > len(first) and not lines[-1].startswith("{")
+    return found | ({"last": lines[-1][:_SHOWN]} if ended else {})
 
 
 def digest(text: str) -> str:

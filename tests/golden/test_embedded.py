@@ -27,7 +27,9 @@ def test_the_embedded_judge_asks_the_same(tmp_path: Path, kind: str) -> None:
     row = session.write("row.jsonl", [OPEN if kind == "verify" else replies.rows(kind)[0]])
     judge = ("judge", kind, row, "-e", "local", "--json")
     session.run(*judge, "--dry-run")
-    summary = json.loads(session.run(*judge, "--prior", "none", log=False))
-    session.record["without prior"] = [summary[name] for name in ("judge", "readout", "mode")]
+    summary = json.loads(session.run(*judge, "--prior", "none", "--shots", "0", log=False))
+    session.record["without prior and shots"] = [
+        summary[name] for name in ("judge", "readout", "mode")
+    ]
     session.show_store()
     check(f"embedded {kind}", session.record)
