@@ -17,7 +17,7 @@ PUBLIC = {
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",
     "TokenLogprob", "ToolCall", "ToolSpec", "Usage", "UsageError",
-    "Verdict", "VoteRule", "fit_calibration",
+    "Verdict", "Verdicts", "VoteRule", "fit_calibration",
     "launch_engine", "load_calibration", "load_engine", "reward_and_update", "run_sync",
     "sample_shots",
 }  # fmt: skip

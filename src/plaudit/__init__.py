@@ -37,6 +37,7 @@ _MODULES = {
     "Usage": "plaudit.types",
     "UsageError": "plaudit.errors",
     "Verdict": "plaudit.types",
+    "Verdicts": "plaudit.types",
     "VoteRule": "plaudit.scoring.votes",
     "fit_calibration": "plaudit.runs.calibrating",
     "launch_engine": "plaudit.engines.load",

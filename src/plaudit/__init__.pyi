@@ -32,6 +32,7 @@ from plaudit.engines.base import ToolSpec as ToolSpec
 from plaudit.types import Usage as Usage
 from plaudit.errors import UsageError as UsageError
 from plaudit.types import Verdict as Verdict
+from plaudit.types import Verdicts as Verdicts
 from plaudit.scoring.votes import VoteRule as VoteRule
 from plaudit.runs.calibrating import fit_calibration as fit_calibration
 from plaudit.engines.load import launch_engine as launch_engine
@@ -76,6 +77,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "Verdict",
+    "Verdicts",
     "VoteRule",
     "fit_calibration",
     "launch_engine",

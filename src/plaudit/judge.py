@@ -48,7 +48,7 @@ from plaudit.runs.judging import JudgeSession
 from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.runtime import Runtime, Runtimes, load_early
 from plaudit.sending.pool import SendPolicy
-from plaudit.types import Json, Sample, Verdict
+from plaudit.types import Json, Sample, Verdict, Verdicts
 
 Row = Mapping[str, Json] | Sample
 """What is judged: a plain dict in the form of an input row, or a sample."""
@@ -167,7 +167,7 @@ class Judge(Closing):
         on_reject: OnReject | None = None,
         cache: bool | None = None,
         **generation: Any,
-    ) -> list[Verdict]:
+    ) -> Verdicts:
         """Judge many rows; the verdicts come in the order of their samples.
 
         The list holds all verdicts; `stream` holds a few at a time.
@@ -194,7 +194,7 @@ class Judge(Closing):
         _, judging = run_sync(self._judging(cache, generation))
         with self._telling(progress, rows, judging) as tell:
             verdicts = self.stream(rows, on_reject=on_reject, cache=cache, **generation)
-            return [tell(verdict) for verdict in verdicts]
+            return Verdicts(tell(verdict) for verdict in verdicts)
 
     def stream(
         self,
@@ -282,7 +282,7 @@ class Judge(Closing):
         on_reject: OnReject | None = None,
         cache: bool | None = None,
         **generation: Any,
-    ) -> list[Verdict]:
+    ) -> Verdicts:
         """Judge many rows, of an async iterable too; see `judge_batch`."""
         taken = self._samples(on_reject)
         samples = list(taken.of(rows)) if isinstance(rows, Sequence) else taken.of_any(rows)
@@ -299,7 +299,7 @@ class Judge(Closing):
                 await for_each(judge, asked, judging.window)
             finally:
                 await runtime.flush()
-        return [verdicts[index] for index in range(len(verdicts))]
+        return Verdicts(verdicts[index] for index in range(len(verdicts)))
 
     async def astream(
         self,

@@ -4,12 +4,14 @@ All of them are `msgspec.Struct`: immutable, compared by value, picklable, and w
 from JSON by `msgspec.json` without further code.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import force_setattr
 
+from plaudit._util.notebook import Tabular
 from plaudit.errors import Cause
 
 Status = Literal["ok", "abstained", "invalid", "failed"]
@@ -136,7 +138,7 @@ class Failure(msgspec.Struct, frozen=True):
     """Requests that were sent for it."""
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(Tabular, msgspec.Struct, frozen=True, kw_only=True):
     """The outcome for one sample. Encoded in this order, one JSON object a line."""
 
     index: int
@@ -166,6 +168,24 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def should_update(self) -> bool:
         """Whether a trainer may learn from this verdict."""
         return self.status == "ok"
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """Return one row: the fields by name, with cause and message of the error."""
+        row = {name: getattr(self, name) for name in self.__struct_fields__}
+        error = row.pop("error")
+        row["cause"], row["message"] = (error.cause, error.message) if error else (None, None)
+        row["usage"] = msgspec.to_builtins(self.usage)
+        return [{name: None if value is UNSET else value for name, value in row.items()}]
+
+
+class Verdicts(list[Verdict], Tabular):
+    """Verdicts in the order of their samples: a list, and a table of a row each."""
+
+    __slots__ = ()
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the row of each verdict."""
+        return (row for verdict in self for row in verdict.table_rows())
 
 
 def reward_and_update(verdict: Verdict) -> tuple[float | None, bool]:

@@ -6,6 +6,7 @@ from typing import Any, overload
 
 import msgspec
 
+from plaudit._util.notebook import Tabular
 from plaudit._util.packages import load_package
 from plaudit.errors import UsageError
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
@@ -15,7 +16,7 @@ from plaudit.rollouts.traces import write_traces
 from plaudit.types import Json, Message
 
 
-class Rollouts(Sequence[Trace]):
+class Rollouts(Sequence[Trace], Tabular):
     """Traces in the order of their questions, those of one question beside each other."""
 
     def __init__(
@@ -49,6 +50,10 @@ class Rollouts(Sequence[Trace]):
 
     def __repr__(self) -> str:
         return f"<Rollouts: {len(self)}, {self._samples} a question>"
+
+    def table_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the row of each trace."""
+        return (row for trace in self for row in trace.table_rows())
 
     # ------------------------------------------------------------ what was said
 

@@ -2,10 +2,11 @@
 
 import math
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from plaudit._util.notebook import Tabular
 from plaudit.corpus.question import Question
 from plaudit.engines.base import FinishReason
 from plaudit.types import Failure, Json, Message, Usage
@@ -222,7 +223,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Waiting for tools; calls side by side count once."""
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
+class Trace(Tabular, msgspec.Struct, frozen=True, kw_only=True):
     """One rollout. Encoded in this order, one JSON object a line."""
 
     id: str
@@ -278,3 +279,20 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     def unfinished(self) -> bool:
         """Whether the same command rolls it out again: it was broken off, or a tool failed."""
         return self.broken_off or self.tool_failed
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """Return one row: question, answer, stop reason, counts, and each reward by its name."""
+        scores = self.rewards or {}
+        return [
+            {
+                "id": self.id,
+                "question": None if self.question is None else self.question.question,
+                "final_answer": self.final_answer,
+                "stop_reason": self.stop_reason,
+                "turns": len(self.turns),
+                "calls": len(self.tool_calls),
+                "tokens": None if self.tokens is None else len(self.tokens.ids),
+                "error": None if self.error is None else self.error.message,
+                **{name: score.value for name, score in scores.items()},
+            }
+        ]
