@@ -121,8 +121,8 @@ _PARTICIPLES = {
     "won": "won", "built": "built", "made": "made", "found": "found", "led": "led", "shot": "shot",
     "taught": "taught", "sent": "sent", "held": "held", "sold": "sold", "bought": "bought",
 }  # fmt: skip
-_LONGEST = 60
-"""Words of a sentence that is looked at."""
+MOST_AROUND = 60
+"""Words around an answer, up to which a sentence is looked at."""
 
 
 def function_words() -> frozenset[str]:
@@ -153,7 +153,7 @@ def carries(
         after: words behind it.
         question: the words of the question.
     """
-    if len(before) + len(after) > _LONGEST:
+    if len(before) + len(after) > MOST_AROUND:
         return False
     left, middle, right = _lower(before), _lower(answer), _lower(after)
     asked = [part for word in _lower(question) for part in _CONTRACTED.get(word, (word,))]
