@@ -16,7 +16,6 @@ from plaudit.judges.answers.notation import holds, is_raised, is_symbol
 from plaudit.judges.answers.objections import (
     FAR,
     NEAR,
-    closing,
     closing_cues,
     contradicts,
     count_rivals,
@@ -169,18 +168,18 @@ def _novel_before(view: View) -> int:
 
 
 def _novel_beside(view: View) -> int:
-    sentence = view.sentence()
+    sentence = view.sentence
     return min(20, sum(1 for n in view.novel if n in sentence))
 
 
 def _echo_beside(view: View) -> float:
     """Share of the question's words in the sentence of the reference."""
-    words = [view.answer[n].text for n in view.sentence()]
+    words = [view.answer[n].text for n in view.sentence]
     return len(view.question.intersection(words)) / max(1, len(view.question))
 
 
 def _closing_rivals(view: View) -> int:
-    last = set(closing(view))
+    last = set(view.closing)
     return count_rivals(view, lambda start, _: start in last)
 
 
@@ -227,11 +226,16 @@ def _asks(*words: str) -> Callable[[View], bool]:
 def _fuzzy_best(view: View) -> float:
     """Greatest share of a reference's words that have a likeness in the answer."""
     others = [view.answer[n].text for n in view.novel[:30]]
+    known = dict.fromkeys(view.texts, 1.0)
+    if len(others) == len(view.novel):
+        known.update(zip(view.missing, view.likeness, strict=True))
     return max(
-        (mean([1.0 if w in view.texts else closest(w, others) for w in sorted(r.key)])
-         for r in view.references[:6]),
+        (
+            mean([known[w] if w in known else closest(w, others) for w in sorted(r.key)])
+            for r in view.references[:6]
+        ),
         default=0.0,
-    )  # fmt: skip
+    )
 
 
 def _opening(view: View) -> int:
@@ -274,8 +278,9 @@ def _letters_near(view: View) -> float:
     own = "".join(view.reference.content)
     runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
     texts = [w.text for w in view.answer if w.text not in STOP][:120]
-    size, best = len(view.reference.content) + 1, 0
-    places = [n for n, text in enumerate(texts) if any(run in text for run in runs)]
+    size, best, joined = len(view.reference.content) + 1, 0, " ".join(texts)
+    held = [run for run in runs if run in joined]
+    places = [n for n, text in enumerate(texts) if any(run in text for run in held)]
     for n in places[:20]:
         near = "".join(texts[n : n + size])
         best = max(best, sum(run in near for run in runs))
@@ -317,7 +322,7 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "restated": lambda v: v.restated,
     "asked_before": lambda v: bool(v.reference.key) and v.question.issuperset(v.reference.key),
     "negated_question": negated_question,
-    "closing_words": lambda v: min(20, len(closing(v))),
+    "closing_words": lambda v: min(20, len(v.closing)),
     "closing_cues": closing_cues,
     "closing_rivals": _closing_rivals,
     "number_gap": _number_gap,

@@ -8,6 +8,7 @@ several answers where the question asks for several.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.enumeration import enumerates, plain_value
@@ -200,9 +201,14 @@ def _conflict(case: AnswerCase, found: Extracted) -> str | None:
 
 
 def _wants_several(case: AnswerCase) -> bool:
-    if _ASKS_SEVERAL.search(case.question[:_REST]):
+    if _asks_several(case.question[:_REST]):
         return True
     return any(_SEVERAL.search(reference[:_SHORT]) for reference in case.references[:_REFERENCES])
+
+
+@lru_cache(512)
+def _asks_several(question: str) -> bool:
+    return _ASKS_SEVERAL.search(question) is not None
 
 
 def _differ(one: str, other: str, case: AnswerCase) -> bool:

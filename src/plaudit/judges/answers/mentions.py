@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 _LOOKED_AT = 2_000
 """Characters at the beginning and at the end that are looked at."""
@@ -106,27 +107,25 @@ class Mentions:
         wanted = reference if exact else _without_article([w.casefold() for w in reference])
         if not wanted:
             return
-        at = self._raw_at if exact else self._folded_at
         words, size = self.words if exact else self._folded, len(wanted)
-        for start in at.get(wanted[0], ())[:_MENTIONS]:
+        if wanted[0] not in words:
+            return
+        starts = (i for i, word in enumerate(words) if word == wanted[0])
+        for start in islice(starts, _MENTIONS):
             if words[start : start + size] == wanted:
                 yield start, start + size
 
     @cached_property
     def _folded(self) -> list[str]:
-        return [word.casefold() for word in self.words]
+        return list(map(str.casefold, self.words))
 
     @cached_property
-    def _folded_at(self) -> dict[str, list[int]]:
-        return _places(self._folded)
+    def _held(self) -> frozenset[str]:
+        return frozenset(self._folded)
 
     def has(self, cues: frozenset[str]) -> bool:
         """Whether the answer holds one of some words."""
-        return not cues.isdisjoint(self._folded_at)
-
-    @cached_property
-    def _raw_at(self) -> dict[str, list[int]]:
-        return _places(self.words)
+        return not cues.isdisjoint(self._held)
 
     @cached_property
     def accepted(self) -> frozenset[str]:
@@ -156,10 +155,3 @@ def tokens(text: str) -> list[str]:
 
 def _without_article(words: list[str]) -> list[str]:
     return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
-
-
-def _places(words: Sequence[str]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for i, word in enumerate(words):
-        places.setdefault(word, []).append(i)
-    return places

@@ -229,6 +229,8 @@ def _is_article(found: list[str], place: int) -> bool:
 def _spelled(found: list[str]) -> list[str]:
     """Return words in lower case and American spelling, with abbreviations written out."""
     spelled = [_spell(word) for word in found]
+    if _ABBREVIATIONS.keys().isdisjoint(spelled):
+        return spelled
     for i, lower in enumerate(spelled):
         if lower in _ABBREVIATIONS and not _is_suffix_or_unit(found, i, lower):
             spelled[i] = _ABBREVIATIONS[lower]
@@ -281,7 +283,7 @@ def _says(given: _Read, wanted: _Read, question: str) -> bool:
 
 def _only_place(a: list[str], b: list[str]) -> int | None:
     """Return where words stand in others, in one piece and once."""
-    if not b:
+    if not b or b[0] not in a:
         return None
     places = [i for i in range(len(a) - len(b) + 1) if a[i] == b[0] and a[i : i + len(b)] == b]
     return places[0] if len(places) == 1 else None

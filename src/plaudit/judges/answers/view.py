@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
+from itertools import takewhile
 
 import msgspec
 
@@ -186,8 +187,9 @@ class View:
         """Return how many words of the answer are cues of a kind."""
         return sum(1 for k in self.kinds[start:end] if k & kind) if self.any_kind & kind else 0
 
+    @cached_property
     def sentence(self) -> range:
-        """Return the words of the first span's sentence."""
+        """Places of the words of the first span's sentence."""
         if self.span is None:
             return range(0)
         number = self.answer[self.span.start].sentence
@@ -197,6 +199,17 @@ class View:
         while end < len(self.answer) and self.answer[end].sentence == number:
             end += 1
         return range(start, end)
+
+    @cached_property
+    def closing(self) -> list[int]:
+        """Places of the last sentence from its end, where the reference stands before it only."""
+        if not self.spans or not self.answer:
+            return []
+        last = self.answer[-1].sentence
+        if self.answer[self.spans[-1].end - 1].sentence == last:
+            return []
+        backwards = range(len(self.answer) - 1, -1, -1)
+        return list(takewhile(lambda n: self.answer[n].sentence == last, backwards))
 
 
 def _without_question(
@@ -222,14 +235,14 @@ def _coverage(key: Collection[str], texts: Collection[str]) -> float:
 
 def closest(word: str, others: Sequence[str]) -> float:
     """Return how like a word is to the likest of some others, 0 to 1."""
-    return max((_likeness(word, other) for other in others), default=0.0)
+    first, then = word[:1], word[1:3]
+    akin = [other for other in others if other[:1] == first or other[1:3] == then]
+    return max([_likeness(word, other) for other in akin], default=0.0)
 
 
 @lru_cache(16384)
 def _likeness(a: str, b: str) -> float:
     """Return how alike two words are, 0 to 1: pairs of letters (Dice), or the same beginning."""
-    if a[:1] != b[:1] and a[1:3] != b[1:3]:
-        return 0.0
     if a[0].isdecimal() or b[0].isdecimal():
         return 0.0
     pairs, others = {a[n : n + 2] for n in range(len(a))}, {b[n : n + 2] for n in range(len(b))}
