@@ -26,7 +26,7 @@ from plaudit.judges.answers.objections import (
     rivals_beside,
     takes_back,
 )
-from plaudit.judges.answers.tokens import STOP, read_words
+from plaudit.judges.answers.tokens import read_words
 from plaudit.judges.answers.unknowns import is_beyond
 from plaudit.judges.answers.view import (
     MOST_REFERENCES,
@@ -277,13 +277,13 @@ def _letters_near(view: View) -> float:
     """Greatest share of a reference's runs of three letters in so many words side by side."""
     own = "".join(view.reference.content)
     runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
-    texts = [w.text for w in view.answer if w.text not in STOP][:120]
+    texts = view.content[:120]
     size, best, joined = len(view.reference.content) + 1, 0, " ".join(texts)
     held = [run for run in runs if run in joined]
-    places = [n for n, text in enumerate(texts) if any(run in text for run in held)]
+    places = [n for n, text in enumerate(texts) if any([run in text for run in held])]
     for n in places[:20]:
         near = "".join(texts[n : n + size])
-        best = max(best, sum(run in near for run in runs))
+        best = max(best, len([run for run in runs if run in near]))
     return best / len(runs) if own else 0.0
 
 

@@ -21,6 +21,7 @@ from plaudit.judges.answers.opinion import is_disowned
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.withdrawal import takes_back
 
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>]")
 _WORDY = re.compile(r"[^\W_]|[\u221e\u2205]")  # Infinity and the empty set are answers.
 _SHORT = 200
 """Characters up to which a text is looked through for phrases; a longer one is never only that."""
@@ -141,7 +142,7 @@ def says_nothing(question: str, answer: str, references: Sequence[str] = ()) -> 
         return "the answer holds no word and no number"
     if len(text) <= _SHORT and _OPENERS.fullmatch(text):
         return "the answer is an opening phrase without an answer"
-    if len(text) <= 2 * len(question) + 50 and _words(text) == _words(question) != []:
+    if len(text) <= 2 * len(question) + 50 and _repeats(text, question):
         return "the answer repeats the question"
     if len(text) <= _SHORT and _only_grades(text, question, references):
         return "the answer says no more than its own grade"
@@ -161,9 +162,17 @@ def _only_grades(text: str, question: str, references: Sequence[str]) -> bool:
     return not _YES_OR_NO.intersection(_words(" ".join((question, *references[:_REFERENCES]))))
 
 
+def _repeats(text: str, question: str) -> bool:
+    """Whether a text holds the words of the question and no others."""
+    first, asked = _WORD.search(text), _WORD.search(question)
+    if not first or not asked or first[0].casefold() != asked[0].casefold():
+        return False
+    return _words(text) == _words(question)
+
+
 def _words(text: str) -> list[str]:
     """Return the words of a text and the signs that count: not those of prose."""
-    return [w.casefold() for w in re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>]", text)]
+    return [w.casefold() for w in _WORD.findall(text)]
 
 
 def _is_reference(text: str, references: Sequence[str]) -> bool:

@@ -79,23 +79,27 @@ class View:
     def __init__(
         self, answer: Sequence[Word], question: Asked, references: Sequence[Reference]
     ) -> None:
-        self.echo = len(question.words.intersection(w.text for w in answer))
-        self.restated, answer = _without_question(answer, question.content)
+        texts = [w.text for w in answer]
+        self.echo = len(question.words.intersection(texts))
+        answer = _without_question(answer, texts, question.content)
+        self.restated = len(answer) < len(texts)
         self.answer, self.references = answer, references
         self.asked, self.question = question, question.words
-        self.texts = {w.text for w in answer}
+        texts = [w.text for w in answer] if self.restated else texts
+        self.texts = frozenset(texts)
+        self.content = [text for text in texts if text not in STOP]
         self.coverages = [_coverage(r.key, self.texts) for r in references] or [0.0]
-        self._joined = f" {' '.join(w.text for w in answer if w.text not in STOP)} "
+        self._joined = f" {' '.join(self.content)} "
         self.reference = self._nearest()
         self.coverage = _coverage(self.reference.key, self.texts)
         self.letters = self._letters()
-        self.spans = _find_spans(answer, self.reference.content, self.reference.key)
+        self.spans = _find_spans(texts, self.reference.content, self.reference.key)
         self.span = self.spans[0] if self.spans else None
         self.known = {w for r in references for w in r.content}
         self.known_or_asked = self.known | self.question
         table = cues()
         given = self.known_or_asked
-        self.kinds = [0 if w.text in given else table.get(w.text, 0) for w in answer]
+        self.kinds = [0 if text in given else table.get(text, 0) for text in texts]
         self.any_kind = 0
         for kind in self.kinds:
             self.any_kind |= kind
@@ -213,19 +217,19 @@ class View:
 
 
 def _without_question(
-    answer: Sequence[Word], question: tuple[str, ...]
-) -> tuple[bool, Sequence[Word]]:
-    """Return whether an answer repeats the question word for word, and its other words."""
+    answer: Sequence[Word], texts: Sequence[str], question: tuple[str, ...]
+) -> Sequence[Word]:
+    """Return an answer, without the question where it repeats that word for word."""
     size = len(question)
-    if size < _LEAST_RESTATED:
-        return False, answer
-    places = [n for n, w in enumerate(answer) if w.text not in STOP]
-    texts = tuple(answer[n].text for n in places)
-    for n in range(len(texts) - size + 1):
-        if texts[n] == question[0] and texts[n : n + size] == question:
+    if size < _LEAST_RESTATED or question[0] not in texts or question[-1] not in texts:
+        return answer
+    places = [n for n, text in enumerate(texts) if text not in STOP]
+    content = tuple(texts[n] for n in places)
+    for n in range(len(content) - size + 1):
+        if content[n] == question[0] and content[n : n + size] == question:
             start, end = places[n], places[n + size - 1] + 1
-            return True, [*answer[:start], *answer[end:]]
-    return False, answer
+            return [*answer[:start], *answer[end:]]
+    return answer
 
 
 def _coverage(key: Collection[str], texts: Collection[str]) -> float:
@@ -271,10 +275,12 @@ def _runs(answer: Sequence[Word], kinds: Sequence[int]) -> list[tuple[int, int]]
     return runs
 
 
-def _find_spans(answer: Sequence[Word], content: Sequence[str], key: Collection[str]) -> list[Span]:
+def _find_spans(answer: Sequence[str], content: Sequence[str], key: Collection[str]) -> list[Span]:
     """Return where a reference stands in one piece, else the first place with most of its words."""
-    places = [n for n, w in enumerate(answer) if w.text not in STOP or w.text in content[:1]]
-    texts = [answer[n].text for n in places]
+    if not any(text in key for text in answer):
+        return []
+    places = [n for n, text in enumerate(answer) if text not in STOP or text in content[:1]]
+    texts = [answer[n] for n in places]
     exact: list[Span] = []
     size = len(content)
     for n, text in enumerate(texts):
@@ -285,10 +291,10 @@ def _find_spans(answer: Sequence[Word], content: Sequence[str], key: Collection[
     return exact or _loose_span(answer, size + _SLACK, key)
 
 
-def _loose_span(answer: Sequence[Word], width: int, key: Collection[str]) -> list[Span]:
-    hits = [n for n, w in enumerate(answer) if w.text in key]
+def _loose_span(answer: Sequence[str], width: int, key: Collection[str]) -> list[Span]:
+    hits = [n for n, text in enumerate(answer) if text in key]
     best: tuple[int, int, int] = (0, 0, 0)
     for place, start in enumerate(hits[:50]):
         within = [n for n in hits[place : place + width] if n < start + width]
-        best = max(best, (len({answer[n].text for n in within}), -start, within[-1]))
+        best = max(best, (len({answer[n] for n in within}), -start, within[-1]))
     return [Span(-best[1], best[2] + 1, False)] if best[0] else []
