@@ -76,7 +76,7 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
     ]
     text = final_part(case.answer, found)
     view = View(read_words(text), read_question(case.question), references)
-    values = tuple(float(f(view)) for f in FEATURES.values())
+    values = tuple([float(measured(view)) for measured in _MEASURES])
     objection = any(values[-4:])
     objection = objection or not _spells(text, view.reference.text, case)
     unknown = is_beyond(text, case.question, case.references[:MOST_REFERENCES], view)
@@ -374,3 +374,4 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
 """The features by name; see the functions for those that do not speak for themselves."""
 
 NAMES = tuple(FEATURES)
+_MEASURES = tuple(FEATURES.values())

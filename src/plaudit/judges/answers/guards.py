@@ -81,6 +81,10 @@ _ANY_OF_THEM = re.compile(
     r"either (?:could|works|is fine)|pick (?:one|any)|you (?:choose|decide)|[.!?,]\s*both)[.!]?$",
     re.IGNORECASE,
 )
+_CHOICES = frozenset(
+    {"both", "pick", "whichever", "choose", "decide", "all", "any", "one", "either"}
+)
+"""Words of which "any of them" needs one."""
 _YES_AND_NO = re.compile(
     r"^\W*(?:(?:both|either|maybe|perhaps)\W+)?(?:(?:yes\W+(?:and|or|maybe|"
     r"perhaps)\W+(?:also\W+)?no)|"
@@ -267,7 +271,7 @@ def _fault(mention: Mention) -> str | None:
 def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | None:
     """Return that a text lists candidates and chooses none."""
     text = text[:_REST]
-    if _ANY_OF_THEM.search(text):
+    if stated[0].has(_CHOICES) and _ANY_OF_THEM.search(text):
         return "the answer names several candidates and chooses none"
     if len(stated) == 1 and enumerates(case.question, text, case.references):
         return "the answer lists many candidates"

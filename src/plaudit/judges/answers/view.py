@@ -155,7 +155,7 @@ class View:
         """Return the share of the reference's runs of three letters that the answer holds."""
         joined, own = self._joined, " ".join(self.reference.content)
         runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
-        return sum(run in joined for run in runs) / len(runs) if own else 0.0
+        return len([run for run in runs if run in joined]) / len(runs) if own else 0.0
 
     def _foreign(self, run: tuple[int, int]) -> bool:
         words = {self.answer[n].text for n in range(*run)}
@@ -233,8 +233,8 @@ def _without_question(
 
 
 def _coverage(key: Collection[str], texts: Collection[str]) -> float:
-    whole = sum(len(w) for w in key)
-    return sum(len(w) for w in key if w in texts) / whole if whole else 0.0
+    whole = len("".join(key))
+    return len("".join([w for w in key if w in texts])) / whole if whole else 0.0
 
 
 def closest(word: str, others: Sequence[str]) -> float:
