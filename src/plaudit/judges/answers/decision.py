@@ -31,6 +31,10 @@ from plaudit.judges.answers.base import (
 from plaudit.judges.answers.readings import readings
 from plaudit.types import Json
 
+RULES_VERSION = 1
+"""Part of the verify fingerprint. Raise it when types, guards, or what the head may decide change
+so that some case is decided otherwise; the head's weights count by themselves."""
+
 
 class _Type(NamedTuple):
     """A type of answers: who decides, and by which module of this package."""
@@ -121,10 +125,14 @@ def load() -> None:
         _module(kind.module)
 
 
-@cache
 def versions() -> Mapping[str, Json]:
-    """Return what decisions depend on besides the case: the head's weights and the libraries."""
-    return {"head": head.digest(), "math": maths.versions(), "pint": _version("pint")}
+    """Return what decisions depend on besides the case: rules, the head's weights, libraries."""
+    return {
+        "rules": RULES_VERSION,
+        "head": head.digest(),
+        "math": maths.versions(),
+        "pint": _version("pint"),
+    }
 
 
 class _Deciding:

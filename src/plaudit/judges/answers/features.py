@@ -280,7 +280,7 @@ def _letters_near(view: View) -> float:
     texts = view.content[:120]
     size, best, joined = len(view.reference.content) + 1, 0, " ".join(texts)
     held = [run for run in runs if run in joined]
-    places = [n for n, text in enumerate(texts) if any([run in text for run in held])]
+    places = [n for n, text in enumerate(texts) if any(run in text for run in held)]
     for n in places[:20]:
         near = "".join(texts[n : n + size])
         best = max(best, len([run for run in runs if run in near]))

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib import resources
 from itertools import accumulate, islice
-from operator import or_
 from struct import Struct
 from typing import Literal
 
@@ -119,7 +118,11 @@ class _Scorer:
                 at = ruled_out.setdefault(asked, {})
                 at[threshold] = at.get(threshold, 0) | left << MOST_LEAVES * place
         self._features = [
-            (asked, sorted(at), list(accumulate((at[t] for t in sorted(at)), or_, initial=0)))
+            (
+                asked,
+                sorted(at),
+                list(accumulate((at[t] for t in sorted(at)), int.__or__, initial=0)),
+            )
             for asked, at in sorted(ruled_out.items())
         ]
         self._leaves = [{1 << n: v for n, v in enumerate(tree.leaves())} for tree in trees]
