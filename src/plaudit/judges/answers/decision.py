@@ -211,12 +211,12 @@ class _Deciding:
             if not _applies(kind, case, reference) or not self._has_time(kind):
                 continue
             comparison = _module(kind.module).compare(text, reference, case)
-            if comparison is not None:
+            if isinstance(comparison, Comparison):
                 return kind.by, comparison
             if not _is_available(kind):
                 self._notes[_missing(kind)] = None
-            elif kind.slow:
-                self._formula = maths.outcome(text, reference, case).reason
+            elif comparison is not None:
+                self._formula = comparison.reason
         return None
 
     def _has_time(self, kind: _Type) -> bool:

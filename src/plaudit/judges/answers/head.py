@@ -117,14 +117,7 @@ class _Scorer:
             for asked, threshold, left in tree.cuts():
                 at = ruled_out.setdefault(asked, {})
                 at[threshold] = at.get(threshold, 0) | left << MOST_LEAVES * place
-        self._features = [
-            (
-                asked,
-                sorted(at),
-                list(accumulate((at[t] for t in sorted(at)), int.__or__, initial=0)),
-            )
-            for asked, at in sorted(ruled_out.items())
-        ]
+        self._features = [(asked, *_summed(at)) for asked, at in sorted(ruled_out.items())]
         self._leaves = [{1 << n: v for n, v in enumerate(tree.leaves())} for tree in trees]
         self._all = (1 << MOST_LEAVES * len(trees)) - 1
         self._parts = Struct(f"<{len(trees)}H")
@@ -140,6 +133,12 @@ class _Scorer:
             forest.slope * (forest.bias + sum(islice(added, len(forest.trees)))) + forest.intercept
             for forest in self._forests
         )
+
+
+def _summed(ruled_out: dict[float, int]) -> tuple[list[float], list[int]]:
+    """Return the thresholds in order, and the leaves that the first 0, 1, 2, ... rule out."""
+    thresholds = sorted(ruled_out)
+    return thresholds, list(accumulate((ruled_out[t] for t in thresholds), int.__or__, initial=0))
 
 
 def probability(case: AnswerCase, found: Extracted) -> float:

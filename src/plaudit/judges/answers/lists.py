@@ -205,7 +205,7 @@ def _same(given: str, wanted: str, case: AnswerCase) -> bool | None:
     for kind in _TYPES:
         if kind.applies(wanted, case):
             found = kind.compare(given, wanted, case)
-            if found is not None:
+            if isinstance(found, Comparison):
                 return found.equal
     gloss = glosses.glossed(given)
     return _same(gloss, wanted, case) or None if gloss else None
