@@ -75,6 +75,9 @@ def test_exported_trees_say_what_the_fitted_ones_say(
         spared=np.zeros(500, bool), caught=np.zeros(500, bool),
     )  # fmt: skip
     model = script.train(rows, np.ones(500, bool))
-    forest = script.export(model, (2.0, 0.5))
+    head = script.Head(
+        features=[], forests=[script.export(model, (2.0, 0.5))], slope=1.0, intercept=0.0,
+        gate_correct=0.9, gate_incorrect=0.1, cap=0.8, floor=0.2, questions=1, verdicts=1,
+    )  # fmt: skip
     for values, score in zip(table[:50], model.decision_function(table[:50]), strict=True):
-        assert forest.log_odds(tuple(values)) == pytest.approx(2 * score + 0.5, abs=0.02)
+        assert head.log_odds(tuple(values)) == pytest.approx(2 * score + 0.5, abs=0.02)

@@ -4,8 +4,8 @@ import pytest
 
 from plaudit.engines.base import Capabilities
 from plaudit.errors import ArgumentError, Cause, UsageError
-from plaudit.judges.answers import head, maths
-from plaudit.judges.answers.base import Comparison
+from plaudit.judges.answers import decision, head, maths
+from plaudit.judges.answers.base import AnswerCase, Comparison, Decision
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.unasked import UnaskedVerifyJudge
 from plaudit.types import AnswerSample
@@ -166,6 +166,43 @@ async def test_a_stored_reply_gives_the_verdict_that_asking_gives(chance) -> Non
     assert task.decide_by(sample, reply) == await task.decide(sample, Ask(reply))
 
 
+async def test_a_sample_is_decided_once_for_its_requests_and_its_verdict(
+    monkeypatch, chance
+) -> None:
+    chance[0] = 0.5
+    decided: list[str] = []
+    quickly = decision.decide_quickly
+
+    def count(case: AnswerCase) -> Decision | None:
+        decided.append(case.answer)
+        return quickly(case)
+
+    monkeypatch.setattr(decision, "decide_quickly", count)
+    task, reply = make("verify", readout="json"), say(GOOD["verify"])
+    for given in (OPEN, OPEN, row("Shelley.", "shelley")):
+        decided.clear()
+        sample = sample_of("verify", given)
+        requests = task.requests(sample)
+        asked = task.decide_by(sample, say("no JSON"))
+        assert asked is None
+        await task.decide(sample, Ask(reply), requests)
+        assert len(decided) == 1
+    decided.clear()
+    sample = sample_of("verify", OPEN)
+    assert task.requests(sample)
+    assert task.decide_by(sample, reply)
+    assert len(decided) == 1
+
+
+async def test_a_decision_is_kept_for_one_sample_until_its_verdict(chance) -> None:
+    chance[0] = 0.5
+    task, sample = make("verify", readout="json"), sample_of("verify", OPEN)
+    assert len(task.requests(sample)) == 1
+    await task.decide(sample, Ask(say(GOOD["verify"])))
+    chance[0] = 0.95
+    assert task.requests(sample) == []
+
+
 # Rows and options.
 
 
@@ -191,12 +228,14 @@ async def test_a_rows_own_type_comes_before_the_configured_one() -> None:
     assert (await decide(unasked(answer_type="code"), say("?"), row=found)).value == "correct"
 
 
-def test_the_fingerprint_covers_weights_libraries_and_options(monkeypatch) -> None:
+def test_the_fingerprint_covers_rules_weights_libraries_and_options(monkeypatch) -> None:
     prints = {unasked().fingerprint, unasked(tolerance=0.1).fingerprint}
     prints.add(unasked(answer_type="text").fingerprint)
-    monkeypatch.setattr("plaudit.judges.answers.decision.versions", lambda: {"head": "another"})
+    monkeypatch.setattr(decision, "RULES_VERSION", decision.RULES_VERSION + 1)
     prints.add(unasked().fingerprint)
-    assert len(prints) == 4
+    monkeypatch.setattr(decision, "versions", lambda: {"head": "another"})
+    prints.add(unasked().fingerprint)
+    assert len(prints) == 5
 
 
 def test_what_only_a_model_reads_is_refused_without_one() -> None:

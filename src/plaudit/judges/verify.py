@@ -24,6 +24,8 @@ from plaudit.judges.readout import Option
 from plaudit.types import AnswerSample, Json, Sample, Usage, Verdict
 
 REWARDS: Mapping[str, float] = {"correct": 1.0, "incorrect": 0.0}
+_MOST_KEPT = 4_096
+"""Decisions that wait for the verdict on their sample, at most."""
 _FIELDS = frozenset({"id", "question", "answer", "reference", "answer_type", "choices"})
 
 
@@ -65,6 +67,8 @@ class VerifyJudge(BaseJudge):
         decision.check_type(config.answer_type)
         self._answers = config.answers
         self._missed: Counter[str] = Counter()
+        self._kept: dict[int, tuple[Sample, Decision | None]] = {}
+        """By the identity of a sample: the sample, and its decision."""
         super().__init__(config, facts)
 
     @classmethod
@@ -116,7 +120,7 @@ class VerifyJudge(BaseJudge):
 
     def requests(self, sample: Sample) -> list[Request]:
         """Return nothing where no model is needed. Formulas are compared by `decide` alone."""
-        found = decision.decide_quickly(self._case(sample))
+        found = self._decide_quickly(sample)
         return [self.render(sample)] if found is None or self._is_open(found) else []
 
     async def decide(
@@ -131,11 +135,14 @@ class VerifyJudge(BaseJudge):
 
     def decide_by(self, sample: Sample, reply: Completion) -> Verdict | None:
         """Return what `decide` would come to; None also where formulas must be compared."""
-        found = decision.decide_quickly(self._case(sample))
+        found = self._decide_quickly(sample)
         if found is None or not self._is_open(found):
             return None
         verdict = super().decide_by(sample, reply)
-        return None if verdict is None else _with_extracted(verdict, found)
+        if verdict is None:
+            return None
+        self._kept.pop(id(sample), None)
+        return _with_extracted(verdict, found)
 
     @property
     def notes(self) -> list[str]:
@@ -143,10 +150,22 @@ class VerifyJudge(BaseJudge):
         counted = (f"{note} ({n} left open)" for note, n in self._missed.items())
         return [*super().notes, *counted]
 
+    def _decide_quickly(self, sample: Sample) -> Decision | None:
+        """Decide without a model, once until the verdict; None where formulas must be compared."""
+        kept = self._kept.get(id(sample))
+        if kept is None:
+            kept = sample, decision.decide_quickly(self._case(sample))
+            self._kept[id(sample)] = kept
+            if len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return kept[1]
+
     async def _find(self, sample: Sample) -> Decision:
         """Decide without a model, in a thread where formulas must be compared."""
-        case = self._case(sample)
-        found = decision.decide_quickly(case) or await to_thread(decision.decide, case)
+        found = self._decide_quickly(sample)
+        self._kept.pop(id(sample), None)
+        if found is None:
+            found = await to_thread(decision.decide, self._case(sample))
         self._missed.update(found.notes)
         return found
 

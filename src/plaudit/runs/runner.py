@@ -368,7 +368,8 @@ class _Run:
     def _fill(self, summary: Summary) -> None:
         judging, prices = self._judging, self._runner.prices
         task, bill = judging.task, judging.bill(prices)
-        summary.judge, summary.readout, summary.mode = task.judge_name, task.readout, task.mode
+        summary.judge, summary.readout = task.judge_name, task.readout
+        summary.mode = "none" if task.readout == "none" else task.mode
         summary.notes = bill.notes + [
             f"{uri} sends no log-probabilities: the json readout was used"
             for uri in self._record.without_logprobs

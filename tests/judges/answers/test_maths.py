@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.judges.answers import maths
-from plaudit.judges.answers.base import AnswerCase, AnswerOptions, AnswerType
+from plaudit.judges.answers.base import (
+    AnswerCase,
+    AnswerOptions,
+    AnswerType,
+    Comparison,
+    Open,
+)
 from plaudit.judges.answers.symbolic.outcome import Budget, Outcome
 from plaudit.judges.answers.symbolic.process import MathsProcess
 from tests.judges.answers.maths_cases import DIFFERENT, EQUAL, NOT_EQUAL
@@ -68,9 +74,11 @@ def test_a_formula_at_the_end_of_a_sentence_is_read() -> None:
     assert relation("The solution is $x=4$.", "3") == "different"
 
 
-def test_a_comparison_says_so_and_an_open_one_is_none() -> None:
-    assert maths.compare("2x", "x+x", case()) is not None
-    assert maths.compare("some words that are no formula", "x+x", case()) is None
+def test_an_open_comparison_returns_its_reason() -> None:
+    assert maths.compare("2x", "x+x", case()) == Comparison(True, "equal as formulas")
+    found = maths.compare("some words that are no formula", "x+x", case())
+    assert isinstance(found, Open)
+    assert found.reason
 
 
 @pytest.mark.parametrize("reference", [r"\frac12", "x = 3", "(0, 1]", "x^2+1", "$x^2$", "2\u03c0"])

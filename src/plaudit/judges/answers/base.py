@@ -6,8 +6,8 @@ A type is a module of this package with two functions::
     def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None
 
 `applies` says whether a reference is of the type. `compare` compares an answer with one reference
-of the type; it returns None where it cannot tell, as for an answer that it cannot read. Both take
-any text, never raise for it, and take a time that is linear in its length.
+of the type; it returns None where it cannot, as for an answer that it cannot read, or `Open` with a
+reason. Both take any text, never raise for it, and take a time that is linear in its length.
 """
 
 from typing import Literal, Protocol, get_args
@@ -83,6 +83,12 @@ class Comparison(msgspec.Struct, frozen=True):
     """A few words for a person: "equal as numbers", "5 EUR is not 5 USD"."""
 
 
+class Open(msgspec.Struct, frozen=True):
+    """Why a type cannot compare an answer with a reference, for a person."""
+
+    reason: str
+
+
 class Comparer(Protocol):
     """What a module of a type offers; see the top of this module."""
 
@@ -90,8 +96,8 @@ class Comparer(Protocol):
         """Whether a reference is of this type."""
         ...
 
-    def compare(self, answer: str, reference: str, case: AnswerCase) -> Comparison | None:
-        """Compare an answer with a reference of this type; None: it cannot tell."""
+    def compare(self, answer: str, reference: str, case: AnswerCase) -> Comparison | Open | None:
+        """Compare an answer with a reference of this type; None or `Open`: it cannot."""
         ...
 
 

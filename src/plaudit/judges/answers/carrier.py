@@ -121,8 +121,8 @@ _PARTICIPLES = {
     "won": "won", "built": "built", "made": "made", "found": "found", "led": "led", "shot": "shot",
     "taught": "taught", "sent": "sent", "held": "held", "sold": "sold", "bought": "bought",
 }  # fmt: skip
-_LONGEST = 60
-"""Words of a sentence that is looked at."""
+MOST_AROUND = 60
+"""Words around an answer, up to which a sentence is looked at."""
 
 
 def function_words() -> frozenset[str]:
@@ -153,12 +153,12 @@ def carries(
         after: words behind it.
         question: the words of the question.
     """
-    if len(before) + len(after) > _LONGEST:
+    if len(before) + len(after) > MOST_AROUND:
         return False
     left, middle, right = _lower(before), _lower(answer), _lower(after)
     asked = [part for word in _lower(question) for part in _CONTRACTED.get(word, (word,))]
     language = _language(asked)
-    if len(middle) == 1 and middle[0] in (_YES | _NO):
+    if len(middle) == 1 and (middle[0] in _YES or middle[0] in _NO):
         return not left and _agrees(middle[0], right, asked, language)
     if any(word in TURNING for word in (*left, *right)) or _is_of_name(before, left, language):
         return False
@@ -196,13 +196,16 @@ def _is_of_name(before: Sequence[str], left: Sequence[str], language: _Language)
     """Whether the word before an answer may belong to its name, as in "It is La Paz"."""
     if len(before) < 2 or not before[-1][0].isupper():
         return False
-    return left[-1] not in language.copulas | language.introduces
+    return left[-1] not in language.copulas and left[-1] not in language.introduces
 
 
 def _can_stand(answer: Sequence[str], language: _Language) -> bool:
     """Whether an answer holds a word that a sentence does not need anyway."""
-    idle = language.function | language.subjects | language.copulas | _YES
-    return any(word.casefold() not in idle or (len(word) == 1 and word != "a") for word in answer)
+    idle = (language.function, language.subjects, language.copulas, _YES)
+    return any(
+        (len(word) == 1 and word != "a") or not any(word.casefold() in words for words in idle)
+        for word in answer
+    )
 
 
 def _agrees(answer: str, right: Sequence[str], asked: Sequence[str], language: _Language) -> bool:

@@ -1,6 +1,7 @@
 """Code, commands, paths and formulas of chemistry, compared literally."""
 
 import re
+from functools import lru_cache
 
 from plaudit.judges.answers import statement
 from plaudit.judges.answers.base import AnswerCase, Comparison
@@ -29,8 +30,11 @@ def applies(reference: str, case: AnswerCase) -> bool:
     """Whether a reference is code: in back quotes, or of a form that prose and maths lack."""
     if case.answer_type == "code":
         return bool(literal(reference))
-    if case.answer_type != "auto" or len(reference) > _LONGEST_LOOK:
-        return False
+    return case.answer_type == "auto" and len(reference) <= _LONGEST_LOOK and _is_code(reference)
+
+
+@lru_cache(1024)
+def _is_code(reference: str) -> bool:
     if _QUOTED.fullmatch(reference) or _FENCED.fullmatch(reference):
         return True
     bare = reference.strip()

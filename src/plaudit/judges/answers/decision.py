@@ -15,7 +15,7 @@ the head reads words, and knows nothing of formulas, numbers or code.
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module, metadata
 from typing import Any, NamedTuple, cast
 
@@ -30,6 +30,10 @@ from plaudit.judges.answers.base import (
 )
 from plaudit.judges.answers.readings import readings
 from plaudit.types import Json
+
+RULES_VERSION = 1
+"""Part of the verify fingerprint. Raise it when types, guards, or what the head may decide change
+so that some case is decided otherwise; the head's weights count by themselves."""
 
 
 class _Type(NamedTuple):
@@ -66,6 +70,7 @@ _MOST_SIGNS = 1_000
 _MOST_READ = 20_000
 """Characters of an answer that the head is shown; of more it would see the ends only."""
 _LATEX = re.compile(r"\\[A-Za-z]{2,}")
+_NO_LETTERS = re.compile(r"[\W_]+")
 _SHOWN = 300
 """Characters of an extracted answer that a verdict shows."""
 
@@ -120,10 +125,14 @@ def load() -> None:
         _module(kind.module)
 
 
-@cache
 def versions() -> Mapping[str, Json]:
-    """Return what decisions depend on besides the case: the head's weights and the libraries."""
-    return {"head": head.digest(), "math": maths.versions(), "pint": _version("pint")}
+    """Return what decisions depend on besides the case: rules, the head's weights, libraries."""
+    return {
+        "rules": RULES_VERSION,
+        "head": head.digest(),
+        "math": maths.versions(),
+        "pint": _version("pint"),
+    }
 
 
 class _Deciding:
@@ -202,12 +211,12 @@ class _Deciding:
             if not _applies(kind, case, reference) or not self._has_time(kind):
                 continue
             comparison = _module(kind.module).compare(text, reference, case)
-            if comparison is not None:
+            if isinstance(comparison, Comparison):
                 return kind.by, comparison
             if not _is_available(kind):
                 self._notes[_missing(kind)] = None
-            elif kind.slow:
-                self._formula = maths.outcome(text, reference, case).reason
+            elif comparison is not None:
+                self._formula = comparison.reason
         return None
 
     def _has_time(self, kind: _Type) -> bool:
@@ -249,7 +258,7 @@ class _Deciding:
 
     def _holds_latex(self) -> bool:
         texts = (self._final(), *self._case.references)
-        return any(_LATEX.search(text, 0, _MOST_READ) for text in texts)
+        return any("\\" in text and _LATEX.search(text, 0, _MOST_READ) for text in texts)
 
     def _differs_in_signs(self) -> bool:
         """Whether the answer holds no word, or the letters and digits of a reference alone."""
@@ -258,7 +267,7 @@ class _Deciding:
             return False
         letters = _letters(text)
         return not any(map(str.isalpha, letters)) or any(
-            letters == _letters(reference)
+            letters == _letters_of(reference)
             for reference in self._case.references
             if len(reference) <= _MOST_SIGNS
         )
@@ -288,7 +297,12 @@ def _applies(kind: _Type, case: AnswerCase, reference: str) -> bool:
 
 def _letters(text: str) -> str:
     """Return the letters and digits of a text; what is raised is a digit here."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    return _NO_LETTERS.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+@lru_cache(1024)
+def _letters_of(reference: str) -> str:
+    return _letters(reference)
 
 
 def _bare(text: str) -> str:

@@ -16,7 +16,6 @@ from plaudit.judges.answers.notation import holds, is_raised, is_symbol
 from plaudit.judges.answers.objections import (
     FAR,
     NEAR,
-    closing,
     closing_cues,
     contradicts,
     count_rivals,
@@ -27,7 +26,7 @@ from plaudit.judges.answers.objections import (
     rivals_beside,
     takes_back,
 )
-from plaudit.judges.answers.tokens import STOP, read_words
+from plaudit.judges.answers.tokens import read_words
 from plaudit.judges.answers.unknowns import is_beyond
 from plaudit.judges.answers.view import (
     MOST_REFERENCES,
@@ -77,7 +76,7 @@ def measure(case: AnswerCase, found: Extracted) -> Measured:
     ]
     text = final_part(case.answer, found)
     view = View(read_words(text), read_question(case.question), references)
-    values = tuple(float(f(view)) for f in FEATURES.values())
+    values = tuple([float(measured(view)) for measured in _MEASURES])
     objection = any(values[-4:])
     objection = objection or not _spells(text, view.reference.text, case)
     unknown = is_beyond(text, case.question, case.references[:MOST_REFERENCES], view)
@@ -169,18 +168,18 @@ def _novel_before(view: View) -> int:
 
 
 def _novel_beside(view: View) -> int:
-    sentence = view.sentence()
+    sentence = view.sentence
     return min(20, sum(1 for n in view.novel if n in sentence))
 
 
 def _echo_beside(view: View) -> float:
     """Share of the question's words in the sentence of the reference."""
-    words = [view.answer[n].text for n in view.sentence()]
+    words = [view.answer[n].text for n in view.sentence]
     return len(view.question.intersection(words)) / max(1, len(view.question))
 
 
 def _closing_rivals(view: View) -> int:
-    last = set(closing(view))
+    last = set(view.closing)
     return count_rivals(view, lambda start, _: start in last)
 
 
@@ -227,11 +226,16 @@ def _asks(*words: str) -> Callable[[View], bool]:
 def _fuzzy_best(view: View) -> float:
     """Greatest share of a reference's words that have a likeness in the answer."""
     others = [view.answer[n].text for n in view.novel[:30]]
+    known = dict.fromkeys(view.texts, 1.0)
+    if len(others) == len(view.novel):
+        known.update(zip(view.missing, view.likeness, strict=True))
     return max(
-        (mean([1.0 if w in view.texts else closest(w, others) for w in sorted(r.key)])
-         for r in view.references[:6]),
+        (
+            mean([known[w] if w in known else closest(w, others) for w in sorted(r.key)])
+            for r in view.references[:6]
+        ),
         default=0.0,
-    )  # fmt: skip
+    )
 
 
 def _opening(view: View) -> int:
@@ -273,12 +277,13 @@ def _letters_near(view: View) -> float:
     """Greatest share of a reference's runs of three letters in so many words side by side."""
     own = "".join(view.reference.content)
     runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
-    texts = [w.text for w in view.answer if w.text not in STOP][:120]
-    size, best = len(view.reference.content) + 1, 0
-    places = [n for n, text in enumerate(texts) if any(run in text for run in runs)]
+    texts = view.content[:120]
+    size, best, joined = len(view.reference.content) + 1, 0, " ".join(texts)
+    held = [run for run in runs if run in joined]
+    places = [n for n, text in enumerate(texts) if any(run in text for run in held)]
     for n in places[:20]:
         near = "".join(texts[n : n + size])
-        best = max(best, sum(run in near for run in runs))
+        best = max(best, len([run for run in runs if run in near]))
     return best / len(runs) if own else 0.0
 
 
@@ -317,7 +322,7 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
     "restated": lambda v: v.restated,
     "asked_before": lambda v: bool(v.reference.key) and v.question.issuperset(v.reference.key),
     "negated_question": negated_question,
-    "closing_words": lambda v: min(20, len(closing(v))),
+    "closing_words": lambda v: min(20, len(v.closing)),
     "closing_cues": closing_cues,
     "closing_rivals": _closing_rivals,
     "number_gap": _number_gap,
@@ -369,3 +374,4 @@ FEATURES: Mapping[str, Callable[[View], float]] = {
 """The features by name; see the functions for those that do not speak for themselves."""
 
 NAMES = tuple(FEATURES)
+_MEASURES = tuple(FEATURES.values())

@@ -8,6 +8,7 @@ several answers where the question asks for several.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.enumeration import enumerates, plain_value
@@ -20,6 +21,7 @@ from plaudit.judges.answers.opinion import is_disowned
 from plaudit.judges.answers.unanswerable import says_unanswerable
 from plaudit.judges.answers.withdrawal import takes_back
 
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>]")
 _WORDY = re.compile(r"[^\W_]|[\u221e\u2205]")  # Infinity and the empty set are answers.
 _SHORT = 200
 """Characters up to which a text is looked through for phrases; a longer one is never only that."""
@@ -79,6 +81,10 @@ _ANY_OF_THEM = re.compile(
     r"either (?:could|works|is fine)|pick (?:one|any)|you (?:choose|decide)|[.!?,]\s*both)[.!]?$",
     re.IGNORECASE,
 )
+_CHOICES = frozenset(
+    {"both", "pick", "whichever", "choose", "decide", "all", "any", "one", "either"}
+)
+"""Words of which "any of them" needs one."""
 _YES_AND_NO = re.compile(
     r"^\W*(?:(?:both|either|maybe|perhaps)\W+)?(?:(?:yes\W+(?:and|or|maybe|"
     r"perhaps)\W+(?:also\W+)?no)|"
@@ -140,7 +146,7 @@ def says_nothing(question: str, answer: str, references: Sequence[str] = ()) -> 
         return "the answer holds no word and no number"
     if len(text) <= _SHORT and _OPENERS.fullmatch(text):
         return "the answer is an opening phrase without an answer"
-    if len(text) <= 2 * len(question) + 50 and _words(text) == _words(question) != []:
+    if len(text) <= 2 * len(question) + 50 and _repeats(text, question):
         return "the answer repeats the question"
     if len(text) <= _SHORT and _only_grades(text, question, references):
         return "the answer says no more than its own grade"
@@ -160,9 +166,17 @@ def _only_grades(text: str, question: str, references: Sequence[str]) -> bool:
     return not _YES_OR_NO.intersection(_words(" ".join((question, *references[:_REFERENCES]))))
 
 
+def _repeats(text: str, question: str) -> bool:
+    """Whether a text holds the words of the question and no others."""
+    first, asked = _WORD.search(text), _WORD.search(question)
+    if not first or not asked or first[0].casefold() != asked[0].casefold():
+        return False
+    return _words(text) == _words(question)
+
+
 def _words(text: str) -> list[str]:
     """Return the words of a text and the signs that count: not those of prose."""
-    return [w.casefold() for w in re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>]", text)]
+    return [w.casefold() for w in _WORD.findall(text)]
 
 
 def _is_reference(text: str, references: Sequence[str]) -> bool:
@@ -200,9 +214,14 @@ def _conflict(case: AnswerCase, found: Extracted) -> str | None:
 
 
 def _wants_several(case: AnswerCase) -> bool:
-    if _ASKS_SEVERAL.search(case.question[:_REST]):
+    if _asks_several(case.question[:_REST]):
         return True
     return any(_SEVERAL.search(reference[:_SHORT]) for reference in case.references[:_REFERENCES])
+
+
+@lru_cache(512)
+def _asks_several(question: str) -> bool:
+    return _ASKS_SEVERAL.search(question) is not None
 
 
 def _differ(one: str, other: str, case: AnswerCase) -> bool:
@@ -252,7 +271,7 @@ def _fault(mention: Mention) -> str | None:
 def _unchosen(case: AnswerCase, text: str, stated: Sequence[Mention]) -> str | None:
     """Return that a text lists candidates and chooses none."""
     text = text[:_REST]
-    if _ANY_OF_THEM.search(text):
+    if stated[0].has(_CHOICES) and _ANY_OF_THEM.search(text):
         return "the answer names several candidates and chooses none"
     if len(stated) == 1 and enumerates(case.question, text, case.references):
         return "the answer lists many candidates"

@@ -9,8 +9,12 @@ stricter of the two finds it. All were fitted by
 
 import hashlib
 import math
-from functools import cache
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
 from importlib import resources
+from itertools import accumulate, islice
+from struct import Struct
 from typing import Literal
 
 import msgspec
@@ -23,6 +27,8 @@ _UNREADABLE = 0.5
 """P(correct) where no reference holds a word: nothing is known."""
 _LARGE = 700.0
 """Whose exponential is still a number."""
+MOST_LEAVES = 16
+"""Leaves of a tree, at most."""
 
 
 class Tree(msgspec.Struct, frozen=True, array_like=True):
@@ -35,13 +41,20 @@ class Tree(msgspec.Struct, frozen=True, array_like=True):
     right: list[int]
     """Per node the position of its right child; 0 for a leaf."""
 
-    def look_up(self, values: tuple[float, ...]) -> float:
-        """Return what the tree adds to the log-odds of an answer."""
-        feature, value = self.feature, self.value
-        node = 0
-        while (asked := feature[node]) >= 0:
-            node = node + 1 if values[asked] <= value[node] else self.right[node]
-        return value[node]
+    def cuts(self) -> Iterator[tuple[int, float, int]]:
+        """Yield each node's feature, threshold and the leaves on its left, as bits of an integer.
+
+        Leaves count from 0, from left to right.
+        """
+        before = list(accumulate((asked < 0 for asked in self.feature), initial=0))
+        for node, asked in enumerate(self.feature):
+            if asked >= 0:
+                left = (1 << before[self.right[node]]) - (1 << before[node + 1])
+                yield asked, self.value[node], left
+
+    def leaves(self) -> list[float]:
+        """Return what the leaves add, from left to right."""
+        return [v for asked, v in zip(self.feature, self.value, strict=True) if asked < 0]
 
 
 class Forest(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,13 +65,8 @@ class Forest(msgspec.Struct, frozen=True, kw_only=True):
     slope: float
     intercept: float
 
-    def log_odds(self, values: tuple[float, ...]) -> float:
-        """Return the log-odds of an answer's being right."""
-        total = self.bias + sum(tree.look_up(values) for tree in self.trees)
-        return self.slope * total + self.intercept
 
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A fitted answer head. Plain data, shipped as JSON."""
 
     features: list[str]
@@ -80,14 +88,57 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: int
     """Human verdicts that it was fitted on and calibrated by."""
 
-    def log_odds(self, values: tuple[float, ...]) -> float:
+    @cached_property
+    def _scorer(self) -> "_Scorer":
+        return _Scorer(self.forests)
+
+    def log_odds(self, values: Sequence[float]) -> float:
         """Return the lowest log-odds of any forest, before calibration."""
-        return min(forest.log_odds(values) for forest in self.forests)
+        return self._scorer.lowest(values)
 
     def calibrated(self, log_odds: float) -> float:
         """Return the measured chance of being right."""
         score = self.slope * log_odds + self.intercept
         return 1 / (1 + math.exp(-min(max(score, -_LARGE), _LARGE)))
+
+
+class _Scorer:
+    """Forests laid out so that each feature is looked at once (QuickScorer, Lucchese et al. 2015).
+
+    A tree has 16 bits of one integer, a bit a leaf. A value above a threshold rules out the leaves
+    on that node's left; the lowest leaf that is left is the one that the tree comes to.
+    """
+
+    def __init__(self, forests: Sequence[Forest]) -> None:
+        self._forests = forests
+        trees = [tree for forest in forests for tree in forest.trees]
+        ruled_out: dict[int, dict[float, int]] = {}
+        for place, tree in enumerate(trees):
+            for asked, threshold, left in tree.cuts():
+                at = ruled_out.setdefault(asked, {})
+                at[threshold] = at.get(threshold, 0) | left << MOST_LEAVES * place
+        self._features = [(asked, *_summed(at)) for asked, at in sorted(ruled_out.items())]
+        self._leaves = [{1 << n: v for n, v in enumerate(tree.leaves())} for tree in trees]
+        self._all = (1 << MOST_LEAVES * len(trees)) - 1
+        self._parts = Struct(f"<{len(trees)}H")
+
+    def lowest(self, values: Sequence[float]) -> float:
+        """Return the lowest log-odds that any forest gives."""
+        out = 0
+        for asked, thresholds, ruled_out in self._features:
+            out |= ruled_out[bisect_left(thresholds, values[asked])]
+        parts = self._parts.unpack((self._all ^ out).to_bytes(self._parts.size, "little"))
+        added = iter([leaf[bits & -bits] for leaf, bits in zip(self._leaves, parts, strict=True)])
+        return min(
+            forest.slope * (forest.bias + sum(islice(added, len(forest.trees)))) + forest.intercept
+            for forest in self._forests
+        )
+
+
+def _summed(ruled_out: dict[float, int]) -> tuple[list[float], list[int]]:
+    """Return the thresholds in order, and the leaves that the first 0, 1, 2, ... rule out."""
+    thresholds = sorted(ruled_out)
+    return thresholds, list(accumulate((ruled_out[t] for t in thresholds), int.__or__, initial=0))
 
 
 def probability(case: AnswerCase, found: Extracted) -> float:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -70,7 +71,7 @@ def applies(reference: str, case: AnswerCase) -> bool:
         return False
     if case.answer_type == "list":
         return bool(items(reference))
-    return _is_list(reference, case.question)
+    return _is_list(reference, case.question[-_MAX_LENGTH:])
 
 
 def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
@@ -163,6 +164,7 @@ def _without_introduction(answer: str) -> str:
     return answer[found.end() :] if found else answer
 
 
+@lru_cache(512)
 def _is_list(reference: str, question: str) -> bool:
     bare = _SPACES.sub(" ", reference.strip())
     if bare[:1] in ("(", "{", "\\", "$") or "=" in bare:
@@ -182,9 +184,8 @@ def _is_wordy(item: str) -> bool:
 
 
 def _asks_for_several(question: str) -> bool:
-    asked = question[-_MAX_LENGTH:]
-    several = _SEVERAL.search(asked) or _PLURAL.search(asked)
-    return bool(several) and not _PLACE.search(asked)
+    several = _SEVERAL.search(question) or _PLURAL.search(question)
+    return bool(several) and not _PLACE.search(question)
 
 
 def _counts_order(case: AnswerCase, reference: str) -> bool:
@@ -204,7 +205,7 @@ def _same(given: str, wanted: str, case: AnswerCase) -> bool | None:
     for kind in _TYPES:
         if kind.applies(wanted, case):
             found = kind.compare(given, wanted, case)
-            if found is not None:
+            if isinstance(found, Comparison):
                 return found.equal
     gloss = glosses.glossed(given)
     return _same(gloss, wanted, case) or None if gloss else None

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import msgspec
 
-from plaudit.judges.answers.base import AnswerCase, Comparison
+from plaudit.judges.answers.base import AnswerCase, Comparison, Open
 from plaudit.judges.answers.symbolic.limits import MAX_LENGTH, too_large
 from plaudit.judges.answers.symbolic.outcome import Outcome, Pair, WorkerError
 from plaudit.judges.answers.symbolic.process import shared
@@ -148,11 +148,11 @@ def _is_worked(case: AnswerCase) -> bool:
     return worked is not None and asked_unit(case.question) is None
 
 
-def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
-    """Compare two formulas; None where they cannot be read, are too large or take too long."""
+def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | Open:
+    """Compare two formulas; `Open` where they cannot be read, are too large or take too long."""
     found = outcome(answer, reference, case)
     if found.relation == "open":
-        return None
+        return Open(found.reason)
     return Comparison(found.relation == "equal", found.reason)
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 
 _LOOKED_AT = 2_000
 """Characters at the beginning and at the end that are looked at."""
@@ -35,29 +36,43 @@ class Mention:
     Attributes:
         text: the answer.
         words: the words of the mention.
-        before: what stands before it in its sentence, up to 25 words, each with a space behind.
-        near: the last ten words of `before`.
-        after: what follows in its sentence and the first word of the next, up to 25 words.
     """
 
     def __init__(self, text: "Mentions", start: int, end: int) -> None:
-        words = text.words
         self.text = text
-        self.words = words[start:end]
-        self.end = end
-        first = next(
-            (i for i in range(start, max(0, start - _AROUND), -1) if words[i - 1] in _ENDS), 0
-        )
-        first = max(first, start - _AROUND)
+        self.words = text.words[start:end]
+        self._start, self._end = start, end
+
+    @cached_property
+    def before(self) -> str:
+        """What stands before it in its sentence, up to 25 words, each with a space behind."""
+        return self._up_to_it(self._start - _AROUND)
+
+    @cached_property
+    def near(self) -> str:
+        """The last ten words of `before`."""
+        return self._up_to_it(self._start - _NEAR)
+
+    @cached_property
+    def after(self) -> str:
+        """What follows in its sentence and the first word of the next, up to 25 words."""
+        words, end = self.text.words, self._end
         last = next((i for i in range(end, len(words)) if words[i] in _ENDS), len(words))
-        self.before = "".join(word + " " for word in words[first:start])
-        self.near = "".join(word + " " for word in words[max(first, start - _NEAR) : start])
-        self.after = " ".join(words[end : min(last + 2, end + _AROUND)])
+        return " ".join(words[end : min(last + 2, end + _AROUND)])
+
+    def _up_to_it(self, first: int) -> str:
+        """Return its sentence from a word on, up to the mention, each word with a space behind."""
+        found: list[str] = []
+        for word in reversed(self.text.words[max(0, first) : self._start]):
+            if word in _ENDS:
+                break
+            found.append(f"{word} ")
+        return "".join(reversed(found))
 
     @property
     def later(self) -> str:
         """What follows, over the ends of sentences."""
-        return " ".join(self.text.words[self.end : self.end + _LATER])
+        return " ".join(self.text.words[self._end : self._end + _LATER])
 
     @property
     def is_polar(self) -> bool:
@@ -88,7 +103,7 @@ class Mentions:
         self.words = tokens(answer)
         self.question = question[:_LOOKED_AT]
         self._references = [
-            tokens(reference[:_REFERENCE]) for reference in references[:_REFERENCES]
+            _reference_tokens(reference[:_REFERENCE]) for reference in references[:_REFERENCES]
         ]
 
     def all(self) -> list[Mention]:
@@ -103,30 +118,28 @@ class Mentions:
     def _spans(self, reference: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Yield where a reference stands; a single letter counts in its own case only."""
         exact = len(reference) == 1 and len(reference[0]) == 1
-        wanted = reference if exact else _without_article([w.casefold() for w in reference])
+        wanted = list(reference) if exact else _without_article([w.casefold() for w in reference])
         if not wanted:
             return
-        at = self._raw_at if exact else self._folded_at
         words, size = self.words if exact else self._folded, len(wanted)
-        for start in at.get(wanted[0], ())[:_MENTIONS]:
+        if wanted[0] not in words:
+            return
+        starts = (i for i, word in enumerate(words) if word == wanted[0])
+        for start in islice(starts, _MENTIONS):
             if words[start : start + size] == wanted:
                 yield start, start + size
 
     @cached_property
     def _folded(self) -> list[str]:
-        return [word.casefold() for word in self.words]
+        return list(map(str.casefold, self.words))
 
     @cached_property
-    def _folded_at(self) -> dict[str, list[int]]:
-        return _places(self._folded)
+    def _held(self) -> frozenset[str]:
+        return frozenset(self._folded)
 
     def has(self, cues: frozenset[str]) -> bool:
         """Whether the answer holds one of some words."""
-        return not cues.isdisjoint(self._folded_at)
-
-    @cached_property
-    def _raw_at(self) -> dict[str, list[int]]:
-        return _places(self.words)
+        return not cues.isdisjoint(self._held)
 
     @cached_property
     def accepted(self) -> frozenset[str]:
@@ -154,12 +167,10 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.translate(_DECORATION))
 
 
+@lru_cache(1024)
+def _reference_tokens(reference: str) -> tuple[str, ...]:
+    return tuple(tokens(reference))
+
+
 def _without_article(words: list[str]) -> list[str]:
     return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
-
-
-def _places(words: Sequence[str]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for i, word in enumerate(words):
-        places.setdefault(word, []).append(i)
-    return places

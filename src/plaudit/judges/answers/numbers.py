@@ -66,18 +66,13 @@ _BETWEEN = re.compile(r"(?:between (?=.* and )|from (?=.* (?:to|until) ))", re.I
 _TO = re.compile(r" ?- ?(?=[\d$])| (?:to|and|through|bis|until) ", re.IGNORECASE)
 
 
-def read_number(text: str) -> Number | None:
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Number | None:
     """Read a text that is one number; None for other texts, and where its meaning is open.
 
     Understands separators of both conventions, fractions, percent, powers, scientific notation,
-    words, magnitudes, currencies, ordinals, a counted noun, and `about` or `over` before it. A
-    text of more than 160 characters is no number.
+    words, magnitudes, currencies, ordinals, a counted noun, and `about` or `over` before it.
     """
-    return _read(text) if len(text) <= MAX_LENGTH else None
-
-
-@lru_cache(maxsize=4096)
-def _read(text: str) -> Number | None:
     opening = _opened(trimmed(text))
     if opening is None:
         return None

@@ -184,24 +184,9 @@ def negated_question(view: View) -> int:
     return min(4, count)
 
 
-def closing(view: View) -> list[int]:
-    """Words of the last sentence, where the reference stands before it and not in it."""
-    if not view.spans or not view.answer:
-        return []
-    last = view.answer[-1].sentence
-    if view.answer[view.spans[-1].end - 1].sentence == last:
-        return []
-    found: list[int] = []
-    for n in range(len(view.answer) - 1, -1, -1):
-        if view.answer[n].sentence != last:
-            break
-        found.append(n)
-    return found
-
-
 def closing_cues(view: View) -> float:
     """Share of words of the last sentence that take back, deny or turn."""
-    return mean([float(bool(view.kinds[n] & _TURNS)) for n in closing(view)[:40]])
+    return mean([float(bool(view.kinds[n] & _TURNS)) for n in view.closing[:40]])
 
 
 def count_rivals(view: View, where: Callable[[int, int], bool]) -> int:
@@ -211,7 +196,7 @@ def count_rivals(view: View, where: Callable[[int, int], bool]) -> int:
 
 def rivals_beside(view: View) -> int:
     """Return how many rivals stand in the sentence of the reference, 6 at most."""
-    sentence = view.sentence()
+    sentence = view.sentence
     return count_rivals(view, lambda start, _: start in sentence)
 
 

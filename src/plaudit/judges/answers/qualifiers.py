@@ -23,6 +23,8 @@ def differ(answer: Sequence[str], reference: Sequence[str]) -> bool:
 
     A letter or number that only the answer has may be an addition: "vitamin D3" for "vitamin D".
     """
+    if max(len(answer), len(reference)) > _LONGEST + 1:
+        return False
     a, r = _bare(answer), _bare(reference)
     longer, shorter = (a, r) if len(a) > len(r) else (r, a)
     if not 0 < len(shorter) < len(longer) <= _LONGEST:

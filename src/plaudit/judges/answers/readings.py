@@ -87,7 +87,7 @@ def readings(answer: str, case: AnswerCase) -> Iterator[str]:
         found = form.fullmatch(answer)
         if found and not _RETRACTS.search(found["kept"]):
             yield found["kept"]
-    result = _RESULT.fullmatch(answer)
+    result = _RESULT.fullmatch(answer) if "=" in answer else None
     if result:
         yield f"{result['kept']}{result['unit']}"
     yield from _without_remark(answer, case)
@@ -99,7 +99,7 @@ def readings(answer: str, case: AnswerCase) -> Iterator[str]:
 
 def _without_remark(answer: str, case: AnswerCase) -> Iterator[str]:
     """Yield an answer without a remark behind it: what it is, why, or in which year."""
-    apposition = _APPOSITION.fullmatch(answer)
+    apposition = _APPOSITION.fullmatch(answer) if ", " in answer else None
     if apposition and _is_remark(apposition["rest"], case.question[:_MOST_QUESTION]):
         yield apposition["kept"]
     dated = _IN_YEAR.fullmatch(answer)

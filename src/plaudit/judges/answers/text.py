@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 from plaudit.judges.answers import carrier, names, qualifiers, symbols
 from plaudit.judges.answers.base import AnswerCase, Comparison
@@ -88,18 +89,37 @@ def compare(answer: str, reference: str, case: AnswerCase) -> Comparison | None:
         return Comparison(True, "the same text") if same else None
     if len(answer) > _MOST_AROUND + 3 * len(reference):
         return None
-    given, wanted = words(answer), words(reference)
-    if _differ_in_case(given, wanted, case.question):
-        return Comparison(False, f"{given[0]} is not {wanted[0]}")
-    if _same(given, wanted, case.question):
+    given, wanted = _read(answer), _read(reference)
+    if _differ_in_case(given.words, wanted.words, case.question):
+        return Comparison(False, f"{given.words[0]} is not {wanted.words[0]}")
+    if _same(given.bare, wanted.bare, case.question):
         return Comparison(True, "equal as text")
-    if _says(given, answer, wanted, case):
+    if "?" not in answer and _says(given, wanted, case.question):
         return Comparison(True, "a sentence that says the reference")
     if symbols.same_symbol(answer, reference):
         return Comparison(True, "the same symbol")
     if names.equal(answer, reference, case.question):
         return Comparison(True, "equal as names")
-    return _different(given, wanted)
+    return _different(given.words, wanted.words)
+
+
+class _Read:
+    """A short text, read."""
+
+    def __init__(self, text: str) -> None:
+        self.words = words(text)
+        self.bare = _without_articles(self.words)
+
+    @cached_property
+    def spelled(self) -> list[str]:
+        """The words without articles, as they are compared."""
+        return _spelled(self.bare)
+
+
+@lru_cache(256)
+def _read(text: str) -> _Read:
+    """Return a text of at most 2,000 characters, read; answers to a question share references."""
+    return _Read(text)
 
 
 def _different(given: list[str], wanted: list[str]) -> Comparison | None:
@@ -125,11 +145,10 @@ def same_text(answer: str, reference: str) -> bool:
     """Whether two texts are the same words and signs; texts without any are equal to none."""
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         return bool(reference.strip()) and answer.strip() == reference.strip()
-    return _same(words(answer), words(reference), "")
+    return _same(_read(answer).bare, _read(reference).bare, "")
 
 
-def _same(given: list[str], wanted: list[str], question: str) -> bool:
-    a, b = _without_articles(given), _without_articles(wanted)
+def _same(a: list[str], b: list[str], question: str) -> bool:
     if not b or not a:
         return False
     if _same_words(a, b):
@@ -182,14 +201,14 @@ def _same_unaccented(a: list[str], b: list[str]) -> bool:
 
 
 def _without_articles(found: list[str]) -> list[str]:
-    kept = [word for i, word in enumerate(found) if not _is_article(found, i)]
+    kept = [word for i, word in enumerate(found) if len(word) > 3 or not _is_article(found, i)]
     return kept or found
 
 
 def _is_article(found: list[str], place: int) -> bool:
     """Whether a word is an English article; "A" is a letter where it may be one."""
     word = found[place]
-    if len(word) > 3 or word.lower() not in ("a", "an", "the"):
+    if word.lower() not in ("a", "an", "the"):
         return False
     if len(word) == 3:
         return True
@@ -209,15 +228,20 @@ def _is_article(found: list[str], place: int) -> bool:
 
 def _spelled(found: list[str]) -> list[str]:
     """Return words in lower case and American spelling, with abbreviations written out."""
-    spelled: list[str] = []
-    for i, word in enumerate(found):
-        lower = unicodedata.normalize("NFC", word.casefold())
-        if lower in _ABBREVIATIONS:
-            whole = not _is_suffix_or_unit(found, i, lower)
-            spelled.append(_ABBREVIATIONS[lower] if whole else lower)
-        else:
-            spelled.append(_BRITISH.sub(_american, lower) if len(lower) > 4 else lower)
+    spelled = [_spell(word) for word in found]
+    if _ABBREVIATIONS.keys().isdisjoint(spelled):
+        return spelled
+    for i, lower in enumerate(spelled):
+        if lower in _ABBREVIATIONS and not _is_suffix_or_unit(found, i, lower):
+            spelled[i] = _ABBREVIATIONS[lower]
     return spelled
+
+
+@lru_cache(8192)
+def _spell(word: str) -> str:
+    """Return a word in lower case and American spelling."""
+    lower = unicodedata.normalize("NFC", word.casefold())
+    return _BRITISH.sub(_american, lower) if len(lower) > 4 else lower
 
 
 def _is_suffix_or_unit(found: list[str], place: int, word: str) -> bool:
@@ -241,25 +265,25 @@ def _differ_in_case(given: Sequence[str], wanted: Sequence[str], question: str) 
     one, other = given[0], wanted[0]
     if one == other or one.casefold() != other.casefold():
         return False
-    named = words(question[-_MAX_LENGTH:])
+    named = _read(question[-_MAX_LENGTH:]).words
     return one in named and other in named
 
 
-def _says(given: list[str], answer: str, wanted: list[str], case: AnswerCase) -> bool:
+def _says(given: _Read, wanted: _Read, question: str) -> bool:
     """Whether an answer is a sentence around the reference and made of the question's words."""
-    if len(given) <= len(wanted) or "?" in answer:
+    a, b = given.bare, wanted.bare
+    if len(given.words) <= len(wanted.words) or len(a) - len(b) > carrier.MOST_AROUND:
         return False
-    a, b = _without_articles(given), _without_articles(wanted)
-    place = _only_place(_spelled(a), _spelled(b))
+    place = _only_place(given.spelled, wanted.spelled)
     if place is None or not same_case(a[place : place + len(b)], b):
         return False
-    asked = _without_articles(words(case.question[-_MAX_LENGTH:]))
+    asked = _read(question[-_MAX_LENGTH:]).bare
     return carrier.carries(a[:place], b, a[place + len(b) :], asked)
 
 
 def _only_place(a: list[str], b: list[str]) -> int | None:
     """Return where words stand in others, in one piece and once."""
-    if not b:
+    if not b or b[0] not in a:
         return None
     places = [i for i in range(len(a) - len(b) + 1) if a[i] == b[0] and a[i : i + len(b)] == b]
     return places[0] if len(places) == 1 else None

@@ -105,9 +105,10 @@ def read_words(text: str) -> list[Word]:
             dotted = (
                 len(token) == 1 and first.isalpha() and text[match.end() : match.end() + 1] == "."
             )
-            place = (sentence, clause, depth > 0, quoted, dotted, opens)
-            shape = (first.isupper(), first.isdecimal(), first in _SIGNS)
-            words.append(Word(canonical(token), *shape, *place))
+            words.append(Word(
+                canonical(token), first.isupper(), first.isdecimal(), first in _SIGNS,
+                sentence, clause, depth > 0, quoted, dotted, opens,
+            ))  # fmt: skip
             opens = False
             continue
         clause += 1

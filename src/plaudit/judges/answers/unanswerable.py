@@ -1,6 +1,7 @@
 """Answers and references that say that there is no answer."""
 
 import re
+from functools import lru_cache
 
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.words import fold
@@ -129,7 +130,12 @@ def says_unanswerable(text: str) -> bool:
 
     Each of its sentences must say so. Looks at texts up to 300 characters.
     """
-    bare = text.strip(_EDGES) if len(text) <= _LONGEST else ""
+    return len(text) <= _LONGEST and _says(text)
+
+
+@lru_cache(1024)
+def _says(text: str) -> bool:
+    bare = text.strip(_EDGES)
     if not bare:
         return False
     plain = " ".join(fold(bare).split())

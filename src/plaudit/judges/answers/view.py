@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
+from itertools import takewhile
 
 import msgspec
 
@@ -78,23 +79,27 @@ class View:
     def __init__(
         self, answer: Sequence[Word], question: Asked, references: Sequence[Reference]
     ) -> None:
-        self.echo = len(question.words.intersection(w.text for w in answer))
-        self.restated, answer = _without_question(answer, question.content)
+        texts = [w.text for w in answer]
+        self.echo = len(question.words.intersection(texts))
+        answer = _without_question(answer, texts, question.content)
+        self.restated = len(answer) < len(texts)
         self.answer, self.references = answer, references
         self.asked, self.question = question, question.words
-        self.texts = {w.text for w in answer}
+        texts = [w.text for w in answer] if self.restated else texts
+        self.texts = frozenset(texts)
+        self.content = [text for text in texts if text not in STOP]
         self.coverages = [_coverage(r.key, self.texts) for r in references] or [0.0]
-        self._joined = f" {' '.join(w.text for w in answer if w.text not in STOP)} "
+        self._joined = f" {' '.join(self.content)} "
         self.reference = self._nearest()
         self.coverage = _coverage(self.reference.key, self.texts)
         self.letters = self._letters()
-        self.spans = _find_spans(answer, self.reference.content, self.reference.key)
+        self.spans = _find_spans(texts, self.reference.content, self.reference.key)
         self.span = self.spans[0] if self.spans else None
         self.known = {w for r in references for w in r.content}
         self.known_or_asked = self.known | self.question
         table = cues()
         given = self.known_or_asked
-        self.kinds = [0 if w.text in given else table.get(w.text, 0) for w in answer]
+        self.kinds = [0 if text in given else table.get(text, 0) for text in texts]
         self.any_kind = 0
         for kind in self.kinds:
             self.any_kind |= kind
@@ -150,7 +155,7 @@ class View:
         """Return the share of the reference's runs of three letters that the answer holds."""
         joined, own = self._joined, " ".join(self.reference.content)
         runs = {own[n : n + 3] for n in range(max(1, len(own) - 2))}
-        return sum(run in joined for run in runs) / len(runs) if own else 0.0
+        return len([run for run in runs if run in joined]) / len(runs) if own else 0.0
 
     def _foreign(self, run: tuple[int, int]) -> bool:
         words = {self.answer[n].text for n in range(*run)}
@@ -186,8 +191,9 @@ class View:
         """Return how many words of the answer are cues of a kind."""
         return sum(1 for k in self.kinds[start:end] if k & kind) if self.any_kind & kind else 0
 
+    @cached_property
     def sentence(self) -> range:
-        """Return the words of the first span's sentence."""
+        """Places of the words of the first span's sentence."""
         if self.span is None:
             return range(0)
         number = self.answer[self.span.start].sentence
@@ -198,38 +204,49 @@ class View:
             end += 1
         return range(start, end)
 
+    @cached_property
+    def closing(self) -> list[int]:
+        """Places of the last sentence from its end, where the reference stands before it only."""
+        if not self.spans or not self.answer:
+            return []
+        last = self.answer[-1].sentence
+        if self.answer[self.spans[-1].end - 1].sentence == last:
+            return []
+        backwards = range(len(self.answer) - 1, -1, -1)
+        return list(takewhile(lambda n: self.answer[n].sentence == last, backwards))
+
 
 def _without_question(
-    answer: Sequence[Word], question: tuple[str, ...]
-) -> tuple[bool, Sequence[Word]]:
-    """Return whether an answer repeats the question word for word, and its other words."""
+    answer: Sequence[Word], texts: Sequence[str], question: tuple[str, ...]
+) -> Sequence[Word]:
+    """Return an answer, without the question where it repeats that word for word."""
     size = len(question)
-    if size < _LEAST_RESTATED:
-        return False, answer
-    places = [n for n, w in enumerate(answer) if w.text not in STOP]
-    texts = tuple(answer[n].text for n in places)
-    for n in range(len(texts) - size + 1):
-        if texts[n] == question[0] and texts[n : n + size] == question:
+    if size < _LEAST_RESTATED or question[0] not in texts or question[-1] not in texts:
+        return answer
+    places = [n for n, text in enumerate(texts) if text not in STOP]
+    content = tuple(texts[n] for n in places)
+    for n in range(len(content) - size + 1):
+        if content[n] == question[0] and content[n : n + size] == question:
             start, end = places[n], places[n + size - 1] + 1
-            return True, [*answer[:start], *answer[end:]]
-    return False, answer
+            return [*answer[:start], *answer[end:]]
+    return answer
 
 
 def _coverage(key: Collection[str], texts: Collection[str]) -> float:
-    whole = sum(len(w) for w in key)
-    return sum(len(w) for w in key if w in texts) / whole if whole else 0.0
+    whole = len("".join(key))
+    return len("".join([w for w in key if w in texts])) / whole if whole else 0.0
 
 
 def closest(word: str, others: Sequence[str]) -> float:
     """Return how like a word is to the likest of some others, 0 to 1."""
-    return max((_likeness(word, other) for other in others), default=0.0)
+    first, then = word[:1], word[1:3]
+    akin = [other for other in others if other[:1] == first or other[1:3] == then]
+    return max([_likeness(word, other) for other in akin], default=0.0)
 
 
 @lru_cache(16384)
 def _likeness(a: str, b: str) -> float:
     """Return how alike two words are, 0 to 1: pairs of letters (Dice), or the same beginning."""
-    if a[:1] != b[:1] and a[1:3] != b[1:3]:
-        return 0.0
     if a[0].isdecimal() or b[0].isdecimal():
         return 0.0
     pairs, others = {a[n : n + 2] for n in range(len(a))}, {b[n : n + 2] for n in range(len(b))}
@@ -258,10 +275,12 @@ def _runs(answer: Sequence[Word], kinds: Sequence[int]) -> list[tuple[int, int]]
     return runs
 
 
-def _find_spans(answer: Sequence[Word], content: Sequence[str], key: Collection[str]) -> list[Span]:
+def _find_spans(answer: Sequence[str], content: Sequence[str], key: Collection[str]) -> list[Span]:
     """Return where a reference stands in one piece, else the first place with most of its words."""
-    places = [n for n, w in enumerate(answer) if w.text not in STOP or w.text in content[:1]]
-    texts = [answer[n].text for n in places]
+    if not any(text in key for text in answer):
+        return []
+    places = [n for n, text in enumerate(answer) if text not in STOP or text in content[:1]]
+    texts = [answer[n] for n in places]
     exact: list[Span] = []
     size = len(content)
     for n, text in enumerate(texts):
@@ -272,10 +291,10 @@ def _find_spans(answer: Sequence[Word], content: Sequence[str], key: Collection[
     return exact or _loose_span(answer, size + _SLACK, key)
 
 
-def _loose_span(answer: Sequence[Word], width: int, key: Collection[str]) -> list[Span]:
-    hits = [n for n, w in enumerate(answer) if w.text in key]
+def _loose_span(answer: Sequence[str], width: int, key: Collection[str]) -> list[Span]:
+    hits = [n for n, text in enumerate(answer) if text in key]
     best: tuple[int, int, int] = (0, 0, 0)
     for place, start in enumerate(hits[:50]):
         within = [n for n in hits[place : place + width] if n < start + width]
-        best = max(best, (len({answer[n].text for n in within}), -start, within[-1]))
+        best = max(best, (len({answer[n] for n in within}), -start, within[-1]))
     return [Span(-best[1], best[2] + 1, False)] if best[0] else []

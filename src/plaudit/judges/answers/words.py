@@ -44,6 +44,9 @@ _WORD = re.compile(
     r"|(?P<bracket>[()\[\]])"
     r"|(?P<hyphen>-)"
 )
+_TOKEN = re.compile(re.sub(r"\?P<\w+>", "?:", _WORD.pattern))
+_PLACED = "()[]-"
+"""Signs that count by what stands beside them."""
 _SYMBOL, _UNIT = 2, 3
 """Letters up to which a word may be a symbol (of an element, a blood group), or a unit."""
 _LOWER_SPELLINGS = frozenset({"am", "pm", "no", "ok"})
@@ -93,6 +96,8 @@ def _words(text: str) -> list[str]:
         text = _DOTTED.sub(lambda found: found[0].replace(".", ""), text)
     if "&" in text:
         text = re.sub(r"(?<!&)&(?!&)", " and ", text)
+    if not any(sign in text for sign in _PLACED):
+        return [word.replace("'", "") if len(word) > 1 else word for word in _TOKEN.findall(text)]
     return [word for found in _WORD.finditer(text) if (word := _word(found, text))]
 
 
