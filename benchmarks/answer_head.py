@@ -22,11 +22,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from plaudit.bench.datasets import load_dataset
-from plaudit.judges.answers import features
 from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.extraction import extract
-from plaudit.judges.answers.guards import guard
-from plaudit.judges.answers.head import Forest, Head, Tree
+from plaudit.judges.answers.guards.guard import guard
+from plaudit.judges.answers.head import features
+from plaudit.judges.answers.head.model import Forest, Head, Tree
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from plaudit.cli.app import app
 from plaudit.errors import PlauditError
-from plaudit.judges.answers import head
+from plaudit.judges.answers.head import model as head
 from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.trace import SCHEMA, StopReason, Trace
 from tests.rollouts.rewards.playing import RIGHT, Found, chunks, rollout, verdict

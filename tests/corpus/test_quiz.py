@@ -9,7 +9,7 @@ import pytest
 from plaudit.corpus.question import Question
 from plaudit.corpus.quiz import Marks, hold_quiz, mark
 from plaudit.judge import Judge
-from plaudit.judges.answers import head
+from plaudit.judges.answers.head import model as head
 from tests.support.questions import line, script
 
 WHY = Question(id="a", question="Why did Stroh not sail?", answer="his brother had scarlet fever")

@@ -4,8 +4,10 @@ import pytest
 
 from plaudit.engines.base import Capabilities
 from plaudit.errors import ArgumentError, Cause, UsageError
-from plaudit.judges.answers import decision, head, maths
+from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase, Comparison, Decision
+from plaudit.judges.answers.head import model as head
+from plaudit.judges.answers.types import maths
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.unasked import UnaskedVerifyJudge
 from plaudit.types import AnswerSample

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from plaudit.judges.answers import guards
+from plaudit.judges.answers.guards import guard as guards
 from plaudit.prompts.selection import UNSPACED
 
 

@@ -14,7 +14,7 @@ import msgspec
 from plaudit._util.aio import Once
 from plaudit.engines.base import Completion, Engine, Request
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
-from plaudit.judges.answers.maths import remember_in
+from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
 from plaudit.judges.panel import PanelJudge

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from plaudit.judges.answers import extraction, maths
+from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, Open
+from plaudit.judges.answers.types import maths
 
 pytestmark = pytest.mark.skipif(not maths.available(), reason="needs the extra `math`")
 DATA = Path(__file__).parent / "data"

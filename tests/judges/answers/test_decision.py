@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import MissingDependencyError
-from plaudit.judges.answers import decision, head, maths
+from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, Comparison, Decision
+from plaudit.judges.answers.head import model as head
+from plaudit.judges.answers.types import maths
 
 WHO = "Who wrote it?"
 

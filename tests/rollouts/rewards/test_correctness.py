@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
-from plaudit.judges.answers import head
+from plaudit.judges.answers.head import model as head
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
 from plaudit.rollouts.trace import Score, StopReason, Trace
 from plaudit.types import Message

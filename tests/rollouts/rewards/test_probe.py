@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.judges.answers import head
+from plaudit.judges.answers.head import model as head
 from plaudit.rollouts.rewards.cheats import CASES, SUBJECTS
 from plaudit.rollouts.rewards.probe import ProbeReport, ProbeRow, probe
 from plaudit.rollouts.rewards.spec import load_rewards

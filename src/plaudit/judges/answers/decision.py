@@ -20,7 +20,7 @@ from importlib import import_module, metadata
 from typing import Any, NamedTuple, cast
 
 from plaudit.errors import MissingDependencyError
-from plaudit.judges.answers import extraction, guards, head, maths
+from plaudit.judges.answers import extraction
 from plaudit.judges.answers.base import (
     AnswerCase,
     Comparer,
@@ -28,7 +28,10 @@ from plaudit.judges.answers.base import (
     Decider,
     Decision,
 )
-from plaudit.judges.answers.readings import readings
+from plaudit.judges.answers.guards import guard as guards
+from plaudit.judges.answers.head import model as head
+from plaudit.judges.answers.types import maths
+from plaudit.judges.answers.types.readings import readings
 from plaudit.types import Json
 
 RULES_VERSION = 1
@@ -311,7 +314,7 @@ def _bare(text: str) -> str:
 
 @cache
 def _module(name: str) -> Comparer:
-    return cast("Comparer", import_module(f"plaudit.judges.answers.{name}"))
+    return cast("Comparer", import_module(f"plaudit.judges.answers.types.{name}"))
 
 
 def _is_available(kind: _Type) -> bool:

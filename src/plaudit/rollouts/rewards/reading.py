@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from plaudit.judges import rows
-from plaudit.judges.answers import decision, guards
+from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase
+from plaudit.judges.answers.guards import guard as guards
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.tools.results import shown_chars

@@ -1,0 +1,1 @@
+"""What is an answer's own fault: hedging, lists of candidates, denial, injections."""

@@ -1,0 +1,1 @@
+"""The answer head: features of an answer, and the trees that read them."""
