@@ -1,6 +1,6 @@
 """The docs, generated and executed: every command and every example in them is really run.
 
-    scripts/docs cli               write docs/cli.md from the command line's own definitions
+    scripts/docs cli               write docs/reference/cli.md from the command line's own definitions
     scripts/docs outputs [PAGE..]  run what the pages show and write what came out into them
     scripts/docs check [PAGE..]    run it and compare
     scripts/docs picture           write docs/images/judge.svg from a real run
@@ -71,7 +71,8 @@ _VOLATILE = (
 
 def pages() -> list[Path]:
     """Return the pages whose examples run."""
-    return [ROOT / "README.md", *sorted(set(DOCS.rglob("*.md")) - {DOCS / "cli.md"})]
+    own = sorted(set(DOCS.rglob("*.md")) - {DOCS / "reference" / "cli.md"})
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *own]
 
 
 # ------------------------------------------------------------------ reading a page
@@ -454,7 +455,7 @@ def _claude(body: Any) -> Any:
 
 
 def command_reference() -> str:
-    """Return docs/cli.md."""
+    """Return docs/reference/cli.md."""
     from typer.main import get_command
 
     from plaudit.cli.app import app
@@ -556,7 +557,7 @@ def main(arguments: list[str]) -> int:
     if name == "interpreter":
         interpreter()
     elif name == "cli":
-        (DOCS / "cli.md").write_text(command_reference(), encoding="utf-8")
+        (DOCS / "reference" / "cli.md").write_text(command_reference(), encoding="utf-8")
     elif name in ("outputs", "check"):
         problems = [p for page in chosen for p in run_page(page, update=name == "outputs")]
         print("\n".join(problems) or "all is as shown")

@@ -20,7 +20,7 @@ from plaudit.rollouts.trace import CallStatus, StopReason, Trace
 from plaudit.runs.runner import Summary
 
 PAGES = docs.pages()
-EVERYTHING = [*PAGES, docs.ROOT / "CHANGELOG.md", docs.DOCS / "cli.md"]
+EVERYTHING = [*PAGES, docs.ROOT / "CHANGELOG.md", docs.DOCS / "reference" / "cli.md"]
 
 
 def text(name: str) -> str:
@@ -28,7 +28,7 @@ def text(name: str) -> str:
 
 
 def name_of(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(docs.ROOT))
 
 
 @pytest.mark.timeout(900)
@@ -56,7 +56,7 @@ def test_only_marked_fences_are_left_out(page: Path) -> None:
 
 
 def test_the_command_reference_is_current() -> None:
-    assert text("cli.md") == docs.command_reference(), "run: scripts/docs cli"
+    assert text("reference/cli.md") == docs.command_reference(), "run: scripts/docs cli"
 
 
 @pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
@@ -79,49 +79,49 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_cause_is_explained_once() -> None:
-    explained = re.findall(r"^\| `(\w+)` \|", text("verdicts.md"), flags=re.MULTILINE)
+    explained = re.findall(r"^\| `(\w+)` \|", text("reference/verdicts.md"), flags=re.MULTILINE)
     for cause in Cause:
         assert explained.count(cause.value) == 1, cause
 
 
 def test_every_field_is_explained() -> None:
     for field in Verdict.__struct_fields__:
-        assert re.search(rf"^\| `{field}` \|", text("verdicts.md"), flags=re.MULTILINE), field
+        assert re.search(rf"^\| `{field}` \|", text("reference/verdicts.md"), flags=re.MULTILINE), field
     for field in Summary.__struct_fields__:
-        assert f"`{field}`" in text("runs.md"), field
+        assert f"`{field}`" in text("reference/runs.md"), field
     for field in JudgeConfig.__struct_fields__[1:]:
-        assert f"`{field}`" in text("python.md"), field
+        assert f"`{field}`" in text("reference/python.md"), field
 
 
 def test_every_stop_reason_and_field_of_rollouts_is_explained() -> None:
     for reason in StopReason:
-        assert re.search(rf"^\| `{reason}` \|", text("rollouts.md"), flags=re.MULTILINE), reason
+        assert re.search(rf"^\| `{reason}` \|", text("reference/rollouts.md"), flags=re.MULTILINE), reason
     for field in (*RolloutSummary.__struct_fields__, *RolloutConfig.__struct_fields__):
-        assert f"`{field}`" in text("rollouts.md"), field
+        assert f"`{field}`" in text("reference/rollouts.md"), field
     for field in Trace.__struct_fields__:
-        assert f"`{field}`" in text("traces.md"), field
+        assert f"`{field}`" in text("reference/traces.md"), field
     for status in get_args(CallStatus):
-        assert f"`{status}`" in text("traces.md"), status
+        assert f"`{status}`" in text("reference/traces.md"), status
 
 
 def test_every_judge_option_and_engine_is_named() -> None:
     for kind, task in KINDS.items():
-        assert f"## {kind}" in text("judges.md")
+        assert f"## {kind}" in text("reference/judges.md")
         for option in task.options[:7]:
-            assert f"`{option.label}`" in text("judges.md") or kind == "pointwise", option
+            assert f"`{option.label}`" in text("reference/judges.md") or kind == "pointwise", option
         for name in task.variables:
-            assert f"`{name}`" in text("prompts.md"), name
+            assert f"`{name}`" in text("reference/prompts.md"), name
     for scheme in SCHEMES:
-        assert f"`{scheme}" in text("engines.md"), scheme
+        assert f"`{scheme}" in text("reference/engines.md"), scheme
 
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((docs.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for requirement in project["dependencies"]:
         name = re.split(r"[<>=\[]", requirement)[0]
-        assert f"`{name}`" in text("dependencies.md"), name
+        assert f"`{name}`" in text("reference/dependencies.md"), name
     for extra in project["optional-dependencies"]:
-        assert f"| `{extra}` |" in text("dependencies.md"), extra
+        assert f"| `{extra}` |" in text("reference/dependencies.md"), extra
 
 
 def test_the_figures_of_readme_are_those_of_limits() -> None:
