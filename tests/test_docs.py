@@ -5,10 +5,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from benchmarks import picture_road
 from scripts import docs
 
 from plaudit import Cause, JudgeConfig, Verdict
@@ -20,11 +21,16 @@ from plaudit.rollouts.trace import CallStatus, StopReason, Trace
 from plaudit.runs.runner import Summary
 
 PAGES = docs.pages()
-EVERYTHING = [*PAGES, docs.ROOT / "CHANGELOG.md", docs.DOCS / "reference" / "cli.md"]
+PROSE = [*PAGES, docs.ROOT / "AGENTS.md", docs.ROOT / "SECURITY.md"]
+EVERYTHING = [*PROSE, docs.ROOT / "CHANGELOG.md", docs.DOCS / "reference" / "cli.md"]
 
 
 def text(name: str) -> str:
-    return (docs.DOCS / name).read_text(encoding="utf-8")
+    """The page of this name; names are unique but for those of explanations."""
+    for folder in (".", "reference"):
+        if (page := docs.DOCS / folder / name).exists():
+            return page.read_text(encoding="utf-8")
+    raise FileNotFoundError(name)
 
 
 def name_of(page: Path) -> str:
@@ -56,7 +62,7 @@ def test_only_marked_fences_are_left_out(page: Path) -> None:
 
 
 def test_the_command_reference_is_current() -> None:
-    assert text("reference/cli.md") == docs.command_reference(), "run: scripts/docs cli"
+    assert text("cli.md") == docs.command_reference(), "run: scripts/docs cli"
 
 
 @pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
@@ -79,56 +85,126 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_cause_is_explained_once() -> None:
-    explained = re.findall(r"^\| `(\w+)` \|", text("reference/verdicts.md"), flags=re.MULTILINE)
+    explained = re.findall(r"^\| `(\w+)` \|", text("verdicts.md"), flags=re.MULTILINE)
     for cause in Cause:
         assert explained.count(cause.value) == 1, cause
 
 
 def test_every_field_is_explained() -> None:
     for field in Verdict.__struct_fields__:
-        assert re.search(rf"^\| `{field}` \|", text("reference/verdicts.md"), flags=re.MULTILINE), field
+        assert re.search(rf"^\| `{field}` \|", text("verdicts.md"), flags=re.MULTILINE), field
     for field in Summary.__struct_fields__:
-        assert f"`{field}`" in text("reference/runs.md"), field
+        assert f"`{field}`" in text("runs.md"), field
     for field in JudgeConfig.__struct_fields__[1:]:
-        assert f"`{field}`" in text("reference/python.md"), field
+        assert f"`{field}`" in text("python.md"), field
 
 
 def test_every_stop_reason_and_field_of_rollouts_is_explained() -> None:
     for reason in StopReason:
-        assert re.search(rf"^\| `{reason}` \|", text("reference/rollouts.md"), flags=re.MULTILINE), reason
+        assert re.search(rf"^\| `{reason}` \|", text("rollouts.md"), flags=re.MULTILINE), reason
     for field in (*RolloutSummary.__struct_fields__, *RolloutConfig.__struct_fields__):
-        assert f"`{field}`" in text("reference/rollouts.md"), field
+        assert f"`{field}`" in text("rollouts.md"), field
     for field in Trace.__struct_fields__:
-        assert f"`{field}`" in text("reference/traces.md"), field
+        assert f"`{field}`" in text("traces.md"), field
     for status in get_args(CallStatus):
-        assert f"`{status}`" in text("reference/traces.md"), status
+        assert f"`{status}`" in text("traces.md"), status
 
 
 def test_every_judge_option_and_engine_is_named() -> None:
     for kind, task in KINDS.items():
-        assert f"## {kind}" in text("reference/judges.md")
+        assert f"## {kind}" in text("judges.md")
         for option in task.options[:7]:
-            assert f"`{option.label}`" in text("reference/judges.md") or kind == "pointwise", option
+            assert f"`{option.label}`" in text("judges.md") or kind == "pointwise", option
         for name in task.variables:
-            assert f"`{name}`" in text("reference/prompts.md"), name
+            assert f"`{name}`" in text("prompts.md"), name
     for scheme in SCHEMES:
-        assert f"`{scheme}" in text("reference/engines.md"), scheme
+        assert f"`{scheme}" in text("engines.md"), scheme
 
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((docs.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for requirement in project["dependencies"]:
         name = re.split(r"[<>=\[]", requirement)[0]
-        assert f"`{name}`" in text("reference/dependencies.md"), name
+        assert f"`{name}`" in text("dependencies.md"), name
     for extra in project["optional-dependencies"]:
-        assert f"| `{extra}` |" in text("reference/dependencies.md"), extra
+        assert f"| `{extra}` |" in text("dependencies.md"), extra
 
 
-def test_the_figures_of_readme_are_those_of_limits() -> None:
-    figures = [f for f in docs.fences(PAGES[0]) if any("AUC" in line for line in f.lines)]
-    assert figures
-    for line in figures[0].lines:
-        assert line in text("limits.md"), "copy them from docs/limits.md"
+def test_the_figures_of_readme_were_measured() -> None:
+    readme, limits = PAGES[0].read_text(encoding="utf-8"), text("limits.md")
+    for shown, line in {
+        "52 of 54, 43 of 51, 53 of 66": r"blind set [ABC]: .*ok (\d+ of \d+),",
+        "AUC 0.51; 23 of 24 pairs": r"pointwise: AUC ([\d.]+) |pairwise: (\d+ of \d+) abstained",
+    }.items():
+        measured = ["".join(found) for found in re.findall(line, limits)]
+        assert shown in readme
+        assert all(figure in shown for figure in measured), "copy them from docs/limits.md"
+        assert len(measured) > 1
+    pairs, speed, head = map(result, ("pairs", "throughput", "answer_head"))
+    for figure in (
+        f"{pairs['plaudit']:,}; {pairs['ratio']:.0f} times",
+        f"{pairs['plaudit_mb']:.0f} MB; {pairs['builder_mb']:.0f} MB",
+        f"{speed['json']['plaudit']:,.0f}; {speed['json']['ratio']:.2f}",
+        f"{speed['json']['cached']:,.0f}",
+        f"{head['all']['answers']:,} human verdicts",
+        f"{100 * head['all']['decided'][0]:.1f} %",
+    ):
+        assert figure in readme, f"README lacks {figure!r}, which benchmarks/results has"
+
+
+def result(name: str) -> dict[str, Any]:
+    path = docs.ROOT / "benchmarks" / "results" / f"{name}.json"
+    return msgspec.json.decode(path.read_bytes())
+
+
+def test_the_map_of_the_tree_is_current() -> None:
+    (tree,) = (
+        f for f in docs.fences(docs.ROOT / "CONTRIBUTING.md") if f.lines[0] == "src/plaudit/"
+    )
+    entries = dict(line.split(maxsplit=1) for line in tree.lines[1:])
+    there = {
+        path.name + "/" * path.is_dir()
+        for path in (docs.ROOT / "src" / "plaudit").iterdir()
+        if path.suffix in ("", ".py") and not path.name.startswith("__")
+    }
+    assert set(entries) == there, "a line a folder and module of src/plaudit, and no others"
+
+
+def test_the_picture_of_the_road_is_current() -> None:
+    drawn = (docs.DOCS / "images" / "road.svg").read_text(encoding="utf-8")
+    assert drawn == picture_road.picture(), "run: python benchmarks/picture_road.py"
+
+
+NOT_PLAIN = re.compile(
+    r"\b(told|tells?|telling|untold|(?:be|is|are) had|in vain|whoever|at hand|(?:is|are) said)\b",
+    re.I,
+)
+
+
+@pytest.mark.parametrize("page", PROSE, ids=name_of)
+def test_pages_are_plain_english(page: Path) -> None:
+    found = [unit for unit in prose(page) if NOT_PLAIN.search(unit)]
+    assert found == [], "write: returns, shows, reports, is known"
+
+
+def test_sentences_are_short() -> None:
+    long = [
+        sentence
+        for page in PROSE
+        for unit in prose(page)
+        for sentence in re.split(r"(?<=[.!?])[)\"*]*\s+(?=[A-Z`\[(*\"])", unit)
+        if len(sentence.split()) > 30
+    ]
+    assert len(long) < 20, "\n".join(long)
+
+
+def prose(page: Path) -> list[str]:
+    """Paragraphs, points of lists and cells of tables, without code and link targets."""
+    shown = re.sub(r"^```.*?^```$|<!--.*?-->", "", page.read_text("utf-8"), flags=re.S | re.M)
+    shown = re.sub(r"\]\([^)]*\)", "]", shown)
+    shown = re.sub(r"^( *[-*] | *\d+\. |#.*$)", r"\n\n", shown, flags=re.M)
+    shown = re.sub(r"(?<!\\)\||^\|.*", lambda bar: bar[0].replace("|", "\n\n"), shown, flags=re.M)
+    return [" ".join(unit.split()) for unit in re.split(r"\n\s*\n", shown) if unit.strip()]
 
 
 def test_the_picture_fetches_nothing() -> None:
