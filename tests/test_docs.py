@@ -201,7 +201,7 @@ def test_sentences_are_short() -> None:
 def prose(page: Path) -> list[str]:
     """Paragraphs, points of lists and cells of tables, without code and link targets."""
     shown = re.sub(r"^```.*?^```$|<!--.*?-->", "", page.read_text("utf-8"), flags=re.S | re.M)
-    shown = re.sub(r"\]\([^)]*\)", "]", shown)
+    shown = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`\n]+`", "`code`", shown))
     shown = re.sub(r"^( *[-*] | *\d+\. |#.*$)", r"\n\n", shown, flags=re.M)
     shown = re.sub(r"(?<!\\)\||^\|.*", lambda bar: bar[0].replace("|", "\n\n"), shown, flags=re.M)
     return [" ".join(unit.split()) for unit in re.split(r"\n\s*\n", shown) if unit.strip()]
