@@ -9,9 +9,9 @@
 What is run: in a `console` fence each line that begins with `$ ` (what follows is its output), a
 `bash` fence as one script, a `python` fence as it is. A page is one session: its fences run in
 order, in a folder of its own with a copy of `examples/` and `benchmarks/data/`, and with a
-`PLAUDIT_HOME` of its own. Comments before a fence say more:
+`PLAUDIT_HOME` of its own. A fence with a title is a file of that name: it is written, not run.
+Comments before a fence say more:
 
-    <!-- file: NAME -->          the fence is a file; it is written, not run
     <!-- output -->              the fence is what the Python before it printed
     <!-- test: server -->        run against a fake of the named endpoint
     <!-- test: exit N -->        the last command ends with this status (else 0)
@@ -51,8 +51,8 @@ ENDPOINT = "http://127.0.0.1:8000/v1"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "VLLM_API_KEY", "TOGETHER_API_KEY")
 TIMEOUT_S = 110
 
-_FENCE = re.compile(r"^```(\w*)\s*$")
-_MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
+_FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\s*$")
+_MARK = re.compile(r"^<!-- (test|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
 _PROGRESS = re.compile(
@@ -104,7 +104,8 @@ def fences(page: Path) -> list[Fence]:
         opening = _FENCE.match(line)
         if opening:
             content = [text for _, text in itertools.takewhile(lambda n: n[1] != "```", lines)]
-            found.append(Fence(page, opening[1], number + 1, content, marks))
+            file = {"file": opening[2]} if opening[2] else {}
+            found.append(Fence(page, opening[1], number + 1, content, marks | file))
             marks = {}
         elif mark := _MARK.match(line):
             kind, text = mark[1], mark[2] or ""
