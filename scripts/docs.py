@@ -513,7 +513,7 @@ def _flags(option: Any) -> str:
 def _table(title: str, rows: list[tuple[str, Any]]) -> list[str]:
     if not rows:
         return []
-    lines = [f"| {title} | | default |", "|---|---|---|"]
+    lines = [f"| {title} | meaning | default |", "|---|---|---|"]
     for shown, parameter in rows:
         text = (getattr(parameter, "help", "") or "").replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {shown} | {text} | {_default(parameter)} |")
