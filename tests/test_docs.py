@@ -234,6 +234,14 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert scripts == [], page.name
 
 
+@pytest.mark.parametrize("folder", ["guides", "reference", "explanation"])
+def test_pages_end_with_their_limits(folder: str) -> None:
+    without = {"cli.md", "dependencies.md", "recipes.md"}
+    for page in sorted((docs.DOCS / folder).glob("*.md")):
+        titles = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert page.name in without or titles[-1] == "Limits", page.name
+
+
 def test_json_shown_as_a_file_is_json() -> None:
     for page in PAGES:
         for fence in docs.fences(page):
