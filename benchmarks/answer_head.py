@@ -31,7 +31,7 @@ from plaudit.judges.answers.head.model import Forest, Head, Tree
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
 OUT = ROOT / "src" / "plaudit" / "scoring" / "heads" / "answers.json"
-DOCS = ROOT / "docs" / "answers.md"
+DOCS = ROOT / "docs" / "reference" / "answers.md"
 MARK, END = "<!-- figures: written by scripts/bench answer_head --write -->", "<!-- end -->"
 FOLDS, TREES, LEAVES = 5, 120, 16
 CHEAT, NEAR, HONEST = 0.6, 0.2, 0.3

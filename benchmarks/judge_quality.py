@@ -48,7 +48,7 @@ from plaudit.bench.outcomes import Outcome, outcome_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "judge_quality.json"
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 STORE = ROOT / "build" / "bench" / "judge_quality.sqlite"
 BEGIN, END = "<!-- figures: written by scripts/bench judge_quality --write -->", "<!-- /figures -->"
 KINDS = ("feedback", "pairwise", "verify")
@@ -321,7 +321,7 @@ PAIRED = ("forced_accuracy", "consistency", "ece", "auroc")
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Return the tables that docs/benchmarks.md shows."""
+    """Return the tables that docs/reference/benchmarks.md shows."""
     lines = [
         f"Engine `{report['engine']}`, seed {report['seed']}. In brackets 95 % intervals; a figure "
         "with a sign is the difference to the arm above.",

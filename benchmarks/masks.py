@@ -54,7 +54,7 @@ Chat = list[dict[str, str]]
 
 def documents() -> str:
     """Return plaudit's own documents."""
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 

@@ -1,4 +1,4 @@
-"""Picture the report of pairs for docs/pair-report.md.
+"""Picture the report of pairs for docs/reference/pair-report.md.
 
     python benchmarks/picture_pair_report.py [FILE.png]
 

@@ -1,4 +1,4 @@
-"""Draw the curve of `search_effort` for docs/rewards.md.
+"""Draw the curve of `search_effort` for docs/reference/rewards.md.
 
     python benchmarks/plot_search_effort.py [FILE.svg]
 

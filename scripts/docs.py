@@ -1,6 +1,6 @@
 """The docs, generated and executed: every command and every example in them is really run.
 
-    scripts/docs cli               write docs/cli.md from the command line's own definitions
+    scripts/docs cli               write docs/reference/cli.md from the command line's own definitions
     scripts/docs outputs [PAGE..]  run what the pages show and write what came out into them
     scripts/docs check [PAGE..]    run it and compare
     scripts/docs picture           write docs/images/judge.svg from a real run
@@ -9,9 +9,9 @@
 What is run: in a `console` fence each line that begins with `$ ` (what follows is its output), a
 `bash` fence as one script, a `python` fence as it is. A page is one session: its fences run in
 order, in a folder of its own with a copy of `examples/` and `benchmarks/data/`, and with a
-`PLAUDIT_HOME` of its own. Comments before a fence say more:
+`PLAUDIT_HOME` of its own. A fence with a title is a file of that name: it is written, not run.
+Comments before a fence say more:
 
-    <!-- file: NAME -->          the fence is a file; it is written, not run
     <!-- output -->              the fence is what the Python before it printed
     <!-- test: server -->        run against a fake of the named endpoint
     <!-- test: exit N -->        the last command ends with this status (else 0)
@@ -51,8 +51,8 @@ ENDPOINT = "http://127.0.0.1:8000/v1"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "VLLM_API_KEY", "TOGETHER_API_KEY")
 TIMEOUT_S = 110
 
-_FENCE = re.compile(r"^```(\w*)\s*$")
-_MARK = re.compile(r"^<!-- (test|file|output)(?:: (.*?))? ?-->$")
+_FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\s*$")
+_MARK = re.compile(r"^<!-- (test|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
 _PROGRESS = re.compile(
@@ -71,7 +71,8 @@ _VOLATILE = (
 
 def pages() -> list[Path]:
     """Return the pages whose examples run."""
-    return [ROOT / "README.md", *sorted(set(DOCS.rglob("*.md")) - {DOCS / "cli.md"})]
+    own = sorted(set(DOCS.rglob("*.md")) - {DOCS / "reference" / "cli.md"})
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *own]
 
 
 # ------------------------------------------------------------------ reading a page
@@ -103,7 +104,8 @@ def fences(page: Path) -> list[Fence]:
         opening = _FENCE.match(line)
         if opening:
             content = [text for _, text in itertools.takewhile(lambda n: n[1] != "```", lines)]
-            found.append(Fence(page, opening[1], number + 1, content, marks))
+            file = {"file": opening[2]} if opening[2] else {}
+            found.append(Fence(page, opening[1], number + 1, content, marks | file))
             marks = {}
         elif mark := _MARK.match(line):
             kind, text = mark[1], mark[2] or ""
@@ -454,7 +456,7 @@ def _claude(body: Any) -> Any:
 
 
 def command_reference() -> str:
-    """Return docs/cli.md."""
+    """Return docs/reference/cli.md."""
     from typer.main import get_command
 
     from plaudit.cli.app import app
@@ -511,7 +513,7 @@ def _flags(option: Any) -> str:
 def _table(title: str, rows: list[tuple[str, Any]]) -> list[str]:
     if not rows:
         return []
-    lines = [f"| {title} | | default |", "|---|---|---|"]
+    lines = [f"| {title} | meaning | default |", "|---|---|---|"]
     for shown, parameter in rows:
         text = (getattr(parameter, "help", "") or "").replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {shown} | {text} | {_default(parameter)} |")
@@ -556,7 +558,7 @@ def main(arguments: list[str]) -> int:
     if name == "interpreter":
         interpreter()
     elif name == "cli":
-        (DOCS / "cli.md").write_text(command_reference(), encoding="utf-8")
+        (DOCS / "reference" / "cli.md").write_text(command_reference(), encoding="utf-8")
     elif name in ("outputs", "check"):
         problems = [p for page in chosen for p in run_page(page, update=name == "outputs")]
         print("\n".join(problems) or "all is as shown")

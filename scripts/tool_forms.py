@@ -1,6 +1,6 @@
 """How tools are called with chat templates: some calls are rendered by each, and read back.
 
-scripts/tool_forms      write the table of TRL's chat templates into docs/tools.md
+scripts/tool_forms      write the table of TRL's chat templates into docs/reference/tools.md
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ from plaudit.rollouts.call_probe import probe_calls, shows_tools
 from plaudit.rollouts.tokens.placeholder import around_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "tools.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "tools.md"
 BEGIN, END = "<!-- tool forms -->\n", "<!-- tool forms: end -->\n"
 FIND = ToolSpec("find_places", "Finds places.", msgspec.Raw(b'{"type":"object"}'))
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}

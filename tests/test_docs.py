@@ -5,10 +5,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from benchmarks import picture_road
 from scripts import docs
 
 from plaudit import Cause, JudgeConfig, Verdict
@@ -20,15 +21,20 @@ from plaudit.rollouts.trace import CallStatus, StopReason, Trace
 from plaudit.runs.runner import Summary
 
 PAGES = docs.pages()
-EVERYTHING = [*PAGES, docs.ROOT / "CHANGELOG.md", docs.DOCS / "cli.md"]
+PROSE = [*PAGES, docs.ROOT / "AGENTS.md", docs.ROOT / "SECURITY.md"]
+EVERYTHING = [*PROSE, docs.ROOT / "CHANGELOG.md", docs.DOCS / "reference" / "cli.md"]
 
 
 def text(name: str) -> str:
-    return (docs.DOCS / name).read_text(encoding="utf-8")
+    """The page of this name; names are unique but for those of explanations."""
+    for folder in (".", "reference"):
+        if (page := docs.DOCS / folder / name).exists():
+            return page.read_text(encoding="utf-8")
+    raise FileNotFoundError(name)
 
 
 def name_of(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(docs.ROOT))
 
 
 @pytest.mark.timeout(900)
@@ -124,11 +130,80 @@ def test_every_dependency_has_its_reason() -> None:
         assert f"| `{extra}` |" in text("dependencies.md"), extra
 
 
-def test_the_figures_of_readme_are_those_of_limits() -> None:
-    figures = [f for f in docs.fences(PAGES[0]) if any("AUC" in line for line in f.lines)]
-    assert figures
-    for line in figures[0].lines:
-        assert line in text("limits.md"), "copy them from docs/limits.md"
+def test_the_figures_of_readme_were_measured() -> None:
+    readme, limits = PAGES[0].read_text(encoding="utf-8"), text("limits.md")
+    for line in (
+        r"blind set [ABC]: .*ok (\d+ of \d+),",
+        r"pointwise: AUC ([\d.]+) ",
+        r"pairwise: (\d+ of \d+) abstained",
+    ):
+        shown = ", ".join(re.findall(line, limits))
+        assert f"| {shown} |" in readme, f"README lacks {shown}, which docs/limits.md has"
+    pairs, speed, head = map(result, ("pairs", "throughput", "answer_head"))
+    for figure in (
+        f"| {pairs['plaudit']:,} | NVIDIA's builder: {pairs['builder']:,} |",
+        f"| {pairs['plaudit_mb']:.0f} MB | NVIDIA's builder: {pairs['builder_mb']:.0f} MB |",
+        f"| {speed['json']['plaudit']:,.0f} | a bare HTTP loop: {speed['json']['bare']:,.0f} |",
+        f"| {speed['json']['cached']:,.0f} |",
+        f"of {head['all']['answers']:,} with human verdicts",
+        f"| {100 * head['all']['decided'][0]:.1f} % |",
+    ):
+        assert figure in readme, f"README lacks {figure!r}, which benchmarks/results has"
+
+
+def result(name: str) -> dict[str, Any]:
+    path = docs.ROOT / "benchmarks" / "results" / f"{name}.json"
+    return msgspec.json.decode(path.read_bytes())
+
+
+def test_the_map_of_the_tree_is_current() -> None:
+    (tree,) = (
+        f for f in docs.fences(docs.ROOT / "CONTRIBUTING.md") if f.lines[0] == "src/plaudit/"
+    )
+    entries = dict(line.split(maxsplit=1) for line in tree.lines[1:])
+    there = {
+        path.name + "/" * path.is_dir()
+        for path in (docs.ROOT / "src" / "plaudit").iterdir()
+        if path.suffix in ("", ".py") and not path.name.startswith("__")
+    }
+    assert set(entries) == there, "a line a folder and module of src/plaudit, and no others"
+
+
+def test_the_picture_of_the_road_is_current() -> None:
+    drawn = (docs.DOCS / "images" / "road.svg").read_text(encoding="utf-8")
+    assert drawn == picture_road.picture(), "run: python benchmarks/picture_road.py"
+
+
+NOT_PLAIN = re.compile(
+    r"\b(told|tells?|telling|untold|(?:be|is|are) had|in vain|whoever|at hand|(?:is|are) said)\b",
+    re.I,
+)
+
+
+@pytest.mark.parametrize("page", PROSE, ids=name_of)
+def test_pages_are_plain_english(page: Path) -> None:
+    found = [unit for unit in prose(page) if NOT_PLAIN.search(unit)]
+    assert found == [], "write: returns, shows, reports, is known"
+
+
+def test_sentences_are_short() -> None:
+    long = [
+        sentence
+        for page in PROSE
+        for unit in prose(page)
+        for sentence in re.split(r"(?<=[.!?])[)\"*]*\s+(?=[A-Z`\[(*\"])", unit)
+        if len(sentence.split()) > 30
+    ]
+    assert len(long) < 20, "\n".join(long)
+
+
+def prose(page: Path) -> list[str]:
+    """Paragraphs, points of lists and cells of tables, without code and link targets."""
+    shown = re.sub(r"^```.*?^```$|<!--.*?-->", "", page.read_text("utf-8"), flags=re.S | re.M)
+    shown = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`\n]+`", "`code`", shown))
+    shown = re.sub(r"^( *[-*] | *\d+\. |#.*$)", r"\n\n", shown, flags=re.M)
+    shown = re.sub(r"(?<!\\)\||^\|.*", lambda bar: bar[0].replace("|", "\n\n"), shown, flags=re.M)
+    return [" ".join(unit.split()) for unit in re.split(r"\n\s*\n", shown) if unit.strip()]
 
 
 def test_the_picture_fetches_nothing() -> None:
@@ -157,6 +232,14 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         fetched = re.findall(r'(?:src|href)="(https?://[^"]+)"', page.read_text(encoding="utf-8"))
         scripts = [url for url in fetched if "font" in url or url.endswith((".js", ".css"))]
         assert scripts == [], page.name
+
+
+@pytest.mark.parametrize("folder", ["guides", "reference", "explanation"])
+def test_pages_end_with_their_limits(folder: str) -> None:
+    without = {"cli.md", "dependencies.md", "recipes.md"}
+    for page in sorted((docs.DOCS / folder).glob("*.md")):
+        titles = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert page.name in without or titles[-1] == "Limits", page.name
 
 
 def test_json_shown_as_a_file_is_json() -> None:

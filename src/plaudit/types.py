@@ -153,7 +153,7 @@ class Verdict(Tabular, msgspec.Struct, frozen=True, kw_only=True):
     probabilities: dict[str, float] | None = None
     """Distribution over the options after prior removal, summing to 1; None in the json readout."""
     fields: dict[str, Json] = {}
-    """What else the judge said, by judge; see docs/judges.md."""
+    """What else the judge said, by judge; see docs/reference/judges.md."""
     usage: Usage = Usage()
     judge: str = ""
     """`kind/fingerprint`, the fingerprint cut to 12 hexadecimal digits."""

@@ -95,8 +95,8 @@ def test_the_settings_are_those_of_the_toolkit(mine: Any, other: Any) -> None:
 
 
 def loaded(url: str, folder: Path) -> Any:
-    """What docs/nat.md shows, with a workflow, these hosts, and no patience."""
-    page = (Path(__file__).parents[2] / "docs" / "nat.md").read_text(encoding="utf-8")
+    """What docs/reference/nat.md shows, with a workflow, these hosts, and no patience."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "nat.md").read_text(encoding="utf-8")
     shown = page.split("```yaml\n")[1].split("```")[0]
     shown = re.sub(r"http://\S+", f"{url}/", shown)
     shown = shown.replace("num_runs: 2", "num_runs: 2\n    deduplicate_pairs: false")

@@ -1,4 +1,4 @@
-"""The tables of docs/answers.md hold: each row is compared as a user's answer is."""
+"""The tables of docs/reference/answers.md hold: each row is compared as a user's answer is."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from plaudit.judges.answers.base import AnswerCase
 from plaudit.judges.answers.decision import decide
 
-_PAGE = Path(__file__).parents[3] / "docs" / "answers.md"
+_PAGE = Path(__file__).parents[3] / "docs" / "reference" / "answers.md"
 _VERDICTS = {"equal": "correct", "different": "incorrect"}
 
 

@@ -195,7 +195,7 @@ def test_every_measure_has_a_range_and_says_what_it_is() -> None:
         assert msgspec.json.decode(msgspec.json.encode(measure())) is not None
 
 
-PAGE = (REPOSITORY / "docs" / "rewards.md").read_text(encoding="utf-8")
+PAGE = (REPOSITORY / "docs" / "reference" / "rewards.md").read_text(encoding="utf-8")
 
 
 def test_the_default_one_in_the_docs_is_the_one_that_ships() -> None:

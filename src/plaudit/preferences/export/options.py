@@ -22,7 +22,7 @@ Problem = Literal[
     "roles",
     "same_response",
 ]
-"""Why a format cannot carry a pair; docs/export.md explains each."""
+"""Why a format cannot carry a pair; docs/reference/export.md explains each."""
 
 
 class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):

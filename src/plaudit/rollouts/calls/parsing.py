@@ -1,9 +1,9 @@
 """Calls that a model wrote as text, told apart from its thoughts and its answer.
 
-Calls of all forms are read in one reply unless told otherwise (`syntaxes`; `docs/tools.md` shows
-each). Calls without marks of their own (`json`, `llama`, and `mistral` where an engine left its
-marks out) count only where they stand alone: what is outside of thoughts is nothing else. In the
-middle of prose such an object is part of an answer.
+Calls of all forms are read in one reply unless `syntaxes` names some (`docs/reference/tools.md`
+shows each). Calls without marks of their own (`json`, `llama`, and `mistral` where an engine left
+its marks out) count only where they stand alone: what is outside of thoughts is nothing else. In
+the middle of prose such an object is part of an answer.
 
 Thoughts stand between `<think>` and `</think>`, `[THINK]` and `[/THINK]`, or `<|channel>` and
 `<channel|>`. One that is not closed reaches to the end. Where the first tag is a closing one the
