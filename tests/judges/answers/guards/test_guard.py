@@ -12,7 +12,7 @@ from plaudit.judges.answers.base import AnswerCase, AnswerOptions
 from plaudit.judges.answers.extraction import extract
 from plaudit.judges.answers.guards.guard import gives_up, guard, says_nothing
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 def rows(name: str) -> list[dict[str, Any]]:

@@ -130,10 +130,10 @@ def test_the_digest_is_that_of_the_weights() -> None:
 
 def test_numpy_is_not_imported() -> None:
     code = (
-        "import sys; from plaudit.judges.answers import head; "
+        "import sys; from plaudit.judges.answers.head import model; "
         "from plaudit.judges.answers.base import AnswerCase, Extracted; "
         "case = AnswerCase(question='q', answer='a', references=('a',)); "
-        "head.probability(case, Extracted(text='a', marked=False, by='whole')); "
+        "model.probability(case, Extracted(text='a', marked=False, by='whole')); "
         "sys.exit('numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -127,7 +127,7 @@ def test_every_worker_of_a_pool_kills_its_own(method: str) -> None:
 def test_a_forked_pool_kills_its_own() -> None:
     done = run_script("""
         import multiprocessing
-        from tests.judges.answers.symbolic.test_process import killed_and_next
+        from tests.judges.answers.types.symbolic.test_process import killed_and_next
         from plaudit.judges.answers.types.symbolic.process import shared
         from plaudit.judges.answers.types.symbolic.outcome import Pair
         shared.compare(Pair("2x", "x+x"))
