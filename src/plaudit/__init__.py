@@ -43,7 +43,7 @@ _MODULES = {
     "load_calibration": "plaudit.scoring.calibration",
     "load_engine": "plaudit.engines.load",
     "reward_and_update": "plaudit.types",
-    "run_sync": "plaudit._util.aio",
+    "run_sync": "plaudit._util.loops",
     "sample_shots": "plaudit.runs.pools",
 }
 

@@ -38,7 +38,7 @@ from plaudit.engines.load import launch_engine as launch_engine
 from plaudit.scoring.calibration import load_calibration as load_calibration
 from plaudit.engines.load import load_engine as load_engine
 from plaudit.types import reward_and_update as reward_and_update
-from plaudit._util.aio import run_sync as run_sync
+from plaudit._util.loops import run_sync as run_sync
 from plaudit.runs.pools import sample_shots as sample_shots
 
 __version__: str

@@ -3,15 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.engines.base import (
-    Capabilities,
-    Completion,
-    EngineURI,
-    Request,
-    Sampling,
-    TokenLogprob,
-)
+from plaudit.engines.base import Capabilities, Completion, Request, Sampling, TokenLogprob
 from plaudit.engines.load import load_engine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
 from plaudit.types import Message, Usage
 

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from plaudit.engines.base import EngineURI, TokenLogprob
+from plaudit.engines.base import TokenLogprob
 from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.replies import check_logprobs, decode_json, mend_text, read_body, read_count
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from tests.support.asking import ASK, KEY, ask, engine_at, request
 from tests.support.server import FakeOpenAI, Reply, chat, completion
@@ -198,7 +199,7 @@ async def test_defect_09_probabilities_are_no_log_probabilities(shape, logprobs)
             await engine.complete(request(chat_mode=shape is chat, logprobs=20))
         await engine.close()
     assert caught.value.cause is Cause.BAD_RESPONSE
-    assert any("sends probabilities" in note for note in engine.notes)
+    assert any("sends probabilities" in note for note in engine.info.notes)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 from plaudit.engines.base import Request, Sampling
-from plaudit.engines.tool_calls import made_calls
+from plaudit.engines.replies import made_calls
 from plaudit.types import Message
 
 

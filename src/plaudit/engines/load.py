@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import cast
 
-from plaudit.engines.base import Engine, EngineURI
+from plaudit.engines.base import Engine
 from plaudit.engines.llama.models import Progress
 from plaudit.engines.replicas import Replicas
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
 
 _LLAMA = ("plaudit.engines.llama.engine", "LlamaEngine")
@@ -31,7 +32,7 @@ SCHEMES: Mapping[str, tuple[str, str]] = {
     "anthropic": _ANTHROPIC,
     "claude": _ANTHROPIC,
     "scripted": ("plaudit.engines.scripted", "ScriptedEngine"),
-    "none": ("plaudit.engines.none", "NoEngine"),
+    "none": ("plaudit.engines.scripted", "NoEngine"),
 }
 """Where the engine of each scheme is defined."""
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.decoding import decode_json, decode_toml
-from plaudit.engines.base import Engine
+from plaudit.engines.base import Engine, engine_info
 from plaudit.errors import UsageError
 from plaudit.types import Usage
 
@@ -48,6 +48,7 @@ class Prices:
             own: prices by model name, or by `scheme:model` where names alone do not tell.
         """
         self._own = dict(own or {})
+        self._listed = cache(_listed)
 
     @classmethod
     def read(cls, path: str | None) -> "Prices":
@@ -72,7 +73,7 @@ class Prices:
                 return self._own[name]
         if re.split("[:?]", engine.uri)[0] in _FREE:
             return Price(0.0, 0.0)
-        return _listed(bare, _base_url(engine))
+        return self._listed(bare, engine_info(engine).base_url)
 
 
 def cost(price: Price | None, usage: Usage) -> float | None:
@@ -117,12 +118,6 @@ def _check(table: Mapping[str, Any], path: str) -> dict[str, Price]:
     return prices
 
 
-def _base_url(engine: Engine) -> str:
-    first = getattr(engine, "replicas", (engine,))
-    return str(getattr(first[0], "base_url", "")) if first else ""
-
-
-@cache
 def _listed(model: str, base_url: str) -> Price | None:
     """Look a model up in the list, by its name and where it is reached.
 

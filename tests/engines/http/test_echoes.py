@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from plaudit.engines.http.echoes import without_echo
+from plaudit.engines.http.errors import without_echo
 
 
 def sent(text: str, **fields) -> bytes:

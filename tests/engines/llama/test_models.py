@@ -321,7 +321,7 @@ def test_a_folder_that_pip_removes_meanwhile_is_no_error(tmp_path):
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        assert {models._folder_bytes(tmp_path) for _ in range(1_000)} == {5}
+        assert {models.folder_bytes(tmp_path) for _ in range(1_000)} == {5}
     finally:
         ended.set()
         thread.join()

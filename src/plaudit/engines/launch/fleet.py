@@ -18,11 +18,18 @@ from typing import Any
 
 import msgspec
 
-from plaudit.engines.base import Completion, EngineURI, Request
+from plaudit.engines.base import Completion, Request
 from plaudit.engines.http.errors import shorten
-from plaudit.engines.launch.gpus import divide, visible_gpus
-from plaudit.engines.launch.servers import Command, Server, end_at_once, free_ports
+from plaudit.engines.launch.servers import (
+    Command,
+    Server,
+    divide,
+    end_at_once,
+    free_ports,
+    visible_gpus,
+)
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, EngineUnusableError, UsageError
 
 Tell = Callable[[str], None]
@@ -115,11 +122,6 @@ class Fleet:
         self._tries = 0
         self.servers: list[Server] = []
         self.replicas: tuple[Replica, ...] = ()
-
-    @property
-    def refused(self) -> int:
-        """Requests that were refused for a feature and sent again without it."""
-        return sum(replica.refused for replica in self.replicas)
 
     @property
     def first(self) -> Replica:

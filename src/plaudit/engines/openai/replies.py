@@ -2,12 +2,19 @@
 
 import math
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from plaudit.engines.base import FinishReason, TokenLogprob
-from plaudit.engines.replies import check_logprobs, no_logprobs, read_counts
+from plaudit.engines.base import Request, TokenLogprob, ToolCall
+from plaudit.engines.replies import (
+    as_thought,
+    check_logprobs,
+    is_logprob,
+    made_calls,
+    no_logprobs,
+    read_counts,
+)
 from plaudit.types import Json, Usage
 
 _MASKED = -9999.0
@@ -96,19 +103,6 @@ class Reply(msgspec.Struct, rename={"verbose": "__verbose"}):
 decode_reply = msgspec.json.Decoder(Reply)
 """Decodes a reply's body."""
 
-FINISH: dict[str | None, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-"""What the finish reasons of all servers mean."""
-
 _by_logprob = attrgetter("logprob")
 
 
@@ -170,3 +164,102 @@ def _shown(given: Logprobs) -> list[_Candidate]:
     if given.content:
         return [(entry.token, entry.logprob) for entry in given.content[0].top_logprobs or ()]
     return list(((given.top_logprobs[0] if given.top_logprobs else None) or {}).items())
+
+
+# Token ids. vLLM and SGLang send `token_ids` in the choice, and `prompt_token_ids` in the choice or
+# in the reply. llama.cpp sends the ids in a form of the reply of its own, without the prompt's.
+
+Ids = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], ...]
+
+
+class _Verbose(msgspec.Struct):
+    tokens: Ids = ()
+
+
+class TokenUsage(NamedTuple):
+    """What a reply tells of tokens; None where it does not tell it, or not of all of them."""
+
+    ids: Ids | None
+    logprobs: tuple[float, ...] | None
+    prompt_ids: Ids | None
+    impossible: bool
+    """Whether a log-probability is above 0."""
+
+
+def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokenUsage:
+    """Return what a reply tells of tokens.
+
+    A list of ids that is shorter than the server's own count lacks some, such as the token that
+    ended the reply: it counts as not told.
+
+    Raises:
+        msgspec.ValidationError: the ids are of another shape.
+    """
+    ids = msgspec.convert(choice.token_ids, Ids | None)
+    if ids is None and reply.verbose is not None:
+        ids = msgspec.convert(reply.verbose, _Verbose).tokens or None
+    (counted,) = read_counts(reply.usage, "completion_tokens")
+    if ids is not None and counted is not None and counted != len(ids):
+        ids = None
+    reported = choice.prompt_token_ids or reply.prompt_token_ids or request.prompt_ids or None
+    values = _values(choice.logprobs)
+    return TokenUsage(
+        ids,
+        _logprobs(choice.logprobs, values, ids),
+        msgspec.convert(reported, Ids | None),
+        any(value is not None and value > 0 and not is_logprob(value) for value in values),
+    )
+
+
+def _values(given: Logprobs | None) -> list[float | None]:
+    if given is None:
+        return []
+    if given.content is not None:
+        return [position.logprob for position in given.content]
+    return given.token_logprobs or []
+
+
+def _logprobs(
+    given: Logprobs | None, values: list[float | None], ids: Ids | None
+) -> tuple[float, ...] | None:
+    """Return a log-probability for each id, None where there is not a sound one for each."""
+    if given is None or ids is None:
+        return None
+    spelled = [position.id for position in given.content or ()]
+    if any(id_ not in (None, own) for id_, own in zip(spelled, ids, strict=False)):
+        return None
+    found = tuple(value for value in values if value is not None and is_logprob(value))
+    return found if len(found) == len(ids) == len(values) else None
+
+
+# Tool calls
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: Json = None
+
+
+class _Call(msgspec.Struct):
+    function: _Function
+    id: str | None = None
+
+
+def read_calls(request: Request, message: ReplyMessage) -> tuple[ToolCall, ...]:
+    """Return the calls of a reply.
+
+    Raises:
+        msgspec.ValidationError: they are of another shape.
+    """
+    reported = msgspec.convert(message.tool_calls or [], list[_Call])
+    return made_calls(
+        request, ((call.id, call.function.name, call.function.arguments) for call in reported)
+    )
+
+
+def with_thoughts(message: ReplyMessage) -> str:
+    """Return the text of a reply with the thoughts that the server took out of it."""
+    thoughts = message.reasoning_content or message.reasoning
+    if not isinstance(thoughts, str):
+        return message.text
+    return f"{as_thought(thoughts)}\n{message.text}"
