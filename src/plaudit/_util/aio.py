@@ -29,7 +29,7 @@ E = TypeVar("E", bound=Exception)
 
 
 class Once:
-    """An async action that is done once, whoever asks; where it failed, it is tried again."""
+    """An async action that is done once for all callers; where it failed, it is tried again."""
 
     def __init__(self, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Name the action; nothing is done yet."""
@@ -39,7 +39,7 @@ class Once:
         """Whether it has been done."""
 
     async def __call__(self) -> None:
-        """Do the action, or wait for whoever does it."""
+        """Do the action, or wait for the caller that does it."""
         if self.done:
             return
         if self._task is None:
@@ -47,7 +47,7 @@ class Once:
         await asyncio.shield(self._task)
 
     async def reset(self) -> None:
-        """Have it done again by whoever asks next; where it is under way it is cancelled first."""
+        """Have the next caller do it again; where it is under way it is cancelled first."""
         if self._task is not None:
             await _cancel([self._task])
         self.done = False
@@ -140,7 +140,7 @@ async def for_each(
         function: async function of one item; what it returns is dropped.
         items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
-        at_once: tries to do an item without waiting, and tells whether that was all that it took;
+        at_once: tries to do an item without waiting; returns whether the item is done then;
             `function` gets the others.
     """
     _check_limit(limit)

@@ -1,4 +1,4 @@
-"""What an engine is: something that completes requests, with declared capabilities."""
+"""The contract of an engine: requests, completions, capabilities."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ SERVED_PARAMETERS = (
     *OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids",
     "ignore_eos", "chat_template_kwargs",
 )  # fmt: skip
-"""What servers of open models take beside those of OpenAI."""
+"""Parameters of servers of open models, those of OpenAI included."""
 _OURS = frozenset({"model", "messages", "prompt", "stream"})
-"""What a request says itself: a generation parameter of that name would ask something else."""
+"""Fields of every request: a generation parameter of that name would ask something else."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +37,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: int = 0
     """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
     logprobs_promised: bool = True
-    """Whether it gives those that it is asked for; else only its replies can show."""
+    """Whether it gives those that it is asked for; else only its replies show that."""
     json_schema: bool = False
     """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
     continuations: tuple[Mode, ...] = ()
-    """Modes in which it can tell the log-probability of a text that a request gives it."""
+    """Modes in which it gives the log-probability of a text that a request holds."""
     scores: bool = False
     """Whether it is a trained reward model or classifier, which writes scores and nothing else."""
     labels: tuple[tuple[str, float], ...] = ()
@@ -114,7 +114,7 @@ class Schema(msgspec.Struct, frozen=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
-    """A tool as a model is told of it."""
+    """A tool as a model sees it."""
 
     name: str
     description: str
@@ -225,7 +225,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish_reason: FinishReason = "stop"
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Candidates of the first token, most probable first; None where none were asked for. Of a
-    request with a continuation: that text alone, None where the engine could not tell."""
+    request with a continuation: that text alone, None where it is unknown."""
     logprob_floor: float | None = None
     """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None

@@ -44,7 +44,7 @@ def load_engine(uri: str | Engine, progress: Progress | None = None) -> Engine:
 
     Args:
         uri: an engine URI, or an engine.
-        progress: told how far the download of weights is, where there is one.
+        progress: called with the progress of a download of weights.
 
     Raises:
         UsageError: the URI is malformed, or there is no such scheme or option.
@@ -78,7 +78,7 @@ def launch_engine(
         gpus_per_worker: GPUs of each; None: one, where there are any.
         arguments: further arguments of each server; each is split as a shell does.
         timeout: seconds until all must be ready; None: 600.
-        tell: told, now and then, how far they are.
+        tell: called now and then with how far they are.
 
     Raises:
         UsageError: the URI is malformed, or such servers cannot be started.

@@ -53,7 +53,7 @@ class Replicas:
         """Return the identity of the model.
 
         Raises:
-            EngineUnusableError: no endpoint tells, or they serve different models.
+            EngineUnusableError: no endpoint says, or they serve different models.
         """
         found = await asyncio.gather(
             *(engine.identify() for engine in self._replicas), return_exceptions=True

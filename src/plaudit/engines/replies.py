@@ -190,7 +190,7 @@ def no_logprobs(found: str) -> ReplyError:
 
 
 def is_logprob(value: float) -> bool:
-    """Tell whether a number can be the log-probability of a token that was sampled."""
+    """Return whether a number can be the log-probability of a token that was sampled."""
     return -math.inf < value <= _ABOVE_ZERO
 
 

@@ -49,17 +49,12 @@ class Admission:
         self._outage = outage
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, request: Request) -> Ticket:
-        """Wait until an endpoint takes a request.
-
-        Raises:
-            EngineUnusableError: no endpoint can be expected to take any.
-        """
-        if not self.waiting:
-            endpoint = self._choose(request)
-            if endpoint is not None:
-                return endpoint, endpoint.throttle.start()
-        return await self._wait(request)
+    def admit(self, request: Request) -> Ticket | None:
+        """Let a request in right now, if an endpoint takes it and none waits before it."""
+        if self.waiting:
+            return None
+        endpoint = self._choose(request)
+        return None if endpoint is None else (endpoint, endpoint.throttle.start())
 
     def _choose(self, request: Request) -> Endpoint | None:
         """Return the endpoint with the least outstanding work of those that take a request.
@@ -82,7 +77,12 @@ class Admission:
                 return near
         return least
 
-    async def _wait(self, request: Request) -> Ticket:
+    async def wait(self, request: Request) -> Ticket:
+        """Wait until an endpoint takes a request.
+
+        Raises:
+            EngineUnusableError: no endpoint can be expected to take any.
+        """
         place: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         self.waiting.append((request, place))
         self.dispatch()

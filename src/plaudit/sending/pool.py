@@ -211,7 +211,8 @@ class Pool:
         """
         if self._quota is not None:
             await self._quota.take(request)
-        endpoint, started = await self._admission.enter(request)
+        admission = self._admission
+        endpoint, started = admission.admit(request) or await admission.wait(request)
         if endpoint.down:
             endpoint, started = await self._revive(endpoint, started, request, budget.meter)
         if refusal := budget.refused.get(endpoint.name):
@@ -299,7 +300,8 @@ class Pool:
                     if isinstance(probed, Rejected):
                         self._admission.give_up(probed)
                         raise probed
-            endpoint, started = await self._admission.enter(request)
+            admission = self._admission
+            endpoint, started = admission.admit(request) or await admission.wait(request)
         return endpoint, started
 
     async def _blame(

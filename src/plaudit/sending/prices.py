@@ -45,7 +45,7 @@ class Prices:
         """Put the user's own prices before those of the list.
 
         Args:
-            own: prices by model name, or by `scheme:model` where names alone do not tell.
+            own: prices by model name, or by `scheme:model` where a name is ambiguous.
         """
         self._own = dict(own or {})
         self._listed = cache(_listed)
@@ -84,7 +84,7 @@ def cost(price: Price | None, usage: Usage) -> float | None:
 
 
 def read_mapping(path: str, what: str) -> dict[str, Any]:
-    """Read a table from a TOML or JSON file, told apart by its name.
+    """Read a table from a TOML or JSON file; the name says which.
 
     Raises:
         UsageError: the file cannot be read, or holds something else.
@@ -121,7 +121,7 @@ def _check(table: Mapping[str, Any], path: str) -> dict[str, Price]:
 def _listed(model: str, base_url: str) -> Price | None:
     """Look a model up in the list, by its name and where it is reached.
 
-    None also where the list is not installed: what a run costs is told where it can be.
+    None also where the list is not installed.
     """
     if not base_url.startswith("https:"):  # no provider that is paid by the token
         return None

@@ -88,7 +88,7 @@ class Evidence:
         return self._shown(request).good or harmless(request)
 
     def blames(self, request: Request, sent: float) -> bool | None:
-        """Tell whether a rejection is about this request alone; None: only a probe can tell.
+        """Return whether a rejection is about this request alone; None: only a probe can show that.
 
         The first rejection calls for a probe in any case. An endpoint that was seen to reject
         single requests is not probed for each further one.
@@ -231,7 +231,7 @@ class Endpoint:
         return None
 
     async def blames(self, request: Request, meter: Meter) -> bool | None:
-        """Tell by a probe whether the endpoint rejects this request alone; None: it failed."""
+        """Return, by a probe, whether the endpoint rejects this request alone; None: it failed."""
         probed = await self.probe(request, meter)
         if isinstance(probed, CallError):
             return None

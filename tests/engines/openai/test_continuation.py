@@ -114,7 +114,7 @@ async def test_an_endpoint_that_refuses_is_asked_once():
             assert reply.logprobs is None
         await engine.close()
     assert len(scorer.asked) == 1
-    assert engine.info.notes == ("does not tell the log-probability of a given text",)
+    assert engine.info.notes == ("does not give the log-probability of a given text",)
 
 
 @pytest.mark.parametrize("form", ["broken", "empty"])

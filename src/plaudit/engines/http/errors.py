@@ -1,4 +1,4 @@
-"""What goes wrong over HTTP, and which of plaudit's own errors it becomes.
+"""Errors over HTTP, and the errors of plaudit that they become.
 
 ======================================  ==================  =========  =============
 what happened                           cause               retryable  ends the run
@@ -16,7 +16,7 @@ other 4xx                               bad_request         no         no
 ======================================  ==================  =========  =============
 
 A `Rejected` request ends the run only where another request is rejected too; the pool asks one.
-Nothing here touches the network: `http` raises the first rows, `translate` the others.
+Nothing here touches the network: `connections` raises the first rows, `translate` the others.
 """
 
 import re
@@ -417,7 +417,7 @@ def _overflow(reply: ErrorReply, endpoint: str) -> str:
 
 
 def _negotiable(reply: ErrorReply) -> bool:
-    """Tell whether a refusal may be about one feature of the request only."""
+    """Return whether a refusal may be about one feature of the request only."""
     return reply.status in _NEGOTIABLE or (reply.status == 403 and "logprobs" in reply.complaint)
 
 

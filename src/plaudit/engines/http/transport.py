@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
@@ -24,9 +24,6 @@ from plaudit.engines.http.errors import ErrorReply, read_error, translate
 from plaudit.engines.replies import decode_json, read_body, unreadable
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-
-if TYPE_CHECKING:
-    from plaudit.engines.http.connections import Connections
 
 CONNECT_SECONDS = 10.0
 """Time for a connection and TLS. The whole request is bounded by the caller."""
@@ -159,7 +156,7 @@ class Transport:
             "User-Agent": "plaudit",
             **headers(key),
         }
-        self.connections: dict[asyncio.AbstractEventLoop, Connections] = {}
+        self.connections: dict[asyncio.AbstractEventLoop, Any] = {}
         _transports.add(self)
 
     def __repr__(self) -> str:
@@ -272,8 +269,8 @@ class Transport:
         except (ValueError, TypeError, RecursionError):
             raise unreadable(content, "no JSON", self.name, self.redact) from None
 
-    async def _here(self) -> "Connections":
-        """Return what the running loop uses, made on its first request."""
+    async def _here(self) -> Any:
+        """Return the `Connections` of the running loop, made on its first request."""
         loop = asyncio.get_running_loop()
         here = self.connections.get(loop)
         if here is None or here.closed:

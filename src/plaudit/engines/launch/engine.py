@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from plaudit.engines.base import Completion, EngineInfo, Request
-from plaudit.engines.launch.fleet import Fleet, Plan, Tell, start_fleet
+from plaudit.engines.launch.fleet import Fleet, Plan, Report, start_fleet
 from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.replicas import joint_info
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 
 START_SECONDS = 600.0
-"""How long servers have to become ready, where nothing else is said."""
+"""Seconds until all servers must be ready, by default."""
 
 _LOOK_SECONDS = 0.25
 
@@ -35,7 +35,7 @@ class LaunchedEngine:
         *,
         arguments: Sequence[str] = (),
         timeout: float = START_SECONDS,
-        tell: Tell | None = None,
+        tell: Report | None = None,
     ) -> None:
         """Prepare; nothing is started.
 
@@ -45,7 +45,7 @@ class LaunchedEngine:
             gpus_per_worker: GPUs of each, over which the model is split; None: one, if any.
             arguments: further arguments of the servers; each is split as a shell does.
             timeout: seconds until all must be ready.
-            tell: told how far they are.
+            tell: called with how far they are.
 
         Raises:
             UsageError: such servers cannot be started.
@@ -55,7 +55,7 @@ class LaunchedEngine:
             uri=uri, count=count, gpus_per_worker=gpus_per_worker, arguments=split, timeout=timeout
         )
         self._plan.check()
-        self._tell = tell
+        self._report = tell
         self._model = OpenAIEngine(uri, own_key="")
         self.uri = self._model.uri
         """The engine URI of the model; it names no server."""
@@ -106,7 +106,7 @@ class LaunchedEngine:
 
     async def _launch(self) -> None:
         try:
-            self._fleet = await start_fleet(self._plan, self._tell)
+            self._fleet = await start_fleet(self._plan, self._report)
         finally:
             self._opening = None
 

@@ -32,8 +32,8 @@ from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, EngineUnusableError, UsageError
 
-Tell = Callable[[str], None]
-"""Told, now and then, how far the start of the servers is."""
+Report = Callable[[str], None]
+"""Called now and then with how far the start of the servers is."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _OURS = {
     "sglang": frozenset({"--host", "--port", "--api-key", "--config"}),
 }
 _LOOK_SECONDS = 0.25
-_TELL_SECONDS = 10.0
+_REPORT_SECONDS = 10.0
 _PORT_TRIES = 4
 
 
@@ -129,7 +129,7 @@ class Fleet:
         running = (replica for replica in self.replicas if replica.server.status is None)
         return next(running, self.replicas[0])
 
-    async def start(self, tell: Tell) -> None:
+    async def start(self, report: Report) -> None:
         """Start all, and wait until they are ready."""
         plan = self._plan
         gpus = await asyncio.to_thread(visible_gpus)
@@ -137,7 +137,7 @@ class Fleet:
         for number, port in enumerate(free_ports(plan.count)):
             self.servers.append(self._start(number, port))
         try:
-            await self._wait_until_ready(tell)
+            await self._wait_until_ready(report)
         finally:
             for server in self.servers:
                 await server.stop_asking()
@@ -191,15 +191,15 @@ class Fleet:
     def _name(self, number: int) -> str:
         return f"{self._plan.uri.scheme} server {number + 1} of {self._plan.count}"
 
-    async def _wait_until_ready(self, tell: Tell) -> None:
+    async def _wait_until_ready(self, report: Report) -> None:
         started = time.monotonic()
         reported = (-1, 0.0)
         waiting = dict.fromkeys(range(len(self.servers)), "it has not answered yet")
         while waiting:
             passed = time.monotonic() - started
-            if reported[0] != len(waiting) or passed > reported[1] + _TELL_SECONDS:
+            if reported[0] != len(waiting) or passed > reported[1] + _REPORT_SECONDS:
                 reported = (len(waiting), passed)
-                tell(self._progress(list(waiting), passed))
+                report(self._progress(list(waiting), passed))
             for number in waiting:
                 await self._check_start(number)
             found = await asyncio.gather(*(self.servers[n].health() for n in waiting))
@@ -212,7 +212,7 @@ class Fleet:
                 raise self._not_ready(waiting)
             if waiting:
                 await asyncio.sleep(_LOOK_SECONDS)
-        tell(self._progress([], time.monotonic() - started))
+        report(self._progress([], time.monotonic() - started))
 
     def _progress(self, waiting: list[int], seconds: float) -> str:
         if not waiting:
@@ -250,7 +250,7 @@ class Fleet:
         return f"; the last lines of {server.command.log}:{lines or ' it is empty'}"
 
     def check(self) -> None:
-        """Tell, once each, which servers have ended.
+        """Log, once each, which servers have ended.
 
         Raises:
             EngineUnusableError: none runs any more.
@@ -293,7 +293,7 @@ class Fleet:
                 server.scrub_log()
 
 
-async def start_fleet(plan: Plan, tell: Tell | None) -> Fleet:
+async def start_fleet(plan: Plan, report: Report | None) -> Fleet:
     """Start servers, and wait until all are ready; if that fails, none is left.
 
     Raises:
@@ -302,7 +302,7 @@ async def start_fleet(plan: Plan, tell: Tell | None) -> Fleet:
     """
     fleet = Fleet(plan)
     try:
-        await fleet.start(tell or _LOG.info)
+        await fleet.start(report or _LOG.info)
     except BaseException:
         await _end_quickly(fleet)
         raise

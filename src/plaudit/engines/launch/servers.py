@@ -82,7 +82,7 @@ class Server:
         self.command = command
         self.root = f"http://127.0.0.1:{command.port}"
         self.reported = False
-        """Whether its end was told to the user."""
+        """Whether its end was logged."""
         self._stranger = self._transport("")
         self._friend = self._transport(command.key)
         self._status: int | None = None
@@ -151,7 +151,7 @@ class Server:
         return [line for line in lines if line][-count:]
 
     def release(self) -> None:
-        """Tell the watchdog to end the server; does not wait."""
+        """Have the watchdog end the server; does not wait."""
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
 

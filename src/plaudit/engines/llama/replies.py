@@ -22,7 +22,7 @@ PARAMETERS = (
 
 
 def streamed_body(request: Request, reuse: bool, no_thinking: bool) -> bytes:
-    """The request as an OpenAI-compatible llama.cpp server takes it, streamed.
+    """Return a request as an OpenAI-compatible llama.cpp server takes it, streamed.
 
     At least one log-probability is asked for, because token ids come with them only. A request is
     streamed, which is what makes it stoppable.
@@ -101,7 +101,7 @@ class Counts(msgspec.Struct):
 
 
 class ServerError(msgspec.Struct):
-    """What llama.cpp says of a request that it refuses."""
+    """The error with which llama.cpp refuses a request."""
 
     message: str = ""
     type: str = ""
@@ -178,17 +178,17 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 def closed() -> CallError:
-    """Return what a request ends with whose model is closed."""
+    """Return the error for a request whose model is closed."""
     return CallError(Cause.CONNECTION, "the model was closed meanwhile", retryable=True)
 
 
 def not_unicode(error: UnicodeEncodeError) -> CallError:
-    """Return what is said of a prompt with lone surrogates."""
+    """Return the error for a prompt with lone surrogates."""
     return CallError(Cause.BAD_REQUEST, f"the prompt is not Unicode text: {error}")
 
 
 def refused(error: ServerError) -> CallError:
-    """Return what a refusal means."""
+    """Return the error for a refusal."""
     if error.type == "exceed_context_size_error":
         return overflow(f"{error.n_prompt_tokens}", error.n_ctx)
     cause = Cause.BAD_REQUEST if error.type == "invalid_request_error" else Cause.SERVER_ERROR
@@ -196,7 +196,7 @@ def refused(error: ServerError) -> CallError:
 
 
 def overflow(tokens: str, context: int) -> CallError:
-    """Return what is said of a prompt that is too long."""
+    """Return the error for a prompt that is too long."""
     return CallError(
         Cause.CONTEXT_OVERFLOW,
         f"the prompt has {tokens} tokens and the context holds {context}; nothing was cut. Take a "

@@ -66,7 +66,7 @@ class LocalHTTP:
         """End the request in flight, and refuse all others.
 
         Only our half of the connection is closed: the server closes the other one once it has
-        stopped computing, so whoever waits for the reply knows when that is.
+        stopped computing, so the waiting thread knows when that is.
         """
         with self._lock:
             self._cancelled = True
@@ -312,7 +312,7 @@ def _logprobs(reply: _Reply, look: "_Look") -> tuple[float, ...]:
 
 
 def places(ids: Sequence[int], some: Sequence[int]) -> list[int | None]:
-    """Tell which of `ids` the ids in `some` are, where some of them were left out.
+    """Return the places of `some` in `ids`, of which it may lack any.
 
     A place is certain where the first and the last way to find them all agree; else it is None.
     """
@@ -350,7 +350,7 @@ class _Look:
             for candidate in self._shown(place, count):
                 if candidate.id == self._ids[place] and candidate.logprob is not None:
                     return candidate.logprob
-        raise CallError(Cause.BAD_RESPONSE, "llama.cpp does not tell a token's log-probability")
+        raise CallError(Cause.BAD_RESPONSE, "llama.cpp does not give a token's log-probability")
 
     def candidates(self, count: int) -> tuple[TokenLogprob, ...]:
         """Return the candidates of the first token, most probable first."""

@@ -1,8 +1,8 @@
-"""The log-probability of a given text, as servers that speak OpenAI's protocol tell it.
+"""The log-probability of a given text, over OpenAI's protocol.
 
 Two forms: `prompt_logprobs` (vLLM, in both modes) lists the tokens of the prompt, of which the text
 is then the end; `echo` (SGLang, Together) gives the prompt back as if it had been written. Either
-way the text must begin where a token begins, else what is told is about another text.
+way the text must begin where a token begins, else the number is about another text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -115,7 +115,7 @@ def tail_logprob(scored: Scored, prompt: str | None, continuation: str) -> float
 
     Returns:
         The sum over its tokens, or None: no tokens spell it, since the tokenizer joins its
-        beginning with the end of the prompt, or a token's log-probability is not told.
+        beginning with the end of the prompt, or a token's log-probability is unknown.
     """
     text, total = "", 0.0
     for token, logprob, before in _backwards(scored):
@@ -144,5 +144,5 @@ def _backwards(scored: Scored) -> Iterator[tuple[str, float | None, str]]:
 
 
 def _ends(prompt: str | None, token: str) -> bool:
-    """Tell whether a prompt ends with a token, and not with a space."""
+    """Return whether a prompt ends with a token, and not with a space."""
     return bool(prompt and token) and not token[-1].isspace() and str(prompt).endswith(token)

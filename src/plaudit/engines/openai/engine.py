@@ -122,7 +122,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         return msgspec.structs.replace(super().info, reasoning=reasoning)
 
     async def complete(self, request: Request) -> Completion:
-        """Complete one request, or tell the log-probability of its continuation.
+        """Complete one request, or give the log-probability of its continuation.
 
         Raises:
             CallError: no reply came.
@@ -141,7 +141,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             if not _about_continuations(refusal):
                 raise
             self._continues = None
-            self._negotiation.notes.append("does not tell the log-probability of a given text")
+            self._negotiation.notes.append("does not give the log-probability of a given text")
             return _UNKNOWN
 
     def _url(self, request: Request) -> URL:
@@ -254,7 +254,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         )
 
     def _reported(self, reply: Reply, request: Request, usage: Usage) -> Completion:
-        """Return a continuation with its log-probability, or what says that it is not told."""
+        """Return a continuation with its log-probability, or what says that it is unknown."""
         text, prompt = request.continuation, request.prompt
         try:
             scored = _scored(reply, request, usage)
@@ -337,7 +337,7 @@ def _about_continuations(refusal: Refusal) -> bool:
 
 
 def _scored(reply: Reply, request: Request, usage: Usage) -> Scored:
-    """Return the tokens of prompt and continuation, as far as a reply tells them."""
+    """Return the tokens of prompt and continuation, as far as a reply has them."""
     choice = cast("list[Choice]", reply.choices)[0]
     if not isinstance(request.prompt, str):
         return listed_tokens(reply.prompt_logprobs)

@@ -24,9 +24,9 @@ class Provider(NamedTuple):
     seed: str = "seed"
     """Its name for the seed."""
     thinking: bool = False
-    """Whether it is told to turn thinking off."""
+    """Whether requests turn thinking off."""
     continuations: Form | None = None
-    """How it is asked for the log-probability of a given text; None: it cannot be."""
+    """How it is asked for the log-probability of a given text; None: it has none."""
     token_ids: bool = False
     """Whether it is asked for token ids."""
     lengths: bool = True

@@ -177,7 +177,7 @@ class _Verbose(msgspec.Struct):
 
 
 class TokenUsage(NamedTuple):
-    """What a reply tells of tokens; None where it does not tell it, or not of all of them."""
+    """Tokens of a reply; None where the reply lacks them, or some of them."""
 
     ids: Ids | None
     logprobs: tuple[float, ...] | None
@@ -187,10 +187,10 @@ class TokenUsage(NamedTuple):
 
 
 def read_tokens(reply: Reply, choice: Choice, request: Request) -> TokenUsage:
-    """Return what a reply tells of tokens.
+    """Return the tokens of a reply.
 
     A list of ids that is shorter than the server's own count lacks some, such as the token that
-    ended the reply: it counts as not told.
+    ended the reply: it counts as unknown.
 
     Raises:
         msgspec.ValidationError: the ids are of another shape.

@@ -238,7 +238,7 @@ _ABOUT_TOOLS = re.compile(
 
 
 def refuses_tools(reply: ErrorReply) -> bool:
-    """Tell whether a server says that it takes no tools at all."""
+    """Return whether a server says that it takes no tools at all."""
     return (not reply.param or reply.param in _TOOL_FIELDS) and bool(
         _ABOUT_TOOLS.search(f"{reply.param} {reply.complaint}")
     )
