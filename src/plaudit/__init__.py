@@ -13,6 +13,7 @@ _MODULES = {
     "Cause": "plaudit.errors",
     "Completion": "plaudit.engines.base",
     "Engine": "plaudit.engines.base",
+    "EngineInfo": "plaudit.engines.base",
     "EngineUnusableError": "plaudit.errors",
     "Failure": "plaudit.types",
     "FeedbackSample": "plaudit.types",

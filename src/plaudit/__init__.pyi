@@ -8,6 +8,7 @@ from plaudit.engines.base import Capabilities as Capabilities
 from plaudit.errors import Cause as Cause
 from plaudit.engines.base import Completion as Completion
 from plaudit.engines.base import Engine as Engine
+from plaudit.engines.base import EngineInfo as EngineInfo
 from plaudit.errors import EngineUnusableError as EngineUnusableError
 from plaudit.types import Failure as Failure
 from plaudit.types import FeedbackSample as FeedbackSample
@@ -52,6 +53,7 @@ __all__ = [
     "Cause",
     "Completion",
     "Engine",
+    "EngineInfo",
     "EngineUnusableError",
     "Failure",
     "FeedbackSample",

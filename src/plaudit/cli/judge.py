@@ -376,7 +376,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     elif launch is not None:
         asked = launch_engine(
             engine, launch, gpus_per_worker,
-            arguments=launch_arg or (), timeout=launch_timeout, tell=_tell(verbose),
+            arguments=launch_arg or (), timeout=launch_timeout, report=_tell(verbose),
         )  # fmt: skip
     elif gpus_per_worker or launch_arg:
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")

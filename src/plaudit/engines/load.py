@@ -68,7 +68,7 @@ def launch_engine(
     *,
     arguments: Sequence[str] = (),
     timeout: float | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Engine:
     """Return an engine that starts `count` servers of a model when it is first needed.
 
@@ -78,13 +78,17 @@ def launch_engine(
         gpus_per_worker: GPUs of each; None: one, where there are any.
         arguments: further arguments of each server; each is split as a shell does.
         timeout: seconds until all must be ready; None: 600.
-        tell: called now and then with how far they are.
+        report: called now and then with how far they are.
 
     Raises:
         UsageError: the URI is malformed, or such servers cannot be started.
     """
     launch = import_module("plaudit.engines.launch.engine")
-    limit = launch.START_SECONDS if timeout is None else timeout
     return launch.LaunchedEngine(
-        EngineURI.parse(uri), count, gpus_per_worker, arguments=arguments, timeout=limit, tell=tell
+        EngineURI.parse(uri),
+        count,
+        gpus_per_worker,
+        arguments=arguments,
+        timeout=launch.START_SECONDS if timeout is None else timeout,
+        report=report,
     )

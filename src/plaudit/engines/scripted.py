@@ -3,10 +3,13 @@
 A script is JSON Lines of `{"match": {...}, "replies": [...]}`. Replies are chosen by what is asked,
 never by order of arrival: the first line whose match fits is used. `match` may hold `contains`
 (text that the prompt contains), `sample_id` and `turn`; an empty one fits everything. The reply is
-the one at the request's draw number, counted round. A reply holds `text`, and optionally `logprobs`
-(token to log-probability), `tool_calls` (each with `name`, `arguments` as an object or as text, and
-`id`), `token_ids`, `token_logprobs` and `prompt_token_ids`, `finish_reason`, `error` (a cause, or
-`unusable`) and `delay` in seconds.
+the one at the request's draw number, counted round. These are the fields of a reply, all optional:
+
+- `text`, `finish_reason`, and `delay` in seconds;
+- `logprobs`: token to log-probability;
+- `tool_calls`, each with `name`, `arguments` (an object, or text) and `id`;
+- `token_ids`, `token_logprobs` and `prompt_token_ids`;
+- `error`: a cause, or `unusable`.
 """
 
 import asyncio

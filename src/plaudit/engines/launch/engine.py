@@ -35,7 +35,7 @@ class LaunchedEngine:
         *,
         arguments: Sequence[str] = (),
         timeout: float = START_SECONDS,
-        tell: Report | None = None,
+        report: Report | None = None,
     ) -> None:
         """Prepare; nothing is started.
 
@@ -45,7 +45,7 @@ class LaunchedEngine:
             gpus_per_worker: GPUs of each, over which the model is split; None: one, if any.
             arguments: further arguments of the servers; each is split as a shell does.
             timeout: seconds until all must be ready.
-            tell: called with how far they are.
+            report: called with how far they are.
 
         Raises:
             UsageError: such servers cannot be started.
@@ -55,7 +55,7 @@ class LaunchedEngine:
             uri=uri, count=count, gpus_per_worker=gpus_per_worker, arguments=split, timeout=timeout
         )
         self._plan.check()
-        self._report = tell
+        self._report = report
         self._model = OpenAIEngine(uri, own_key="")
         self.uri = self._model.uri
         """The engine URI of the model; it names no server."""

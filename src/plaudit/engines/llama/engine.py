@@ -2,8 +2,8 @@
 
 Determinism. One slot, an f32 KV cache and flash attention off make a prompt's log-probabilities
 independent of what else is asked. The number of threads does not change them. Reuse of a cached
-prefix changes them for some weight types (their kernels sum in another order for small batches), so
-it is tried out once per model and machine, and used only where it was found to change nothing.
+prefix changes them for some weight types, whose kernels sum in another order for small batches. So
+it is tried out once per model and machine, and used only where it changed nothing.
 """
 
 import asyncio
