@@ -15,7 +15,7 @@ import pytest
 from plaudit.engines.base import Request, Sampling
 from plaudit.engines.launch import servers, watchdog
 from plaudit.engines.launch.engine import LaunchedEngine
-from plaudit.engines.launch.servers import free_ports
+from plaudit.engines.launch.servers import divide, free_ports
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.types import Message
@@ -387,13 +387,13 @@ def test_no_gpus_where_nothing_tells_of_any(monkeypatch, tmp_path: Path) -> None
     ],
 )
 def test_how_gpus_are_divided(there: str, servers: int, each: int | None, parts: list[str]) -> None:
-    assert servers.divide(list(there), servers, each) == [tuple(part) for part in parts]
+    assert divide(list(there), servers, each) == [tuple(part) for part in parts]
 
 
 @pytest.mark.parametrize(("there", "servers", "each"), [("0", 2, None), ("", 1, 1), ("012", 2, 2)])
 def test_gpus_are_not_shared(there: str, servers: int, each: int | None) -> None:
     with pytest.raises(UsageError, match="GPUs are needed"):
-        servers.divide(list(there), servers, each)
+        divide(list(there), servers, each)
 
 
 # The engine
