@@ -23,7 +23,7 @@ _MOST_TOKENS = 2**40
 """Most tokens that a reply is believed to have; sums of such numbers fit into 64 bits."""
 _WORD = 64
 """Bits of the largest integers that servers count in."""
-_ABOVE_ZERO = 1e-3
+ABOVE_ZERO = 1e-3
 """By how much a log-probability may exceed 0: rounding of half-precision numbers."""
 _ABOVE_ONE = 0.05
 """By how much probabilities together may exceed 1: servers round, and compute in half precision."""
@@ -173,7 +173,7 @@ def check_logprobs(shown: Sequence[TokenLogprob]) -> None:
     mass, exp = 0.0, math.exp
     for candidate in shown:
         logprob = candidate.logprob
-        if not logprob <= _ABOVE_ZERO:  # NaN too.
+        if not logprob <= ABOVE_ZERO:  # NaN too.
             raise no_logprobs(f"that of {candidate.token[:40]!r} is {logprob:g}")
         mass += exp(logprob)
     if mass > 1 + _ABOVE_ONE:
@@ -191,7 +191,7 @@ def no_logprobs(found: str) -> ReplyError:
 
 def is_logprob(value: float) -> bool:
     """Return whether a number can be the log-probability of a token that was sampled."""
-    return -math.inf < value <= _ABOVE_ZERO
+    return -math.inf < value <= ABOVE_ZERO
 
 
 # Ends, thoughts and tool calls

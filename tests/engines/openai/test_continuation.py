@@ -6,8 +6,8 @@ import re
 import pytest
 
 from plaudit.engines.base import Completion, TokenLogprob
-from plaudit.engines.openai.continuation import tail_logprob
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.openai.replies import tail_logprob
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.types import Usage

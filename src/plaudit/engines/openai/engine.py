@@ -14,15 +14,6 @@ from plaudit.engines.http.engine import HTTPEngine
 from plaudit.engines.http.errors import ErrorReply, Refusal, Rejected
 from plaudit.engines.http.features import Feature, GivenUp
 from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.openai.continuation import (
-    Form,
-    Scored,
-    echoed_prompt,
-    echoed_tokens,
-    extend,
-    listed_tokens,
-    tail_logprob,
-)
 from plaudit.engines.openai.providers import (
     capabilities_of,
     is_reasoning_model,
@@ -33,10 +24,15 @@ from plaudit.engines.openai.replies import (
     Logprobs,
     Reply,
     ReplyMessage,
+    Scored,
     decode_reply,
+    echoed_prompt,
+    echoed_tokens,
     first_position,
+    listed_tokens,
     read_calls,
     read_tokens,
+    tail_logprob,
     with_thoughts,
 )
 from plaudit.engines.openai.requests import (
@@ -45,10 +41,12 @@ from plaudit.engines.openai.requests import (
     NO_IDS,
     NO_LOGPROBS,
     NO_THINKING,
+    Form,
     Terms,
     add_sampling,
     ask_tokens,
     constrain,
+    extend,
     offered,
     refuses_tools,
     sendable,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from plaudit.engines.base import OPENAI_PARAMETERS, SERVED_PARAMETERS, Capabilities, Mode
-from plaudit.engines.openai.continuation import Form
+from plaudit.engines.openai.requests import Form
 from plaudit.engines.uri import EngineURI, place_of
 from plaudit.errors import UsageError
 

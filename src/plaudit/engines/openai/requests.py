@@ -17,6 +17,8 @@ _ID_FIELDS = frozenset({"return_token_ids", "return_tokens", "verbose"})
 """Fields that ask for token ids."""
 _RUNGS = (20, 5)
 
+Form = Literal["prompt_logprobs", "echo"]
+"""How a server is asked."""
 SchemaForm = Literal["json_schema", "json_object", "text"]
 
 NO_IDS = "gives no token ids"
@@ -174,7 +176,28 @@ def _without_lengths(schema: bytes) -> Json:
     return shape
 
 
-# Token ids and tools
+# Token ids, given texts and tools
+
+
+def extend(body: dict[str, Json], continuation: str, form: Form) -> None:
+    """Turn the body of a request into one that asks about a continuation.
+
+    Args:
+        body: with a `prompt`, or with `messages`, to which a partial assistant message is added.
+        continuation: the text; put behind the prompt as it is.
+        form: how the server is asked.
+    """
+    if "prompt" in body:
+        body["prompt"] += continuation
+    else:
+        body["messages"] = [*body["messages"], Message("assistant", continuation)]
+        body["add_generation_prompt"] = False
+        body["continue_final_message"] = True
+    if form == "echo":
+        body["echo"] = True
+        body["logprobs"] = 1
+    else:
+        body["prompt_logprobs"] = 1
 
 
 def ask_tokens(body: dict[str, Json], llama: bool) -> None:
