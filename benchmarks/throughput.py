@@ -36,7 +36,7 @@ import msgspec
 from judge import ROOT, judge, write_rows
 from static_server import completion
 
-from plaudit._util.aio import run_sync
+from plaudit._util.loops import run_sync
 from plaudit.engines.load import load_engine
 from plaudit.judge import make_config
 from plaudit.judges.load import bind

@@ -56,9 +56,8 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
     ("external", "owners"),
     [
         ("aiohttp", {"plaudit.engines.http.connections"}),
-        ("xllamacpp", {"plaudit.engines.llama.engine"}),
+        ("xllamacpp", {"plaudit.engines.llama.native"}),
         ("typer", None),
-        ("tenacity", {"plaudit.sending.pool"}),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
         ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
         ("docstring_parser", {"plaudit.rollouts.tools.signature"}),

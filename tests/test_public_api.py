@@ -12,7 +12,7 @@ import plaudit
 
 PUBLIC = {
     "AnswerSample", "Calibration", "CallError", "CallableEngine", "Capabilities", "Cause",
-    "Completion", "Engine", "EngineUnusableError", "Failure", "FeedbackSample",
+    "Completion", "Engine", "EngineInfo", "EngineUnusableError", "Failure", "FeedbackSample",
     "InputError", "Judge", "JudgeConfig",
     "Message", "MissingDependencyError", "PairSample", "PlauditError", "ReplyError", "Request",
     "ResponseSample", "Sample", "Sampling", "SendPolicy", "StoreError", "TemplateError",

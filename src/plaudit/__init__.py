@@ -13,6 +13,7 @@ _MODULES = {
     "Cause": "plaudit.errors",
     "Completion": "plaudit.engines.base",
     "Engine": "plaudit.engines.base",
+    "EngineInfo": "plaudit.engines.base",
     "EngineUnusableError": "plaudit.errors",
     "Failure": "plaudit.types",
     "FeedbackSample": "plaudit.types",
@@ -44,7 +45,7 @@ _MODULES = {
     "load_calibration": "plaudit.scoring.calibration",
     "load_engine": "plaudit.engines.load",
     "reward_and_update": "plaudit.types",
-    "run_sync": "plaudit._util.aio",
+    "run_sync": "plaudit._util.loops",
     "sample_shots": "plaudit.runs.pools",
 }
 

@@ -8,6 +8,7 @@ from plaudit.engines.base import Capabilities as Capabilities
 from plaudit.errors import Cause as Cause
 from plaudit.engines.base import Completion as Completion
 from plaudit.engines.base import Engine as Engine
+from plaudit.engines.base import EngineInfo as EngineInfo
 from plaudit.errors import EngineUnusableError as EngineUnusableError
 from plaudit.types import Failure as Failure
 from plaudit.types import FeedbackSample as FeedbackSample
@@ -39,7 +40,7 @@ from plaudit.engines.load import launch_engine as launch_engine
 from plaudit.scoring.calibration import load_calibration as load_calibration
 from plaudit.engines.load import load_engine as load_engine
 from plaudit.types import reward_and_update as reward_and_update
-from plaudit._util.aio import run_sync as run_sync
+from plaudit._util.loops import run_sync as run_sync
 from plaudit.runs.pools import sample_shots as sample_shots
 
 __version__: str
@@ -53,6 +54,7 @@ __all__ = [
     "Cause",
     "Completion",
     "Engine",
+    "EngineInfo",
     "EngineUnusableError",
     "Failure",
     "FeedbackSample",

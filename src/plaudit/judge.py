@@ -22,15 +22,9 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit._util.aio import (
-    background_loop,
-    for_each,
-    map_ordered,
-    map_ordered_sync,
-    run_last,
-    run_sync,
-)
+from plaudit._util.aio import for_each, map_ordered, map_ordered_sync
 from plaudit._util.closing import Closing
+from plaudit._util.loops import background_loop, run_last, run_sync
 from plaudit._util.ranges import Range, check_number
 from plaudit.engines.base import Engine, Request
 from plaudit.engines.load import load_engine

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit._util.aio import for_each, synchronous
+from plaudit._util.aio import for_each
 from plaudit._util.choices import convert
+from plaudit._util.loops import synchronous
 from plaudit.corpus.question import Question, Split
 from plaudit.engines.base import Engine
 from plaudit.engines.callable import CallableEngine

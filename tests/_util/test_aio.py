@@ -20,10 +20,9 @@ from plaudit._util.aio import (
     in_thread,
     map_ordered,
     map_ordered_sync,
-    run_sync,
-    synchronous,
     together,
 )
+from plaudit._util.loops import run_sync, synchronous
 from tests.support.clock import virtual_time
 from tests.support.waiting import await_until, wait_until
 
@@ -570,7 +569,7 @@ def run_script(source: str) -> str:
 def test_a_sync_call_works_after_a_fork() -> None:
     out = run_script("""
         import asyncio, os
-        from plaudit._util.aio import run_sync
+        from plaudit._util.loops import run_sync
         async def answer(): return 42
         assert run_sync(answer()) == 42
         child = os.fork()
@@ -585,7 +584,7 @@ def test_a_sync_call_works_after_a_fork() -> None:
 def test_an_interrupt_cancels_the_work_and_waits_for_it() -> None:
     out = run_script("""
         import asyncio, os, signal, threading
-        from plaudit._util.aio import run_sync
+        from plaudit._util.loops import run_sync
         async def work():
             try:
                 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -756,9 +755,18 @@ async def test_the_sync_form_works_in_a_running_loop() -> None:
 def test_no_callback_runs_when_the_interpreter_has_ended() -> None:
     script = """
 import asyncio, atexit
-from plaudit import aio
 
 ticks = []
+
+def look():  # Runs after plaudit's own hook, since it is registered before.
+    before = len(ticks)
+    for _ in range(10_000):
+        pass
+    print(before > 0, len(ticks) == before)
+
+atexit.register(look)
+
+from plaudit._util.loops import run_sync
 
 async def tick():
     while True:
@@ -768,16 +776,7 @@ async def tick():
 async def begin():
     asyncio.create_task(tick())
 
-def look():  # Runs after plaudit's own hook, since it was registered before.
-    before = len(ticks)
-    for _ in range(10_000):
-        pass
-    print(before > 0, len(ticks) == before)
-
-atexit._clear()
-atexit.register(look)
-atexit.register(aio._park_at_exit)
-aio.run_sync(begin())
+run_sync(begin())
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True

@@ -165,7 +165,7 @@ def test_a_long_answer_is_not_cut_in_silence(plaudit: Plaudit, tmp_path: Path) -
 
 SERVER = """
 import sys, time
-from plaudit.engines.llama.engine import Settings, default_threads, make_server
+from plaudit.engines.llama.native import Settings, default_threads, make_server
 from plaudit.engines.llama.models import ensure
 settings = Settings(context=8192, slots=1, threads=default_threads())
 server = make_server(ensure("smollm2-135m-instruct"), settings, "127.0.0.1", int(sys.argv[1]))

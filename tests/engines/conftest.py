@@ -1,7 +1,7 @@
 import pytest
 
-from plaudit.engines.base import EngineURI
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from tests.support.server import FakeOpenAI
 
 

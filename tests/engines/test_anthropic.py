@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from plaudit.engines.anthropic import AnthropicEngine
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema
+from plaudit.engines.base import Request, Sampling, Schema
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import (
     CallError,
     Cause,
@@ -123,9 +124,9 @@ async def test_negotiation(engines):
     with FakeAnthropic(picky) as server:
         engine = engines(server)
         await asyncio.gather(*(engine.complete(ask) for _ in range(50)))
-        assert engine.refused == 3
+        assert engine.info.refused == 3
         assert len(server.bodies) == 53
-        assert len(engine.notes) == 3
+        assert len(engine.info.notes) == 3
 
 
 async def test_top_p_goes_first(engines):
@@ -267,7 +268,7 @@ async def test_public_endpoint_needs_a_key(monkeypatch):
 def test_capabilities_and_secrets():
     engine = AnthropicEngine(EngineURI("claude", "m"))
     assert engine.uri == "claude:m"
-    assert not engine.reasoning
+    assert not engine.info.reasoning
     assert engine.capabilities.logprobs == 0
     assert engine.capabilities.json_schema
     assert not engine.capabilities.completion

@@ -52,7 +52,7 @@ async def test_defect_19_hosted_models_have_schemes_of_their_own(
 ) -> None:
     monkeypatch.delenv(variable, raising=False)
     engine: Any = load_engine(f"{scheme}:m")
-    assert engine.base_url == url
+    assert engine.info.base_url == url
     with pytest.raises(EngineUnusableError, match=f"needs a key; set {variable}"):
         await engine.open()
     monkeypatch.setenv(variable, "sk-mine-0123")

@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
-from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, Sampling
+from plaudit.engines.base import Capabilities, Completion, EngineInfo, Request, Sampling
 from plaudit.engines.http.errors import Unreachable
 from plaudit.engines.load import load_engine
 from plaudit.engines.replicas import Replicas
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.sending.pool import Pool, SendPolicy
 from tests.support.clock import virtual_time
@@ -26,11 +27,10 @@ class Server:
     """An endpoint of its own speed, which can be up or down."""
 
     capabilities = Capabilities()
-    notes: tuple[str, ...] = ("does not take a seed",)
-    refused = 1
 
     def __init__(self, name: str, delay: float = 0.002, identity: str = "vllm:m") -> None:
-        self.uri = self.base_url = name
+        self.uri = name
+        self.info = EngineInfo(base_url=name, notes=("does not take a seed",), refused=1)
         self.delay = delay
         self.identity = identity
         self.up = True
@@ -86,7 +86,7 @@ async def send(pool: Pool, count: int, at_once: int = 16, affinity: str = "") ->
 def test_a_uri_with_several_urls_is_several_engines_and_one() -> None:
     engine = load_engine(str(URI))
     assert isinstance(engine, Replicas)
-    assert [replica.uri for replica in engine.replicas] == [
+    assert [replica.uri for replica in engine.info.replicas] == [
         f"vllm:m@http://127.0.0.1:{port}/v1" for port in (1, 2, 3)
     ]
     assert engine.uri == str(URI)
@@ -250,8 +250,8 @@ async def test_a_waiter_that_goes_away_gives_its_place_back() -> None:
 
 
 async def test_what_they_gave_up_is_told_once_and_counted_for_each() -> None:
-    engine = Replicas(URI, [Server("a"), Server("b")])
-    assert (engine.notes, engine.refused, engine.reasoning) == (("does not take a seed",), 2, False)
+    info = Replicas(URI, [Server("a"), Server("b")]).info
+    assert (info.notes, info.refused, info.reasoning) == (("does not take a seed",), 2, False)
 
 
 async def test_a_sample_has_one_budget_for_all_that_it_asks() -> None:

@@ -14,10 +14,19 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from plaudit.engines.base import EngineURI, TokenLogprob
+from plaudit.engines.base import Request, Sampling, TokenLogprob
 from plaudit.engines.openai.engine import OpenAIEngine
-from plaudit.engines.replies import check_logprobs, decode_json, mend_text, read_body, read_count
+from plaudit.engines.replies import (
+    check_logprobs,
+    decode_json,
+    made_calls,
+    mend_text,
+    read_body,
+    read_count,
+)
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
+from plaudit.types import Message
 from tests.support.asking import ASK, KEY, ask, engine_at, request
 from tests.support.server import FakeOpenAI, Reply, chat, completion
 
@@ -198,7 +207,7 @@ async def test_defect_09_probabilities_are_no_log_probabilities(shape, logprobs)
             await engine.complete(request(chat_mode=shape is chat, logprobs=20))
         await engine.close()
     assert caught.value.cause is Cause.BAD_RESPONSE
-    assert any("sends probabilities" in note for note in engine.notes)
+    assert any("sends probabilities" in note for note in engine.info.notes)
 
 
 @pytest.mark.parametrize(
@@ -324,3 +333,35 @@ async def test_defect_49_a_request_that_is_given_up_holds_nothing() -> None:
         finally:
             gc.enable()
         await engine.close()
+
+
+def asked(*messages, turn="0"):
+    return Request(prompt=messages or "text", sampling=Sampling(), turn=turn)
+
+
+def ids(request, *given):
+    return [call.id for call in made_calls(request, [(id_, "f", "{}") for id_ in given])]
+
+
+def test_ids_of_the_engine_are_kept_and_missing_ones_made():
+    assert ids(asked(turn="3"), "a", None, "b", "") == ["a", "call-3-1", "b", "call-3-3"]
+
+
+def test_an_id_is_unique_in_its_reply_and_in_its_conversation():
+    """Some servers number the calls of each reply anew, or give all of them one id."""
+    before = Message("assistant", tool_calls=[{"id": "a"}, {"id": "call-1-1"}, {}])
+    assert ids(asked(before, turn="1"), "a", "a", "c", "c") == [
+        "call-1-0",
+        "call-1-1-again",
+        "c",
+        "call-1-3",
+    ]
+
+
+def test_arguments_are_text_as_written_or_the_object_as_text():
+    reported = [(None, "f", '{"a": 1'), (None, "f", {"q": ["é", 1.5, None]}), (None, "f", None)]
+    assert [call.arguments for call in made_calls(asked(), reported)] == [
+        '{"a": 1',
+        '{"q":["é",1.5,null]}',
+        "{}",
+    ]

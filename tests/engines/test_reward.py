@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.engines.base import Completion, EngineURI, Request, Sampling
+from plaudit.engines.base import Completion, Request, Sampling
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.engines.load import load_engine
 from plaudit.engines.replicas import Replicas
 from plaudit.engines.reward import RewardEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.types import Message, Usage
 from tests.support.rewarding import FakeReward, classified, embedded, pooled

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling
+from plaudit.engines.base import Request, Sampling
 from plaudit.engines.scripted import ScriptedEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Message, Usage
 

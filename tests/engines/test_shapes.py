@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plaudit.engines.base import Completion, EngineURI
+from plaudit.engines.base import Completion
 from plaudit.engines.llama.replies import Call
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError, ReplyError
 from plaudit.judges.readout import read_options
 from tests.support.server import FakeAny, Reply

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from plaudit._util.aio import run_sync
+from plaudit._util.loops import run_sync
 from plaudit.errors import CallError, Cause
 from plaudit.judges.pairwise import CHOICES
 from tests.judges.making import (

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from plaudit.engines.base import Capabilities, Sampling
+from plaudit.engines.base import Capabilities, EngineInfo, Sampling
 from plaudit.errors import TemplateError, UsageError
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS as TASKS
@@ -81,8 +81,7 @@ def test_a_judge_that_there_is_not_is_refused() -> None:
 async def test_a_task_is_bound_to_what_the_engine_says_of_itself() -> None:
     class Engine:
         capabilities = CAPABLE
-        special_tokens = ("<<weird>>",)
-        reasoning = True
+        info = EngineInfo(special_tokens=("<<weird>>",), reasoning=True)
 
         async def identify(self) -> str:
             return "me"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from plaudit.corpus.question import Question
-from plaudit.engines.base import Capabilities, Completion, Request, ToolCall
+from plaudit.engines.base import Capabilities, Completion, EngineInfo, Request, ToolCall
 from plaudit.errors import CallError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
@@ -31,7 +31,7 @@ class Actor:
         self.requests: list[Request] = []
         given = {"chat": True, "tools": True, "cacheable": False, **able}
         self.capabilities = Capabilities(**given)
-        self.special_tokens = ("<|im_start|>", "<|im_end|>", "<|odd_one|>")
+        self.info = EngineInfo(special_tokens=("<|im_start|>", "<|im_end|>", "<|odd_one|>"))
 
     async def identify(self) -> str:
         return "actor:1"

@@ -461,8 +461,8 @@ async def test_the_embedded_models_tokens_are_those_that_it_sampled(local_weight
         assert asked[0].prompt_ids == tuple(tokens.prompt_ids)
         for run, turn in zip(runs_of(tokens), trace.turns, strict=True):
             end = "" if turn.finish_reason == "length" else "<|im_end|>"
-            assert await engine.decode(run) == turn.text + end
-        text = await engine.decode(tokens.ids)
+            assert await engine.tokenizer.decode(run) == turn.text + end
+        text = await engine.tokenizer.decode(tokens.ids)
         shown = [Message("system", policy.prompts.system), Message("user", "Who flew?")]
         opening = "".join(f"<|im_start|>{m.role}\n{m.text}<|im_end|>\n" for m in shown)
         assert text.startswith(opening + "<|im_start|>assistant\n")

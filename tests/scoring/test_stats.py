@@ -13,6 +13,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from plaudit import MissingDependencyError
+from plaudit._util.packages import load_package
 from plaudit.scoring import stats
 
 judged = st.lists(st.tuples(st.floats(0.001, 0.999), st.booleans()), min_size=2, max_size=40)
@@ -99,6 +100,6 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.delitem(sys.modules, "sklearn.isotonic", raising=False)
     with pytest.raises(MissingDependencyError, match=r"scikit-learn.*'plaudit\[stats\]'"):
-        stats.load_package("sklearn.isotonic")
+        load_package("sklearn.isotonic", "stats")
     monkeypatch.undo()
     importlib.import_module("sklearn.isotonic")

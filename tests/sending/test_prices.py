@@ -8,19 +8,11 @@ import pytest
 
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
-from plaudit.sending import prices as module
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.types import Usage
 
 MILLION = Usage(1_000_000, 1_000_000)
 HERE = "http://127.0.0.1:8000/v1"
-
-
-@pytest.fixture(autouse=True)
-def forget():
-    module._listed.cache_clear()
-    yield
-    module._listed.cache_clear()
 
 
 def write(path: Path, text: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, Sampling, Schema
+from plaudit.engines.base import Capabilities, Completion, Request, Sampling, Schema
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.engines.replicas import Replicas
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.probing import harmless

@@ -5,8 +5,9 @@ import traceback
 import msgspec
 import pytest
 
-from plaudit.engines.base import Completion, EngineURI, Request, Sampling, Schema
+from plaudit.engines.base import Completion, Request, Sampling, Schema
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import PlauditError
 from plaudit.types import Message
 from tests.support.server import FakeOpenAI

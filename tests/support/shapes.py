@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from plaudit.engines.base import Completion, Request, Sampling, Schema, ToolCall, ToolSpec
-from plaudit.engines.llama.native import LocalHTTP
-from plaudit.engines.llama.tokens import Traits, complete_traced
+from plaudit.engines.llama.server import LocalHTTP, Traits, complete_traced
 from plaudit.engines.load import load_engine
 from plaudit.types import Message
 

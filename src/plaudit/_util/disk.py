@@ -181,7 +181,7 @@ def share(path: Path, wait: float) -> int | None:
         wait: seconds to wait while another has it exclusively.
 
     Returns:
-        The descriptor that holds the lock until it is closed, or None if it could not be had.
+        The descriptor that holds the lock until it is closed, or None where another kept it.
 
     Raises:
         OSError: the file cannot be made.

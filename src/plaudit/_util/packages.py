@@ -1,6 +1,7 @@
-"""Optional packages, imported when they are wanted."""
+"""Optional packages, imported on first use."""
 
 import importlib
+import logging
 from typing import Any
 
 from plaudit._util.forks import finished_before_a_fork
@@ -14,18 +15,23 @@ _INSTALLED_AS = {
 
 
 def load_package(module: str, extra: str) -> Any:
-    """Import a module of an optional package.
+    """Import a module of an optional package; the root logger stays as it was.
 
     Args:
-        module: may be within the package.
-        extra: which extra of plaudit brings it.
+        module: import name; may be a module inside the package.
+        extra: the extra of plaudit that installs the package.
 
     Raises:
         MissingDependencyError: the package is not installed.
     """
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     try:
         with finished_before_a_fork():
             return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
         raise MissingDependencyError(_INSTALLED_AS.get(package, package), extra) from None
+    finally:  # wordllama sets up the root logger.
+        root.setLevel(level)
+        root.handlers[:] = handlers

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plaudit._util.packages import load_package
 from plaudit.bench.outcomes import Outcome
 from plaudit.errors import UsageError
 from plaudit.scoring import stats
@@ -269,4 +270,4 @@ def _mean(values: Any) -> float:
 
 
 def _numpy() -> Any:
-    return stats.load_package("numpy")
+    return load_package("numpy", "stats")

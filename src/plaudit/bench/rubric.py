@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.aio import for_each
-from plaudit.engines.base import Engine, Request, Sampling, Schema
+from plaudit.engines.base import Engine, Request, Sampling, Schema, engine_info
 from plaudit.engines.load import load_engine
 from plaudit.errors import CallError, InputError, ReplyError, UsageError
 from plaudit.judge import Judge
@@ -200,7 +200,7 @@ async def _propose(
 ) -> tuple[list[Criterion], int]:
     """Ask for criteria; return them in the order of the pairs, and how many replies held none."""
     template = Template(builtin("rubric"), "rubric", frozenset({"context", "better", "worse"}))
-    special = tuple(getattr(engine, "special_tokens", ()))
+    special = engine_info(engine).special_tokens
     escape = Escaper(template.delimiters, special).escape
     requests = [_request(template, _shown(pair, escape), engine) for pair in pairs]
     replies: list[list[Criterion]] = [[] for _ in pairs]

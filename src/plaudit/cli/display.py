@@ -1,6 +1,7 @@
 """What a person sees: tables, summaries, errors. Text from samples is never read as markup."""
 
 import itertools
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -52,9 +53,9 @@ def error(message: str) -> None:
 
 
 def json_line(data: Any, to_stderr: bool = False) -> None:
-    """Print one line of JSON."""
+    """Print one line of JSON; a path is a string."""
     stream = sys.stderr if to_stderr else sys.stdout
-    stream.write(msgspec.json.encode(data).decode() + "\n")
+    stream.write(msgspec.json.encode(data, enc_hook=os.fspath).decode() + "\n")
     stream.flush()
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.cli import display, display_plan
 from plaudit.cli.display_verdicts import verdicts
 from plaudit.cli.options import (
@@ -26,8 +26,9 @@ from plaudit.cli.options import (
     TimeoutOption,
     parse_generation,
 )
-from plaudit.engines.base import Engine, EngineURI
+from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.progress import Progress, download_progress
 from plaudit.io.sources import count_hint
@@ -375,7 +376,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     elif launch is not None:
         asked = launch_engine(
             engine, launch, gpus_per_worker,
-            arguments=launch_arg or (), timeout=launch_timeout, tell=_tell(verbose),
+            arguments=launch_arg or (), timeout=launch_timeout, report=_tell(verbose),
         )  # fmt: skip
     elif gpus_per_worker or launch_arg:
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
@@ -479,7 +480,7 @@ class _Job:
 
     def plan(self) -> Plan:
         with Store(self.store_path) as store:
-            return aio.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
+            return loops.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
 
     def run(self, *, show_verdicts: bool, verbose: bool) -> Summary:
         if not show_verdicts:
@@ -499,7 +500,7 @@ class _Job:
             collect_seldom()
             runner = Runner(store, bar, self.policy, self.cache, watch, self.prices)
             try:
-                return aio.run(runner.run(self.record, self.engine, out))
+                return loops.run(runner.run(self.record, self.engine, out))
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted; give the same command again to go on where it stopped"

@@ -1,10 +1,10 @@
 """`plaudit prompt`: see what a judge would be asked."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.cli import display
 from plaudit.cli.judge import (
     SEED_HELP,
@@ -22,7 +22,7 @@ from plaudit.cli.judge import (
     template_fields,
 )
 from plaudit.cli.options import EngineOption
-from plaudit.engines.base import Engine, PromptToken, Request
+from plaudit.engines.base import Engine, PromptToken, Request, engine_info
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.sources import RowReader
@@ -67,7 +67,7 @@ def prompt(  # one parameter an option: that is how Typer reads them
             "seed": seed,
         },
     )
-    aio.run(_show(config, load_engine(engine), source, limit, tokens, as_json))
+    loops.run(_show(config, load_engine(engine), source, limit, tokens, as_json))
 
 
 async def _show(
@@ -98,13 +98,13 @@ def _print(request: Request, tokens: list[PromptToken] | None) -> None:
 
 
 async def _tokens(engine: Engine, request: Request) -> list[PromptToken]:
-    tokenize: Any = getattr(engine, "tokenize", None)
-    if tokenize is None:
+    tokenizer = engine_info(engine).tokenizer
+    if tokenizer is None:
         raise UsageError(
             f"the tokens of {engine.uri} cannot be shown: it has no tokenizer that can be asked; "
             "leave --tokens out"
         )
-    return await tokenize(request)
+    return await tokenizer.tokenize(request)
 
 
 def _requests(task: BaseJudge, source: str, limit: int) -> list[Request]:

@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import msgspec
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.cli import display, display_rollouts
 from plaudit.cli.judge import collect_seldom
 from plaudit.cli.options import (
@@ -342,7 +342,7 @@ class _Job:
                 rewards=self.rewards, prices=self.prices, watch=watch,
             )  # fmt: skip
             try:
-                return aio.run(self._in_loop(runner, out))
+                return loops.run(self._in_loop(runner, out))
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted; give the same command again to go on where it stopped"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.bench.rubric import labelled_pairs, learn_rubric
 from plaudit.cli import display
 from plaudit.cli.judge import ReadoutOption
@@ -59,7 +59,7 @@ def learn(
         raise UsageError("criteria are a file: give -o a name, or add --json to see them")
     check_output(out, [labels, engine], replaces=True)
     pairs, ties = labelled_pairs(_rows(labels))
-    found = aio.run(
+    found = loops.run(
         learn_rubric(
             pairs,
             load_engine(engine, download_progress()),

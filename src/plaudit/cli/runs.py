@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.cli import display
 from plaudit.cli.options import StoreOption
 from plaudit.runs.history import show_run
@@ -57,7 +57,7 @@ def show(
     """Show, sample by sample, what was asked, what came back, and how it was read."""
     with _open(store) as opened:
         printer = display.Exchanges(display.stdout())
-        for item in aio.run(show_run(opened, run, failed=failed, limit=limit)):
+        for item in loops.run(show_run(opened, run, failed=failed, limit=limit)):
             if as_json:
                 display.json_line(item)
             else:

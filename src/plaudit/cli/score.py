@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from plaudit._util import aio
+from plaudit._util import loops
 from plaudit.cli import score_tables
 from plaudit.cli.options import WRITER_HELP, ConcurrencyOption, StoreOption, TimeoutOption
 from plaudit.engines.load import load_engine
@@ -117,7 +117,7 @@ async def _closed(rewards: Composite, work: Coroutine[Any, Any, T]) -> T:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
-        return aio.run(work)
+        return loops.run(work)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "interrupted; the judge's replies so far are kept, so the same command asks only for "

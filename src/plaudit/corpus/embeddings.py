@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from plaudit.corpus.packages import load_package
+from plaudit._util.packages import load_package
 from plaudit.errors import UsageError
 
 MODEL = "wordllama l2_supercat_256"
@@ -40,7 +40,7 @@ def embed(texts: Sequence[str]) -> Any:
         MissingDependencyError: wordllama is not installed.
         UsageError: its model is not there.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "corpus")
     # One by one: faster than padded batches, and no text's vector depends on its neighbours.
     whole = [text.encode(errors="replace").decode() for text in texts]
     vectors = _model().embed(whole, batch_size=1)

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.corpus import embeddings
 from plaudit.corpus.layout import (
     CHUNKS,
@@ -21,7 +22,6 @@ from plaudit.corpus.layout import (
     damaged,
     read_manifest,
 )
-from plaudit.corpus.packages import load_package
 from plaudit.corpus.ranking import Ranking, best, load_array
 from plaudit.errors import InputError, UsageError
 from plaudit.prompts.escape import Escaper
@@ -102,7 +102,7 @@ class Corpus:
 
     def number(self, id: str) -> int | None:
         """Return the number of the chunk with an id, or None."""
-        np = load_package("numpy")
+        np = load_package("numpy", "corpus")
         try:
             wanted = np.uint64(int(id, 16))
         except (ValueError, OverflowError):
@@ -183,7 +183,7 @@ class Corpus:
 
     @cached_property
     def _order(self) -> Any:
-        return load_package("numpy").argsort(self._ids, kind="stable")
+        return load_package("numpy", "corpus").argsort(self._ids, kind="stable")
 
     def _read(self, number: int) -> Chunk:
         line = self._lines[int(self._places[number]) : int(self._places[number + 1])]

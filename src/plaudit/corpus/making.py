@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from plaudit._util.aio import for_each, run_sync
+from plaudit._util.aio import for_each
+from plaudit._util.loops import run_sync
 from plaudit.corpus.checks import Draft
 from plaudit.corpus.index import Corpus
 from plaudit.corpus.prompting import Questioner, read_drafts

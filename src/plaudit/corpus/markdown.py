@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from plaudit._util.packages import load_package
 from plaudit.corpus.document import Heading, Part
 from plaudit.corpus.html import html_parts
-from plaudit.corpus.packages import load_package
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # A rule may stand at the beginning, too: front matter begins with the name of a field.
@@ -59,7 +59,7 @@ def _blocks(text: str) -> list[tuple[int, int, Heading | None]]:
 
     Raw HTML has no heading.
     """
-    parser = load_package("markdown_it").MarkdownIt("commonmark").disable("inline")
+    parser = load_package("markdown_it", "corpus").MarkdownIt("commonmark").disable("inline")
     tokens = [token for token in parser.parse(text) if token.level == 0 or token.type == "inline"]
     found: list[tuple[int, int, Heading | None]] = []
     for token, content in pairwise([*tokens, *tokens[-1:]]):

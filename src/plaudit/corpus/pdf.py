@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from plaudit._util.packages import load_package
 from plaudit.corpus.document import Heading, Part
-from plaudit.corpus.packages import load_package
 from plaudit.errors import InputError
 
 
@@ -17,7 +17,7 @@ def read_pdf(path: Path) -> tuple[str, Iterator[Part]]:
         InputError: it needs a password, is broken, or holds no text (scanned pages).
         MissingDependencyError: pypdf is not installed.
     """
-    pypdf = load_package("pypdf")
+    pypdf = load_package("pypdf", "corpus")
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # It warns of every oddity.
     try:
         with path.open("rb") as file:

@@ -7,7 +7,7 @@ import msgspec
 
 from plaudit.corpus.checks import Draft
 from plaudit.corpus.layout import Chunk
-from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema
+from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema, engine_info
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import json_reply
 from plaudit.prompts.escape import Escaper, unescape
@@ -38,7 +38,7 @@ class Questioner:
         if engine.capabilities.scores:
             raise UsageError(f"{engine.uri} gives scores and writes no text: name another --engine")
         self._template = Template(builtin("questions"), "questions", _VARIABLES)
-        special = tuple(getattr(engine, "special_tokens", ()))
+        special = engine_info(engine).special_tokens
         self._escape = Escaper(self._template.delimiters, special).escape
         self._mode: Mode = engine.capabilities.default_mode
         self._static = self._template.instructions({"count": per_chunk})

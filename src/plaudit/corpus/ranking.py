@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.corpus.layout import WORDS, Chunk, Manifest, check_file, damaged
-from plaudit.corpus.packages import load_package
 from plaudit.errors import InputError
 from plaudit.prompts.selection import words
 
@@ -41,7 +41,7 @@ def telling(query: str) -> list[str]:
     In a small corpus these would outweigh the one word that matters, for they are rare in it too.
     """
     asked = terms(query)[:MOST_WORDS]
-    plain = frozenset(load_package("bm25s").stopwords.STOPWORDS_EN)
+    plain = frozenset(load_package("bm25s", "corpus").stopwords.STOPWORDS_EN)
     return [word for word in asked if word not in plain] or asked
 
 
@@ -128,7 +128,7 @@ class Ranking:
 
 def best(scores: Any, count: int) -> list[int]:
     """Return the places of the highest scores above 0, the highest first, ties in order."""
-    np = load_package("numpy")
+    np = load_package("numpy", "corpus")
     least = 0.0
     if count < len(scores):
         least = float(np.partition(scores, len(scores) - count)[len(scores) - count])
@@ -138,7 +138,7 @@ def best(scores: Any, count: int) -> list[int]:
 
 def npy(values: Any, kind: str) -> bytes:
     """Return numbers as the content of an .npy file."""
-    np = load_package("numpy")
+    np = load_package("numpy", "corpus")
     file = io.BytesIO()
     np.save(file, np.asarray(values, kind), allow_pickle=False)
     return file.getvalue()
@@ -150,7 +150,7 @@ def load_array(folder: Path, manifest: Manifest, name: str, kind: str, dimension
     Raises:
         InputError: it is damaged.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "corpus")
     path = check_file(folder, manifest, f"{name}.npy")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -162,6 +162,6 @@ def load_array(folder: Path, manifest: Manifest, name: str, kind: str, dimension
 
 
 def _bm25() -> Any:
-    found = load_package("bm25s")
+    found = load_package("bm25s", "corpus")
     logging.getLogger("bm25s").setLevel(logging.WARNING)  # It logs every step otherwise.
     return found.BM25()

@@ -1,30 +1,25 @@
 """Anthropic's Messages API."""
 
 import re
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, ClassVar
 
 import msgspec
 from yarl import URL
 
-from plaudit.engines.anthropic_tools import in_blocks, offered
-from plaudit.engines.base import (
-    Capabilities,
-    Completion,
-    EngineURI,
-    FinishReason,
-    Request,
-    ToolSpec,
-)
-from plaudit.engines.http.endpoint import (
-    Feature,
-    HTTPEngine,
-    complains,
-    place_of,
-)
+from plaudit.engines.base import Capabilities, Completion, Request, ToolSpec
+from plaudit.engines.http.engine import HTTPEngine
+from plaudit.engines.http.features import Feature, complains
 from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.replies import read_counts
-from plaudit.engines.tool_calls import made_calls
+from plaudit.engines.replies import (
+    arguments_object,
+    as_thought,
+    made_calls,
+    read_counts,
+    read_finish,
+)
+from plaudit.engines.uri import EngineURI, place_of
 from plaudit.errors import Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Message, Usage
 
@@ -83,13 +78,6 @@ class _Reply(msgspec.Struct):
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
-_FINISH: dict[str | None, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-}
 
 
 class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
@@ -101,8 +89,6 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
 
     features: ClassVar[tuple[Feature[_Terms], ...]] = _FEATURES
     models_path = "/v1/models"
-    reasoning = False
-    """Whether the model writes thoughts first; it does so only where a request asks for it."""
 
     def __init__(self, uri: EngineURI) -> None:
         """Prepare the engine; nothing is contacted.
@@ -143,9 +129,9 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         sampling = request.sampling
         system, messages = _lift_system(request.prompt)
         body: dict[str, Json] = {
-            "model": self._model,
+            "model": self._served.name,
             "max_tokens": sampling.max_tokens,
-            "messages": in_blocks(messages),
+            "messages": _in_blocks(messages),
         }
         if system:
             body["system"] = system
@@ -156,10 +142,10 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if sampling.stop:
             body["stop_sequences"] = sampling.stop
         if request.tools:
-            body["tools"] = offered(request.tools)
+            body["tools"] = _offered(request.tools)
         if request.schema and terms.schema:
             answer = ToolSpec(request.schema.name, _TOOL, request.schema.body)
-            body["tools"] = offered([*request.tools, answer])
+            body["tools"] = _offered([*request.tools, answer])
             body["tool_choice"] = {"type": "tool", "name": answer.name}
         body.update(sampling.extra)
         return body
@@ -173,7 +159,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
     def _completion(self, reply: _Reply, request: Request) -> Completion:
         if reply.stop_reason == "refusal":
             raise ReplyError(Cause.REFUSED, f"{self._transport.name}: the model refused to answer")
-        finish = _FINISH.get(reply.stop_reason, "unknown")
+        finish = read_finish(reply.stop_reason)
         usage = _sum(reply.usage)
         blocks = reply.content or ()
         uses = [block for block in blocks if block.type == "tool_use"]
@@ -195,7 +181,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
 
 def _thoughts(blocks: Iterable[_Block]) -> str:
     thoughts = "".join(block.thinking or "" for block in blocks if block.type == "thinking")
-    return f"<think>{thoughts}</think>\n" if thoughts else ""
+    return f"{as_thought(thoughts)}\n" if thoughts else ""
 
 
 def _headers(key: str) -> dict[str, str]:
@@ -225,3 +211,52 @@ _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_token
 def _sum(usage: Json) -> Usage:
     (written,) = read_counts(usage, "output_tokens")
     return Usage(sum(count or 0 for count in read_counts(usage, *_INPUT)), written or 0)
+
+
+# Tool calls and results are blocks of messages
+
+
+def _offered(tools: Iterable[ToolSpec]) -> list[dict[str, Json]]:
+    """Return tools in the form in which they are sent."""
+    return [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+        for tool in tools
+    ]
+
+
+def _in_blocks(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages with calls and results as blocks; results in a row are one user message."""
+    if not any(message.tool_calls or message.role == "tool" for message in messages):
+        return messages
+    found: list[Message] = []
+    for are_results, group in groupby(messages, lambda message: message.role == "tool"):
+        if are_results:
+            found.append(Message("user", [_result(message) for message in group]))
+        else:
+            found.extend(_calling(message) if message.tool_calls else message for message in group)
+    return found
+
+
+def _result(message: Message) -> dict[str, Json]:
+    return {
+        "type": "tool_result",
+        "tool_use_id": message.tool_call_id or "",
+        "content": message.text,
+    }
+
+
+def _calling(message: Message) -> Message:
+    """Return an assistant message whose calls are blocks; empty texts are not allowed there."""
+    said = [{"type": "text", "text": message.text}] if message.text.strip() else []
+    return Message("assistant", said + [_call(call) for call in message.tool_calls or ()])
+
+
+def _call(call: dict[str, Json]) -> dict[str, Json]:
+    function: Any = call.get("function") or {}
+    arguments: Any = function.get("arguments") or ""
+    return {
+        "type": "tool_use",
+        "id": call.get("id", ""),
+        "name": function.get("name", ""),
+        "input": arguments_object(arguments) if isinstance(arguments, str) else arguments,
+    }

@@ -1,28 +1,19 @@
-"""What an engine is: something that completes requests, with declared capabilities."""
+"""The contract of an engine: requests, completions, capabilities."""
 
 import difflib
-import re
-from collections.abc import Iterable
-from typing import Literal, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from plaudit.errors import UsageError
 from plaudit.types import Failure, Json, Message, Usage
 
+if TYPE_CHECKING:
+    from plaudit.engines.llama.gguf import GGUF
+
 Mode = Literal["chat", "completion"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
-
-_SCHEME = re.compile(r"[a-z][a-z0-9_-]*")
-_NAME = re.compile(r"\w+")
-_FILES = frozenset({"local", "gguf", "hf", "scripted", "none"})
-"""Schemes of this process: an `@` belongs to the path of a file, and there is no base URL."""
-_URL_OF_FILE = re.compile(r"@[^/]*//")
-_MOST_DIGITS = 20
-_AT = "%40"
-"""How an `@` is written in the name of a model."""
-
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
 """Generation parameters that have a field of their own in every configuration."""
@@ -33,9 +24,9 @@ SERVED_PARAMETERS = (
     *OPENAI_PARAMETERS, "top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids",
     "ignore_eos", "chat_template_kwargs",
 )  # fmt: skip
-"""What servers of open models take beside those of OpenAI."""
+"""Parameters of servers of open models, those of OpenAI included."""
 _OURS = frozenset({"model", "messages", "prompt", "stream"})
-"""What a request says itself: a generation parameter of that name would ask something else."""
+"""Fields of every request: a generation parameter of that name would ask something else."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +37,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: int = 0
     """Most log-probabilities of the first token that are asked for; 0: the engine has none."""
     logprobs_promised: bool = True
-    """Whether it gives those that it is asked for; else only its replies can show."""
+    """Whether it gives those that it is asked for; else only its replies show that."""
     json_schema: bool = False
     """Whether a reply can be constrained to a JSON schema (or to JSON, by the engine's ladder)."""
     continuations: tuple[Mode, ...] = ()
-    """Modes in which it can tell the log-probability of a text that a request gives it."""
+    """Modes in which it gives the log-probability of a text that a request holds."""
     scores: bool = False
     """Whether it is a trained reward model or classifier, which writes scores and nothing else."""
     labels: tuple[tuple[str, float], ...] = ()
@@ -79,64 +70,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Whether requests cross a network and so can hang; only then do time-outs apply."""
 
 
-class EngineURI(msgspec.Struct, frozen=True):
-    """`scheme:[model][@base_url[,base_url...]][?option=value&...]`, taken apart."""
-
-    scheme: str
-    model: str = ""
-    base_urls: tuple[str, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> "EngineURI":
-        """Take an engine URI apart.
-
-        What follows the first `@` is base URLs and nothing else; `%40` in the name of a model
-        stands for an `@`. Models that are files have paths, in which `@` and `%40` are themselves.
-
-        Raises:
-            UsageError: the text is not of that form, or what follows `@` is no base URL or holds a
-                password. The message quotes nothing that could be one.
-        """
-        head, _, query = text.partition("?")
-        scheme, _, rest = head.partition(":")
-        if not _SCHEME.fullmatch(scheme):
-            shown = "what was given" if "@" in text or "//" in text else repr(text)
-            raise UsageError(
-                f"{shown} is not an engine URI; write scheme:model@url, such as local, "
-                "gguf:model.gguf or vllm:my-model@http://127.0.0.1:8000/v1"
-            )
-        options = tuple(parse_qsl(query, keep_blank_values=True))
-        if scheme in _FILES:
-            if _URL_OF_FILE.search(rest):
-                raise UsageError(f"engine {scheme}: runs in this process and takes no URL")
-            return cls(scheme, rest, (), options)
-        model, separator, urls = rest.partition("@")
-        base_urls = _base_urls(scheme, urls) if separator else ()
-        return cls(scheme, model.replace(_AT, "@"), base_urls, options)
-
-    def __str__(self) -> str:
-        model = self.model if self.scheme in _FILES else self.model.replace("@", _AT)
-        at = "@" + ",".join(self.base_urls) if self.base_urls else ""
-        colon = ":" if model or at else ""
-        query = "?" + urlencode(self.options) if self.options else ""
-        return f"{self.scheme}{colon}{model}{at}{query}"
-
-    def take(self, **known: str) -> dict[str, str]:
-        """Return the options by name, with `known` giving the names allowed and their defaults.
-
-        Raises:
-            UsageError: an option is not among the known ones.
-        """
-        given = dict(self.options)
-        unknown = sorted(given.keys() - known.keys())
-        if unknown:
-            names = ", ".join(sorted(known)) or "none"
-            name = repr(unknown[0]) if _NAME.fullmatch(unknown[0]) else "of that name"
-            raise UsageError(f"engine {self.scheme}: has no option {name}; it has {names}")
-        return known | given
-
-
 def check_generation(names: Iterable[str], engine: "Engine") -> None:
     """Refuse generation parameters that an engine would drop, or that would change what is asked.
 
@@ -160,80 +93,6 @@ def similar(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
-def whole_option(
-    uri: EngineURI, name: str, text: str, least: int, most: int, usual: str = ""
-) -> int:
-    """Read an option of an engine URI that is a whole number.
-
-    Raises:
-        UsageError: it is none, or out of range.
-    """
-    if text.isdecimal() and len(text) < _MOST_DIGITS and least <= int(text) <= most:
-        return int(text)
-    raise UsageError(
-        f"engine {uri.scheme}: {name} must be a whole number from {least} to {most}, not "
-        f"{text[:_MOST_DIGITS]!r}" + (f"; write {name}={usual}" if usual else "")
-    )
-
-
-def _base_urls(scheme: str, text: str) -> tuple[str, ...]:
-    """Return the base URLs that follow the `@` of an engine URI."""
-    urls = text.split(",")
-    where = f"engine {scheme}: what follows @"
-    advice = f"write {scheme}:MODEL@http://host:port/v1, and {_AT} for an @ in the model's name"
-    several = len(urls) > 1
-    return tuple(
-        check_base_url(url, f"{where} (URL {number})" if several else where, advice)
-        for number, url in enumerate(urls, 1)
-    )
-
-
-def check_base_url(url: str, where: str, advice: str = "write http://host:port/v1") -> str:
-    """Return a base URL with its scheme in lower case, and without a slash at the end.
-
-    Args:
-        url: what may be one. It is never quoted: a password may stand anywhere in it.
-        where: what holds it, as the message says.
-        advice: what to write instead.
-
-    Raises:
-        UsageError: it is no HTTP URL, or holds a password, a query or a fragment.
-    """
-    problem = problem_of_url(url)
-    if problem is None and ("?" in url or "#" in url):
-        problem = "it holds a query or a fragment, and paths are added to it"
-    if problem is None:
-        scheme, separator, rest = url.partition("://")
-        return f"{scheme.lower()}{separator}{rest}".rstrip("/")
-    if problem == PASSWORD:
-        raise UsageError(
-            f"{where} must not hold a password; put the key in the provider's environment "
-            "variable, such as OPENAI_API_KEY"
-        )
-    raise UsageError(f"{where} is not a base URL: {problem}; {advice}")
-
-
-PASSWORD = "it holds a password"
-
-
-def problem_of_url(url: str) -> str | None:
-    """Say what is wrong with an HTTP URL, without quoting it; `PASSWORD` where it holds one."""
-    try:
-        parts = urlsplit(url)
-        if "@" in parts.netloc:
-            return PASSWORD
-        host, port = parts.hostname, parts.port
-    except ValueError:  # A bracket without its pair, a port that is no number.
-        return "its host or its port cannot be read"
-    if parts.scheme not in ("http", "https") or "://" not in url:
-        return "it does not begin with http:// or https://"
-    if not host or port == 0:
-        return "it names no host, or the port 0"
-    if any(char.isspace() or not char.isprintable() for char in url):
-        return "it holds a space or a character that cannot be printed"
-    return None
-
-
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How a reply is drawn. All of it is part of the request key."""
 
@@ -255,7 +114,7 @@ class Schema(msgspec.Struct, frozen=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
-    """A tool as a model is told of it."""
+    """A tool as a model sees it."""
 
     name: str
     description: str
@@ -315,6 +174,33 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """`completion` for a text prompt, `chat` for messages."""
         return "completion" if isinstance(self.prompt, str) else "chat"
 
+    @property
+    def kind(self) -> "RequestKind":
+        """The features that it uses."""
+        return RequestKind(
+            isinstance(self.prompt, str),
+            self.logprobs > 0,
+            self.schema is not None,
+            self.sampling.seed is not None,
+            bool(self.tools),
+            self.trace_tokens,
+            bool(self.prompt_ids),
+            bool(self.continuation),
+        )
+
+
+class RequestKind(NamedTuple):
+    """Features of a request: an endpoint may answer requests with some and refuse others."""
+
+    completion: bool
+    logprobs: bool
+    schema: bool
+    seed: bool
+    tools: bool
+    token_trace: bool
+    prompt_ids: bool
+    continuation: bool
+
 
 class TokenLogprob(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One candidate of the first position."""
@@ -339,7 +225,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish_reason: FinishReason = "stop"
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Candidates of the first token, most probable first; None where none were asked for. Of a
-    request with a continuation: that text alone, None where the engine could not tell."""
+    request with a continuation: that text alone, None where it is unknown."""
     logprob_floor: float | None = None
     """The smallest log-probability that the engine showed, where candidates were left out since."""
     token_ids: tuple[int, ...] | None = None
@@ -365,11 +251,71 @@ class ScoreReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the server calls the greatest one, where it has a name for it."""
 
 
+class ModelTokenizer(Protocol):
+    """Tokenizer and chat template of a model whose file an engine has.
+
+    `metadata` reads the file; the methods load the model.
+
+    Raises:
+        EngineUnusableError: the file cannot be fetched, read or loaded.
+    """
+
+    @property
+    def metadata(self) -> "GGUF":
+        """Vocabulary and chat template. Blocks while the file is fetched and read."""
+        ...
+
+    async def tokenize(self, request: Request) -> list[PromptToken]:
+        """Return the tokens of a request's prompt as the model reads them; computes nothing."""
+        ...
+
+    async def encode(self, text: str, *, special: bool) -> list[int]:
+        """Return the ids of a text, without the token that texts begin with.
+
+        Args:
+            text: any text; a part of a prompt gives the ids that it has there only where no token
+                spans its ends, as is so beside a special token.
+            special: whether a special token's text becomes that token.
+        """
+        ...
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens; special ones are spelled out, what is not UTF-8 is U+FFFD.
+
+        Raises:
+            CallError: an id is not one of the model's.
+        """
+        ...
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about an engine's model and endpoint, and what its requests met so far."""
+
+    special_tokens: tuple[str, ...] = ()
+    """Texts that the model's tokenizer turns into special tokens wherever they stand."""
+    reasoning: bool = False
+    """Whether the model writes thoughts before its answer in chat mode, and cannot be stopped."""
+    base_url: str = ""
+    """Address of the endpoint; of several, the first one's. Empty in this process."""
+    replicas: tuple["Engine", ...] = ()
+    """Engines that share the requests, once the engine is open. Empty: the engine has no parts."""
+    replica_count: int = 1
+    """Number of endpoints, known before the engine is open."""
+    notes: tuple[str, ...] = ()
+    """What the endpoint refused and requests now do without; each continues "the endpoint ..."."""
+    refused: int = 0
+    """Number of requests that were refused for a feature and sent again without it."""
+    tokenizer: ModelTokenizer | None = None
+    """The model's tokenizer, where the engine has the model's file."""
+
+
 class Engine(Protocol):
     """Something that completes requests.
 
     An engine is cheap to make and picklable: it opens connections or loads weights in `open`, and
     drops them when pickled. It may be used from several event loops, and after a fork.
+
+    An engine may also have an attribute `info`, an `EngineInfo`; `engine_info` reads it.
     """
 
     @property
@@ -413,3 +359,11 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Free what `open` took; the engine may be opened again."""
         ...
+
+
+def engine_info(engine: Engine) -> EngineInfo:
+    """Return the `info` of an engine; the defaults of `EngineInfo` where an engine has none."""
+    return getattr(engine, "info", _NO_INFO)
+
+
+_NO_INFO = EngineInfo()

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit._util.aio import drop_closed
+from plaudit._util.loops import drop_closed
 from plaudit.engines.base import (
     SERVED_PARAMETERS,
     Capabilities,

@@ -43,7 +43,7 @@ class ChatTemplate:
     Attributes:
         name: what it was read from, for messages.
         tokens: texts of special tokens by the name that templates use, such as `eos_token`.
-        digest: 16 hexadecimal digits that tell it from others.
+        digest: 16 hexadecimal digits that identify it.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class ChatTemplate:
     ) -> None:
         """Compile the sources, given by their names; a single one is called `default`.
 
-        `now` is what templates are told that the time is, by default the time of this call: it
-        stays the same for as long as the object lives.
+        `now` is the time that templates see, by default the time of this call. It stays the same
+        as long as the object lives.
 
         Raises:
             UsageError: a source is no Jinja template.
@@ -105,7 +105,7 @@ class ChatTemplate:
 
         Args:
             messages: the conversation.
-            tools: what the model is told that it can call.
+            tools: tools that the model can call.
             prompt: whether the header of the model's next message follows.
             begin: whether the text has the token that texts begin with, where the template writes
                 one. Servers that take a text put it there themselves.

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import cast
 
-from plaudit.engines.base import Engine, EngineURI
+from plaudit.engines.base import Engine
 from plaudit.engines.llama.models import Progress
 from plaudit.engines.replicas import Replicas
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
 
 _LLAMA = ("plaudit.engines.llama.engine", "LlamaEngine")
@@ -31,7 +32,7 @@ SCHEMES: Mapping[str, tuple[str, str]] = {
     "anthropic": _ANTHROPIC,
     "claude": _ANTHROPIC,
     "scripted": ("plaudit.engines.scripted", "ScriptedEngine"),
-    "none": ("plaudit.engines.none", "NoEngine"),
+    "none": ("plaudit.engines.scripted", "NoEngine"),
 }
 """Where the engine of each scheme is defined."""
 
@@ -43,7 +44,7 @@ def load_engine(uri: str | Engine, progress: Progress | None = None) -> Engine:
 
     Args:
         uri: an engine URI, or an engine.
-        progress: told how far the download of weights is, where there is one.
+        progress: called with the progress of a download of weights.
 
     Raises:
         UsageError: the URI is malformed, or there is no such scheme or option.
@@ -67,7 +68,7 @@ def launch_engine(
     *,
     arguments: Sequence[str] = (),
     timeout: float | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Engine:
     """Return an engine that starts `count` servers of a model when it is first needed.
 
@@ -77,13 +78,17 @@ def launch_engine(
         gpus_per_worker: GPUs of each; None: one, where there are any.
         arguments: further arguments of each server; each is split as a shell does.
         timeout: seconds until all must be ready; None: 600.
-        tell: told, now and then, how far they are.
+        report: called now and then with how far they are.
 
     Raises:
         UsageError: the URI is malformed, or such servers cannot be started.
     """
     launch = import_module("plaudit.engines.launch.engine")
-    limit = launch.START_SECONDS if timeout is None else timeout
     return launch.LaunchedEngine(
-        EngineURI.parse(uri), count, gpus_per_worker, arguments=arguments, timeout=limit, tell=tell
+        EngineURI.parse(uri),
+        count,
+        gpus_per_worker,
+        arguments=arguments,
+        timeout=launch.START_SECONDS if timeout is None else timeout,
+        report=report,
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from plaudit.engines.base import Capabilities, Completion, Engine, EngineURI, Request
+from plaudit.engines.base import Completion, Engine, EngineInfo, Request, engine_info
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 
 
@@ -20,12 +21,16 @@ class Replicas:
 
     def __init__(self, uri: EngineURI, replicas: Sequence[Engine]) -> None:
         """Join engines; at least one."""
+        self.uri = str(uri)
+        """The engine URI with all base URLs."""
+        self.capabilities = replicas[0].capabilities
+        """What each of them can do."""
         self._uri = uri
-        self.replicas = tuple(replicas)
+        self._replicas = tuple(replicas)
 
     def __reduce__(self) -> Any:
         """Pickle the engines, each of which leaves its connections behind."""
-        return type(self), (self._uri, self.replicas)
+        return type(self), (self._uri, self._replicas)
 
     @classmethod
     def of(cls, uri: EngineURI, make: Callable[[EngineURI], Engine]) -> "Replicas":
@@ -40,44 +45,18 @@ class Replicas:
         return cls(uri, [make(one) for one in single])
 
     @property
-    def replica_count(self) -> int:
-        """How many there are."""
-        return len(self.replicas)
-
-    @property
-    def uri(self) -> str:
-        """The engine URI with all base URLs."""
-        return str(self._uri)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What each of them can do."""
-        return self.replicas[0].capabilities
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What endpoints refused and was given up, each told once."""
-        reported = (note for engine in self.replicas for note in getattr(engine, "notes", ()))
-        return tuple(dict.fromkeys(reported))
-
-    @property
-    def refused(self) -> int:
-        """Requests that were refused for a feature and sent again without it."""
-        return sum(getattr(engine, "refused", 0) for engine in self.replicas)
-
-    @property
-    def reasoning(self) -> bool:
-        """Whether the model writes thoughts first."""
-        return any(getattr(engine, "reasoning", False) for engine in self.replicas)
+    def info(self) -> EngineInfo:
+        """What is known of all of them, the replicas among it."""
+        return joint_info(self._replicas)
 
     async def identify(self) -> str:
         """Return the identity of the model.
 
         Raises:
-            EngineUnusableError: no endpoint tells, or they serve different models.
+            EngineUnusableError: no endpoint says, or they serve different models.
         """
         found = await asyncio.gather(
-            *(engine.identify() for engine in self.replicas), return_exceptions=True
+            *(engine.identify() for engine in self._replicas), return_exceptions=True
         )
         identities = {identity for identity in found if isinstance(identity, str)}
         if len(identities) > 1:
@@ -96,19 +75,33 @@ class Replicas:
             EngineUnusableError: none can be opened, or one of them refuses the key.
         """
         found = await asyncio.gather(
-            *(engine.open() for engine in self.replicas), return_exceptions=True
+            *(engine.open() for engine in self._replicas), return_exceptions=True
         )
         errors = [error for error in found if error is not None]
-        if len(errors) == len(self.replicas) or not all(map(_is_outage, errors)):
+        if len(errors) == len(self._replicas) or not all(map(_is_outage, errors)):
             raise _first_error(errors)
 
     async def complete(self, request: Request) -> Completion:
-        """Complete one request at the first endpoint; pools go to `replicas` themselves."""
-        return await self.replicas[0].complete(request)
+        """Complete one request at the first endpoint; pools go to `info.replicas` themselves."""
+        return await self._replicas[0].complete(request)
 
     async def close(self) -> None:
         """Close all of them."""
-        await asyncio.gather(*(engine.close() for engine in self.replicas))
+        await asyncio.gather(*(engine.close() for engine in self._replicas))
+
+
+def joint_info(replicas: Sequence[Engine]) -> EngineInfo:
+    """Return what is known of several engines that serve one model; each note once."""
+    found = [engine_info(engine) for engine in replicas]
+    return EngineInfo(
+        special_tokens=found[0].special_tokens if found else (),
+        reasoning=any(info.reasoning for info in found),
+        base_url=found[0].base_url if found else "",
+        replicas=tuple(replicas),
+        replica_count=len(found),
+        notes=tuple(dict.fromkeys(note for info in found for note in info.notes)),
+        refused=sum(info.refused for info in found),
+    )
 
 
 def _is_outage(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""How a body is read, whatever the protocol: one boundary, and what all replies have in common.
+"""How replies are read, whatever the protocol: one boundary, and what all replies have in common.
 
 A server may send anything. `read_body` is the only place where bytes become something else: what a
 reader cannot read is a `bad_response` of that endpoint, whichever exception says so.
@@ -9,12 +9,12 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 import msgspec
 
-from plaudit.engines.base import TokenLogprob
+from plaudit.engines.base import FinishReason, Request, TokenLogprob, ToolCall
 from plaudit.engines.http.errors import shorten
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from plaudit.types import Json
@@ -23,7 +23,7 @@ _MOST_TOKENS = 2**40
 """Most tokens that a reply is believed to have; sums of such numbers fit into 64 bits."""
 _WORD = 64
 """Bits of the largest integers that servers count in."""
-_ABOVE_ZERO = 1e-3
+ABOVE_ZERO = 1e-3
 """By how much a log-probability may exceed 0: rounding of half-precision numbers."""
 _ABOVE_ONE = 0.05
 """By how much probabilities together may exceed 1: servers round, and compute in half precision."""
@@ -173,7 +173,7 @@ def check_logprobs(shown: Sequence[TokenLogprob]) -> None:
     mass, exp = 0.0, math.exp
     for candidate in shown:
         logprob = candidate.logprob
-        if not logprob <= _ABOVE_ZERO:  # NaN too.
+        if not logprob <= ABOVE_ZERO:  # NaN too.
             raise no_logprobs(f"that of {candidate.token[:40]!r} is {logprob:g}")
         mass += exp(logprob)
     if mass > 1 + _ABOVE_ONE:
@@ -190,5 +190,114 @@ def no_logprobs(found: str) -> ReplyError:
 
 
 def is_logprob(value: float) -> bool:
-    """Tell whether a number can be the log-probability of a token that was sampled."""
-    return -math.inf < value <= _ABOVE_ZERO
+    """Return whether a number can be the log-probability of a token that was sampled."""
+    return -math.inf < value <= ABOVE_ZERO
+
+
+# Ends, thoughts and tool calls
+
+
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "word": "stop",
+    "length": "length",
+    "limit": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+}
+
+
+def read_finish(given: str | None) -> FinishReason:
+    """Return what a server's finish reason means; `unknown` where it has none that is known."""
+    return _FINISH.get(given or "", "unknown")
+
+
+_OPENER, _CLOSER = "<think>", "</think>"
+_BROKEN = "<\u2060/think>"
+
+
+def as_thought(text: str) -> str:
+    """Return thoughts between their tags.
+
+    A closing tag within them is broken by an invisible character: it would end the thought, and the
+    rest would be read as the answer.
+    """
+    return f"{_OPENER}{text.replace(_CLOSER, _BROKEN)}{_CLOSER}"
+
+
+def made_calls(
+    request: Request, reported: Iterable[tuple[str | None, str, Json]]
+) -> tuple[ToolCall, ...]:
+    """Return the calls of a reply, each with an id that its conversation does not have yet.
+
+    Args:
+        request: what was asked; its messages hold the calls made before.
+        reported: id, name and arguments of each call, in order. The engine's id is kept where it is
+            new; without one it becomes `call-TURN-NUMBER`. Arguments are text, or what some
+            servers send instead: the object itself, or nothing for a tool that takes none.
+    """
+    taken = _known_ids(request)
+    calls: list[ToolCall] = []
+    for number, (id_, name, arguments) in enumerate(reported):
+        if not id_ or id_ in taken:
+            id_ = _new_id(request.turn, number, taken)
+        taken.add(id_)
+        calls.append(ToolCall(id_, name, _as_text(arguments)))
+    return tuple(calls)
+
+
+def arguments_object(text: str) -> dict[str, Json]:
+    """Return a call's arguments as an object, for servers that take no others.
+
+    Args:
+        text: as a model wrote it. What is no JSON object becomes one that holds the text under
+            `unreadable_arguments`; nothing becomes an empty one.
+    """
+    found = _read_object(text)
+    return {_UNREADABLE: text.encode(errors="replace").decode()} if found is None else found
+
+
+def arguments_text(text: str) -> str:
+    """Return a call's arguments as they were written, or as text of an object that holds them."""
+    if text and _read_object(text) is not None:
+        return text
+    return msgspec.json.encode(arguments_object(text)).decode()
+
+
+_UNREADABLE = "unreadable_arguments"
+
+
+def _read_object(text: str) -> dict[str, Json] | None:
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+    return cast("dict[str, Json]", found) if isinstance(found, dict) else None
+
+
+def _new_id(turn: str, number: int, taken: set[str]) -> str:
+    id_ = f"call-{turn}-{number}"
+    while id_ in taken:
+        id_ += "-again"
+    return id_
+
+
+def _known_ids(request: Request) -> set[str]:
+    if isinstance(request.prompt, str):
+        return set()
+    calls = (call for message in request.prompt for call in message.tool_calls or ())
+    return {str(call["id"]) for call in calls if "id" in call}
+
+
+def _as_text(arguments: Json) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return msgspec.json.encode({} if arguments is None else arguments).decode()

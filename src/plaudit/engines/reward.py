@@ -11,13 +11,13 @@ from typing import NamedTuple, cast
 import msgspec
 from yarl import URL
 
-from plaudit.engines.base import Capabilities, Completion, EngineURI, Request, ScoreReply
+from plaudit.engines.base import Capabilities, Completion, Request, ScoreReply
 from plaudit.engines.chat_template import ChatTemplate
-from plaudit.engines.http.endpoint import HTTPEngine, place_of
+from plaudit.engines.http.engine import HTTPEngine
 from plaudit.engines.http.errors import Refusal, Rejected
 from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
-from plaudit.engines.openai.engine import bearer
 from plaudit.engines.replies import read_count, read_counts
+from plaudit.engines.uri import EngineURI, place_of
 from plaudit.errors import UsageError
 from plaudit.types import Json, Usage
 
@@ -108,9 +108,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
         self._template = None if self._vllm else _template(uri, options["chat_template"])
         base_url = place_of(uri, provider.base_url)[0].removesuffix("/v1")
         timeouts = call_timeouts(uri, options)
-        transport = Transport(
-            uri.scheme, base_url, provider.key_variable, bearer, timeouts=timeouts
-        )
+        transport = Transport(uri.scheme, base_url, provider.key_variable, timeouts=timeouts)
         super().__init__(
             uri,
             transport,
@@ -137,7 +135,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
 
     def _body(self, request: Request, terms: _Terms) -> dict[str, Json]:
         assert isinstance(request.prompt, tuple)
-        body: dict[str, Json] = {"model": self._model}
+        body: dict[str, Json] = {"model": self._served.name}
         if self._template is None:
             body |= {"messages": request.prompt, "use_activation": False}
         else:
@@ -145,7 +143,7 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
         body.update(request.sampling.extra)
         return body
 
-    def _give_up(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
+    def _final(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         if not _NO_CONVERSATION.search(refusal.reply.complaint):
             return refusal
         return Rejected(

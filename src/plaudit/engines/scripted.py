@@ -1,11 +1,15 @@
-"""The scripted engine: replies from a file, chosen by what is asked and never by order of arrival.
+"""Engines without a model: replies from a script, and no replies at all.
 
-A script is JSON Lines of `{"match": {...}, "replies": [...]}`. The first line whose match fits is
-used; `match` may hold `contains` (text that the prompt contains), `sample_id` and `turn`, and an
-empty one fits everything. The reply is the one at the request's draw number, counted round. A reply
-holds `text`, and where wanted `logprobs` (token to log-probability), `tool_calls` (each with
-`name`, `arguments` as an object or as text, and `id`), `token_ids`, `token_logprobs` and
-`prompt_token_ids`, `finish_reason`, `error` (a cause, or `unusable`) and `delay` in seconds.
+A script is JSON Lines of `{"match": {...}, "replies": [...]}`. Replies are chosen by what is asked,
+never by order of arrival: the first line whose match fits is used. `match` may hold `contains`
+(text that the prompt contains), `sample_id` and `turn`; an empty one fits everything. The reply is
+the one at the request's draw number, counted round. These are the fields of a reply, all optional:
+
+- `text`, `finish_reason`, and `delay` in seconds;
+- `logprobs`: token to log-probability;
+- `tool_calls`, each with `name`, `arguments` (an object, or text) and `id`;
+- `token_ids`, `token_logprobs` and `prompt_token_ids`;
+- `error`: a cause, or `unusable`.
 """
 
 import asyncio
@@ -19,12 +23,12 @@ from plaudit.engines.base import (
     SERVED_PARAMETERS,
     Capabilities,
     Completion,
-    EngineURI,
     FinishReason,
     Request,
     TokenLogprob,
 )
-from plaudit.engines.tool_calls import made_calls
+from plaudit.engines.replies import made_calls
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Json, Usage
 
@@ -201,3 +205,44 @@ def _error(name: str) -> Exception:
         return UsageError(f"the script names the error {name!r}, which is no cause")
     message = f"scripted {name}"
     return ReplyError(cause, message) if cause in _INVALID else CallError(cause, message)
+
+
+class NoEngine:
+    """Stands where an engine is named, and completes nothing."""
+
+    capabilities = Capabilities(
+        model=False,
+        generation=(),
+        deterministic=True,
+        remote=False,
+    )
+
+    def __init__(self, uri: EngineURI) -> None:
+        """Take the URI, which says nothing but the scheme.
+
+        Raises:
+            UsageError: it names a model or has options.
+        """
+        uri.take()
+        if uri.model:
+            raise UsageError(f"engine none: has no model, and so none called {uri.model!r}")
+        self.uri = f"{uri.scheme}:"
+
+    async def identify(self) -> str:
+        """Return `none`."""
+        return "none"
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Refuse: there is no model.
+
+        Raises:
+            EngineUnusableError: always.
+        """
+        del request
+        raise EngineUnusableError("the engine none: has no model that could be asked")

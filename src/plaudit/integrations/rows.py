@@ -7,7 +7,7 @@ import msgspec
 
 from plaudit._util.decoding import decode_json
 from plaudit.corpus.question import Question
-from plaudit.engines.thoughts import as_thought
+from plaudit.engines.replies import as_thought
 from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.calls.parsing import read_reply

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from plaudit._util.aio import run_sync, together
+from plaudit._util.aio import together
+from plaudit._util.loops import run_sync
 from plaudit.corpus.question import Question
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError

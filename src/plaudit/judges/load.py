@@ -5,7 +5,7 @@ from typing import Any
 
 from plaudit._util.choices import convert
 from plaudit._util.forks import finished_before_a_fork
-from plaudit.engines.base import Engine, check_generation
+from plaudit.engines.base import Engine, check_generation, engine_info
 from plaudit.errors import ArgumentError, UsageError
 from plaudit.judges.base import BaseJudge, EngineFacts
 from plaudit.judges.config import JudgeConfig
@@ -75,11 +75,12 @@ async def bind(config: JudgeConfig, engine: Engine) -> BaseJudge:
         make = _scored_type(config.kind)
     if not engine.capabilities.model:
         make = _unasked_type(config.kind)
+    identity, info = await engine.identify(), engine_info(engine)
     facts = EngineFacts(
-        identity=await engine.identify(),
+        identity=identity,
         capabilities=engine.capabilities,
-        special_tokens=tuple(getattr(engine, "special_tokens", ())),
-        reasoning=bool(getattr(engine, "reasoning", False)),
+        special_tokens=info.special_tokens,
+        reasoning=info.reasoning,
     )
     with finished_before_a_fork():
         return make(config, facts)

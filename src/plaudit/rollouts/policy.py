@@ -5,8 +5,7 @@ from functools import partial
 
 import msgspec
 
-from plaudit.engines.base import Engine, Sampling, check_generation
-from plaudit.engines.llama.engine import LlamaEngine
+from plaudit.engines.base import Engine, Sampling, check_generation, engine_info
 from plaudit.errors import UsageError
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
@@ -82,7 +81,7 @@ class Policy:
         else:
             chosen = choose_form(engine, tools, config, renderer, native)
         form = chosen.form
-        special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
+        special = None if rendered else engine_info(engine).special_tokens
         terms = Terms(
             uri=engine.uri,
             form=form,
@@ -151,7 +150,7 @@ async def _find_renderer(engine: Engine, config: RolloutConfig) -> Renderer | No
     now = datetime.datetime.fromisoformat(config.date) if config.date else None
     if config.tokenizer is not None:
         return load_renderer(config.tokenizer, now)
-    if isinstance(engine, LlamaEngine) and engine.capabilities.chat:
+    if engine_info(engine).tokenizer is not None and engine.capabilities.chat:
         return await engine_renderer(engine, now)
     return None
 

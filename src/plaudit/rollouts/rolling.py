@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from plaudit.corpus.question import Question
-from plaudit.engines.base import Completion, Engine
+from plaudit.engines.base import Completion, Engine, engine_info
 from plaudit.errors import ToolsRefusedError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
@@ -118,12 +118,12 @@ class RolloutSession:
     def bill(self, prices: Prices) -> Bill:
         """Say what was spent."""
         engine, usage = self._asker.pool.engine, self._asker.usage
-        refused: int = getattr(engine, "refused", 0)  # sent again without a feature
+        info = engine_info(engine)
         return Bill(
-            engine_calls=self._asker.pool.sent + refused,
+            engine_calls=self._asker.pool.sent + info.refused,
             usage=usage,
             cost_usd=cost(prices.of(engine, self.agent.policy.identity), usage),
-            notes=[f"the endpoint {note}" for note in getattr(engine, "notes", ())]
+            notes=[f"the endpoint {note}" for note in info.notes]
             + [*self.agent.policy.notes, *self._notes],
         )
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from plaudit._util.aio import Once
-from plaudit.engines.base import Completion, Engine, Request
+from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
 from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
@@ -194,13 +194,13 @@ class JudgeSession:
     def bill(self, prices: Prices) -> Bill:
         """Say what was spent."""
         engine, usage = self.asker.pool.engine, self.asker.usage
-        refused: int = getattr(engine, "refused", 0)  # sent again without a feature
+        info = engine_info(engine)
         return Bill(
-            engine_calls=self.asker.pool.sent + refused,
+            engine_calls=self.asker.pool.sent + info.refused,
             usage=usage,
             cost_usd=cost(prices.of(engine, self.task.identity), usage),
             notes=[
-                *(f"the endpoint {note}" for note in getattr(engine, "notes", ())),
+                *(f"the endpoint {note}" for note in info.notes),
                 *_worth(engine, self.task.kind),
                 *self.task.notes,
             ],

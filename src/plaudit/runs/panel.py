@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit._util.aio import for_each
-from plaudit.engines.base import Engine, Request
+from plaudit.engines.base import Engine, Request, engine_info
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
 from plaudit.runs.cached import CachedClient, Lookup
@@ -232,7 +232,7 @@ class _Panel:
             calls += seat.judging.asker.pool.sent
             usage += bill.usage
             notes += [f"{seat.member.name}: {note}" for note in bill.notes]
-        refused = sum(getattr(engine, "refused", 0) for engine in self._engines())
+        refused = sum(engine_info(engine).refused for engine in self._engines())
         return Bill(
             engine_calls=calls + refused,
             usage=usage,

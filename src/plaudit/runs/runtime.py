@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from plaudit._util.aio import drop_closed, import_loops
 from plaudit._util.forks import finished_before_a_fork
+from plaudit._util.loops import drop_closed, import_loops
 from plaudit.engines.base import Engine
 from plaudit.engines.http.transport import import_for_transports
 from plaudit.errors import PlauditError

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from plaudit._util.packages import load_package
 from plaudit.errors import StoreError, UsageError
 from plaudit.scoring.calibration import Bin, Calibration
-from plaudit.scoring.stats import BINS, Estimate, load_package, proportion
+from plaudit.scoring.stats import BINS, Estimate, proportion
 
 FORMATS = (".png", ".svg")
 
@@ -46,8 +47,8 @@ def save_diagram(calibration: Calibration, path: str | Path) -> None:
         StoreError: the file cannot be written.
     """
     check_format(path)
-    matplotlib = load_package("matplotlib")
-    figures = load_package("matplotlib.figure")
+    matplotlib = load_package("matplotlib", "stats")
+    figures = load_package("matplotlib.figure", "stats")
     # A figure of its own, not pyplot's, which would choose a window system and keep the figure.
     with matplotlib.rc_context(_STYLE):
         figure = figures.Figure(figsize=(8, 4.7), layout="constrained")

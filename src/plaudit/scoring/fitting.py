@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.errors import InputError, UsageError
 from plaudit.scoring import stats
 from plaudit.scoring.calibration import Bin, Calibration, Isotonic, Platt, Scores, logit
 from plaudit.scoring.gate import Gate, find_gate, threshold_sequence
-from plaudit.scoring.stats import Estimate, load_package
+from plaudit.scoring.stats import Estimate
 
 LEAST_SAMPLES = 50
 """Labelled verdicts that a calibration is made of, at least."""
@@ -104,7 +105,7 @@ class Fitted(NamedTuple):
 
 def fit_and_test(raw: Sequence[float], right: Sequence[bool], promise: Promise) -> Fitted:
     """Fit the map on a part of the samples and find the gate on the others; see `fit`."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     order = np.random.default_rng(promise.seed).permutation(len(raw))
     known, held = np.split(order, [round(len(raw) * _FITTED)])
     sure, good = np.asarray(raw, float), np.asarray(right, bool)
@@ -119,7 +120,7 @@ def fit_and_test(raw: Sequence[float], right: Sequence[bool], promise: Promise) 
 
 def _applied(fitted: Platt | Isotonic, raw: Any) -> Any:
     """Apply a map as a judge will: to the last bit, since the gate compares with `>=`."""
-    return load_package("numpy").array([fitted.apply(x) for x in raw.tolist()])
+    return load_package("numpy", "stats").array([fitted.apply(x) for x in raw.tolist()])
 
 
 # The map.
@@ -144,8 +145,8 @@ def fit_map(raw: Any, right: Any, seed: int) -> tuple[Platt | Isotonic, dict[str
 
 
 def _fold_losses(raw: Any, right: Any, folds: int, seed: int) -> dict[str, float]:
-    np = load_package("numpy")
-    splitter = load_package("sklearn.model_selection").StratifiedKFold(
+    np = load_package("numpy", "stats")
+    splitter = load_package("sklearn.model_selection", "stats").StratifiedKFold(
         folds, shuffle=True, random_state=seed % 2**32
     )
     said = {method: np.empty(len(raw)) for method in _METHODS}
@@ -162,11 +163,11 @@ def _fit_platt(raw: Any, right: Any) -> Platt:
     A sample counts as right with the weight of its target and as wrong with the rest: so the fit
     is finite where all are right, or where a threshold tells right from wrong.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     many, few = int(right.sum()), int((~right).sum())
     weight = np.where(right, (many + 1) / (many + 2), 1 / (few + 2))
     scores = np.array([logit(x) for x in raw.tolist()])
-    model = load_package("sklearn.linear_model").LogisticRegression(
+    model = load_package("sklearn.linear_model", "stats").LogisticRegression(
         C=_NO_PENALTY, solver="newton-cholesky", tol=1e-8
     )
     model.fit(
@@ -181,9 +182,9 @@ def _fit_platt(raw: Any, right: Any) -> Platt:
 
 def _fit_isotonic(raw: Any, right: Any) -> Isotonic:
     """Fit, and keep the chances away from 0 and 1 as far as so many samples can tell."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     edge = 1 / (len(raw) + 2)
-    model = load_package("sklearn.isotonic").IsotonicRegression(y_min=edge, y_max=1 - edge)
+    model = load_package("sklearn.isotonic", "stats").IsotonicRegression(y_min=edge, y_max=1 - edge)
     chances = model.fit_transform(raw, right)
     levels, block = np.unique(chances, return_inverse=True)
     centres = np.bincount(block, raw) / np.bincount(block)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plaudit.scoring.stats import exact_p_values, load_package
+from plaudit._util.packages import load_package
+from plaudit.scoring.stats import exact_p_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -54,7 +55,7 @@ def threshold_sequence(
         test_size: how many samples will be tested.
         target: agreement to be promised.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     sure, good = np.asarray(confidence, float), np.asarray(right, float)
     order = np.argsort(-sure, kind="stable")
     rising = sure[order][::-1]
@@ -83,7 +84,7 @@ def find_gate(
         target: agreement to be promised.
         delta: probability with which the promise may be broken.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     sure, good = np.asarray(confidence, float), np.asarray(right, bool)
     kept = _at_least(np, sure, thresholds)
     true = _at_least(np, sure[good], thresholds)

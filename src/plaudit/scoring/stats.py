@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plaudit._util import packages
+from plaudit._util.packages import load_package
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -31,29 +31,20 @@ class Estimate(msgspec.Struct, frozen=True):
     high: float
 
 
-def load_package(module: str) -> Any:
-    """Import a module of the extra `stats`.
-
-    Raises:
-        MissingDependencyError: its package is not installed.
-    """
-    return packages.load_package(module, "stats")
-
-
 def accuracy(right: "ArrayLike") -> float:
     """Return the share that is right."""
-    return float(load_package("numpy").mean(right))
+    return float(load_package("numpy", "stats").mean(right))
 
 
 def brier(confidence: "ArrayLike", right: "ArrayLike") -> float:
     """Return the mean squared distance of the confidence from being right (Brier 1950)."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     return float(np.mean(np.square(np.subtract(confidence, right))))
 
 
 def log_loss(confidence: "ArrayLike", right: "ArrayLike") -> float:
     """Return the mean negative logarithm of the chance given to what happened, in nats."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     said = np.where(np.asarray(right, bool), confidence, np.subtract(1, confidence))
     return float(-np.log(np.clip(said, _LEAST_CHANCE, 1)).mean())
 
@@ -66,7 +57,7 @@ def reliability(
     Returns:
         For each bin how many samples it has, their mean confidence, and the share that is right.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     counts, sure, good = _binned(np, confidence, right, bins)
     return [
         (int(n), float(c / n), float(r / n))
@@ -81,7 +72,7 @@ def ece(confidence: "ArrayLike", right: "ArrayLike", bins: int = BINS) -> float:
     The distance of confidence from accuracy in bins of equal width, weighted by their sizes. Above
     0 for a perfect judge too, the more so the fewer the samples.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     counts, sure, good = _binned(np, confidence, right, bins)
     return float(np.abs(sure - good).sum() / counts.sum())
 
@@ -106,13 +97,13 @@ def auroc(score: "ArrayLike", positive: "ArrayLike") -> float:
     NaN where all or none are positive. From the ranks (Mann and Whitney 1947), a tenth of what
     scikit-learn's curve takes, which counts in a thousand resamples.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     truth = np.asarray(positive, bool)
     positives = int(truth.sum())
     pairs = positives * (len(truth) - positives)
     if not pairs:
         return float("nan")
-    ranks = load_package("scipy.stats").rankdata(score)[truth].sum()
+    ranks = load_package("scipy.stats", "stats").rankdata(score)[truth].sum()
     return float((ranks - positives * (positives + 1) / 2) / pairs)
 
 
@@ -143,7 +134,7 @@ def bootstrap(
         resamples: how many.
         level: probability that an interval holds the true value.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     arrays = [np.asarray(column) for column in columns]
     random, size = np.random.default_rng(seed), len(arrays[0])
     drawn: list[Mapping[str, float]] = []
@@ -176,7 +167,7 @@ def proportion(successes: int, trials: int, level: float = LEVEL) -> Estimate:
         trials: at least 1.
         level: probability that the interval holds the true share.
     """
-    beta, tail = load_package("scipy.stats").beta, (1 - level) / 2
+    beta, tail = load_package("scipy.stats", "stats").beta, (1 - level) / 2
     low = beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
     high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
     return Estimate(successes / trials, float(low), float(high))
@@ -188,4 +179,4 @@ def exact_p_values(wrong: "ArrayLike", trials: "ArrayLike", error_rate: float) -
     The exact p-value (binomial) of the hypothesis that the rate is `error_rate` or more. 1 where
     there are no trials.
     """
-    return load_package("scipy.stats").binom.cdf(wrong, trials, error_rate)
+    return load_package("scipy.stats", "stats").binom.cdf(wrong, trials, error_rate)

@@ -1,41 +1,38 @@
-"""Sending requests: where, when and how often, with every attempt counted.
+"""Sending requests: with retries, probes and a count of every attempt.
 
 One request goes through three stages. It is *admitted* to an endpoint as soon as that endpoint's
-throttle lets it; it is *sent*, with a time-out; and where that failed and may succeed another time,
-it waits, holding no slot, and is admitted anew, to whichever endpoint is then the best.
+throttle lets it in. It is *sent*, with a time-out. Where that failed and another try may help, it
+waits, holding no slot, and is admitted again, to the endpoint that is then the best.
 
-Failures of single requests are theirs: an endpoint is given up only when a probe fails there too.
+A failed request says little about its endpoint: an endpoint is given up only when a probe fails
+there too.
 """
 
 import asyncio
 import logging
+import random
 import time
-import zlib
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Annotated
 
 import msgspec
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-from tenacity.wait import wait_random_exponential
 
 from plaudit._util.aio import Once
 from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
-from plaudit.engines.base import Completion, Engine, Request
+from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
-from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError, ReplyError
+from plaudit.errors import CallError, Cause, PlauditError, ReplyError
+from plaudit.sending.admission import Admission, Quota, Ticket
 from plaudit.sending.probing import Endpoint, Meter
-from plaudit.sending.quota import Quota
 
-_NEAR_ENOUGH = 1.5
-"""How much more work one may have that knows a request's beginning than the least busy endpoint
-would have with one more request."""
-_LOOK_AGAIN_S = 1.0
 MOST_IN_FLIGHT = 10_000
 """Most requests in flight at an endpoint; each takes a connection and some memory."""
 _SAY_WAIT_S = 10.0
 """Shortest wait that a server asks for which is logged."""
+_MOST_DOUBLINGS = 60
+"""From here on the longest pause applies anyway."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,7 +69,7 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One time that a request was sent in vain."""
+    """One time that a request was sent and failed."""
 
     turn: str
     """What it was for within its sample."""
@@ -83,34 +80,38 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Budget:
-    """What one sample may spend on retries, and what it has spent."""
+    """What one sample may spend on retries, and what it has spent.
+
+    Attributes:
+        retries: retries left, over all requests of the sample.
+        meter: counts attempts.
+        failed: the attempts that failed.
+        refused: the endpoints that asked to wait for longer than an outage, and how.
+    """
 
     def __init__(self, retries: int, meter: Meter) -> None:
-        """Allow so many retries, over all requests of the sample; the meter counts attempts."""
+        """Allow so many retries."""
         self.retries = retries
         self.meter = meter
         self.failed: list[Attempt] = []
-        """Attempts that brought nothing."""
         self.refused: dict[str, CallError] = {}
-        """Endpoints that asked to wait for longer than an outage, and how."""
-
-
-_Ticket = tuple[Endpoint, float]
-"""Where a request was let in, and when."""
 
 
 class Pool:
-    """An engine, or several that serve one model, with slots, retries and a count of attempts."""
+    """An engine, or several that serve one model, with slots, retries and a count of attempts.
+
+    Attributes:
+        engine: the engine.
+        policy: how requests are sent.
+        sent: attempts so far, retries included.
+    """
 
     def __init__(self, engine: Engine, policy: SendPolicy) -> None:
         """Bound an engine; nothing is contacted."""
         self.engine = engine
         self.policy = policy
         self.sent = 0
-        """Attempts so far, retries included."""
-        self._endpoints: tuple[Endpoint, ...] = ()
-        self._waiting: deque[tuple[Request, asyncio.Future[_Ticket]]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._admission = Admission(policy.outage)
         self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
         self._said_until = 0.0
         self._open = Once(self._open_engine)
@@ -118,13 +119,12 @@ class Pool:
     @property
     def window(self) -> int:
         """Samples worth having under way: as many again may wait before a retry."""
-        count = getattr(self.engine, "replica_count", 1)
-        return 2 * self.policy.concurrency * count
+        return 2 * self.policy.concurrency * engine_info(self.engine).replica_count
 
     @property
     def busy(self) -> bool:
         """Whether requests wait to be let in, so that sending more gains nothing."""
-        return bool(self._waiting)
+        return bool(self._admission.waiting)
 
     def budget(self) -> Budget:
         """Return the budget of one sample."""
@@ -142,24 +142,39 @@ class Pool:
             ReplyError: the engine answered with no completion.
             EngineUnusableError: no request can succeed, or no endpoint answers any more.
         """
-        if not self._endpoints:
+        if not self._admission.endpoints:
             await self._open()
         budget = budget or self.budget()
-        try:
-            return await self._attempt(request, budget)
-        except CallError as error:
-            if not error.retryable:
-                raise
-            return await self._retry(request, budget, error)
+        for retry in count():
+            try:
+                return await self._attempt(request, budget)
+            except CallError as error:
+                if not error.retryable or budget.retries <= 0:
+                    raise
+                pause = self._pause(error, retry)
+            await asyncio.sleep(pause)
+            budget.retries -= 1
+        raise AssertionError  # The loop ends with a reply or an error.
 
     async def _open_engine(self) -> None:
         await self.engine.open()
-        found: Sequence[Engine] = getattr(self.engine, "replicas", (self.engine,))
         policy = self.policy
-        self._endpoints = tuple(
+        self._admission.endpoints = tuple(
             Endpoint(engine, policy.concurrency, start=policy.start, timeout=policy.timeout)
-            for engine in found
+            for engine in engine_info(self.engine).replicas or (self.engine,)
         )
+
+    def _pause(self, error: CallError, retry: int) -> float:
+        """Return the seconds before the next attempt: what the server asks, else a random time.
+
+        The most that it may be doubles with each retry. An endpoint that asks for more than an
+        outage is asked no more, so another one may be asked soon.
+        """
+        policy, asked = self.policy, error.retry_after
+        if asked is not None and asked <= policy.outage:
+            return asked
+        longest = min(policy.max_backoff, policy.backoff * 2 ** min(retry, _MOST_DOUBLINGS))
+        return random.uniform(0, longest)
 
     # Attempts
 
@@ -182,13 +197,13 @@ class Pool:
         else:
             endpoint.answered(request, started, completion.usage)
         finally:
-            if self._waiting:
-                self._dispatch()
+            if self._admission.waiting:
+                self._admission.dispatch()
         if self._quota is not None:
             self._quota.used(request, completion.usage)
         return completion
 
-    async def _enter(self, request: Request, budget: Budget) -> _Ticket:
+    async def _enter(self, request: Request, budget: Budget) -> Ticket:
         """Wait until a request may be sent.
 
         Raises:
@@ -196,12 +211,13 @@ class Pool:
         """
         if self._quota is not None:
             await self._quota.take(request)
-        endpoint, started = self._admit(request) or await self._wait(request)
+        admission = self._admission
+        endpoint, started = admission.admit(request) or await admission.wait(request)
         if endpoint.down:
             endpoint, started = await self._revive(endpoint, started, request, budget.meter)
         if refusal := budget.refused.get(endpoint.name):
             endpoint.throttle.dropped()
-            self._dispatch()
+            self._admission.dispatch()
             raise refusal
         return endpoint, started
 
@@ -241,7 +257,7 @@ class Pool:
             return
         endpoint.hold(until, error, started)
         budget.refused[endpoint.name] = CallError(error.cause, str(error))
-        if end := self._end():
+        if end := self._admission.end():
             raise end from None
 
     # Probes
@@ -253,11 +269,11 @@ class Pool:
             async with endpoint.evidence.probing:
                 yield
         finally:
-            if self._waiting:
-                self._dispatch()
+            if self._admission.waiting:
+                self._admission.dispatch()
 
     async def _is_down(self, endpoint: Endpoint, request: Request, meter: Meter) -> bool:
-        """Tell whether an endpoint at which only failures were seen fails a probe too."""
+        """Return whether an endpoint that only failed so far fails a probe too."""
         endpoint.evidence.doubted = True
         try:
             async with self._doubting(endpoint):
@@ -269,7 +285,7 @@ class Pool:
 
     async def _revive(
         self, endpoint: Endpoint, started: float, request: Request, meter: Meter
-    ) -> _Ticket:
+    ) -> Ticket:
         """Probe an endpoint that is down on behalf of a request; return where that is let in.
 
         Raises:
@@ -282,9 +298,10 @@ class Pool:
                 async with self._doubting(endpoint):
                     probed = await endpoint.probe(request, meter)
                     if isinstance(probed, Rejected):
-                        self._give_up(probed)
+                        self._admission.give_up(probed)
                         raise probed
-            endpoint, started = self._admit(request) or await self._wait(request)
+            admission = self._admission
+            endpoint, started = admission.admit(request) or await admission.wait(request)
         return endpoint, started
 
     async def _blame(
@@ -306,123 +323,11 @@ class Pool:
                 if alone is None:
                     alone = await endpoint.blames(request, budget.meter)
                 if alone is False:
-                    self._give_up(rejection)
+                    self._admission.give_up(rejection)
         if alone is False:
             return rejection
         failure.retryable = alone is None
         return failure
-
-    # Retries
-
-    async def _retry(self, request: Request, budget: Budget, error: CallError) -> Completion:
-        """Go on after the first attempt, which is handed to tenacity as if it were made now."""
-        first: list[CallError] = [error]
-
-        async def attempt() -> Completion:
-            if first:
-                raise first.pop()
-            budget.retries -= 1
-            return await self._attempt(request, budget)
-
-        policy = self.policy
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_may_help),
-            stop=lambda _: budget.retries <= 0,
-            wait=_wait(wait_random_exponential(policy.backoff, policy.max_backoff), policy.outage),
-            reraise=True,
-        )
-        return await retrying(attempt)
-
-    # Admission
-
-    def _admit(self, request: Request) -> _Ticket | None:
-        """Start a request right now if an endpoint takes it and nobody waits before it."""
-        if self._waiting:
-            return None
-        endpoint = self._choose(request)
-        return None if endpoint is None else (endpoint, endpoint.throttle.start())
-
-    def _choose(self, request: Request) -> Endpoint | None:
-        """Return the endpoint with the least outstanding work of those that take a request.
-
-        Requests that begin alike keep to one endpoint, whose cache then holds that beginning,
-        while it has not much more to do than the others.
-        """
-        endpoints = self._endpoints
-        if len(endpoints) == 1:
-            return endpoints[0] if endpoints[0].free else None
-        free = [endpoint for endpoint in endpoints if endpoint.free]
-        if len(free) < 2:
-            return free[0] if free else None
-        least = min(free, key=_work)
-        if request.affinity:
-            digest = zlib.crc32(request.affinity.encode(errors="replace"))
-            near = endpoints[digest % len(endpoints)]
-            spare = _work(least) + least.throttle.seconds
-            if near in free and _work(near) <= _NEAR_ENOUGH * spare:
-                return near
-        return least
-
-    async def _wait(self, request: Request) -> _Ticket:
-        place: asyncio.Future[_Ticket] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, place))
-        self._dispatch()
-        try:
-            return await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                place.result()[0].throttle.dropped()  # It was let in, and is not coming.
-                self._dispatch()
-            raise
-
-    def _dispatch(self) -> None:
-        """Let in who waits, first come first served, and see to it that this is called again."""
-        waiting = self._waiting
-        while waiting:
-            request, place = waiting[0]
-            if not place.done():
-                endpoint = self._choose(request)
-                if endpoint is None:
-                    break
-                place.set_result((endpoint, endpoint.throttle.start()))
-            waiting.popleft()
-        if waiting:
-            if end := self._end():
-                self._give_up(end)
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        """Dispatch again when the pace or the health of an endpoint allows it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        ready = [
-            endpoint.throttle.ready_at()
-            for endpoint in self._endpoints
-            if not (endpoint.throttle.full or endpoint.evidence.probing.locked())
-        ]
-        if ready and self._waiting:
-            delay = max(0.0, min(ready) - time.monotonic())
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(delay, _LOOK_AGAIN_S), self._dispatch)
-
-    def _end(self) -> EngineUnusableError | None:
-        """Return the error that ends everything, where nothing can be expected of any endpoint."""
-        outage = self.policy.outage
-        reasons = [endpoint.lost(outage) for endpoint in self._endpoints]
-        if not all(reasons):
-            return None
-        return EngineUnusableError(
-            f"{reasons[0]}. What was answered is kept: give the same command again once the "
-            "server takes requests"
-        )
-
-    def _give_up(self, error: EngineUnusableError) -> None:
-        """Raise an error for all that waits to be let in."""
-        while self._waiting:
-            _, place = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(error)
 
 
 class PoolShare:
@@ -458,10 +363,6 @@ class PoolShare:
         return await self._pool.complete(request, budget or self.budget())
 
 
-def _work(endpoint: Endpoint) -> float:
-    return endpoint.throttle.work
-
-
 def _record(
     endpoint: Endpoint, request: Request, started: float, budget: Budget, error: CallError
 ) -> None:
@@ -469,24 +370,3 @@ def _record(
     seconds = round(time.monotonic() - started, 3)
     budget.failed.append(Attempt(request.turn, endpoint.name, error.cause, str(error), seconds))
     error.attempts = sum(other.turn == request.turn for other in budget.failed)
-
-
-def _may_help(error: BaseException) -> bool:
-    """Whether sending again may help."""
-    return isinstance(error, CallError) and error.retryable
-
-
-def _wait(
-    jittered: Callable[[RetryCallState], float], longest: float
-) -> Callable[[RetryCallState], float]:
-    """Wait as long as the server asked for, else a random time that doubles.
-
-    Who asks for more than the longest wait is asked no more, so another endpoint may be at once.
-    """
-
-    def wait(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, CallError) else None
-        return jittered(state) if asked is None or asked > longest else asked
-
-    return wait

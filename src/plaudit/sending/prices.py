@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.decoding import decode_json, decode_toml
-from plaudit.engines.base import Engine
+from plaudit.engines.base import Engine, engine_info
 from plaudit.errors import UsageError
 from plaudit.types import Usage
 
@@ -45,9 +45,10 @@ class Prices:
         """Put the user's own prices before those of the list.
 
         Args:
-            own: prices by model name, or by `scheme:model` where names alone do not tell.
+            own: prices by model name, or by `scheme:model` where a name is ambiguous.
         """
         self._own = dict(own or {})
+        self._listed = cache(_listed)
 
     @classmethod
     def read(cls, path: str | None) -> "Prices":
@@ -72,7 +73,7 @@ class Prices:
                 return self._own[name]
         if re.split("[:?]", engine.uri)[0] in _FREE:
             return Price(0.0, 0.0)
-        return _listed(bare, _base_url(engine))
+        return self._listed(bare, engine_info(engine).base_url)
 
 
 def cost(price: Price | None, usage: Usage) -> float | None:
@@ -83,7 +84,7 @@ def cost(price: Price | None, usage: Usage) -> float | None:
 
 
 def read_mapping(path: str, what: str) -> dict[str, Any]:
-    """Read a table from a TOML or JSON file, told apart by its name.
+    """Read a table from a TOML or JSON file; the name says which.
 
     Raises:
         UsageError: the file cannot be read, or holds something else.
@@ -117,16 +118,10 @@ def _check(table: Mapping[str, Any], path: str) -> dict[str, Price]:
     return prices
 
 
-def _base_url(engine: Engine) -> str:
-    first = getattr(engine, "replicas", (engine,))
-    return str(getattr(first[0], "base_url", "")) if first else ""
-
-
-@cache
 def _listed(model: str, base_url: str) -> Price | None:
     """Look a model up in the list, by its name and where it is reached.
 
-    None also where the list is not installed: what a run costs is told where it can be.
+    None also where the list is not installed.
     """
     if not base_url.startswith("https:"):  # no provider that is paid by the token
         return None

@@ -9,12 +9,12 @@ harmless text. The reply to a probe is evidence and nothing else.
 import asyncio
 import math
 import time
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from plaudit._util.aio import Deadlines
-from plaudit.engines.base import Completion, Engine, Request
+from plaudit.engines.base import Completion, Engine, Request, RequestKind, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.sending.throttle import OVERLOAD, Throttle
@@ -25,28 +25,6 @@ _TOKENS = 16
 """Most tokens of the reply to a harmless text."""
 _MOST_SPARED = 32
 """Most rejections that are taken for the requests' own after one probe that worked."""
-
-
-class _Kind(NamedTuple):
-    """What requests differ in that an endpoint may answer for some and refuse for others."""
-
-    completion: bool
-    logprobs: bool
-    schema: bool
-    tools: bool
-    ids: bool
-    continuation: bool
-
-
-def _kind(request: Request) -> _Kind:
-    return _Kind(
-        isinstance(request.prompt, str),
-        request.logprobs > 0,
-        request.schema is not None,
-        bool(request.tools),
-        bool(request.prompt_ids),
-        bool(request.continuation),
-    )
 
 
 def harmless(request: Request) -> Request:
@@ -87,7 +65,7 @@ class Evidence:
         self.answered_at = -math.inf
         """Of the latest request that got an answer."""
         self._rejected_at = -math.inf
-        self._kinds: dict[_Kind, _Shown] = {}
+        self._kinds: dict[RequestKind, _Shown] = {}
         self._trust = self._spare = 0
         """Rejections taken for the requests' own since the last probe that worked: most, left."""
 
@@ -110,7 +88,7 @@ class Evidence:
         return self._shown(request).good or harmless(request)
 
     def blames(self, request: Request, sent: float) -> bool | None:
-        """Tell whether a rejection is about this request alone; None: only a probe can tell.
+        """Return whether a rejection is about this request alone; None: only a probe can show that.
 
         The first rejection calls for a probe in any case. An endpoint that was seen to reject
         single requests is not probed for each further one.
@@ -125,7 +103,7 @@ class Evidence:
         return True
 
     def _shown(self, request: Request) -> _Shown:
-        kind = _kind(request)
+        kind = request.kind
         known = self._kinds.get(kind)
         if known is None:
             known = self._kinds[kind] = _Shown()
@@ -162,7 +140,7 @@ class Endpoint:
         """
         able = engine.capabilities
         self.engine = engine
-        self.name = getattr(engine, "base_url", engine.uri)
+        self.name = engine_info(engine).base_url or engine.uri
         self.remote = able.remote
         most = min(able.concurrency or most, most)
         self.throttle = Throttle(most, start=start, fixed=not able.remote)
@@ -253,7 +231,7 @@ class Endpoint:
         return None
 
     async def blames(self, request: Request, meter: Meter) -> bool | None:
-        """Tell by a probe whether the endpoint rejects this request alone; None: it failed."""
+        """Return, by a probe, whether the endpoint rejects this request alone; None: it failed."""
         probed = await self.probe(request, meter)
         if isinstance(probed, CallError):
             return None

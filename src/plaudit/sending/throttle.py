@@ -47,7 +47,7 @@ _SETTLE_S = 1.0
 _CATCH_UP_S = 0.03
 _REFUSALS_IN_A_ROW = 5
 
-_IN_VAIN = 0.6
+_NO_HELP = 0.6
 """A bound cut to this part of what it was must have halved the failures, else it is restored."""
 _BLIND_S = 30.0
 """Seconds that such failures are then taken for noise."""
@@ -92,12 +92,12 @@ class _Cuts:
         self.blind_until = -math.inf
 
     def cut(self, now: float, value: float, part: float, lower: float) -> float:
-        """Return the bound to go on with: `lower`, or the first one if cutting was in vain."""
+        """Return the bound to go on with: `lower`, or the first one if cutting did not help."""
         if self._first is None:
             self._first = (value, part)
             return lower
         first, before = self._first
-        if value <= _IN_VAIN * first and part > before / 2:
+        if value <= _NO_HELP * first and part > before / 2:
             self.blind_until = now + self._blind_s
             self._blind_s *= 2
             self._first = None

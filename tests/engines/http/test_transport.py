@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling
-from plaudit.engines.http import transport as http
+from plaudit.engines.base import Request, Sampling
+from plaudit.engines.http.transport import Transport
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError
 from tests.support.asking import ASK, KEY, ask, engine_at, failure
 from tests.support.server import FakeOpenAI, Reply, chat, error
@@ -144,11 +145,12 @@ async def test_key_is_sent_and_never_shown(monkeypatch):
         engine = engine_at(server)
         assert (await engine.complete(ASK)).text == "yes"
         await engine.close()
-    shown = [repr(engine), str(engine), engine.uri, repr(engine._transport)]
+    transport = Transport("vllm", "http://127.0.0.1:1/v1", "VLLM_API_KEY")
+    shown = [repr(engine), str(engine), engine.uri, repr(transport)]
     assert not any(KEY in text for text in shown)
     assert KEY.encode() not in pickle.dumps(engine)
     with pytest.raises(TypeError):
-        pickle.dumps(engine._transport)
+        pickle.dumps(transport)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,6 @@ async def test_child_that_collects_what_it_inherited_breaks_nothing():
         pid = os.fork()
         if pid == 0:
             try:
-                http._inherited.clear()
                 del engine
                 gc.collect()
             finally:
@@ -265,11 +266,12 @@ async def test_many_requests_share_connections():
         return "yes"
 
     with FakeOpenAI(reply) as server:
-        engine = engine_at(server)
-        await asyncio.gather(*(engine.complete(ASK) for _ in range(300)))
-        assert len(engine._transport._connections) == 1
-        await engine.close()
-        assert not engine._transport._connections
+        transport = Transport("vllm", server.url, "VLLM_API_KEY")
+        url, body = transport.url("/chat/completions"), b'{"model": "m", "messages": []}'
+        await asyncio.gather(*(transport.post(url, body, bytes) for _ in range(300)))
+        assert len(transport.connections) == 1
+        await transport.close()
+        assert not transport.connections
 
 
 async def test_proxy_from_the_environment(monkeypatch):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling
-from plaudit.engines.launch import gpus, watchdog
+from plaudit.engines.base import Request, Sampling
+from plaudit.engines.launch import servers, watchdog
 from plaudit.engines.launch.engine import LaunchedEngine
-from plaudit.engines.launch.servers import free_ports
+from plaudit.engines.launch.servers import divide, free_ports
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.types import Message
 from tests.support.command import Plaudit, write_rows
@@ -345,7 +346,7 @@ def test_too_few_gpus_are_told(launching: Launching) -> None:
 )
 def test_the_gpus_that_a_variable_names(monkeypatch, named: str, found: list[str]) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert gpus.visible_gpus() == found
+    assert servers.visible_gpus() == found
 
 
 @pytest.mark.parametrize(
@@ -367,13 +368,13 @@ def test_the_gpus_that_nvidia_smi_lists(
     command = tmp_path / "nvidia-smi"
     command.write_text(f"#!/bin/sh\n{script}\n")
     command.chmod(0o755)
-    assert gpus.visible_gpus() == [str(number) for number in range(found)]
+    assert servers.visible_gpus() == [str(number) for number in range(found)]
 
 
 def test_no_gpus_where_nothing_tells_of_any(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.visible_gpus() == []
+    assert servers.visible_gpus() == []
 
 
 @pytest.mark.parametrize(
@@ -386,13 +387,13 @@ def test_no_gpus_where_nothing_tells_of_any(monkeypatch, tmp_path: Path) -> None
     ],
 )
 def test_how_gpus_are_divided(there: str, servers: int, each: int | None, parts: list[str]) -> None:
-    assert gpus.divide(list(there), servers, each) == [tuple(part) for part in parts]
+    assert divide(list(there), servers, each) == [tuple(part) for part in parts]
 
 
 @pytest.mark.parametrize(("there", "servers", "each"), [("0", 2, None), ("", 1, 1), ("012", 2, 2)])
 def test_gpus_are_not_shared(there: str, servers: int, each: int | None) -> None:
     with pytest.raises(UsageError, match="GPUs are needed"):
-        gpus.divide(list(there), servers, each)
+        divide(list(there), servers, each)
 
 
 # The engine
@@ -407,7 +408,8 @@ async def test_it_is_an_endpoint_like_any_other_and_contacts_nothing(here: Stand
     assert await launched.identify() == "vllm:some-model"
     assert launched.uri == "vllm:some-model"
     assert launched.capabilities.logprobs > 0
-    assert (launched.replicas, launched.replica_count, launched.reasoning) == ((), 2, False)
+    info = launched.info
+    assert (info.replicas, info.replica_count, info.reasoning) == ((), 2, False)
     await launched.close()
     assert here.starts == []
 
@@ -417,11 +419,11 @@ async def test_it_can_be_closed_and_opened_again(here: StandIns) -> None:
     for _ in range(2):
         await launched.open()
         await launched.open()
-        assert len(launched.replicas) == 2
+        assert len(launched.info.replicas) == 2
         assert "neg_correction" in (await launched.complete(ASK)).text
         assert len(alive(here.pids)) == 4
         await launched.close()
-        assert launched.replicas == ()
+        assert launched.info.replicas == ()
         assert alive(here.pids) == []
     assert len(here.starts) == 4
 
@@ -473,21 +475,21 @@ async def test_pickled_it_is_an_engine_of_its_own(here: StandIns) -> None:
     data = pickle.dumps(launched)
     assert key.encode() not in data
     copy = pickle.loads(data)
-    assert (copy.uri, copy.replica_count, copy.replicas) == (launched.uri, 2, ())
+    assert (copy.uri, copy.info.replica_count, copy.info.replicas) == (launched.uri, 2, ())
     await copy.close()
     assert len(alive(here.pids)) == 4
     await launched.close()
     with pytest.raises(TypeError):
         await launched.open()
         try:
-            pickle.dumps(launched.replicas[0])
+            pickle.dumps(launched.info.replicas[0])
         finally:
             await launched.close()
 
 
 IN_A_CHILD = """
 import asyncio, os, sys
-from plaudit.engines.base import EngineURI
+from plaudit.engines.uri import EngineURI
 from plaudit.engines.launch.engine import LaunchedEngine
 from tests.engines.launch.test_engine import ASK
 

@@ -14,11 +14,13 @@ import urllib.request
 import msgspec
 import pytest
 
-from plaudit._util.aio import run_sync
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema
+from plaudit._util.loops import run_sync
+from plaudit.engines.base import Request, Sampling, Schema
 from plaudit.engines.llama import models
-from plaudit.engines.llama.engine import LlamaEngine, Settings, default_threads, make_server
+from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.engines.llama.gguf import read_gguf
+from plaudit.engines.llama.native import Settings, default_threads, make_server
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, UsageError
 from plaudit.types import Message
 from tests.support.waiting import await_until
@@ -84,7 +86,7 @@ async def test_local_is_known_without_its_weights(no_weights):
     engine = engine_of("local")
     sha = models.known_model("smollm2-135m-instruct").sha256
     assert await engine.identify() == f"gguf-sha256:{sha}"
-    assert "<|im_start|>" in engine.special_tokens and not engine.reasoning
+    assert "<|im_start|>" in engine.info.special_tokens and not engine.info.reasoning
     able = engine.capabilities
     assert (able.default_mode, able.chat, able.completion) == ("completion", True, True)
     assert (able.logprobs, able.json_schema, able.token_ids, able.seed) == (256, True, True, True)
@@ -174,7 +176,7 @@ async def test_one_token_with_its_distribution(engine):
     values = [candidate.logprob for candidate in completion.logprobs]
     assert values == sorted(values, reverse=True) and values[0] < 0
     assert completion.logprobs[0].token == completion.text
-    assert completion.token_ids == (engine.metadata.vocabulary.tokens.index("Ġthanks"),)
+    assert completion.token_ids == (engine.tokenizer.metadata.vocabulary.tokens.index("Ġthanks"),)
     assert completion.usage.input_tokens > 50
 
 
@@ -260,7 +262,7 @@ async def test_http_gives_the_same_numbers(engine, local_weights, prompts):
     "prompt", ["Where? Über ß 火\n", [("system", "be good"), ("user", "why?")]]
 )
 async def test_the_tokens_of_a_prompt_are_those_that_the_model_reads(engine, prompt):
-    tokens = await engine.tokenize(ask(prompt))
+    tokens = await engine.tokenizer.tokenize(ask(prompt))
     assert len(tokens) == (await engine.complete(ask(prompt))).usage.input_tokens
     text = "".join(token.text for token in tokens)
     if isinstance(prompt, str):
@@ -331,8 +333,8 @@ async def test_what_llama_cpp_rejects(engine):
 async def test_the_loop_stays_free_and_a_cancelled_request_ends(engine):
     await engine.open()
     task = asyncio.create_task(engine.complete(ask("Once upon", max_tokens=900)))
-    await await_until(lambda: engine._loaded.calls, "a call")
-    (call,) = engine._loaded.calls
+    await await_until(lambda: engine.calls, "a call")
+    (call,) = engine.calls
     for count in range(1, 6):  # The loop gets its turn between two tokens.
         await await_until(lambda count=count: len(call.text) > count, f"token {count}")
         assert not task.done()
@@ -376,15 +378,16 @@ def test_a_pickled_engine_has_no_model(engine):
 
 
 def test_special_tokens_are_those_of_the_file(engine, local_weights):
-    assert engine.special_tokens == read_gguf(local_weights).vocabulary.special
+    assert engine.info.special_tokens == read_gguf(local_weights).vocabulary.special
 
 
 # ---------------------------------------------------------------- the end of the process
 
 PROGRAM = """
 import asyncio, os, sys
-from plaudit._util.aio import background_loop, run_sync
-from plaudit.engines.base import EngineURI, Request, Sampling
+from plaudit._util.loops import background_loop, run_sync
+from plaudit.engines.base import Request, Sampling
+from plaudit.engines.uri import EngineURI
 from plaudit.engines.llama.engine import LlamaEngine
 engine = LlamaEngine(EngineURI.parse("local?context=1024"))
 def request(n):
@@ -421,7 +424,7 @@ def test_an_interrupt_ends_a_long_reply(local_weights):
         calls = []
         def tell():
             while not calls or not calls[0].text:
-                calls[:] = engine._loaded.calls
+                calls[:] = engine.calls
                 time.sleep(0.01)
             print("asking", flush=True)
         threading.Thread(target=tell, daemon=True).start()

@@ -7,14 +7,14 @@ import sys
 import threading
 import time
 import zipfile
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from plaudit.engines.llama import models
+from plaudit.engines.llama.cache import file_identity
 from plaudit.engines.llama.models import KnownModel, Part, ensure
-from plaudit.errors import EngineUnusableError, MissingDependencyError, UsageError
+from plaudit.errors import EngineUnusableError, UsageError
 
 CONTENT = b"GGUF" + bytes(range(256)) * 20_000
 
@@ -177,6 +177,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import msgspec
+from plaudit.engines.llama.cache import file_identity
 from plaudit.engines.llama.models import KnownModel, ensure
 
 def progress(done, total, label):
@@ -237,7 +238,7 @@ def test_two_threads_fetch_it_once(place):
 
 
 def test_known_models(place):
-    names = [known.name for known in models.known_models()]
+    names = [known.name for known in (local.model for local in models.local_models())]
     assert names == ["smollm2-135m-instruct", "gemma3-270m"]
     with pytest.raises(UsageError, match="known are smollm2-135m-instruct, gemma3-270m"):
         ensure("gpt-5")
@@ -252,58 +253,8 @@ def test_known_models(place):
 def test_the_embedded_model_is_the_pinned_one(local_weights, monkeypatch):
     monkeypatch.delenv("PLAUDIT_CACHE")
     known = models.known_model("smollm2-135m-instruct")
-    assert models.file_identity(local_weights) == known.sha256
+    assert file_identity(local_weights) == known.sha256
     assert local_weights.stat().st_size == known.size
-
-
-def test_a_hash_is_remembered_until_the_file_changes(place):
-    path = place / "a.gguf"
-    path.write_bytes(b"one")
-    assert models.file_identity(path) == hashlib.sha256(b"one").hexdigest()
-    notes = place / "cache" / "models" / "sha256.json"
-    assert str(path.resolve()) in notes.read_text()
-    times = path.stat()
-    path.write_bytes(b"two")
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert models.file_identity(path) == hashlib.sha256(b"two").hexdigest()
-    notes.write_text("{broken")
-    assert models.file_identity(path) == hashlib.sha256(b"two").hexdigest()
-    with pytest.raises(EngineUnusableError, match="No such file"):
-        models.file_identity(place / "nothing")
-
-
-HUB = """
-import sys
-from plaudit.engines.llama.models import hub_file
-print(hub_file(sys.argv[1]))
-"""
-
-
-def hub(place, name):
-    environment = os.environ | {"HF_HOME": str(place / "hf"), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", HUB, name], env=environment, capture_output=True, text=True
-    )
-
-
-def test_the_hub(place):
-    folder = place / "hf" / "hub" / "models--owner--repo"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text("abc")
-    file = folder / "snapshots" / "abc" / "q4" / "model.gguf"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"GGUF")
-    assert Path(hub(place, "owner/repo/q4/model.gguf").stdout.strip()) == file
-    said = hub(place, "owner/other/model.gguf").stderr
-    assert "EngineUnusableError: model.gguf of owner/other (main) cannot be had" in said
-
-
-def test_the_hub_needs_a_whole_name_and_its_package(monkeypatch):
-    with pytest.raises(UsageError, match=r"write hf:OWNER/REPO/FILE\.gguf"):
-        models.hub_file("owner/repo")
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingDependencyError, match=r"plaudit\[hf\]"):
-        models.hub_file("owner/repo/file.gguf")
 
 
 def test_a_folder_that_pip_removes_meanwhile_is_no_error(tmp_path):
@@ -321,7 +272,7 @@ def test_a_folder_that_pip_removes_meanwhile_is_no_error(tmp_path):
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        assert {models._folder_bytes(tmp_path) for _ in range(1_000)} == {5}
+        assert {models.folder_bytes(tmp_path) for _ in range(1_000)} == {5}
     finally:
         ended.set()
         thread.join()

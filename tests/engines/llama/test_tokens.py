@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit._util.aio import run_sync
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema, ToolSpec
+from plaudit._util.loops import run_sync
+from plaudit.engines.base import Request, Sampling, Schema, ToolSpec
 from plaudit.engines.llama.engine import LlamaEngine
-from plaudit.engines.llama.native import template_arguments
-from plaudit.engines.llama.tokens import places
+from plaudit.engines.llama.server import places, template_arguments
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, ToolsRefusedError
 from plaudit.types import Message
 from tests.support.waiting import await_until
@@ -56,7 +56,7 @@ async def shown_alike(engine, ids, token, logprob):
     shown = (await engine.complete(request)).logprobs
     if not shown or logprob < shown[-1].logprob + 1e-4:
         return None
-    text = await engine.decode([token])
+    text = await engine.tokenizer.decode([token])
     alike = [candidate for candidate in shown if abs(candidate.logprob - logprob) < 1e-4]
     return any(text in (candidate.token, "\ufffd") for candidate in alike)
 
@@ -91,12 +91,12 @@ def test_ids_that_are_no_part_have_no_place():
 async def test_R4_every_sampled_token_has_its_id_the_ending_one_too(engine):
     completion = await engine.complete(ask(CHAT, max_tokens=60))
     assert completion.finish_reason == "stop"
-    assert completion.token_ids[-1] == engine.metadata.eos_id
+    assert completion.token_ids[-1] == engine.tokenizer.metadata.eos_id
     assert len(completion.token_ids) == len(completion.token_logprobs)
     assert completion.usage.output_tokens == len(completion.token_ids)
     assert completion.usage.input_tokens == len(completion.prompt_token_ids)
-    assert await engine.decode(completion.token_ids[:-1]) == completion.text
-    prompt = await engine.decode(completion.prompt_token_ids)
+    assert await engine.tokenizer.decode(completion.token_ids[:-1]) == completion.text
+    prompt = await engine.tokenizer.decode(completion.prompt_token_ids)
     assert prompt.endswith("then count to three.<|im_end|>\n<|im_start|>assistant\n")
     untraced = await engine.complete(Request(prompt=CHAT, sampling=Sampling(max_tokens=60)))
     assert untraced.text == completion.text
@@ -106,7 +106,7 @@ async def test_R4_every_sampled_token_has_its_id_the_ending_one_too(engine):
 async def test_a_reply_that_is_cut_off_has_no_ending_token(engine):
     completion = await engine.complete(ask("Once upon a time", max_tokens=7))
     assert completion.finish_reason == "length" and len(completion.token_ids) == 7
-    assert await engine.decode(completion.token_ids) == completion.text
+    assert await engine.tokenizer.decode(completion.token_ids) == completion.text
 
 
 async def test_tokens_that_are_parts_of_a_character_have_ids_and_log_probabilities(engine):
@@ -114,7 +114,7 @@ async def test_tokens_that_are_parts_of_a_character_have_ids_and_log_probabiliti
     completion = await engine.complete(request)
     ids = completion.token_ids
     assert len(ids) > len(completion.text) and all(map(math.isfinite, completion.token_logprobs))
-    assert (await engine.decode(ids)).startswith(completion.text)
+    assert (await engine.tokenizer.decode(ids)).startswith(completion.text)
     prompt = completion.prompt_token_ids
     seen = [
         await shown_alike(engine, prompt + ids[:n], ids[n], completion.token_logprobs[n])
@@ -148,13 +148,13 @@ async def test_a_rare_token_is_looked_up_in_all_of_the_vocabulary(engine):
     request = ask("Hi", max_tokens=12, temperature=50.0, seed=1)
     completion = await engine.complete(request)
     assert min(completion.token_logprobs) < -12
-    assert await engine.decode(completion.token_ids)
+    assert await engine.tokenizer.decode(completion.token_ids)
 
 
 async def test_a_stop_string_is_in_the_ids_and_not_in_the_text(engine):
     completion = await engine.complete(ask("Count: one two three", max_tokens=20, stop=(" six",)))
     assert completion.finish_reason == "stop" and not completion.text.endswith(" six")
-    assert await engine.decode(completion.token_ids) == completion.text + " six"
+    assert await engine.tokenizer.decode(completion.token_ids) == completion.text + " six"
     assert len(completion.token_logprobs) == len(completion.token_ids)
 
 
@@ -170,11 +170,11 @@ async def test_candidates_and_a_schema_go_with_it(engine):
 
 
 async def test_ids_as_a_prompt_without_a_trace(engine):
-    ids = await engine.encode("Once upon a time", special=False)
+    ids = await engine.tokenizer.encode("Once upon a time", special=False)
     request = Request(prompt="x", prompt_ids=tuple(ids), sampling=Sampling(max_tokens=5))
     asked_by_text = Request(prompt="Once upon a time", sampling=Sampling(max_tokens=5))
     assert await engine.complete(request) == await engine.complete(asked_by_text)
-    tokens = await engine.tokenize(request)
+    tokens = await engine.tokenizer.tokenize(request)
     assert [token.id for token in tokens] == ids and tokens[0].text == "Once"
 
 
@@ -183,13 +183,14 @@ async def test_ids_as_a_prompt_without_a_trace(engine):
 
 @pytest.mark.parametrize("text", ["", " a", "Ü 日本 😀\n\n", "<|im_end|>", '{"a": 1}'])
 async def test_encoding_and_decoding(engine, text):
-    plain = await engine.encode(text, special=False)
-    assert await engine.decode(plain) == text
-    assert (await engine.encode(text, special=True) == plain) == (text != "<|im_end|>")
+    plain = await engine.tokenizer.encode(text, special=False)
+    assert await engine.tokenizer.decode(plain) == text
+    assert (await engine.tokenizer.encode(text, special=True) == plain) == (text != "<|im_end|>")
 
 
 async def test_what_cannot_be_encoded_or_decoded(engine):
-    for wrong in (engine.encode("a\ud800b", special=False), engine.decode([10**7])):
+    tokenizer = engine.tokenizer
+    for wrong in (tokenizer.encode("a\ud800b", special=False), tokenizer.decode([10**7])):
         with pytest.raises(CallError):
             await wrong
 
@@ -197,8 +198,10 @@ async def test_what_cannot_be_encoded_or_decoded(engine):
 async def test_the_tokenizer_answers_while_a_reply_is_computed(engine):
     await engine.open()
     long = asyncio.create_task(engine.complete(ask("Once", max_tokens=900)))
-    await await_until(lambda: engine._loaded.calls, "a call")
-    found = await asyncio.gather(*(engine.encode(f"word {n}", special=True) for n in range(20)))
+    await await_until(lambda: engine.calls, "a call")
+    found = await asyncio.gather(
+        *(engine.tokenizer.encode(f"word {n}", special=True) for n in range(20))
+    )
     assert not long.done()
     assert len({tuple(ids) for ids in found}) == 20
     long.cancel()
@@ -207,8 +210,8 @@ async def test_the_tokenizer_answers_while_a_reply_is_computed(engine):
 
 
 def test_special_texts_of_the_file(engine):
-    assert engine.metadata.eos_token == "<|im_end|>"
-    assert engine.metadata.bos_token == "<|im_start|>"
+    assert engine.tokenizer.metadata.eos_token == "<|im_end|>"
+    assert engine.tokenizer.metadata.bos_token == "<|im_start|>"
 
 
 # ---------------------------------------------------------------- limits and life
@@ -243,7 +246,7 @@ async def test_tools_are_refused(engine):
 async def cancel_a_long_reply(engine):
     await engine.open()
     task = asyncio.create_task(engine.complete(ask("Once upon", max_tokens=900)))
-    await await_until(lambda: engine._loaded.calls, "a call")
+    await await_until(lambda: engine.calls, "a call")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -252,7 +255,7 @@ async def cancel_a_long_reply(engine):
 async def test_a_cancelled_reply_frees_the_slot(engine):
     await cancel_a_long_reply(engine)
     assert (await engine.complete(ask("Hi"))).usage.output_tokens == 1
-    assert not engine._loaded.calls
+    assert not engine.calls
 
 
 @pytest.mark.full
@@ -267,7 +270,7 @@ async def test_a_reply_that_waits_is_cancelled_at_once(engine):
     await engine.open()
     running = asyncio.create_task(engine.complete(ask("Once upon", max_tokens=900)))
     waiting = asyncio.create_task(engine.complete(ask("Then", max_tokens=900)))
-    await await_until(lambda: engine._loaded.calls, "a call")
+    await await_until(lambda: engine.calls, "a call")
     for task in (waiting, running):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -279,7 +282,7 @@ async def test_closing_ends_a_traced_reply(local_weights):
     engine = LlamaEngine(EngineURI.parse("local?context=512"))
     await engine.open()
     task = asyncio.create_task(engine.complete(ask("Once upon", max_tokens=500)))
-    await await_until(lambda: engine._loaded.calls, "a call")
+    await await_until(lambda: engine.calls, "a call")
     await engine.close()
     with pytest.raises(CallError, match="closed") as caught:
         await task
@@ -293,8 +296,9 @@ async def test_closing_ends_a_traced_reply(local_weights):
 def test_a_process_ends_cleanly_in_the_middle_of_a_traced_reply(local_weights, interrupted):
     program = """
         import asyncio, sys, time
-        from plaudit._util.aio import background_loop, run_sync
-        from plaudit.engines.base import EngineURI, Request, Sampling
+        from plaudit._util.loops import background_loop, run_sync
+        from plaudit.engines.base import Request, Sampling
+        from plaudit.engines.uri import EngineURI
         from plaudit.engines.llama.engine import LlamaEngine
         engine = LlamaEngine(EngineURI.parse("local?context=1024"))
         request = Request(prompt="Once", sampling=Sampling(max_tokens=900), trace_tokens=True)

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from plaudit.engines.base import Completion, EngineURI, TokenLogprob
-from plaudit.engines.openai.continuation import tail_logprob
+from plaudit.engines.base import Completion, TokenLogprob
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.openai.replies import tail_logprob
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.types import Usage
 from tests.support.asking import request
@@ -113,7 +114,7 @@ async def test_an_endpoint_that_refuses_is_asked_once():
             assert reply.logprobs is None
         await engine.close()
     assert len(scorer.asked) == 1
-    assert engine.notes == ("does not tell the log-probability of a given text",)
+    assert engine.info.notes == ("does not give the log-probability of a given text",)
 
 
 @pytest.mark.parametrize("form", ["broken", "empty"])

@@ -1,8 +1,13 @@
+from typing import Any
+
 import msgspec
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema, TokenLogprob
-from plaudit.engines.openai.engine import OpenAIEngine, is_reasoning_model
+from plaudit.engines.base import Request, Sampling, Schema, TokenLogprob
+from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.openai.providers import is_reasoning_model, provider_of
+from plaudit.engines.openai.requests import constrain
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.types import Message, Usage
 from tests.support.asking import SCHEMA, TOO_MANY_LOGPROBS, TOP, request
@@ -276,8 +281,8 @@ async def test_logprobs_are_negotiated(limit, message, asked, engines):
             assert reply.logprobs
         sent = [body["top_logprobs"] for body in server.bodies]
     assert sent == [*asked, asked[-1], asked[-1]]
-    assert engine.refused == len(asked) - 1
-    assert len(engine.notes) == engine.refused
+    assert engine.info.refused == len(asked) - 1
+    assert len(engine.info.notes) == engine.info.refused
 
 
 async def test_wanting_fewer_asks_fewer(engines):
@@ -486,17 +491,24 @@ def test_other_models(name):
     ],
 )
 def test_reasoning(uri, reasoning):
-    assert OpenAIEngine(EngineURI.parse(uri)).reasoning is reasoning
+    assert OpenAIEngine(EngineURI.parse(uri)).info.reasoning is reasoning
 
 
 def test_the_public_host_gets_no_lengths_and_llama_cpp_gets_the_schema_twice() -> None:
     body = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
     schema = Schema("x", msgspec.Raw(msgspec.json.encode(body)))
-    request = Request(prompt="p", sampling=Sampling(), schema=schema)
-    public = OpenAIEngine(EngineURI.parse("openai:gpt-4o"))
-    sent = msgspec.json.encode(public._body(request, public._terms))
-    assert b"maxLength" not in sent
-    assert b'"response_format"' in sent
-    custom = OpenAIEngine(EngineURI.parse("openai:m@http://127.0.0.1:1/v1"))
-    sent = msgspec.json.decode(msgspec.json.encode(custom._body(request, custom._terms)))
-    assert sent["json_schema"] == body == sent["response_format"]["json_schema"]["schema"]
+
+    def sent_to(uri: str) -> dict[str, Any]:
+        _, provider = provider_of(EngineURI.parse(uri))
+        sent: dict[str, Any] = {"prompt": "p"}
+        allowed = {"lengths": provider.lengths, "llama": provider.llama}
+        constrain(sent, schema, "json_schema", **allowed)
+        return msgspec.json.decode(msgspec.json.encode(sent))
+
+    public = sent_to("openai:gpt-4o")
+    assert public["response_format"]["json_schema"]["schema"]["properties"]["x"] == {
+        "type": "string"
+    }
+    assert "json_schema" not in public
+    custom = sent_to("openai:m@http://127.0.0.1:1/v1")
+    assert custom["json_schema"] == body == custom["response_format"]["json_schema"]["schema"]

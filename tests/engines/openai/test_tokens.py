@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling
-from plaudit.engines.llama.engine import LlamaEngine, Settings, default_threads, make_server
+from plaudit.engines.base import Request, Sampling
+from plaudit.engines.llama.engine import LlamaEngine
+from plaudit.engines.llama.native import Settings, default_threads, make_server
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause
 from plaudit.types import Message, Usage
 from tests.support.server import FakeOpenAI, chat, completion, error
@@ -96,7 +98,7 @@ async def test_llama_cpp_tells_them_in_a_form_of_its_own(engines):
         reply["choices"][0]["logprobs"] = content(ids=[5, 2])
         reported = await engine.complete(ask(False))
         assert reported.token_ids == tuple(IDS) and reported.token_logprobs is None
-        assert reported.prompt_token_ids is None and not engine.notes
+        assert reported.prompt_token_ids is None and not engine.info.notes
 
 
 async def test_ids_as_a_prompt(engines):
@@ -141,7 +143,7 @@ async def test_R4_ids_that_are_not_there_or_not_all_are_none(engines, reply, cap
                 None,
                 None,
             ) and reported.text == "ab"
-    assert engine.notes == ("gives no token ids",)
+    assert engine.info.notes == ("gives no token ids",)
     assert caplog.text.count("gives no token ids") == 1
 
 
@@ -188,7 +190,7 @@ async def test_what_a_server_refuses_is_not_asked_again(engines, field):
     with FakeOpenAI(strict) as server:
         engine = engines(server, scheme="openai")
         replies = await asyncio.gather(*(engine.complete(ask()) for _ in range(9)))
-        assert engine.refused == 1 and engine.notes == ("gives no token ids",)
+        assert engine.info.refused == 1 and engine.info.notes == ("gives no token ids",)
     assert {reply.token_ids for reply in replies} == {None}
 
 
@@ -229,7 +231,7 @@ async def test_a_real_server_of_llama_cpp_tells_what_the_embedded_engine_tells(l
         assert chat.token_logprobs == pytest.approx(own.token_logprobs, abs=2e-2)
         from_ids = await there.complete(ask(False, ids=own.prompt_token_ids))
         assert from_ids.token_ids == own.token_ids
-        assert from_ids.prompt_token_ids == own.prompt_token_ids and not there.notes
+        assert from_ids.prompt_token_ids == own.prompt_token_ids and not there.info.notes
     finally:
         await there.close()
         await here.close()

@@ -6,9 +6,10 @@ import json
 import msgspec
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling, ToolCall, ToolSpec
+from plaudit.engines.base import Request, Sampling, ToolCall, ToolSpec
 from plaudit.engines.load import load_engine
-from plaudit.engines.tool_calls import arguments_object
+from plaudit.engines.replies import arguments_object
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, ToolsRefusedError, UsageError
 from plaudit.prompts.escape import unescape
 from plaudit.rollouts.calls.parsing import read_reply
@@ -193,7 +194,7 @@ async def test_features_are_given_up_beside_tools(engines):
     with FakeOpenAI(picky) as server:
         engine = engines(server)
         replies = await asyncio.gather(*(engine.complete(ask()) for _ in range(9)))
-    assert engine.refused == 1 and all(reply.tool_calls for reply in replies)
+    assert engine.info.refused == 1 and all(reply.tool_calls for reply in replies)
 
 
 async def test_tools_need_a_chat(engines):

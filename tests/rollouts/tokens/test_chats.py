@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plaudit._util.aio import run_sync
+from plaudit._util.loops import run_sync
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError
 from plaudit.prompts.escape import unescape

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plaudit._util.aio import run_sync
+from plaudit._util.loops import run_sync
 from plaudit.engines.base import Request, Sampling
 from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.engines.load import load_engine
@@ -96,7 +96,7 @@ async def test_prompts_are_those_that_the_engine_makes_itself(
     engine: LlamaEngine, renderer: Renderer, messages: list[Message]
 ) -> None:
     request = Request(prompt=tuple(messages), sampling=Sampling())
-    own = [token.id for token in await engine.tokenize(request)]
+    own = [token.id for token in await engine.tokenizer.tokenize(request)]
     assert await renderer.prompt_ids(messages) == own
 
 

@@ -14,7 +14,7 @@ import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import aiohttp
@@ -22,6 +22,9 @@ from yarl import URL
 
 from plaudit.engines.http.errors import Unreachable, shorten
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError
+
+if TYPE_CHECKING:
+    from plaudit.engines.http.transport import Transport
 
 BODY_LIMIT = 8 * 1024 * 1024
 """Most bytes of a reply that are read, and most that a compressed one may become."""
@@ -32,28 +35,6 @@ _KEEPALIVE_SECONDS = 4.0
 # aiohttp warns where a larger body is handed over as bytes.
 _LARGE_BODY = 1024 * 1024
 _BODY = aiohttp.BytesPayload  # Bytes alone are looked up in a registry first.
-
-
-class Endpoint(Protocol):
-    """What must be known of where connections lead."""
-
-    name: str
-    """For messages."""
-    base_url: str
-    headers: dict[str, str]
-    """What is sent with each request; holds the key."""
-    direct: bool
-    """Whether it is reached without a proxy."""
-    timeouts: tuple[float | None, float | None]
-    """Seconds for a connection, and for each wait for bytes."""
-
-    def redact(self, text: str) -> str:
-        """Return a foreign text printable and without the key."""
-        ...
-
-    def bad_response(self, problem: str) -> CallError:
-        """Return the error for a reply that is not what the protocol says."""
-        ...
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -99,10 +80,10 @@ class Connections:
 
     Attributes:
         loop: the event loop.
-        lock: held by whoever finds something out for all.
+        lock: held while one request finds something out for all.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: "Transport") -> None:
         """Make a session of the running event loop; nothing is contacted."""
         self.loop = asyncio.get_running_loop()
         self.lock = asyncio.Lock()

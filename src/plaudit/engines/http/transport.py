@@ -1,7 +1,6 @@
 """The transport that HTTP engines share: JSON to an endpoint, with the key kept out of sight.
 
-How it is sent is the business of `connections`; what a server's own error message means is told by
-`http_errors`.
+`connections` sends; `errors` knows what a server's own error message means.
 """
 
 import asyncio
@@ -14,20 +13,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
 
-from plaudit._util.aio import drop_closed
 from plaudit._util.forks import finished_before_a_fork
-from plaudit.engines.base import EngineURI
+from plaudit._util.loops import drop_closed
 from plaudit.engines.http.errors import ErrorReply, read_error, translate
 from plaudit.engines.replies import decode_json, read_body, unreadable
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
-
-if TYPE_CHECKING:
-    from plaudit.engines.http.connections import Connections
 
 CONNECT_SECONDS = 10.0
 """Time for a connection and TLS. The whole request is bounded by the caller."""
@@ -107,11 +103,16 @@ def import_for_transports() -> None:
         import_connections()
 
 
+def bearer(key: str) -> dict[str, str]:
+    """Return the header that carries a key; without one, none."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 class Transport:
     """JSON requests to one endpoint, from any event loop and after a fork.
 
-    Connections are made on first use in each loop. Pickling is the engine's business: a transport
-    holds the key and is never pickled.
+    Connections are made on first use in each loop, and kept in `connections`. A transport holds the
+    key and is never pickled; its engine is.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Transport:
         scheme: str,
         base_url: str,
         key_variable: str,
-        headers: Callable[[str], dict[str, str]],
+        headers: Callable[[str], dict[str, str]] = bearer,
         *,
         timeouts: tuple[float | None, float | None] = (CONNECT_SECONDS, None),
         own_key: str | None = None,
@@ -155,7 +156,7 @@ class Transport:
             "User-Agent": "plaudit",
             **headers(key),
         }
-        self._connections: dict[asyncio.AbstractEventLoop, Connections] = {}
+        self.connections: dict[asyncio.AbstractEventLoop, Any] = {}
         _transports.add(self)
 
     def __repr__(self) -> str:
@@ -212,7 +213,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections of this event loop; those of other loops close with them."""
-        here = self._connections.pop(asyncio.get_running_loop(), None)
+        here = self.connections.pop(asyncio.get_running_loop(), None)
         if here:
             await here.close()
 
@@ -268,33 +269,30 @@ class Transport:
         except (ValueError, TypeError, RecursionError):
             raise unreadable(content, "no JSON", self.name, self.redact) from None
 
-    async def _here(self) -> "Connections":
-        """Return what the running loop uses, made on its first request."""
+    async def _here(self) -> Any:
+        """Return the `Connections` of the running loop, made on its first request."""
         loop = asyncio.get_running_loop()
-        here = self._connections.get(loop)
+        here = self.connections.get(loop)
         if here is None or here.closed:
-            drop_closed(self._connections)
-            here = self._connections[loop] = import_connections().Connections(self)
+            drop_closed(self.connections)
+            here = self.connections[loop] = import_connections().Connections(self)
             await here.open()
         return here
 
     def forget_after_fork(self) -> None:
         """Leave the parent's connections alone; called in the child."""
-        for here in self._connections.values():
+        for here in self.connections.values():
             here.detach()
-            _inherited.append(here)
-        self._connections = {}
+        self.connections = {}
 
     def close_at_exit(self) -> None:
         """Close connections of loops that still run in other threads."""
-        for here in self._connections.values():
+        for here in self.connections.values():
             here.close_at_exit()
-        self._connections = {}
+        self.connections = {}
 
 
 _transports: "weakref.WeakSet[Transport]" = weakref.WeakSet()
-_inherited: "list[Connections]" = []
-"""What a forked child got from its parent; kept, since collecting it would close it."""
 
 
 def _forget_after_fork() -> None:

@@ -5,13 +5,17 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from plaudit.engines.base import Capabilities, Completion, Engine, EngineURI, Request
-from plaudit.engines.launch.fleet import Fleet, Plan, Tell, start_fleet
+import msgspec
+
+from plaudit.engines.base import Completion, EngineInfo, Request
+from plaudit.engines.launch.fleet import Fleet, Plan, Report, start_fleet
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.replicas import joint_info
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 
 START_SECONDS = 600.0
-"""How long servers have to become ready, where nothing else is said."""
+"""Seconds until all servers must be ready, by default."""
 
 _LOOK_SECONDS = 0.25
 
@@ -19,7 +23,7 @@ _LOOK_SECONDS = 0.25
 class LaunchedEngine:
     """Servers of one model, started by `open` and ended by `close`.
 
-    They are asked on 127.0.0.1 with a random key, as many engines, which `replicas` holds.
+    They are asked on 127.0.0.1 with a random key, one engine each, which `info.replicas` holds.
     Pickled, it starts servers of its own where it is opened; after a fork, the parent's are used.
     """
 
@@ -31,7 +35,7 @@ class LaunchedEngine:
         *,
         arguments: Sequence[str] = (),
         timeout: float = START_SECONDS,
-        tell: Tell | None = None,
+        report: Report | None = None,
     ) -> None:
         """Prepare; nothing is started.
 
@@ -41,7 +45,7 @@ class LaunchedEngine:
             gpus_per_worker: GPUs of each, over which the model is split; None: one, if any.
             arguments: further arguments of the servers; each is split as a shell does.
             timeout: seconds until all must be ready.
-            tell: told how far they are.
+            report: called with how far they are.
 
         Raises:
             UsageError: such servers cannot be started.
@@ -51,8 +55,12 @@ class LaunchedEngine:
             uri=uri, count=count, gpus_per_worker=gpus_per_worker, arguments=split, timeout=timeout
         )
         self._plan.check()
-        self._tell = tell
+        self._report = report
         self._model = OpenAIEngine(uri, own_key="")
+        self.uri = self._model.uri
+        """The engine URI of the model; it names no server."""
+        self.capabilities = self._model.capabilities
+        """Those of any endpoint of the scheme."""
         self._fleet: Fleet | None = None
         self._opening: asyncio.Task[None] | None = None
         self._users: set[asyncio.AbstractEventLoop] = set()
@@ -65,40 +73,15 @@ class LaunchedEngine:
         return _again, (self._plan,)
 
     @property
-    def uri(self) -> str:
-        """The engine URI of the model; it names no server."""
-        return self._model.uri
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of any endpoint of the scheme."""
-        return self._model.capabilities
-
-    @property
-    def reasoning(self) -> bool:
-        """Whether the model writes thoughts first; see `OpenAIEngine`."""
-        return self._model.reasoning
-
-    @property
-    def replicas(self) -> tuple[Engine, ...]:
-        """An engine for each server; empty while none runs."""
-        return self._fleet.replicas if self._fleet else ()
-
-    @property
-    def replica_count(self) -> int:
-        """How many servers there are, or will be."""
-        return self._plan.count
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the servers refused and was given up, each told once."""
-        replicas = self._fleet.replicas if self._fleet else ()
-        return tuple(dict.fromkeys(note for replica in replicas for note in replica.notes))
-
-    @property
-    def refused(self) -> int:
-        """Requests that a server refused for a feature and that were sent again without it."""
-        return self._refused + (self._fleet.refused if self._fleet else 0)
+    def info(self) -> EngineInfo:
+        """Facts about the model, and what its servers refused; no replicas while none runs."""
+        joint = joint_info(self._fleet.replicas if self._fleet else ())
+        return msgspec.structs.replace(
+            joint,
+            reasoning=self._model.info.reasoning,
+            replica_count=self._plan.count,
+            refused=self._refused + joint.refused,
+        )
 
     async def identify(self) -> str:
         """Return `scheme:model[@revision]`; nothing is contacted."""
@@ -123,7 +106,7 @@ class LaunchedEngine:
 
     async def _launch(self) -> None:
         try:
-            self._fleet = await start_fleet(self._plan, self._tell)
+            self._fleet = await start_fleet(self._plan, self._report)
         finally:
             self._opening = None
 
@@ -140,7 +123,7 @@ class LaunchedEngine:
         here = asyncio.get_running_loop()
         self._users = {loop for loop in self._users - {here} if not loop.is_closed()}
         if self._users:
-            for replica in self.replicas:
+            for replica in self.info.replicas:
                 await replica.close()  # this loop's connections
             return
         opening = self._opening
@@ -149,7 +132,7 @@ class LaunchedEngine:
             await asyncio.wait([opening])
         fleet, self._fleet = self._fleet, None
         if fleet is not None:
-            self._refused += fleet.refused
+            self._refused += joint_info(fleet.replicas).refused
             await fleet.end()
 
 

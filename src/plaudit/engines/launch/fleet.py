@@ -18,15 +18,22 @@ from typing import Any
 
 import msgspec
 
-from plaudit.engines.base import Completion, EngineURI, Request
+from plaudit.engines.base import Completion, Request
 from plaudit.engines.http.errors import shorten
-from plaudit.engines.launch.gpus import divide, visible_gpus
-from plaudit.engines.launch.servers import Command, Server, end_at_once, free_ports
+from plaudit.engines.launch.servers import (
+    Command,
+    Server,
+    divide,
+    end_at_once,
+    free_ports,
+    visible_gpus,
+)
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, EngineUnusableError, UsageError
 
-Tell = Callable[[str], None]
-"""Told, now and then, how far the start of the servers is."""
+Report = Callable[[str], None]
+"""Called now and then with how far the start of the servers is."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +43,7 @@ _OURS = {
     "sglang": frozenset({"--host", "--port", "--api-key", "--config"}),
 }
 _LOOK_SECONDS = 0.25
-_TELL_SECONDS = 10.0
+_REPORT_SECONDS = 10.0
 _PORT_TRIES = 4
 
 
@@ -117,17 +124,12 @@ class Fleet:
         self.replicas: tuple[Replica, ...] = ()
 
     @property
-    def refused(self) -> int:
-        """Requests that were refused for a feature and sent again without it."""
-        return sum(replica.refused for replica in self.replicas)
-
-    @property
     def first(self) -> Replica:
         """The first that runs."""
         running = (replica for replica in self.replicas if replica.server.status is None)
         return next(running, self.replicas[0])
 
-    async def start(self, tell: Tell) -> None:
+    async def start(self, report: Report) -> None:
         """Start all, and wait until they are ready."""
         plan = self._plan
         gpus = await asyncio.to_thread(visible_gpus)
@@ -135,7 +137,7 @@ class Fleet:
         for number, port in enumerate(free_ports(plan.count)):
             self.servers.append(self._start(number, port))
         try:
-            await self._wait_until_ready(tell)
+            await self._wait_until_ready(report)
         finally:
             for server in self.servers:
                 await server.stop_asking()
@@ -189,15 +191,15 @@ class Fleet:
     def _name(self, number: int) -> str:
         return f"{self._plan.uri.scheme} server {number + 1} of {self._plan.count}"
 
-    async def _wait_until_ready(self, tell: Tell) -> None:
+    async def _wait_until_ready(self, report: Report) -> None:
         started = time.monotonic()
         reported = (-1, 0.0)
         waiting = dict.fromkeys(range(len(self.servers)), "it has not answered yet")
         while waiting:
             passed = time.monotonic() - started
-            if reported[0] != len(waiting) or passed > reported[1] + _TELL_SECONDS:
+            if reported[0] != len(waiting) or passed > reported[1] + _REPORT_SECONDS:
                 reported = (len(waiting), passed)
-                tell(self._progress(list(waiting), passed))
+                report(self._progress(list(waiting), passed))
             for number in waiting:
                 await self._check_start(number)
             found = await asyncio.gather(*(self.servers[n].health() for n in waiting))
@@ -210,7 +212,7 @@ class Fleet:
                 raise self._not_ready(waiting)
             if waiting:
                 await asyncio.sleep(_LOOK_SECONDS)
-        tell(self._progress([], time.monotonic() - started))
+        report(self._progress([], time.monotonic() - started))
 
     def _progress(self, waiting: list[int], seconds: float) -> str:
         if not waiting:
@@ -248,7 +250,7 @@ class Fleet:
         return f"; the last lines of {server.command.log}:{lines or ' it is empty'}"
 
     def check(self) -> None:
-        """Tell, once each, which servers have ended.
+        """Log, once each, which servers have ended.
 
         Raises:
             EngineUnusableError: none runs any more.
@@ -291,7 +293,7 @@ class Fleet:
                 server.scrub_log()
 
 
-async def start_fleet(plan: Plan, tell: Tell | None) -> Fleet:
+async def start_fleet(plan: Plan, report: Report | None) -> Fleet:
     """Start servers, and wait until all are ready; if that fails, none is left.
 
     Raises:
@@ -300,7 +302,7 @@ async def start_fleet(plan: Plan, tell: Tell | None) -> Fleet:
     """
     fleet = Fleet(plan)
     try:
-        await fleet.start(tell or _LOG.info)
+        await fleet.start(report or _LOG.info)
     except BaseException:
         await _end_quickly(fleet)
         raise

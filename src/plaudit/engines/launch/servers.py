@@ -1,9 +1,11 @@
-"""A model server as a process of ours: its log, its health, its end."""
+"""Model servers as processes of ours: their log, health and end, and the GPUs they share."""
 
 import asyncio
 import atexit
+import itertools
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,8 +20,7 @@ import msgspec
 
 from plaudit.engines.http.transport import Transport
 from plaudit.engines.launch import watchdog
-from plaudit.engines.openai.engine import bearer
-from plaudit.errors import CallError
+from plaudit.errors import CallError, UsageError
 
 GRACE_SECONDS = 10.0
 """How long a server has to end by itself before it is killed."""
@@ -27,6 +28,7 @@ LOG_LINES = 20
 """How many lines of a server's log an error shows."""
 
 _PROBE_SECONDS = 5.0
+_GPUS_SECONDS = 30
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 400
@@ -80,7 +82,7 @@ class Server:
         self.command = command
         self.root = f"http://127.0.0.1:{command.port}"
         self.reported = False
-        """Whether its end was told to the user."""
+        """Whether its end was logged."""
         self._stranger = self._transport("")
         self._friend = self._transport(command.key)
         self._status: int | None = None
@@ -99,7 +101,7 @@ class Server:
         return f"Server({self.command.scheme!r} at {self.root!r})"
 
     def _transport(self, key: str) -> Transport:
-        return Transport(self.command.scheme, self.root, "its key", bearer, own_key=key)
+        return Transport(self.command.scheme, self.root, "its key", own_key=key)
 
     @property
     def status(self) -> int | None:
@@ -149,7 +151,7 @@ class Server:
         return [line for line in lines if line][-count:]
 
     def release(self) -> None:
-        """Tell the watchdog to end the server; does not wait."""
+        """Have the watchdog end the server; does not wait."""
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
 
@@ -210,3 +212,56 @@ def _forget_after_fork() -> None:
 
 os.register_at_fork(after_in_child=_forget_after_fork)
 atexit.register(_end_at_exit)
+
+
+# GPUs
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them.
+
+    Those that this variable names; where it is not set, those that `nvidia-smi` lists, if any.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        names = (name.strip() for name in named.split(","))
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    try:
+        done = subprocess.run(
+            [command, "--list-gpus"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GPUS_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    listed = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(listed))]
+
+
+def divide(gpus: list[str], servers: int, each: int | None) -> list[tuple[str, ...]]:
+    """Return the GPUs of each server.
+
+    Args:
+        gpus: those that there are.
+        servers: how many servers share them.
+        each: how many a server gets; None: one where there are any, else none.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    if not gpus and each is None:
+        return [()] * servers
+    each = each or 1
+    needed = servers * each
+    if len(gpus) < needed:
+        raise UsageError(
+            f"{servers} x {each} = {needed} GPUs are needed and {len(gpus)} visible; lower "
+            "--launch or --gpus-per-worker, or check CUDA_VISIBLE_DEVICES"
+        )
+    return [tuple(gpus[start : start + each]) for start in range(0, needed, each)]

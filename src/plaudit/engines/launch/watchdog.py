@@ -1,4 +1,4 @@
-"""Holds one server, and ends it with all that it started when whoever wanted it is gone.
+"""Holds one server, and ends it with all that it started when its starter is gone.
 
 A script that imports nothing of plaudit: `python -I watchdog.py GRACE COMMAND...`. Its standard
 input is a pipe that the starter keeps open. However the starter ends, killed or not, the pipe ends
@@ -68,7 +68,7 @@ def _die_with_watchdog() -> None:
 
 
 def _has_ended(pid: int) -> bool:
-    """Tell whether a child has ended; it is not waited for, so that its id stays its own."""
+    """Return whether a child has ended; without waiting for it, so that its id stays its own."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -1,4 +1,4 @@
-"""Reads what plaudit must know of a GGUF file: its metadata, never its tensors.
+"""The metadata of GGUF files; tensors are never read.
 
 A file is untrusted: every length it states is checked against the bytes that are really there
 before anything is read, and no more than `MAX_HEADER` bytes of it are ever held.
@@ -96,19 +96,6 @@ class Vocabulary:
         """Whether every byte of text costs a token its share, so that length bounds tokens."""
         return self.kind in ("gpt2", "llama")
 
-    def has_token(self, text: str) -> bool:
-        """Whether `text`, a leading space included, is one token of the model."""
-        return self._spelled(text) in self._known
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.tokens)
-
-    def _spelled(self, text: str) -> str:
-        if self.kind == "gpt2":
-            return "".join(_BYTE_LETTERS[byte] for byte in text.encode())
-        return text.replace(" ", "▁")
-
 
 def looks_like_markup(token: str) -> bool:
     """Whether an added token's text is a mark such as `<think>`, rather than a run of spaces."""
@@ -132,16 +119,6 @@ def _steers(token: str, kind: int) -> bool:
     return kind == _NORMAL and looks_like_control(token)
 
 
-def _byte_letters() -> list[str]:
-    """The letter that byte-level BPE writes for each byte (GPT-2's `bytes_to_unicode`)."""
-    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = iter(range(256, 512))
-    return [chr(byte if byte in plain else next(others)) for byte in range(256)]
-
-
-_BYTE_LETTERS = _byte_letters()
-
-
 class GGUF:
     """The metadata of one GGUF file."""
 
@@ -157,11 +134,6 @@ class GGUF:
     def architecture(self) -> str:
         """Such as `llama` or `gemma3`; empty where the file does not say."""
         return self._text("general.architecture")
-
-    @property
-    def name(self) -> str:
-        """The model's own name; empty where the file does not say."""
-        return self._text("general.name")
 
     @property
     def context_length(self) -> int | None:
@@ -282,7 +254,7 @@ class _Reader:
         )
 
     def _need(self, count: int) -> int:
-        """Have `count` more bytes at hand; return where they begin and step over them."""
+        """Read `count` more bytes; return where they begin and step over them."""
         start, end = self.at, self.at + count
         if end > self.size:
             raise self._bad(f"it is cut short at byte {self.size}")
@@ -358,7 +330,7 @@ class _Reader:
         self.at = at
 
     def _hold(self, at: int, count: int) -> int:
-        """Have `count` bytes from `at` at hand; return how many bytes are held in all."""
+        """Read `count` bytes from `at`; return how many bytes are held in all."""
         self.at = at
         self._need(count)
         return len(self.data)

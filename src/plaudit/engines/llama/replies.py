@@ -1,10 +1,66 @@
-"""Replies of llama.cpp as it gives them in this process: streamed, chunk by chunk."""
+"""Requests and replies of llama.cpp in this process: replies are streamed, chunk by chunk."""
 
 import msgspec
 
-from plaudit.engines.base import Completion, FinishReason, Request, TokenLogprob
+from plaudit.engines.base import SAMPLING, Completion, Request, TokenLogprob
+from plaudit.engines.replies import read_finish
 from plaudit.errors import CallError, Cause
-from plaudit.types import Usage
+from plaudit.types import Json, Usage
+
+THINKING_SWITCH = "enable_thinking"
+"""What chat templates of hybrid models call it."""
+
+PARAMETERS = (
+    *SAMPLING, "top_k", "min_p", "typical_p", "top_n_sigma", "min_keep", "samplers",
+    "presence_penalty", "frequency_penalty", "repeat_penalty", "repeat_last_n",
+    "dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n",
+    "dry_sequence_breakers", "xtc_probability", "xtc_threshold", "mirostat", "mirostat_tau",
+    "mirostat_eta", "dynatemp_range", "dynatemp_exponent", "adaptive_target", "adaptive_decay",
+    "logit_bias", "ignore_eos", "grammar", "stop", "chat_template_kwargs",
+)  # fmt: skip
+"""Generation parameters of llama.cpp's server, which ignores all others."""
+
+
+def streamed_body(request: Request, reuse: bool, no_thinking: bool) -> bytes:
+    """Return a request as an OpenAI-compatible llama.cpp server takes it, streamed.
+
+    At least one log-probability is asked for, because token ids come with them only. A request is
+    streamed, which is what makes it stoppable.
+    """
+    sampling = request.sampling
+    body: dict[str, Json] = {
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "cache_prompt": reuse,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_progress": True,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if sampling.stop:
+        body["stop"] = sampling.stop
+    if isinstance(request.prompt, str):
+        prompt = request.prompt_ids or request.prompt
+        body |= {"prompt": prompt, "logprobs": max(1, request.logprobs)}
+    else:
+        body |= {"messages": request.prompt}
+        body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}
+    if no_thinking:
+        body["chat_template_kwargs"] = {THINKING_SWITCH: False}
+    if request.schema is not None:
+        body |= _constraint(request)
+    return msgspec.json.encode(body | dict(sampling.extra))
+
+
+def _constraint(request: Request) -> dict[str, Json]:
+    """What constrains the reply; llama.cpp ignores `response_format` in completion mode."""
+    assert request.schema is not None
+    if request.mode == "completion":
+        return {"json_schema": request.schema.body}
+    schema = {"name": request.schema.name, "schema": request.schema.body, "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 class Candidate(msgspec.Struct):
@@ -45,7 +101,7 @@ class Counts(msgspec.Struct):
 
 
 class ServerError(msgspec.Struct):
-    """What llama.cpp says of a request that it refuses."""
+    """The error with which llama.cpp refuses a request."""
 
     message: str = ""
     type: str = ""
@@ -107,16 +163,11 @@ class Call:
 
     def completion(self, request: Request) -> Completion:
         """The whole reply."""
-        known: dict[str, FinishReason] = {
-            "stop": "stop",
-            "length": "length",
-            "tool_calls": "tool_calls",
-        }
         # Streamed text is held back until a character is whole, and then has its last id only.
         whole = len(self.tokens) == self.counts.completion_tokens
         return Completion(
             text="".join(self.text),
-            finish_reason=known.get(self.finish, "unknown"),
+            finish_reason=read_finish(self.finish),
             logprobs=_candidates(self.tokens, request.logprobs),
             token_ids=tuple(token.id for token in self.tokens) if whole else None,
             usage=Usage(self.counts.prompt_tokens, self.counts.completion_tokens),
@@ -127,17 +178,17 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 def closed() -> CallError:
-    """Return what a request ends with whose model is closed."""
+    """Return the error for a request whose model is closed."""
     return CallError(Cause.CONNECTION, "the model was closed meanwhile", retryable=True)
 
 
 def not_unicode(error: UnicodeEncodeError) -> CallError:
-    """Return what is said of a prompt with lone surrogates."""
+    """Return the error for a prompt with lone surrogates."""
     return CallError(Cause.BAD_REQUEST, f"the prompt is not Unicode text: {error}")
 
 
 def refused(error: ServerError) -> CallError:
-    """Return what a refusal means."""
+    """Return the error for a refusal."""
     if error.type == "exceed_context_size_error":
         return overflow(f"{error.n_prompt_tokens}", error.n_ctx)
     cause = Cause.BAD_REQUEST if error.type == "invalid_request_error" else Cause.SERVER_ERROR
@@ -145,7 +196,7 @@ def refused(error: ServerError) -> CallError:
 
 
 def overflow(tokens: str, context: int) -> CallError:
-    """Return what is said of a prompt that is too long."""
+    """Return the error for a prompt that is too long."""
     return CallError(
         Cause.CONTEXT_OVERFLOW,
         f"the prompt has {tokens} tokens and the context holds {context}; nothing was cut. Take a "

@@ -7,7 +7,7 @@ from typing import Literal
 from nat.data_models.finetuning import TrainerAdapterConfig, TrajectoryBuilderConfig
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from plaudit.engines.base import check_base_url
+from plaudit.engines.uri import check_base_url
 
 
 class PairTrajectoriesConfig(TrajectoryBuilderConfig, name="plaudit_dpo_traj_builder"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.competing import Pick
 from plaudit.preferences.lengths import length_of
@@ -21,7 +22,6 @@ from plaudit.preferences.report.showing import ShownPairs
 from plaudit.preferences.report.sketches import HashSums, Heaviest, Moments, RowSample
 from plaudit.preferences.tally import Tally
 from plaudit.preferences.texts import prompt_key, response_key
-from plaudit.scoring.stats import load_package
 
 _BATCH = 2**15
 _PROMPT_BITS = 40
@@ -53,7 +53,7 @@ class PairReport:
         Raises:
             MissingDependencyError: NumPy is not installed.
         """
-        self._np = load_package("numpy")
+        self._np = load_package("numpy", "stats")
         self._seed = seed
         self.pairs = 0
         self.sample = RowSample(2, seed)

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.report.numbers import (
     Bias,
     Count,
@@ -16,7 +17,7 @@ from plaudit.preferences.report.numbers import (
 from plaudit.preferences.report.sketches import HashSums
 from plaudit.preferences.report.spread import distribution
 from plaudit.scoring.intervals import ShareOverQuestions, wilson
-from plaudit.scoring.stats import Estimate, load_package
+from plaudit.scoring.stats import Estimate
 
 if TYPE_CHECKING:
     from plaudit.preferences.report.collecting import PairReport
@@ -74,7 +75,7 @@ def lengths(report: "PairReport") -> Lengths:
 
 def duplicates(report: "PairReport") -> Duplicates:
     """Return what occurs more than once."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     equal, prompts = report.equal_pairs, report.prompts
     equal.settle()
     prompts.settle()
@@ -89,7 +90,7 @@ def duplicates(report: "PairReport") -> Duplicates:
 
 def weights(report: "PairReport") -> Weights:
     """Return how unequal examples are."""
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     sums = report.examples
     sums.settle()
     pairs = np.sort(sums.sums[:, 0])[::-1]

@@ -5,11 +5,11 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.pairing import CandidateGroup
 from plaudit.preferences.report.numbers import Orders
 from plaudit.preferences.report.sketches import RowSample
 from plaudit.preferences.report.spread import distribution
-from plaudit.scoring.stats import load_package
 from plaudit.types import Json
 
 _BATCH = 4_096
@@ -21,7 +21,7 @@ class OrderSums:
 
     def __init__(self, seed: int) -> None:
         """Begin."""
-        self._np = load_package("numpy")
+        self._np = load_package("numpy", "stats")
         self._sample = RowSample(1, seed)
         self._gaps: list[float] = []
         self._total = 0.0

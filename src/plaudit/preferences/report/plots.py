@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.report.numbers import Distribution, LengthBin, Lengths, Weights
-from plaudit.scoring.stats import load_package
 
 _CHOSEN, _REJECTED, _LINE = "#0d9488", "#c2691c", "#808080"
 _STYLE = {
@@ -107,8 +107,8 @@ def _draw_histogram(axes: Any, found: Distribution, label: str) -> Any:
 
 
 def _svg(name: str, draw: Draw) -> str:
-    matplotlib = load_package("matplotlib")
-    figures = load_package("matplotlib.figure")
+    matplotlib = load_package("matplotlib", "stats")
+    figures = load_package("matplotlib.figure", "stats")
     # The salt makes ids, which one page may not have twice, different from plot to plot.
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"plaudit-{name}"}):
         figure = figures.Figure(figsize=(6.2, 2.9), layout="constrained")

@@ -7,8 +7,8 @@ import heapq
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.candidate import Id
-from plaudit.scoring.stats import load_package
 
 MOST_KEYS = 2**18
 """Keys of a `HashSums` that are kept."""
@@ -28,7 +28,7 @@ class HashSums:
 
     def __init__(self, columns: int, most: int = MOST_KEYS) -> None:
         """Begin; each key has so many sums."""
-        self._np = np = load_package("numpy")
+        self._np = np = load_package("numpy", "stats")
         self._most = most
         self._limit = _ALL
         self._parts: list[tuple[Any, Any]] = []
@@ -83,7 +83,7 @@ class RowSample:
 
     def __init__(self, columns: int, seed: int, most: int = MOST_ROWS) -> None:
         """Begin."""
-        self._np = np = load_package("numpy")
+        self._np = np = load_package("numpy", "stats")
         self._random = np.random.default_rng(abs(seed))
         self._most = most
         self.seen = 0
@@ -147,7 +147,7 @@ class Moments:
 
     def __init__(self) -> None:
         """Begin."""
-        self._np = load_package("numpy")
+        self._np = load_package("numpy", "stats")
         self.count = 0
         self._means: Any = self._np.zeros(2)
         self._products: Any = self._np.zeros((2, 2))

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
+from plaudit._util.packages import load_package
 from plaudit.preferences.margins import scale_of
 from plaudit.preferences.report.numbers import Distribution
-from plaudit.scoring.stats import load_package
 
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
 _BINS = 40
@@ -36,7 +36,7 @@ def distribution(
         drawn: how many were drawn; None: all are there.
         signed: whether the histogram reaches as far below 0 as above, with an edge at 0.
     """
-    np = load_package("numpy")
+    np = load_package("numpy", "stats")
     quantiles = np.quantile(values, [percent / 100 for percent in _PERCENTS])
     least, most = float(values.min()), float(values.max())
     low, high = float(quantiles[0]), float(quantiles[-1])
@@ -93,7 +93,7 @@ def _steps_a_bin(steps: int) -> int:
 
 def _histogram(values: Any, edges: list[float]) -> tuple[list[int], list[float]]:
     try:
-        counts, _ = load_package("numpy").histogram(values, bins=edges)
+        counts, _ = load_package("numpy", "stats").histogram(values, bins=edges)
     except ValueError:  # They are nearer to each other than floats can tell.
         return [len(values)], [edges[0], edges[-1]]
     return counts.tolist(), edges

@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import msgspec
 
-from plaudit._util.aio import map_ordered, run_sync
+from plaudit._util.aio import map_ordered
+from plaudit._util.loops import run_sync
 from plaudit.engines.base import Engine
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.rewards.correctness import Grader

@@ -10,9 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from plaudit.engines.base import Engine, FinishReason, ToolSpec
+from plaudit.engines.base import Engine, FinishReason, ToolSpec, engine_info
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.errors import CallError, Cause, UsageError
 from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
@@ -166,17 +165,17 @@ async def engine_renderer(engine: Engine, now: datetime | None = None) -> Render
         EngineUnusableError: the file cannot be had or loaded.
         UsageError: the engine has no such file, or the model no chat template.
     """
-    if not isinstance(engine, LlamaEngine):
+    tokenizer = engine_info(engine).tokenizer
+    if tokenizer is None:
         raise UsageError(
             f"{engine.uri} tells nothing of its tokenizer; give the model's with --tokenizer PATH: "
             "a folder with tokenizer.json and chat template, as the model is published with"
         )
     identity = await engine.identify()
-    metadata = engine.metadata
+    metadata = tokenizer.metadata
     if metadata.chat_template is None:
         raise UsageError(f"{engine.uri} is a base model: it has no chat template")
-    ids = {"bos_token": metadata.bos_id, "eos_token": metadata.eos_id}
-    texts = metadata.vocabulary.tokens
-    tokens = {name: texts[i] for name, i in ids.items() if i is not None and i < len(texts)}
+    named = {"bos_token": metadata.bos_token, "eos_token": metadata.eos_token}
+    tokens = {name: text for name, text in named.items() if text is not None}
     template = ChatTemplate(engine.uri, {"default": metadata.chat_template}, tokens, now)
-    return Renderer(EngineTokenizer(engine, identity), template)
+    return Renderer(EngineTokenizer(tokenizer, identity), template)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from plaudit.engines.llama.engine import LlamaEngine
+from plaudit.engines.base import ModelTokenizer
 from plaudit.engines.llama.gguf import looks_like_control, looks_like_markup
 from plaudit.errors import MissingDependencyError, UsageError
 
@@ -139,20 +139,20 @@ class FileTokenizer:
 class EngineTokenizer:
     """The tokenizer of a model that the embedded engine runs: exact, since it is the engine's."""
 
-    def __init__(self, engine: LlamaEngine, identity: str) -> None:
+    def __init__(self, tokenizer: ModelTokenizer, identity: str) -> None:
         """Take the tokenizer of an engine that has been identified."""
-        self._engine = engine
+        self._tokenizer = tokenizer
         self.identity = identity
-        self.control: dict[str, int] = engine.metadata.vocabulary.control
-        self.special_tokens = engine.metadata.vocabulary.special
+        self.control: dict[str, int] = tokenizer.metadata.vocabulary.control
+        self.special_tokens = tokenizer.metadata.vocabulary.special
 
     async def encode(self, text: str) -> list[int]:
         """Return the ids of a text, texts of control tokens read as these; nothing is added."""
-        return await self._engine.encode(text, special=True)
+        return await self._tokenizer.encode(text, special=True)
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens included."""
-        return await self._engine.decode(ids)
+        return await self._tokenizer.decode(ids)
 
 
 def load_tokenizer(path: str | Path) -> FileTokenizer:

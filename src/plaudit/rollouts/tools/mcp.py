@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from plaudit._util import aio
-from plaudit.engines.base import PASSWORD, ToolSpec, problem_of_url
+from plaudit.engines.base import ToolSpec
+from plaudit.engines.uri import PASSWORD, problem_of_url
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
 from plaudit.rollouts.tools.results import MOST_DATA_BYTES, described

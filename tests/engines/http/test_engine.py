@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from plaudit.engines.base import EngineURI, Request, Sampling
+from plaudit.engines.base import Request, Sampling
 from plaudit.engines.openai.engine import OpenAIEngine
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.sending.pool import Pool, SendPolicy
 from tests.support.asking import ASK, SCHEMA, TOO_MANY_LOGPROBS, TOP, ask, engine_at, request
@@ -80,7 +81,7 @@ async def test_everything_is_negotiated_once(engines):
         engine = engines(server)
         replies = await asyncio.gather(*(engine.complete(ask) for _ in range(50)))
         assert {reply.text for reply in replies} == {"yes"}
-        assert engine.refused == 8
+        assert engine.info.refused == 8
         assert len(server.bodies) == 50 + 8
     assert server.bodies[-1].keys() == {
         "model",
@@ -89,7 +90,7 @@ async def test_everything_is_negotiated_once(engines):
         "logprobs",
         "top_logprobs",
     }
-    assert len(engine.notes) == 8
+    assert len(engine.info.notes) == 8
 
 
 async def test_other_kinds_negotiate_for_themselves(engines):
@@ -97,8 +98,8 @@ async def test_other_kinds_negotiate_for_themselves(engines):
         engine = engines(server)
         await engine.complete(request())
         await asyncio.gather(*(engine.complete(request(schema=SCHEMA)) for _ in range(20)))
-        assert engine.refused == 5 + 2
-        assert len(server.bodies) == 1 + 20 + engine.refused
+        assert engine.info.refused == 5 + 2
+        assert len(server.bodies) == 1 + 20 + engine.info.refused
 
 
 async def test_slow_first_reply_holds_nobody_up(engines):
@@ -124,7 +125,7 @@ async def test_failing_first_request_settles_nothing(engines):
             *(engine.complete(request()) for _ in range(10)), return_exceptions=True
         )
         assert sum(isinstance(result, CallError) for result in results) == 2
-        assert engine.refused == 5
+        assert engine.info.refused == 5
         assert len(server.bodies) == 10 + 5
 
 
@@ -135,7 +136,7 @@ async def test_what_is_no_refusal_is_not_negotiated(engines):
             await engine.complete(request(sampling=Sampling(temperature=5)))
         assert caught.value.cause is Cause.BAD_REQUEST
         assert len(s.bodies) == 1
-        assert not engine.notes
+        assert not engine.info.notes
 
 
 async def test_nothing_is_given_up_for_good_unless_it_helped(engines):
@@ -152,7 +153,7 @@ async def test_nothing_is_given_up_for_good_unless_it_helped(engines):
             await engine.complete(request(f"{bad}"))
         await engine.complete(request())
         assert server.bodies[-1]["seed"] == 0
-        assert not engine.notes
+        assert not engine.info.notes
 
 
 # Identity, discovery, preflight

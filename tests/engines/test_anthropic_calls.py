@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from plaudit.engines.anthropic import AnthropicEngine
-from plaudit.engines.base import EngineURI, Request, Sampling, Schema, ToolCall, ToolSpec
+from plaudit.engines.base import Request, Sampling, Schema, ToolCall, ToolSpec
+from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause
 from plaudit.types import Message
 from tests.support.server import FakeAnthropic, anthropic_error

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from plaudit.corpus.packages import load_package
+from plaudit._util.packages import load_package
 from plaudit.errors import MissingDependencyError
 
 
