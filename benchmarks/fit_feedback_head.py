@@ -160,7 +160,7 @@ def fit(
     )
     bias = model.intercept_ - model.coef_ @ centre
     head = Head(
-        prompt=task.prompt_digest(),
+        prompt=task.prompt.digest,
         model=task.identity,
         view=VIEW,
         floor=FLOOR,

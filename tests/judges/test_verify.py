@@ -7,7 +7,7 @@ from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges.answers import head, maths
 from plaudit.judges.answers.base import Comparison
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.unasked import UnaskedVerifyJudge
+from plaudit.judges.verify import UnaskedVerifyJudge
 from plaudit.types import AnswerSample
 from tests.judges.making import GOOD, Ask, decide, facts, make, over, sample_of, say
 

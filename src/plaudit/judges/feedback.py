@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
-from plaudit.judges.config import JudgeConfig
-from plaudit.judges.reading import Reading
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
+from plaudit.judges.kind import Untrusted
 from plaudit.judges.readout import Option
+from plaudit.judges.verdict import Reading
 from plaudit.types import Failure, FeedbackSample, Json, Message, Sample
 
 REWARDS: Mapping[str, float] = {

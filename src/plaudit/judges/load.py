@@ -7,15 +7,14 @@ from plaudit._util.choices import convert
 from plaudit._util.forks import finished_before_a_fork
 from plaudit.engines.base import Engine, check_generation
 from plaudit.errors import ArgumentError, UsageError
-from plaudit.judges.base import BaseJudge, EngineFacts
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.criteria import take_criteria
 from plaudit.judges.feedback import FeedbackJudge
 from plaudit.judges.pairwise import PairwiseJudge
 from plaudit.judges.pointwise import PointwiseJudge
 from plaudit.judges.reward_model import RewardModelPairwise, RewardModelPointwise
-from plaudit.judges.unasked import UnaskedVerifyJudge
-from plaudit.judges.verify import VerifyJudge
+from plaudit.judges.verify import UnaskedVerifyJudge, VerifyJudge
 
 KINDS: Mapping[str, type[BaseJudge]] = {
     task.kind: task for task in (FeedbackJudge, PointwiseJudge, PairwiseJudge, VerifyJudge)
