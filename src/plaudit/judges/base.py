@@ -15,7 +15,7 @@ from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, ReplyError, UsageError
 from plaudit.judges import json_reply, sentiment
 from plaudit.judges.config import EngineFacts, JudgeConfig, idle_sampling, settle
-from plaudit.judges.kind import JudgeKind
+from plaudit.judges.kind import JudgeKind, source_digest
 from plaudit.judges.logprob import LogprobReader
 from plaudit.judges.prompt import PromptBuilder, digest_of
 from plaudit.judges.verdict import Ask, Reading, Transcript, VerdictMaker
@@ -227,6 +227,8 @@ class BaseJudge(JudgeKind):
             found["criteria"] = msgspec.to_builtins(self.config.criteria)
         if self.logprobs.continues:
             found["continuations"] = True
+        if not type(self).__module__.startswith("plaudit."):
+            found["code"] = source_digest(type(self))
         if any(head.cues for head in self.logprobs.heads):
             found["lexicon"] = sentiment.lexicon()
         return found

@@ -1,5 +1,7 @@
 """What one kind of judge says of itself: its rows, its options, and how it reads a reply."""
 
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -147,3 +149,27 @@ class JudgeKind(ABC):
 def plain_text(value: Untrusted) -> str:
     """Return a text, or the texts of messages, as one text."""
     return value if isinstance(value, str) else "\n".join(item["text"] for item in value)
+
+
+def folder_of(kind: type[JudgeKind]) -> Path:
+    """Return the folder of a class's file, where its relative paths begin."""
+    return Path(inspect.getfile(kind)).parent
+
+
+def source_digest(kind: type[JudgeKind]) -> str:
+    """Return a digest of the source files of a class and of its bases outside plaudit.
+
+    Where the source is not known, as in an interactive session, the class's name stands for it.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for one in kind.__mro__:
+        if not one.__module__.startswith(("plaudit.", "builtins", "abc")):
+            digest.update(_source(one))
+    return digest.hexdigest()
+
+
+def _source(one: type) -> bytes:
+    try:
+        return Path(inspect.getfile(one)).read_bytes()
+    except (OSError, TypeError):
+        return one.__qualname__.encode()

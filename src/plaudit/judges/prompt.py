@@ -1,7 +1,6 @@
 """Prompts of one judge: template, shots, and what comes before a sample."""
 
 import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from plaudit.engines.base import Mode, Request, Sampling
 from plaudit.errors import TemplateError
 from plaudit.judges import content
 from plaudit.judges.config import EngineFacts, JudgeConfig, Settled
-from plaudit.judges.kind import JudgeKind, Untrusted
+from plaudit.judges.kind import JudgeKind, Untrusted, folder_of
 from plaudit.judges.shot_text import ShotText, escape_all, read_snippets, template_path
 from plaudit.judges.shots import Shot, ShotSet, choose_shots
 from plaudit.prompts.escape import Escaper
@@ -225,7 +224,7 @@ def _load_template(kind: JudgeKind, config: JudgeConfig, mode: Mode) -> Template
             )
         own = own[mode]
     if isinstance(own, Path):
-        name = str(Path(inspect.getfile(type(kind))).parent / own)
+        name = str(folder_of(type(kind)) / own)
         own = read_template(name)
     return Template(own, name, kind.variables)
 

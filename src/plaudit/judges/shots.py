@@ -5,7 +5,6 @@ with the bare `label`. Shots that the leakage guard takes from a sample are coun
 """
 
 import hashlib
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,7 +12,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from plaudit.errors import InputError, ReplyError, UsageError
-from plaudit.judges.kind import JudgeKind
+from plaudit.judges.kind import JudgeKind, folder_of
 from plaudit.judges.plain import plain_row
 from plaudit.prompts.selection import Lookalikes, Nearest, balanced, seeded
 from plaudit.prompts.shots import PoolRow, load_shots, parse_pool, read_pool, shipped_pool
@@ -135,8 +134,7 @@ def own_pool(judge: JudgeKind | type[JudgeKind]) -> list[PoolRow]:
     if given is None:
         return shipped_pool(judge.kind)
     if isinstance(given, Path):
-        folder = Path(inspect.getfile(judge if isinstance(judge, type) else type(judge))).parent
-        return read_pool(str(folder / given))
+        return read_pool(str(folder_of(judge if isinstance(judge, type) else type(judge)) / given))
     if isinstance(given, str):
         return parse_pool(given, name)
     return [PoolRow(f"{name}:{n}", dict(row)) for n, row in enumerate(given, 1)]
