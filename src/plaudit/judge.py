@@ -48,7 +48,7 @@ from plaudit.judges.load import (
     task_type,
 )
 from plaudit.judges.panel import Member, PanelConfig, Spec, named, read_cascade, read_jury
-from plaudit.judges.plain import plain_row, plain_sample
+from plaudit.judges.rows import plain_row, plain_sample
 from plaudit.judges.shots import replace_shots
 from plaudit.runs.judging import JudgeSession
 from plaudit.runs.panel import Cascade, Jury

@@ -1,8 +1,7 @@
 """The contract of a judge: what it asks about a sample, how it decides, what identifies it.
 
 A `BaseJudge` is a judge without its engine. It asks through a function that the caller gives, so it
-knows nothing about caches, retries or runs. Its parts each have a module: `kind` (what a new kind
-of judge writes), `config` (what is settled), `prompt`, `logprob`, `json_reply`, `votes`, `verdict`.
+knows nothing about caches, retries or runs. What a new kind of judge writes is in `kind`.
 """
 
 from collections.abc import Coroutine, Sequence
@@ -13,7 +12,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, ReplyError, UsageError
-from plaudit.judges import json_reply, sentiment
+from plaudit.judges import json_reply
 from plaudit.judges.config import EngineFacts, JudgeConfig, idle_sampling, settle
 from plaudit.judges.kind import JudgeKind, source_digest
 from plaudit.judges.logprob import LogprobReader
@@ -40,8 +39,7 @@ class BaseJudge(JudgeKind):
         prompt: renders prompts.
         logprobs: reads replies in the logprob readout.
         verdicts: makes verdicts.
-        fingerprint: 64 hexadecimal digits over everything that can change a verdict, but the
-            decision on it (gate, calibration, rewards).
+        fingerprint: 64 digits over what can change a verdict, without gate, calibration, rewards.
         judge_name: `kind/` and the first 12 digits of the fingerprint.
     """
 
@@ -54,10 +52,12 @@ class BaseJudge(JudgeKind):
         """
         self.config = config
         self.identity = facts.identity
+        settled = settle(config, facts, self)
+        self.readout, self.mode = settled.readout, settled.mode
         fitted = None if config.calibration is None else load_calibration(config.calibration)
-        settled = settle(config, facts, self, fitted)
-        self.readout, self.mode, self.gate = settled.readout, settled.mode, settled.gate
-        self.promise = _promise(fitted, settled.gate)
+        found = None if fitted is None or config.gate is not None else fitted.gate
+        self.gate = settled.gate if found is None else found
+        self.promise = _promise(fitted, self.gate)
         self.labels = tuple(option.label for option in self.options)
         self.prompt = PromptBuilder(self, config, settled, facts)
         one_prior = config.prior == "auto" and self.prompt.shots.fixed is not None
@@ -229,8 +229,6 @@ class BaseJudge(JudgeKind):
             found["continuations"] = True
         if not type(self).__module__.startswith("plaudit."):
             found["code"] = source_digest(type(self))
-        if any(head.cues for head in self.logprobs.heads):
-            found["lexicon"] = sentiment.lexicon()
         return found
 
 

@@ -19,7 +19,6 @@ from plaudit.judges.criteria import Criterion
 from plaudit.judges.kind import JudgeKind
 from plaudit.judges.shots import Select, Shots
 from plaudit.prompts.template import TemplateChoice
-from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.votes import MOST_VOTES, VoteRule
 from plaudit.types import Json
 
@@ -133,7 +132,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     readout: Readout
     mode: Mode
     gate: float | None
-    """Least confidence of an `ok` verdict; None: no gate."""
+    """Least confidence of an `ok` verdict, unless a calibration sets it; None: no gate."""
     sampling: Sampling
     """Without the stop texts, which depend on the template."""
     schema: Schema | None
@@ -144,19 +143,13 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """None: one judgement a sample."""
 
 
-def settle(
-    config: JudgeConfig,
-    facts: EngineFacts,
-    kind: JudgeKind,
-    calibration: Calibration | None = None,
-) -> Settled:
+def settle(config: JudgeConfig, facts: EngineFacts, kind: JudgeKind) -> Settled:
     """Return what a configuration comes to.
 
     Args:
         config: of the judge.
         facts: of its engine.
         kind: what the judge says of itself.
-        calibration: the user's, whose gate holds where the configuration has none.
 
     Raises:
         UsageError: the engine or the kind cannot do what the configuration asks for.
@@ -170,7 +163,7 @@ def settle(
     return Settled(
         readout=readout,
         mode=_settle_mode(config, facts.capabilities),
-        gate=_settle_gate(config, kind, calibration) if sure else None,
+        gate=(kind.default_gate if config.gate is None else config.gate) if sure else None,
         sampling=_settle_sampling(config, kind, readout),
         schema=_settle_schema(kind) if readout == "json" else None,
         logprobs=facts.capabilities.logprobs if readout == "logprob" else 0,
@@ -215,13 +208,6 @@ def _refuse_confidence(config: JudgeConfig, kind: JudgeKind, readout: Readout) -
         raise UsageError(f"{why}there is nothing to calibrate; leave --calibration out")
     if config.gate is not None:
         raise UsageError(f"{why}it cannot be gated; leave --gate out")
-
-
-def _settle_gate(
-    config: JudgeConfig, kind: JudgeKind, calibration: Calibration | None
-) -> float | None:
-    fitted = None if calibration is None else calibration.gate
-    return next((g for g in (config.gate, fitted) if g is not None), kind.default_gate)
 
 
 def _settle_sampling(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> Sampling:

@@ -97,6 +97,11 @@ class JudgeKind(ABC):
         """Return a reply that states the label and no more; None: a label alone makes no reply."""
         return None
 
+    def cues(self, sample: Any) -> dict[str, float]:
+        """Return what a head weighs beside tokens, by name; the fields of the verdict show it."""
+        del sample
+        return {}
+
     def takes_shot(self, shot: Mapping[str, Any]) -> bool:
         """Return whether a shot shows the kind of reply that is wanted."""
         del shot

@@ -17,7 +17,7 @@ from plaudit._util.aio import for_each
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.replies import check_logprobs
 from plaudit.errors import Cause, ReplyError, UsageError
-from plaudit.judges import readout, sentiment
+from plaudit.judges import readout
 from plaudit.judges.config import EngineFacts, Settled
 from plaudit.judges.kind import JudgeKind
 from plaudit.judges.readout import MIN_OPTION_MASS, Bounds, options_of, read_options
@@ -137,7 +137,7 @@ class LogprobReader:
         heard: Mapping[str, float] = {}
         if self.head is not None:  # A head reads more than the option words.
             shown = read_options(completion, self.words, least=0)
-            heard = sentiment.cues(self._kind.sample_variables(sample)) if self.head.cues else {}
+            heard = self._kind.cues(sample) if self.head.cues else {}
             probabilities = self.head.distribution(completion, heard)
         else:
             shown = read_options(completion, self.words)

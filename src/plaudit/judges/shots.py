@@ -13,7 +13,7 @@ import msgspec
 
 from plaudit.errors import InputError, ReplyError, UsageError
 from plaudit.judges.kind import JudgeKind, folder_of
-from plaudit.judges.plain import plain_row
+from plaudit.judges.rows import plain_row
 from plaudit.prompts.selection import Lookalikes, Nearest, balanced, seeded
 from plaudit.prompts.shots import PoolRow, load_shots, parse_pool, read_pool, shipped_pool
 from plaudit.types import Json, Sample
