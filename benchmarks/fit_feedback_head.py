@@ -25,10 +25,9 @@ from sklearn.model_selection import StratifiedKFold
 from plaudit._util.aio import for_each
 from plaudit.engines.base import Completion
 from plaudit.engines.load import load_engine
-from plaudit.judges import sentiment
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.feedback import REWARDS
+from plaudit.judges.feedback import REWARDS, polarity, sentiment
 from plaudit.judges.load import bind
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
 from plaudit.scoring.calibration import Platt
@@ -98,7 +97,7 @@ def features(replies: list[Completion], tokens: tuple[str, ...]) -> Array:
 
 def heard(found: list[Row]) -> Array:
     """Return the sentiment of each turn's follow-up, as the head hears it."""
-    return np.array([sentiment.cues(row)["sentiment"] for row in found])
+    return np.array([sentiment(row["answer"], row["follow_up"])["sentiment"] for row in found])
 
 
 def evened(truth: NDArray[np.int_], weights: Array) -> Array:
@@ -160,7 +159,7 @@ def fit(
     )
     bias = model.intercept_ - model.coef_ @ centre
     head = Head(
-        prompt=task.prompt_digest(),
+        prompt=task.prompt.digest,
         model=task.identity,
         view=VIEW,
         floor=FLOOR,
@@ -182,13 +181,16 @@ def fit(
 
 def read(head: Head, found: list[Row], replies: list[Completion]) -> list[Distribution]:
     """Return what a head says of turns."""
-    return [head.distribution(y, sentiment.cues(x)) for x, y in zip(found, replies, strict=True)]
+    return [
+        head.distribution(y, sentiment(x["answer"], x["follow_up"]))
+        for x, y in zip(found, replies, strict=True)
+    ]
 
 
 def measure(name: str, head: Head, found: list[Row], table: list[Distribution]) -> dict[str, Any]:
     """Return and print what distributions are worth on labelled turns, with bootstrap intervals."""
     labels = [row["label"] for row in found]
-    lexicon = np.array([sentiment.polarity(row["follow_up"]) for row in found])
+    lexicon = np.array([polarity(row["follow_up"]) for row in found])
     guess = [max(p, key=p.__getitem__) for p in table]
     right = np.array([a == b for a, b in zip(guess, labels, strict=True)])
     sure = np.array([head.calibration.apply(max(p.values())) for p in table])

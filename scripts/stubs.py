@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src"
-PACKAGES = ("plaudit", "plaudit.bench", "plaudit.corpus", "plaudit.preferences", "plaudit.rollouts")
+PACKAGES = (
+    "plaudit",
+    "plaudit.bench",
+    "plaudit.corpus",
+    "plaudit.judges",
+    "plaudit.preferences",
+    "plaudit.rollouts",
+)
 
 
 def stub_of(package: str) -> str:

@@ -52,10 +52,13 @@ PUBLIC_IN_BENCH = {
     "counts", "load_dataset", "measure", "outcome_of", "place_sides", "polarity",
 }  # fmt: skip
 
+PUBLIC_IN_JUDGES = {"BaseJudge", "EngineFacts", "Option", "Reading", "Untrusted"}
+
 PACKAGES = {
     "plaudit": PUBLIC,
     "plaudit.bench": PUBLIC_IN_BENCH,
     "plaudit.corpus": PUBLIC_IN_CORPUS,
+    "plaudit.judges": PUBLIC_IN_JUDGES,
     "plaudit.preferences": PUBLIC_IN_PREFERENCES,
     "plaudit.rollouts": PUBLIC_IN_ROLLOUTS,
 }

@@ -33,10 +33,16 @@ from plaudit.io import columns
 from plaudit.io.progress import Progress, Work
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import bind, make_config, task_type
-from plaudit.judges.options import call_fields, judge_fields
+from plaudit.judges.load import (
+    bind,
+    call_fields,
+    judge_fields,
+    make_config,
+    register,
+    task_type,
+)
 from plaudit.judges.panel import Member, PanelConfig, Spec, named, read_cascade, read_jury
-from plaudit.judges.plain import plain_row, plain_sample
+from plaudit.judges.rows import plain_row, plain_sample
 from plaudit.judges.shots import replace_shots
 from plaudit.runs.judging import JudgeSession
 from plaudit.runs.panel import Cascade, Jury
@@ -70,7 +76,7 @@ class Judge(Closing):
 
     def __init__(
         self,
-        kind: str = "feedback",
+        kind: str | type[BaseJudge] = "feedback",
         *,
         engine: str | Engine | None = None,
         cache: bool | str | Path = True,
@@ -82,7 +88,8 @@ class Judge(Closing):
         """Configure a judge.
 
         Args:
-            kind: `feedback`, `pointwise`, `pairwise` or `verify`.
+            kind: `feedback`, `pointwise`, `pairwise`, `verify`, or a judge of your own: its class,
+                or `FILE.py:Class`, whose code is then imported.
             engine: an engine URI or an engine; None: `none:` for verify, which asks no model, and
                 `local`, the embedded one, for the others.
             cache: whether replies are kept in the store, or the path of another store.
@@ -98,7 +105,7 @@ class Judge(Closing):
         """
         self._task_type = task_type(kind)
         self.engine = load_engine(engine or self._task_type.default_engine)
-        self.config = make_config(kind, judge_fields(config, self.engine))
+        self.config = make_config(self._task_type, judge_fields(config, self.engine))
         self.panel: PanelConfig | None = None
         self._engines: tuple[Engine, ...] = (self.engine,)
         if jury is not None and cascade is not None:
@@ -128,6 +135,7 @@ class Judge(Closing):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin anew in this process."""
         self.__dict__.update(state)
+        register(self._task_type)  # In another process, the kind of a user is not known yet.
         self._begin()
 
     def __call__(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plaudit.cli.display import unknown_cost
-from plaudit.judges.base import _below
+from plaudit.judges.verdict import below
 from tests.support.command import Here, write_rows
 
 LABEL = "neg_constraint_restate"
@@ -85,7 +85,7 @@ def test_a_run_without_failures_shows_no_examples(tmp_path: Path) -> None:
     ],
 )
 def test_defect_17_the_sentence_about_the_gate_is_true(confidence, gate, said: str) -> None:
-    failure = _below(confidence, gate)
+    failure = below(confidence, gate)
     assert failure is not None
     assert failure.message == said
 

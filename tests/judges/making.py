@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
-from plaudit.judges.base import BaseJudge, EngineFacts
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.load import task_type
 from plaudit.types import Sample, Usage, Verdict
 

@@ -149,7 +149,7 @@ async def test_the_prior_is_measured_the_same_way() -> None:
     ask = Scored(words, show({f" {word['neutral']}": 0.11, " x": 0.1}))
     await judge.prepare(ask)
     probes = [r for r in ask.requests if r.continuation]
-    assert len(probes) == len(judge._prior_rows) * len(words)
+    assert len(probes) == len(judge.logprobs.rows) * len(words)
     assert {r.turn for r in probes} == {"prior-continuation"}
     ask.words = words | {word["pos_praise"]: 0.2}  # twice its prior
     verdict = await judge.decide(sample_of("feedback"), ask)

@@ -56,10 +56,10 @@ def test_the_default_gates() -> None:
 
 
 def test_the_default_lengths() -> None:
-    lengths = {kind: make(kind, readout="json")._sampling.max_tokens for kind in KINDS}
+    lengths = {kind: make(kind, readout="json").prompt.sampling.max_tokens for kind in KINDS}
     assert lengths == {"feedback": 256, "pointwise": 3072, "pairwise": 3072, "verify": 256}
-    assert {make(kind, readout="logprob")._sampling.max_tokens for kind in KINDS} == {1}
-    assert make("feedback", readout="json", max_tokens=9)._sampling.max_tokens == 9
+    assert {make(kind, readout="logprob").prompt.sampling.max_tokens for kind in KINDS} == {1}
+    assert make("feedback", readout="json", max_tokens=9).prompt.sampling.max_tokens == 9
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,7 +88,7 @@ async def test_a_task_is_bound_to_what_the_engine_says_of_itself() -> None:
 
     task = await bind(JudgeConfig(kind="feedback"), Engine())
     assert (task.identity, task.readout) == ("me", "json")
-    assert "<<weird>>" not in task._escaper.escape("a <<weird>> b")
+    assert "<<weird>>" not in task.prompt.escape("a <<weird>> b")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,7 +101,7 @@ def test_a_configuration_is_data(kind: str) -> None:
 def test_defect_04_the_logprob_readout_writes_what_it_reads(kind: str) -> None:
     plain = make(kind, readout="logprob")
     given = make(kind, readout="logprob", temperature=0.7, top_p=0.9, max_tokens=3072)
-    assert given._sampling == plain._sampling == Sampling()
+    assert given.prompt.sampling == plain.prompt.sampling == Sampling()
     assert given.fingerprint == plain.fingerprint
     assert given.notes[0].startswith("temperature, top_p, max_tokens: without effect")
     only = make(kind, readout="logprob", max_tokens=9)
@@ -152,7 +152,7 @@ def test_the_fingerprint_changes_with_the_prior_policy_where_one_is_shipped() ->
     for kind in KINDS:
         task = task_type(kind)(JudgeConfig(kind=kind, readout="logprob"), facts())
         without = make(kind, readout="logprob", prior="none")
-        assert (task.fingerprint != without.fingerprint) == bool(task._prior_rows)
+        assert (task.fingerprint != without.fingerprint) == bool(task.logprobs.rows)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,7 +146,7 @@ def test_a_template_is_used_in_its_mode_only(tmp_path: Path) -> None:
     config = {"template": {"chat": file(tmp_path, body)}}
     chat, completion = (make("verify", mode=mode, **config) for mode in MODES)
     assert text_of(chat.render(sample_of("verify"))).startswith("mine")
-    assert completion.template.name == "verify.completion"
+    assert completion.prompt.template.name == "verify.completion"
     assert chat.notes == []
     assert completion.notes == [
         "--template is for chat mode, and the run is in completion mode: it is not used"

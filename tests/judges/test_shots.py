@@ -131,7 +131,7 @@ def test_an_array_is_a_pool_too_and_its_elements_have_lines(tmp_path: Path) -> N
     path = tmp_path / "pool.json"
     path.write_text(json.dumps([feedback_row(0), feedback_row(1, "pos_praise")], indent=1))
     assert [row.where for row in read_pool(str(path))] == [f"{path}:2", f"{path}:8"]
-    assert make("feedback", pool=str(path)).shots.fixed is not None
+    assert make("feedback", pool=str(path)).prompt.shots.fixed is not None
 
 
 def test_a_pool_of_one_label_and_a_pool_of_another_judge_are_refused(tmp_path: Path) -> None:
@@ -242,25 +242,25 @@ def test_no_shots_can_be_asked_for(kind: str) -> None:
 def test_the_sample_is_never_among_its_shots(kind: str, select: str) -> None:
     for count in (3, 7, 100):
         task = make(kind, shots=count, select=select, mode="completion")
-        for place, shot in enumerate(task.shots.shots):
-            before = task.shots.withheld
-            chosen = task.shots.choose(shot.text, count=True)
+        for place, shot in enumerate(task.prompt.shots.shots):
+            before = task.prompt.shots.withheld
+            chosen = task.prompt.shots.choose(shot.text, count=True)
             assert place not in chosen
-            held = task.shots.withheld - before
-            assert len(chosen) == min(count, len(task.shots.shots) - 1)
-            assert held == (select != "fixed" or place in (task.shots.fixed or ()))
+            held = task.prompt.shots.withheld - before
+            assert len(chosen) == min(count, len(task.prompt.shots.shots) - 1)
+            assert held == (select != "fixed" or place in (task.prompt.shots.fixed or ()))
 
 
 def test_a_withheld_shot_is_replaced_counted_and_told(tmp_path: Path) -> None:
     task = make("feedback", shots=3, mode="completion")
-    fixed = task.shots.fixed or ()
-    leaked = task.shots.shots[fixed[1]]
+    fixed = task.prompt.shots.fixed or ()
+    leaked = task.prompt.shots.shots[fixed[1]]
     row = {k: f"{v} " for k, v in leaked.row.items() if k != "feedback"}
     request = task.render(sample_of("feedback", row))
     other = task.render(sample_of("feedback"))
     assert text_of(request).count("Reaction:") == text_of(other).count("Reaction:") == 4
     assert text_of(request).count(leaked.row["follow_up"]) == 1  # the sample itself
-    assert (request.shared, other.shared) == (0, len(task._static))
+    assert (request.shared, other.shared) == (0, len(task.prompt.main.text))
     (note,) = task.notes
     assert note.startswith("1 shot withheld from 1 sample: ")
 
@@ -276,7 +276,7 @@ def test_a_pair_counts_once_though_it_is_asked_in_both_orders() -> None:
     task = make("pairwise", shots=24, select="random")
     row = {k: v for k, v in shipped_pool("pairwise")[0].row.items() if k != "feedback"}
     first, second = task.requests(sample_of("pairwise", row))
-    assert task.shots.withheld == 1
+    assert task.prompt.shots.withheld == 1
     assert first.prompt[:-1] == second.prompt[:-1]
     assert first.affinity == second.affinity
 
@@ -354,13 +354,13 @@ def test_a_pool_is_known_by_its_content(tmp_path: Path) -> None:
 
 def test_the_prior_is_removed_only_with_shots_that_all_samples_share() -> None:
     measured = {
-        select: bool(make("feedback", shots=3, select=select, prior="auto")._prior_rows)
+        select: bool(make("feedback", shots=3, select=select, prior="auto").logprobs.rows)
         for select in SELECTIONS
     }
     assert measured == {"fixed": True, "random": False, "similar": False}
-    assert make("feedback", shots="ready", prior="auto")._prior_rows
-    assert make("feedback", mode="completion", prior="auto")._heads
-    assert not make("feedback", mode="completion", prior="auto", shots=3)._heads
+    assert make("feedback", shots="ready", prior="auto").logprobs.rows
+    assert make("feedback", mode="completion", prior="auto").logprobs.heads
+    assert not make("feedback", mode="completion", prior="auto", shots=3).logprobs.heads
 
 
 @pytest.mark.parametrize("select", SELECTIONS)

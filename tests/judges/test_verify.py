@@ -9,7 +9,7 @@ from plaudit.judges.answers.base import AnswerCase, Comparison, Decision
 from plaudit.judges.answers.head import model as head
 from plaudit.judges.answers.types import maths
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.unasked import UnaskedVerifyJudge
+from plaudit.judges.verify import UnaskedVerifyJudge
 from plaudit.types import AnswerSample
 from tests.judges.making import GOOD, Ask, decide, facts, make, over, sample_of, say
 

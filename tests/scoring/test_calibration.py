@@ -63,7 +63,7 @@ def test_knots_that_are_no_map_are_refused(raw: list[float], right: list[float])
 def with_head(**config: Any) -> Any:
     task = make("feedback", readout="logprob", **config)
     words = [option.word for option in task.options]
-    task._use_head(Head(
+    task.use_head(Head(
         prompt="p", model="m", view=20, floor=-20.0, labels=list(task.labels), tokens=words,
         weights=[[float(i == j) for j in range(len(words))] for i in range(len(words))],
         bias=[0.0] * len(words), reference=[], samples=1, calibration=MEEK,
@@ -131,7 +131,7 @@ def test_it_is_a_decision_and_no_part_of_the_judge(own: Any) -> None:
     plain = make("feedback", readout="logprob")
     fitted = make("feedback", readout="logprob", calibration=own())
     assert fitted.fingerprint == plain.fingerprint
-    assert fitted._sampling == plain._sampling
+    assert fitted.prompt.sampling == plain.prompt.sampling
 
 
 def test_one_for_another_judge_is_refused_with_both_names(own: Any) -> None:

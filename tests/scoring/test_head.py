@@ -105,8 +105,7 @@ def test_a_model_is_known_by_its_replies_to_the_probes() -> None:
 def test_the_shipped_head_is_for_the_shipped_prompt_and_the_embedded_model() -> None:
     from plaudit.engines.base import Capabilities
     from plaudit.engines.llama.models import known_model
-    from plaudit.judges.base import EngineFacts
-    from plaudit.judges.config import JudgeConfig
+    from plaudit.judges.config import EngineFacts, JudgeConfig
 
     model = known_model("smollm2-135m-instruct")
     facts = EngineFacts(
@@ -116,7 +115,7 @@ def test_the_shipped_head_is_for_the_shipped_prompt_and_the_embedded_model() -> 
     )
     task = FeedbackJudge(JudgeConfig(kind="feedback"), facts)
     (head,) = shipped_heads("feedback")
-    assert head.prompt == task.prompt_digest(), "fit it again: scripts/bench fit_feedback_head"
+    assert head.prompt == task.prompt.digest, "fit it again: scripts/bench fit_feedback_head"
     assert task.calibration == head.calibration
     assert head.labels == list(task.labels)
     assert len(head.weights) == len(head.bias) == len(head.labels)

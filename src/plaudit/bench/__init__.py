@@ -8,7 +8,7 @@ _MODULES = {
     "measure": "plaudit.bench.metrics",
     "outcome_of": "plaudit.bench.outcomes",
     "place_sides": "plaudit.bench.datasets",
-    "polarity": "plaudit.judges.sentiment",
+    "polarity": "plaudit.judges.feedback",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

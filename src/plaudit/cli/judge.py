@@ -5,7 +5,6 @@ import gc
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,21 +41,13 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path
 
-
-class Kind(StrEnum):
-    """The judges, for the command line."""
-
-    FEEDBACK = "feedback"
-    POINTWISE = "pointwise"
-    PAIRWISE = "pairwise"
-    VERIFY = "verify"
-
-
 KindArgument = Annotated[
-    Kind,
+    str,
     typer.Argument(
+        metavar="KIND",
         help="`feedback`: how did the user react? `pointwise`: how good is the response, 1-10? "
-        "`pairwise`: which of two is better? `verify`: is the answer right, given a reference?"
+        "`pairwise`: which of two is better? `verify`: is the answer right, given a reference? "
+        "`FILE.py:Class`: a judge of your own, whose code is run.",
     ),
 ]
 InputArgument = Annotated[
@@ -327,8 +318,9 @@ def judge(  # one parameter an option: that is how Typer reads them
     Exit status: 0 done; 1 done, but rows were rejected or samples failed or are invalid; 2 wrong
     usage or no usable input; 3 the engine cannot be used; 130 interrupted.
     """
+    judge_type = task_type(kind)
     config = make_config(
-        kind.value,
+        judge_type,
         {
             "readout": readout,
             "mode": mode,
@@ -355,7 +347,7 @@ def judge(  # one parameter an option: that is how Typer reads them
             "date_order": date_order,
         },
     )
-    engine = engine or task_type(kind.value).default_engine
+    engine = engine or judge_type.default_engine
     options = RunOptions(
         source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
     )

@@ -26,10 +26,9 @@ from plaudit.engines.base import Engine, PromptToken, Request, engine_info
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.sources import RowReader
-from plaudit.judge import make_config
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import bind
+from plaudit.judges.load import bind, make_config, task_type
 from plaudit.runs.history import prompt_text
 
 
@@ -55,7 +54,7 @@ def prompt(  # one parameter an option: that is how Typer reads them
 ) -> None:
     """Show the prompt that a judge sends for INPUT, and send nothing."""
     config = make_config(
-        kind.value,
+        task_type(kind),
         {
             "readout": readout,
             "mode": mode,

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display
-from plaudit.cli.judge import SEED_HELP, Kind, SelectOption
+from plaudit.cli.judge import SEED_HELP, SelectOption
 from plaudit.io.sources import RowReader
+from plaudit.judges.load import task_type
 from plaudit.judges.shots import check_pool, read_shots
 from plaudit.prompts.shots import PoolRow
 from plaudit.runs.pools import (
@@ -27,7 +28,12 @@ PoolArgument = Annotated[
     ),
 ]
 JudgeOption = Annotated[
-    Kind | None, typer.Option("--judge", help="The judge that it is for, where it cannot be told.")
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="KIND",
+        help="The judge that it is for, where the entries fit several; or FILE.py:Class.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, a line each.")]
 
@@ -90,9 +96,9 @@ def check(pool: PoolArgument, judge: JudgeOption = None, as_json: JsonOption = F
     raise typer.Exit(bool(report.problems))
 
 
-def _open(pool: str, judge: Kind | None) -> tuple[str, list[PoolRow]]:
+def _open(pool: str, judge: str | None) -> tuple[str, list[PoolRow]]:
     rows = pool_rows(pool)
-    return judge.value if judge else pool_kind(pool, rows), rows
+    return task_type(judge).kind if judge else pool_kind(pool, rows), rows
 
 
 def _first(source: str) -> dict[str, Json]:

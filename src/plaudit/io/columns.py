@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from plaudit.errors import InputError, UsageError
+from plaudit.judges.load import kind_of
 from plaudit.types import Json, Verdict
 
 NAMES = ("status", "value", "reward", "confidence", "cause", "message")
@@ -30,12 +31,13 @@ class Column(list[Any]):
 
 
 def value_type(judge: str) -> str:
-    """Return the Arrow type of a judge's values: the pointwise judge gives numbers, others text.
+    """Return the Arrow type of a judge's values: numbers for a judge of scores, else text.
 
     Args:
         judge: the kind of the judge, or `kind/fingerprint`.
     """
-    return "float64" if judge.partition("/")[0] == "pointwise" else "string"
+    kind = kind_of(judge)
+    return "float64" if kind is not None and kind.scale == "scores" else "string"
 
 
 def rows_of(batch: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:

@@ -12,13 +12,21 @@ from plaudit._util.ranges import (
     check_ranges,
     check_values,
 )
-from plaudit.errors import ArgumentError
+from plaudit.engines.base import Capabilities, Mode, Sampling, Schema
+from plaudit.errors import ArgumentError, UsageError
 from plaudit.judges.answers.base import AnswerOptions, AnswerType, DayFirst, Extract
 from plaudit.judges.criteria import Criterion
-from plaudit.judges.shot_text import TemplateChoice
+from plaudit.judges.kind import JudgeKind
 from plaudit.judges.shots import Select, Shots
-from plaudit.scoring.votes import MOST_VOTES
+from plaudit.prompts.template import TemplateChoice
+from plaudit.scoring.votes import MOST_VOTES, VoteRule
 from plaudit.types import Json
+
+Readout = Literal["logprob", "json", "score", "none"]
+"""How replies are read. `score`: a reward model's; `none`: no model is asked. Users name neither of
+these two."""
+VOTE_TEMPERATURE = 0.7
+"""Temperature of votes where none is given: votes must be able to differ."""
 
 
 class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,3 +111,158 @@ def options_that_differ(given: msgspec.Struct, usual: msgspec.Struct) -> list[st
     """Return the names of the options in which two structs of one type differ."""
     names = given.__struct_fields__
     return [name for name in names if getattr(given, name) != getattr(usual, name)]
+
+
+# The configuration together with the model
+
+
+class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge must know of its engine."""
+
+    identity: str
+    capabilities: Capabilities
+    special_tokens: tuple[str, ...] = ()
+    reasoning: bool = False
+    """Whether the model always thinks before it answers."""
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a configuration comes to for one kind of judge and one engine."""
+
+    readout: Readout
+    mode: Mode
+    gate: float | None
+    """Least confidence of an `ok` verdict, unless a calibration sets it; None: no gate."""
+    sampling: Sampling
+    """Without the stop texts, which depend on the template."""
+    schema: Schema | None
+    """Schema of a reply, in the json readout."""
+    logprobs: int
+    """Log-probabilities that the engine can give; 0 outside the logprob readout."""
+    votes: VoteRule | None
+    """None: one judgement a sample."""
+
+
+def settle(config: JudgeConfig, facts: EngineFacts, kind: JudgeKind) -> Settled:
+    """Return what a configuration comes to.
+
+    Args:
+        config: of the judge.
+        facts: of its engine.
+        kind: what the judge says of itself.
+
+    Raises:
+        UsageError: the engine or the kind cannot do what the configuration asks for.
+    """
+    if config.criteria and not kind.takes_criteria:
+        raise UsageError(f"the {kind.kind} judge takes no criteria; pointwise and pairwise do")
+    readout = _settle_readout(config, facts)
+    sure = readout == "logprob" or kind.json_has_confidence or config.votes > 1
+    if not sure:
+        _refuse_confidence(config, kind, readout)
+    return Settled(
+        readout=readout,
+        mode=_settle_mode(config, facts.capabilities),
+        gate=(kind.default_gate if config.gate is None else config.gate) if sure else None,
+        sampling=_settle_sampling(config, kind, readout),
+        schema=_settle_schema(kind) if readout == "json" else None,
+        logprobs=facts.capabilities.logprobs if readout == "logprob" else 0,
+        votes=_settle_votes(config, kind, readout),
+    )
+
+
+def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
+    can = facts.capabilities.logprobs > 0
+    if not facts.capabilities.model:
+        return "none"
+    if facts.capabilities.scores:
+        return "score"
+    if config.readout == "json":
+        return "json"
+    if config.readout == "auto":
+        return "logprob" if can and not facts.reasoning else "json"
+    if not can:
+        raise UsageError(
+            f"{facts.identity} gives no log-probabilities, which the logprob readout reads; "
+            "use --readout json"
+        )
+    if facts.reasoning:
+        raise UsageError(
+            f"{facts.identity} thinks before it answers, so its first token is no answer and the "
+            "logprob readout cannot be used; use --readout json"
+        )
+    return "logprob"
+
+
+def _settle_mode(config: JudgeConfig, capabilities: Capabilities) -> Mode:
+    mode = capabilities.default_mode if config.mode == "auto" else config.mode
+    if not (capabilities.chat if mode == "chat" else capabilities.completion):
+        raise UsageError(f"this engine has no {mode} mode; leave --mode out")
+    return mode
+
+
+def _refuse_confidence(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> None:
+    """Refuse what needs a confidence, for a judge that has none."""
+    why = f"the {kind.kind} judge has no confidence in the {readout} readout, so "
+    if config.calibration is not None:
+        raise UsageError(f"{why}there is nothing to calibrate; leave --calibration out")
+    if config.gate is not None:
+        raise UsageError(f"{why}it cannot be gated; leave --gate out")
+
+
+def _settle_sampling(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> Sampling:
+    extra = tuple(sorted(config.generation.items()))
+    if readout == "score":  # Nothing is drawn: requests differ in the conversation only.
+        return Sampling(max_tokens=0, seed=None, extra=extra)
+    if readout == "logprob":  # One token, from whose distribution nothing is drawn.
+        return Sampling(seed=config.seed, extra=extra)
+    usual = VOTE_TEMPERATURE if config.votes > 1 else 0.0
+    return Sampling(
+        temperature=usual if config.temperature is None else float(config.temperature),
+        top_p=config.top_p,
+        max_tokens=config.max_tokens or kind.json_tokens,
+        seed=config.seed,
+        extra=extra,
+    )
+
+
+def _settle_schema(kind: JudgeKind) -> Schema:
+    return Schema(f"{kind.kind}_verdict", msgspec.Raw(msgspec.json.encode(kind.reply_schema())))
+
+
+def _settle_votes(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> VoteRule | None:
+    if config.votes == 1:
+        if config.all_votes:
+            raise UsageError("--all-votes goes with --votes N")
+        return None
+    if readout == "logprob":
+        raise UsageError(
+            "votes draw replies to learn how they are distributed, and the logprob readout "
+            "reads that distribution itself, from one token; leave --votes out, or use "
+            "--readout json"
+        )
+    if config.temperature == 0:
+        raise UsageError("at temperature 0 all votes would be alike; leave --temperature out")
+    return VoteRule(
+        votes=config.votes,
+        error=config.vote_error,
+        outcomes=kind.outcomes,
+        every=config.all_votes,
+    )
+
+
+def idle_sampling(config: JudgeConfig) -> list[str]:
+    """Return a note on sampling options that the logprob readout does not use; empty: none."""
+    used = Sampling()
+    given = {
+        "temperature": config.temperature not in (None, used.temperature),
+        "top_p": config.top_p != used.top_p,
+        "max_tokens": config.max_tokens not in (None, used.max_tokens),
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: without effect in the logprob readout, which writes one token and "
+        "reads the probabilities of all that it could have been"
+    ]

@@ -5,16 +5,20 @@ The next thing a user writes tells whether the answer served them. Seven labels,
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
 from operator import mul
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
-from plaudit.judges.config import JudgeConfig
-from plaudit.judges.reading import Reading
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
+from plaudit.judges.kind import Untrusted
 from plaudit.judges.readout import Option
+from plaudit.judges.verdict import Reading
 from plaudit.types import Failure, FeedbackSample, Json, Message, Sample
 
 REWARDS: Mapping[str, float] = {
@@ -117,6 +121,15 @@ class FeedbackJudge(BaseJudge):
         fields = {"rationale": json_reply.take_text(reply, "rationale")}
         return self._reading(value, self.rewards.get(value, 0.0), confidence, None, fields)
 
+    def cues(self, sample: FeedbackSample) -> dict[str, float]:
+        """Return how the reaction sounds."""
+        return sentiment(sample.answer, sample.follow_up)
+
+    def further_parts(self) -> dict[str, Json]:
+        """Add the lexicon, where a head weighs the sentiment."""
+        weighs = any(head.cues for head in self.logprobs.heads)
+        return super().further_parts() | ({"lexicon": lexicon()} if weighs else {})
+
     def tally(self, votes: Sequence[Reading], winners: Sequence[Reading]) -> Reading:
         """Take the expectation over the votes, those for `topic_shift` left out."""
         learned = [vote.reward for vote in votes if vote.abstain is None]
@@ -195,3 +208,93 @@ def _check_rewards(rewards: Mapping[str, float]) -> None:
     for label, reward in rewards.items():
         if not math.isfinite(reward):
             raise UsageError(f"the reward of {label} must be a finite number")
+
+
+# Sentiment
+
+
+if TYPE_CHECKING:
+    from vader import SentimentIntensityAnalyzer
+
+LEXICON = "nltk-vader-sentiment"
+"""The distribution whose version a fingerprint names."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_LONGEST = 1000
+"""Characters of a text that are read; a reaction is shorter."""
+_WORDS = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
+_ENGLISH = _words(
+    "the is are were be been it it's its that's this these those you your i i'm i've i'd i'll my "
+    "we they he she of to for from with and but or not don't didn't isn't can't doesn't which who "
+    "where when why how there have has had do does did would could should will can just about any "
+    "one please thanks thank thx yes okay good great"
+)
+_FOREIGN = _words(
+    "der das und ist ich sie nicht kein ein eine einen dem den im mit bei von auf zu wie wer wo "
+    "wann mir mich dir dich sind hab habe danke bitte nein ja aber schon doch noch mal stimmt "
+    "le la les des du est pas je et une merci oui mais dans que qui cette avec c'est bien alors "
+    "el los las por gracias pero es en del yo muy como esto eso ya lo de y si ahora donde "
+    "il di che grazie per sono della ma questo ho molto allora "
+    "um uma os obrigado obrigada mas isso muito para com eu "
+    "het een niet ik dank maar van voor"
+)
+"""Common words of German, French, Spanish, Italian, Portuguese and Dutch that English lacks."""
+_DENIAL = re.compile(r"\s*(?:no|nope|nah)\s*(?:[,.;:!-]\s*|$)", re.IGNORECASE)
+"""A "no" of its own, which answers a question as often as it rejects an answer."""
+_REFUSAL = re.compile(
+    r"\b(?:sorry|unfortunately|afraid|unable|cannot|can't|couldn't|could not|no longer|"
+    r"sold out|unsuccessful|not (?:able|available|possible)|there (?:is|are) no(?:ne)?)\b",
+    re.IGNORECASE,
+)
+
+
+def sentiment(answer: str, follow_up: str) -> dict[str, float]:
+    """Return how a reaction sounds: `sentiment`, from -1 to 1.
+
+    A head weighs it beside the tokens: a small model reads who reacts to what, and the lexicon
+    (VADER, Hutto and Gilbert 2014) knows how words sound. It is 0 where the follow-up is not
+    English, so that the tokens alone decide. A friendly word after a refusal is a courtesy and
+    counts as 0 too. A "no" of its own at the beginning is left out.
+
+    Args:
+        answer: of the assistant; its end is read.
+        follow_up: the user's reaction to it; its beginning is read.
+    """
+    follow_up, answer = follow_up[:_LONGEST], answer[-_LONGEST:]
+    if not is_english(follow_up):
+        return {"sentiment": 0.0}
+    heard = polarity(_DENIAL.sub("", follow_up, count=1))
+    refused = heard > 0 and _REFUSAL.search(answer) is not None
+    return {"sentiment": 0.0 if refused else heard}
+
+
+def is_english(text: str) -> bool:
+    """Return whether a short text may be English: no more of its words are foreign than English.
+
+    Foreign are common words of six other languages, and words with letters outside ASCII.
+    """
+    words = _WORDS.findall(text.casefold())
+    foreign = sum(word in _FOREIGN or not word.isascii() for word in words)
+    return foreign <= sum(word in _ENGLISH for word in words)
+
+
+def polarity(text: str) -> float:
+    """Return how positive an English text sounds, from -1 to 1."""
+    return _analyzer().polarity_scores(text)["compound"]
+
+
+@cache
+def lexicon() -> str:
+    """Name the lexicon with its version."""
+    return f"{LEXICON} {version(LEXICON)}"
+
+
+@cache
+def _analyzer() -> "SentimentIntensityAnalyzer":
+    from vader import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted, joined
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.criteria import Criterion, weighted_mean
-from plaudit.judges.reading import Reading, Transcript, all_made
+from plaudit.judges.kind import Untrusted, plain_text
 from plaudit.judges.readout import Option
+from plaudit.judges.verdict import Reading, Transcript, all_made
 from plaudit.scoring.swap import combine_log_odds, swap_distribution, swap_text
 from plaudit.types import Failure, Json, Message, PairSample, Sample
 
@@ -55,6 +56,7 @@ class PairwiseJudge(BaseJudge):
     }
     json_has_confidence = True
     takes_criteria = True
+    scale = "pair"
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """See `BaseJudge`; with criteria there is one choice for each, in the json readout.
@@ -63,6 +65,7 @@ class PairwiseJudge(BaseJudge):
             UsageError: criteria with the logprob readout, which reads one choice.
         """
         self._criteria = config.criteria
+        self.orders = 2 if config.swap else 1
         if config.criteria:
             self.variables = self.variables | {"criteria"}
         super().__init__(config, facts)
@@ -109,10 +112,12 @@ class PairwiseJudge(BaseJudge):
             "reference": sample.reference or "",
         }
 
-    def said(self, variables: Mapping[str, Untrusted]) -> str:
+    def joined(self, variables: Mapping[str, Untrusted]) -> str:
         """Return the texts, with the responses in an order that does not depend on theirs."""
-        responses = sorted((joined(variables["a"]), joined(variables["b"])))
-        return "\n".join((joined(variables["context"]), *responses, joined(variables["reference"])))
+        responses = sorted((plain_text(variables["a"]), plain_text(variables["b"])))
+        return "\n".join(
+            (plain_text(variables["context"]), *responses, plain_text(variables["reference"]))
+        )
 
     def label_of(self, feedback: Mapping[str, Any]) -> str:
         """Return the side that a shot's choice favours."""
@@ -140,7 +145,7 @@ class PairwiseJudge(BaseJudge):
         """Return one request an order."""
         assert isinstance(sample, PairSample)
         first = self.render(sample)
-        return [first, self.render(sample.swap(), "swapped")] if self.config.swap else [first]
+        return [first, self.render(sample.swap(), "swapped")] if self.orders == 2 else [first]
 
     async def judge_sample(
         self, sample: Sample, requests: Sequence[Request], reported: Transcript
@@ -174,7 +179,7 @@ class PairwiseJudge(BaseJudge):
     @property
     def outcomes(self) -> int:
         """A, B, a tie, and with both orders that they contradict each other."""
-        return len(self.options) + self.config.swap
+        return len(self.options) + self.orders - 1
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the most probable outcome; a tie counts half for each side."""

@@ -17,13 +17,10 @@ from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import bind, make_config
-from plaudit.scoring.jury import Combine, Learned, Rule, Scale, check
+from plaudit.judges.load import bind, make_config, task_type
+from plaudit.scoring.jury import Combine, Learned, Rule, check
 from plaudit.sending.prices import read_mapping
 from plaudit.types import Json, Sample
-
-SCALES: Mapping[str, Scale] = {"pointwise": "scores", "pairwise": "pair"}
-"""What the values of a judge are, where they are not mere labels."""
 
 Spec = str | Path | Mapping[str, Any]
 """The path of a specification, or what is in it."""
@@ -142,7 +139,7 @@ def _convert(table: Mapping[str, Any], form: type[Any], where: str) -> Any:
 def _usual_rule(kind: str, weighs: bool) -> Combine:
     if weighs:
         return "weighted"
-    return "mean" if SCALES.get(kind) == "scores" else "majority"
+    return "mean" if task_type(kind).scale == "scores" else "majority"
 
 
 def _members(
@@ -257,7 +254,7 @@ class PanelJudge:
 
     def _make_rule(self) -> Rule:
         config = cast("JuryConfig", self.config)
-        scale = SCALES.get(self.kind, "labels")
+        scale = self.tasks[0].scale
         rule = Rule(
             combine=config.combine,
             scale=scale,

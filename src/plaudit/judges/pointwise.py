@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from plaudit.engines.base import Request
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.criteria import (
     HIGHEST,
     LOWEST,
@@ -24,7 +24,8 @@ from plaudit.judges.criteria import (
     scale_options,
     weighted_score,
 )
-from plaudit.judges.reading import Reading, Transcript, all_made
+from plaudit.judges.kind import Untrusted
+from plaudit.judges.verdict import Reading, Transcript, all_made
 from plaudit.types import Json, Message, ResponseSample, Sample, Value
 
 _FIELDS = frozenset({"id", "conversation", "messages", "prompt", "response", "reference"})
@@ -56,6 +57,7 @@ class PointwiseJudge(BaseJudge):
     }
 
     takes_criteria = True
+    scale = "scores"
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """See `BaseJudge`; with criteria, prompt, options and schema are made of them."""

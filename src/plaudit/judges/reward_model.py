@@ -10,16 +10,14 @@ from functools import partial
 
 import msgspec
 
-from plaudit.engines.base import Completion, Request, Sampling, Schema, ScoreReply
+from plaudit.engines.base import Completion, Request, ScoreReply
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.judges import readout, rows
-from plaudit.judges.base import BaseJudge, EngineFacts
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.pairwise import PairwiseJudge
 from plaudit.judges.pointwise import PointwiseJudge
-from plaudit.judges.reading import Reading, Transcript, all_made
-from plaudit.judges.shots import ShotSet
-from plaudit.prompts.template import Template
+from plaudit.judges.verdict import Reading, Transcript, all_made
 from plaudit.types import Json, Message, PairSample, ResponseSample, Sample
 
 _REPLY = msgspec.json.Decoder(ScoreReply)
@@ -29,6 +27,7 @@ class RewardModelJudge(BaseJudge):
     """What judges with a reward model share."""
 
     variables = frozenset()
+    prompted = False
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """Refuse what only a prompt has, and settle the rest.
@@ -40,30 +39,16 @@ class RewardModelJudge(BaseJudge):
         self.outputs = dict(facts.capabilities.labels)
         super().__init__(config, facts)
 
-    def _made_of(self, facts: EngineFacts, prior_hash: str) -> dict[str, Json]:
-        del prior_hash
+    def identity_parts(self, facts: EngineFacts) -> dict[str, Json]:
+        """Return what can change a score: the model and what is sent."""
         return {
             "version": 1,
             "kind": self.kind,
             "readout": self.readout,
             "outputs": facts.capabilities.labels,
-            "extra": self._sampling.extra,
+            "extra": self.prompt.sampling.extra,
             "model": facts.identity,
         }
-
-    def _load_template(self) -> Template:
-        return Template("", "none", frozenset())
-
-    def _load_shots(self) -> ShotSet:
-        return ShotSet((), 0, "none")
-
-    def _make_sampling(self) -> Sampling:
-        """Nothing is drawn, so that requests differ in the conversation only."""
-        extra = tuple(sorted(self.config.generation.items()))
-        return Sampling(max_tokens=0, seed=None, extra=extra)
-
-    def _make_schema(self) -> Schema | None:
-        return None
 
     async def ask_and_read(self, sample: Sample, request: Request, reported: Transcript) -> Reading:
         """Ask for the scores and read them."""
@@ -71,9 +56,10 @@ class RewardModelJudge(BaseJudge):
 
     def conversation(self, messages: Sequence[Message], sample: Sample, turn: str) -> Request:
         """Return the request for the scores of a conversation."""
-        escape = self._escaper.escape
+        escape = self.prompt.escape
         prompt = tuple(Message(m.role, escape(rows.message_text(m))) for m in messages)
-        return Request(prompt=prompt, sampling=self._sampling, sample_id=sample.id, turn=turn)
+        sampling = self.prompt.sampling
+        return Request(prompt=prompt, sampling=sampling, sample_id=sample.id, turn=turn)
 
 
 class RewardModelPointwise(RewardModelJudge, PointwiseJudge):
@@ -84,8 +70,10 @@ class RewardModelPointwise(RewardModelJudge, PointwiseJudge):
     number), and the reward the expectation over all labels.
     """
 
-    def _has_confidence(self) -> bool:
-        return bool(self.outputs)
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """See `RewardModelJudge`; only a classifier has a confidence."""
+        self.json_has_confidence = bool(facts.capabilities.labels)
+        super().__init__(config, facts)
 
     def render(self, sample: Sample, turn: str = "main") -> Request:
         """Return the request for the scores of the whole conversation."""

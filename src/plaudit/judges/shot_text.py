@@ -1,50 +1,50 @@
 """How shots are shown: as the shipped templates show them, or by templates of the user's own."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 
 from plaudit.engines.base import Completion, Mode
 from plaudit.errors import InputError, ReplyError, TemplateError
 from plaudit.judges import json_reply
-from plaudit.judges.readout import Option
+from plaudit.judges.kind import JudgeKind
 from plaudit.judges.shots import Shot
-from plaudit.prompts.template import STATIC_VARIABLES, Snippet, Template, read_template
-from plaudit.types import Json
-
-TemplateChoice = str | dict[Mode, str] | None
-"""Path of a template for the mode that is settled on, or paths by mode."""
+from plaudit.prompts.template import STATIC_VARIABLES, Snippet, TemplateChoice, read_template
 
 _SHOT = frozenset({"reply"})
 _SHOT_OPTIONAL = (STATIC_VARIABLES - {"shots"}) | {"text", "label", "word"}
 _REPLY_VARIABLES = frozenset({"feedback", "label", "word", "json"})
 
+Snippets = tuple[Snippet | None, Snippet | None]
+"""The user's templates of one shot and of the reply in it."""
 
-class ReadsReplies(Protocol):
-    """What must be known of a judge to check a shot's reply."""
+Render = Callable[[Shot], tuple[dict[str, Any], str]]
+"""Returns a shot's escaped variables, and its sample as the template renders it."""
 
-    def read_reply(self, reply: Mapping[str, Any]) -> object:
-        """Read the object of the json readout."""
-        ...
+
+def read_snippets(
+    shot: TemplateChoice, feedback: TemplateChoice, mode: Mode, kind: JudgeKind
+) -> Snippets:
+    """Return the user's templates of a shot and of its reply, where there are any.
+
+    Raises:
+        TemplateError: one cannot be used.
+    """
+    shot_path, reply_path = template_path(shot, mode), template_path(feedback, mode)
+    return (
+        None if shot_path is None else _shot_snippet(shot_path, kind.variables),
+        None if reply_path is None else _reply_snippet(reply_path, kind),
+    )
 
 
 def template_path(choice: TemplateChoice, mode: Mode) -> str | None:
-    """Return the path of the template for a mode; None: the shipped one."""
+    """Return the path of the template for a mode; None: the judge's own."""
     return choice.get(mode) if isinstance(choice, dict) else choice
 
 
-def shot_snippet(choice: TemplateChoice, mode: Mode, variables: frozenset[str]) -> Snippet | None:
-    """Return the user's template of one shot.
-
-    It shows the sample, by its variables or by `text`, and then `reply`.
-
-    Raises:
-        TemplateError: it cannot be used.
-    """
-    path = template_path(choice, mode)
-    if path is None:
-        return None
+def _shot_snippet(path: str, variables: frozenset[str]) -> Snippet:
+    """Return the template of one shot: the sample, by its variables or by `text`, then `reply`."""
     source = read_template(path)
     snippet = Snippet(source, path, _SHOT, _SHOT_OPTIONAL | variables)
     if "text" in snippet.uses:
@@ -52,24 +52,14 @@ def shot_snippet(choice: TemplateChoice, mode: Mode, variables: frozenset[str]) 
     return Snippet(source, path, _SHOT | variables, _SHOT_OPTIONAL)
 
 
-def feedback_snippet(
-    choice: TemplateChoice, mode: Mode, fields: Mapping[str, Any]
-) -> Snippet | None:
-    """Return the user's template of a shot's reply.
-
-    Raises:
-        TemplateError: it cannot be used.
-    """
-    path = template_path(choice, mode)
-    if path is None:
-        return None
+def _reply_snippet(path: str, kind: JudgeKind) -> Snippet:
     snippet = Snippet(read_template(path), path, frozenset(), _REPLY_VARIABLES)
     if not snippet.uses:
         raise TemplateError(
             f"{path}: it shows nothing of the feedback; use one of "
             + ", ".join(sorted(_REPLY_VARIABLES))
         )
-    snippet.check_fields("feedback", fields)
+    snippet.check_fields("feedback", kind.reply_schema()["properties"])
     return snippet
 
 
@@ -78,55 +68,49 @@ class ShotText:
 
     def __init__(
         self,
-        judge: ReadsReplies,
-        template: Template,
-        shot: Snippet | None,
-        feedback: Snippet | None,
-        options: tuple[Option, ...],
-        as_json: bool,
+        kind: JudgeKind,
+        snippets: Snippets,
+        render: Render,
+        static: Mapping[str, Any],
         escape: Callable[[str], str],
     ) -> None:
-        """Put together what shows a shot.
+        """Prepare.
 
         Args:
-            judge: reads replies.
-            template: of the whole; its sample block shows a shot's sample.
-            shot: template of one shot, where the user has one.
-            feedback: template of the reply in it, where the user has one.
-            options: of the judge.
-            as_json: whether replies are objects; else they are option words.
+            kind: reads replies.
+            snippets: see `Snippets`.
+            render: see `Render`.
+            static: variables that a template sees beside the sample; `readout` among them.
             escape: breaks what could forge a section.
         """
-        self._judge = judge
-        self._template = template
-        self._shot = shot
-        self._feedback = feedback
-        self._words = {option.label: option.word for option in options}
-        self._as_json = as_json
+        self._kind = kind
+        self._shot, self._feedback = snippets
+        self._render = render
+        self._static = static
         self._escape = escape
+        self._words = {option.label: option.word for option in kind.options}
+        self._as_json = static["readout"] == "json"
         self._shown: dict[str, dict[str, Any]] = {}
 
-    def show(
-        self, shot: Shot, fields: Mapping[str, Any], static: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def show(self, shot: Shot) -> dict[str, Any]:
         """Return a shot as a template sees it: its fields, the sample as rendered, the reply.
 
         Raises:
-            TemplateError: a template of the user's gives what the judge could not read.
+            TemplateError: a template of the user's makes a reply that the judge cannot read.
             InputError: the shot has no reply to show.
         """
         known = self._shown.get(shot.where)
         if known is None:
-            known = self._shown[shot.where] = self._show(shot, fields, static)
+            known = self._shown[shot.where] = self._show(shot)
         return known
 
-    def _show(
-        self, shot: Shot, fields: Mapping[str, Any], static: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        text, reply = self._template.sample(fields, static), self._reply(shot)
+    def _show(self, shot: Shot) -> dict[str, Any]:
+        fields, text = self._render(shot)
+        reply = self._reply(shot)
         if self._shot is not None:
             word = self._words[shot.label]
-            own = {**static, **fields, "text": text, "label": shot.label, "word": word}
+            own = {**self._static, **fields}
+            own |= {"text": text, "label": shot.label, "word": word}
             text, reply = _split(self._shot, own, reply)
         return {**fields, "text": text, "reply": reply}
 
@@ -137,7 +121,7 @@ class ShotText:
                 f"{shot.where}: it has a label but no 'feedback', which the json readout shows; "
                 "give it, or use --readout logprob"
             )
-        feedback = _escape_all(shot.feedback, self._escape)
+        feedback = escape_all(shot.feedback, self._escape)
         if self._feedback is None:
             return msgspec.json.encode(feedback).decode() if self._as_json else word
         variables: dict[str, Any] = {"label": shot.label, "word": word}
@@ -148,7 +132,7 @@ class ShotText:
         return reply
 
     def _check(self, template: Snippet, shot: Shot, reply: str) -> None:
-        """Refuse a reply that the judge could not read: the model would learn to give such."""
+        """Refuse a reply that the judge cannot read: the model would learn to give such replies."""
         if not self._as_json:
             word = self._words[shot.label]
             if not reply.strip().casefold().startswith(word):
@@ -158,7 +142,7 @@ class ShotText:
                 )
             return
         try:
-            self._judge.read_reply(json_reply.read_object(Completion(text=reply)))
+            self._kind.read_reply(json_reply.read_object(Completion(text=reply)))
         except ReplyError as error:
             raise TemplateError(
                 f"{template.name}: for {shot.where} it gives a reply that the json readout cannot "
@@ -179,12 +163,13 @@ def _split(template: Snippet, variables: dict[str, Any], reply: str) -> tuple[st
     return parts[0].removesuffix(" "), reply + parts[1]
 
 
-def _escape_all(value: Json, escape: Callable[[str], str]) -> Json:
+def escape_all(value: Any, escape: Callable[[str], str]) -> Any:
+    """Return a value with all its texts escaped; names stay as they are."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, Mapping):
-        items = cast("Mapping[str, Json]", value).items()
-        return {name: _escape_all(inner, escape) for name, inner in items}
+        items = cast("Mapping[str, Any]", value).items()
+        return {name: escape_all(inner, escape) for name, inner in items}
     if isinstance(value, list):
-        return [_escape_all(inner, escape) for inner in cast("list[Json]", value)]
+        return [escape_all(inner, escape) for inner in cast("list[Any]", value)]
     return value

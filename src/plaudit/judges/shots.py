@@ -1,29 +1,29 @@
 """Shots of a judge: pool entries checked, and the set from which every sample gets its own.
 
 An entry is an input row of its judge with `feedback`, the reply that a perfect judge would give, or
-with the bare `label`. What the leakage guard takes from a sample is counted and told.
+with the bare `label`. Shots that the leakage guard takes from a sample are counted.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import msgspec
 
 from plaudit.errors import InputError, ReplyError, UsageError
-from plaudit.judges.plain import plain_row
+from plaudit.judges.kind import JudgeKind, folder_of
+from plaudit.judges.rows import plain_row
 from plaudit.prompts.selection import Lookalikes, Nearest, balanced, seeded
-from plaudit.prompts.shots import PoolRow, load_shots, read_pool, shipped_pool
+from plaudit.prompts.shots import PoolRow, load_shots, parse_pool, read_pool, shipped_pool
 from plaudit.types import Json, Sample
 
 Select = Literal["fixed", "random", "similar"]
 Shots = int | str | list[dict[str, Json] | str] | None
 """How many are drawn from a pool; or rows, or ready texts, which are used as they are."""
 
-DEFAULT_SHOTS: Mapping[tuple[str, str, str], int] = {}
-"""Built-in shots by judge, mode and readout, where it is not all of them."""
 POOL_SHOTS = 3
-"""Shots that are drawn from a pool, unless it is said how many."""
+"""Shots that are drawn from a pool where no number is given."""
 
 
 class Shot(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,46 +40,10 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True):
     """What the sample says; for a pair the same in both orders."""
 
 
-class ShotReader(Protocol):
-    """What must be known of a judge to read its shots."""
-
-    kind: ClassVar[str]
-    labels: tuple[str, ...]
-
-    def reply_schema(self) -> Mapping[str, Any]:
-        """Return the JSON schema of a reply in the json readout."""
-        ...
-
-    def takes_shot(self, shot: Mapping[str, Any]) -> bool:
-        """Tell whether a shot shows the kind of reply that is wanted."""
-        ...
-
-    @classmethod
-    def read_row(cls, row: Mapping[str, Any], index: int) -> list[Sample]:
-        """Take the samples from an input row."""
-        ...
-
-    def label_of(self, feedback: Mapping[str, Any]) -> str:
-        """Return the option that a feedback stands for."""
-        ...
-
-    def feedback_of(self, label: str) -> Mapping[str, Json] | None:
-        """Return a feedback that says no more than the label, where the judge has one."""
-        ...
-
-    def read_reply(self, reply: Mapping[str, Any]) -> object:
-        """Read the object of the json readout."""
-        ...
-
-    def text_of(self, sample: Sample) -> str:
-        """Return what a sample says, for a pair the same in both orders."""
-        ...
-
-
 # Reading and checking
 
 
-def read_shots(judge: ShotReader, rows: Iterable[PoolRow]) -> tuple[list[Shot], list[str]]:
+def read_shots(judge: JudgeKind, rows: Iterable[PoolRow]) -> tuple[list[Shot], list[str]]:
     """Check the entries of a pool.
 
     Returns:
@@ -108,7 +72,7 @@ def _content(row: Mapping[str, Json]) -> list[tuple[str, Json]]:
     return sorted((k, v) for k, v in row.items() if k not in left_out)
 
 
-def _read(judge: ShotReader, entry: PoolRow) -> Shot:
+def _read(judge: JudgeKind, entry: PoolRow) -> Shot:
     if entry.error:
         raise InputError(entry.error)
     samples = judge.read_row(entry.row, 0)
@@ -136,7 +100,7 @@ def _read(judge: ShotReader, entry: PoolRow) -> Shot:
     )
 
 
-def _label(judge: ShotReader, feedback: Any) -> str:
+def _label(judge: JudgeKind, feedback: Any) -> str:
     if not isinstance(feedback, dict):
         raise InputError("'feedback' must be an object, as the judge's json readout gives it")
     reply, known = cast("dict[str, Any]", feedback), judge.reply_schema()["properties"]
@@ -150,17 +114,33 @@ def _label(judge: ShotReader, feedback: Any) -> str:
     return judge.label_of(reply)
 
 
-def open_pool(judge: ShotReader, path: str | None) -> list[Shot]:
-    """Return the shots of a pool file, or of the pool that ships.
+def open_pool(judge: JudgeKind, path: str | None) -> list[Shot]:
+    """Return the shots of a pool file, or of the judge's own pool.
 
     Raises:
         InputError: an entry cannot be used, or all have one label; names file and line.
     """
-    rows = shipped_pool(judge.kind) if path is None else read_pool(path)
+    rows = own_pool(judge) if path is None else read_pool(path)
     return check_pool(judge, rows, path or "the shipped pool")
 
 
-def check_pool(judge: ShotReader, rows: Sequence[PoolRow], name: str) -> list[Shot]:
+def own_pool(judge: JudgeKind | type[JudgeKind]) -> list[PoolRow]:
+    """Return the entries of a judge's own pool: that of its class, else the shipped one.
+
+    Raises:
+        InputError: the file that the class names cannot be read.
+    """
+    given, name = judge.pool, f"{judge.kind}.pool"
+    if given is None:
+        return shipped_pool(judge.kind)
+    if isinstance(given, Path):
+        return read_pool(str(folder_of(judge if isinstance(judge, type) else type(judge)) / given))
+    if isinstance(given, str):
+        return parse_pool(given, name)
+    return [PoolRow(f"{name}:{n}", dict(row)) for n, row in enumerate(given, 1)]
+
+
+def check_pool(judge: JudgeKind, rows: Sequence[PoolRow], name: str) -> list[Shot]:
     """Return the shots of a pool's rows; see `open_pool`."""
     fitting = [row for row in rows if row.error or judge.takes_shot(row.row)]
     if rows and not fitting:
@@ -306,22 +286,20 @@ def _is_given(shots: Any) -> bool:
 
 
 def choose_shots(
-    judge: ShotReader,
+    judge: JudgeKind,
     shots: Shots,
     pool: str | None,
     select: Select,
     seed: int,
-    default: int | None,
 ) -> ShotSet:
     """Return the shots that a configuration asks for.
 
     Args:
         judge: reads them.
         shots: see `Shots`; None: the built-in ones, unless a pool or a selection is asked for.
-        pool: path of a pool file; None: the shipped pool.
+        pool: path of a pool file; None: the judge's own pool.
         select: how shots are drawn from the pool.
         seed: of what is drawn.
-        default: how many of the built-in shots are used; None: all.
 
     Raises:
         InputError: the pool cannot be used.
@@ -336,21 +314,21 @@ def choose_shots(
         raise UsageError(f"the number of shots must be 0 or more, not {shots}")
     if shots == 0:
         return ShotSet((), 0, "none")
-    if shots is None and pool is None and select == "fixed":
+    if shots is None and pool is None and select == "fixed" and judge.pool is None:
         built_in, digest = load_shots(judge.kind)
         rows = [
             PoolRow(f"{judge.kind}.jsonl:{n}", dict(row))
             for n, row in enumerate(built_in, 1)
             if judge.takes_shot(row)
         ]
-        return _as_given(judge, rows, len(rows) if default is None else default, digest)
+        return _as_given(judge, rows, len(rows), digest)
     count = POOL_SHOTS if shots is None else shots
     drawn = open_pool(judge, pool)
     digest = _digest([[shot.row for shot in drawn], count, select, seed])
     return ShotSet(drawn, count, digest, select=select, seed=seed)
 
 
-def _take_given(judge: ShotReader, shots: Sequence[dict[str, Json] | str]) -> ShotSet:
+def _take_given(judge: JudgeKind, shots: Sequence[dict[str, Json] | str]) -> ShotSet:
     """Return shots that are given, all as ready texts or all as rows."""
     given = plain_row({f"shot {n}": shot for n, shot in enumerate(shots)})
     texts = [shot for shot in given.values() if isinstance(shot, str)]
@@ -363,7 +341,7 @@ def _take_given(judge: ShotReader, shots: Sequence[dict[str, Json] | str]) -> Sh
     return _as_given(judge, rows, len(rows), _digest(list(given.values())))
 
 
-def _as_given(judge: ShotReader, rows: Sequence[PoolRow], count: int, digest: str) -> ShotSet:
+def _as_given(judge: JudgeKind, rows: Sequence[PoolRow], count: int, digest: str) -> ShotSet:
     found, problems = read_shots(judge, rows)
     if problems:
         raise InputError(problems[0])

@@ -13,15 +13,22 @@ from typing import Any, ClassVar, cast
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.errors import UsageError
+from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges import json_reply, readout, rows
 from plaudit.judges.answers import decision
-from plaudit.judges.answers.base import ANSWER_TYPES, AnswerCase, AnswerType, Decision
-from plaudit.judges.base import BaseJudge, EngineFacts, Untrusted
-from plaudit.judges.config import JudgeConfig
-from plaudit.judges.reading import Ask, Reading
+from plaudit.judges.answers.base import (
+    ANSWER_TYPES,
+    AnswerCase,
+    AnswerOptions,
+    AnswerType,
+    Decision,
+)
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig, options_that_differ
+from plaudit.judges.kind import Untrusted
 from plaudit.judges.readout import Option
-from plaudit.types import AnswerSample, Json, Sample, Usage, Verdict
+from plaudit.judges.verdict import Ask, Reading, Transcript
+from plaudit.types import AnswerSample, Failure, Json, Sample, Usage, Verdict
 
 REWARDS: Mapping[str, float] = {"correct": 1.0, "incorrect": 0.0}
 _MOST_KEPT = 4_096
@@ -197,14 +204,14 @@ class VerifyJudge(BaseJudge):
     def _decided(self, sample: Sample, found: Decision) -> Verdict:
         """Return the verdict of a decision that no model took part in."""
         assert found.value is not None
-        fields: dict[str, Json] = {"decided_by": found.by, **fields_of(found)}
-        reading = self._reading(found.value, _confidence(found), probabilities_of(found), fields)
-        return self._verdict(sample, reading, Usage(), [])
+        fields: dict[str, Json] = {"decided_by": found.by, **_fields_of(found)}
+        reading = self._reading(found.value, _confidence(found), _probabilities_of(found), fields)
+        return self.verdicts.made(sample, reading, Usage(), [])
 
-    def _optional_identity(self) -> dict[str, Json]:
+    def further_parts(self) -> dict[str, Json]:
         """Add how answers are compared, and by which weights and libraries."""
         answers: dict[str, Json] = {**decision.versions(), "options": self._answers}
-        return super()._optional_identity() | {"answers": msgspec.to_builtins(answers)}
+        return super().further_parts() | {"answers": msgspec.to_builtins(answers)}
 
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""
@@ -236,12 +243,76 @@ class VerifyJudge(BaseJudge):
         )
 
 
-def fields_of(found: Decision) -> dict[str, Json]:
+_READ = frozenset(
+    {"kind", "swap", "gate", "calibration", "reward_map", *AnswerOptions.__struct_fields__}
+)
+"""Options that mean something without a model; `swap` is of pairs."""
+_UNDECIDED = "undecided ({}); name a model that is asked about such answers (engine=, -e URI)"
+
+
+class UnaskedVerifyJudge(VerifyJudge):
+    """Decides without a model; what types, guards and head leave open stays undecided."""
+
+    prompted = False
+
+    def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
+        """Refuse options that only a model uses.
+
+        Raises:
+            ArgumentError: the configuration has one.
+        """
+        for name in options_that_differ(config, JudgeConfig(kind=config.kind)):
+            if name not in _READ:
+                raise ArgumentError(
+                    name,
+                    "is for a model, and the engine none: has none; leave it out, or name another "
+                    "engine, such as openai:MODEL",
+                )
+        super().__init__(config, facts)
+
+    def render(self, sample: Sample, turn: str = "main") -> Request:
+        """Refuse: there is no prompt.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            "the engine none: is sent no prompt; name another one, such as openai:MODEL"
+        )
+
+    def requests(self, sample: Sample) -> list[Request]:
+        """Return nothing."""
+        return []
+
+    async def decide(
+        self, sample: Sample, ask: Ask, requests: Sequence[Request] | None = None
+    ) -> Verdict:
+        """Decide, or return `undecided`; see `BaseJudge`."""
+        found = await self._find(sample)
+        if found.value is not None:
+            return self._decided(sample, found)
+        why = Failure(Cause.UNDECIDED, _UNDECIDED.format(found.reason), attempts=0)
+        verdict = self.verdicts.unmade(sample, "abstained", Transcript(ask), why)
+        return msgspec.structs.replace(
+            verdict, probabilities=_probabilities_of(found), fields=_fields_of(found)
+        )
+
+    def identity_parts(self, facts: EngineFacts) -> dict[str, Json]:
+        """Return what can change a verdict: how answers are compared."""
+        return {
+            "version": 1,
+            "kind": self.kind,
+            "readout": self.readout,
+            **self.further_parts(),
+        }
+
+
+def _fields_of(found: Decision) -> dict[str, Json]:
     """Return what a verdict shows of a decision beside its value."""
     return {"extracted": found.extracted, "reasoning": found.reason}
 
 
-def probabilities_of(found: Decision) -> dict[str, float] | None:
+def _probabilities_of(found: Decision) -> dict[str, float] | None:
     """Return the probability of both values, where the head looked."""
     p = found.probability
     return None if p is None else {"correct": p, "incorrect": 1 - p}

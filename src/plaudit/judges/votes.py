@@ -14,12 +14,9 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Request
 from plaudit.errors import CallError, Cause, ReplyError
-from plaudit.judges.reading import Reading, Transcript
+from plaudit.judges.verdict import Reading, Transcript
 from plaudit.scoring.votes import VoteRule
 from plaudit.types import Failure
-
-TEMPERATURE = 0.7
-"""Temperature of votes where none is given: they must be able to differ."""
 
 JudgeOnce = Callable[[Sequence[Request], Transcript], Coroutine[Any, Any, Reading]]
 """Makes one whole judgement with the requests of one draw."""

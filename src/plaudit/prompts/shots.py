@@ -39,6 +39,12 @@ def load_prior(kind: str) -> tuple[_Rows, str]:
     return _load(f"{kind}.prior.jsonl")
 
 
+def digest_rows(rows: _Rows) -> str:
+    """Return a digest of rows that are given as Python objects."""
+    data = msgspec.json.encode(list(rows), order="deterministic")
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def shipped_pool(kind: str) -> list[PoolRow]:
     """Return the pool that ships for a judge, from which `--shots N` draws."""
     name = f"{kind}.pool.jsonl"
@@ -57,10 +63,19 @@ def read_pool(path: str) -> list[PoolRow]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"pool {path}: {reason}") from None
+    return parse_pool(text, path)
+
+
+def parse_pool(text: str, name: str) -> list[PoolRow]:
+    """Return the entries of a pool's text, JSON Lines or a JSON array.
+
+    Raises:
+        InputError: there are no entries; `name` stands in the message.
+    """
     read = _array_rows if text.lstrip().startswith("[") else _line_rows
-    found = list(read(text, path))
+    found = list(read(text, name))
     if not found:
-        raise InputError(f"pool {path} is empty: it has no shots")
+        raise InputError(f"pool {name} is empty: it has no shots")
     return found
 
 

@@ -18,8 +18,12 @@ from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, m
 from jinja2 import Template as CompiledTemplate
 
 from plaudit._util.forks import finished_before_a_fork
+from plaudit.engines.base import Mode
 from plaudit.errors import TemplateError
 from plaudit.prompts.sandbox import BoundedEnvironment
+
+TemplateChoice = str | dict[Mode, str] | None
+"""Path of a template for the mode that is settled on, or paths by mode."""
 
 STATIC_VARIABLES = frozenset({"shots", "options", "readout", "criteria"})
 """What a template may use in both blocks."""

@@ -9,7 +9,6 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
-from plaudit.judges.load import KINDS
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
@@ -44,8 +43,9 @@ async def show_run(
         UsageError: there is no such run, or it judged nothing.
     """
     info = store.find_run(run)
-    if info.kind not in KINDS:
-        out = msgspec.json.decode(info.config)["options"].get("out")
+    config = msgspec.json.decode(info.config)
+    if "judge" not in config:
+        out = config["options"].get("out")
         raise UsageError(
             f"{info.name} is no run of a judge: what it did is in "
             + ("its output, which was kept nowhere" if out is None else f"its output, {out}")

@@ -291,7 +291,7 @@ class JudgeSession:
         try:
             completion = await asked(request)
             self._unsure = False
-            if asked.hits or request.continuation or self.task.shows_options(completion):
+            if asked.hits or request.continuation or self.task.logprobs.shows_options(completion):
                 return completion
         except ReplyError:
             if asked.hits and not self.asker.policy.retry_invalid:

@@ -9,8 +9,8 @@ import msgspec
 
 from plaudit.engines.base import Capabilities
 from plaudit.errors import UsageError
-from plaudit.judges.base import BaseJudge, EngineFacts
-from plaudit.judges.config import JudgeConfig
+from plaudit.judges.base import BaseJudge
+from plaudit.judges.config import EngineFacts, JudgeConfig
 from plaudit.judges.load import KINDS, task_type
 from plaudit.judges.shots import Select, Shot, ShotSet, check_pool, open_pool, read_shots
 from plaudit.prompts.selection import Lookalikes

@@ -1,14 +1,14 @@
 """Weights of a jury's members, learned from its verdicts on labelled rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
 
 from plaudit.errors import InputError
 from plaudit.io.sources import RowReader
-from plaudit.judges.load import KINDS
-from plaudit.judges.panel import SCALES, LearnedWeight
+from plaudit.judges.load import kind_of
+from plaudit.judges.panel import LearnedWeight
 from plaudit.runs.labels import json_object
 from plaudit.scoring.jury import learn_weights
 from plaudit.types import Value
@@ -33,13 +33,13 @@ def learn_from(source: str) -> dict[str, LearnedWeight]:
         judges = judges or own
         if own != judges:
             raise InputError(f"{where}: not of the same jury as the verdicts before it")
-        labels.append(_label(row["metadata"]["label"], _kind(judges), where))
+        labels.append(_label(row["metadata"]["label"], members[0].judge, where))
         votes.append([line.value if line.status == "ok" else None for line in members])
     judges = judges or ()
-    kind = _kind(judges)
+    kind = kind_of(judges[0][1]) if judges else None
     by_member = [[vote[number] for vote in votes] for number in range(len(judges))]
-    options = len(KINDS[kind].options) if kind else 0
-    learned = learn_weights(by_member, labels, SCALES.get(kind, "labels"), options)
+    options, scale = (len(kind.options), kind.scale) if kind else (0, "labels")
+    learned = learn_weights(by_member, labels, scale, options)
     return {
         name: LearnedWeight(judge=judge, **msgspec.structs.asdict(one))
         for (name, judge), one in zip(judges, learned, strict=True)
@@ -76,26 +76,24 @@ def _members(row: Mapping[str, Any], where: str) -> list[_Line]:
         members = msgspec.convert(fields.get("members"), list[_Line])
     except msgspec.ValidationError:
         members = []
-    kinds = {member.judge.partition("/")[0] for member in members}
-    if not members or "step" in fields or not kinds <= KINDS.keys():
+    known = all(kind_of(member.judge) for member in members)
+    if not members or "step" in fields or not known:
         raise InputError(f"{where}: not a jury's verdict; give what plaudit judge --jury wrote")
     return members
 
 
-def _kind(judges: Sequence[tuple[str, str]]) -> str:
-    return judges[0][1].partition("/")[0] if judges else ""
-
-
-def _label(label: Any, kind: str, where: str) -> Value:
+def _label(label: Any, judge: str, where: str) -> Value:
     """Check a label against what the judge can say."""
-    if SCALES.get(kind) == "scores":
+    kind = kind_of(judge)
+    assert kind is not None
+    if kind.scale == "scores":
         if isinstance(label, bool) or not isinstance(label, int | float):
             raise InputError(f"{where}: the label {label!r} is no score")
         return label
-    known = [option.label for option in KINDS[kind].options]
+    known = [option.label for option in kind.options]
     if str(label) not in known:
         raise InputError(
-            f"{where}: the label {label!r} is no value of the {kind} judge; it has "
+            f"{where}: the label {label!r} is no value of the {kind.kind} judge; it has "
             f"{', '.join(known)}"
         )
     return str(label)

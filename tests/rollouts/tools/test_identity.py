@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.rollouts.functions import load_named
+from plaudit._util.named import load_named
 from plaudit.rollouts.tools import function_tool
 
 MODULE = """

@@ -15,8 +15,8 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.aio import aside
+from plaudit._util.named import load_named
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.rewards.base import unscored
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json

@@ -5,8 +5,8 @@ from importlib import import_module
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
+from plaudit._util.named import load_named
 from plaudit.errors import UsageError
-from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.tools.base import Tool
 from plaudit.rollouts.tools.toolset import Offered, ToolSet
 

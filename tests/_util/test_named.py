@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from plaudit._util.named import load_named
 from plaudit.errors import UsageError
-from plaudit.rollouts.functions import load_named
 
 
 @pytest.fixture
