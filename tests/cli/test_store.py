@@ -101,7 +101,7 @@ def said(*args: str) -> str:
 
 def test_what_is_said_to_a_person(store: Store):
     info = said("info")
-    assert f"store     {store.path} (schema 3)" in info
+    assert f"store     {store.path} (schema 4)" in info
     assert "replies   10, 10.1 kB" in info
     assert "runs      1 finished" in info
     assert "in use    yes" in info  # By this test.

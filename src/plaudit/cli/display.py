@@ -26,7 +26,7 @@ from plaudit.runs.runner import Summary
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.stats import Estimate
 from plaudit.sending.pool import Attempt
-from plaudit.store.store import RunInfo
+from plaudit.store.base import RunInfo
 from plaudit.types import Verdict
 
 STATUS_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}

@@ -29,7 +29,8 @@ from plaudit.rollouts.traces import encode_trace
 from plaudit.runs.cached import CachePolicy
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
-from plaudit.store.store import RunInfo, Store
+from plaudit.store.base import RunInfo
+from plaudit.store.store import Store
 from plaudit.types import Json
 
 KIND: Literal["rollout"] = "rollout"

@@ -13,7 +13,8 @@ from plaudit.judges.load import KINDS
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
-from plaudit.store.store import RunInfo, Store
+from plaudit.store.base import RunInfo
+from plaudit.store.store import Store
 from plaudit.types import Message, Sample, Verdict
 
 
