@@ -45,8 +45,8 @@ def judging_of(
 ) -> JudgeSession:
     task = task or make("feedback", readout="json")
     send = SendPolicy(attempts=1, concurrency=concurrency)
-    asker = CachedClient(Pool(engine, send), task.identity, store, CachePolicy(**policy))
-    return JudgeSession(task, asker)
+    client = CachedClient(Pool(engine, send), task.identity, store, CachePolicy(**policy))
+    return JudgeSession(task, client)
 
 
 SAMPLE = sample_of("feedback")
@@ -284,7 +284,7 @@ async def test_what_is_at_hand_is_judged_as_by_asking() -> None:
     verdict, asked = judging.at_hand(question)
     assert verdict == first
     assert asked_of(asked) == ([*question.requests], [*question.keys], [], True)
-    asking = SampleClient(judging.asker, question)
+    asking = SampleClient(judging.client, question)
     assert await judging.task.decide(SAMPLE, asking, question.requests) == verdict
     assert asked_of(asking) == asked_of(asked)
     assert len(engine.requests) == 1
@@ -316,7 +316,7 @@ async def test_nothing_is_at_hand_that_is_not_stored_or_must_not_be_read() -> No
         await judging.prepare()
         (question,) = judging.questions([sample])
         assert judging.at_hand(question) is None
-        judging.asker.release(question)
+        judging.client.release(question)
 
 
 async def test_orders_that_are_the_same_request_are_sent_once() -> None:
@@ -346,7 +346,7 @@ async def test_votes_are_stored_by_draw_and_come_back_without_a_request() -> Non
     assert (verdict.status, verdict.value) == ("ok", "A")
     assert engine.most >= 10
     assert len(asked.keys) == len(store) == 2 * verdict.fields["votes"]
-    assert asked.keys == [judging_of(engine).asker.key(request) for request in asked.requests]
+    assert asked.keys == [judging_of(engine).client.key(request) for request in asked.requests]
     assert [(r.draw, r.turn) for r in asked.requests] == [
         (draw, turn) for draw in range(verdict.fields["votes"]) for turn in ("main", "swapped")
     ]
@@ -388,8 +388,8 @@ async def test_each_vote_has_the_retries_of_a_sample() -> None:
 
     policy = SendPolicy(attempts=3, backoff=0.0001, max_backoff=0.0001)
     engine = Stumbling(["A+"])
-    asker = CachedClient(Pool(engine, policy), "test", None, CachePolicy())
-    verdict, asked = await JudgeSession(VOTER, asker).judge(PAIR)
+    client = CachedClient(Pool(engine, policy), "test", None, CachePolicy())
+    verdict, asked = await JudgeSession(VOTER, client).judge(PAIR)
     assert verdict.status == "ok"
     assert len(asked.failed) == 18
 

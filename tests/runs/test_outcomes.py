@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plaudit.runs.outcomes import StoredOutcomes
+from plaudit.runs.judging import StoredOutcomes
 from plaudit.store.store import Store
 
 

@@ -15,7 +15,7 @@ from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import CascadeConfig, JuryConfig, Member, bind_panel
 from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
-from plaudit.runs.runner import RunOptions, RunRecord
+from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.scoring.cascade import GatePromise, Promised
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Price, Prices
@@ -79,10 +79,10 @@ def jury_of(**config) -> JuryConfig:
 async def work(config, engines, store=None, policy=FAST) -> Jury | Cascade:
     task = await bind_panel(config, engines)
 
-    def asker(pool, one) -> CachedClient:
+    def client(pool, one) -> CachedClient:
         return CachedClient(pool, one.identity, store, CachePolicy())
 
-    return panel_judging(task, pools_of(engines, policy), asker)
+    return panel_judging(task, pools_of(engines, policy), client)
 
 
 SAMPLES = [
@@ -196,7 +196,7 @@ async def test_samples_that_are_judged_are_forgotten() -> None:
     for _ in range(10):
         await panel.judge(next(questions))
     questions.close()
-    assert [seat.judging.asker._wanted for seat in panel._seats] == [{}, {}]
+    assert [seat.judging.client._wanted for seat in panel._seats] == [{}, {}]
 
 
 async def test_agreement_is_over_the_votes_that_there_are() -> None:
@@ -357,9 +357,9 @@ def test_a_cascade_judges_like_a_judge_and_is_no_jury(spec: dict) -> None:
 
 
 def test_a_record_without_a_panel_is_written_as_before() -> None:
-    record = RunRecord(
-        judge=JudgeConfig(kind="verify"), engine="local", options=RunOptions(source="-")
+    record = JudgeRecord(
+        judge=JudgeConfig(kind="verify"), engine="local", options=JudgeOptions(source="-")
     )
     assert list(msgspec.json.decode(msgspec.json.encode(record))) == ["judge", "engine", "options"]
     panel = msgspec.structs.replace(record, panel=STEPS)
-    assert msgspec.json.decode(msgspec.json.encode(panel), type=RunRecord) == panel
+    assert msgspec.json.decode(msgspec.json.encode(panel), type=JudgeRecord) == panel

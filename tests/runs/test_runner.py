@@ -9,8 +9,11 @@ from plaudit.engines.load import load_engine
 from plaudit.io.progress import Progress
 from plaudit.judge import make_config
 from plaudit.runs.cached import CachePolicy
-from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
+from plaudit.runs.record import JudgeOptions, JudgeRecord, RunSettings
+from plaudit.runs.runner import run_judge
+from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
 from tests.judges.making import GOOD
 from tests.support.command import write_rows
@@ -18,19 +21,20 @@ from tests.support.command import write_rows
 SCRIPT = [{"match": {}, "replies": [{"text": json.dumps(GOOD["feedback"])}]}]
 
 
-async def run(folder: Path, uri: str) -> tuple[Summary, list[int]]:
+async def run(folder: Path, uri: str) -> tuple[JudgeSummary, list[int]]:
     """Judge the rows of a folder; return the summary, and the samples in the order of judging."""
     rows, seen = str(folder / "rows.jsonl"), list[int]()
-    record = RunRecord(
+    record = JudgeRecord(
         judge=make_config("feedback", {"readout": "json"}),
         engine=uri,
-        options=RunOptions(source=rows, out=str(folder / "out.jsonl")),
+        options=JudgeOptions(source=rows, out=str(folder / "out.jsonl")),
     )
     with Store(folder / "store.sqlite") as store, Progress("", enabled=False) as bar:
-        runner = Runner(
-            store, bar, SendPolicy(), CachePolicy(), lambda verdict, _: seen.append(verdict.index)
+        settings = RunSettings(
+            store=store, progress=bar, send=SendPolicy(), cache=CachePolicy(), prices=Prices()
         )
-        summary = await runner.run(record, load_engine(uri))
+        watch = lambda verdict, _: seen.append(verdict.index)  # noqa: E731
+        summary = await run_judge(settings, record, load_engine(uri), watch=watch)
     return summary, seen
 
 

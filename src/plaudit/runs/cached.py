@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
@@ -12,25 +12,10 @@ from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.sending.pool import Attempt, Budget, Pool, PoolShare
+from plaudit.store.base import ReplyStore
 from plaudit.types import Failure, Message, Sample, Usage
 
 _KEY_VERSION = 2
-
-
-class ReplyStore(Protocol):
-    """Where replies are kept."""
-
-    def get_reply(self, key: bytes) -> Completion | None:
-        """Return the reply under a key, or None."""
-        ...
-
-    def get_replies(self, keys: Sequence[bytes]) -> Mapping[bytes, Completion]:
-        """Return the replies of those keys that have one."""
-        ...
-
-    def put_reply(self, key: bytes, completion: Completion) -> None:
-        """Keep a reply, in place of one that is there."""
-        ...
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
@@ -321,10 +306,10 @@ class SampleClient:
     """
 
     def __init__(
-        self, asker: CachedClient, question: Lookup | None = None, *, fresh: bool = False
+        self, client: CachedClient, question: Lookup | None = None, *, fresh: bool = False
     ) -> None:
         """Start a sample; with `fresh`, stored replies are passed over."""
-        self._asker = asker
+        self._client = client
         self._question = question
         self._fresh = fresh
         self._asked: list[Request] = []
@@ -344,7 +329,7 @@ class SampleClient:
         self._asked.append(request)
         key, completion = self._look_up(request)
         if completion is None:
-            completion = await self._asker.complete(key, request, self.budget(request.draw))
+            completion = await self._client.complete(key, request, self.budget(request.draw))
         else:
             self.hits += 1
         self._answered[number] = key
@@ -356,14 +341,14 @@ class SampleClient:
         Not where all replies are at hand, and not where other samples keep every slot busy: there a
         task for each would only cost time.
         """
-        if self._asker.pool.busy:
+        if self._client.pool.busy:
             return False
         return any(self._look_up(request)[1] is None for request in requests)
 
     def budget(self, draw: int) -> Budget:
         """Return what a draw may spend on retries: each has as much as a sample without votes."""
         if draw not in self._budgets:
-            self._budgets[draw] = self._asker.pool.budget()
+            self._budgets[draw] = self._client.pool.budget()
         return self._budgets[draw]
 
     @property
@@ -408,5 +393,5 @@ class SampleClient:
                 if known is request:
                     key = question.keys[number]
                     return key, None if self._fresh else question.stored.get(key)
-        key = self._asker.key(request)
-        return key, None if self._fresh else self._asker.stored(key)
+        key = self._client.key(request)
+        return key, None if self._fresh else self._client.stored(key)

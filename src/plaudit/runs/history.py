@@ -11,7 +11,8 @@ from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import KINDS
 from plaudit.judges.panel import PanelJudge
-from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
+from plaudit.runs.record import JudgeRecord
+from plaudit.runs.runner import StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
 from plaudit.store.base import RunInfo
 from plaudit.store.store import Store
@@ -51,7 +52,7 @@ async def show_run(
             f"{info.name} is no run of a judge: what it did is in "
             + ("its output, which was kept nowhere" if out is None else f"its output, {out}")
         )
-    record = msgspec.json.decode(info.config, type=RunRecord)
+    record = msgspec.json.decode(info.config, type=JudgeRecord)
     task, reason = None, ""
     try:
         task = await _bind(record)
@@ -60,7 +61,7 @@ async def show_run(
     return _walk(store, info, record, (task, reason), failed, limit)
 
 
-async def _bind(record: RunRecord) -> BaseJudge | PanelJudge:
+async def _bind(record: JudgeRecord) -> BaseJudge | PanelJudge:
     if record.panel is None:
         engine = load_engine(record.engine)
         return await bind_record(record, engine, record.without_logprobs)
@@ -71,7 +72,7 @@ async def _bind(record: RunRecord) -> BaseJudge | PanelJudge:
 def _walk(
     store: Store,
     info: RunInfo,
-    record: RunRecord,
+    record: JudgeRecord,
     bound: tuple[BaseJudge | PanelJudge | None, str],
     failed: bool,
     limit: int | None,
@@ -115,7 +116,7 @@ def _requests(task: BaseJudge | PanelJudge, sample: Sample, verdict: Verdict) ->
 class _Samples:
     """Reads the input along with the verdicts, which come in the order of their index."""
 
-    def __init__(self, task: BaseJudge | PanelJudge, record: RunRecord) -> None:
+    def __init__(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> None:
         self._samples = self._read(task, record)
         self._last: Sample | None = None
 
@@ -126,7 +127,7 @@ class _Samples:
                 return None
         return self._last if self._last.index == index else None
 
-    def _read(self, task: BaseJudge | PanelJudge, record: RunRecord) -> Iterator[Sample]:
+    def _read(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> Iterator[Sample]:
         index = 0
         if record.options.source == "-":
             return

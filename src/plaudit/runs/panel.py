@@ -4,75 +4,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import tee
-from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine, Request
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
 from plaudit.runs.cached import CachedClient, Lookup
-from plaudit.runs.judging import Asked, Bill, JudgeSession
+from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.record import Bill, bill
+from plaudit.runs.summary import Alpha, MemberSummary, PanelSummary
 from plaudit.scoring.agreement import Agreement
-from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
-from plaudit.scoring.jury import Combine, Decision, decide
+from plaudit.scoring.cascade import Spent, promised, saved, settles
+from plaudit.scoring.jury import Decision, decide
 from plaudit.sending.pool import Attempt, Pool, PoolShare, SendPolicy
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.types import Json, Sample, Usage, Verdict
-
-
-class MemberSummary(msgspec.Struct, kw_only=True):
-    """What one member of a panel did. Counts are of samples."""
-
-    name: str
-    engine: str
-    judge: str
-    readout: str
-    mode: str
-    weight: float | UnsetType = UNSET
-    """In a jury that weighs its votes."""
-    gate: float | UnsetType | None = UNSET
-    """In a cascade."""
-    promise: GatePromise | UnsetType | None = UNSET
-    """In a cascade: what the calibrated gate promises about what it settles."""
-    samples: int = 0
-    """Samples that it was asked about."""
-    settled: int | UnsetType = UNSET
-    """In a cascade: those whose verdict stayed."""
-    ok: int = 0
-    abstained: int = 0
-    invalid: int = 0
-    failed: int = 0
-    engine_calls: int = 0
-    input_tokens: int = 0
-    """Tokens of the replies asked for in this run."""
-    output_tokens: int = 0
-    cost_usd: float | None = None
-    """Of those tokens; None: unknown."""
-
-
-class Alpha(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the members of a jury agree."""
-
-    alpha: float | None
-    """Krippendorff's alpha: 1 full agreement, 0 chance; None where it is not defined."""
-    level: Literal["nominal", "interval"]
-    samples: int
-    """Samples with at least two votes, on which it rests."""
-
-
-class PanelSummary(msgspec.Struct, kw_only=True):
-    """What a panel did."""
-
-    form: Literal["jury", "cascade"]
-    members: list[MemberSummary]
-    combine: Combine | UnsetType = UNSET
-    quorum: int | UnsetType = UNSET
-    agreement: Alpha | UnsetType = UNSET
-    promised: Promised | UnsetType | None = UNSET
-    saved: Saved | UnsetType = UNSET
 
 
 class PanelAsk:
@@ -143,7 +92,7 @@ class _Seat:
         self.usage += verdict.usage
 
     def price(self, prices: Prices) -> Price | None:
-        return prices.of(self.judging.asker.pool.engine, self.task.identity)
+        return prices.of(self.judging.client.pool.engine, self.task.identity)
 
     def spent(self, prices: Prices) -> Spent:
         return Spent(
@@ -154,7 +103,7 @@ class _Seat:
         )
 
     def summary(self, prices: Prices) -> MemberSummary:
-        usage, task = self.judging.asker.usage, self.task
+        usage, task = self.judging.client.usage, self.task
         return MemberSummary(
             name=self.member.name,
             engine=self.member.engine,
@@ -166,7 +115,7 @@ class _Seat:
             abstained=self.statuses["abstained"],
             invalid=self.statuses["invalid"],
             failed=self.statuses["failed"],
-            engine_calls=self.judging.asker.pool.sent,
+            engine_calls=self.judging.client.pool.sent,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=cost(self.price(prices), usage),
@@ -223,22 +172,10 @@ class _Panel:
             await seat.settle(without_logprobs)
 
     def bill(self, prices: Prices) -> Bill:
-        """Say what was spent; what members with one engine share is counted once."""
-        bills = [seat.judging.bill(prices) for seat in self._seats]
-        costs = [bill.cost_usd for bill in bills]
-        known = [cost for cost in costs if cost is not None]
-        usage, notes, calls = Usage(), list[str](), 0
-        for seat, bill in zip(self._seats, bills, strict=True):
-            calls += seat.judging.asker.pool.sent
-            usage += bill.usage
-            notes += [f"{seat.member.name}: {note}" for note in bill.notes]
-        refused = sum(getattr(engine, "refused", 0) for engine in self._engines())
-        return Bill(
-            engine_calls=calls + refused,
-            usage=usage,
-            cost_usd=round(sum(known), 9) if len(known) == len(costs) else None,
-            notes=notes,
-        )
+        """Return what was spent; what members with one engine share is counted once."""
+        notes = (f"{s.member.name}: {note}" for s in self._seats for note in s.judging.notes)
+        spent = [(seat.judging.client, seat.task.identity) for seat in self._seats]
+        return bill(spent, prices, notes)
 
     async def close(self) -> None:
         """Free what the engines took."""
@@ -246,7 +183,7 @@ class _Panel:
             await engine.close()
 
     def _engines(self) -> list[Engine]:
-        found = [seat.judging.asker.pool.engine for seat in self._seats]
+        found = [seat.judging.client.pool.engine for seat in self._seats]
         return list({id(engine): engine for engine in found}.values())
 
     def _verdict(
@@ -476,17 +413,17 @@ def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
 def panel_judging(
     task: PanelJudge,
     pools: Sequence[Pool],
-    make_asker: Callable[[PoolShare, BaseJudge], CachedClient],
+    make_client: Callable[[PoolShare, BaseJudge], CachedClient],
 ) -> Jury | Cascade:
     """Put a panel to work; nothing is contacted.
 
     Args:
         task: the panel.
         pools: one a member, some of them the same.
-        make_asker: joins a member's share of a pool, its task and the store.
+        make_client: joins a member's share of a pool, its task and the store.
     """
     judgings = [
-        JudgeSession(one, make_asker(PoolShare(pool), one))
+        JudgeSession(one, make_client(PoolShare(pool), one))
         for one, pool in zip(task.tasks, pools, strict=True)
     ]
     return Jury(task, judgings) if task.form == "jury" else Cascade(task, judgings)

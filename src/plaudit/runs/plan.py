@@ -13,12 +13,8 @@ from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachePolicy, RequestKeys
-from plaudit.runs.runner import (
-    RunRecord,
-    bind_record,
-    known_without_logprobs,
-    run_identity,
-)
+from plaudit.runs.record import JudgeRecord
+from plaudit.runs.runner import bind_record, known_without_logprobs
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
@@ -146,7 +142,7 @@ class _Counter:
 
 
 async def plan_file(
-    record: RunRecord,
+    record: JudgeRecord,
     engine: Engine | Sequence[Engine],
     store: Store,
     cache: CachePolicy,
@@ -191,16 +187,16 @@ async def plan_file(
 
 
 async def _settled(
-    record: RunRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
+    record: JudgeRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
 ) -> BaseJudge | PanelJudge:
     """Return the task, in the readouts that an earlier run of the same command settled on."""
     task = await bind_record(record, engine)
-    known = known_without_logprobs(store, run_identity(record, task.fingerprint))
+    known = known_without_logprobs(store, record.identity(task.fingerprint))
     return await bind_record(record, engine, known) if known and cache.read else task
 
 
 async def _count_all(
-    record: RunRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
+    record: JudgeRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
 ) -> None:
     for row in RowReader(record.options.source, strict=record.options.strict):
         try:

@@ -126,16 +126,16 @@ class Runtime:
     async def _make(
         self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
     ) -> JudgeSession | Jury | Cascade:
-        def asker(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
+        def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
             store = self._store if keep and pool.engine.capabilities.cacheable else None
             return CachedClient(pool, task.identity, store, CachePolicy())
 
         if panel is not None:
             engines = [pool.engine for pool in self._pools]
-            return panel_judging(await bind_panel(panel, engines), self._pools, asker)
+            return panel_judging(await bind_panel(panel, engines), self._pools, client)
         (pool,) = self._pools
         task = await bind(config, pool.engine)
-        return JudgeSession(task, asker(pool, task), self._alike(task, keep))
+        return JudgeSession(task, client(pool, task), self._alike(task, keep))
 
     def _alike(self, task: BaseJudge, keep: bool) -> JudgeSession | None:
         """Return what asks the same as a task, and so has measured its prior or is about to."""
@@ -146,7 +146,7 @@ class Runtime:
                 return judging
         return None
 
-    async def asker(self) -> CachedClient:
+    async def client(self) -> CachedClient:
         """Return what asks the only engine for requests that belong to no judge."""
         (pool,) = self._pools
         return CachedClient(pool, await pool.engine.identify(), self._store, CachePolicy())

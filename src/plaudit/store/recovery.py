@@ -64,9 +64,7 @@ def recover(damaged: Path, store: Store) -> Recovered:
     most = damaged.stat().st_size // _LEAST_ROW
     with closing(sqlite3.connect(_address(damaged), uri=True)) as connection:
         try:
-            connection.execute(
-                "PRAGMA writable_schema = ON"
-            )  # Opens cut-off files, too.
+            connection.execute("PRAGMA writable_schema = ON")  # Opens cut-off files, too.
             tables = dict(connection.execute("SELECT name, 1 FROM sqlite_master"))
         except sqlite3.DatabaseError:
             done.lose((0, most))
