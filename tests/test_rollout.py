@@ -85,7 +85,7 @@ def test_an_evaluation_has_an_accuracy_with_its_interval() -> None:
     assert (found.questions, found.rollouts, found.answered) == (4, 4, 4)
     assert found.calls == {"search": 1.0}
     assert found.turns == 2
-    assert found.rewards["correctness"].reported == 4
+    assert found.rewards["correctness"].scored == 4
 
 
 def test_pass_at_k_counts_questions_with_one_right_rollout() -> None:
@@ -149,7 +149,7 @@ def test_a_question_may_be_a_text_a_row_or_a_file(tmp_path: Path) -> None:
         (trace,) = rollout(lambda chats: ["x"] * len(chats), given)
         assert trace.question is not None
         assert trace.question.question == "Number 0?"
-    assert rollout(answers, path, split="train")._traces == []
+    assert list(rollout(answers, path, split="train")) == []
     assert len(list(take_questions(QUESTIONS, "test", 2))) == 2
 
 

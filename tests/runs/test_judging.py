@@ -1,14 +1,16 @@
 """Judging within a run: the prior comes first, and unusable replies are asked for again."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
-from plaudit.runs.judging import JudgeSession
+from plaudit.runs.judging import JudgeSession, StoredOutcomes
 from plaudit.sending.pool import Pool, SendPolicy
+from plaudit.store.store import Store as StoreFile
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
 from tests.runs.test_cached import Store
 
@@ -407,3 +409,15 @@ async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
     await judging.judge(SAMPLE)
     assert {*stages[:-1]} == {"measuring the judge's prior"}
     assert (stages[-1], judging.stage, judging.sent) == ("", "", len(stages))
+
+
+def test_an_outcome_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    path, key = tmp_path / "store.sqlite", bytes(range(32))
+    with StoreFile(path) as store:
+        outcomes = StoredOutcomes(store)
+        assert outcomes.get(key) is None
+        outcomes.put(key, b'{"relation":"open"}')
+        assert outcomes.get(key) == b'{"relation":"open"}'
+    with StoreFile(path) as store:
+        assert StoredOutcomes(store).get(key) == b'{"relation":"open"}'
+        assert StoredOutcomes(store).get(bytes(32)) is None

@@ -76,11 +76,14 @@ def jury_of(**config) -> JuryConfig:
     )
 
 
-async def work(config, engines, store=None, policy=FAST) -> Jury | Cascade:
+async def work(config, engines, store=None, policy=FAST, clients=()) -> Jury | Cascade:
     task = await bind_panel(config, engines)
 
     def client(pool, one) -> CachedClient:
-        return CachedClient(pool, one.identity, store, CachePolicy())
+        made = CachedClient(pool, one.identity, store, CachePolicy())
+        if isinstance(clients, list):
+            clients.append(made)
+        return made
 
     return panel_judging(task, pools_of(engines, policy), client)
 
@@ -191,12 +194,14 @@ async def test_an_unusable_member_ends_it_by_name_and_nothing_is_left_over() -> 
 
 
 async def test_samples_that_are_judged_are_forgotten() -> None:
-    panel = await work(jury_of(a={}, b={}), [Engine("x", said("neutral"))] * 2, Store())
+    clients: list[CachedClient] = []
+    engines = [Engine("x", said("neutral"))] * 2
+    panel = await work(jury_of(a={}, b={}), engines, Store(), clients=clients)
     questions = panel.questions(SAMPLES)
     for _ in range(10):
         await panel.judge(next(questions))
     questions.close()
-    assert [seat.judging.client._wanted for seat in panel._seats] == [{}, {}]
+    assert [client.kept for client in clients] == [0, 0]
 
 
 async def test_agreement_is_over_the_votes_that_there_are() -> None:

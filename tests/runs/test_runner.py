@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plaudit.engines.load import load_engine
 from plaudit.io.progress import Progress
-from plaudit.judge import make_config
+from plaudit.judges.load import make_config
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.record import JudgeOptions, JudgeRecord, RunSettings
 from plaudit.runs.runner import run_judge

@@ -26,10 +26,9 @@ from plaudit.engines.base import Engine, PromptToken, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.sources import RowReader
-from plaudit.judge import make_config
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import bind
+from plaudit.judges.load import bind, make_config
 from plaudit.runs.history import prompt_text
 
 

@@ -57,6 +57,7 @@ class Progress:
         total_rows: int | None = None,
         enabled: bool = True,
         stream: TextIO | None = None,
+        say_every_s: float = _SAY_EVERY_S,
     ) -> None:
         """Prepare a display; nothing is shown before `with`.
 
@@ -66,6 +67,7 @@ class Progress:
             total_rows: number of samples, where it is known; preferred for the time left.
             enabled: whether anything is shown.
             stream: where to, by default standard error.
+            say_every_s: seconds between two lines where there is no terminal.
         """
         self.label = label
         self.total_bytes = total_bytes
@@ -78,6 +80,7 @@ class Progress:
         self._input: Input | None = None
         self._work: Work | None = None
         self._stream = stream
+        self._say_every_s = say_every_s
         self._started = time.monotonic()
         self._seen: deque[tuple[float, int, float]] = deque()
         self._stop = threading.Event()
@@ -95,7 +98,7 @@ class Progress:
         self._input = source
 
     def watch(self, work: Work) -> None:
-        """Look at what asks, for its stage and its requests."""
+        """Follow the stage and the requests of a session."""
         self._work = work
 
     def __enter__(self) -> "Progress":
@@ -190,7 +193,7 @@ class Progress:
                 self._say(stream)
 
     def _say(self, stream: TextIO) -> None:
-        while not self._stop.wait(_SAY_EVERY_S):
+        while not self._stop.wait(self._say_every_s):
             print(self.line(), file=stream, flush=True)
 
     def _draw(self, stream: TextIO) -> None:

@@ -209,6 +209,11 @@ class CachedClient:
         """Whether new replies go into the store."""
         return self._store is not None and self.policy.write
 
+    @property
+    def kept(self) -> int:
+        """Replies that are wanted, or kept in memory for samples under way."""
+        return len(self._wanted)
+
     def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Lookup]:
         """Look up everything that is asked about some samples at once."""
         stored: dict[bytes, Completion] = {}
