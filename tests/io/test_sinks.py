@@ -22,7 +22,7 @@ from plaudit.io.output import RejectWriter
 from plaudit.io.places import check_output, rejected_path
 from plaudit.io.rows import Row
 from plaudit.io.sinks import OrderedWriter
-from plaudit.io.sources import read_rows
+from plaudit.io.sources import RowReader
 from plaudit.io.tables import is_verdict_folder
 from plaudit.store.store import Store
 from plaudit.types import Failure, Usage, Verdict
@@ -395,7 +395,7 @@ def test_parquet(store: Store, out: Path):
     first = out.read_bytes()
     write_parquet(out, store, VERDICTS)
     assert (out.read_bytes(), names(out.parent)) == (first, ["out.parquet"])
-    row = next(iter(read_rows(out)))
+    row = next(iter(RowReader(out)))
     assert row.data is not None
     assert row.data["probabilities"] == {"pos_praise": 0.75, "neutral": 0.25}
 
@@ -528,7 +528,7 @@ def test_a_folder_of_datasets(store: Store, out: Path):
     before = contents(folder)
     write_folder(folder, store, VERDICTS)
     assert contents(folder) == before
-    rows = [row.data for row in read_rows(folder)]
+    rows = [row.data for row in RowReader(folder)]
     assert [row["id"] for row in rows if row] == ["a", "b"]
 
 
