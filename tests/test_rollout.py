@@ -176,7 +176,7 @@ def test_a_malformed_question_is_named(questions: Any, problem: str) -> None:
         ({"date": "today"}, "date"),
     ],
 )
-def test_wrong_options_are_told(fields: dict[str, Any], problem: str) -> None:
+def test_wrong_options_are_refused(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         rollout(answers, QUESTIONS, **fields)
     with pytest.raises(UsageError, match="no policy"):
@@ -197,7 +197,7 @@ def test_finished_rollouts_are_kept_where_the_engines_weights_are_known(tmp_path
     assert not list(tmp_path.glob("*.sqlite-wal"))
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     seen: list[str] = []
     rollout(answers, QUESTIONS, [search], progress=lambda trace: seen.append(trace.id))
     assert sorted(seen) == ["q0/0", "q1/0", "q2/0", "q3/0"]

@@ -283,7 +283,7 @@ _FULL = """
     from pathlib import Path
     from plaudit.errors import StoreError
     from plaudit.io.output import RejectWriter
-from plaudit.io.sinks import OrderedWriter
+    from plaudit.io.sinks import OrderedWriter
     from plaudit.io.rows import Row
     out = Path(sys.argv[1])
     row = b'{"index":0,"id":"%s","status":"ok"}'

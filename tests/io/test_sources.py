@@ -170,7 +170,7 @@ def test_bad_element_of_an_array(write, line: bytes):
     assert rows[0].data == {"a": 1}
     bad = rows[1]
     assert (bad.number, bad.where, bad.data) == (1, "file.json, element 2", None)
-    if len(rows) == 2:  # What is not closed takes the rest with it, and that is said.
+    if len(rows) == 2:  # What is not closed takes the rest with it, and the message says so.
         assert bad.error is not None
         assert bad.error.endswith("nothing after it can be read")
     else:

@@ -155,7 +155,7 @@ async def test_what_the_input_raises_comes_after_the_verdicts_before_it(tmp_path
     await judge.aclose()
 
 
-async def test_a_malformed_row_raises_in_its_place_or_is_told(tmp_path: Path) -> None:
+async def test_a_malformed_row_raises_in_its_place_or_is_reported(tmp_path: Path) -> None:
     judge = scripted(tmp_path)
     source = [row(0), BAD, row(2), "no row", row(4)]
     got: list[Verdict] = []

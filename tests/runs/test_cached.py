@@ -48,7 +48,7 @@ class Store(dict):
 
 
 class Engine:
-    """Answers with the number of the request, or raises what it is told."""
+    """Answers with the number of the request, or raises what it was given."""
 
     uri = "test:"
     capabilities = Capabilities(completion=True)

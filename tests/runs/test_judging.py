@@ -281,9 +281,9 @@ async def test_what_is_at_hand_is_judged_as_by_asking() -> None:
     first, _ = await judging_of(engine, store=store).judge(SAMPLE)
     judging = judging_of(engine, store=store)
     (question,) = judging.questions([SAMPLE])
-    assert judging.at_hand(question) is None  # the prior is not known yet
+    assert judging.judge_stored(question) is None  # the prior is not known yet
     await judging.prepare()
-    verdict, asked = judging.at_hand(question)
+    verdict, asked = judging.judge_stored(question)
     assert verdict == first
     assert asked_of(asked) == ([*question.requests], [*question.keys], [], True)
     asking = SampleClient(judging.client, question)
@@ -302,7 +302,7 @@ async def test_an_unusable_reply_is_not_at_hand(policy: dict[str, bool], turns: 
     judging = judging_of(engine, store=store, **policy)
     await judging.prepare()
     (question,) = judging.questions([SAMPLE])
-    assert judging.at_hand(question) is None
+    assert judging.judge_stored(question) is None
     _, asked = await judging.judge(question)
     assert [request.turn for request in asked.requests] == turns[: len(asked.requests)]
     assert engine.turns == (["main"] if policy else [])
@@ -317,7 +317,7 @@ async def test_nothing_is_at_hand_that_is_not_stored_or_must_not_be_read() -> No
         judging = judging_of(engine, store=store, **policy)
         await judging.prepare()
         (question,) = judging.questions([sample])
-        assert judging.at_hand(question) is None
+        assert judging.judge_stored(question) is None
         judging.client.release(question)
 
 

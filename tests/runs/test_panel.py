@@ -13,8 +13,9 @@ from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import CascadeConfig, JuryConfig, Member, bind_panel
+from plaudit.runs.block import panel_judging, pools_of
 from plaudit.runs.cached import CachedClient, CachePolicy
-from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
+from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.scoring.cascade import GatePromise, Promised
 from plaudit.sending.pool import SendPolicy
@@ -111,7 +112,7 @@ async def test_what_is_at_hand_is_judged_and_counted_as_by_asking(cascade: bool)
     asking, at_once = [await work(config, engines, store) for _ in range(2)]
     expected, asked = await judge_all(asking, SAMPLES[:9])
     await at_once.prepare()
-    known = [at_once.at_hand(question) for question in at_once.questions(SAMPLES[:9])]
+    known = [at_once.judge_stored(question) for question in at_once.questions(SAMPLES[:9])]
     left = [number for number, one in enumerate(known) if one is None]
     assert left == ([0, 3, 6] if cascade else [])
     for number in left:

@@ -144,7 +144,7 @@ def limit(
 ) -> None:
     """Show or set the size that the store is kept under.
 
-    Whoever writes to the store keeps to it: from 95% on, the oldest replies go, and finished runs
+    Every writer of the store keeps to it: from 95% on, the oldest replies go, and finished runs
     with those of their time, until 90% are left. Unfinished runs are spared, and a warning says so
     when nothing else is left. `$PLAUDIT_STORE_LIMIT` goes before what is set here.
     """

@@ -1,4 +1,4 @@
-"""Rows from a file, a folder or standard input, told apart by content and streamed.
+"""Rows from a file, a folder or standard input, recognised by content and streamed.
 
 A row that cannot be read is a `Row` with an error, never an exception, so that one bad line does
 not cost a night's run; only `strict` raises. Memory does not grow with the input.

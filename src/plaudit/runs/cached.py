@@ -1,4 +1,4 @@
-"""Asking with a memory: the reply cache, identical requests sent once, and who paid for what."""
+"""A client with a memory: the reply cache, and identical requests sent once."""
 
 import asyncio
 import hashlib
@@ -132,7 +132,7 @@ class _Wanted:
         self.waiting: list[asyncio.Future[Completion | None]] = []
 
     def settle(self, completion: Completion | None, error: Exception | None = None) -> None:
-        """Tell those who wait. With neither: nobody asks any more, and one of them must."""
+        """Wake the waiting samples. With neither: nobody asks any more, and one of them must."""
         self.asked = False
         self.completion = completion
         waiting, self.waiting = self.waiting, []
@@ -155,15 +155,15 @@ class Lookup(msgspec.Struct, frozen=True):
     """Replies that may be used; shared with other questions."""
 
 
-class AtHand(msgspec.Struct, frozen=True):
-    """What was asked for a sample that stored replies settled."""
+class AskedRecord(msgspec.Struct, frozen=True):
+    """What was asked for a sample."""
 
     requests: Sequence[Request]
     """Everything that was asked."""
     keys: Sequence[bytes]
     """The keys of the replies."""
     failed: Sequence[Attempt] = ()
-    """None were sent in vain."""
+    """Requests that brought no reply."""
     from_store: bool = True
     """Whether everything that was asked came from the store."""
 
@@ -343,7 +343,7 @@ class SampleClient:
     def gains_at_once(self, requests: Sequence[Request]) -> bool:
         """Whether asking requests at once is faster than one after the other.
 
-        Not where all replies are at hand, and not where other samples keep every slot busy: there a
+        Not where all replies are stored, and not where other samples keep every slot busy: there a
         task for each would only cost time.
         """
         if self._client.pool.busy:

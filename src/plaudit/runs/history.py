@@ -28,7 +28,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     replies: list[str]
     notes: list[str] = []
     attempts: Sequence[Attempt] = ()
-    """Requests that were sent in vain, in the order in which they failed."""
+    """Requests that brought no reply, in the order in which they failed."""
 
 
 async def show_run(

@@ -17,7 +17,7 @@ from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, Repl
 from plaudit.judges.answers.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.runs.cached import AtHand, CachedClient, Lookup, SampleClient
+from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
@@ -53,7 +53,7 @@ class Asked(Protocol):
 
     @property
     def failed(self) -> Sequence[Attempt]:
-        """Requests that were sent in vain."""
+        """Requests that brought no reply."""
         ...
 
     @property
@@ -143,7 +143,7 @@ class JudgeSession:
                 for question in found:
                     self.client.release(question)
 
-    def at_hand(self, question: Lookup) -> tuple[Verdict, Asked] | None:
+    def judge_stored(self, question: Lookup) -> tuple[Verdict, Asked] | None:
         """Judge a sample whose only reply is stored and can be used.
 
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
@@ -158,7 +158,7 @@ class JudgeSession:
         if verdict is None:
             return None
         self._unsure = False
-        return verdict, AtHand(question.requests, keys)
+        return verdict, AskedRecord(question.requests, keys)
 
     async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
@@ -168,7 +168,7 @@ class JudgeSession:
         """
         if isinstance(question, Sample):
             (question,) = self.questions([question])
-        known = self.at_hand(question)
+        known = self.judge_stored(question)
         if known is not None:
             return known
         try:

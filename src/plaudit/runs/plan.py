@@ -20,7 +20,7 @@ from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
 
 BYTES_A_TOKEN = 4
-"""Rough size of a token, for an estimate before any tokenizer is at hand."""
+"""Rough size of a token, for an estimate before any tokenizer is known."""
 
 
 class Load(msgspec.Struct, kw_only=True):

@@ -20,7 +20,7 @@ from plaudit.types import Json, PairSample, Sample
 ANY_ENGINE = EngineFacts(identity="none", capabilities=Capabilities(logprobs=20, json_schema=True))
 """Facts of an engine that bears everything, for what is done without one."""
 _UNEVEN = 2
-"""A label that is so many times as frequent as another is told."""
+"""A label that is so many times as frequent as another gets a hint."""
 
 
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +114,10 @@ def pool_rows(pool: str) -> list[PoolRow]:
 
 
 def pool_kind(pool: str, rows: Sequence[PoolRow]) -> str:
-    """Tell for which judge a pool is: the one that can use the most of its entries.
+    """Return the judge that a pool is for: the one that can use the most of its entries.
 
     Raises:
-        UsageError: it cannot be told.
+        UsageError: no judge fits best.
     """
     if pool in KINDS:
         return pool

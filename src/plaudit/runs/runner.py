@@ -16,10 +16,9 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.judges.panel import PanelJudge, bind_panel
-from plaudit.runs.block import AnySession, Take, judge_rows
+from plaudit.runs.block import AnySession, Take, judge_rows, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, JudgeSession
-from plaudit.runs.panel import panel_judging, pools_of
 from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, Tally
 from plaudit.sending.pool import Attempt, Pool, PoolShare

@@ -22,10 +22,9 @@ from plaudit.judges.load import bind, make_config, task_type
 from plaudit.judges.options import call_fields
 from plaudit.judges.panel import Member, PanelConfig, bind_panel, named
 from plaudit.judges.shots import replace_shots
-from plaudit.runs.block import AnySession
+from plaudit.runs.block import AnySession, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.judging import JudgeSession
-from plaudit.runs.panel import panel_judging, pools_of
 from plaudit.runs.pools import ANY_ENGINE
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.store.store import Store, default_store_path

@@ -1,13 +1,12 @@
 """A damaged store: noted where it is met, set aside by the next command, never half-read.
 
-Whoever uses a store holds a shared lock on `store.sqlite.lock`; only who gets it alone may set the
-store aside. SQLite finds most damage only where it reads: what a run met on its way stands in
-`store.sqlite.damaged` until the next command. On opening, both ends of each table and a few replies
-between them are looked at, which costs about a millisecond whatever the size; a full check would
-read everything.
+Every user of a store holds a shared lock on `store.sqlite.lock`; only a process that holds the lock
+alone sets the store aside. SQLite finds most damage only where it reads. What a run meets is noted
+in `store.sqlite.damaged` until the next command. Opening reads both ends of each table and a few
+replies between them, about a millisecond whatever the size; a full check would read everything.
 
-No file of the store is opened here but through SQLite while the store may be in use: closing it
-would drop the locks that SQLite holds for this process.
+While the store may be in use, this module opens its files through SQLite only: closing a file would
+drop the locks that SQLite holds for this process.
 """
 
 import logging
