@@ -38,7 +38,7 @@ _MODULES = {
     "UsageError": "plaudit.errors",
     "Verdict": "plaudit.types",
     "VoteRule": "plaudit.scoring.votes",
-    "fit_calibration": "plaudit.runs.calibrating",
+    "fit_calibration": "plaudit.runs.learning",
     "launch_engine": "plaudit.engines.load",
     "load_calibration": "plaudit.scoring.calibration",
     "load_engine": "plaudit.engines.load",

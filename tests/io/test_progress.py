@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.types import Usage
 from tests.support.waiting import wait_until
 
@@ -148,7 +148,7 @@ def _time(shown: Progress, usage: Usage) -> float:
 
 def test_download_on_a_terminal():
     stream = Terminal()
-    show = download_progress(stream)
+    show = DownloadProgress(stream)
     for done in range(0, 101):
         show(done * 880_000, 88_000_000, "SmolLM2-135M")
     text = stream.getvalue()
@@ -159,7 +159,7 @@ def test_download_on_a_terminal():
 
 def test_download_elsewhere():
     stream = io.StringIO()
-    show = download_progress(stream)
+    show = DownloadProgress(stream)
     show(0, None, "model")
     show(10_000_000, None, "model")
     show(10_000_000, 10_000_000, "model")

@@ -29,7 +29,7 @@ from plaudit.cli.options import (
 from plaudit.engines.base import Engine, EngineURI
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.errors import InterruptedRunError, UsageError
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config, task_type
@@ -382,7 +382,7 @@ def judge(  # one parameter an option: that is how Typer reads them
     elif gpus_per_worker or launch_arg:
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
     else:
-        asked = load_engine(engine, download_progress())
+        asked = load_engine(engine, DownloadProgress())
     record = JudgeRecord(judge=config, engine=engine, options=options, panel=panel)
     job = _Job(record, asked, policy, cache, store, Prices.read(prices))
     if dry_run:
@@ -406,7 +406,7 @@ def _read_panel(
     if launch is not None:
         raise UsageError("--launch starts servers of one model; start those of a panel yourself")
     EngineURI.parse(engine)  # Kept with the run, whether or not a member uses it.
-    load = functools.partial(load_engine, progress=download_progress())
+    load = functools.partial(load_engine, progress=DownloadProgress())
     if jury is not None:
         return read_jury(jury, config, engine, load)
     assert cascade is not None

@@ -28,7 +28,7 @@ from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_not_read
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.rollout import GRADED
 from plaudit.rollouts import telemetry
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
@@ -263,7 +263,7 @@ def rollout(  # one parameter an option: that is how Typer reads them
     toolset = load_tools(tools or (), timeout=tool_timeout, max_result_chars=max_result_chars)
     job = _Job(
         record,
-        load_engine(engine, download_progress()),
+        load_engine(engine, DownloadProgress()),
         toolset,
         send,
         cache,

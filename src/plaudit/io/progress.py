@@ -242,11 +242,6 @@ class DownloadProgress:
             self._started, self._next = None, 0.0
 
 
-def download_progress(stream: TextIO | None = None) -> DownloadProgress:
-    """Return a callable of (bytes done, bytes in total or None, label) that shows a download."""
-    return DownloadProgress(stream)
-
-
 def _megabytes(size: float) -> str:
     return f"{size / 1e6:.1f}"
 

@@ -187,7 +187,7 @@ class _RolloutRun(Run[RolloutRecord, RolloutSummary]):
         rewards: Composite | None,
         watch: Callable[[Trace], None] | None,
     ) -> None:
-        super().__init__(settings, record, record.options)
+        super().__init__(settings, record, record.options.out)
         self._session = session
         self._rewards = rewards
         self._watch = watch

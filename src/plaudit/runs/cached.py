@@ -218,7 +218,7 @@ class CachedClient:
         """Look up everything that is asked about some samples at once."""
         stored: dict[bytes, Completion] = {}
         questions = [
-            Lookup(sample, requests, [self.key(request) for request in requests], stored)
+            Lookup(sample, requests, list(map(self.key, requests)), stored)
             for sample, requests in samples
         ]
         keys = [key for question in questions for key in question.keys]

@@ -232,8 +232,8 @@ class JudgeSession:
             await self._read_json(str(error))
         except CallError as error:
             raise EngineUnusableError(
-                f"the judge's prior could not be measured ({error}); give the command again, or "
-                "use --prior none"
+                f"the judge's prior could not be measured ({error}); try again, or judge without "
+                "one: set prior to none"
             ) from error
         finally:
             self.stage = ""

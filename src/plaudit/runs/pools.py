@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from plaudit.engines.base import Capabilities
-from plaudit.errors import UsageError
+from plaudit.errors import ArgumentError, UsageError
 from plaudit.judges.base import BaseJudge, EngineFacts
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS, task_type
@@ -125,7 +125,7 @@ def pool_kind(pool: str, rows: Sequence[PoolRow]) -> str:
     most = max(usable.values())
     kinds = [kind for kind, count in usable.items() if count == most]
     if not most or len(kinds) > 1:
-        raise UsageError(f"{pool}: it cannot be told for which judge it is; say --judge KIND")
+        raise ArgumentError("judge", f"must be given: no judge fits {pool} best")
     return kinds[0]
 
 

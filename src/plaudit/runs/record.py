@@ -8,7 +8,7 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
@@ -23,20 +23,6 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices, cost
 from plaudit.store.base import RunStore
 from plaudit.types import Usage
-
-
-class Options(Protocol):
-    """What every run reads and writes."""
-
-    @property
-    def source(self) -> str:
-        """Path of the input, or `-`."""
-        ...
-
-    @property
-    def out(self) -> str | None:
-        """Path of the output, `-` for standard output, or None."""
-        ...
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,11 +146,11 @@ class Run(ABC, Generic[AnyRecord, Done]):
     number = 0
     """Of the run in the store."""
 
-    def __init__(self, settings: RunSettings, record: AnyRecord, options: Options) -> None:
-        """Prepare a run; nothing is read or asked yet."""
+    def __init__(self, settings: RunSettings, record: AnyRecord, named_out: str | None) -> None:
+        """Prepare a run; rejected rows go beside `named_out`. Nothing is read or asked yet."""
         self.settings = settings
         self.record = record
-        self._options = options
+        self._named_out = named_out
 
     async def execute(self, rows: RowReader, identity: bytes, out: str | None) -> Done:
         """Work through the rows.
@@ -204,7 +190,7 @@ class Run(ABC, Generic[AnyRecord, Done]):
     def counted(self, bill: Bill) -> dict[str, Any]:
         """Return the fields of a summary that all runs have."""
         rejected = self.intake.rejected if self.intake else 0
-        rejects = rejected_path(self._options.out) if rejected else None
+        rejects = rejected_path(self._named_out) if rejected else None
         return {
             "rejected": rejected,
             "rejects": str(rejects) if rejects else None,

@@ -144,7 +144,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     def __init__(
         self, settings: RunSettings, record: JudgeRecord, session: AnySession, watch: Take | None
     ) -> None:
-        super().__init__(settings, record, record.options)
+        super().__init__(settings, record, record.options.out)
         self.kind = session.task.kind
         self._session = session
         self._watch = watch

@@ -1,6 +1,6 @@
 """What a store offers: replies, finished traces and runs. One file does, and several files can."""
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -88,22 +88,8 @@ class RunStore(TraceStore, HeldLines, Protocol):
         """Return the newest run of an identity, in whatever state; None where there is none."""
         ...
 
-    def find_run(self, text: str) -> RunInfo:
-        """Return the run of that name or number, or the newest for `last`."""
-        ...
-
     def put_verdict(self, run: int, index: int, status: str, payload: bytes) -> None:
         """Store the verdict of sample `index`, in place of an earlier one."""
-        ...
-
-    def verdicts(
-        self,
-        run: int,
-        statuses: Collection[str] | None = None,
-        start: int = 0,
-        limit: int | None = None,
-    ) -> Iterator[tuple[int, str, bytes]]:
-        """Yield (index, status, payload) in the order of the index."""
         ...
 
 

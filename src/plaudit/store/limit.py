@@ -134,13 +134,6 @@ def get_limit(connection: sqlite3.Connection) -> int | None:
     return found[0] if found else None
 
 
-def set_limit(connection: sqlite3.Connection, limit: int | None) -> None:
-    """Set the limit, in bytes, or with None remove it; within a transaction."""
-    connection.execute("DELETE FROM setting WHERE name = 'limit'")
-    if limit is not None:
-        connection.execute("INSERT INTO setting (name, value) VALUES ('limit', ?)", (limit,))
-
-
 def environment_limit() -> int | None:
     """Return the limit that `$PLAUDIT_STORE_LIMIT` gives, in bytes; None where it is not set.
 

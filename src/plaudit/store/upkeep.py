@@ -11,7 +11,7 @@ import msgspec
 
 from plaudit.errors import UsageError
 from plaudit.store import damage
-from plaudit.store.limit import environment_limit, get_limit, set_limit
+from plaudit.store.limit import environment_limit, get_limit
 from plaudit.store.pruning import Pruning, free_pages, page_size, used_bytes, verdict_count
 from plaudit.store.runs import iso
 from plaudit.store.schema import MIGRATIONS
@@ -176,7 +176,9 @@ def read_limit(store: Store) -> int | None:
 def write_limit(store: Store, limit: int | None) -> None:
     """Set the limit in the store, in bytes; None: none. Runs that are under way keep to it."""
     with store.open().transaction() as connection:
-        set_limit(connection, limit)
+        connection.execute("DELETE FROM setting WHERE name = 'limit'")
+        if limit is not None:
+            connection.execute("INSERT INTO setting (name, value) VALUES ('limit', ?)", (limit,))
 
 
 # Removing
