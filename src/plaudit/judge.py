@@ -117,8 +117,8 @@ class Judge(Closing):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process; add what the prompts are made of.
 
-        `datasets` hashes this to find a map that was done before, so it is the same in every
-        process, and another one when plaudit, a template, the pool or the calibration changes.
+        `datasets` hashes this to find a map that was done before. So the state is the same in every
+        process. It changes with plaudit, the templates, the pool and the calibration.
         """
         return self.__dict__ | {"_runtimes": None, "_made_of": [*map(made_of, self._configs)]}
 

@@ -171,7 +171,7 @@ def test_a_bare_label_is_enough_where_the_reply_can_be_made(kind: str, tmp_path:
 def test_the_judge_of_a_pool_is_found_by_its_entries(tmp_path: Path) -> None:
     for kind in KINDS:
         assert pool_kind("p", shipped_pool(kind)) == kind
-    with pytest.raises(ArgumentError, match="^judge must be given: no judge fits p best"):
+    with pytest.raises(ArgumentError, match=r"^judge must be given: no judge fits p best"):
         pool_kind("p", read_pool(pool_of(tmp_path, [{"a": 1}])))
 
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from types import TracebackType
 from typing import Protocol, TextIO
 
 from plaudit.types import Usage
@@ -113,12 +112,7 @@ class Progress:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
@@ -79,12 +78,7 @@ class RowReader(Iterator[Row]):
     def __enter__(self) -> "RowReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -122,7 +122,7 @@ def _usable(completion: Completion) -> Completion:
 
 
 class _Wanted:
-    """A reply that the store does not have and that somebody wants."""
+    """A reply that is not stored and that samples want."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -136,9 +136,7 @@ class _Wanted:
         self.asked = False
         self.completion = completion
         waiting, self.waiting = self.waiting, []
-        for future in waiting:
-            if future.done():
-                continue
+        for future in [one for one in waiting if not one.done()]:
             if error is not None:
                 future.set_exception(error)
             else:

@@ -82,25 +82,19 @@ def _walk(
     statuses = {"failed", "invalid"} if failed else None
     for index, _, payload in store.verdicts(info.number, statuses, limit=limit):
         stored = msgspec.msgpack.decode(payload, type=StoredVerdict)
+        verdict, prompts, notes = stored.verdict, list[str](), list[str]()
         sample = samples.find(index) if samples is not None else None
-        if task is None or sample is None or sample.id != stored.verdict.id:
-            note = reason or "the prompt cannot be shown: the input is gone or has changed"
-            yield Shown(
-                verdict=stored.verdict,
-                prompts=[],
-                replies=_replies(store, stored),
-                notes=[note],
-                attempts=stored.attempts,
-            )
-            continue
-        verdict = msgspec.structs.replace(
-            stored.verdict, input=task.row_of(sample), metadata=sample.metadata
-        )
-        prompts = [prompt_text(request.prompt) for request in _requests(task, sample, verdict)]
+        if task is None or sample is None or sample.id != verdict.id:
+            notes = [reason or "the prompt cannot be shown: the input is gone or has changed"]
+        else:
+            row, metadata = task.row_of(sample), sample.metadata
+            verdict = msgspec.structs.replace(verdict, input=row, metadata=metadata)
+            prompts = [prompt_text(request.prompt) for request in _requests(task, sample, verdict)]
         yield Shown(
             verdict=verdict,
             prompts=prompts,
             replies=_replies(store, stored),
+            notes=notes,
             attempts=stored.attempts,
         )
 

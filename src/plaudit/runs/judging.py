@@ -69,8 +69,8 @@ class _IgnoredError(Exception):
 class JudgeSession:
     """A task with its client.
 
-    Where the readout is left open (`auto`) and the endpoint turns out to send no log-probabilities,
-    the task becomes one in the json readout, once and before the first verdict.
+    The readout `auto` may turn to json: once, before the first verdict, where the endpoint sends no
+    log-probabilities.
     """
 
     def __init__(

@@ -214,15 +214,20 @@ async def _count_all(
             plan.samples += 1
 
 
+_SUMMED = [
+    "calls",
+    "prior_calls",
+    "continuation_calls_limit",
+    "stored",
+    "input_tokens_estimated",
+    "output_tokens_limit",
+]
+
+
 def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     plan.members = [load for load in loads if isinstance(load, MemberLoad)]
-    for load in loads:
-        plan.calls += load.calls
-        plan.prior_calls += load.prior_calls
-        plan.continuation_calls_limit += load.continuation_calls_limit
-        plan.stored += load.stored
-        plan.input_tokens_estimated += load.input_tokens_estimated
-        plan.output_tokens_limit += load.output_tokens_limit
+    for name in _SUMMED:
+        setattr(plan, name, sum(getattr(load, name) for load in loads))
     costs = [load.cost_usd_limit for load in loads]
     known = [cost for cost in costs if cost is not None]
     plan.cost_usd_limit = round(sum(known), 9) if len(known) == len(costs) else None
