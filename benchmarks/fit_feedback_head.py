@@ -62,14 +62,14 @@ def rows(path: Path) -> list[Row]:
 async def ask(task: BaseJudge, found: list[Row], store: Store) -> list[Completion]:
     """Return the embedded model's replies, kept between runs in a store of their own."""
     pool = Pool(load_engine("local"), SendPolicy())
-    asker = CachedClient(pool, task.identity, store, CachePolicy())
+    client = CachedClient(pool, task.identity, store, CachePolicy())
     replies: list[Completion | None] = [None] * len(found)
 
     async def one(numbered: tuple[int, Row]) -> None:
         number, row = numbered
         (sample,) = task.read_row(row, number)
         request = msgspec.structs.replace(task.render(sample), logprobs=VIEW, keep=VIEW)
-        replies[number] = await SampleClient(asker)(request)
+        replies[number] = await SampleClient(client)(request)
 
     await for_each(one, enumerate(found), 50)
     return [reply for reply in replies if reply is not None]

@@ -38,8 +38,7 @@ from static_server import completion
 
 from plaudit._util.loops import run_sync
 from plaudit.engines.load import load_engine
-from plaudit.judge import make_config
-from plaudit.judges.load import bind
+from plaudit.judges.load import bind, make_config
 
 READOUTS = ("json", "logprob")
 RESULTS = ROOT / "benchmarks" / "results" / "throughput.json"

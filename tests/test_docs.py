@@ -18,7 +18,7 @@ from plaudit.judges.load import KINDS
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import CallStatus, StopReason, Trace
-from plaudit.runs.runner import Summary
+from plaudit.runs.summary import JudgeSummary
 
 PAGES = docs.pages()
 PROSE = [*PAGES, docs.ROOT / "AGENTS.md", docs.ROOT / "SECURITY.md"]
@@ -93,7 +93,7 @@ def test_every_cause_is_explained_once() -> None:
 def test_every_field_is_explained() -> None:
     for field in Verdict.__struct_fields__:
         assert re.search(rf"^\| `{field}` \|", text("verdicts.md"), flags=re.MULTILINE), field
-    for field in Summary.__struct_fields__:
+    for field in JudgeSummary.__struct_fields__:
         assert f"`{field}`" in text("runs.md"), field
     for field in JudgeConfig.__struct_fields__[1:]:
         assert f"`{field}`" in text("python.md"), field

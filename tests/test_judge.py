@@ -24,6 +24,9 @@ from plaudit import (
     Verdict,
     reward_and_update,
 )
+from plaudit.judges.load import make_config
+from plaudit.runs.runtime import Runtimes
+from plaudit.store.damage import in_use
 
 ROW = {"query": "2+2?", "answer": "5", "follow_up": "No, it is 4."}
 REPLY = json.dumps({"rationale": "r", "label": "neg_correction", "confidence": 0.9})
@@ -77,11 +80,10 @@ def test_defect_14_a_judge_is_called_like_a_function_and_closed_by_with(tmp_path
         verdict = judge(ROW)
         assert verdict == judge.judge(ROW)
         assert judge(ROW, temperature=0.7).status == "ok"
-        (runtime,) = judge._runtimes.by_loop.values()
-        assert runtime._store is not None
-        assert runtime._store.session is not None
-    assert judge._runtimes.by_loop == {}
-    assert runtime._store.session is None
+        assert in_use(tmp_path / "store.sqlite")
+        assert judge.sent == 2
+    assert not in_use(tmp_path / "store.sqlite")
+    assert judge.sent == 0
     assert judge(ROW) == verdict, "it may be used again"
     assert len(fake.requests) == 2
     judge.close()
@@ -90,8 +92,9 @@ def test_defect_14_a_judge_is_called_like_a_function_and_closed_by_with(tmp_path
 async def test_defect_14_a_judge_is_closed_by_async_with(tmp_path: Path) -> None:
     async with make(Fake(), tmp_path) as judge:
         assert (await judge.ajudge(ROW)).status == "ok"
-        assert len(judge._runtimes.by_loop) == 1
-    assert judge._runtimes.by_loop == {}
+        assert judge(ROW).status == "ok", "also from inside a running loop"
+        assert in_use(tmp_path / "store.sqlite")
+    assert not in_use(tmp_path / "store.sqlite")
 
 
 async def test_a_judge_that_another_event_loop_uses_can_be_closed(tmp_path: Path) -> None:
@@ -99,7 +102,8 @@ async def test_a_judge_that_another_event_loop_uses_can_be_closed(tmp_path: Path
     assert (await judge.ajudge(ROW)).status == "ok"
     assert judge.judge(ROW).status == "ok"
     judge.close()  # In the background loop, while this one waits for it.
-    assert judge._runtimes.by_loop == {}
+    assert not in_use(tmp_path / "store.sqlite")
+    assert judge.sent == 0
     assert (await judge.ajudge(ROW)).status == "ok"
     await judge.aclose()
 
@@ -305,18 +309,20 @@ def test_defect_08_shots_of_a_call_take_the_place_of_the_pool(tmp_path: Path) ->
     assert "READY" not in fake.requests[-1].prompt
 
 
-def test_many_calls_with_shots_of_their_own_do_not_pile_up(tmp_path: Path) -> None:
-    judge = make(Fake(), tmp_path)
+async def test_many_calls_with_shots_of_their_own_do_not_pile_up(tmp_path: Path) -> None:
+    engine = CallableEngine(Fake(), name="fake")
+    runtime = Runtimes([engine], SendPolicy(), tmp_path / "store.sqlite").here()
     for number in range(70):
-        judge.judge(ROW, shots=f"Example {number}.")
-    (runtime,) = judge._runtimes.by_loop.values()
-    assert len(runtime._judgings) == 64
+        config = make_config("feedback", {"shots": [f"Example {number}."]})
+        await runtime.session(config, None, True)
+    assert len(runtime.sessions) == 64
+    await runtime.close()
 
 
 def test_a_changed_pool_changes_what_datasets_hashes(tmp_path: Path) -> None:
     pool = tmp_path / "pool.jsonl"
     pool.write_text("one")
     judge = make(Fake(), tmp_path, pool=str(pool))
-    before = judge.__getstate__()["_made_of"]
+    before = pickle.dumps(judge)
     pool.write_text("two")
-    assert judge.__getstate__()["_made_of"] != before
+    assert pickle.dumps(judge) != before

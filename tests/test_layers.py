@@ -65,13 +65,15 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         (
             "sqlite3",
             {
-                "plaudit.store.store",
                 "plaudit.store.session",
                 "plaudit.store.schema",
                 "plaudit._util.disk",
                 "plaudit.store.damage",
-                "plaudit.store.eviction",
-                "plaudit.store.keeper",
+                "plaudit.store.limit",
+                "plaudit.store.pruning",
+                "plaudit.store.queue",
+                "plaudit.store.recovery",
+                "plaudit.store.runs",
                 "plaudit.store.upkeep",
                 "plaudit.preferences.seen",
             },

@@ -85,7 +85,7 @@ def test_an_evaluation_has_an_accuracy_with_its_interval() -> None:
     assert (found.questions, found.rollouts, found.answered) == (4, 4, 4)
     assert found.calls == {"search": 1.0}
     assert found.turns == 2
-    assert found.rewards["correctness"].reported == 4
+    assert found.rewards["correctness"].scored == 4
 
 
 def test_pass_at_k_counts_questions_with_one_right_rollout() -> None:
@@ -149,7 +149,7 @@ def test_a_question_may_be_a_text_a_row_or_a_file(tmp_path: Path) -> None:
         (trace,) = rollout(lambda chats: ["x"] * len(chats), given)
         assert trace.question is not None
         assert trace.question.question == "Number 0?"
-    assert rollout(answers, path, split="train")._traces == []
+    assert list(rollout(answers, path, split="train")) == []
     assert len(list(take_questions(QUESTIONS, "test", 2))) == 2
 
 
@@ -176,7 +176,7 @@ def test_a_malformed_question_is_named(questions: Any, problem: str) -> None:
         ({"date": "today"}, "date"),
     ],
 )
-def test_wrong_options_are_told(fields: dict[str, Any], problem: str) -> None:
+def test_wrong_options_are_refused(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         rollout(answers, QUESTIONS, **fields)
     with pytest.raises(UsageError, match="no policy"):
@@ -197,7 +197,7 @@ def test_finished_rollouts_are_kept_where_the_engines_weights_are_known(tmp_path
     assert not list(tmp_path.glob("*.sqlite-wal"))
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     seen: list[str] = []
     rollout(answers, QUESTIONS, [search], progress=lambda trace: seen.append(trace.id))
     assert sorted(seen) == ["q0/0", "q1/0", "q2/0", "q3/0"]

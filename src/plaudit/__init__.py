@@ -40,7 +40,7 @@ _MODULES = {
     "Verdict": "plaudit.types",
     "Verdicts": "plaudit.types",
     "VoteRule": "plaudit.scoring.votes",
-    "fit_calibration": "plaudit.runs.calibrating",
+    "fit_calibration": "plaudit.runs.learning",
     "launch_engine": "plaudit.engines.load",
     "load_calibration": "plaudit.scoring.calibration",
     "load_engine": "plaudit.engines.load",

@@ -35,7 +35,7 @@ from plaudit.errors import UsageError as UsageError
 from plaudit.types import Verdict as Verdict
 from plaudit.types import Verdicts as Verdicts
 from plaudit.scoring.votes import VoteRule as VoteRule
-from plaudit.runs.calibrating import fit_calibration as fit_calibration
+from plaudit.runs.learning import fit_calibration as fit_calibration
 from plaudit.engines.load import launch_engine as launch_engine
 from plaudit.scoring.calibration import load_calibration as load_calibration
 from plaudit.engines.load import load_engine as load_engine

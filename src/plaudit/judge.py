@@ -1,8 +1,5 @@
 """The Python API: a judge that takes plain dicts and gives verdicts, sync and async."""
 
-import hashlib
-import itertools
-import os
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -10,51 +7,40 @@ from collections.abc import (
     Callable,
     Generator,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
     Sized,
 )
-from contextlib import aclosing, contextmanager
-from importlib.metadata import version
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import msgspec
-
-from plaudit._util.aio import for_each, map_ordered, map_ordered_sync
+from plaudit._util.aio import map_ordered, map_ordered_sync
 from plaudit._util.closing import Closing
 from plaudit._util.loops import background_loop, run_last, run_sync
 from plaudit._util.ranges import Range, check_number
 from plaudit.engines.base import Engine, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, UsageError
-from plaudit.io import columns
-from plaudit.io.progress import Progress, Work
+from plaudit.io import tables
+from plaudit.io.progress import Progress
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import (
-    bind,
-    call_fields,
-    judge_fields,
-    make_config,
-    register,
-    task_type,
+from plaudit.judges.load import bind, judge_fields, make_config, register, task_type
+from plaudit.judges.panel import PanelConfig, Spec, read_cascade, read_jury
+from plaudit.runs.block import AnySession, judge_rows
+from plaudit.runs.judging import Asked
+from plaudit.runs.runtime import (
+    Runtime,
+    Runtimes,
+    load_early,
+    made_of,
+    panel_with_options,
+    with_options,
 )
-from plaudit.judges.panel import Member, PanelConfig, Spec, named, read_cascade, read_jury
-from plaudit.judges.rows import plain_row, plain_sample
-from plaudit.judges.shots import replace_shots
-from plaudit.runs.judging import JudgeSession
-from plaudit.runs.panel import Cascade, Jury
-from plaudit.runs.runtime import Runtime, Runtimes, load_early
+from plaudit.runs.samples import OnReject, Row, Samples
 from plaudit.sending.pool import SendPolicy
 from plaudit.types import Json, Sample, Verdict, Verdicts
-
-Row = Mapping[str, Json] | Sample
-"""What is judged: a plain dict in the form of an input row, or a sample."""
-
-OnReject = Callable[[int, InputError], object]
-"""Told of a malformed row: its number, from 0, and what is wrong with it."""
 
 _WINDOWS = Range(1, 1_000_000)
 
@@ -125,12 +111,12 @@ class Judge(Closing):
         weakref.finalize(self, self._runtimes.drop).atexit = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process; tell what the prompts are made of.
+        """Leave out what belongs to this process; add what the prompts are made of.
 
-        `datasets` hashes this to know whether a map was done before, so it is the same in every
-        process, and another one when plaudit, a template, the pool or the calibration changes.
+        `datasets` hashes this to find a map that was done before. So the state is the same in every
+        process. It changes with plaudit, the templates, the pool and the calibration.
         """
-        return self.__dict__ | {"_runtimes": None, "_made_of": [*map(_made_of, self._configs)]}
+        return self.__dict__ | {"_runtimes": None, "_made_of": [*map(made_of, self._configs)]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin anew in this process."""
@@ -193,10 +179,15 @@ class Judge(Closing):
                 rows, progress=progress, on_reject=on_reject, cache=cache, **generation
             )
             return run_sync(batch)
-        _, judging = run_sync(self._judging(cache, generation))
-        with self._telling(progress, rows, judging) as tell:
-            verdicts = self.stream(rows, on_reject=on_reject, cache=cache, **generation)
-            return Verdicts(tell(verdict) for verdict in verdicts)
+        verdicts = Verdicts()
+        with self._progress(progress, rows) as bar:
+            bar.watch(run_sync(self._session(cache, generation))[1])
+            for verdict in self.stream(rows, on_reject=on_reject, cache=cache, **generation):
+                bar.advance(verdict.status, verdict.usage)
+                if callable(progress):
+                    progress(verdict)
+                verdicts.append(verdict)
+        return verdicts
 
     def stream(
         self,
@@ -226,14 +217,14 @@ class Judge(Closing):
             EngineUnusableError: the engine can answer nothing.
         """
         _check_window(window)
-        samples, loop = self._samples(on_reject).of(rows), background_loop()
-        runtime, judging = run_sync(self._judging(cache, generation))
+        samples, loop = Samples(self._task_type, on_reject).of(rows), background_loop()
+        runtime, session = run_sync(self._session(cache, generation))
 
         async def judge(sample: Sample) -> Verdict:
-            return (await judging.judge(sample))[0]
+            return (await session.judge(sample))[0]
 
         try:
-            yield from map_ordered_sync(judge, samples, window or judging.window)
+            yield from map_ordered_sync(judge, samples, window or session.window)
         finally:
             run_last(loop, runtime.flush)
 
@@ -244,7 +235,7 @@ class Judge(Closing):
         prefix: str = "plaudit_",
         cache: bool | None = None,
         **generation: Any,
-    ) -> dict[str, columns.Column]:
+    ) -> dict[str, tables.Column]:
         """Judge the rows of a batch of columns: `dataset.map(judge.map_batch, batched=True)`.
 
         Every row gets `plaudit_status`, `plaudit_value`, `plaudit_reward`, `plaudit_confidence`,
@@ -262,19 +253,19 @@ class Judge(Closing):
             UsageError: this is one row, and no batch.
             EngineUnusableError: the engine can answer nothing.
         """
-        taken = [self._sample_of(row) for row in columns.rows_of(batch)]
+        taken = list(map(Samples(self._task_type).only, tables.rows_of(batch)))
         samples = [sample for sample in taken if isinstance(sample, Sample)]
         verdicts = iter(self.judge_batch(samples, cache=cache, **generation))
         outcomes = [next(verdicts) if isinstance(one, Sample) else one for one in taken]
-        return columns.columns_of(outcomes, self.config.kind, prefix)
+        return tables.columns_of(outcomes, self.config.kind, prefix)
 
     async def ajudge(self, row: Row, *, cache: bool | None = None, **generation: Any) -> Verdict:
         """Judge one row; see `judge`."""
         samples = self.samples([row])
         if len(samples) != 1:
             raise InputError(f"the row holds {len(samples)} samples; use judge_batch")
-        _, judging = await self._judging(cache, generation)
-        return (await judging.judge(samples[0]))[0]
+        _, session = await self._session(cache, generation)
+        return (await session.judge(samples[0]))[0]
 
     async def ajudge_batch(
         self,
@@ -286,19 +277,20 @@ class Judge(Closing):
         **generation: Any,
     ) -> Verdicts:
         """Judge many rows, of an async iterable too; see `judge_batch`."""
-        taken = self._samples(on_reject)
+        taken = Samples(self._task_type, on_reject)
+        ahead = isinstance(rows, Sequence)
         samples = list(taken.of(rows)) if isinstance(rows, Sequence) else taken.of_any(rows)
-        runtime, judging = await self._judging(cache, generation)
-        asked = judging.questions(samples) if isinstance(samples, list) else samples
+        runtime, session = await self._session(cache, generation)
         verdicts: dict[int, Verdict] = {}
-        with self._telling(progress, rows, judging) as tell:
 
-            async def judge(question: Any) -> None:
-                verdict, _ = await judging.judge(question)
-                verdicts[verdict.index] = tell(verdict)
+        def take(verdict: Verdict, _: Asked) -> None:
+            if callable(progress):
+                progress(verdict)
+            verdicts[verdict.index] = verdict
 
+        with self._progress(progress, rows) as bar:
             try:
-                await for_each(judge, asked, judging.window)
+                await judge_rows(session, samples, take, progress=bar, ahead=ahead)
             finally:
                 await runtime.flush()
         return Verdicts(verdicts[index] for index in range(len(verdicts)))
@@ -317,13 +309,13 @@ class Judge(Closing):
         Rows are read in the caller's event loop. `contextlib.aclosing` ends an early end promptly.
         """
         _check_window(window)
-        samples = self._samples(on_reject).of_any(rows)
-        runtime, judging = await self._judging(cache, generation)
+        samples = Samples(self._task_type, on_reject).of_any(rows)
+        runtime, session = await self._session(cache, generation)
 
         async def judge(sample: Sample) -> Verdict:
-            return (await judging.judge(sample))[0]
+            return (await session.judge(sample))[0]
 
-        judged = map_ordered(judge, samples, window or judging.window)
+        judged = map_ordered(judge, samples, window or session.window)
         try:
             async with aclosing(judged):
                 async for verdict in judged:
@@ -337,7 +329,7 @@ class Judge(Closing):
         Raises:
             InputError: a row is malformed; the message names its number, from 0.
         """
-        return list(self._samples(None).of(rows))
+        return list(Samples(self._task_type).of(rows))
 
     def render(self, row: Row) -> list[Request]:
         """Return what would be asked about a row, without asking."""
@@ -348,6 +340,11 @@ class Judge(Closing):
             for sample in samples:
                 found += task.requests(sample) or [task.render(sample)]
         return found
+
+    @property
+    def sent(self) -> int:
+        """Requests sent since the judge was made or closed, retries included."""
+        return self._runtimes.sent
 
     def close(self) -> None:
         """Write what is not written yet and free the engine; a judge may be used again after it.
@@ -367,135 +364,19 @@ class Judge(Closing):
             return (self.config,)
         return tuple(member.judge for member in self.panel.members)
 
-    def _samples(self, on_reject: OnReject | None) -> "_Samples":
-        return _Samples(self._task_type, on_reject)
-
-    def _sample_of(self, row: Row) -> Sample | InputError:
-        """Return the one sample of a row, or why there is none."""
-        try:
-            samples = self._samples(None).take(row)
-        except InputError as error:
-            return error
-        if len(samples) != 1:
-            return InputError(f"the row holds {len(samples)} samples, where a row has one verdict")
-        return samples[0]
-
-    @contextmanager
-    def _telling(
-        self, progress: bool | Callable[[Verdict], None], rows: object, work: Work
-    ) -> Generator[Callable[[Verdict], Verdict]]:
-        """Show progress; yield what is called with each verdict, and returns it."""
+    def _progress(self, shown: bool | Callable[[Verdict], None], rows: object) -> Progress:
         total = len(rows) if isinstance(rows, Sized) else None
-        label = f"judge {self.config.kind}"
-        with Progress(label, total_rows=total, enabled=progress is True) as bar:
-            bar.watch(work)
+        return Progress(f"judge {self.config.kind}", total_rows=total, enabled=shown is True)
 
-            def tell(verdict: Verdict) -> Verdict:
-                bar.advance(verdict.status, verdict.usage)
-                if callable(progress):
-                    progress(verdict)
-                return verdict
-
-            yield tell
-
-    async def _judging(
+    async def _session(
         self, cache: bool | None, generation: Mapping[str, Any]
-    ) -> tuple[Runtime, JudgeSession | Jury | Cascade]:
+    ) -> tuple[Runtime, AnySession]:
         runtime = self._runtimes.here()
         panel = panel_with_options(self.panel, generation, self._engines)
         config = self.config if panel else with_options(self.config, generation, self.engine)
-        return runtime, await runtime.judging(config, panel, cache is not False)
-
-
-class _Samples:
-    """Takes the samples from rows, one row after another."""
-
-    def __init__(self, task_type: type[BaseJudge], on_reject: OnReject | None) -> None:
-        self._task_type = task_type
-        self._on_reject = on_reject
-        self._number = itertools.count()
-        self._index = 0
-
-    def of(self, rows: Iterable[Row]) -> Iterator[Sample]:
-        if isinstance(rows, AsyncIterable):
-            raise UsageError("rows of an async iterable need astream or ajudge_batch")
-        return itertools.chain.from_iterable(map(self._next, rows))
-
-    def of_any(
-        self, rows: Iterable[Row] | AsyncIterable[Row]
-    ) -> Iterator[Sample] | AsyncIterable[Sample]:
-        return self._of_async(rows) if isinstance(rows, AsyncIterable) else self.of(rows)
-
-    async def _of_async(self, rows: AsyncIterable[Row]) -> AsyncGenerator[Sample]:
-        async for row in rows:
-            for sample in self._next(row):
-                yield sample
-
-    def _next(self, row: Row) -> list[Sample]:
-        """Take the samples of the next row; an error names its number."""
-        number = next(self._number)
-        try:
-            samples = self.take(row)
-        except InputError as error:
-            named = InputError(f"row {number}: {error}")
-            if self._on_reject is None:
-                raise named from None
-            self._on_reject(number, named)
-            return []
-        self._index += len(samples)
-        return samples
-
-    def take(self, row: Row) -> list[Sample]:
-        """Take the samples of one row."""
-        if isinstance(row, Sample):
-            return [msgspec.structs.replace(plain_sample(row), index=self._index)]
-        if not isinstance(cast(Any, row), Mapping):
-            raise InputError(f"not a dict, but of type {type(row).__name__}")
-        return self._task_type.read_row(plain_row(row), self._index)
+        return runtime, await runtime.session(config, panel, cache is not False)
 
 
 def _check_window(window: int | None) -> None:
     if window is not None:
         check_number("window", window, _WINDOWS)
-
-
-def _made_of(config: JudgeConfig) -> str:
-    """Return what, beside a judge's configuration, decides its verdicts: version and files."""
-    choices = (
-        config.template,
-        config.shot_template,
-        config.feedback_template,
-        config.pool,
-        config.calibration,
-    )
-    paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
-    digests = [
-        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
-        for path in paths
-        if path is not None and os.path.isfile(path)
-    ]
-    return " ".join(["plaudit", version("plaudit"), *digests])
-
-
-def with_options(config: JudgeConfig, given: Mapping[str, Any], engine: Engine) -> JudgeConfig:
-    """Return the configuration with the options of one call."""
-    if not given:
-        return config
-    own = call_fields(given, engine)
-    fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
-    own["generation"] = {**config.generation, **own.get("generation", {})}
-    return make_config(config.kind, fields | replace_shots(fields, own))
-
-
-def panel_with_options(
-    panel: PanelConfig | None, given: Mapping[str, Any], engines: Sequence[Engine]
-) -> PanelConfig | None:
-    """Return the panel with the options of one call in each member."""
-    if panel is None or not given:
-        return panel
-    replace = msgspec.structs.replace
-    members: list[Member] = []
-    for member, engine in zip(panel.members, engines, strict=True):
-        with named(member.name):
-            members.append(replace(member, judge=with_options(member.judge, given, engine)))
-    return replace(panel, members=tuple(members))

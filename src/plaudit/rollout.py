@@ -147,7 +147,7 @@ async def aevaluate(
         tools: see `arollout`.
         verifier: the engine that the verify judge asks about what is undecided; None: no model is
             asked.
-        samples_per_question: rollouts of each question; from two on, pass@k is told.
+        samples_per_question: rollouts of each question; from two on, pass@k is reported.
         rewards: what rollouts are scored by besides or instead; None: whether they are right.
         split: only questions of this split.
         limit: most questions.
@@ -182,7 +182,7 @@ def take_questions(
 ) -> Iterator[Question]:
     """Take questions from a file or from rows, one after the other.
 
-    Rollouts are told apart by the ids of their questions. In a file none may stand twice. Of rows a
+    Ids of questions keep rollouts apart. In a file no id may stand twice. Of rows a
     question that comes again is asked again, as `ID#2` and so on: a group of its own.
 
     Args:
@@ -272,7 +272,7 @@ def _engine(policy: AnyPolicy) -> Engine:
         raise UsageError(
             f"a {type(policy).__name__} is no policy: give an engine URI, an engine or a function"
         )
-    # One that asks for the requests would have to heed ids in them, which it was not told of.
+    # One that asks for the requests would have to heed ids in them, which it does not know.
     asks = "requests" in inspect.signature(policy).parameters
     return CallableEngine(policy, mode="chat", token_ids=not asks)
 

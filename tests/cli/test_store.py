@@ -101,7 +101,7 @@ def said(*args: str) -> str:
 
 def test_what_is_said_to_a_person(store: Store):
     info = said("info")
-    assert f"store     {store.path} (schema 3)" in info
+    assert f"store     {store.path} (schema 4)" in info
     assert "replies   10, 10.1 kB" in info
     assert "runs      1 finished" in info
     assert "in use    yes" in info  # By this test.
@@ -137,7 +137,7 @@ def test_there_is_nothing_yet(tmp_path: Path):
     assert not missing.parent.exists()
 
 
-def test_what_is_damaged_is_told_set_aside_and_recovered(plaudit: Plaudit, tmp_path: Path):
+def test_a_damaged_store_is_reported_set_aside_and_recovered(plaudit: Plaudit, tmp_path: Path):
     samples = 4 * SAMPLES
     source = write_rows(tmp_path / "in.jsonl", [row(n) for n in range(samples)])
     out = tmp_path / "out.jsonl"

@@ -76,10 +76,11 @@ class Session:
                 found[name] = self._shown(path.read_text(encoding="utf-8"), most)
 
     def show_store(self) -> None:
-        """Write down the keys of the replies, and what identifies each run."""
+        """Write down the keys of replies and finished traces, and what identifies each run."""
         assert self.store.exists(), self.record["commands"][-1]
         with closing(sqlite3.connect(self.store)) as connection:
-            keys = connection.execute("SELECT lower(hex(key)) FROM reply ORDER BY key").fetchall()
+            found = "SELECT lower(hex(key)) FROM reply UNION SELECT lower(hex(key)) FROM trace"
+            keys = connection.execute(f"{found} ORDER BY 1").fetchall()
             runs = connection.execute("SELECT name, lower(hex(identity)) FROM run ORDER BY number")
             self.record["request keys"] = [key[:12] for (key,) in keys]
             self.record["runs"] = dict(runs.fetchall())

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from plaudit.io import progress
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.types import Usage
 from tests.support.waiting import wait_until
 
@@ -28,10 +27,9 @@ class Read:
         self.bytes_read = bytes_read
 
 
-def test_elsewhere_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr(progress, "_SAY_EVERY_S", 0.05)
+def test_elsewhere_a_line_now_and_then():
     stream, began = io.StringIO(), time.monotonic()
-    with Progress("feedback-0001", total_bytes=1_000, stream=stream) as shown:
+    with Progress("feedback-0001", total_bytes=1_000, stream=stream, say_every_s=0.05) as shown:
         for number in range(1, 51):
             shown.advance("failed" if number % 25 == 0 else "ok", Usage(1_000, 1))
             shown.follow(Read(number * 10))
@@ -150,7 +148,7 @@ def _time(shown: Progress, usage: Usage) -> float:
 
 def test_download_on_a_terminal():
     stream = Terminal()
-    show = download_progress(stream)
+    show = DownloadProgress(stream)
     for done in range(0, 101):
         show(done * 880_000, 88_000_000, "SmolLM2-135M")
     text = stream.getvalue()
@@ -161,7 +159,7 @@ def test_download_on_a_terminal():
 
 def test_download_elsewhere():
     stream = io.StringIO()
-    show = download_progress(stream)
+    show = DownloadProgress(stream)
     show(0, None, "model")
     show(10_000_000, None, "model")
     show(10_000_000, 10_000_000, "model")

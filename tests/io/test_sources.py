@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, MissingDependencyError, UsageError
-from plaudit.io import sources
-from plaudit.io.sources import Row, RowReader, count_hint, read_rows
+from plaudit.io.rows import Row, Sizes
+from plaudit.io.sources import RowReader, count_hint
 
 ROWS = [{"id": "a", "n": 1}, {"id": "b", "text": 'quote " and ] } [ { , \\ "'}, {"id": "ü😀"}]
 
@@ -34,7 +34,7 @@ def write(tmp_path: Path, monkeypatch):
 
 
 def data(source: str | Path) -> list[dict]:
-    rows = list(read_rows(source))
+    rows = list(RowReader(source))
     assert [row.number for row in rows] == list(range(len(rows)))
     assert all(row.error is None for row in rows)
     return [row.data for row in rows if row.data is not None]
@@ -71,9 +71,8 @@ def test_forms_on_standard_input(monkeypatch, form: str):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("size", [1, 7])
-def test_forms_that_come_in_small_pieces(tmp_path: Path, form: str, size: int, monkeypatch):
-    monkeypatch.setattr(sources, "_CHUNK", size)
-    monkeypatch.setattr(sources, "_HEAD", 16)
+def test_forms_that_come_in_small_pieces(tmp_path: Path, form: str, size: int):
+    sizes = Sizes(head=16, chunk=size)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     text = FORMS[form].encode()
@@ -86,7 +85,7 @@ def test_forms_that_come_in_small_pieces(tmp_path: Path, form: str, size: int, m
     thread = threading.Thread(target=feed)
     thread.start()
     try:
-        assert data(fifo) == ROWS
+        assert [row.data for row in RowReader(fifo, sizes=sizes)] == ROWS
     finally:
         thread.join()
     assert count_hint(fifo) is None
@@ -99,9 +98,9 @@ def test_one_object(write):
 
 
 def test_where(write):
-    lines = read_rows(write('\n{"a": 1}\n\n{"a": 2}\n'))
+    lines = RowReader(write('\n{"a": 1}\n\n{"a": 2}\n'))
     assert [row.where for row in lines] == ["file.jsonl:2", "file.jsonl:4"]
-    array = read_rows(write('[{"a": 1}, {"a": 2}]', "file.json"))
+    array = RowReader(write('[{"a": 1}, {"a": 2}]', "file.json"))
     assert [row.where for row in array] == ["file.json, element 1", "file.json, element 2"]
 
 
@@ -111,7 +110,7 @@ def test_lines_arrive_as_they_come(monkeypatch):
     monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
     with sys.stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
         pipe.write(b'{"a": 1}\n{"a": 2}\n')
-        rows = iter(read_rows("-"))
+        rows = iter(RowReader("-"))
         assert [next(rows).data, next(rows).data] == [{"a": 1}, {"a": 2}]
         pipe.write(b'{"a": 3}\n')
         assert next(rows).where == "standard input:3"
@@ -148,30 +147,30 @@ BAD_LINES = {
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: repr(line[:20]))
 def test_bad_line_is_rejected_alone(write, line: bytes):
     name = write(b'{"a": 1}\n' + line + b'\n{"a": 2}\n')
-    good, bad, after = read_rows(name)
+    good, bad, after = RowReader(name)
     assert (good.data, after.data) == ({"a": 1}, {"a": 2})
     assert (bad.number, bad.where, bad.data) == (1, "file.jsonl:2", None)
     assert bad.error is not None
     with pytest.raises(InputError, match=f"^file.jsonl:2: {BAD_LINES[line]}"):
-        list(read_rows(name, strict=True))
+        list(RowReader(name, strict=True))
     assert bad.text == line.decode("utf-8", "replace")[:200]
 
 
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: repr(line[:20]))
 def test_bad_first_line_does_not_hide_the_form(write, line: bytes):
-    rows = list(read_rows(write(line + b'\n{"a": 1}\n{"a": 2}\n')))
+    rows = list(RowReader(write(line + b'\n{"a": 1}\n{"a": 2}\n')))
     assert [row.data for row in rows] == [None, {"a": 1}, {"a": 2}]
     with pytest.raises(InputError, match=r"^file\.jsonl:1: "):
-        read_rows("file.jsonl", strict=True)
+        RowReader("file.jsonl", strict=True)
 
 
 @pytest.mark.parametrize("line", list(BAD_LINES)[:-1], ids=lambda line: repr(line[:20]))
 def test_bad_element_of_an_array(write, line: bytes):
-    rows = list(read_rows(write(b'[{"a": 1},\n' + line + b',\n{"a": 2}]', "file.json")))
+    rows = list(RowReader(write(b'[{"a": 1},\n' + line + b',\n{"a": 2}]', "file.json")))
     assert rows[0].data == {"a": 1}
     bad = rows[1]
     assert (bad.number, bad.where, bad.data) == (1, "file.json, element 2", None)
-    if len(rows) == 2:  # What is not closed takes the rest with it, and that is said.
+    if len(rows) == 2:  # What is not closed takes the rest with it, and the message says so.
         assert bad.error is not None
         assert bad.error.endswith("nothing after it can be read")
     else:
@@ -184,7 +183,7 @@ def test_harmless_oddities(write):
 
 
 def test_array_that_ends_early(write):
-    rows = list(read_rows(write('[{"a": 1},\n{"a": 2}, {"a": [1, ', "file.json")))
+    rows = list(RowReader(write('[{"a": 1},\n{"a": 2}, {"a": [1, ', "file.json")))
     assert [row.data for row in rows] == [{"a": 1}, {"a": 2}, None]
     assert rows[2].error == "not JSON: the file ends inside it: nothing after it can be read"
     assert rows[2].text == '{"a": [1,'
@@ -192,20 +191,20 @@ def test_array_that_ends_early(write):
 
 @pytest.mark.parametrize("ending", ["", ",", ", "])
 def test_array_that_is_not_closed(write, ending: str):
-    rows = list(read_rows(write('[\n{"a": 1}' + ending, "file.json")))
+    rows = list(RowReader(write('[\n{"a": 1}' + ending, "file.json")))
     assert rows[0].data == {"a": 1}
     assert rows[1].error == "the file ends inside the array: nothing after it can be read"
 
 
 def test_array_with_brackets_that_do_not_match(write):
-    rows = list(read_rows(write('[{"a": 1}, {"a": [1}, {"a": 2}]', "file.json")))
+    rows = list(RowReader(write('[{"a": 1}, {"a": [1}, {"a": 2}]', "file.json")))
     assert rows[0].data == {"a": 1}
     assert rows[1].error == "not JSON: '}' closes nothing: nothing after it can be read"
     assert len(rows) == 2
 
 
 def test_text_after_an_array(write):
-    rows = list(read_rows(write('[\n{"a": 1}\n]\n{"a": 2}', "file.json")))
+    rows = list(RowReader(write('[\n{"a": 1}\n]\n{"a": 2}', "file.json")))
     assert [row.data for row in rows] == [{"a": 1}, None]
     assert rows[1].where == "file.json, after the array"
     assert rows[1].error == "text after the end of the array is not read"
@@ -214,30 +213,30 @@ def test_text_after_an_array(write):
 @pytest.mark.parametrize("text", ["", "\n", " \n\t\r\n  ", "\ufeff", "[]", "[\n]", "[ ]\n"])
 def test_empty(write, text: str):
     with pytest.raises(InputError, match=r"file\.jsonl is empty: no rows to judge"):
-        read_rows(write(text))
+        RowReader(write(text))
 
 
 def test_null_device():
     with pytest.raises(InputError, match="/dev/null is empty"):
-        read_rows("/dev/null")
+        RowReader("/dev/null")
 
 
 def test_empty_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     with pytest.raises(InputError, match="standard input is empty"):
-        read_rows("-")
+        RowReader("-")
 
 
 def test_sources_that_are_none(tmp_path: Path):
     with pytest.raises(InputError, match=r"missing\.jsonl: no such file"):
-        read_rows(tmp_path / "missing.jsonl")
+        RowReader(tmp_path / "missing.jsonl")
     with pytest.raises(InputError, match="is a folder without data"):
-        read_rows(tmp_path)
+        RowReader(tmp_path)
     with pytest.raises(InputError, match="cannot be read: "):
-        read_rows("x" * 5_000)
+        RowReader("x" * 5_000)
     (tmp_path / "file").write_text("{}")
     with pytest.raises(InputError, match="cannot be read: Not a directory"):
-        read_rows(tmp_path / "file" / "x")
+        RowReader(tmp_path / "file" / "x")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_sources_that_are_none(tmp_path: Path):
 )
 def test_other_formats_are_named(write, magic: bytes, problem: str):
     with pytest.raises(InputError, match=f"file.jsonl is .*{problem}"):
-        read_rows(write(magic))
+        RowReader(write(magic))
 
 
 def test_a_huge_line_is_fine(write):
@@ -261,21 +260,21 @@ def test_a_huge_line_is_fine(write):
     assert data(write(json.dumps([{"a": text}, {"a": 1}]))) == [{"a": text}, {"a": 1}]
 
 
-def test_a_line_over_the_limit_is_rejected_alone(write, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_ROW_BYTES", 2**20)
-    rows = list(read_rows(write('{"a": 1}\n{"a": "' + "x" * 2_500_000 + '"}\n{"a": 2}\n')))
+def test_a_line_over_the_limit_is_rejected_alone(write):
+    name, sizes = write('{"a": 1}\n{"a": "' + "x" * 2_500_000 + '"}\n{"a": 2}\n'), Sizes(row=2**20)
+    rows = list(RowReader(name, sizes=sizes))
     assert [row.data for row in rows] == [{"a": 1}, None, {"a": 2}]
     assert rows[1].error == "longer than 1 MiB"
     assert [row.where for row in rows][2] == "file.jsonl:3"
-    rows = list(read_rows(write('[{"a": 1}, {"a": "' + "x" * 2_500_000 + '"}, {"a": 2}]')))
+    name = write('[{"a": 1}, {"a": "' + "x" * 2_500_000 + '"}, {"a": 2}]')
+    rows = list(RowReader(name, sizes=sizes))
     assert rows[1].error is not None
     assert rows[1].error.startswith("longer than 1 MiB, or a quote or bracket is missing")
 
 
-def test_a_document_is_looked_for_within_bounds(write, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_DOCUMENT_BYTES", 10_000)
+def test_a_document_is_looked_for_within_bounds(write):
     lines = '{"a": [\n' + '{"b": 1}\n' * 200_000
-    rows = read_rows(write(lines))
+    rows = RowReader(write(lines), sizes=Sizes(document=10_000))
     errors = [row for row in rows if row.error]
     assert len(errors) == 1
     assert errors[0].where == "file.jsonl:1"
@@ -283,10 +282,10 @@ def test_a_document_is_looked_for_within_bounds(write, monkeypatch):
 
 _MEMORY = """
     import sys, resource
-    from plaudit.io.sources import read_rows
+    from plaudit.io.sources import RowReader
     if sys.argv[1].endswith("parquet"): import pyarrow.parquet
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rows = sum(1 for _ in read_rows(sys.argv[1]))
+    rows = sum(1 for _ in RowReader(sys.argv[1]))
     print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
 
@@ -314,22 +313,22 @@ def test_memory_does_not_grow_with_the_input(write, form: str):
 
 def test_bytes_read_reaches_the_hint(write):
     name = write("".join(json.dumps(row) + "\n" for row in ROWS))
-    reader = read_rows(name)
+    reader = RowReader(name)
     seen = [reader.bytes_read for _ in reader]
     assert seen == sorted(seen)
     assert seen[-1] == count_hint(name) == Path(name).stat().st_size
     name = write(json.dumps(ROWS))
-    reader = read_rows(name)
+    reader = RowReader(name)
     list(reader)
     assert reader.bytes_read == count_hint(name)
 
 
 def test_reader_is_closed(write):
     name = write('{"a": 1}\n' * 10)
-    with read_rows(name) as reader:
+    with RowReader(name) as reader:
         assert next(reader).data == {"a": 1}
-    list(read_rows(name))
-    assert next(iter(read_rows(name))).data == {"a": 1}  # forgotten: no warning either
+    list(RowReader(name))
+    assert next(iter(RowReader(name))).data == {"a": 1}  # forgotten: no warning either
     assert isinstance(reader, RowReader)
 
 
@@ -370,7 +369,7 @@ def test_any_rows_survive(write, rows: list[dict], indent: int | None, ascii: bo
 )
 def test_no_input_breaks_the_reader(write, text: bytes):
     try:
-        rows = list(read_rows(write(text)))
+        rows = list(RowReader(write(text)))
     except InputError:
         return
     for number, row in enumerate(rows):
@@ -401,7 +400,7 @@ def test_parquet(tmp_path: Path):
     )
     path = tmp_path / "no-suffix"
     pq.write_table(table, path)
-    reader = read_rows(path)
+    reader = RowReader(path)
     rows = list(reader)
     assert rows[0] == Row(
         0,
@@ -429,25 +428,25 @@ def test_parquet_that_is_damaged(tmp_path: Path):
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 and nothing more")
     with pytest.raises(InputError, match=r"t\.parquet cannot be read as Parquet"):
-        read_rows(path)
+        RowReader(path)
     pq.write_table(pa.table({"a": list(range(5_000))}), path, row_group_size=1_000)
     whole = bytearray(path.read_bytes())
     start = pq.ParquetFile(path).metadata.row_group(2).column(0).dictionary_page_offset
     whole[start : start + 200] = b"\xff" * 200
     path.write_bytes(whole)
-    rows = list(read_rows(path))
+    rows = list(RowReader(path))
     assert len(rows) == 2_001
     assert rows[-1].error is not None
     assert rows[-1].error.endswith("nothing after it can be read")
     pq.write_table(pa.table({"a": pa.array([], pa.int64())}), path)
     with pytest.raises(InputError, match="is empty"):
-        read_rows(path)
+        RowReader(path)
 
 
 def test_parquet_on_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"PAR1....")))
     with pytest.raises(InputError, match="give the file"):
-        read_rows("-")
+        RowReader("-")
 
 
 @pytest.mark.parametrize(
@@ -464,7 +463,7 @@ def test_missing_package(tmp_path: Path, monkeypatch, package: str, module: str,
         path.mkdir()
         (path / "dataset_info.json").write_text("{}")
     with pytest.raises(MissingDependencyError, match=rf"pip install 'plaudit\[{extra}\]'"):
-        read_rows(path)
+        RowReader(path)
 
 
 def test_folder_of_several_splits(tmp_path: Path):
@@ -473,7 +472,7 @@ def test_folder_of_several_splits(tmp_path: Path):
         (tmp_path / split).mkdir()
         (tmp_path / split / "dataset_info.json").write_text("{}")
     with pytest.raises(UsageError, match=f"{tmp_path}/test, {tmp_path}/train"):
-        read_rows(tmp_path)
+        RowReader(tmp_path)
 
 
 def test_datasets_folder(tmp_path: Path):
@@ -481,7 +480,7 @@ def test_datasets_folder(tmp_path: Path):
     rows = [{"id": str(n), "messages": [{"role": "user", "content": "x"}]} for n in range(2_500)]
     path = tmp_path / "saved"
     datasets.Dataset.from_list(rows).save_to_disk(str(path))
-    reader = read_rows(path)
+    reader = RowReader(path)
     assert [row.data for row in reader] == rows
     assert reader.bytes_read == count_hint(path)
     filtered = tmp_path / "filtered"
@@ -489,4 +488,4 @@ def test_datasets_folder(tmp_path: Path):
     assert data(filtered) == [rows[5], rows[3]]
     datasets.DatasetDict(train=datasets.Dataset.from_list(rows)).save_to_disk(str(tmp_path / "d"))
     with pytest.raises(UsageError, match="d/train"):
-        read_rows(tmp_path / "d")
+        RowReader(tmp_path / "d")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import CallError, Cause, TemplateError, UsageError
-from plaudit.judge import make_config
 from plaudit.judges import readout
 from plaudit.judges.criteria import (
     Criterion,
@@ -21,6 +20,7 @@ from plaudit.judges.criteria import (
     take_criteria,
     weighted_score,
 )
+from plaudit.judges.load import make_config
 from tests.judges.making import (
     GOOD,
     MODES,

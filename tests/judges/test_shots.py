@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit import sample_shots
-from plaudit.errors import InputError, TemplateError, UsageError
+from plaudit.errors import ArgumentError, InputError, TemplateError, UsageError
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.shots import open_pool, read_shots
 from plaudit.prompts.selection import Lookalikes
@@ -168,10 +168,10 @@ def test_a_bare_label_is_enough_where_the_reply_can_be_made(kind: str, tmp_path:
             make(kind, pool=pool, readout="json")
 
 
-def test_the_judge_of_a_pool_is_told_by_its_entries(tmp_path: Path) -> None:
+def test_the_judge_of_a_pool_is_found_by_its_entries(tmp_path: Path) -> None:
     for kind in KINDS:
         assert pool_kind("p", shipped_pool(kind)) == kind
-    with pytest.raises(UsageError, match="--judge KIND"):
+    with pytest.raises(ArgumentError, match=r"^judge must be given: no judge fits p best"):
         pool_kind("p", read_pool(pool_of(tmp_path, [{"a": 1}])))
 
 

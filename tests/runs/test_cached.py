@@ -48,7 +48,7 @@ class Store(dict):
 
 
 class Engine:
-    """Answers with the number of the request, or raises what it is told."""
+    """Answers with the number of the request, or raises what it was given."""
 
     uri = "test:"
     capabilities = Capabilities(completion=True)
@@ -75,7 +75,7 @@ class Engine:
         return Completion(text=str(number), usage=Usage(10, 1))
 
 
-def asker(
+def client(
     engine: Engine, store: Store | None = None, identity: str = "test", **policy
 ) -> CachedClient:
     return CachedClient(Pool(engine, FAST), identity, store, CachePolicy(**policy))
@@ -198,7 +198,7 @@ def test_two_requests_of_rollouts_never_share_a_key(one: Request, other: Request
 
 
 def test_a_schema_never_passes_for_what_comes_after_it() -> None:
-    whole = RequestKeys("m")._rollout_part(changed(tools=(tool(),), prompt_ids=(7,)))
+    whole = msgspec.msgpack.encode(([("search", "", b"{}")], (7,), False))
     inner = tool(parameters=b"{}" + whole[whole.index(b"{}") + 2 :])
     assert request_key("m", changed(tools=(inner,))) != request_key(
         "m", changed(tools=(tool(),), prompt_ids=(7,))
@@ -210,18 +210,18 @@ def test_a_schema_never_passes_for_what_comes_after_it() -> None:
 
 async def test_a_reply_that_came_meanwhile_serves_samples_that_were_looked_up_before() -> None:
     engine = Engine()
-    ask = asker(engine, Store())
+    ask = client(engine, Store())
     sample = Sample(id="s", index=0)
     questions = ask.look_up([(sample, [ASK]), (sample, [ASK])])
     for question in questions:
         assert (await SampleClient(ask, question)(ASK)).text == "1"
         ask.release(question)
     assert engine.count == 1
-    assert (await SampleClient(asker(engine), questions[0])(ASK)).text == "2"
+    assert (await SampleClient(client(engine), questions[0])(ASK)).text == "2"
 
 
 async def test_what_is_kept_for_samples_is_forgotten_with_them() -> None:
-    ask = asker(Engine())
+    ask = client(Engine())
     (question,) = ask.look_up([(Sample(id="s", index=0), [ASK])])
     await SampleClient(ask, question)(ASK)
     ask.release(question)
@@ -230,7 +230,7 @@ async def test_what_is_kept_for_samples_is_forgotten_with_them() -> None:
 
 async def test_the_same_request_in_flight_is_sent_once() -> None:
     engine = Engine()
-    ask = asker(engine, Store())
+    ask = client(engine, Store())
     samples = [SampleClient(ask) for _ in range(5)]
     replies = await asyncio.gather(*(sample(ASK) for sample in samples))
     assert {reply.text for reply in replies} == {"1"}
@@ -240,8 +240,8 @@ async def test_the_same_request_in_flight_is_sent_once() -> None:
 
 async def test_the_second_time_it_comes_from_the_store() -> None:
     engine, store = Engine(), Store()
-    await SampleClient(asker(engine, store))(ASK)
-    again = asker(engine, store)
+    await SampleClient(client(engine, store))(ASK)
+    again = client(engine, store)
     sample = SampleClient(again)
     assert (await sample(ASK)).text == "1"
     assert (engine.count, sample.from_store, again.usage) == (1, True, Usage())
@@ -250,8 +250,8 @@ async def test_the_second_time_it_comes_from_the_store() -> None:
 
 async def test_another_model_does_not_get_the_stored_reply() -> None:
     engine, store = Engine(), Store()
-    await SampleClient(asker(engine, store))(ASK)
-    assert (await SampleClient(asker(engine, store, "another"))(ASK)).text == "2"
+    await SampleClient(client(engine, store))(ASK)
+    assert (await SampleClient(client(engine, store, "another"))(ASK)).text == "2"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ async def test_another_model_does_not_get_the_stored_reply() -> None:
 )
 async def test_a_failure_is_never_stored(error: Exception) -> None:
     engine, store = Engine(error), Store()
-    ask = asker(engine, store)
+    ask = client(engine, store)
     with pytest.raises(type(error)):
         await SampleClient(ask)(ASK)
     assert store == {}
@@ -275,7 +275,7 @@ async def test_a_failure_is_never_stored(error: Exception) -> None:
 async def test_defect_50_a_reply_of_no_use_is_stored_and_raised_again() -> None:
     refusal = ReplyError(Cause.REFUSED, "filtered")
     engine, store = Engine(refusal), Store()
-    for ask in (asker(engine, store), asker(engine, store)):
+    for ask in (client(engine, store), client(engine, store)):
         for _ in range(2):
             sample = SampleClient(ask)
             with pytest.raises(ReplyError, match="filtered") as caught:
@@ -290,7 +290,7 @@ async def test_defect_50_a_reply_of_no_use_is_stored_and_raised_again() -> None:
 
 async def test_defect_50_all_who_wait_for_a_reply_of_no_use_hear_of_it() -> None:
     engine = Engine(ReplyError(Cause.REFUSED, "filtered"))
-    ask = asker(engine, Store())
+    ask = client(engine, Store())
     replies = await asyncio.gather(
         *(SampleClient(ask)(ASK) for _ in range(3)), return_exceptions=True
     )
@@ -299,7 +299,7 @@ async def test_defect_50_all_who_wait_for_a_reply_of_no_use_hear_of_it() -> None
 
 
 async def test_all_who_wait_for_a_failing_request_hear_of_it() -> None:
-    ask = asker(Engine(CallError(Cause.TIMEOUT, "late")), Store())
+    ask = client(Engine(CallError(Cause.TIMEOUT, "late")), Store())
     replies = await asyncio.gather(
         *(SampleClient(ask)(ASK) for _ in range(3)), return_exceptions=True
     )
@@ -308,7 +308,7 @@ async def test_all_who_wait_for_a_failing_request_hear_of_it() -> None:
 
 async def test_a_draw_of_its_own_is_asked_of_its_own() -> None:
     engine = Engine()
-    ask = asker(engine, Store())
+    ask = client(engine, Store())
     texts = [(await SampleClient(ask)(changed(draw=draw))).text for draw in (0, 1, 0)]
     assert texts == ["1", "2", "1"]
 
@@ -323,19 +323,19 @@ async def test_a_draw_of_its_own_is_asked_of_its_own() -> None:
 )
 async def test_the_store_may_be_left_alone(policy, texts, kept: int) -> None:
     engine, store = Engine(), Store()
-    ask = asker(engine, store, **policy)
+    ask = client(engine, store, **policy)
     assert [(await SampleClient(ask)(ASK)).text for _ in range(2)] == texts
     assert len(store) == kept
 
 
 async def test_without_a_store_every_request_is_sent() -> None:
-    ask = asker(Engine())
+    ask = client(Engine())
     assert [(await SampleClient(ask)(ASK)).text for _ in range(2)] == ["1", "2"]
 
 
 async def test_a_fresh_sample_passes_the_store_over_and_replaces_the_reply() -> None:
     engine, store = Engine(), Store()
-    ask = asker(engine, store)
+    ask = client(engine, store)
     await SampleClient(ask)(ASK)
     assert (await SampleClient(ask, fresh=True)(ASK)).text == "2"
     assert (await SampleClient(ask)(ASK)).text == "2"
@@ -344,7 +344,7 @@ async def test_a_fresh_sample_passes_the_store_over_and_replaces_the_reply() -> 
 
 async def test_a_sample_that_goes_away_does_not_lose_the_others_reply() -> None:
     engine, store = Engine(), Store()
-    ask = asker(engine, store)
+    ask = client(engine, store)
     first, second = (asyncio.create_task(SampleClient(ask)(ASK)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -354,7 +354,7 @@ async def test_a_sample_that_goes_away_does_not_lose_the_others_reply() -> None:
 
 async def test_a_sample_is_from_the_store_only_as_a_whole() -> None:
     engine, store = Engine(), Store()
-    ask = asker(engine, store)
+    ask = client(engine, store)
     assert not SampleClient(ask).from_store
     await SampleClient(ask)(ASK)
     sample = SampleClient(ask)

@@ -1,14 +1,16 @@
 """Judging within a run: the prior comes first, and unusable replies are asked for again."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
-from plaudit.runs.judging import JudgeSession
+from plaudit.runs.judging import JudgeSession, StoredOutcomes
 from plaudit.sending.pool import Pool, SendPolicy
+from plaudit.store.store import Store as StoreFile
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
 from tests.runs.test_cached import Store
 
@@ -45,8 +47,8 @@ def judging_of(
 ) -> JudgeSession:
     task = task or make("feedback", readout="json")
     send = SendPolicy(attempts=1, concurrency=concurrency)
-    asker = CachedClient(Pool(engine, send), task.identity, store, CachePolicy(**policy))
-    return JudgeSession(task, asker)
+    client = CachedClient(Pool(engine, send), task.identity, store, CachePolicy(**policy))
+    return JudgeSession(task, client)
 
 
 SAMPLE = sample_of("feedback")
@@ -279,12 +281,12 @@ async def test_what_is_at_hand_is_judged_as_by_asking() -> None:
     first, _ = await judging_of(engine, store=store).judge(SAMPLE)
     judging = judging_of(engine, store=store)
     (question,) = judging.questions([SAMPLE])
-    assert judging.at_hand(question) is None  # the prior is not known yet
+    assert judging.judge_stored(question) is None  # the prior is not known yet
     await judging.prepare()
-    verdict, asked = judging.at_hand(question)
+    verdict, asked = judging.judge_stored(question)
     assert verdict == first
     assert asked_of(asked) == ([*question.requests], [*question.keys], [], True)
-    asking = SampleClient(judging.asker, question)
+    asking = SampleClient(judging.client, question)
     assert await judging.task.decide(SAMPLE, asking, question.requests) == verdict
     assert asked_of(asking) == asked_of(asked)
     assert len(engine.requests) == 1
@@ -300,7 +302,7 @@ async def test_an_unusable_reply_is_not_at_hand(policy: dict[str, bool], turns: 
     judging = judging_of(engine, store=store, **policy)
     await judging.prepare()
     (question,) = judging.questions([SAMPLE])
-    assert judging.at_hand(question) is None
+    assert judging.judge_stored(question) is None
     _, asked = await judging.judge(question)
     assert [request.turn for request in asked.requests] == turns[: len(asked.requests)]
     assert engine.turns == (["main"] if policy else [])
@@ -315,8 +317,8 @@ async def test_nothing_is_at_hand_that_is_not_stored_or_must_not_be_read() -> No
         judging = judging_of(engine, store=store, **policy)
         await judging.prepare()
         (question,) = judging.questions([sample])
-        assert judging.at_hand(question) is None
-        judging.asker.release(question)
+        assert judging.judge_stored(question) is None
+        judging.client.release(question)
 
 
 async def test_orders_that_are_the_same_request_are_sent_once() -> None:
@@ -346,7 +348,7 @@ async def test_votes_are_stored_by_draw_and_come_back_without_a_request() -> Non
     assert (verdict.status, verdict.value) == ("ok", "A")
     assert engine.most >= 10
     assert len(asked.keys) == len(store) == 2 * verdict.fields["votes"]
-    assert asked.keys == [judging_of(engine).asker.key(request) for request in asked.requests]
+    assert asked.keys == [judging_of(engine).client.key(request) for request in asked.requests]
     assert [(r.draw, r.turn) for r in asked.requests] == [
         (draw, turn) for draw in range(verdict.fields["votes"]) for turn in ("main", "swapped")
     ]
@@ -388,8 +390,8 @@ async def test_each_vote_has_the_retries_of_a_sample() -> None:
 
     policy = SendPolicy(attempts=3, backoff=0.0001, max_backoff=0.0001)
     engine = Stumbling(["A+"])
-    asker = CachedClient(Pool(engine, policy), "test", None, CachePolicy())
-    verdict, asked = await JudgeSession(VOTER, asker).judge(PAIR)
+    client = CachedClient(Pool(engine, policy), "test", None, CachePolicy())
+    verdict, asked = await JudgeSession(VOTER, client).judge(PAIR)
     assert verdict.status == "ok"
     assert len(asked.failed) == 18
 
@@ -407,3 +409,15 @@ async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
     await judging.judge(SAMPLE)
     assert {*stages[:-1]} == {"measuring the judge's prior"}
     assert (stages[-1], judging.stage, judging.sent) == ("", "", len(stages))
+
+
+def test_an_outcome_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    path, key = tmp_path / "store.sqlite", bytes(range(32))
+    with StoreFile(path) as store:
+        outcomes = StoredOutcomes(store)
+        assert outcomes.get(key) is None
+        outcomes.put(key, b'{"relation":"open"}')
+        assert outcomes.get(key) == b'{"relation":"open"}'
+    with StoreFile(path) as store:
+        assert StoredOutcomes(store).get(key) == b'{"relation":"open"}'
+        assert StoredOutcomes(store).get(bytes(32)) is None

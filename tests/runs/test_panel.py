@@ -13,9 +13,10 @@ from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.errors import CallError, Cause, EngineUnusableError
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import CascadeConfig, JuryConfig, Member, bind_panel
+from plaudit.runs.block import panel_judging, pools_of
 from plaudit.runs.cached import CachedClient, CachePolicy
-from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
-from plaudit.runs.runner import RunOptions, RunRecord
+from plaudit.runs.panel import Cascade, Jury
+from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.scoring.cascade import GatePromise, Promised
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Price, Prices
@@ -76,13 +77,16 @@ def jury_of(**config) -> JuryConfig:
     )
 
 
-async def work(config, engines, store=None, policy=FAST) -> Jury | Cascade:
+async def work(config, engines, store=None, policy=FAST, clients=()) -> Jury | Cascade:
     task = await bind_panel(config, engines)
 
-    def asker(pool, one) -> CachedClient:
-        return CachedClient(pool, one.identity, store, CachePolicy())
+    def client(pool, one) -> CachedClient:
+        made = CachedClient(pool, one.identity, store, CachePolicy())
+        if isinstance(clients, list):
+            clients.append(made)
+        return made
 
-    return panel_judging(task, pools_of(engines, policy), asker)
+    return panel_judging(task, pools_of(engines, policy), client)
 
 
 SAMPLES = [
@@ -108,7 +112,7 @@ async def test_what_is_at_hand_is_judged_and_counted_as_by_asking(cascade: bool)
     asking, at_once = [await work(config, engines, store) for _ in range(2)]
     expected, asked = await judge_all(asking, SAMPLES[:9])
     await at_once.prepare()
-    known = [at_once.at_hand(question) for question in at_once.questions(SAMPLES[:9])]
+    known = [at_once.judge_stored(question) for question in at_once.questions(SAMPLES[:9])]
     left = [number for number, one in enumerate(known) if one is None]
     assert left == ([0, 3, 6] if cascade else [])
     for number in left:
@@ -191,12 +195,14 @@ async def test_an_unusable_member_ends_it_by_name_and_nothing_is_left_over() -> 
 
 
 async def test_samples_that_are_judged_are_forgotten() -> None:
-    panel = await work(jury_of(a={}, b={}), [Engine("x", said("neutral"))] * 2, Store())
+    clients: list[CachedClient] = []
+    engines = [Engine("x", said("neutral"))] * 2
+    panel = await work(jury_of(a={}, b={}), engines, Store(), clients=clients)
     questions = panel.questions(SAMPLES)
     for _ in range(10):
         await panel.judge(next(questions))
     questions.close()
-    assert [seat.judging.asker._wanted for seat in panel._seats] == [{}, {}]
+    assert [client.kept for client in clients] == [0, 0]
 
 
 async def test_agreement_is_over_the_votes_that_there_are() -> None:
@@ -357,9 +363,9 @@ def test_a_cascade_judges_like_a_judge_and_is_no_jury(spec: dict) -> None:
 
 
 def test_a_record_without_a_panel_is_written_as_before() -> None:
-    record = RunRecord(
-        judge=JudgeConfig(kind="verify"), engine="local", options=RunOptions(source="-")
+    record = JudgeRecord(
+        judge=JudgeConfig(kind="verify"), engine="local", options=JudgeOptions(source="-")
     )
     assert list(msgspec.json.decode(msgspec.json.encode(record))) == ["judge", "engine", "options"]
     panel = msgspec.structs.replace(record, panel=STEPS)
-    assert msgspec.json.decode(msgspec.json.encode(panel), type=RunRecord) == panel
+    assert msgspec.json.decode(msgspec.json.encode(panel), type=JudgeRecord) == panel

@@ -129,3 +129,14 @@ def test_the_intervals_hold_as_often_as_they_say() -> None:
         assert found is not None
         held += found.low <= 1 / 3 <= found.high
     assert 0.92 <= held / 400 <= 0.98
+
+
+def test_a_mean_is_the_same_to_the_last_bit_in_every_order() -> None:
+    values = [0.1, 0.2, 0.3, 1 / 3, 2 / 3, 0.7, 1.0, 0.0]
+    found = set()
+    for shift in range(len(values)):
+        means = MeanOverQuestions()
+        for value in values[shift:] + values[:shift]:
+            means.add(value)
+        found.add((means.estimate(), means.share()))
+    assert len(found) == 1

@@ -10,7 +10,8 @@ import pytest
 
 from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
-from plaudit.store import damage, session
+from plaudit.store import damage
+from plaudit.store.base import Limits
 from plaudit.store.store import Store
 
 REPLIES = 3_000
@@ -125,13 +126,12 @@ def test_damage_met_in_the_middle_ends_the_run_and_the_next_command_sets_it_asid
     assert "malformed" in caplog.text
 
 
-def test_damaged_store_that_is_in_use_stays(path: Path, monkeypatch):
-    monkeypatch.setattr(damage, "_OTHERS_LET_GO_S", 0.1)
+def test_damaged_store_that_is_in_use_stays(path: Path):
     with Store(path) as user:
         user.get_reply(key(0))
         path.with_name("store.sqlite.damaged").write_text("malformed")
         with pytest.raises(StoreError, match=r"damaged \(malformed\).*Another process has it open"):
-            Store(path).get_reply(key(0))
+            Store(path, limits=Limits(let_go_s=0.1)).get_reply(key(0))
         assert user.get_reply(key(0)) is not None
         assert damage.set_aside_files(path) == []
     assert Store(path).get_reply(key(0)) is None
@@ -175,13 +175,12 @@ def test_a_file_that_never_was_a_store_is_left_alone(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [notes]
 
 
-def test_a_locked_store_is_not_damaged(path: Path, monkeypatch):
-    monkeypatch.setattr(session, "_BUSY_S", 0.1)
+def test_a_locked_store_is_not_damaged(path: Path):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError, match="locked"):
-            Store(path).get_reply(key(1))
+            Store(path, limits=Limits(busy_s=0.1)).get_reply(key(1))
     assert damage.set_aside_files(path) == []
     assert Store(path).get_reply(key(1)) is not None
 

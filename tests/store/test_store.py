@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 from plaudit._util import disk
 from plaudit.engines.base import Completion, TokenLogprob, ToolCall
 from plaudit.errors import StoreError, UsageError
+from plaudit.store import queue
 from plaudit.store import schema as migrations
-from plaudit.store import session
+from plaudit.store.base import Limits
 from plaudit.store.schema import MIGRATIONS, migrate
+from plaudit.store.session import Session
 from plaudit.store.store import Store, default_store_path
 from plaudit.types import Usage
 from tests.support.waiting import wait_for_replies, wait_until
@@ -85,6 +87,19 @@ def test_reply_is_seen_at_once_after_commit_and_after_reopening(path: Path):
         store.put_reply(key(1), completion(2))
         assert store.get_reply(key(1)) == completion(2)
     assert Store(path).get_reply(key(1)) == completion(2)
+
+
+def test_a_finished_trace_is_seen_at_once_and_after_reopening(path: Path):
+    with Store(path) as store:
+        assert store.get_trace(key(1)) is None
+        store.put_trace(key(1), b"trace")
+        assert store.get_trace(key(1)) == b"trace"
+        assert store.get_reply(key(1)) is None
+    with Store(path) as store:
+        assert store.get_trace(key(1)) == b"trace"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("UPDATE trace SET body = substr(body, 1, 4) || x'00'")
+        assert store.get_trace(key(1)) is None
 
 
 def test_store_opens_again_after_close(store: Store):
@@ -149,17 +164,18 @@ def test_commits_within_a_tenth_of_a_second_without_being_asked(store: Store, pa
     wait_for_replies(path, 1)
 
 
-def test_a_full_batch_is_committed_before_its_time(path: Path, monkeypatch):
-    monkeypatch.setattr(session, "_COMMIT_AFTER_S", 600.0)
-    with Store(path) as store:
+def test_a_full_batch_is_committed_before_its_time(path: Path):
+    with Store(path, limits=Limits(commit_after_s=600.0)) as store:
         for number in range(200):
             store.put_reply(key(number), completion(number))
         wait_for_replies(path, 200)
 
 
-def test_verdicts_wait_for_company_but_no_reply_waits_with_them(path: Path, monkeypatch):
-    monkeypatch.setattr(session, "_COMMIT_UNPAID_AFTER_S", 600.0)
-    with Store(path) as store, contextlib.closing(sqlite3.connect(path)) as other:
+def test_verdicts_wait_for_company_but_no_reply_waits_with_them(path: Path):
+    with (
+        Store(path, limits=Limits(commit_unpaid_after_s=600.0)) as store,
+        contextlib.closing(sqlite3.connect(path)) as other,
+    ):
         number = store.begin_run(b"a", "feedback", b"{}").number
         store.put_verdict(number, 0, "ok", b"x")
         time.sleep(0.3)
@@ -191,13 +207,12 @@ def test_many_threads(store: Store):
     assert all(store.get_reply(key(n)) == completion(n) for n in range(4000))
 
 
-def test_queue_is_bounded(path: Path, monkeypatch):
-    monkeypatch.setattr(session, "_QUEUE_ENTRIES", 50)
-    with Store(path) as store:
+def test_queue_is_bounded(path: Path):
+    with Store(path, limits=Limits(queue_entries=50)) as store:
         for number in range(300):
             store.put_reply(key(number), completion(number))
             assert store.session is not None
-            assert len(store.session.queued.replies) <= 50
+            assert len(store.session.queue.queued.replies) <= 50
         store.flush()
         assert store.get_reply(key(299)) == completion(299)
 
@@ -790,9 +805,8 @@ def test_folder_that_is_read_only(open_folder: Path, made_before: bool):
     assert third == f"the folder {open_folder} is not writable: give another output"
 
 
-def test_store_that_stays_locked(path: Path, monkeypatch):
-    monkeypatch.setattr(session, "_BUSY_S", 0.1)
-    store = Store(path)
+def test_store_that_stays_locked(path: Path):
+    store = Store(path, limits=Limits(busy_s=0.1))
     store.get_reply(key(1))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -884,7 +898,7 @@ def test_failure_of_the_thread_is_raised(path: Path, monkeypatch, how: str):
 
     store = Store(path)
     store.get_reply(key(1))
-    monkeypatch.setattr(session.Batch, "write", fail)
+    monkeypatch.setattr(queue.Batch, "write", fail)
     store.put_reply(key(1), completion(1))
     with pytest.raises(StoreError, match="no memory"):
         if how == "put":
@@ -905,9 +919,8 @@ def test_full_queue_hears_of_the_failure(path: Path, monkeypatch):
         time.sleep(0.3)
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(session, "_QUEUE_ENTRIES", 10)
-    monkeypatch.setattr(session.Batch, "write", fail)
-    store = Store(path)
+    monkeypatch.setattr(queue.Batch, "write", fail)
+    store = Store(path, limits=Limits(queue_entries=10))
     with pytest.raises(StoreError, match="no memory"):
         for number in range(1_000):
             store.put_reply(key(number), completion(number))
@@ -948,7 +961,7 @@ def test_reading_while_another_thread_closes_never_crashes(path: Path):
     store.flush()
     errors: list[StoreError] = []
 
-    def read(session: session.Session) -> None:
+    def read(session: Session) -> None:
         try:
             while True:
                 session.rows("SELECT * FROM reply WHERE completion != ?", [0])

@@ -14,8 +14,10 @@ import pytest
 
 from plaudit.engines.base import Completion
 from plaudit.errors import UsageError
-from plaudit.store import eviction, keeper, upkeep
-from plaudit.store.sizes import format_size, parse_age, parse_size
+from plaudit.store import upkeep
+from plaudit.store.base import Limits
+from plaudit.store.limit import format_size, parse_age, parse_size
+from plaudit.store.pruning import Pruning
 from plaudit.store.store import Store
 from tests.support.waiting import wait_until
 
@@ -192,13 +194,33 @@ def test_replies_by_age(store: Store):
     assert info.oldest < info.newest
 
 
-def test_times_are_noted_while_replies_are_written(store: Store, monkeypatch):
-    monkeypatch.setattr(keeper, "_NOTE_EVERY_S", 0.0)
-    fill(store, range(100))
-    fill(store, range(100, 200))
-    assert sql(store, "SELECT reply FROM reply_time") == [(100,)]
-    assert upkeep.prune(store, older_than=timedelta(), pause=at_once).replies == 100
-    assert have(store, range(200)) == list(range(100, 200))
+def test_times_are_noted_while_replies_are_written(tmp_path: Path):
+    with Store(tmp_path / "store.sqlite", limits=Limits(note_every_s=0.0)) as store:
+        fill(store, range(100))
+        fill(store, range(100, 200))
+        assert sql(store, "SELECT reply FROM reply_time") == [(100,)]
+        assert upkeep.prune(store, older_than=timedelta(), pause=at_once).replies == 100
+        assert have(store, range(200)) == list(range(100, 200))
+
+
+def test_finished_traces_go_with_the_replies_of_their_time(store: Store):
+    for first in range(0, 4_000, 1_000):
+        fill(store, range(first, first + 1_000))
+        store.put_trace(key(first), b"t" * 300)
+        store.flush()
+    number = store.begin_run(b"one", "rollout", b"{}").number
+    fill(store, range(4_000, 4_010))
+    store.put_trace(key(4_000), b"t")
+    store.end_run(number, "interrupted", b"{}")
+    planned = upkeep.prune(store, size=1_000_000, dry_run=True, pause=at_once)
+    done = upkeep.prune(store, size=1_000_000, pause=at_once)
+    kept = [first for first in range(0, 5_000, 1_000) if store.get_trace(key(first))]
+    assert 0 < done.traces == 5 - len(kept) < 4
+    assert planned.traces in (done.traces - 1, done.traces, done.traces + 1)
+    assert kept == list(range(done.traces * 1_000, 5_000, 1_000))
+    done = upkeep.prune(store, size=0, pause=at_once)
+    assert [f for f in range(0, 5_000, 1_000) if store.get_trace(key(f))] == [4_000]
+    assert upkeep.store_info(store).traces == 1
 
 
 def test_finished_runs_by_age(store: Store):
@@ -252,7 +274,7 @@ def test_vacuum_keeps_the_order_of_replies(store: Store):
 
 def test_a_prune_that_was_killed_is_finished_by_the_next(store: Store):
     number = run(store, b"one", range(3_000))
-    work = eviction.Eviction(store.open().transaction).grant(eviction.Wish(runs_by="3000"))
+    work = Pruning(store.open().transaction).work(runs_by="3000")
     for _ in itertools.islice(work, 2):
         pass
     del work
@@ -306,10 +328,10 @@ def test_prune_beside_a_writer_locks_it_out_for_a_moment_only(store: Store):
 
 @pytest.mark.parametrize("how", ["stored", "environment"])
 def test_limit_is_kept_while_replies_are_written(tmp_path: Path, monkeypatch, how: str, caplog):
-    monkeypatch.setattr(keeper, "_MOMENT_S", 60.0)  # However little the machine does in one.
+    limits = Limits(prune_s=60.0)  # However little the machine does in one.
     if how == "environment":
         monkeypatch.setenv("PLAUDIT_STORE_LIMIT", "1MB")
-    with Store(tmp_path / "store.sqlite") as store:
+    with Store(tmp_path / "store.sqlite", limits=limits) as store:
         if how == "stored":
             upkeep.write_limit(store, 1_000_000)
         for first in range(0, 12_000, 200):
@@ -322,24 +344,22 @@ def test_limit_is_kept_while_replies_are_written(tmp_path: Path, monkeypatch, ho
     assert caplog.records == []
 
 
-def test_limit_that_cannot_be_kept_is_told_once_and_costs_nothing(
-    store: Store, caplog, monkeypatch
-):
-    monkeypatch.setattr(keeper, "_TRY_AGAIN_S", 0.0)
-    fill(store, range(500))
-    upkeep.write_limit(store, 500_000)
-    store.begin_run(b"one", "feedback", b"{}")
-    for first in range(1_000, 4_000, 200):
-        fill(store, range(first, first + 200))
-    assert have(store, range(1_000, 4_000)) == list(range(1_000, 4_000))
-    assert have(store, range(500)) == []
-    (record,) = caplog.records
-    assert "over its limit of 500 kB" in record.getMessage()
-    assert "spared for unfinished runs (feedback-0001)" in record.getMessage()
-    store.end_run(1, "finished", b"{}")
-    for first in range(4_000, 6_000, 100):
-        fill(store, range(first, first + 100))
-    assert upkeep.store_info(store).size - upkeep.store_info(store).log < 600_000
+def test_limit_that_cannot_be_kept_is_said_once_and_costs_nothing(tmp_path: Path, caplog):
+    with Store(tmp_path / "store.sqlite", limits=Limits(prune_again_s=0.0)) as store:
+        fill(store, range(500))
+        upkeep.write_limit(store, 500_000)
+        store.begin_run(b"one", "feedback", b"{}")
+        for first in range(1_000, 4_000, 200):
+            fill(store, range(first, first + 200))
+        assert have(store, range(1_000, 4_000)) == list(range(1_000, 4_000))
+        assert have(store, range(500)) == []
+        (record,) = caplog.records
+        assert "over its limit of 500 kB" in record.getMessage()
+        assert "spared for unfinished runs (feedback-0001)" in record.getMessage()
+        store.end_run(1, "finished", b"{}")
+        for first in range(4_000, 6_000, 100):
+            fill(store, range(first, first + 100))
+        assert upkeep.store_info(store).size - upkeep.store_info(store).log < 600_000
 
 
 def test_a_lower_limit_shrinks_the_file_as_the_run_goes_on(store: Store):
@@ -384,12 +404,12 @@ def test_info(store: Store):
         assert not upkeep.store_info(other).in_use
 
 
-def test_info_of_a_large_store_is_estimated_from_a_sample(store: Store, monkeypatch):
-    monkeypatch.setattr(upkeep, "_COUNTED", 1_000)
-    fill(store, range(10_000))
-    sql(store, "DELETE FROM reply WHERE rowid BETWEEN 3000 AND 5000 OR rowid % 5 = 0")
-    exact = sql(store, "SELECT count(*), sum(length(completion)) FROM reply")[0]
-    info = upkeep.store_info(store)
+def test_info_of_a_large_store_is_estimated_from_a_sample(tmp_path: Path):
+    with Store(tmp_path / "store.sqlite", limits=Limits(count_rows=1_000)) as store:
+        fill(store, range(10_000))
+        sql(store, "DELETE FROM reply WHERE rowid BETWEEN 3000 AND 5000 OR rowid % 5 = 0")
+        exact = sql(store, "SELECT count(*), sum(length(completion)) FROM reply")[0]
+        info = upkeep.store_info(store)
     assert info.estimated
     assert info.replies == pytest.approx(exact[0], rel=0.1)
     assert info.reply_bytes == pytest.approx(exact[1], rel=0.1)

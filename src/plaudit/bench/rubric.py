@@ -206,18 +206,18 @@ async def _propose(
     replies: list[list[Criterion]] = [[] for _ in pairs]
     runtimes = Runtimes([engine], send, cache)
     try:
-        asker = await runtimes.here().asker()
+        client = await runtimes.here().client()
 
         async def ask(numbered: tuple[int, Request]) -> None:
             number, request = numbered
             try:
-                reported = SampleClient(asker)
+                reported = SampleClient(client)
                 replies[number] = await json_reply.ask_object(request, reported, escape, _read)
             except (CallError, ReplyError) as error:
                 errors.append(error)
 
         errors: list[CallError | ReplyError] = []
-        await for_each(ask, enumerate(requests), asker.pool.window)
+        await for_each(ask, enumerate(requests), client.pool.window)
     finally:
         await runtimes.close()
     if not any(replies):

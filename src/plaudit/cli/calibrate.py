@@ -7,7 +7,7 @@ import typer
 from plaudit.cli import display
 from plaudit.errors import UsageError
 from plaudit.io.places import check_output
-from plaudit.runs.calibrating import fit_calibration
+from plaudit.runs.learning import fit_calibration
 from plaudit.scoring.diagram import check_format, save_diagram
 
 

@@ -21,7 +21,7 @@ from plaudit.corpus.quiz import Marks, hold_quiz
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_output
-from plaudit.io.progress import download_progress
+from plaudit.io.progress import DownloadProgress
 from plaudit.judge import Judge
 from plaudit.rollouts.questions import pick_questions, read_questions, write_questions
 from plaudit.sending.pool import SendPolicy
@@ -158,7 +158,7 @@ def questions(
         test_fraction=test_fraction,
         max_tokens=max_tokens,
     )
-    corpus, asked = open_corpus(index), load_engine(engine, download_progress())
+    corpus, asked = open_corpus(index), load_engine(engine, DownloadProgress())
     policy = SendPolicy(timeout=timeout, concurrency=concurrency)
     cache = not no_cache and (store or True)
     try:
@@ -218,7 +218,7 @@ def quiz(
     answerable = [question for question in found if question.references]
     if not answerable:
         raise UsageError(f"no question of {source} has an answer to compare with")
-    asked = load_engine(engine, download_progress())
+    asked = load_engine(engine, DownloadProgress())
     judge = Judge("verify", engine=asked, cache=store or True)
     _hold(pick_questions(answerable, number, seed=seed), judge, as_json)
 

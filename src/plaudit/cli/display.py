@@ -21,13 +21,12 @@ from plaudit.errors import Cause
 from plaudit.judges.panel import LearnedWeight
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
-from plaudit.runs.panel import PanelSummary
 from plaudit.runs.pools import PoolReport
-from plaudit.runs.runner import Summary
+from plaudit.runs.summary import JudgeSummary, PanelSummary
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.stats import Estimate
 from plaudit.sending.pool import Attempt
-from plaudit.store.store import RunInfo
+from plaudit.store.base import RunInfo
 from plaudit.types import Verdict
 
 STATUS_STYLES = {"ok": "green", "abstained": "yellow", "invalid": "red", "failed": "red"}
@@ -68,7 +67,7 @@ def _table(*columns: str, **options: Any) -> Table:
     return table
 
 
-def summary(done: Summary, to_stderr: bool = False, store: str | None = None) -> None:
+def summary(done: JudgeSummary, to_stderr: bool = False, store: str | None = None) -> None:
     """Print the closing table of a run.
 
     Args:
@@ -161,7 +160,7 @@ def _saved_lines(panel: PanelSummary) -> Iterable[str]:
     yield line
 
 
-def _closing_lines(done: Summary, store: str | None) -> Iterable[str]:
+def _closing_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
     reward = "none" if done.mean_reward is None else f"{done.mean_reward:+.3f}"
     yield f"mean reward {reward} over {done.ok} ok"
     if done.labelled:
@@ -192,7 +191,7 @@ def readout_and_mode(readout: str, mode: str) -> str:
     return "no model" if readout == "none" else f"{readout} readout, {mode} mode"
 
 
-def _example_lines(done: Summary, store: str | None) -> Iterable[str]:
+def _example_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
     """Yield what the most frequent causes say of a sample, and the command that shows all."""
     if isinstance(done.examples, msgspec.UnsetType):
         return

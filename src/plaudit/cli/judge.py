@@ -29,14 +29,16 @@ from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import InterruptedRunError, UsageError
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
-from plaudit.runs.runner import Runner, RunOptions, RunRecord, Summary
+from plaudit.runs.record import JudgeOptions, JudgeRecord, RunSettings
+from plaudit.runs.runner import run_judge
+from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path
@@ -348,7 +350,7 @@ def judge(  # one parameter an option: that is how Typer reads them
         },
     )
     engine = engine or judge_type.default_engine
-    options = RunOptions(
+    options = JudgeOptions(
         source=source, out=out, limit=limit, strict=strict, raw=raw, input=not no_input
     )
     policy = SendPolicy(
@@ -373,8 +375,8 @@ def judge(  # one parameter an option: that is how Typer reads them
     elif gpus_per_worker or launch_arg:
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
     else:
-        asked = load_engine(engine, download_progress())
-    record = RunRecord(judge=config, engine=engine, options=options, panel=panel)
+        asked = load_engine(engine, DownloadProgress())
+    record = JudgeRecord(judge=config, engine=engine, options=options, panel=panel)
     job = _Job(record, asked, policy, cache, store, Prices.read(prices))
     if dry_run:
         display_plan.plan(job.plan(), as_json)
@@ -397,7 +399,7 @@ def _read_panel(
     if launch is not None:
         raise UsageError("--launch starts servers of one model; start those of a panel yourself")
     EngineURI.parse(engine)  # Kept with the run, whether or not a member uses it.
-    load = functools.partial(load_engine, progress=download_progress())
+    load = functools.partial(load_engine, progress=DownloadProgress())
     if jury is not None:
         return read_jury(jury, config, engine, load)
     assert cascade is not None
@@ -456,7 +458,7 @@ class _Job:
 
     def __init__(
         self,
-        record: RunRecord,
+        record: JudgeRecord,
         engine: Engine | Sequence[Engine],
         policy: SendPolicy,
         cache: CachePolicy,
@@ -474,7 +476,7 @@ class _Job:
         with Store(self.store_path) as store:
             return loops.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
 
-    def run(self, *, show_verdicts: bool, verbose: bool) -> Summary:
+    def run(self, *, show_verdicts: bool, verbose: bool) -> JudgeSummary:
         if not show_verdicts:
             return self._run(None, verbose)
         with tempfile.TemporaryDirectory(prefix="plaudit-") as folder:
@@ -484,15 +486,17 @@ class _Job:
         summary.out = None
         return summary
 
-    def _run(self, out: str | None, verbose: bool) -> Summary:
+    def _run(self, out: str | None, verbose: bool) -> JudgeSummary:
         total = count_hint(self.record.options.source)
         label = f"judge {self.record.judge.kind}"
         watch = display.Exchanges(display.stderr()).watch if verbose else None
         with Store(self.store_path) as store, Progress(label, total_bytes=total) as bar:
             collect_seldom()
-            runner = Runner(store, bar, self.policy, self.cache, watch, self.prices)
+            settings = RunSettings(
+                store=store, progress=bar, send=self.policy, cache=self.cache, prices=self.prices
+            )
             try:
-                return loops.run(runner.run(self.record, self.engine, out))
+                return loops.run(run_judge(settings, self.record, self.engine, out, watch))
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted; give the same command again to go on where it stopped"

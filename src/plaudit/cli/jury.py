@@ -7,7 +7,7 @@ import typer
 from plaudit.cli import display
 from plaudit.io.partial import write_json
 from plaudit.io.places import check_output
-from plaudit.runs.weights import learn_from
+from plaudit.runs.learning import learn_from
 
 
 def jury_weights(

@@ -6,7 +6,7 @@ import typer
 
 from plaudit.cli import display
 from plaudit.engines.llama.models import ensure, local_models
-from plaudit.io.progress import download_progress
+from plaudit.io.progress import DownloadProgress
 
 app = typer.Typer(help="List the embedded models, or fetch one.", invoke_without_command=True)
 
@@ -26,5 +26,5 @@ def pull(
     name: Annotated[str, typer.Argument(help="Name of a model, as `plaudit models` lists it.")],
 ) -> None:
     """Fetch a model's weights into the cache folder, and check their SHA-256."""
-    path = ensure(name, download_progress())
+    path = ensure(name, DownloadProgress())
     display.stdout().print(f"{name} is at {path}", soft_wrap=True)

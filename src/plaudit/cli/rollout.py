@@ -28,7 +28,7 @@ from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_not_read
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.rollout import GRADED
 from plaudit.rollouts import telemetry
 from plaudit.rollouts.config import RolloutConfig, TokensWanted, ToolsAs
@@ -38,13 +38,14 @@ from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.run import (
     RolloutOptions,
     RolloutRecord,
-    RolloutRunner,
     RolloutSummary,
     count_questions,
+    run_rollouts,
 )
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.rollouts.tools.load import recorded
 from plaudit.runs.cached import CachePolicy
+from plaudit.runs.record import RunSettings
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path
@@ -262,7 +263,7 @@ def rollout(  # one parameter an option: that is how Typer reads them
     toolset = load_tools(tools or (), timeout=tool_timeout, max_result_chars=max_result_chars)
     job = _Job(
         record,
-        load_engine(engine, download_progress()),
+        load_engine(engine, DownloadProgress()),
         toolset,
         send,
         cache,
@@ -334,23 +335,27 @@ class _Job:
         asked = count_questions(record.options.source, record.options.split)
         if asked is not None:
             asked = min(asked, record.options.limit or asked) * record.config.samples_per_question
-        watch = display_rollouts.conversation if verbose else None
         with Store(self.store) as store, Progress("rollout", total_rows=asked) as bar:
             collect_seldom()
-            runner = RolloutRunner(
-                store, bar, self.send, self.cache,
-                rewards=self.rewards, prices=self.prices, watch=watch,
-            )  # fmt: skip
+            settings = RunSettings(
+                store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
+            )
             try:
-                return loops.run(self._in_loop(runner, out))
+                return loops.run(self._in_loop(settings, out, verbose))
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted; give the same command again to go on where it stopped"
                 ) from None
 
-    async def _in_loop(self, runner: RolloutRunner, out: str | None) -> RolloutSummary:
+    async def _in_loop(
+        self, settings: RunSettings, out: str | None, verbose: bool
+    ) -> RolloutSummary:
+        watch = display_rollouts.conversation if verbose else None
         try:
-            return await runner.run(self.record, self.engine, self.tools, out)
+            return await run_rollouts(
+                settings, self.record, self.engine, self.tools, out,
+                rewards=self.rewards, watch=watch,
+            )  # fmt: skip
         finally:
             if self.rewards is not None:
                 await self.rewards.close()

@@ -14,7 +14,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.partial import write_json
 from plaudit.io.places import check_output
-from plaudit.io.progress import download_progress
+from plaudit.io.progress import DownloadProgress
 from plaudit.io.sources import RowReader
 
 app = typer.Typer(help="Learn criteria from labelled pairs.", no_args_is_help=True)
@@ -62,7 +62,7 @@ def learn(
     found = loops.run(
         learn_rubric(
             pairs,
-            load_engine(engine, download_progress()),
+            load_engine(engine, DownloadProgress()),
             ties=ties,
             proposals=proposals,
             candidates=candidates,

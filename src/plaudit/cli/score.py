@@ -11,7 +11,7 @@ from plaudit.cli.options import WRITER_HELP, ConcurrencyOption, StoreOption, Tim
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_not_read
-from plaudit.io.progress import Progress, download_progress
+from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
@@ -91,7 +91,7 @@ def score(  # one parameter an option: that is how Typer reads them
         raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
     check_not_read(out or "-", [traces, rewards, engine])
     grader = Grader(
-        engine=None if engine is None else load_engine(engine, download_progress()),
+        engine=None if engine is None else load_engine(engine, DownloadProgress()),
         cache=not no_cache and (store or True),
         send=SendPolicy(concurrency=concurrency, timeout=timeout),
     )

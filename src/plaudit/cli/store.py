@@ -8,8 +8,8 @@ import typer
 from plaudit.cli import display
 from plaudit.cli.options import StoreOption
 from plaudit.errors import UsageError
-from plaudit.store.salvage import salvage
-from plaudit.store.sizes import format_size, parse_age, parse_size
+from plaudit.store.limit import format_size, parse_age, parse_size
+from plaudit.store.recovery import recover as recover_store
 from plaudit.store.store import Store, default_store_path
 from plaudit.store.upkeep import Pruned, StoreInfo, prune, read_limit, store_info, write_limit
 
@@ -42,6 +42,7 @@ def _lines(found: StoreInfo) -> list[tuple[str, str]]:
         ("size", f"{format_size(found.size)}, of it free {format_size(found.free)}"),
         ("limit", "none" if found.limit is None else format_size(found.limit)),
         ("replies", f"{about}{found.replies}, {about}{format_size(found.reply_bytes)}"),
+        ("traces", str(found.traces)),
         ("written", f"{found.oldest or 'not known'} to {found.newest or 'not known'}"),
         ("runs", runs or "none"),
         ("verdicts", str(found.verdicts)),
@@ -117,9 +118,10 @@ def _limit_of(store: Store) -> int:
 def _print_pruned(done: Pruned) -> None:
     console = display.stdout()
     verb, about = ("would remove", "about ") if done.dry_run else ("removed", "")
+    traces = f"{done.traces} finished traces, " if done.traces else ""
     lines = [
-        f"{verb} {done.replies} replies ({format_size(done.reply_bytes)}), {done.runs} runs, "
-        f"{done.verdicts} verdicts",
+        f"{verb} {done.replies} replies ({format_size(done.reply_bytes)}), {traces}{done.runs} "
+        f"runs, {done.verdicts} verdicts",
         f"size {format_size(done.size_before)} before, {about}{format_size(done.size_after)} after",
     ]
     if done.spared_for:
@@ -142,7 +144,7 @@ def limit(
 ) -> None:
     """Show or set the size that the store is kept under.
 
-    Whoever writes to the store keeps to it: from 95% on, the oldest replies go, and finished runs
+    Every writer of the store keeps to it: from 95% on, the oldest replies go, and finished runs
     with those of their time, until 90% are left. Unfinished runs are spared, and a warning says so
     when nothing else is left. `$PLAUDIT_STORE_LIMIT` goes before what is set here.
     """
@@ -174,16 +176,22 @@ def recover(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the whole replies of a damaged store back into the store.
+    """Bring the whole replies and finished traces of a damaged store back into the store.
 
-    Each is checked by its checksum; what the store has stays as it is. Runs are not brought back:
-    give their commands again, and what was recovered is not asked.
+    Each is checked by its checksum; what the store has stays as it is. What could not be read is
+    counted. Runs are not brought back: give their commands again, and what was recovered is not
+    asked.
     """
     with _open(store) as opened:
-        done = salvage(file, opened)
+        done = recover_store(file, opened)
     if as_json:
         display.json_line(done)
         return
-    display.stdout().print(
-        f"{done.found} whole replies found, {done.new} brought back", soft_wrap=True
-    )
+    console = display.stdout()
+    console.print(f"{done.found} whole replies found, {done.new} brought back", soft_wrap=True)
+    if done.damaged or done.lost_ranges:
+        console.print(
+            f"lost: {done.damaged} damaged replies, and {done.lost_ranges} ranges that cannot be "
+            f"read, with at most {done.lost_rows} replies",
+            soft_wrap=True,
+        )

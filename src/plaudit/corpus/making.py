@@ -142,15 +142,15 @@ async def amake_questions(
     numbers = sample(keys, options.seed, options.limit)
     runtimes = Runtimes([asked], send or SendPolicy(), cache)
     try:
-        asker = await runtimes.here().asker()
+        client = await runtimes.here().client()
         with Progress("questions", total_rows=len(numbers), enabled=progress) as bar:
-            replies = await _Asking(corpus, questioner, asker, bar).ask_all(numbers)
+            replies = await _Asking(corpus, questioner, client, bar).ask_all(numbers)
     finally:
         await runtimes.close()
     sieve = Sieve(corpus, keys, options.seed, options.test_fraction)
     sound = [one for reply in replies for one in sieve.sound(reply.number, reply.drafts)]
     kept = sieve.different(sound)
-    return kept, _report(replies, kept, sieve, asker, time.monotonic() - started)
+    return kept, _report(replies, kept, sieve, client, time.monotonic() - started)
 
 
 def _check(options: QuestionOptions) -> None:
@@ -165,21 +165,21 @@ class _Asking:
     """Asks about chunks."""
 
     def __init__(
-        self, corpus: Corpus, questioner: Questioner, asker: CachedClient, progress: Progress
+        self, corpus: Corpus, questioner: Questioner, client: CachedClient, progress: Progress
     ) -> None:
         self._corpus = corpus
         self._questioner = questioner
-        self._asker = asker
+        self._client = client
         self._progress = progress
         self._replies: dict[int, _Reply] = {}
 
     async def ask_all(self, numbers: Sequence[int]) -> list[_Reply]:
         """Ask about chunks; return what came, in order."""
-        await for_each(self._ask, numbers, self._asker.pool.window)
+        await for_each(self._ask, numbers, self._client.pool.window)
         return [self._replies[number] for number in numbers]
 
     async def _ask(self, number: int) -> None:
-        reported, usage = SampleClient(self._asker), Usage()
+        reported, usage = SampleClient(self._client), Usage()
         drafts: list[Draft | None] = []
         error: CallError | ReplyError | None = None
         try:
@@ -211,7 +211,7 @@ def _report(
     replies: Sequence[_Reply],
     kept: Sequence[Question],
     sieve: Sieve,
-    asker: CachedClient,
+    client: CachedClient,
     seconds: float,
 ) -> QuestionReport:
     errors = list(_errors(replies))
@@ -230,9 +230,9 @@ def _report(
         causes=dict(Counter(str(error.cause) for error in errors)),
         first_error=str(errors[0]) if errors else None,
         cached=sum(reply.from_store for reply in replies),
-        engine_calls=asker.pool.sent,
-        input_tokens=asker.usage.input_tokens,
-        output_tokens=asker.usage.output_tokens,
+        engine_calls=client.pool.sent,
+        input_tokens=client.usage.input_tokens,
+        output_tokens=client.usage.output_tokens,
         seconds=round(seconds, 3),
     )
 

@@ -4,20 +4,13 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.io.sources import (
-    MAX_ROW_BYTES,
-    Position,
-    Row,
-    open_source,
-    rejected,
-    source_name,
-)
+from plaudit.io.rows import Position, Row, rejected
+from plaudit.io.sources import open_source, source_name
 
 _BLOCK = 2**20
 _ROWS = 200
@@ -52,7 +45,7 @@ class PlainLines(msgspec.Struct, frozen=True):
 
 
 def find_plain_lines(source: str | Path) -> PlainLines | None:
-    """Return what tells how to read a source from anywhere, or None if it is something else.
+    """Return how to read a source from anywhere, or None if it is something else.
 
     Raises:
         InputError: there is no such source.
@@ -76,7 +69,7 @@ class BlockReader(Iterator["Block | Row"]):
     """The blocks of one source, in order, and rows between them that could not be read."""
 
     def __init__(self, source: str | Path) -> None:
-        """Open a source, of the kinds that `read_rows` reads.
+        """Open a source, of the kinds that `RowReader` reads.
 
         Raises:
             InputError: there is no such source, or there are no rows in it.
@@ -104,12 +97,7 @@ class BlockReader(Iterator["Block | Row"]):
     def __enter__(self) -> "BlockReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -128,7 +116,7 @@ def _line_blocks(
             yield Block(data, f"{name}:", line)
             line += data.count(b"\n")
             begun, size = [chunk[end:]], len(chunk) - end
-        elif size > MAX_ROW_BYTES:
+        elif size > position.sizes.row:
             yield rejected(0, f"{name}:{line}", b"".join(begun), ValueError("too long"))
             begun = [_rest_of_line(file)]
             size, line = len(begun[0]), line + 1

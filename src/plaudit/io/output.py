@@ -1,17 +1,81 @@
 """What a run over a file takes in and gives out: items of its rows, a line for each, in order."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar
 
+import msgspec
+
+from plaudit._util import disk
 from plaudit.errors import InputError
+from plaudit.io.places import rejected_path
 from plaudit.io.progress import Progress
-from plaudit.io.sinks import HeldLines, OrderedWriter, RejectWriter
-from plaudit.io.sources import Row, RowReader
+from plaudit.io.rows import Row
+from plaudit.io.sinks import LinesFile, OrderedWriter, undone_on_error
+from plaudit.io.sources import RowReader
+from plaudit.store.base import HeldLines
 from plaudit.types import Json
 
 T = TypeVar("T")
+
+_EXCERPT = 200
+
+
+class RejectWriter:
+    """Writes rejected rows beside the output: `{"where", "error", "text"}`, a line each.
+
+    Like the output, the file comes into its place at the end, and none is left of an earlier run.
+    """
+
+    def __init__(self, out: str | Path | None) -> None:
+        self.path = rejected_path(out)
+        """Where they go; None where there is no place, and they are only counted."""
+        self.count = 0
+        self.first = ""
+        """The first one, as `where: error`."""
+        self._file: LinesFile | None = None
+
+    def write(self, row: Row, error: str | None = None) -> None:
+        """Write a row that was rejected, or is now, for `error`.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        problem = error or row.error or ""
+        self.count += 1
+        self.first = self.first or f"{row.where}: {problem}"
+        if self.path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = LinesFile(self.path)
+            except OSError as failure:
+                raise disk.output_error(self.path, failure) from failure
+        text = row.text or msgspec.json.encode(row.data).decode()[:_EXCERPT]
+        line = msgspec.json.encode({"where": row.where, "error": problem, "text": text})
+        with undone_on_error(self._file):
+            self._file.write(line)
+
+    def commit(self) -> None:
+        """Put the file in its place; remove that of an earlier run if nothing was rejected.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        if self._file is not None:
+            with undone_on_error(self._file):
+                self._file.commit()
+        elif self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def abort(self) -> None:
+        """Drop what was written; the file of an earlier run stays, as its output does."""
+        if self._file is not None:
+            self._file.abort()
 
 
 class Output:
@@ -25,7 +89,7 @@ class Output:
 
         Args:
             out: where lines go; None: nowhere.
-            rejects_of: beside what the rejected rows go.
+            rejects_of: the output path beside which rejected rows go.
             held: where lines wait that do not fit into memory.
             run: the run's number there.
 
@@ -46,7 +110,7 @@ class Output:
             self._writer.write(index, line)
 
     def while_read(self, items: Iterator[T]) -> Iterator[T]:
-        """Return the items, up to where whoever reads standard output has gone."""
+        """Return the items, up to where the reader of standard output is gone."""
         writer = self._writer
         if writer is None or not writer.direct:
             return items

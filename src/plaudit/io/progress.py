@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from types import TracebackType
 from typing import Protocol, TextIO
 
 from plaudit.types import Usage
@@ -57,6 +56,7 @@ class Progress:
         total_rows: int | None = None,
         enabled: bool = True,
         stream: TextIO | None = None,
+        say_every_s: float = _SAY_EVERY_S,
     ) -> None:
         """Prepare a display; nothing is shown before `with`.
 
@@ -66,6 +66,7 @@ class Progress:
             total_rows: number of samples, where it is known; preferred for the time left.
             enabled: whether anything is shown.
             stream: where to, by default standard error.
+            say_every_s: seconds between two lines where there is no terminal.
         """
         self.label = label
         self.total_bytes = total_bytes
@@ -78,6 +79,7 @@ class Progress:
         self._input: Input | None = None
         self._work: Work | None = None
         self._stream = stream
+        self._say_every_s = say_every_s
         self._started = time.monotonic()
         self._seen: deque[tuple[float, int, float]] = deque()
         self._stop = threading.Event()
@@ -95,7 +97,7 @@ class Progress:
         self._input = source
 
     def watch(self, work: Work) -> None:
-        """Look at what asks, for its stage and its requests."""
+        """Follow the stage and the requests of a session."""
         self._work = work
 
     def __enter__(self) -> "Progress":
@@ -110,12 +112,7 @@ class Progress:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -190,7 +187,7 @@ class Progress:
                 self._say(stream)
 
     def _say(self, stream: TextIO) -> None:
-        while not self._stop.wait(_SAY_EVERY_S):
+        while not self._stop.wait(self._say_every_s):
             print(self.line(), file=stream, flush=True)
 
     def _draw(self, stream: TextIO) -> None:
@@ -237,11 +234,6 @@ class DownloadProgress:
         print(f"{before}{text}", end=after, file=stream, flush=True)
         if complete:
             self._started, self._next = None, 0.0
-
-
-def download_progress(stream: TextIO | None = None) -> DownloadProgress:
-    """Return a callable of (bytes done, bytes in total or None, label) that shows a download."""
-    return DownloadProgress(stream)
 
 
 def _megabytes(size: float) -> str:

@@ -14,30 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import msgspec
-
 from plaudit._util import disk
 from plaudit._util.workers import Workers
 from plaudit.io.partial import BUFFER, PartialFile
-from plaudit.io.places import is_special, names_folder, rejected_path
-from plaudit.io.sources import Row
-from plaudit.io.tables import DatasetFolder, ParquetFile
+from plaudit.io.places import is_special, names_folder
+from plaudit.io.tables import GROUP_ROWS, DatasetFolder, ParquetFile
+from plaudit.store.base import HeldLines
 
 _MEMORY_BYTES = 32 * 2**20
 _LINES_A_WRITE = 5_000
-_EXCERPT = 200
-
-
-class HeldLines(Protocol):
-    """Where lines wait when there are too many for memory; `Store` is one."""
-
-    def hold(self, run: int, index: int, line: bytes) -> None:
-        """Keep a line."""
-        ...
-
-    def take_held(self, run: int, start: int) -> Generator[bytes]:
-        """Yield and drop the lines `start`, `start + 1`, ... up to the first that is missing."""
-        ...
 
 
 class _Target(Protocol):
@@ -55,7 +40,12 @@ class OrderedWriter:
     """
 
     def __init__(
-        self, out: str | Path, held: HeldLines, run: int, memory_lines: int = 2_000
+        self,
+        out: str | Path,
+        held: HeldLines,
+        run: int,
+        memory_lines: int = 2_000,
+        group_rows: int = GROUP_ROWS,
     ) -> None:
         """Open the output.
 
@@ -65,11 +55,12 @@ class OrderedWriter:
             held: where lines wait that do not fit into memory.
             run: the run's number there.
             memory_lines: most lines that wait in memory.
+            group_rows: most rows of a table that are written at once.
 
         Raises:
             StoreError: the partial file cannot be made, or another process is writing it.
         """
-        self._target = _open_target(out)
+        self._target = _open_target(out, group_rows)
         self._held = held
         self._run = run
         self._memory_lines = memory_lines
@@ -86,7 +77,7 @@ class OrderedWriter:
 
     @property
     def broken(self) -> bool:
-        """Whether who reads standard output has gone, so that writing on is of no use."""
+        """Whether the reader of standard output is gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
 
     def write(self, index: int, line: bytes) -> None:
@@ -121,7 +112,7 @@ class OrderedWriter:
         if self._next < self._top:
             self.abort()
             raise RuntimeError(f"no line for index {self._next}, though there is for a later one")
-        with _undone_on_error(self._target):
+        with undone_on_error(self._target):
             self._target.commit()
 
     def abort(self) -> None:
@@ -168,7 +159,8 @@ class OrderedWriter:
 
 
 @contextlib.contextmanager
-def _undone_on_error(target: _Target) -> Generator[None]:
+def undone_on_error(target: _Target) -> Generator[None]:
+    """Abort what is written where an error leaves the block."""
     try:
         yield
     except BaseException:
@@ -176,13 +168,13 @@ def _undone_on_error(target: _Target) -> Generator[None]:
         raise
 
 
-def _open_target(out: str | Path) -> _Target:
+def _open_target(out: str | Path, group_rows: int) -> _Target:
     path = Path(out)
     try:
         if names_folder(out):
-            return DatasetFolder(path)
+            return DatasetFolder(path, group_rows)
         if path.suffix == ".parquet" and not is_special(path):
-            return ParquetFile(path)
+            return ParquetFile(path, group_rows)
     except OSError as error:
         raise disk.output_error(path, error) from error
     return _open_lines(out)
@@ -206,13 +198,13 @@ class BlockWriter:
 
     @property
     def broken(self) -> bool:
-        """Whether who reads standard output has gone, so that writing on is of no use."""
+        """Whether the reader of standard output is gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
 
     @property
     def file(self) -> BinaryIO | None:
-        """The hidden file, for who writes at places of his own; None for a device or a pipe."""
-        return self._target.file if isinstance(self._target, _LinesFile) else None
+        """The hidden file, for callers that seek and write themselves; None for a device."""
+        return self._target.file if isinstance(self._target, LinesFile) else None
 
     def write(self, lines: bytes) -> None:
         """Write lines, each with its end, after those that were given before.
@@ -228,12 +220,12 @@ class BlockWriter:
     def commit(self) -> None:
         """Wait for what is being written, then put the file in its place.
 
-        It is not waited for the disk: what is written this way is made again as fast.
+        Does not fsync: what is written this way is made again as fast.
 
         Raises:
             StoreError: the disk is full, or the output cannot be written.
         """
-        with _undone_on_error(self._target):
+        with undone_on_error(self._target):
             self._wait()
             self._target.commit(durable=False)
         self._stop()
@@ -255,14 +247,14 @@ class BlockWriter:
             written.result()
 
 
-def _open_lines(out: str | Path) -> "_Direct | _LinesFile":
+def _open_lines(out: str | Path) -> "_Direct | LinesFile":
     if str(out) == "-":
         return _Direct("standard output", sys.stdout.buffer)
     path = Path(out)
     try:
         if is_special(path):
             return _Direct(str(path), path.open("wb", buffering=BUFFER))
-        return _LinesFile(path)
+        return LinesFile(path)
     except OSError as error:
         raise disk.output_error(path, error) from error
 
@@ -320,85 +312,33 @@ def _drop_standard_output() -> None:
         os.close(null)
 
 
-class _LinesFile:
+class LinesFile:
     """JSON Lines."""
 
     def __init__(self, out: Path) -> None:
+        """Begin the hidden file beside `out`."""
         self._out = out
         self._partial = PartialFile(out)
         self.file: BinaryIO = self._partial.file
 
     def write(self, line: bytes) -> None:
+        """Write a line, given without its end."""
         self.write_block(line + b"\n")
 
     def write_block(self, lines: bytes) -> None:
+        """Write whole lines."""
         try:
             self.file.write(lines)
         except OSError as error:
             raise disk.output_error(self._out, error) from error
 
     def commit(self, durable: bool = True) -> None:
+        """Put the file in its place; `durable`: once it would survive a power cut."""
         try:
             self._partial.commit(durable)
         except OSError as error:
             raise disk.output_error(self._out, error) from error
 
     def abort(self) -> None:
+        """Drop the file."""
         self._partial.abort()
-
-
-# Rejected rows
-
-
-class RejectWriter:
-    """Writes rejected rows beside the output: `{"where", "error", "text"}`, a line each.
-
-    Like the output, the file comes into its place at the end, and none is left of an earlier run.
-    """
-
-    def __init__(self, out: str | Path | None) -> None:
-        self.path = rejected_path(out)
-        """Where they go; None where there is no place, and they are only counted."""
-        self.count = 0
-        self.first = ""
-        """The first one, as `where: error`."""
-        self._file: _LinesFile | None = None
-
-    def write(self, row: Row, error: str | None = None) -> None:
-        """Write a row that was rejected, or is now, for `error`.
-
-        Raises:
-            StoreError: the file cannot be written.
-        """
-        problem = error or row.error or ""
-        self.count += 1
-        self.first = self.first or f"{row.where}: {problem}"
-        if self.path is None:
-            return
-        if self._file is None:
-            try:
-                self._file = _LinesFile(self.path)
-            except OSError as failure:
-                raise disk.output_error(self.path, failure) from failure
-        text = row.text or msgspec.json.encode(row.data).decode()[:_EXCERPT]
-        line = msgspec.json.encode({"where": row.where, "error": problem, "text": text})
-        with _undone_on_error(self._file):
-            self._file.write(line)
-
-    def commit(self) -> None:
-        """Put the file in its place; remove that of an earlier run if nothing was rejected.
-
-        Raises:
-            StoreError: the file cannot be written.
-        """
-        if self._file is not None:
-            with _undone_on_error(self._file):
-                self._file.commit()
-        elif self.path is not None:
-            with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
-
-    def abort(self) -> None:
-        """Drop what was written; the file of an earlier run stays, as its output does."""
-        if self._file is not None:
-            self._file.abort()

@@ -1,8 +1,10 @@
-"""Tables of verdicts: Parquet, and folders that `datasets.load_from_disk` reads."""
+"""Tables of verdicts: Parquet, folders that `datasets.load_from_disk` reads, and columns."""
 
 import contextlib
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -10,11 +12,13 @@ import msgspec
 
 from plaudit._util import disk
 from plaudit._util.packages import load_package
-from plaudit.errors import StoreError
-from plaudit.io.columns import value_type
+from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFile, PartialFolder
+from plaudit.judges.load import kind_of
+from plaudit.types import Json, Verdict
 
-_ROW_GROUP = 10_000
+GROUP_ROWS = 10_000
+"""Most rows of a table that are written at once."""
 _ROW_GROUP_BYTES = 32 * 2**20
 
 
@@ -66,7 +70,10 @@ class _TableFile(ABC):
 
     columns = _COLUMNS
 
-    def __init__(self, out: Path, partial: PartialFile | PartialFolder, file: BinaryIO) -> None:
+    def __init__(
+        self, out: Path, partial: PartialFile | PartialFolder, file: BinaryIO, group_rows: int
+    ) -> None:
+        self._group_rows = group_rows
         self._arrow = load_package("pyarrow", "parquet")
         self._out = out
         self._partial = partial
@@ -85,7 +92,7 @@ class _TableFile(ABC):
         """Take one more verdict, as JSON."""
         self._rows.append(msgspec.json.decode(line))
         self._bytes += len(line)
-        if len(self._rows) >= _ROW_GROUP or self._bytes >= _ROW_GROUP_BYTES:
+        if len(self._rows) >= self._group_rows or self._bytes >= _ROW_GROUP_BYTES:
             self._write_rows()
 
     def commit(self) -> None:
@@ -170,10 +177,10 @@ class ParquetFile(_TableFile):
 
     columns = _COLUMNS | _MAP
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, group_rows: int = GROUP_ROWS) -> None:
         self._parquet = load_package("pyarrow.parquet", "parquet")
         partial = PartialFile(out)
-        super().__init__(out, partial, partial.file)
+        super().__init__(out, partial, partial.file, group_rows)
 
     def _open_writer(self) -> Any:
         return self._parquet.ParquetWriter(self._file, self._schema)
@@ -182,11 +189,11 @@ class ParquetFile(_TableFile):
 class DatasetFolder(_TableFile):
     """A folder that `datasets.load_from_disk` reads; it knows no maps, so these are JSON text."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, group_rows: int = GROUP_ROWS) -> None:
         self._ipc = load_package("pyarrow.ipc", "parquet")
         self._folder = PartialFolder(out)
         self._digest = hashlib.blake2b(digest_size=8)
-        super().__init__(out, self._folder, self._folder.open(_DATA))
+        super().__init__(out, self._folder, self._folder.open(_DATA), group_rows)
 
     def _open_writer(self) -> Any:
         return self._ipc.new_stream(self._file, self._schema)
@@ -210,3 +217,81 @@ class DatasetFolder(_TableFile):
         self._folder.open(_INFO).write(msgspec.json.encode({"description": _DESCRIPTION}))
         self._folder.open(_STATE).write(msgspec.json.encode(state))
         super().commit()
+
+
+# Columns of a batch of `datasets.map`
+
+
+NAMES = ("status", "value", "reward", "confidence", "cause", "message")
+"""What a batch gets, each behind a prefix. A row that no sample could be taken from is `rejected`,
+with the cause `bad_row`; `message` says why a row has no reward."""
+
+
+class Column(list[Any]):
+    """A list with its Arrow type, so that a batch without a single reward has columns of it.
+
+    Without that, `datasets` takes the type of a column from its first batch, and a map whose first
+    batch has nulls only ends at the first number.
+    """
+
+    def __init__(self, values: Iterable[Any], arrow_type: str) -> None:
+        super().__init__(values)
+        self.arrow_type = arrow_type
+
+    def __arrow_array__(self, type: Any = None) -> Any:
+        """Return the Arrow array of the values; Arrow asks for it by this name."""
+        arrow = import_module("pyarrow")
+        return arrow.array(list(self), type or getattr(arrow, self.arrow_type)())
+
+
+def value_type(judge: str) -> str:
+    """Return the Arrow type of a judge's values: numbers for a judge of scores, else text.
+
+    Args:
+        judge: the kind of the judge, or `kind/fingerprint`.
+    """
+    kind = kind_of(judge)
+    return "float64" if kind is not None and kind.scale == "scores" else "string"
+
+
+def rows_of(batch: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
+    """Return the rows of a batch of columns.
+
+    Raises:
+        UsageError: it is one row, and no batch.
+    """
+    columns = {name: batch[name] for name in batch}
+    if not all(map(_is_column, columns.values())) or len(set(map(len, columns.values()))) > 1:
+        raise UsageError("map_batch takes a batch of columns: call map with batched=True")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, Sized) and not isinstance(values, str | Mapping)
+
+
+def columns_of(
+    outcomes: Sequence[Verdict | InputError], kind: str, prefix: str
+) -> dict[str, Column]:
+    """Return the columns of verdicts, and of rows that there is none for.
+
+    Args:
+        outcomes: a verdict or an error for each row.
+        kind: the kind of the judge.
+        prefix: what the columns' names begin with.
+    """
+    types = {"value": value_type(kind), "reward": "float64", "confidence": "float64"}
+    cells = [_cells(outcome) for outcome in outcomes]
+    columns = zip(*cells, strict=True) if cells else ((),) * len(NAMES)
+    return {
+        prefix + name: Column(column, types.get(name, "string"))
+        for name, column in zip(NAMES, columns, strict=True)
+    }
+
+
+def _cells(outcome: Verdict | InputError) -> tuple[Json, ...]:
+    if isinstance(outcome, InputError):
+        return "rejected", None, None, None, "bad_row", str(outcome)
+    error = outcome.error
+    why = (None, None) if error is None else (error.cause.value, error.message)
+    return outcome.status, outcome.value, outcome.reward, outcome.confidence, *why

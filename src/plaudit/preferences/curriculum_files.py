@@ -8,9 +8,9 @@ import msgspec
 
 from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
+from plaudit.io.output import RejectWriter
 from plaudit.io.partial import PartialFolder
 from plaudit.io.places import check_folder_output, check_not_read
-from plaudit.io.sinks import RejectWriter
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Curriculum, CurriculumOptions
 from plaudit.preferences.scored_rows import RewardSums, raise_reject, scored_rows

@@ -13,9 +13,10 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from plaudit.errors import InputError, UsageError
+from plaudit.io.output import RejectWriter
 from plaudit.io.places import check_lines_output, is_direct
 from plaudit.io.progress import Progress
-from plaudit.io.sinks import BlockWriter, RejectWriter
+from plaudit.io.sinks import BlockWriter
 from plaudit.io.sources import count_hint, source_name
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.candidate import Candidate

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Raw
 
-from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
+from plaudit.io.partial import close_scratch, open_scratch, scratch_error
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.pairing import MOST_CANDIDATES, too_many
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from plaudit._util.packages import load_package
-from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
+from plaudit.io.partial import close_scratch, open_scratch, scratch_error
 
 SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""

@@ -8,8 +8,8 @@ import msgspec
 
 from plaudit.errors import InputError
 from plaudit.io.blocks import Block, BlockReader
-from plaudit.io.sinks import RejectWriter
-from plaudit.io.sources import Row, refused, rejected
+from plaudit.io.output import RejectWriter
+from plaudit.io.rows import Row, refused, rejected
 from plaudit.preferences.candidate import Candidate, Id
 from plaudit.preferences.formats.base import Format, ReadOptions
 from plaudit.preferences.formats.detect import detect

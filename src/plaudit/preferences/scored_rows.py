@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from plaudit.errors import InputError
 from plaudit.io.blocks import BlockReader
-from plaudit.io.sources import Row, refused, rejected
+from plaudit.io.rows import Row, refused, rejected
 from plaudit.judges.rows import json_type
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Rewards

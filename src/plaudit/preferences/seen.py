@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from plaudit.io.scratch import scratch_error
+from plaudit.io.partial import scratch_error
 
 
 def _table(columns: str) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import NamedTuple
 
-from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
+from plaudit.io.partial import close_scratch, open_scratch, scratch_error
 from plaudit.preferences.contradictions import MARK, NO_MARK, Mark
 
 _HEAD = struct.Struct(f"<QIII?{MARK}s")

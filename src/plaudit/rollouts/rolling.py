@@ -5,17 +5,18 @@ import hashlib
 import msgspec
 
 from plaudit.corpus.question import Question
-from plaudit.engines.base import Completion, Engine, engine_info
+from plaudit.engines.base import Engine, engine_info
 from plaudit.errors import ToolsRefusedError
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace
-from plaudit.runs.cached import CachedClient, CachePolicy, ReplyStore, SampleClient
-from plaudit.runs.judging import Bill
+from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
+from plaudit.runs.record import Bill, bill
 from plaudit.sending.pool import Pool, SendPolicy
-from plaudit.sending.prices import Prices, cost
+from plaudit.sending.prices import Prices
+from plaudit.store.base import TraceStore
 
 _VERSION = 1
 
@@ -34,10 +35,10 @@ class Rolled(msgspec.Struct, frozen=True):
 class RolloutSession:
     """An agent at work: what a run over a file and a call from Python have in common."""
 
-    def __init__(self, agent: Agent, asker: CachedClient, store: ReplyStore | None) -> None:
+    def __init__(self, agent: Agent, client: CachedClient, store: TraceStore | None) -> None:
         """Join an agent with what asks for it and what remembers; nothing is asked yet."""
         self.agent = agent
-        self._asker = asker
+        self._client = client
         self._store = store
         self._notes: list[str] = []
 
@@ -50,7 +51,7 @@ class RolloutSession:
         *,
         send: SendPolicy,
         cache: CachePolicy,
-        store: ReplyStore | None,
+        store: TraceStore | None,
     ) -> "RolloutSession":
         """Settle how the engine is asked.
 
@@ -69,13 +70,13 @@ class RolloutSession:
         policy = await Policy.bind(engine, tools, config)
         agent = Agent(policy, tools, config)
         kept = store if engine.capabilities.cacheable else None
-        asker = CachedClient(Pool(engine, send), policy.identity, kept, cache, keep_problems=False)
-        return cls(agent, asker, kept)
+        client = CachedClient(Pool(engine, send), policy.identity, kept, cache, keep_problems=False)
+        return cls(agent, client, kept)
 
     @property
     def window(self) -> int:
         """Rollouts worth having under way: one or two for each request that may be."""
-        pool = self._asker.pool
+        pool = self._client.pool
         able = pool.engine.capabilities.concurrency
         return pool.window if able is None else min(pool.window, able + able // 2)
 
@@ -96,12 +97,12 @@ class RolloutSession:
             return await self.roll(question, draw)
 
     async def _roll(self, agent: Agent, question: Question, draw: int) -> Rolled:
-        finished = Finished(self._store, self._asker.policy, agent.fingerprint)
+        finished = Finished(self._store, self._client.policy, agent.fingerprint)
         place = finished.place(agent.policy.prompts.user(question.question), draw)
         known = finished.find(place, question, draw)
         if known is not None:
             return Rolled(known, True)
-        ask = SampleClient(self._asker)
+        ask = SampleClient(self._client)
         trace = await agent.run(question, draw, ask)
         finished.keep(place, trace)
         return Rolled(trace, ask.from_store)
@@ -109,27 +110,21 @@ class RolloutSession:
     async def _write_calls_as_text(self, agent: Agent, refusal: ToolsRefusedError) -> None:
         """Go on without native calls, once it has come out that the engine takes none."""
         if self.agent is agent:
-            engine = self._asker.pool.engine
+            engine = self._client.pool.engine
             policy = await Policy.bind(engine, agent.tools, agent.config, native=False)
             if self.agent is agent:
                 self.agent = Agent(policy, agent.tools, agent.config)
                 self._notes.append(f"calls are written as text: {refusal}")
 
     def bill(self, prices: Prices) -> Bill:
-        """Say what was spent."""
-        engine, usage = self._asker.pool.engine, self._asker.usage
-        info = engine_info(engine)
-        return Bill(
-            engine_calls=self._asker.pool.sent + info.refused,
-            usage=usage,
-            cost_usd=cost(prices.of(engine, self.agent.policy.identity), usage),
-            notes=[f"the endpoint {note}" for note in info.notes]
-            + [*self.agent.policy.notes, *self._notes],
-        )
+        """Return what was spent."""
+        given_up = (f"the endpoint {n}" for n in engine_info(self._client.pool.engine).notes)
+        notes = [*given_up, *self.agent.policy.notes, *self._notes]
+        return bill([(self._client, self.agent.policy.identity)], prices, notes)
 
     async def close(self) -> None:
         """Free what the engine took."""
-        await self._asker.pool.engine.close()
+        await self._client.pool.engine.close()
 
 
 class Finished:
@@ -140,7 +135,7 @@ class Finished:
     replies that came.
     """
 
-    def __init__(self, store: ReplyStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
+    def __init__(self, store: TraceStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
         """Join a store, which may be none."""
         self._reads = store if cache.read else None
         self._writes = store if cache.write else None
@@ -153,10 +148,10 @@ class Finished:
 
     def find(self, place: bytes, question: Question, draw: int) -> Trace | None:
         """Return the rollout of a key as one of this question; None where there is none."""
-        stored = None if self._reads is None else self._reads.get_reply(place)
+        stored = None if self._reads is None else self._stored(self._reads, place)
         if stored is None:
             return None
-        trace = _decode(stored.text)
+        trace = _decode(stored)
         if trace.unfinished:  # Earlier versions stored rollouts in which a tool failed.
             return None
         return msgspec.structs.replace(
@@ -167,9 +162,16 @@ class Finished:
             question=question,
         )
 
+    def _stored(self, store: TraceStore, place: bytes) -> bytes | None:
+        found = store.get_trace(place)
+        if found is None:  # Earlier versions stored traces as the texts of replies.
+            reply = store.get_reply(place)
+            return None if reply is None else reply.text.encode()
+        return found
+
     def keep(self, place: bytes, trace: Trace) -> None:
         """Keep a rollout if it is finished."""
         if self._writes is None or trace.unfinished:
             return
         bare = msgspec.structs.replace(trace, question=None)
-        self._writes.put_reply(place, Completion(text=_encode(bare).decode()))
+        self._writes.put_trace(place, _encode(bare))

@@ -1,11 +1,9 @@
 """A run: questions in, one trace a rollout out, in order, whatever happens on the way."""
 
 import datetime
-import hashlib
 import os
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -14,8 +12,7 @@ from plaudit.corpus.question import Question, Split
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.io.output import Intake, Output, beside
-from plaudit.io.places import check_output, rejected_path
-from plaudit.io.progress import Progress
+from plaudit.io.places import check_output
 from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
@@ -26,10 +23,8 @@ from plaudit.rollouts.rolling import Rolled, RolloutSession
 from plaudit.rollouts.tools import ToolSet
 from plaudit.rollouts.trace import Trace, Unscored
 from plaudit.rollouts.traces import encode_trace
-from plaudit.runs.cached import CachePolicy
-from plaudit.sending.pool import SendPolicy
-from plaudit.sending.prices import Prices
-from plaudit.store.store import RunInfo, Store
+from plaudit.runs.record import Bill, Record, Run, RunSettings, Summary
+from plaudit.store.base import RunInfo
 from plaudit.types import Json
 
 KIND: Literal["rollout"] = "rollout"
@@ -53,8 +48,8 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the first malformed row ends the run."""
 
 
-class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to do a run again, or to show it."""
+class RolloutRecord(Record, frozen=True, kw_only=True):
+    """A run of rollouts."""
 
     engine: str
     tools: tuple[str, ...] = ()
@@ -63,9 +58,14 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True):
     rewards: str | None = None
     """What the rollouts are scored by: the fingerprint of its specification."""
 
+    def same(self) -> Self:
+        """Return the record without the date."""
+        undated = msgspec.structs.replace(self.config, date="")
+        return msgspec.structs.replace(self, config=undated)
 
-class RolloutSummary(Evaluation, kw_only=True):
-    """What a run did. Counts are of rollouts, unless they say otherwise."""
+
+class RolloutSummary(Evaluation, Summary, kw_only=True):
+    """What a run of rollouts did. Counts are of rollouts, unless they say otherwise."""
 
     run: str = ""
     engine: str = ""
@@ -91,7 +91,7 @@ class RolloutSummary(Evaluation, kw_only=True):
     out: str | None = None
     rejects: str | None = None
     qa_log: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: list[str] = msgspec.field(default_factory=list)
 
     @property
     def exit_status(self) -> int:
@@ -110,91 +110,53 @@ class _Task(msgspec.Struct, frozen=True):
     draw: int
 
 
-class RolloutRunner:
-    """Rolls out files of questions, with one store and one way of sending."""
+async def run_rollouts(
+    settings: RunSettings,
+    record: RolloutRecord,
+    engine: Engine,
+    tools: ToolSet,
+    out: str | None = None,
+    *,
+    rewards: Composite | None = None,
+    watch: Callable[[Trace], None] | None = None,
+) -> RolloutSummary:
+    """Roll out a file of questions. What can be refused is refused before anything is asked.
 
-    def __init__(
-        self,
-        store: Store,
-        progress: Progress,
-        send: SendPolicy,
-        cache: CachePolicy,
-        *,
-        rewards: Composite | None = None,
-        prices: Prices | None = None,
-        watch: Callable[[Trace], None] | None = None,
-    ) -> None:
-        """Put a runner together; nothing is read, asked or written yet.
+    Args:
+        settings: what the run works with.
+        record: identifies the run.
+        engine: the engine of its URI.
+        tools: the tools that it names; opened and closed here.
+        out: where traces go when the record names no output.
+        rewards: scores each rollout; the caller closes it.
+        watch: called with each rollout, in order of arrival.
 
-        Args:
-            store: where replies, finished rollouts and the run are kept.
-            progress: told of each rollout.
-            send: how requests are sent.
-            cache: how stored replies are used.
-            rewards: scores each rollout; the caller closes it.
-            prices: what tokens cost.
-            watch: told of each rollout, in order of arrival.
-        """
-        self.store = store
-        self.progress = progress
-        self.send = send
-        self.cache = cache
-        self.rewards = rewards
-        self.prices = prices or Prices()
-        self.watch = watch
-
-    async def run(
-        self, record: RolloutRecord, engine: Engine, tools: ToolSet, out: str | None = None
-    ) -> RolloutSummary:
-        """Roll out a file of questions. What can be refused is refused before anything is asked.
-
-        Args:
-            record: identifies the run.
-            engine: the engine of its URI.
-            tools: the tools that it names; opened and closed here.
-            out: where traces go when the record names no output.
-
-        Raises:
-            UsageError: input, output, engine and tools do not go together.
-            EngineUnusableError: the engine can answer nothing; the outputs are untouched.
-            StoreError: store or outputs cannot be written; they are untouched.
-        """
-        options = record.options
-        out = options.out if options.out is not None else out
-        named = [options.source, record.engine, *record.tools]
-        for path in (out, options.qa_log):
-            if path is not None:
-                check_output(path, named)
-                named.append(path)
-        with RowReader(options.source, strict=options.strict) as rows:
-            async with tools:
-                return await self._begun(record, engine, tools, rows, out)
-
-    async def _begun(
-        self,
-        record: RolloutRecord,
-        engine: Engine,
-        tools: ToolSet,
-        rows: RowReader,
-        out: str | None,
-    ) -> RolloutSummary:
-        identity = run_identity(record, await engine.identify(), tools.identity)
-        before = self.store.last_run(identity) if self.cache.read else None
-        record = _dated(record, before)
-        rolling = await RolloutSession.begin(
-            engine, tools, record.config, send=self.send, cache=self.cache, store=self.store
-        )
-        try:
-            return await _Run(self, rolling, record, identity).execute(rows, out)
-        finally:
-            await rolling.close()
-
-
-def run_identity(record: RolloutRecord, model: str, tools: str) -> bytes:
-    """Return the 16 bytes by which the same command finds its run; the date is no part of it."""
-    undated = msgspec.structs.replace(record.config, date="")
-    data = msgspec.json.encode([msgspec.structs.replace(record, config=undated), model, tools])
-    return hashlib.blake2b(data, digest_size=16).digest()
+    Raises:
+        UsageError: input, output, engine and tools do not go together.
+        EngineUnusableError: the engine can answer nothing; the outputs are untouched.
+        StoreError: store or outputs cannot be written; they are untouched.
+    """
+    options = record.options
+    out = options.out if options.out is not None else out
+    named = [options.source, record.engine, *record.tools]
+    for path in (out, options.qa_log):
+        if path is not None:
+            check_output(path, named)
+            named.append(path)
+    with RowReader(options.source, strict=options.strict) as rows:
+        async with tools:
+            identity = record.identity(await engine.identify(), tools.identity)
+            before = settings.store.last_run(identity) if settings.cache.read else None
+            record = _dated(record, before)
+            session = await RolloutSession.begin(
+                engine, tools, record.config,
+                send=settings.send, cache=settings.cache, store=settings.store,
+            )  # fmt: skip
+            try:
+                run = _RolloutRun(settings, record, session, rewards, watch)
+                return await run.execute(rows, identity, out)
+            finally:
+                await session.close()
 
 
 def _dated(record: RolloutRecord, before: RunInfo | None) -> RolloutRecord:
@@ -212,48 +174,42 @@ def _dated(record: RolloutRecord, before: RunInfo | None) -> RolloutRecord:
     return msgspec.structs.replace(record, config=msgspec.structs.replace(config, date=date))
 
 
-class _Run:
+class _RolloutRun(Run[RolloutRecord, RolloutSummary]):
     """One run on its way."""
 
+    kind = KIND
+
     def __init__(
-        self, runner: RolloutRunner, rolling: RolloutSession, record: RolloutRecord, identity: bytes
+        self,
+        settings: RunSettings,
+        record: RolloutRecord,
+        session: RolloutSession,
+        rewards: Composite | None,
+        watch: Callable[[Trace], None] | None,
     ) -> None:
-        self._runner = runner
-        self._rolling = rolling
-        self._record = record
-        self._identity = identity
+        super().__init__(settings, record, record.options.out)
+        self._session = session
+        self._rewards = rewards
+        self._watch = watch
         self._samples = record.config.samples_per_question
-        self._evaluator = Evaluator(self._samples, runner.rewards)
+        self._evaluator = Evaluator(self._samples, rewards)
         self._cached = self._passed_over = 0
         self._faults: dict[str, str] = {}
         self._ids = Ids()
-        self._intake: Intake[_Task] | None = None
 
-    async def execute(self, rows: RowReader, out: str | None) -> RolloutSummary:
-        started, runner = time.monotonic(), self._runner
-        info = runner.store.begin_run(self._identity, KIND, msgspec.json.encode(self._record))
-        state, summary = "interrupted", RolloutSummary(run=info.name, out=out)
-        try:
-            await self._roll_all(rows, out, info.number)
-            state = "finished"
-        finally:
-            summary = self._filled(summary, round(time.monotonic() - started, 3))
-            runner.store.end_run(info.number, state, msgspec.json.encode(summary))
-        return summary
-
-    async def _roll_all(self, rows: RowReader, out: str | None, run: int) -> None:
-        options, runner = self._record.options, self._runner
+    async def work(self, rows: RowReader, out: str | None) -> None:
+        options, settings = self.record.options, self.settings
         limit = None if options.limit is None else options.limit * self._samples
-        traces = Output(out, options.out, runner.store, run)
-        log = Output(options.qa_log, None, beside(runner.store), run)
+        traces = Output(out, options.out, settings.store, self.number)
+        log = Output(options.qa_log, None, beside(settings.store), self.number)
         with traces, log:
-            intake = self._intake = Intake(
-                rows, self._tasks, traces.rejects, runner.progress,
+            intake = self.intake = Intake(
+                rows, self._tasks, traces.rejects, settings.progress,
                 limit=limit, strict=options.strict,
             )  # fmt: skip
 
             async def roll(task: _Task) -> None:
-                rolled = await self._rolling.roll(task.question, task.draw)
+                rolled = await self._session.roll(task.question, task.draw)
                 trace = await self._scored(rolled.trace)
                 self._count(task, rolled, trace)
                 if traces.wanted:
@@ -264,13 +220,13 @@ class _Run:
                     )
 
             tasks = traces.while_read(self._items(intake))
-            await for_each(roll, tasks, self._rolling.window)
+            await for_each(roll, tasks, self._session.window)
 
     def _tasks(self, row: Mapping[str, Json], taken: int) -> Sequence[_Task]:
         question = read_question(row)
-        assert self._intake is not None
-        self._ids.take(question.id, self._intake.where)
-        split = self._record.options.split
+        assert self.intake is not None
+        self._ids.take(question.id, self.intake.where)
+        split = self.record.options.split
         if split is not None and question.split != split:
             self._passed_over += 1
             return ()
@@ -280,7 +236,7 @@ class _Run:
     def _items(self, intake: Intake[_Task]) -> Iterator[_Task]:
         yield from intake.items()
         if not intake.taken:
-            options, first = self._record.options, intake.rejects.first
+            options, first = self.record.options, intake.rejects.first
             split = f" of the split {options.split}" if options.split else ""
             raise InputError(
                 f"{options.source}: there is no question{split}; {self._passed_over} of another "
@@ -288,16 +244,16 @@ class _Run:
             )
 
     async def _scored(self, trace: Trace) -> Trace:
-        rewards = self._runner.rewards
+        rewards = self._rewards
         return trace if rewards is None else await with_rewards(trace, rewards)
 
     def _count(self, task: _Task, rolled: Rolled, trace: Trace) -> None:
         self._cached += rolled.from_store
         self._evaluator.add(task.number, trace)
         self._note_faults(trace)
-        self._runner.progress.advance("failed" if trace.unfinished else "ok", trace.usage)
-        if self._runner.watch is not None:
-            self._runner.watch(trace)
+        self.settings.progress.advance("failed" if trace.unfinished else "ok", trace.usage)
+        if self._watch is not None:
+            self._watch(trace)
 
     def _note_faults(self, trace: Trace) -> None:
         """Keep one message of each tool that failed, for the summary."""
@@ -306,34 +262,31 @@ class _Run:
                 texts = (m.text for m in trace.messages if m.tool_call_id == call.id)
                 self._faults[call.name] = next(texts, call.status)
 
-    def _filled(self, summary: RolloutSummary, seconds: float) -> RolloutSummary:
-        evaluated = self._evaluator.result()
-        policy, bill = self._rolling.agent.policy, self._rolling.bill(self._runner.prices)
-        rejected = self._intake.rejected if self._intake else 0
-        rejects = rejected_path(self._record.options.out) if rejected else None
-        faults = sorted(self._faults.items())
-        found: dict[str, Any] = {
-            "engine": policy.identity,
-            "tools_as": policy.form.name,
-            "tokens": _had(evaluated),
-            "date": self._record.config.date,
-            "temperature": self._record.config.sampling_temperature,
-            "rejected": rejected,
-            "rejects": str(rejects) if rejects else None,
-            "cached": self._cached,
-            "engine_calls": bill.engine_calls,
-            "spent_input_tokens": bill.usage.input_tokens,
-            "spent_output_tokens": bill.usage.output_tokens,
-            "cost_usd": bill.cost_usd,
-            "notes": (*bill.notes, *(f"the tool {n} failed: {t}" for n, t in faults)),
-            "seconds": seconds,
-            "qa_log": self._record.options.qa_log,
-        }
-        fields = {name: getattr(evaluated, name) for name in Evaluation.__struct_fields__}
-        return msgspec.structs.replace(summary, **fields, **found)
+    def bill(self) -> Bill:
+        return self._session.bill(self.settings.prices)
+
+    def summary(self, bill: Bill, found: dict[str, Any]) -> RolloutSummary:
+        evaluated, config = self._evaluator.result(), self.record.config
+        policy = self._session.agent.policy
+        counted = self.counted(bill)
+        counted["notes"] += [f"the tool {n} failed: {t}" for n, t in sorted(self._faults.items())]
+        return RolloutSummary(
+            **{name: getattr(evaluated, name) for name in Evaluation.__struct_fields__},
+            engine=policy.identity,
+            tools_as=policy.form.name,
+            tokens=_exactness(evaluated),
+            date=config.date,
+            temperature=config.sampling_temperature,
+            cached=self._cached,
+            spent_input_tokens=bill.usage.input_tokens,
+            spent_output_tokens=bill.usage.output_tokens,
+            qa_log=self.record.options.qa_log,
+            **found,
+            **counted,
+        )
 
 
-def _had(evaluated: Evaluation) -> str:
+def _exactness(evaluated: Evaluation) -> str:
     return "exact" if evaluated.exact else "approximate" if evaluated.approximate else "none"
 
 

@@ -1,9 +1,9 @@
-"""Asking with a memory: the reply cache, identical requests sent once, and who paid for what."""
+"""A client with a memory: the reply cache, and identical requests sent once."""
 
 import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
@@ -12,25 +12,10 @@ from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.sending.pool import Attempt, Budget, Pool, PoolShare
+from plaudit.store.base import ReplyStore
 from plaudit.types import Failure, Message, Sample, Usage
 
 _KEY_VERSION = 2
-
-
-class ReplyStore(Protocol):
-    """Where replies are kept."""
-
-    def get_reply(self, key: bytes) -> Completion | None:
-        """Return the reply under a key, or None."""
-        ...
-
-    def get_replies(self, keys: Sequence[bytes]) -> Mapping[bytes, Completion]:
-        """Return the replies of those keys that have one."""
-        ...
-
-    def put_reply(self, key: bytes, completion: Completion) -> None:
-        """Keep a reply, in place of one that is there."""
-        ...
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
@@ -137,7 +122,7 @@ def _usable(completion: Completion) -> Completion:
 
 
 class _Wanted:
-    """A reply that the store does not have and that somebody wants."""
+    """A reply that is not stored and that samples want."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -147,13 +132,11 @@ class _Wanted:
         self.waiting: list[asyncio.Future[Completion | None]] = []
 
     def settle(self, completion: Completion | None, error: Exception | None = None) -> None:
-        """Tell those who wait. With neither: nobody asks any more, and one of them must."""
+        """Wake the waiting samples. With neither: nobody asks any more, and one of them must."""
         self.asked = False
         self.completion = completion
         waiting, self.waiting = self.waiting, []
-        for future in waiting:
-            if future.done():
-                continue
+        for future in [one for one in waiting if not one.done()]:
             if error is not None:
                 future.set_exception(error)
             else:
@@ -170,15 +153,15 @@ class Lookup(msgspec.Struct, frozen=True):
     """Replies that may be used; shared with other questions."""
 
 
-class AtHand(msgspec.Struct, frozen=True):
-    """What was asked for a sample that stored replies settled."""
+class AskedRecord(msgspec.Struct, frozen=True):
+    """What was asked for a sample."""
 
     requests: Sequence[Request]
     """Everything that was asked."""
     keys: Sequence[bytes]
     """The keys of the replies."""
     failed: Sequence[Attempt] = ()
-    """None were sent in vain."""
+    """Requests that brought no reply."""
     from_store: bool = True
     """Whether everything that was asked came from the store."""
 
@@ -224,11 +207,16 @@ class CachedClient:
         """Whether new replies go into the store."""
         return self._store is not None and self.policy.write
 
+    @property
+    def kept(self) -> int:
+        """Replies that are wanted, or kept in memory for samples under way."""
+        return len(self._wanted)
+
     def look_up(self, samples: Iterable[tuple[Sample, Sequence[Request]]]) -> list[Lookup]:
         """Look up everything that is asked about some samples at once."""
         stored: dict[bytes, Completion] = {}
         questions = [
-            Lookup(sample, requests, [self.key(request) for request in requests], stored)
+            Lookup(sample, requests, list(map(self.key, requests)), stored)
             for sample, requests in samples
         ]
         keys = [key for question in questions for key in question.keys]
@@ -321,10 +309,10 @@ class SampleClient:
     """
 
     def __init__(
-        self, asker: CachedClient, question: Lookup | None = None, *, fresh: bool = False
+        self, client: CachedClient, question: Lookup | None = None, *, fresh: bool = False
     ) -> None:
         """Start a sample; with `fresh`, stored replies are passed over."""
-        self._asker = asker
+        self._client = client
         self._question = question
         self._fresh = fresh
         self._asked: list[Request] = []
@@ -344,7 +332,7 @@ class SampleClient:
         self._asked.append(request)
         key, completion = self._look_up(request)
         if completion is None:
-            completion = await self._asker.complete(key, request, self.budget(request.draw))
+            completion = await self._client.complete(key, request, self.budget(request.draw))
         else:
             self.hits += 1
         self._answered[number] = key
@@ -353,17 +341,17 @@ class SampleClient:
     def gains_at_once(self, requests: Sequence[Request]) -> bool:
         """Whether asking requests at once is faster than one after the other.
 
-        Not where all replies are at hand, and not where other samples keep every slot busy: there a
+        Not where all replies are stored, and not where other samples keep every slot busy: there a
         task for each would only cost time.
         """
-        if self._asker.pool.busy:
+        if self._client.pool.busy:
             return False
         return any(self._look_up(request)[1] is None for request in requests)
 
     def budget(self, draw: int) -> Budget:
         """Return what a draw may spend on retries: each has as much as a sample without votes."""
         if draw not in self._budgets:
-            self._budgets[draw] = self._asker.pool.budget()
+            self._budgets[draw] = self._client.pool.budget()
         return self._budgets[draw]
 
     @property
@@ -408,5 +396,5 @@ class SampleClient:
                 if known is request:
                     key = question.keys[number]
                     return key, None if self._fresh else question.stored.get(key)
-        key = self._asker.key(request)
-        return key, None if self._fresh else self._asker.stored(key)
+        key = self._client.key(request)
+        return key, None if self._fresh else self._client.stored(key)

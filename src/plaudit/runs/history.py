@@ -10,9 +10,11 @@ from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
-from plaudit.runs.runner import RunRecord, StoredVerdict, bind_record
+from plaudit.runs.record import JudgeRecord
+from plaudit.runs.runner import StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
-from plaudit.store.store import RunInfo, Store
+from plaudit.store.base import RunInfo
+from plaudit.store.store import Store
 from plaudit.types import Message, Sample, Verdict
 
 
@@ -25,7 +27,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     replies: list[str]
     notes: list[str] = []
     attempts: Sequence[Attempt] = ()
-    """Requests that were sent in vain, in the order in which they failed."""
+    """Requests that brought no reply, in the order in which they failed."""
 
 
 async def show_run(
@@ -50,7 +52,7 @@ async def show_run(
             f"{info.name} is no run of a judge: what it did is in "
             + ("its output, which was kept nowhere" if out is None else f"its output, {out}")
         )
-    record = msgspec.json.decode(info.config, type=RunRecord)
+    record = msgspec.json.decode(info.config, type=JudgeRecord)
     task, reason = None, ""
     try:
         task = await _bind(record)
@@ -59,7 +61,7 @@ async def show_run(
     return _walk(store, info, record, (task, reason), failed, limit)
 
 
-async def _bind(record: RunRecord) -> BaseJudge | PanelJudge:
+async def _bind(record: JudgeRecord) -> BaseJudge | PanelJudge:
     if record.panel is None:
         engine = load_engine(record.engine)
         return await bind_record(record, engine, record.without_logprobs)
@@ -70,7 +72,7 @@ async def _bind(record: RunRecord) -> BaseJudge | PanelJudge:
 def _walk(
     store: Store,
     info: RunInfo,
-    record: RunRecord,
+    record: JudgeRecord,
     bound: tuple[BaseJudge | PanelJudge | None, str],
     failed: bool,
     limit: int | None,
@@ -80,25 +82,19 @@ def _walk(
     statuses = {"failed", "invalid"} if failed else None
     for index, _, payload in store.verdicts(info.number, statuses, limit=limit):
         stored = msgspec.msgpack.decode(payload, type=StoredVerdict)
+        verdict, prompts, notes = stored.verdict, list[str](), list[str]()
         sample = samples.find(index) if samples is not None else None
-        if task is None or sample is None or sample.id != stored.verdict.id:
-            note = reason or "the prompt cannot be shown: the input is gone or has changed"
-            yield Shown(
-                verdict=stored.verdict,
-                prompts=[],
-                replies=_replies(store, stored),
-                notes=[note],
-                attempts=stored.attempts,
-            )
-            continue
-        verdict = msgspec.structs.replace(
-            stored.verdict, input=task.row_of(sample), metadata=sample.metadata
-        )
-        prompts = [prompt_text(request.prompt) for request in _requests(task, sample, verdict)]
+        if task is None or sample is None or sample.id != verdict.id:
+            notes = [reason or "the prompt cannot be shown: the input is gone or has changed"]
+        else:
+            row, metadata = task.row_of(sample), sample.metadata
+            verdict = msgspec.structs.replace(verdict, input=row, metadata=metadata)
+            prompts = [prompt_text(request.prompt) for request in _requests(task, sample, verdict)]
         yield Shown(
             verdict=verdict,
             prompts=prompts,
             replies=_replies(store, stored),
+            notes=notes,
             attempts=stored.attempts,
         )
 
@@ -114,7 +110,7 @@ def _requests(task: BaseJudge | PanelJudge, sample: Sample, verdict: Verdict) ->
 class _Samples:
     """Reads the input along with the verdicts, which come in the order of their index."""
 
-    def __init__(self, task: BaseJudge | PanelJudge, record: RunRecord) -> None:
+    def __init__(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> None:
         self._samples = self._read(task, record)
         self._last: Sample | None = None
 
@@ -125,7 +121,7 @@ class _Samples:
                 return None
         return self._last if self._last.index == index else None
 
-    def _read(self, task: BaseJudge | PanelJudge, record: RunRecord) -> Iterator[Sample]:
+    def _read(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> Iterator[Sample]:
         index = 0
         if record.options.source == "-":
             return

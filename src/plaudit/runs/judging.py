@@ -4,10 +4,10 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -17,13 +17,13 @@ from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, Repl
 from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.judges.panel import PanelJudge
-from plaudit.runs.cached import AtHand, CachedClient, Lookup, SampleClient
-from plaudit.runs.outcomes import StoredOutcomes
+from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
+from plaudit.runs.record import Bill, bill
 from plaudit.sending.pool import Attempt
-from plaudit.sending.prices import Prices, cost
+from plaudit.sending.prices import Prices
 from plaudit.sending.probing import harmless
-from plaudit.types import Sample, Usage, Verdict
+from plaudit.store.base import ReplyStore
+from plaudit.types import Sample, Verdict
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
@@ -53,7 +53,7 @@ class Asked(Protocol):
 
     @property
     def failed(self) -> Sequence[Attempt]:
-        """Requests that were sent in vain."""
+        """Requests that brought no reply."""
         ...
 
     @property
@@ -62,109 +62,34 @@ class Asked(Protocol):
         ...
 
 
-class Bill(msgspec.Struct, frozen=True, kw_only=True):
-    """What was spent so far."""
-
-    engine_calls: int
-    """Requests sent, retries and the prior's included."""
-    usage: Usage
-    """Tokens of the replies that were asked for."""
-    cost_usd: float | None
-    """None: unknown."""
-    notes: list[str]
-    """What was given up, for a person."""
-
-
-class AnyJudging(Protocol):
-    """One judge at work, or several."""
-
-    @property
-    def task(self) -> BaseJudge | PanelJudge:
-        """What is judged, and how."""
-        ...
-
-    @property
-    def window(self) -> int:
-        """Samples worth having under way."""
-        ...
-
-    @property
-    def stage(self) -> str:
-        """What is done before the first verdict, while it is; for a person."""
-        ...
-
-    @property
-    def sent(self) -> int:
-        """Requests sent so far."""
-        ...
-
-    @property
-    def keeps_replies(self) -> bool:
-        """Whether all replies are stored by their keys."""
-        ...
-
-    def questions(self, samples: Iterable[Sample]) -> Iterator[Any]:
-        """Look samples up in the store shortly before they are judged."""
-        ...
-
-    @property
-    def without_logprobs(self) -> tuple[str, ...]:
-        """URIs of engines that were found to send no log-probabilities; they are read as json."""
-        ...
-
-    async def settle(self, without_logprobs: Collection[str]) -> None:
-        """Read engines as json that an earlier run found to send no log-probabilities."""
-        ...
-
-    async def prepare(self) -> None:
-        """Do what must be done before the first verdict; by itself, `judge` does it when needed."""
-        ...
-
-    def at_hand(self, question: Any) -> tuple[Verdict, Asked] | None:
-        """Judge a sample that was looked up, where the replies that were found settle it."""
-        ...
-
-    async def judge(self, question: Any) -> tuple[Verdict, Asked]:
-        """Judge a sample, looked up or not."""
-        ...
-
-    def bill(self, prices: Prices) -> Bill:
-        """Say what was spent."""
-        ...
-
-    async def close(self) -> None:
-        """Free what the engines took."""
-        ...
-
-
 class _IgnoredError(Exception):
     """An endpoint ignores that log-probabilities are asked for."""
 
 
 class JudgeSession:
-    """A task with its asker.
+    """A task with its client.
 
-    Where the readout is left open (`auto`) and the endpoint turns out to send no log-probabilities,
-    the task becomes one in the json readout, once and before the first verdict.
+    The readout `auto` may turn to json: once, before the first verdict, where the endpoint sends no
+    log-probabilities.
     """
 
     def __init__(
-        self, task: BaseJudge, asker: CachedClient, like: "JudgeSession | None" = None
+        self, task: BaseJudge, client: CachedClient, like: "JudgeSession | None" = None
     ) -> None:
-        """Join a task and an asker; nothing is asked yet.
+        """Join a task and an client; nothing is asked yet.
 
         Args:
             task: what is judged, and how.
-            asker: gets completions.
+            client: gets completions.
             like: another of the same fingerprint, which decides otherwise; what its prior was
                 measured with is not asked again.
         """
         self.task = task
-        self.asker = asker
+        self.client = client
         self._probed: dict[tuple[str, str], Completion] = {} if like is None else like._probed
         self.prepare = Once(self._measure)
         """Measures the judge's prior, where it has one."""
-        promised = asker.pool.engine.capabilities.logprobs_promised
+        promised = client.pool.engine.capabilities.logprobs_promised
         self._unsure = task.readout == "logprob" and not promised
         self._finding_out = asyncio.Lock()
         self._ignored = False
@@ -174,55 +99,51 @@ class JudgeSession:
     @property
     def sent(self) -> int:
         """Requests sent so far, retries included."""
-        return self.asker.pool.sent
+        return self.client.pool.sent
 
     @property
     def without_logprobs(self) -> tuple[str, ...]:
         """The engine's URI, where it was found to send no log-probabilities."""
-        return (self.asker.pool.engine.uri,) if self._ignored else ()
+        return (self.client.pool.engine.uri,) if self._ignored else ()
 
     @property
     def window(self) -> int:
         """Samples worth having under way."""
-        return self.asker.pool.window
+        return self.client.pool.window
 
     @property
     def keeps_replies(self) -> bool:
         """Whether all replies are stored by their keys."""
-        return self.asker.keeps
+        return self.client.keeps
+
+    @property
+    def notes(self) -> list[str]:
+        """What was given up, for a person."""
+        engine = self.client.pool.engine
+        given_up = (f"the endpoint {note}" for note in engine_info(engine).notes)
+        return [*given_up, *_worth(engine, self.task.kind), *self.task.notes]
 
     def bill(self, prices: Prices) -> Bill:
-        """Say what was spent."""
-        engine, usage = self.asker.pool.engine, self.asker.usage
-        info = engine_info(engine)
-        return Bill(
-            engine_calls=self.asker.pool.sent + info.refused,
-            usage=usage,
-            cost_usd=cost(prices.of(engine, self.task.identity), usage),
-            notes=[
-                *(f"the endpoint {note}" for note in info.notes),
-                *_worth(engine, self.task.kind),
-                *self.task.notes,
-            ],
-        )
+        """Return what was spent."""
+        return bill([(self.client, self.task.identity)], prices, self.notes)
 
     async def close(self) -> None:
         """Free what the engine took."""
-        await self.asker.pool.engine.close()
+        await self.client.pool.engine.close()
 
     def questions(self, samples: Iterable[Sample]) -> Generator[Lookup]:
         """Look samples up in the store, some at a time, shortly before they are judged."""
         samples = iter(samples)
         while some := [(s, self.task.first_requests(s)) for s in islice(samples, _LOOKED_UP)]:
-            found = deque(self.asker.look_up(some))
+            found = deque(self.client.look_up(some))
             try:
                 while found:
                     yield found.popleft()
             finally:
                 for question in found:
-                    self.asker.release(question)
+                    self.client.release(question)
 
-    def at_hand(self, question: Lookup) -> tuple[Verdict, Asked] | None:
+    def judge_stored(self, question: Lookup) -> tuple[Verdict, Asked] | None:
         """Judge a sample whose only reply is stored and can be used.
 
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
@@ -237,7 +158,7 @@ class JudgeSession:
         if verdict is None:
             return None
         self._unsure = False
-        return verdict, AtHand(question.requests, keys)
+        return verdict, AskedRecord(question.requests, keys)
 
     async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
@@ -247,7 +168,7 @@ class JudgeSession:
         """
         if isinstance(question, Sample):
             (question,) = self.questions([question])
-        known = self.at_hand(question)
+        known = self.judge_stored(question)
         if known is not None:
             return known
         try:
@@ -256,21 +177,21 @@ class JudgeSession:
             if self._may_change and question.requests:
                 await self._find_out(question.requests[0])
             if self._is_stale(question):
-                self.asker.release(question)
+                self.client.release(question)
                 (question,) = self.questions([question.sample])
-            asked = SampleClient(self.asker, question)
+            asked = SampleClient(self.client, question)
             with self._remembering():
                 verdict = await self.task.decide(question.sample, asked, question.requests)
-            if verdict.status == "invalid" and self.asker.policy.retry_invalid and asked.hits:
-                asked = SampleClient(self.asker, question, fresh=True)
+            if verdict.status == "invalid" and self.client.policy.retry_invalid and asked.hits:
+                asked = SampleClient(self.client, question, fresh=True)
                 verdict = await self.task.decide(question.sample, asked, question.requests)
         finally:
-            self.asker.release(question)
+            self.client.release(question)
         return verdict, asked
 
     def _remembering(self) -> AbstractContextManager[None]:
         """Keep in the store what long comparisons of formulas came to."""
-        memory = self.asker.memory
+        memory = self.client.memory
         return nullcontext() if memory is None else remember_in(StoredOutcomes(memory))
 
     async def _probe(self, request: Request) -> Completion:
@@ -287,17 +208,17 @@ class JudgeSession:
         The prior changes every verdict and its replies are stored, so one bad minute of a server
         must not stay in it.
         """
-        asked = SampleClient(self.asker)
+        asked = SampleClient(self.client)
         try:
             completion = await asked(request)
             self._unsure = False
             if asked.hits or request.continuation or self.task.logprobs.shows_options(completion):
                 return completion
         except ReplyError:
-            if asked.hits and not self.asker.policy.retry_invalid:
+            if asked.hits and not self.client.policy.retry_invalid:
                 raise
         try:
-            return await SampleClient(self.asker, fresh=True)(request)
+            return await SampleClient(self.client, fresh=True)(request)
         except NoLogprobsError as error:
             if self._unsure:
                 raise _IgnoredError(str(error)) from error
@@ -311,8 +232,8 @@ class JudgeSession:
             await self._read_json(str(error))
         except CallError as error:
             raise EngineUnusableError(
-                f"the judge's prior could not be measured ({error}); give the command again, or "
-                "use --prior none"
+                f"the judge's prior could not be measured ({error}); try again, or judge without "
+                "one: set prior to none"
             ) from error
         finally:
             self.stage = ""
@@ -329,7 +250,7 @@ class JudgeSession:
         Args:
             without_logprobs: URIs of such engines.
         """
-        uri = self.asker.pool.engine.uri
+        uri = self.client.pool.engine.uri
         if self._may_change and uri in without_logprobs:
             await self._read_json(f"{uri} sent no log-probabilities in an earlier run")
 
@@ -343,7 +264,7 @@ class JudgeSession:
             for one in (request, harmless(request)):
                 if not self._may_change:
                     return
-                asked = SampleClient(self.asker)
+                asked = SampleClient(self.client)
                 asked.budget(one.draw).retries = 0
                 try:
                     await asked(one)
@@ -362,7 +283,7 @@ class JudgeSession:
             EngineUnusableError: the logprob readout was asked for by name.
             UsageError: what was asked for needs the logprob readout.
         """
-        config, engine = self.task.config, self.asker.pool.engine
+        config, engine = self.task.config, self.client.pool.engine
         if config.readout != "auto":
             raise EngineUnusableError(why)
         try:
@@ -386,3 +307,23 @@ def _worth(engine: Engine, kind: str) -> list[str]:
         f"the embedded model judges like a coin here ({measured}; a coin: 0.5): name a stronger "
         "model with -e URI"
     ]
+
+
+class StoredOutcomes:
+    """What `maths.remember_in` takes: a place among the replies of a store.
+
+    Its keys are digests of what is compared, so they never meet those of a request.
+    """
+
+    def __init__(self, store: ReplyStore) -> None:
+        """Name the store that keeps the outcomes."""
+        self._store = store
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the outcome of a key as JSON, or None."""
+        found = self._store.get_reply(key)
+        return None if found is None else found.text.encode()
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Keep an outcome, as JSON."""
+        self._store.put_reply(key, Completion(text=value.decode()))

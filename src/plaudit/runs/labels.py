@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from plaudit._util.decoding import decode_json
-from plaudit.errors import Cause, InputError
+from plaudit.errors import ArgumentError, Cause, InputError
 from plaudit.io.sources import RowReader
 from plaudit.types import Failure, Json, Value, Verdict
 
@@ -59,6 +59,7 @@ def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
             that came with the samples, in `metadata.label`.
 
     Raises:
+        ArgumentError: no labels are given, and the samples had none.
         InputError: verdicts or labels cannot be read, do not match, or are of no use for a
             calibration; the message says which, and how many.
     """
@@ -69,9 +70,8 @@ def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
     else:
         found = {one.index: one.label for one in judged if one.label is not None}
         if not found:
-            raise InputError(
-                f"none of the {len(judged)} verdicts has a metadata.label; give labels in a file "
-                "with --labels"
+            raise ArgumentError(
+                "labels", f"must be given: none of the {len(judged)} verdicts has a metadata.label"
             )
     judge = _one_judge(judged)
     usable, left_out = _usable(judged, found)

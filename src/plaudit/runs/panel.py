@@ -1,119 +1,34 @@
-"""A jury or a cascade at work: several judgings behind what looks like one."""
+"""A jury or a cascade at work: several sessions that work as one."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import tee
-from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from plaudit._util.aio import for_each
-from plaudit.engines.base import Engine, Request, engine_info
+from plaudit.engines.base import Engine
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
-from plaudit.runs.cached import CachedClient, Lookup
-from plaudit.runs.judging import Asked, Bill, JudgeSession
+from plaudit.runs.cached import AskedRecord, Lookup
+from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.record import Bill, bill
+from plaudit.runs.summary import Alpha, MemberSummary, PanelSummary
 from plaudit.scoring.agreement import Agreement
-from plaudit.scoring.cascade import GatePromise, Promised, Saved, Spent, promised, saved, settles
-from plaudit.scoring.jury import Combine, Decision, decide
-from plaudit.sending.pool import Attempt, Pool, PoolShare, SendPolicy
+from plaudit.scoring.cascade import Spent, promised, saved, settles
+from plaudit.scoring.jury import Decision, decide
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.types import Json, Sample, Usage, Verdict
 
 
-class MemberSummary(msgspec.Struct, kw_only=True):
-    """What one member of a panel did. Counts are of samples."""
-
-    name: str
-    engine: str
-    judge: str
-    readout: str
-    mode: str
-    weight: float | UnsetType = UNSET
-    """In a jury that weighs its votes."""
-    gate: float | UnsetType | None = UNSET
-    """In a cascade."""
-    promise: GatePromise | UnsetType | None = UNSET
-    """In a cascade: what the calibrated gate promises about what it settles."""
-    samples: int = 0
-    """Samples that it was asked about."""
-    settled: int | UnsetType = UNSET
-    """In a cascade: those whose verdict stayed."""
-    ok: int = 0
-    abstained: int = 0
-    invalid: int = 0
-    failed: int = 0
-    engine_calls: int = 0
-    input_tokens: int = 0
-    """Tokens of the replies asked for in this run."""
-    output_tokens: int = 0
-    cost_usd: float | None = None
-    """Of those tokens; None: unknown."""
-
-
-class Alpha(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the members of a jury agree."""
-
-    alpha: float | None
-    """Krippendorff's alpha: 1 full agreement, 0 chance; None where it is not defined."""
-    level: Literal["nominal", "interval"]
-    samples: int
-    """Samples with at least two votes, on which it rests."""
-
-
-class PanelSummary(msgspec.Struct, kw_only=True):
-    """What a panel did."""
-
-    form: Literal["jury", "cascade"]
-    members: list[MemberSummary]
-    combine: Combine | UnsetType = UNSET
-    quorum: int | UnsetType = UNSET
-    agreement: Alpha | UnsetType = UNSET
-    promised: Promised | UnsetType | None = UNSET
-    saved: Saved | UnsetType = UNSET
-
-
-class PanelAsk:
-    """What was asked for one sample, of one member after the other."""
-
-    def __init__(self, parts: Sequence[tuple[str, Asked]]) -> None:
-        """Join what the members asked, by name."""
-        self._parts = parts
-
-    @property
-    def requests(self) -> list[Request]:
-        """Everything that was asked."""
-        return [request for _, part in self._parts for request in part.requests]
-
-    @property
-    def keys(self) -> list[bytes]:
-        """The keys of the replies that came."""
-        return [key for _, part in self._parts for key in part.keys]
-
-    @property
-    def failed(self) -> list[Attempt]:
-        """Requests that were sent in vain; each says for which member."""
-        return [
-            msgspec.structs.replace(attempt, turn=f"{name}: {attempt.turn}")
-            for name, part in self._parts
-            for attempt in part.failed
-        ]
-
-    @property
-    def from_store(self) -> bool:
-        """Whether everything that was asked came from the store."""
-        asking = [part for _, part in self._parts if part.requests]
-        return bool(asking) and all(part.from_store for part in asking)
-
-
 class _Seat:
-    """A member with its judging, and what it did."""
+    """A member with its session, and what it did."""
 
-    def __init__(self, member: Member, judging: JudgeSession) -> None:
+    def __init__(self, member: Member, session: JudgeSession) -> None:
         self.member = member
-        self.judging = judging
+        self.session = session
         self.statuses: Counter[str] = Counter()
         self.settled = 0
         self.requests = 0
@@ -121,19 +36,19 @@ class _Seat:
 
     @property
     def task(self) -> BaseJudge:
-        return self.judging.task
+        return self.session.task
 
     async def prepare(self) -> None:
         with named(self.member.name):
-            await self.judging.prepare()
+            await self.session.prepare()
 
     async def settle(self, without_logprobs: Collection[str]) -> None:
         with named(self.member.name):
-            await self.judging.settle(without_logprobs)
+            await self.session.settle(without_logprobs)
 
     async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         with named(self.member.name):
-            verdict, asked = await self.judging.judge(question)
+            verdict, asked = await self.session.judge(question)
         self.count(verdict, asked)
         return verdict, asked
 
@@ -143,7 +58,7 @@ class _Seat:
         self.usage += verdict.usage
 
     def price(self, prices: Prices) -> Price | None:
-        return prices.of(self.judging.asker.pool.engine, self.task.identity)
+        return prices.of(self.session.client.pool.engine, self.task.identity)
 
     def spent(self, prices: Prices) -> Spent:
         return Spent(
@@ -154,7 +69,7 @@ class _Seat:
         )
 
     def summary(self, prices: Prices) -> MemberSummary:
-        usage, task = self.judging.asker.usage, self.task
+        usage, task = self.session.client.usage, self.task
         return MemberSummary(
             name=self.member.name,
             engine=self.member.engine,
@@ -166,7 +81,7 @@ class _Seat:
             abstained=self.statuses["abstained"],
             invalid=self.statuses["invalid"],
             failed=self.statuses["failed"],
-            engine_calls=self.judging.asker.pool.sent,
+            engine_calls=self.session.client.pool.sent,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=cost(self.price(prices), usage),
@@ -188,33 +103,33 @@ class _Seat:
 class _Panel:
     """What juries and cascades have in common."""
 
-    def __init__(self, task: PanelJudge, judgings: Sequence[JudgeSession]) -> None:
+    def __init__(self, task: PanelJudge, sessions: Sequence[JudgeSession]) -> None:
         self.task = task
         self._seats = [
-            _Seat(member, judging)
-            for member, judging in zip(task.config.members, judgings, strict=True)
+            _Seat(member, session)
+            for member, session in zip(task.config.members, sessions, strict=True)
         ]
 
     @property
     def keeps_replies(self) -> bool:
         """Whether all replies are stored by their keys."""
-        return all(seat.judging.keeps_replies for seat in self._seats)
+        return all(seat.session.keeps_replies for seat in self._seats)
 
     @property
     def stage(self) -> str:
         """What members do before their first verdicts; empty where no member does."""
-        stages = ((seat.member.name, seat.judging.stage) for seat in self._seats)
+        stages = ((seat.member.name, seat.session.stage) for seat in self._seats)
         return next((f"{name}: {stage}" for name, stage in stages if stage), "")
 
     @property
     def sent(self) -> int:
         """Requests sent so far, of all members."""
-        return sum(seat.judging.sent for seat in self._seats)
+        return sum(seat.session.sent for seat in self._seats)
 
     @property
     def without_logprobs(self) -> tuple[str, ...]:
         """URIs of the members' engines that were found to send no log-probabilities."""
-        found = (uri for seat in self._seats for uri in seat.judging.without_logprobs)
+        found = (uri for seat in self._seats for uri in seat.session.without_logprobs)
         return tuple(dict.fromkeys(found))
 
     async def settle(self, without_logprobs: Collection[str]) -> None:
@@ -223,22 +138,10 @@ class _Panel:
             await seat.settle(without_logprobs)
 
     def bill(self, prices: Prices) -> Bill:
-        """Say what was spent; what members with one engine share is counted once."""
-        bills = [seat.judging.bill(prices) for seat in self._seats]
-        costs = [bill.cost_usd for bill in bills]
-        known = [cost for cost in costs if cost is not None]
-        usage, notes, calls = Usage(), list[str](), 0
-        for seat, bill in zip(self._seats, bills, strict=True):
-            calls += seat.judging.asker.pool.sent
-            usage += bill.usage
-            notes += [f"{seat.member.name}: {note}" for note in bill.notes]
-        refused = sum(engine_info(engine).refused for engine in self._engines())
-        return Bill(
-            engine_calls=calls + refused,
-            usage=usage,
-            cost_usd=round(sum(known), 9) if len(known) == len(costs) else None,
-            notes=notes,
-        )
+        """Return what was spent; what members with one engine share is counted once."""
+        notes = (f"{s.member.name}: {note}" for s in self._seats for note in s.session.notes)
+        spent = [(seat.session.client, seat.task.identity) for seat in self._seats]
+        return bill(spent, prices, notes)
 
     async def close(self) -> None:
         """Free what the engines took."""
@@ -246,7 +149,7 @@ class _Panel:
             await engine.close()
 
     def _engines(self) -> list[Engine]:
-        found = [seat.judging.asker.pool.engine for seat in self._seats]
+        found = [seat.session.client.pool.engine for seat in self._seats]
         return list({id(engine): engine for engine in found}.values())
 
     def _verdict(
@@ -255,7 +158,7 @@ class _Panel:
         results: Sequence[tuple[Verdict, Asked]],
         decided: Decision | Verdict,
         fields: dict[str, Json],
-    ) -> tuple[Verdict, PanelAsk]:
+    ) -> tuple[Verdict, AskedRecord]:
         """Return the panel's verdict: the decision, and what all members spent and said."""
         usage, raw = Usage(), list[str]()
         for verdict, _ in results:
@@ -279,8 +182,23 @@ class _Panel:
                 input=results[0][0].input,
                 raw=raw,
             ),
-            PanelAsk(list(zip(names, [asked for _, asked in results], strict=False))),
+            _joined([(name, asked) for name, (_, asked) in zip(names, results, strict=False)]),
         )
+
+
+def _joined(parts: Sequence[tuple[str, Asked]]) -> AskedRecord:
+    """Join what members asked for one sample; failed attempts name their member."""
+    asking = [part for _, part in parts if part.requests]
+    return AskedRecord(
+        requests=[request for _, part in parts for request in part.requests],
+        keys=[key for _, part in parts for key in part.keys],
+        failed=[
+            msgspec.structs.replace(attempt, turn=f"{name}: {attempt.turn}")
+            for name, part in parts
+            for attempt in part.failed
+        ],
+        from_store=bool(asking) and all(part.from_store for part in asking),
+    )
 
 
 class _Sitting(msgspec.Struct, frozen=True):
@@ -293,9 +211,9 @@ class _Sitting(msgspec.Struct, frozen=True):
 class Jury(_Panel):
     """Asks all members about every sample, at the same time, and combines their verdicts."""
 
-    def __init__(self, task: PanelJudge, judgings: Sequence[JudgeSession]) -> None:
+    def __init__(self, task: PanelJudge, sessions: Sequence[JudgeSession]) -> None:
         """Seat the members; nothing is asked yet."""
-        super().__init__(task, judgings)
+        super().__init__(task, sessions)
         assert task.rule is not None
         self._rule = task.rule
         self._agreement = Agreement("interval" if task.rule.scale == "scores" else "nominal")
@@ -303,14 +221,14 @@ class Jury(_Panel):
     @property
     def window(self) -> int:
         """Samples worth having under way."""
-        return max(seat.judging.window for seat in self._seats)
+        return max(seat.session.window for seat in self._seats)
 
     def questions(self, samples: Iterable[Sample]) -> Iterator[_Sitting]:
         """Look samples up for each member, some at a time, shortly before they are judged."""
         copies = tee(samples, len(self._seats))
         with ExitStack() as stack:
             asking = [
-                stack.enter_context(closing(seat.judging.questions(copy)))
+                stack.enter_context(closing(seat.session.questions(copy)))
                 for seat, copy in zip(self._seats, copies, strict=True)
             ]
             for questions in zip(*asking, strict=True):
@@ -324,11 +242,11 @@ class Jury(_Panel):
         """
         await for_each(_Seat.prepare, self._seats, len(self._seats))
 
-    def at_hand(self, question: _Sitting) -> tuple[Verdict, PanelAsk] | None:
+    def judge_stored(self, question: _Sitting) -> tuple[Verdict, AskedRecord] | None:
         """Judge a sample whose replies are stored for all members."""
         results: list[tuple[Verdict, Asked]] = []
         for seat, one in zip(self._seats, question.questions, strict=True):
-            known = None if isinstance(one, Sample) else seat.judging.at_hand(one)
+            known = None if isinstance(one, Sample) else seat.session.judge_stored(one)
             if known is None:
                 return None
             results.append(known)
@@ -336,7 +254,7 @@ class Jury(_Panel):
             seat.count(verdict, asked)
         return self._combine(question.sample, results)
 
-    async def judge(self, question: _Sitting | Sample) -> tuple[Verdict, PanelAsk]:
+    async def judge(self, question: _Sitting | Sample) -> tuple[Verdict, AskedRecord]:
         """Judge a sample.
 
         Raises:
@@ -367,7 +285,7 @@ class Jury(_Panel):
 
     def _combine(
         self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
-    ) -> tuple[Verdict, PanelAsk]:
+    ) -> tuple[Verdict, AskedRecord]:
         self._rename()
         verdicts = [verdict for verdict, _ in results]
         decision = decide(verdicts, self._rule)
@@ -403,11 +321,11 @@ class Cascade(_Panel):
     @property
     def window(self) -> int:
         """Samples worth having under way: enough for all steps at a time."""
-        return sum(seat.judging.window for seat in self._seats)
+        return sum(seat.session.window for seat in self._seats)
 
     def questions(self, samples: Iterable[Sample]) -> Iterator[Lookup]:
         """Look samples up for the first step; later ones look up what reaches them."""
-        return self._seats[0].judging.questions(samples)
+        return self._seats[0].session.questions(samples)
 
     async def prepare(self) -> None:
         """Prepare the first step; later ones prepare when a sample reaches them.
@@ -417,16 +335,16 @@ class Cascade(_Panel):
         """
         await self._seats[0].prepare()
 
-    def at_hand(self, question: Lookup) -> tuple[Verdict, PanelAsk] | None:
+    def judge_stored(self, question: Lookup) -> tuple[Verdict, AskedRecord] | None:
         """Judge a sample that the first step settles by a stored reply."""
         seat = self._seats[0]
-        known = seat.judging.at_hand(question)
+        known = seat.session.judge_stored(question)
         if known is None or not settles(known[0], seat.task.gate or 0.0):
             return None
         seat.count(*known)
         return self._settle(question.sample, [known])
 
-    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, PanelAsk]:
+    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, AskedRecord]:
         """Judge a sample.
 
         Raises:
@@ -442,7 +360,7 @@ class Cascade(_Panel):
 
     def _settle(
         self, sample: Sample, results: Sequence[tuple[Verdict, Asked]]
-    ) -> tuple[Verdict, PanelAsk]:
+    ) -> tuple[Verdict, AskedRecord]:
         verdicts = [verdict for verdict, _ in results]
         last, seat = verdicts[-1], self._seats[len(results) - 1]
         seat.settled += 1
@@ -463,30 +381,3 @@ class Cascade(_Panel):
             promised=promised([(seat.task.promise, seat.settled) for seat in self._seats]),
             saved=saved(spent, spent[0].samples),
         )
-
-
-def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
-    """Return a pool for each engine; the same engine has the same pool, slots and limits."""
-    pools: dict[int, Pool] = {}
-    for engine in engines:
-        pools.setdefault(id(engine), Pool(engine, policy))
-    return [pools[id(engine)] for engine in engines]
-
-
-def panel_judging(
-    task: PanelJudge,
-    pools: Sequence[Pool],
-    make_asker: Callable[[PoolShare, BaseJudge], CachedClient],
-) -> Jury | Cascade:
-    """Put a panel to work; nothing is contacted.
-
-    Args:
-        task: the panel.
-        pools: one a member, some of them the same.
-        make_asker: joins a member's share of a pool, its task and the store.
-    """
-    judgings = [
-        JudgeSession(one, make_asker(PoolShare(pool), one))
-        for one, pool in zip(task.tasks, pools, strict=True)
-    ]
-    return Jury(task, judgings) if task.form == "jury" else Cascade(task, judgings)

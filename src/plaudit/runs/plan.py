@@ -13,18 +13,14 @@ from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachePolicy, RequestKeys
-from plaudit.runs.runner import (
-    RunRecord,
-    bind_record,
-    known_without_logprobs,
-    run_identity,
-)
+from plaudit.runs.record import JudgeRecord
+from plaudit.runs.runner import bind_record, known_without_logprobs
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
 
 BYTES_A_TOKEN = 4
-"""Rough size of a token, for an estimate before any tokenizer is at hand."""
+"""Rough size of a token, for an estimate before any tokenizer is known."""
 
 
 class Load(msgspec.Struct, kw_only=True):
@@ -146,7 +142,7 @@ class _Counter:
 
 
 async def plan_file(
-    record: RunRecord,
+    record: JudgeRecord,
     engine: Engine | Sequence[Engine],
     store: Store,
     cache: CachePolicy,
@@ -191,16 +187,16 @@ async def plan_file(
 
 
 async def _settled(
-    record: RunRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
+    record: JudgeRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
 ) -> BaseJudge | PanelJudge:
     """Return the task, in the readouts that an earlier run of the same command settled on."""
     task = await bind_record(record, engine)
-    known = known_without_logprobs(store, run_identity(record, task.fingerprint))
+    known = known_without_logprobs(store, record.identity(task.fingerprint))
     return await bind_record(record, engine, known) if known and cache.read else task
 
 
 async def _count_all(
-    record: RunRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
+    record: JudgeRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
 ) -> None:
     for row in RowReader(record.options.source, strict=record.options.strict):
         try:
@@ -218,15 +214,20 @@ async def _count_all(
             plan.samples += 1
 
 
+_SUMMED = [
+    "calls",
+    "prior_calls",
+    "continuation_calls_limit",
+    "stored",
+    "input_tokens_estimated",
+    "output_tokens_limit",
+]
+
+
 def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     plan.members = [load for load in loads if isinstance(load, MemberLoad)]
-    for load in loads:
-        plan.calls += load.calls
-        plan.prior_calls += load.prior_calls
-        plan.continuation_calls_limit += load.continuation_calls_limit
-        plan.stored += load.stored
-        plan.input_tokens_estimated += load.input_tokens_estimated
-        plan.output_tokens_limit += load.output_tokens_limit
+    for name in _SUMMED:
+        setattr(plan, name, sum(getattr(load, name) for load in loads))
     costs = [load.cost_usd_limit for load in loads]
     known = [cost for cost in costs if cost is not None]
     plan.cost_usd_limit = round(sum(known), 9) if len(known) == len(costs) else None

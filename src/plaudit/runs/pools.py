@@ -8,9 +8,9 @@ from typing import Any, cast
 import msgspec
 
 from plaudit.engines.base import Capabilities
-from plaudit.errors import UsageError
-from plaudit.judges.base import BaseJudge
-from plaudit.judges.config import EngineFacts, JudgeConfig
+from plaudit.errors import ArgumentError, UsageError
+from plaudit.judges.base import BaseJudge, EngineFacts
+from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS, task_type
 from plaudit.judges.shots import Select, Shot, ShotSet, check_pool, open_pool, read_shots
 from plaudit.prompts.selection import Lookalikes
@@ -20,7 +20,7 @@ from plaudit.types import Json, PairSample, Sample
 ANY_ENGINE = EngineFacts(identity="none", capabilities=Capabilities(logprobs=20, json_schema=True))
 """Facts of an engine that bears everything, for what is done without one."""
 _UNEVEN = 2
-"""A label that is so many times as frequent as another is told."""
+"""A label that is so many times as frequent as another gets a hint."""
 
 
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +114,10 @@ def pool_rows(pool: str) -> list[PoolRow]:
 
 
 def pool_kind(pool: str, rows: Sequence[PoolRow]) -> str:
-    """Tell for which judge a pool is: the one that can use the most of its entries.
+    """Return the judge that a pool is for: the one that can use the most of its entries.
 
     Raises:
-        UsageError: it cannot be told.
+        UsageError: no judge fits best.
     """
     if pool in KINDS:
         return pool
@@ -125,7 +125,7 @@ def pool_kind(pool: str, rows: Sequence[PoolRow]) -> str:
     most = max(usable.values())
     kinds = [kind for kind, count in usable.items() if count == most]
     if not most or len(kinds) > 1:
-        raise UsageError(f"{pool}: it cannot be told for which judge it is; say --judge KIND")
+        raise ArgumentError("judge", f"must be given: no judge fits {pool} best")
     return kinds[0]
 
 

@@ -1,9 +1,11 @@
 """What a judge of the Python API holds while it works: slots, store, requests in flight."""
 
 import asyncio
+import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,17 @@ from plaudit.engines.http.transport import import_for_transports
 from plaudit.errors import PlauditError
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
-from plaudit.judges.load import bind, task_type
-from plaudit.judges.panel import PanelConfig, bind_panel
+from plaudit.judges.load import bind, call_fields, make_config, task_type
+from plaudit.judges.panel import Member, PanelConfig, bind_panel, named
+from plaudit.judges.shots import replace_shots
+from plaudit.runs.block import AnySession, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.judging import JudgeSession
-from plaudit.runs.panel import Cascade, Jury, panel_judging, pools_of
 from plaudit.runs.pools import ANY_ENGINE
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.store.store import Store, default_store_path
 
-_JUDGINGS = 64
+_SESSIONS = 64
 """Most configurations that are kept; calls may each have shots of their own."""
 
 
@@ -65,6 +68,11 @@ class Runtimes:
             drop_closed(self.by_loop)
             self.by_loop[loop] = Runtime(self._engines, self._send, self._store)
         return self.by_loop[loop]
+
+    @property
+    def sent(self) -> int:
+        """Requests sent by those that are open."""
+        return sum(runtime.sent for runtime in self.by_loop.values())
 
     async def close(self) -> None:
         """Close the store and free the engines; what other event loops use is freed by them."""
@@ -109,44 +117,48 @@ class Runtime:
         """Put engines and a store together; none is opened."""
         self._pools = pools_of(engines, send)
         self._store = store if any(engine.capabilities.cacheable for engine in engines) else None
-        self._judgings: dict[tuple[bytes, bool], JudgeSession | Jury | Cascade] = {}
+        self.sessions: dict[tuple[bytes, bool], AnySession] = {}
+        """By configuration, and by whether the store is used."""
 
-    async def judging(
+    async def session(
         self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
-    ) -> JudgeSession | Jury | Cascade:
+    ) -> AnySession:
         """Return what all calls with a configuration share; `keep`: whether it uses the store."""
         place = (msgspec.json.encode([config, panel]), keep)
-        if place not in self._judgings:
+        if place not in self.sessions:
             made = await self._make(config, panel, keep)
-            if len(self._judgings) >= _JUDGINGS:
-                del self._judgings[next(iter(self._judgings))]
-            self._judgings.setdefault(place, made)
-        return self._judgings[place]
+            if len(self.sessions) >= _SESSIONS:
+                del self.sessions[next(iter(self.sessions))]
+            self.sessions.setdefault(place, made)
+        return self.sessions[place]
 
-    async def _make(
-        self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
-    ) -> JudgeSession | Jury | Cascade:
-        def asker(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
+    async def _make(self, config: JudgeConfig, panel: PanelConfig | None, keep: bool) -> AnySession:
+        def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
             store = self._store if keep and pool.engine.capabilities.cacheable else None
             return CachedClient(pool, task.identity, store, CachePolicy())
 
         if panel is not None:
             engines = [pool.engine for pool in self._pools]
-            return panel_judging(await bind_panel(panel, engines), self._pools, asker)
+            return panel_judging(await bind_panel(panel, engines), self._pools, client)
         (pool,) = self._pools
         task = await bind(config, pool.engine)
-        return JudgeSession(task, asker(pool, task), self._alike(task, keep))
+        return JudgeSession(task, client(pool, task), self._alike(task, keep))
 
     def _alike(self, task: BaseJudge, keep: bool) -> JudgeSession | None:
         """Return what asks the same as a task, and so has measured its prior or is about to."""
-        for (_, kept), judging in self._judgings.items():
+        for (_, kept), judging in self.sessions.items():
             if not isinstance(judging, JudgeSession) or kept != keep:
                 continue
             if judging.task.fingerprint == task.fingerprint:
                 return judging
         return None
 
-    async def asker(self) -> CachedClient:
+    @property
+    def sent(self) -> int:
+        """Requests sent so far."""
+        return sum(pool.sent for pool in dict.fromkeys(self._pools))
+
+    async def client(self) -> CachedClient:
         """Return what asks the only engine for requests that belong to no judge."""
         (pool,) = self._pools
         return CachedClient(pool, await pool.engine.identify(), self._store, CachePolicy())
@@ -160,3 +172,45 @@ class Runtime:
         """Cancel what is in flight and free the engines."""
         for pool in dict.fromkeys(self._pools):
             await pool.engine.close()
+
+
+def made_of(config: JudgeConfig) -> str:
+    """Return what, beside a judge's configuration, decides its verdicts: version and files."""
+    choices = (
+        config.template,
+        config.shot_template,
+        config.feedback_template,
+        config.pool,
+        config.calibration,
+    )
+    paths = [p for c in choices for p in (c.values() if isinstance(c, dict) else (c,))]
+    digests = [
+        hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        for path in paths
+        if path is not None and os.path.isfile(path)
+    ]
+    return " ".join(["plaudit", version("plaudit"), *digests])
+
+
+def with_options(config: JudgeConfig, given: Mapping[str, Any], engine: Engine) -> JudgeConfig:
+    """Return the configuration with the options of one call."""
+    if not given:
+        return config
+    own = call_fields(given, engine)
+    fields = {name: getattr(config, name) for name in config.__struct_fields__ if name != "kind"}
+    own["generation"] = {**config.generation, **own.get("generation", {})}
+    return make_config(config.kind, fields | replace_shots(fields, own))
+
+
+def panel_with_options(
+    panel: PanelConfig | None, given: Mapping[str, Any], engines: Sequence[Engine]
+) -> PanelConfig | None:
+    """Return the panel with the options of one call in each member."""
+    if panel is None or not given:
+        return panel
+    replace = msgspec.structs.replace
+    members: list[Member] = []
+    for member, engine in zip(panel.members, engines, strict=True):
+        with named(member.name):
+            members.append(replace(member, judge=with_options(member.judge, given, engine)))
+    return replace(panel, members=tuple(members))

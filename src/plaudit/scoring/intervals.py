@@ -5,6 +5,7 @@ interval here is over questions. Sums are all that is kept, so that memory does 
 """
 
 import math
+from fractions import Fraction
 from statistics import NormalDist
 
 from plaudit.scoring.stats import LEVEL, Estimate
@@ -57,18 +58,27 @@ class ShareOverQuestions:
 
 
 class MeanOverQuestions:
-    """The mean of one number a question."""
+    """The mean of one number a question; the same to the last bit in every order of questions."""
 
     def __init__(self) -> None:
         self.questions = 0
-        self._mean = self._squares = 0.0
+        self._sum = self._sum_of_squares = Fraction()
 
     def add(self, value: float) -> None:
-        """Add one question's number (Welford 1962)."""
+        """Add one question's number, a finite one."""
+        exact = Fraction(value)
         self.questions += 1
-        before = value - self._mean
-        self._mean += before / self.questions
-        self._squares += before * (value - self._mean)
+        self._sum += exact
+        self._sum_of_squares += exact * exact
+
+    @property
+    def _mean(self) -> float:
+        return float(self._sum / self.questions)
+
+    @property
+    def _squares(self) -> float:
+        """The sum of squared distances from the mean."""
+        return float(self._sum_of_squares - self._sum * self._sum / self.questions)
 
     def estimate(
         self, least: float = -math.inf, most: float = math.inf, level: float = LEVEL

@@ -1,13 +1,12 @@
 """A damaged store: noted where it is met, set aside by the next command, never half-read.
 
-Whoever uses a store holds a shared lock on `store.sqlite.lock`; only who gets it alone may set the
-store aside. SQLite finds most damage only where it reads: what a run met on its way stands in
-`store.sqlite.damaged` until the next command. On opening, both ends of each table and a few replies
-between them are looked at, which costs about a millisecond whatever the size; a full check would
-read everything.
+Every user of a store holds a shared lock on `store.sqlite.lock`; only a process that holds the lock
+alone sets the store aside. SQLite finds most damage only where it reads. What a run meets is noted
+in `store.sqlite.damaged` until the next command. Opening reads both ends of each table and a few
+replies between them, about a millisecond whatever the size; a full check would read everything.
 
-No file of the store is opened here but through SQLite while the store may be in use: closing it
-would drop the locks that SQLite holds for this process.
+While the store may be in use, this module opens its files through SQLite only: closing a file would
+drop the locks that SQLite holds for this process.
 """
 
 import logging
@@ -25,7 +24,6 @@ from plaudit.store.schema import APPLICATION_ID
 _logger = logging.getLogger(__name__)
 
 _PROBES = 16
-_OTHERS_LET_GO_S = 3.0
 _MARK = b"A plaudit store. Its users lock this file.\n"
 _APPLICATION_ID_AT = 68
 """Offset in the header of a SQLite file."""
@@ -33,13 +31,16 @@ _APPLICATION_ID_AT = 68
 Connect = Callable[[Path], sqlite3.Connection]
 
 
-def open_sound(path: Path, connect: Connect, wait: float) -> tuple[sqlite3.Connection, int]:
+def open_sound(
+    path: Path, connect: Connect, wait: float, let_go: float
+) -> tuple[sqlite3.Connection, int]:
     """Open a store as one of its users; a damaged one is set aside and a new one begun.
 
     Args:
         path: the store.
         connect: opens it, or raises `DamagedError`.
         wait: seconds to wait for a process that has it alone.
+        let_go: seconds to wait for others that find the same damage to close it.
 
     Returns:
         The connection, and the descriptor to close when the store is let go.
@@ -47,7 +48,7 @@ def open_sound(path: Path, connect: Connect, wait: float) -> tuple[sqlite3.Conne
     Raises:
         StoreError: it cannot be used, or is damaged and in use by another process.
     """
-    give_up = time.monotonic() + _OTHERS_LET_GO_S
+    give_up = time.monotonic() + let_go
     while True:
         use = _join(path, wait)
         try:
@@ -107,7 +108,7 @@ def _connect(path: Path, connect: Connect) -> sqlite3.Connection:
 
 
 def _probe(connection: sqlite3.Connection) -> None:
-    for table in ("reply", "run", "verdict", "held"):
+    for table in ("reply", "trace", "run", "verdict", "held"):
         connection.execute(f"SELECT min(rowid) FROM {table}").fetchone()
         connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
     first, last = connection.execute(

@@ -11,15 +11,21 @@ fit into their rowid (`row_id`).
 The rowid of a reply is its age: SQLite gives each new row, and each replaced one, the next higher
 one. `reply_time(reply, at)` says that all up to `reply` were written by `at` (seconds since 1970).
 What a run wrote lies in `first_reply < rowid <= last_reply`; while it runs `last_reply` is NULL.
-VACUUM keeps the rowids of this table, because it has an index.
+VACUUM keeps the rowids of this table, because it has an index. A finished trace notes the newest
+reply of its time, so that a trace is as old as the replies it was made from.
+
+SQLite has no checksums, and a flipped bit would be a wrong reward. So everything stored is sealed:
+a checksum of the bytes and of their owner goes before them. The owner is covered, too, so that a
+row that comes back under another's key is found out. 600 bytes take 0.45 us to seal, 0.5 us to
+unseal.
 """
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zlib import crc32
 
 from plaudit.errors import StoreError
-from plaudit.store.seal import row_owner, seal
 
 APPLICATION_ID = 0x706C6474
 """Marks a SQLite file as a plaudit store ("pldt")."""
@@ -27,12 +33,32 @@ APPLICATION_ID = 0x706C6474
 INDEX_BITS = 40
 """Bits of a rowid that hold a sample's index; the 23 bits above hold its run's number."""
 
+_SEAL_BYTES = 4
+
 Migration = Callable[[sqlite3.Connection], object]
 
 
 def row_id(run: int, index: int) -> int:
     """Return the rowid of sample `index` in run number `run`."""
     return (run << INDEX_BITS) | index
+
+
+def seal(body: bytes, owner: bytes) -> bytes:
+    """Return the bytes to store: the checksum of `owner` and `body`, then `body`."""
+    return crc32(body, crc32(owner)).to_bytes(_SEAL_BYTES, "big") + body
+
+
+def unseal(stored: bytes, owner: bytes) -> bytes | None:
+    """Return the body of sealed bytes; None where they are damaged or another owner's."""
+    body = stored[_SEAL_BYTES:]
+    if crc32(body, crc32(owner)).to_bytes(_SEAL_BYTES, "big") != stored[:_SEAL_BYTES]:
+        return None
+    return body
+
+
+def row_owner(id: int) -> bytes:
+    """Return the owner of the bytes of a row without a key: its rowid."""
+    return id.to_bytes(8, "big")
 
 
 def _first_schema(connection: sqlite3.Connection) -> None:
@@ -58,7 +84,7 @@ def _seal_everything(connection: sqlite3.Connection) -> None:
 
 
 def _keep_limits(connection: sqlite3.Connection) -> None:
-    """Know what may be removed: when replies were written, and in which run's time."""
+    """Note what may be removed: when replies were written, and during which run."""
     connection.execute("ALTER TABLE run ADD COLUMN first_reply INTEGER NOT NULL DEFAULT 0")
     connection.execute("ALTER TABLE run ADD COLUMN last_reply INTEGER")
     connection.execute("UPDATE run SET last_reply = (SELECT max(rowid) FROM reply)")
@@ -70,13 +96,26 @@ def _keep_limits(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE setting (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_schema, _seal_everything, _keep_limits)
+def _give_traces_a_table(connection: sqlite3.Connection) -> None:
+    """Keep finished traces apart from replies. Older ones stay where they are, and are found."""
+    connection.execute(
+        "CREATE TABLE trace (key BLOB PRIMARY KEY, body BLOB NOT NULL, reply INTEGER NOT NULL)"
+    )
+    connection.execute("CREATE INDEX trace_by_reply ON trace (reply)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first_schema,
+    _seal_everything,
+    _keep_limits,
+    _give_traces_a_table,
+)
 
 
 def make(connection: sqlite3.Connection) -> None:
-    """Let a new file give space back piece by piece, which must be said before its first table.
+    """Let a new file give space back piece by piece; SQLite needs this before the first table.
 
-    The other way, VACUUM, locks everybody out while it writes the whole store anew.
+    VACUUM, the other way, locks out every process while it writes the whole store anew.
 
     Raises:
         sqlite3.Error: the file cannot be read or written.

@@ -1,83 +1,27 @@
-"""An open store: connections, the queue of what was put, the thread that commits it, run locks.
-
-Everything about threads, forks and locks is here, so that `store` can be read as SQL.
-"""
+"""An open store file: connections, transactions, run locks, and what a fork needs."""
 
 import contextlib
-import functools
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Generator, Sequence
-from itertools import chain
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 
 from plaudit._util import disk
-from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
+from plaudit.store.base import Limits
 from plaudit.store.damage import open_sound
-from plaudit.store.keeper import Keeper, environment_limit
+from plaudit.store.limit import Keeper, environment_limit
+from plaudit.store.queue import Queue
 from plaudit.store.schema import make, migrate
-
-Table = Literal["replies", "verdicts", "held"]
-
-_BUSY_S = 30.0
-_COMMIT_AFTER_S = 0.1
-_COMMIT_REPLIES = 200  # What was paid for must not wait for company.
-_COMMIT_UNPAID_AFTER_S = 1.0  # A commit empties the page cache of all who read.
-_COMMIT_ENTRIES = 5_000
-_QUEUE_ENTRIES = 10_000
-_QUEUE_BYTES = 32 * 2**20
-_ROWS_A_STATEMENT = 200
-
 
 open_sessions: "set[Session]" = set()
 """Those whose connections must be closed while the process forks."""
-
-
-class Batch:
-    """What was put and is not yet committed."""
-
-    def __init__(self) -> None:
-        self.replies: dict[bytes, tuple[Completion, bytes]] = {}
-        self.verdicts: dict[int, tuple[int, str, bytes]] = {}
-        self.held: dict[int, bytes] = {}
-        self.taken: list[tuple[int, int]] = []
-        self.entries = 0
-        self.bytes = 0
-        self.full = False
-        """Whether further entries must wait."""
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write everything within the transaction that is open."""
-        # First, because a line that is held again was held after the earlier one was taken.
-        for ids in self.taken:
-            connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
-        replies = [(key, encoded) for key, (_, encoded) in self.replies.items()]
-        _insert(connection, "reply (key, completion)", replies)
-        _insert(connection, "verdict (id, status, payload)", list(self.verdicts.values()))
-        _insert(connection, "held (id, line)", list(self.held.items()))
-
-
-def _insert(
-    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[int | bytes | str, ...]]
-) -> None:
-    # Many rows a statement, because sqlite3 gives up the GIL once a statement and gets it back
-    # only after the switch interval (5 ms) when another thread computes.
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        chunk = rows[start : start + _ROWS_A_STATEMENT]
-        statement = _insert_statement(into, len(chunk[0]), len(chunk))
-        connection.execute(statement, list(chain.from_iterable(chunk)))
-
-
-@functools.cache
-def _insert_statement(into: str, columns: int, rows: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"INSERT OR REPLACE INTO {into} VALUES {', '.join([row] * rows)}"
 
 
 def _check_place(path: Path) -> None:
@@ -98,7 +42,7 @@ def _check_place(path: Path) -> None:
         raise disk.database_error(path, error) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
     """Open the store's file, made and brought up to date where needed.
 
     Raises:
@@ -109,14 +53,14 @@ def _connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         connection = sqlite3.connect(
-            path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            path, timeout=busy_s, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
         raise disk.database_error(path, error) from error
     with disk.closed_on_error(connection, path):
         make(connection)
         migrate(connection, path)
-        _use_write_ahead_log(connection, path)
+        _use_write_ahead_log(connection, path, busy_s)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -16000")  # KiB; bounds memory on large stores.
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
@@ -124,7 +68,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
+def _connect_read_only(path: Path, busy_s: float) -> sqlite3.Connection:
     """Open a store that cannot be written.
 
     SQLite reads the log through an index beside it, and makes that where it is missing. Where
@@ -138,7 +82,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if whole else ''}"
     try:
         connection = sqlite3.connect(
-            address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            address, uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
         raise disk.database_error(path, error) from error
@@ -147,9 +91,9 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
+def _use_write_ahead_log(connection: sqlite3.Connection, path: Path, busy_s: float) -> None:
     # SQLite does not wait here for another process that does the same, so this does.
-    give_up = time.monotonic() + _BUSY_S
+    give_up = time.monotonic() + busy_s
     while True:
         try:
             mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -168,47 +112,35 @@ def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
 
 
 class Session:
-    """An open store: two connections, the queue, the writer thread, the locks of the runs.
+    """An open store: two connections, the queue, the locks of the runs.
 
     Knows nothing of its `Store`, so that a forgotten store can be closed when it is collected.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, limits: Limits, *, read_only: bool = False) -> None:
         """Open a store; one that is `read_only` takes no lock, and nothing is made beside it."""
         self.path = path
         self.read_only = read_only
+        self.limits = limits
         self.run_locks: dict[int, int] = {}
-        self.queued = Batch()
-        self.committing = Batch()
-        self._put = 0
-        self._committed = 0
-        self._hurry = False
-        self._closing = False
+        self._connect = partial(_connect_read_only if read_only else _connect, busy_s=limits.busy_s)
         self._closed = False
-        self._failure: StoreError | None = None
-        self._reported = False
-        self._collected = False
-        self._ended = False
-        self._lock = threading.RLock()  # A collected store may be closed while it is held.
-        self._wake = threading.Condition(self._lock)
-        self._progress = threading.Condition(self._lock)
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._reading: sqlite3.Cursor | None = None
         self._writing: sqlite3.Connection | None = None
         self._use: int | None = None
-        self._thread: threading.Thread | None = None
         if read_only:
+            self.queue = Queue(path, self.transaction, None, limits)
             self._cursor()
-            self._ended = True
-            open_sessions.add(self)
-            return
-        _check_place(path)
-        self._keeper = Keeper(path, self.transaction, environment_limit())
-        self._writing, self._use = open_sound(path, _connect, _BUSY_S)
-        self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
+        else:
+            _check_place(path)
+            keeper = Keeper(path, self.transaction, environment_limit(), limits)
+            self.queue = Queue(path, self.transaction, keeper, limits)
+            waits = limits.busy_s, limits.let_go_s
+            self._writing, self._use = open_sound(path, self._connect, *waits)
+            self.queue.start()
         open_sessions.add(self)
-        self._thread.start()
 
     # Reading
 
@@ -231,10 +163,9 @@ class Session:
 
     def _cursor(self) -> sqlite3.Cursor:
         if self._closed:
-            raise self._closed_in_use()
+            raise StoreError(f"the store {self.path} was closed while it was in use")
         if self._reading is None:
-            connect = _connect_read_only if self.read_only else _connect
-            self._reading = connect(self.path).cursor()
+            self._reading = self._connect(self.path).cursor()
         return self._reading
 
     # Writing
@@ -243,10 +174,10 @@ class Session:
     def transaction(self) -> Generator[sqlite3.Connection]:
         """Hold the write connection within a transaction, committed at the end."""
         if self.read_only:
-            raise self._only_read()
+            self.queue.check()
         try:
             with self._write_lock:
-                connection = self._writing = self._writing or _connect(self.path)
+                connection = self._writing = self._writing or self._connect(self.path)
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -262,125 +193,10 @@ class Session:
         """Write the log into the database, which then has its true size."""
         try:
             with self._write_lock:
-                connection = self._writing = self._writing or _connect(self.path)
+                connection = self._writing = self._writing or self._connect(self.path)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             raise disk.database_error(self.path, error) from error
-
-    def put(self, table: Table, key: int | bytes, value: Any, size: int) -> None:
-        """Queue one entry of `size` bytes; waits while the queue is full.
-
-        Raises:
-            StoreError: an earlier entry could not be committed.
-        """
-        if self.read_only:
-            raise self._only_read()
-        with self._lock:
-            if self._failure is not None or self._closing:
-                self._raise_failure()
-            while self.queued.full:
-                self._progress.wait()
-                self._raise_failure()
-            batch = self.queued
-            entries: dict[int | bytes, Any] = getattr(batch, table)
-            entries[key] = value
-            batch.entries += 1
-            batch.bytes += size
-            batch.full = batch.entries >= _QUEUE_ENTRIES or batch.bytes >= _QUEUE_BYTES
-            self._put += 1
-            paid = table == "replies" and len(entries) in (1, _COMMIT_REPLIES)
-            if paid or batch.entries in (1, _COMMIT_ENTRIES) or batch.full:
-                self._wake.notify()
-
-    def drop_held(self, first: int, last: int) -> None:
-        """Delete the held lines of these rowids with one of the next commits."""
-        with self._lock:
-            self.queued.taken.append((first, last))
-
-    def flush(self) -> None:
-        """Wait until everything put so far is committed.
-
-        Raises:
-            StoreError: it cannot be.
-        """
-        with self._lock:
-            target = self._put
-            while self._committed < target:
-                self._raise_failure()
-                self._hurry = True
-                self._wake.notify()
-                self._progress.wait()
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            self._reported = True
-            raise self._failure
-        if self._closing:
-            raise self._closed_in_use()
-
-    def _only_read(self) -> StoreError:
-        return StoreError(f"the store {self.path} is only read here")
-
-    def _closed_in_use(self) -> StoreError:
-        return StoreError(f"the store {self.path} was closed while it was in use")
-
-    def _run(self) -> None:
-        self._commit_batches()
-        with self._lock:
-            self._ended = True
-            collected = self._collected
-        if collected:
-            self._let_go()
-            self._raise_unreported()
-
-    def _commit_batches(self) -> None:
-        while self._take_batch():
-            try:
-                with self.transaction() as connection:
-                    self._keeper.note(connection, replies=bool(self.committing.replies))
-                    self.committing.write(connection)
-                with self._lock:
-                    self._committed += self.committing.entries
-                    self.committing = Batch()
-                    self._progress.notify_all()
-                if not self._closing:
-                    self._keeper.work()
-            except Exception as error:  # Whatever it is, a waiting put or flush must hear of it.
-                self._fail(error)
-                return
-
-    def _take_batch(self) -> bool:
-        """Wait for the next batch to commit; False when there will be none."""
-        with self._lock:
-            while not self.queued.entries and not self._closing:
-                self._wake.wait()
-            self._wake.wait_for(self._paid_or_due, _COMMIT_UNPAID_AFTER_S)
-            if self.queued.replies:
-                self._wake.wait_for(self._due, _COMMIT_AFTER_S)
-            # In this order, so that a reader, which looks without a lock, finds an entry in one.
-            self.committing = self.queued
-            self.queued = Batch()
-            self._hurry = False
-            self._progress.notify_all()
-            return self.committing.entries > 0
-
-    def _paid_or_due(self) -> bool:
-        return bool(self.queued.replies) or self._due()
-
-    def _due(self) -> bool:
-        batch = self.queued
-        many = len(batch.replies) >= _COMMIT_REPLIES or batch.entries >= _COMMIT_ENTRIES
-        return self._hurry or self._closing or many
-
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, StoreError):
-            cause = error
-            error = StoreError(f"the store {self.path} could not be written: {cause!r}")
-            error.__cause__ = cause
-        with self._lock:
-            self._failure = error
-            self._progress.notify_all()
 
     # Ending
 
@@ -390,13 +206,9 @@ class Session:
         Raises:
             StoreError: something could not be committed, and no put or flush has said so.
         """
-        with self._lock:
-            self._closing = True
-            self._wake.notify()
-        if self._thread is not None:
-            self._thread.join()
+        self.queue.end()
         self._let_go()
-        self._raise_unreported()
+        self.queue.raise_unreported()
 
     def close_later(self) -> None:
         """Do what `close` does, in the writer thread; called when a store is collected.
@@ -404,16 +216,7 @@ class Session:
         That may be at any time, in any thread, and while other locks are held, so nothing is waited
         for here.
         """
-        with self._lock:
-            self._closing = self._collected = True
-            self._wake.notify()
-            ended = self._ended
-        if ended:
-            self._let_go()
-
-    def _raise_unreported(self) -> None:
-        if self._failure is not None and not self._reported:
-            self._raise_failure()
+        self.queue.end_later(self._let_go)
 
     def _let_go(self) -> None:
         # At the interpreter's end, threads that nobody waits for may still read.
@@ -462,12 +265,12 @@ class Session:
         """Stop everything at a point where nothing is half done, and close the connections."""
         self._write_lock.acquire()
         self._read_lock.acquire()
-        self._lock.acquire()
+        self.queue.lock.acquire()
         self._close_connections()
 
     def after_fork_in_parent(self) -> None:
         """Go on; the connections are opened again when they are needed."""
-        self._lock.release()
+        self.queue.lock.release()
         self._read_lock.release()
         self._write_lock.release()
 

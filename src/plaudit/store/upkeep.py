@@ -11,20 +11,12 @@ import msgspec
 
 from plaudit.errors import UsageError
 from plaudit.store import damage
-from plaudit.store.eviction import (
-    Eviction,
-    Wish,
-    free_pages,
-    page_size,
-    used_bytes,
-    verdict_count,
-)
-from plaudit.store.keeper import environment_limit, get_limit, set_limit
+from plaudit.store.limit import environment_limit, get_limit
+from plaudit.store.pruning import Pruning, free_pages, page_size, used_bytes, verdict_count
+from plaudit.store.runs import iso
 from plaudit.store.schema import MIGRATIONS
-from plaudit.store.store import Store, iso
+from plaudit.store.store import Store
 
-_COUNTED = 20_000
-"""Up to so many rowids, replies are counted; above, the count is estimated."""
 _STRATA, _ROWS_A_STRATUM = 64, 32
 
 
@@ -51,6 +43,8 @@ class StoreInfo(msgspec.Struct, kw_only=True):
     newest: str | None
     runs: dict[str, int]
     """By state."""
+    traces: int
+    """Finished traces of rollouts."""
     verdicts: int
     """Of an unfinished run, at most."""
     damaged: list[str]
@@ -63,6 +57,7 @@ class Pruned(msgspec.Struct, kw_only=True):
     dry_run: bool
     replies: int
     reply_bytes: int
+    traces: int
     runs: int
     verdicts: int
     size_before: int
@@ -88,8 +83,9 @@ def store_info(store: Store) -> StoreInfo:
     path = _existing(store)
     in_use = store.session is not None or damage.in_use(path)
     runs = store.runs()
-    with store.open().transaction() as connection:
-        count, size, estimated = _reply_count(connection)
+    session = store.open()
+    with session.transaction() as connection:
+        count, size, estimated = _reply_count(connection, session.limits.count_rows)
         limit = environment_limit()
         return StoreInfo(
             path=str(path),
@@ -105,6 +101,7 @@ def store_info(store: Store) -> StoreInfo:
             oldest=_written(connection, "min"),
             newest=_written(connection, "max"),
             runs=dict(sorted(Counter(run.state for run in runs).items())),
+            traces=connection.execute("SELECT count(*) FROM trace").fetchone()[0],
             verdicts=sum(verdict_count(connection, run.number) for run in runs),
             damaged=[str(file) for file in damage.set_aside_files(path)],
         )
@@ -127,10 +124,10 @@ def _size(path: Path) -> int:
     return sum(_file_size(Path(f"{path}{suffix}")) for suffix in ("", "-wal", "-shm"))
 
 
-def _reply_count(connection: sqlite3.Connection) -> tuple[int, int, bool]:
-    """Return count, bytes and whether they are estimated.
+def _reply_count(connection: sqlite3.Connection, most: int) -> tuple[int, int, bool]:
+    """Return count, bytes and whether they are estimated: so with more than `most` rowids.
 
-    Rowids are nearly dense, so a few rows at evenly spaced places tell how dense, and how long.
+    Rowids are nearly dense, so a few rows at evenly spaced places show how dense, and how long.
     """
     first, last = connection.execute(
         "SELECT (SELECT min(rowid) FROM reply), (SELECT max(rowid) FROM reply)"
@@ -138,7 +135,7 @@ def _reply_count(connection: sqlite3.Connection) -> tuple[int, int, bool]:
     if first is None:
         return 0, 0, False
     width = last - first + 1
-    if width <= _COUNTED:
+    if width <= most:
         count, size = connection.execute(
             "SELECT count(*), total(length(completion)) FROM reply NOT INDEXED"
         ).fetchone()
@@ -179,7 +176,9 @@ def read_limit(store: Store) -> int | None:
 def write_limit(store: Store, limit: int | None) -> None:
     """Set the limit in the store, in bytes; None: none. Runs that are under way keep to it."""
     with store.open().transaction() as connection:
-        set_limit(connection, limit)
+        connection.execute("DELETE FROM setting WHERE name = 'limit'")
+        if limit is not None:
+            connection.execute("INSERT INTO setting (name, value) VALUES ('limit', ?)", (limit,))
 
 
 # Removing
@@ -217,32 +216,33 @@ def prune(
     path = _existing(store)
     before = _size(path)
     given_up = [store.forget_run(run, dry_run=dry_run) for run in forget]
-    eviction = Eviction(store.open().transaction, dry_run=dry_run, given_up=given_up)
-    wish = Wish(
+    pruning = Pruning(store.open().transaction, dry_run=dry_run, given_up=given_up)
+    work = pruning.work(
         size=size,
         replies_by=None if older_than is None else int((_now() - older_than).timestamp()),
         runs_by=None if runs_older_than is None else iso(_now() - runs_older_than),
     )
-    _work_through(eviction.grant(wish), pause)
+    _work_through(work, pause)
     if not dry_run:
         store.open().fold_log()
     with store.open().transaction() as connection:
-        used = used_bytes(connection) - eviction.would_free()
+        used = used_bytes(connection) - pruning.would_free()
     return Pruned(
         dry_run=dry_run,
-        replies=eviction.removed.replies,
-        reply_bytes=eviction.removed.reply_bytes,
-        runs=eviction.removed.runs,
-        verdicts=eviction.removed.verdicts,
+        replies=pruning.removed.replies,
+        reply_bytes=pruning.removed.reply_bytes,
+        traces=pruning.removed.traces,
+        runs=pruning.removed.runs,
+        verdicts=pruning.removed.verdicts,
         size_before=before,
         size_after=max(used, 0) if dry_run else _size(path),
         spared_for=[run.name for run in store.runs() if run.state != "finished"],
-        kept_over_size=eviction.stuck,
+        kept_over_size=pruning.stuck,
     )
 
 
 def _work_through(slices: Iterator[None], pause: Callable[[float], None]) -> None:
-    """Work half of the time; SQLite lets whoever waits try again after at most 0.1 s."""
+    """Work half of the time; a waiting SQLite writer tries again after at most 0.1 s."""
     started = time.monotonic()
     for _ in slices:
         pause(time.monotonic() - started)

@@ -13,10 +13,10 @@ import msgspec
 
 from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
+from plaudit.io.output import RejectWriter
 from plaudit.io.partial import PartialFolder
 from plaudit.io.progress import Progress
-from plaudit.io.sinks import RejectWriter
-from plaudit.io.sources import Row, refused
+from plaudit.io.rows import Row, refused
 from plaudit.preferences.export.base import Dataset, Format, RowWriter
 from plaudit.preferences.export.folder import check_folder, write_manifest
 from plaudit.preferences.export.load import load_format

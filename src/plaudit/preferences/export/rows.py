@@ -13,8 +13,8 @@ from msgspec import Raw
 from plaudit._util.paths import possible
 from plaudit.errors import InputError
 from plaudit.io.blocks import BlockReader
-from plaudit.io.scratch import close_scratch, scratch_error
-from plaudit.io.sources import Row, refused, rejected
+from plaudit.io.partial import close_scratch, scratch_error
+from plaudit.io.rows import Row, refused, rejected
 from plaudit.preferences.candidate import Id
 from plaudit.preferences.margins import scale_of
 from plaudit.preferences.texts import response_key

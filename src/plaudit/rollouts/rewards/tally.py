@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from fractions import Fraction
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -108,7 +109,7 @@ class _Column:
         self._causes: Counter[Unscored] = Counter()
         self._deciders: Counter[str] = Counter()
         self._scored = self._in_group = 0
-        self._sum = 0.0
+        self._sum = Fraction()  # Exact: the order of arrival changes no bit of a mean.
         self._least, self._most = math.inf, -math.inf
 
     def add(self, score: Score) -> None:
@@ -119,14 +120,14 @@ class _Column:
             self._deciders[score.by] += 1
         self._scored += 1
         self._in_group += 1
-        self._sum += score.value
+        self._sum += Fraction(score.value)
         self._least = min(self._least, score.value)
         self._most = max(self._most, score.value)
 
     def end_group(self) -> None:
         if self._in_group:
-            self._means.add(self._sum / self._in_group)
-        self._sum, self._in_group = 0.0, 0
+            self._means.add(float(self._sum / self._in_group))
+        self._sum, self._in_group = Fraction(), 0
 
     def summary(self) -> RewardSummary:
         return RewardSummary(

@@ -12,7 +12,7 @@ import pytest
 from plaudit.engines.base import Completion, TokenLogprob
 from plaudit.errors import UsageError
 from plaudit.store import damage
-from plaudit.store.salvage import salvage
+from plaudit.store.recovery import recover
 from plaudit.store.store import Store
 
 REPLIES = 2_000
@@ -53,40 +53,76 @@ def check(store: Store, found: int) -> None:
 
 
 def test_all_of_a_whole_store(damaged: Path, store: Store):
-    done = salvage(damaged, store)
-    assert (done.found, done.new) == (REPLIES, REPLIES)
+    done = recover(damaged, store)
+    assert (done.found, done.new, done.lost_ranges, done.lost_rows) == (REPLIES, REPLIES, 0, 0)
     check(store, REPLIES)
-    assert salvage(damaged, store).new == 0
+    assert recover(damaged, store).new == 0
 
 
-def test_without_the_first_pages_and_some_in_the_middle(damaged: Path, store: Store):
+def test_what_lies_between_damaged_pages_comes_back_and_the_loss_is_counted(
+    damaged: Path, store: Store
+):
     with damaged.open("r+b") as file:
-        file.write(bytes(4096 * 3))
-        file.seek(4096 * 60)
-        file.write(os.urandom(4096 * 20))
-    done = salvage(damaged, store)
-    assert REPLIES * 0.7 < done.new < REPLIES
+        for page in (60, 61, 62, 90, 120, 121):
+            file.seek(4096 * page)
+            file.write(os.urandom(4096))
+    done = recover(damaged, store)
+    assert REPLIES * 0.85 < done.new < REPLIES
     check(store, done.new)
+    assert 1 <= done.lost_ranges <= 6
+    assert done.new + done.damaged + done.lost_rows >= REPLIES
+    assert done.lost_rows < 0.15 * REPLIES
+
+
+def test_an_end_of_the_table_is_damaged(damaged: Path, store: Store):
+    with contextlib.closing(sqlite3.connect(damaged)) as reader:
+        last = reader.execute("SELECT completion FROM reply ORDER BY rowid DESC LIMIT 1")
+        place = damaged.read_bytes().find(last.fetchone()[0])
+    with damaged.open("r+b") as file:
+        file.seek(place // 4096 * 4096)
+        file.write(os.urandom(4096))
+    done = recover(damaged, store)
+    assert REPLIES - 100 < done.new < REPLIES
+    check(store, done.new)
+    assert done.new + done.damaged + done.lost_rows >= REPLIES
+
+
+def test_nothing_comes_back_without_the_first_page(damaged: Path, store: Store):
+    with damaged.open("r+b") as file:
+        file.write(bytes(4096))
+    done = recover(damaged, store)
+    assert (done.found, done.lost_ranges) == (0, 1)
+    assert done.lost_rows >= REPLIES
+
+
+def test_finished_traces_come_back(tmp_path: Path, store: Store):
+    with Store(tmp_path / "damaged") as damaged:
+        damaged.put_trace(key(1), b"one")
+        damaged.put_trace(key(2), b"two")
+    store.put_trace(key(2), b"newer")
+    done = recover(tmp_path / "damaged", store)
+    assert (done.found, done.new) == (2, 1)
+    assert (store.get_trace(key(1)), store.get_trace(key(2))) == (b"one", b"newer")
 
 
 def test_flipped_bits_bring_nothing_wrong_back(damaged: Path, store: Store):
     data = bytearray(damaged.read_bytes())
     chance = random.Random(1)
-    for _ in range(2_000):
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    for _ in range(300):
+        data[chance.randrange(4096 * 10, len(data))] ^= 1 << chance.randrange(8)
     damaged.write_bytes(data)
-    done = salvage(damaged, store)
+    done = recover(damaged, store)
     assert REPLIES * 0.3 < done.new < REPLIES
     check(store, done.new)
 
 
 def test_cut_off_and_random_files(damaged: Path, store: Store, tmp_path: Path):
     os.truncate(damaged, damaged.stat().st_size // 2 + 100)
-    assert 0 < salvage(damaged, store).new < REPLIES
+    assert REPLIES * 0.2 < recover(damaged, store).new < REPLIES
     (tmp_path / "noise").write_bytes(b"\x0d" + os.urandom(100_000))
     (tmp_path / "empty").touch()
-    assert salvage(tmp_path / "noise", store).found == 0
-    assert salvage(tmp_path / "empty", store).found == 0
+    assert recover(tmp_path / "noise", store).found == 0
+    assert recover(tmp_path / "empty", store).found == 0
 
 
 def test_what_is_in_the_log_only(tmp_path: Path, store: Store):
@@ -103,21 +139,20 @@ def test_what_is_in_the_log_only(tmp_path: Path, store: Store):
             writer.flush()
             shutil.copy(path, copy)
             shutil.copy(f"{path}-wal", f"{copy}-wal")
-    assert salvage(copy, store).new == 400
+    assert recover(copy, store).new == 400
     check(store, 400)
 
 
 def test_a_store_set_aside_comes_back(tmp_path: Path):
     path = tmp_path / "store.sqlite"
     fill(path)
-    with path.open("r+b") as file:
-        file.write(bytes(4096))
+    path.with_name("store.sqlite.damaged").write_text("malformed")
     with Store(path) as store:
         assert store.get_reply(key(0)) is None
         (aside,) = damage.set_aside_files(path)
         store.put_reply(key(1), Completion(text="newer"))
         store.flush()
-        assert salvage(aside, store).new == REPLIES - 1
+        assert recover(aside, store).new == REPLIES - 1
         assert store.get_reply(key(1)) == Completion(text="newer")
         assert store.get_reply(key(0)) == completion(0)
 
@@ -126,6 +161,6 @@ def test_wrong_files(store: Store, tmp_path: Path):
     store.put_reply(key(1), completion(1))
     store.flush()
     with pytest.raises(UsageError, match="there is no file"):
-        salvage(tmp_path / "none", store)
+        recover(tmp_path / "none", store)
     with pytest.raises(UsageError, match="is the store in use"):
-        salvage(store.path, store)
+        recover(store.path, store)

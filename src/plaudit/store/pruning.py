@@ -1,9 +1,9 @@
 """Removing the oldest from a store, a moment at a time, sparing what unfinished runs need.
 
-Spared are the replies that were written while such a run was being run, and those that its
-verdicts name; a run that was only interrupted counts. All work is cut into slices, each a
-transaction of a few hundredths of a second, so that others who write are never locked out for
-longer, and memory does not grow with the store: what is spared by name waits in a temporary table.
+Two kinds of replies are spared: those written during an unfinished or interrupted run, and those
+that the verdicts of such a run name. Work is cut into slices, each a transaction of a few
+hundredths of a second, so that other writers never wait longer. Memory does not grow with the
+store: the keys that verdicts name are kept in a temporary table.
 """
 
 import contextlib
@@ -15,8 +15,7 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from plaudit.store.schema import INDEX_BITS, row_id
-from plaudit.store.seal import row_owner, unseal
+from plaudit.store.schema import INDEX_BITS, row_id, row_owner, unseal
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
@@ -36,22 +35,13 @@ _ROW_OVERHEAD = 52
 _numbers = itertools.count(1)
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be removed; None removes nothing."""
-
-    size: int | None = None
-    """Most bytes that the database may use; the oldest go first."""
-    replies_by: int | None = None
-    """Replies that were written by then go: seconds since 1970."""
-    runs_by: str | None = None
-    """Finished runs that ended by then go, with their verdicts: ISO 8601, UTC."""
-
-
 class Removed(msgspec.Struct):
     """What was removed."""
 
     replies: int = 0
     reply_bytes: int = 0
+    traces: int = 0
+    trace_bytes: int = 0
     runs: int = 0
     verdicts: int = 0
 
@@ -82,7 +72,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-class Eviction:
+class Pruning:
     """Removes the oldest; may be used again and again."""
 
     def __init__(
@@ -99,7 +89,7 @@ class Eviction:
         self.spared_for: list[str] = []
         """Names of the unfinished runs that were met."""
         self.stuck = False
-        """Whether the size that was last wished for is out of reach: the rest is spared."""
+        """Whether the size that was last asked for is out of reach: the rest is spared."""
         self._transaction = transaction
         self._dry_run = dry_run
         self._decode = msgspec.msgpack.Decoder(_Named).decode
@@ -122,32 +112,43 @@ class Eviction:
         elif took > _SLICE_S[1]:
             self._rows = max(least, self._rows // 2)
 
-    def grant(self, wish: Wish, file_size: int = 0) -> Iterator[None]:
-        """Remove what is wished for; between two steps of the iterator, others may write.
+    def work(
+        self,
+        *,
+        size: int | None = None,
+        replies_by: int | None = None,
+        runs_by: str | None = None,
+        file_size: int = 0,
+    ) -> Iterator[None]:
+        """Remove what is asked for; between two steps of the iterator, others may write.
 
         Args:
-            wish: what is to be removed.
+            size: most bytes that the database may use; the oldest go first.
+            replies_by: replies that were written by then go: seconds since 1970.
+            runs_by: finished runs that ended by then go, with their verdicts: ISO 8601, UTC.
             file_size: above so many bytes, empty pages are given back to the file system.
         """
-        for _ in self._remove_wished(wish):
+        for _ in self._remove_asked(size, replies_by, runs_by):
             yield
             # At once, because SQLite looks through all empty pages for each one it gives back.
             yield from self._shrink(file_size)
         yield from self._shrink(file_size)
 
-    def _remove_wished(self, wish: Wish) -> Iterator[None]:
+    def _remove_asked(
+        self, size: int | None, replies_by: int | None, runs_by: str | None
+    ) -> Iterator[None]:
         self._at = 0
         if self._dry_run:
             self._count_verdicts(self._gone)
         yield from self._clear_verdicts()
-        if wish.runs_by is not None:
-            yield from self._forget("state = 'finished' AND finished <= ?", wish.runs_by)
-        if wish.replies_by is not None:
+        if runs_by is not None:
+            yield from self._forget("state = 'finished' AND finished <= ?", runs_by)
+        if replies_by is not None:
             yield from self._name()
-            yield from self._remove_old(wish.replies_by)
-        if wish.size is not None:
+            yield from self._remove_old(replies_by)
+        if size is not None:
             yield from self._name()
-            yield from self._remove_to(wish.size)
+            yield from self._remove_to(size)
 
     def _shrink(self, to: int) -> Iterator[None]:
         while not self._dry_run:
@@ -191,10 +192,12 @@ class Eviction:
             self.stuck = used_bytes(connection) - self.would_free() > size
 
     def would_free(self) -> int:
-        """Return about how many bytes a dry run's replies take; 0 when it is none."""
+        """Return about how many bytes a dry run would free; 0 when this is none."""
         if not self._dry_run:
             return 0
-        return self.removed.reply_bytes + self.removed.replies * _ROW_OVERHEAD
+        found = self.removed
+        rows = found.replies + found.traces
+        return found.reply_bytes + found.trace_bytes + rows * _ROW_OVERHEAD
 
     def _remove_some(self, connection: sqlite3.Connection, upto: int, most: int = _FOREVER) -> bool:
         """Remove the next few replies up to rowid `upto`, of about `most` bytes; False: no more."""
@@ -223,6 +226,7 @@ class Eviction:
                     self._at = rowid
                     break
         self._remove(connection, chosen)
+        self._remove_traces(connection, start)
         return True
 
     def _remove(self, connection: sqlite3.Connection, rowids: list[int]) -> None:
@@ -233,6 +237,17 @@ class Eviction:
         connection.executemany("DELETE FROM reply WHERE rowid = ?", [(id,) for id in rowids])
         if newest == rowids[-1]:
             _lower_marks(connection, _newest(connection))
+
+    def _remove_traces(self, connection: sqlite3.Connection, start: int) -> None:
+        """Remove the finished traces of the time after reply `start` that was passed over."""
+        span = "reply > ? AND reply <= ?", (start or -1, self._at)
+        count, size = connection.execute(
+            f"SELECT count(*), total(length(body)) FROM trace WHERE {span[0]}", span[1]
+        ).fetchone()
+        self.removed.traces += count
+        self.removed.trace_bytes += int(size)
+        if count and not self._dry_run:
+            connection.execute(f"DELETE FROM trace WHERE {span[0]}", span[1])
 
     # What verdicts name
 
@@ -357,6 +372,7 @@ def _lower_marks(connection: sqlite3.Connection, newest: int) -> None:
         "UPDATE run SET first_reply = min(first_reply, ?), last_reply = min(last_reply, ?)",
         (newest, newest),
     )
+    connection.execute("UPDATE trace SET reply = ? WHERE reply > ?", (newest, newest))
     connection.execute("DELETE FROM reply_time WHERE reply > ?", (newest,))
 
 

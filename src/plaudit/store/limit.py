@@ -1,33 +1,75 @@
-"""What is done for a store while it is written: noting the time, and keeping its size limit."""
+"""The size limit of a store: how people write sizes, where the limit is set, who keeps it."""
 
 import logging
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from plaudit.errors import UsageError
-from plaudit.store.eviction import Eviction, Transaction, Wish, used_bytes
-from plaudit.store.sizes import format_size, parse_size
+from plaudit.store.base import Limits
+from plaudit.store.pruning import Pruning, Transaction, used_bytes
 
 _logger = logging.getLogger(__name__)
 
-_NOTE_EVERY_S = 600.0
-_EVICT_FROM, _EVICT_TO = 0.95, 0.9
-_MOMENT_S = 0.02
-_TRY_AGAIN_S = 60.0
+_PRUNE_FROM, _PRUNE_TO = 0.95, 0.9
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(i?)b?")
+_AGE = re.compile(r"(\d+(?:\.\d+)?) ?([hdwy])")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `50GB`, `800 MiB` or `1.5T` means; GB is 10^9, GiB is 2^30.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None:
+        raise UsageError(f"{text!r} is not a size: write 800MB, 50GB or 1.5TB")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** _POWERS[unit])
+
+
+def format_size(size: float) -> str:
+    """Return a number of bytes for a person, in decimal units."""
+    if size < 1000:
+        return f"{size:.0f} bytes"
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.3g} {unit}"
+
+
+def parse_age(text: str) -> timedelta:
+    """Return the time that `12h`, `30d`, `2w` or `1y` means.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    match = _AGE.fullmatch(text.strip().lower())
+    if match is None:
+        raise UsageError(f"{text!r} is not an age: write 12h, 30d, 2w or 1y")
+    return timedelta(hours=float(match[1]) * _HOURS[match[2]])
 
 
 class Keeper:
     """Keeps a store in order while it is written: the times of its replies, and its limit."""
 
-    def __init__(self, path: Path, transaction: Transaction, limit: int | None) -> None:
+    def __init__(
+        self, path: Path, transaction: Transaction, limit: int | None, times: Limits
+    ) -> None:
         """Keep a store; `limit` in bytes goes before the one that is set in the store."""
         self._path = path
         self._transaction = transaction
-        self._eviction = Eviction(transaction)
+        self._times = times
+        self._pruning = Pruning(transaction)
         self._limit = limit
         self._noted = -math.inf
         self._over: int | None = None
@@ -37,9 +79,9 @@ class Keeper:
         self._warned = False
 
     def note(self, connection: sqlite3.Connection, *, replies: bool) -> None:
-        """Look at the store in the transaction of a commit, before anything is written."""
+        """Look at the store in the transaction of a commit, before the commit writes."""
         now = time.monotonic()
-        if replies and now > self._noted + _NOTE_EVERY_S:
+        if replies and now > self._noted + self._times.note_every_s:
             self._noted = now
             connection.execute(
                 "INSERT OR REPLACE INTO reply_time SELECT max(rowid), ? FROM reply"
@@ -47,25 +89,25 @@ class Keeper:
                 (int(time.time()),),
             )
         limit = get_limit(connection) if self._limit is None else self._limit
-        over = limit is not None and used_bytes(connection) > limit * _EVICT_FROM
+        over = limit is not None and used_bytes(connection) > limit * _PRUNE_FROM
         self._over = limit if over else None
 
     def work(self) -> None:
-        """Evict for a moment, if the store is over its limit."""
+        """Prune for a moment, if the store is over its limit."""
         if self._working is None:
             if self._over is None or time.monotonic() < self._idle_until:
                 return
-            self._working = self._evict(self._over)
-        until = time.monotonic() + _MOMENT_S
+            self._working = self._prune(self._over)
+        until = time.monotonic() + self._times.prune_s
         for _ in self._working:
             if time.monotonic() > until:
                 return
         self._working = None
 
-    def _evict(self, limit: int) -> Iterator[None]:
-        yield from self._eviction.grant(Wish(size=int(limit * _EVICT_TO)), file_size=limit)
-        if self._eviction.stuck:
-            self._idle_until = time.monotonic() + _TRY_AGAIN_S
+    def _prune(self, limit: int) -> Iterator[None]:
+        yield from self._pruning.work(size=int(limit * _PRUNE_TO), file_size=limit)
+        if self._pruning.stuck:
+            self._idle_until = time.monotonic() + self._times.prune_again_s
             with self._transaction() as connection:
                 used = used_bytes(connection)
             if used > limit:
@@ -82,7 +124,7 @@ class Keeper:
             self._path,
             format_size(used),
             format_size(limit),
-            ", ".join(self._eviction.spared_for),
+            ", ".join(self._pruning.spared_for),
         )
 
 
@@ -90,13 +132,6 @@ def get_limit(connection: sqlite3.Connection) -> int | None:
     """Return the limit that is set in the store, in bytes."""
     found = connection.execute("SELECT value FROM setting WHERE name = 'limit'").fetchone()
     return found[0] if found else None
-
-
-def set_limit(connection: sqlite3.Connection, limit: int | None) -> None:
-    """Set the limit, in bytes, or with None remove it; within a transaction."""
-    connection.execute("DELETE FROM setting WHERE name = 'limit'")
-    if limit is not None:
-        connection.execute("INSERT INTO setting (name, value) VALUES ('limit', ?)", (limit,))
 
 
 def environment_limit() -> int | None:

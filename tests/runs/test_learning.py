@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plaudit.errors import InputError, PlauditError, UsageError
-from plaudit.runs.weights import learn_from
+from plaudit.runs.learning import learn_from
 from tests.support.command import write_rows
 
 
