@@ -60,8 +60,8 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("typer", None),
         ("tenacity", {"plaudit.sending.pool"}),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
-        ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
-        ("docstring_parser", {"plaudit.rollouts.tools.signature"}),
+        ("jsonschema_rs", {"plaudit.rollouts.tools.base"}),
+        ("docstring_parser", {"plaudit.rollouts.tools.function"}),
         ("torch", {"plaudit.integrations.sampling", "plaudit.integrations.trl_sampling"}),
         (
             "sqlite3",

@@ -12,7 +12,7 @@ import msgspec
 
 from plaudit._util.aio import for_each, synchronous
 from plaudit._util.choices import convert
-from plaudit.corpus.question import Question, Split
+from plaudit.corpus.questions import Ids, Question, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine
@@ -21,7 +21,6 @@ from plaudit.io.progress import Progress
 from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaudit.corpus.split import sample, side, text_key
+from plaudit.corpus.checks import sample, side, text_key
 from plaudit.errors import UsageError
 
 KEYS = [text_key(f"text number {n}") for n in range(2000)]

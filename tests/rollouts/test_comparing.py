@@ -3,7 +3,7 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.comparing import compare
+from plaudit.rollouts.evaluation import compare
 from plaudit.rollouts.trace import Score, StopReason, Trace
 from plaudit.types import Usage
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine

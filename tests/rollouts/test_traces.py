@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.errors import InputError, StoreError
 from plaudit.rollouts.trace import SCHEMA, Tokens, Trace
 from plaudit.rollouts.traces import read_trace, read_traces, write_traces

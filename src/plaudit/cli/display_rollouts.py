@@ -10,7 +10,7 @@ from rich.text import Text
 
 from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
 from plaudit.cli.score_tables import decided_lines
-from plaudit.rollouts.comparing import Comparison
+from plaudit.rollouts.evaluation import Comparison
 from plaudit.rollouts.rewards.composite import TOTAL
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import Score, StopReason, Trace

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from plaudit._util.paths import possible
-from plaudit.corpus import embeddings, layout
-from plaudit.corpus.chunks import check_sizes, cut
-from plaudit.corpus.document import Document
+from plaudit.corpus import layout, ranking
+from plaudit.corpus.chunks import Document, check_sizes, cut
 from plaudit.corpus.index import Corpus, open_corpus
 from plaudit.corpus.inputs import Input, find_inputs
 from plaudit.corpus.layout import Chunk, DocumentRecord, Manifest, Settings, chunk_id
@@ -88,7 +87,7 @@ def build_corpus(
     out = Path(index)
     _check_place(out)
     settings = Settings(
-        chunk_size=chunk_size, overlap=overlap, embeddings=embeddings.MODEL if embed else ""
+        chunk_size=chunk_size, overlap=overlap, embeddings=ranking.MODEL if embed else ""
     )
     given = [documents] if isinstance(documents, str | Path) else documents
     found = find_inputs(given, follow_links=follow_links)
@@ -324,7 +323,7 @@ class _Vectors:
             self._embed()
 
     def _embed(self) -> None:
-        vectors = embeddings.embed([text for _, text in self._waiting])
+        vectors = ranking.embed([text for _, text in self._waiting])
         for (place, _), vector in zip(self._waiting, vectors, strict=True):
             self._found[place] = vector
         self._waiting.clear()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plaudit.corpus.document import Heading, Part
-from plaudit.corpus.packages import load_package
+from plaudit._util.packages import load_package
+from plaudit.corpus.chunks import Heading, Part
 from plaudit.errors import InputError
 
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "head", "iframe", "object", "svg"})
@@ -42,7 +42,7 @@ def html_parts(page: str, path: Path) -> tuple[str, Iterator[Part]]:
         MissingDependencyError: selectolax is not installed.
     """
     _check_nesting(page, path)
-    root = load_package("selectolax.lexbor").LexborHTMLParser(page).root
+    root = load_package("selectolax.lexbor", "corpus").LexborHTMLParser(page).root
     if root is None:
         return "", iter(())
     named = root.css_first("title")

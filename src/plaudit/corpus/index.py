@@ -8,7 +8,8 @@ from typing import Any, overload
 
 import msgspec
 
-from plaudit.corpus import embeddings
+from plaudit._util.packages import load_package
+from plaudit.corpus import ranking
 from plaudit.corpus.layout import (
     CHUNKS,
     DOCUMENTS,
@@ -21,7 +22,6 @@ from plaudit.corpus.layout import (
     damaged,
     read_manifest,
 )
-from plaudit.corpus.packages import load_package
 from plaudit.corpus.ranking import Ranking, best, load_array
 from plaudit.errors import InputError, UsageError
 from plaudit.prompts.escape import Escaper
@@ -102,7 +102,7 @@ class Corpus:
 
     def number(self, id: str) -> int | None:
         """Return the number of the chunk with an id, or None."""
-        np = load_package("numpy")
+        np = load_package("numpy", "corpus")
         try:
             wanted = np.uint64(int(id, 16))
         except (ValueError, OverflowError):
@@ -151,8 +151,8 @@ class Corpus:
             ranked = [(number, float(scores[number])) for number in best(scores, k)]
         else:
             depth = max(k, _DEPTH)
-            near = self._embeddings @ embeddings.embed([query])[0]
-            ranked = embeddings.fuse([best(scores, depth), best(near, depth)])[:k]
+            near = self._embeddings @ ranking.embed([query])[0]
+            ranked = ranking.fuse([best(scores, depth), best(near, depth)])[:k]
         return [
             Hit(self._read(number), rank, score) for rank, (number, score) in enumerate(ranked, 1)
         ]
@@ -177,13 +177,13 @@ class Corpus:
     @cached_property
     def _embeddings(self) -> Any:
         found = load_array(self.path, self.manifest, EMBEDDINGS, "float32", dimensions=2)
-        if found.shape != (len(self), embeddings.DIMENSIONS):
+        if found.shape != (len(self), ranking.DIMENSIONS):
             raise damaged(self.path, "its embeddings do not fit to its chunks")
         return found
 
     @cached_property
     def _order(self) -> Any:
-        return load_package("numpy").argsort(self._ids, kind="stable")
+        return load_package("numpy", "corpus").argsort(self._ids, kind="stable")
 
     def _read(self, number: int) -> Chunk:
         line = self._lines[int(self._places[number]) : int(self._places[number + 1])]

@@ -6,14 +6,13 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.decoding import decode_json
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question, read_question
 from plaudit.engines.thoughts import as_thought
 from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.syntax import TAGGED
 from plaudit.rollouts.forms import as_openai
-from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import trace_of_chat
 from plaudit.types import Json, Message

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from plaudit._util.aio import run_sync, together
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError
 from plaudit.integrations.trl_sampling import trainer_engine

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig

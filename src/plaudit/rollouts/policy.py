@@ -15,7 +15,7 @@ from plaudit.rollouts.conversation import (
     RenderedConversation,
     Terms,
 )
-from plaudit.rollouts.form_choice import USUAL_READS, choose_form, choose_rendered
+from plaudit.rollouts.forms import USUAL_READS, choose_form, choose_rendered
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
 from plaudit.rollouts.tools import ToolSet

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from plaudit._util.aio import for_each
-from plaudit.corpus.question import Question, Split
+from plaudit.corpus.questions import Ids, Question, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.io.output import Intake, Output, beside
@@ -19,7 +19,6 @@ from plaudit.io.progress import Progress
 from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, RolloutSession

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import FinishReason
 from plaudit.types import Failure, Json, Message, Usage
 

@@ -8,14 +8,13 @@ from typing import cast
 import msgspec
 
 from plaudit._util import disk
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question, read_question
 from plaudit.errors import InputError
 from plaudit.io.partial import PartialFile
 from plaudit.io.sources import RowReader
 from plaudit.judges import rows
 from plaudit.judges.content import read_content
 from plaudit.rollouts.calls.parsing import read_reply
-from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import SCHEMA, Trace, Turn
 from plaudit.types import Json, Message
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plaudit import CallableEngine
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.rewards.correctness import Grader

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.rollouts.rewards.format import Format
+from plaudit.rollouts.rewards.measures import Format
 from plaudit.rollouts.trace import StopReason
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Message

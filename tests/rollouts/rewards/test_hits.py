@@ -3,7 +3,7 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.rewards.hits import ChunkHit
+from plaudit.rollouts.rewards.measures import ChunkHit
 from plaudit.rollouts.trace import StopReason
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import (

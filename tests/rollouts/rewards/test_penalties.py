@@ -3,7 +3,7 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.rewards.penalties import Length, Repetition
+from plaudit.rollouts.rewards.measures import Length, Repetition
 from plaudit.rollouts.trace import Score, StopReason
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import PASSAGE, RIGHT, Found, chat, is_no_number, rollout

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.rewards.search import SearchEffort, effort, searches_of
+from plaudit.rollouts.rewards.measures import SearchEffort, effort, searches_of
 from plaudit.rollouts.trace import StopReason
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import RIGHT, Found, chat, chunks, is_no_number, rollout

@@ -3,7 +3,7 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.rollouts.rewards.support import AnswerSupport
+from plaudit.rollouts.rewards.measures import AnswerSupport
 from plaudit.rollouts.trace import Score, StopReason
 from tests.rollouts.rewards.playing import ASKED, PASSAGE, Found, is_no_number, question, rollout
 

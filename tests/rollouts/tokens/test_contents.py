@@ -7,7 +7,7 @@ import pytest
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError
 from plaudit.rollouts.tokens.chats import tokenize_chats
-from plaudit.rollouts.tokens.contents import Contents
+from plaudit.rollouts.tokens.conforming import Contents
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer, load_tokenizer
 from tests.rollouts.call_templates import HARMONY, HERMES, TURNS

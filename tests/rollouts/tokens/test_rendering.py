@@ -177,7 +177,7 @@ async def test_what_a_reply_says_does_not_matter_between(make: Any) -> None:
 
 async def test_no_text_can_name_the_placeholder(make: Any, monkeypatch: Any) -> None:
     """It depends on all texts, so a text that quotes the one of an earlier turn changes it."""
-    from plaudit.rollouts.tokens import placeholder as module
+    from plaudit.rollouts.tokens import replies as module
 
     seen: list[str] = []
     original = module.placeholder

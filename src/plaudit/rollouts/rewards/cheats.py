@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.rollouts.trace import CallRecord, StopReason, Trace, Turn
 from plaudit.types import Message
 

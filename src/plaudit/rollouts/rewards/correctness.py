@@ -11,9 +11,9 @@ from plaudit.errors import Cause, UsageError
 from plaudit.judge import Judge
 from plaudit.judges.verify import REWARDS
 from plaudit.rollouts.rewards.base import broken_off, check_range, scored, unscored
-from plaudit.rollouts.rewards.copying import is_poured_out
 from plaudit.rollouts.rewards.reading import (
     answer_of,
+    is_poured_out,
     no_answer,
     question_of,
     references_of,

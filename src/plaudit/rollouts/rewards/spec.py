@@ -12,12 +12,15 @@ from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Measure, Reward
 from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Part, Requirement
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
-from plaudit.rollouts.rewards.format import Format
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, load_function
-from plaudit.rollouts.rewards.hits import ChunkHit
-from plaudit.rollouts.rewards.penalties import Length, Repetition
-from plaudit.rollouts.rewards.search import SearchEffort
-from plaudit.rollouts.rewards.support import AnswerSupport
+from plaudit.rollouts.rewards.measures import (
+    AnswerSupport,
+    ChunkHit,
+    Format,
+    Length,
+    Repetition,
+    SearchEffort,
+)
 from plaudit.sending.prices import read_mapping
 
 Spec = str | Path | Mapping[str, Any]

@@ -14,8 +14,7 @@ from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError, ReplyError
 from plaudit.rollouts.tokens.conforming import Chat
-from plaudit.rollouts.tokens.markers import find_markers
-from plaudit.rollouts.tokens.masks import assistant_mask, load_numpy
+from plaudit.rollouts.tokens.masks import assistant_mask, find_markers, load_numpy
 from plaudit.rollouts.tokens.replies import locate_replies
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer

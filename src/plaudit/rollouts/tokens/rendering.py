@@ -14,7 +14,7 @@ from plaudit.engines.base import Engine, FinishReason, ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.errors import CallError, Cause, UsageError
-from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
+from plaudit.rollouts.tokens.replies import around_reply, end_of_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
 

@@ -17,8 +17,7 @@ import msgspec
 from plaudit._util import aio
 from plaudit.engines.base import PASSWORD, ToolSpec, problem_of_url
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
-from plaudit.rollouts.tools.results import MOST_DATA_BYTES, described
+from plaudit.rollouts.tools.base import MOST_DATA_BYTES, Tool, ToolError, ToolResult, described
 from plaudit.types import Json
 
 if TYPE_CHECKING:

@@ -14,10 +14,19 @@ from plaudit._util import aio
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.reply import MalformedCall
-from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult, ToolSource
+from plaudit.rollouts.tools.base import (
+    ArgumentCheck,
+    Tool,
+    ToolError,
+    ToolResult,
+    ToolSource,
+    checked,
+    clean,
+    cut,
+    described,
+    error_text,
+)
 from plaudit.rollouts.tools.function import function_tool
-from plaudit.rollouts.tools.results import checked, clean, cut, described, error_text
-from plaudit.rollouts.tools.schema import ArgumentCheck
 from plaudit.rollouts.trace import CallRecord, CallStatus
 from plaudit.types import Json, Message
 

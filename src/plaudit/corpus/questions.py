@@ -1,14 +1,13 @@
-"""Files of questions: read, written, counted, picked from, and loaded as a data set."""
+"""A question that an agent is to answer."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
 from plaudit._util.packages import load_package
-from plaudit.corpus.question import Question, Split
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFile
 from plaudit.io.sources import RowReader
@@ -20,6 +19,34 @@ from plaudit.judges.rows import (
     take_texts,
     unknown_columns,
 )
+from plaudit.types import Json
+
+Split = Literal["train", "test"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a questions file. Only `question` is ever shown to a policy."""
+
+    id: str
+    question: str
+    answer: str | list[str] | None = None
+    """The reference, or several that are accepted; None where there is none."""
+    difficulty: str | None = None
+    chunk_ids: list[str] = []
+    """Chunks that hold the answer; empty where they are not known."""
+    supporting_text: str | None = None
+    """The passage that holds the answer."""
+    split: Split | None = None
+    metadata: dict[str, Json] = {}
+    """Columns that nothing here reads."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Accepted answers; empty where there is none."""
+        if self.answer is None:
+            return ()
+        return (self.answer,) if isinstance(self.answer, str) else tuple(self.answer)
+
 
 OnReject = Callable[[str, InputError], object]
 """Told of a malformed row: its place, such as `questions.jsonl:3`, and what is wrong with it."""
