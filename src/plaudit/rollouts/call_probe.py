@@ -11,10 +11,10 @@ import msgspec
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError
+from plaudit.rollouts.calls.forms import SYNTAXES
 from plaudit.rollouts.calls.parsing import open_thought, read_reply
 from plaudit.rollouts.calls.reply import Reply
 from plaudit.rollouts.calls.syntax import CallForm
-from plaudit.rollouts.calls.syntaxes import SYNTAXES
 from plaudit.rollouts.tokens import conforming
 from plaudit.types import Json
 

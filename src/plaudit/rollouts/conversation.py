@@ -8,9 +8,8 @@ import msgspec
 
 from plaudit.engines.base import Completion, FinishReason, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
-from plaudit.rollouts.calls.forms import OwnMessage
+from plaudit.rollouts.calls.forms import OwnMessage, closers_of, marks_of
 from plaudit.rollouts.calls.parsing import THOUGHTS, open_thought
-from plaudit.rollouts.calls.syntaxes import closers_of, marks_of
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.log import TokenLog

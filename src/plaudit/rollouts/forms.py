@@ -9,11 +9,10 @@ import msgspec
 from plaudit.engines.base import Completion, Engine, ToolCall, ToolSpec
 from plaudit.errors import CallError, UsageError
 from plaudit.rollouts.call_probe import probe_calls, shows_tools
-from plaudit.rollouts.calls.forms import describe_tools, own_marks, tool_answer
+from plaudit.rollouts.calls.forms import describe_tools, lost_marks, own_marks, tool_answer
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall, Reply, WrittenCall
 from plaudit.rollouts.calls.syntax import FORMS, TAGGED, CallForm
-from plaudit.rollouts.calls.syntaxes import lost_marks
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.tokens.rendering import Renderer
 from plaudit.rollouts.tools import ToolSet

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from plaudit.rollouts.calls.objects import BrokenCallError, Called, arguments, skip, value_end
+from plaudit.rollouts.calls.objects import BrokenCallError, Called, object_at
 from plaudit.rollouts.calls.syntax import Attempt, Syntax, spaced
 from plaudit.types import Json
 
@@ -101,13 +101,8 @@ def read_call(text: str, start: int, header: Header) -> Attempt:
     Raises:
         BrokenCallError: its content is no JSON object.
     """
-    place = skip(text, header.end)
-    if not text.startswith("{", place):
-        raise BrokenCallError("no JSON object follows", place)
-    end = value_end(text, place)
-    called = Called(
-        header.recipient.removeprefix(_PREFIX), arguments(text[place:end].encode(), end)
-    )
+    body, end = object_at(text, header.end)
+    called = Called(header.recipient.removeprefix(_PREFIX), body)
     content, after = content_end(text, end)
     if text[end:content].strip():
         raise BrokenCallError("more than a JSON object follows", end)
