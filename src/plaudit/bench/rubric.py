@@ -32,7 +32,7 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.types import Message, PairSample, ResponseSample
 
 LEAST_PAIRS = 12
-"""With fewer, a third of them tells nothing."""
+"""With fewer, a third of them says nothing."""
 OVERALL = Criterion(name="overall", description="how well the response serves the user, all in all")
 """What every rubric starts from, and what the proposals must improve on."""
 _MAX_TOKENS = 512

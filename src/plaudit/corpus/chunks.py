@@ -12,7 +12,7 @@ import msgspec
 from plaudit.errors import UsageError
 
 _AHEAD = 4
-"""Characters after the longest chunk that tell whether something ends there."""
+"""Characters after the longest chunk that show whether something ends there."""
 _MAX_HEADING = 200
 # Best first; what follows the end of a match begins the next chunk.
 _BORDERS = (

@@ -159,13 +159,13 @@ class QuestionReport(msgspec.Struct, kw_only=True):
     chunks: int
     """Chunks that were asked about."""
     failed: int
-    """Chunks to which no reply came; they are asked about again by the next run."""
+    """Chunks without a reply; the next run asks about them again."""
     invalid: int
-    """Chunks to which no reply came that can be used, at the second time either."""
+    """Chunks without a usable reply after the second try."""
     nothing: int
-    """Chunks about which the model said that there is nothing to ask."""
+    """Chunks for which the model returned no question."""
     proposed: int
-    """Questions that came; each was kept or dropped."""
+    """Questions in the replies; each was kept or dropped."""
     kept: int
     train: int
     test: int
@@ -174,7 +174,7 @@ class QuestionReport(msgspec.Struct, kw_only=True):
     causes: dict[str, int]
     """How many chunks failed or are invalid, by cause."""
     first_error: str | None
-    """What is said of the first of these."""
+    """Message of the first of these."""
     cached: int
     """Chunks that the store answered."""
     engine_calls: int

@@ -49,13 +49,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 OnReject = Callable[[str, InputError], object]
-"""Told of a malformed row: its place, such as `questions.jsonl:3`, and what is wrong with it."""
+"""Called with the place of a malformed row, such as `questions.jsonl:3`, and its error."""
 
 _FIELDS = frozenset(Question.__struct_fields__)
 
 
 class Ids:
-    """Where the ids of questions stand. None may stand twice: rollouts are told apart by them."""
+    """Where the ids of questions stand. None may stand twice: they identify rollouts."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}

@@ -20,7 +20,7 @@ from plaudit.io.sources import RowReader
 from plaudit.judges.rows import json_type, take_optional_text, take_text
 
 OnProblem = Callable[[str], None]
-"""Told what of a file could not be read; the rest was."""
+"""Called with what could not be read of a file; the rest was read."""
 
 _BLOCK = 2**20
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
@@ -49,7 +49,7 @@ def read_documents(source: Input, digest: str, on_problem: OnProblem) -> Iterato
     Args:
         source: the file.
         digest: hash of its bytes.
-        on_problem: told of each row that could not be read.
+        on_problem: called for each row that could not be read.
 
     Raises:
         InputError: the file cannot be read; the message names it and says why.

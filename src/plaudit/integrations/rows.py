@@ -48,7 +48,7 @@ def trace_of_completion(prompt: Chat, completion: Chat, columns: Mapping[str, Js
 
 
 def with_columns(trace: Trace, columns: Mapping[str, Json]) -> Trace:
-    """Return a trace whose question has what the columns tell of it, such as its id and answer.
+    """Return a trace whose question has what the columns say of it, such as its id and answer.
 
     The trace goes with that question: rows of the same text that are other questions, by their ids
     or answers, are groups of their own.

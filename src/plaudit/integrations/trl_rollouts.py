@@ -195,7 +195,7 @@ def _row(trace: Trace, trainer: Any, logprobs: bool) -> _Row:
 
 
 def _unsure(trace: Trace) -> Trace:
-    """Leave out log-probabilities at another temperature than traces tell them at."""
+    """Leave out log-probabilities at another temperature than that of traces."""
     if trace.tokens is None:
         return trace
     unknown: list[float | None] = [None] * len(trace.tokens.ids)

@@ -1,4 +1,4 @@
-"""What the model of a TRL trainer samples, as an engine that takes and tells token ids."""
+"""What the model of a TRL trainer samples, as an engine that takes and returns token ids."""
 
 import math
 from collections.abc import Sequence
@@ -143,9 +143,9 @@ def _vllm(trainer: Any, prompts: list[list[int]], limits: list[int]) -> list[_Ou
         prompts=prompts, images=None, num_generations=1
     )
     found: list[_Output] = []
-    for ids, scored, limit in zip(replies, logprobs, limits, strict=True):
+    for ids, logprob, limit in zip(replies, logprobs, limits, strict=True):
         kept = list(ids[:limit])
-        known = [math.nan if one[0] is None else one[0] for one in scored[:limit]]
+        known = [math.nan if one[0] is None else one[0] for one in logprob[:limit]]
         ended = bool(kept) and kept[-1] in trainer.eos_token_ids
         found.append(_output(trainer, kept, known, ended))
     return found

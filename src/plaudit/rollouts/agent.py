@@ -116,7 +116,7 @@ class _Rollout:
 
     async def _until_stopped(self) -> tuple[StopReason, Failure | None]:
         try:
-            # Whatever runs below has time limits of its own and tells of them in other ways.
+            # Code below has time limits of its own, which raise other errors.
             async with asyncio.timeout(self._config.deadline):
                 return await self._take_turns(), None
         except TimeoutError:

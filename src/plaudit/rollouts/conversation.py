@@ -37,7 +37,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     takes_ids: bool = False
     """Whether prompts are sent as ids."""
     tells_ids: bool = False
-    """Whether the engine tells the ids of what it sampled."""
+    """Whether the engine returns the ids of what it sampled."""
     exact_only: bool = False
     """Whether ids that are not exact are an error."""
     max_length: int | None = None
@@ -70,13 +70,13 @@ class Conversation(Protocol):
         """Take the reply; return it as a turn, and the calls that it makes.
 
         Raises:
-            CallError: the engine told nonsense of its tokens.
-            EngineUnusableError: it tells no ids, and only exact ones will do.
+            CallError: the engine's token ids make no sense.
+            EngineUnusableError: it returns no ids, and only exact ones will do.
         """
         ...
 
     def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls: messages with role `tool`, in their order."""
+        """Show the model the results of its calls: messages with role `tool`, in their order."""
         ...
 
     async def tokens(self) -> Tokens | None:
@@ -144,9 +144,9 @@ class _Talk:
 
 
 class ChatConversation:
-    """A conversation in chat mode: the engine makes token ids of the messages, and may tell them.
+    """A conversation in chat mode: the engine makes token ids of the messages, and may return them.
 
-    Where it tells none, a tokenizer gives ids for the whole text: an approximation.
+    Where it returns none, a tokenizer gives ids for the whole text: an approximation.
     """
 
     def __init__(self, terms: Terms, question: str, draw: int, sample_id: str) -> None:
@@ -188,11 +188,11 @@ class ChatConversation:
         return self._talk.read(completion)
 
     def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls."""
+        """Show the model the results of its calls."""
         self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
-        """Return the ids as the engine told them, or as the tokenizer gives them."""
+        """Return the ids as the engine returned them, or as the tokenizer gives them."""
         log, terms = self._log, self._terms
         exactness: Exactness = "exact"
         if log is None and terms.renderer is not None and self._talk.turn:
@@ -239,9 +239,9 @@ class RenderedConversation:
 
     async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
         """Take the reply."""
-        log, scored = self._log, completion.prompt_token_ids
-        if not self._terms.takes_ids and scored is not None:
-            log.observe(scored)
+        log, reported = self._log, completion.prompt_token_ids
+        if not self._terms.takes_ids and reported is not None:
+            log.observe(reported)
         elif self._said:
             log.append(self._asked[len(log) :])
         else:
@@ -256,7 +256,7 @@ class RenderedConversation:
         return taken
 
     def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls."""
+        """Show the model the results of its calls."""
         self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
@@ -348,7 +348,7 @@ def _usage(completion: Completion) -> Usage:
 
 
 def _counted(completion: Completion) -> bool:
-    """Whether it is told how much the model wrote; functions that return texts do not tell it."""
+    """Whether the length of a reply is known; functions that return texts do not report it."""
     return completion.token_ids is not None or completion.usage.output_tokens > 0
 
 
@@ -359,8 +359,8 @@ def _with_count(completion: Completion, written: int) -> Completion:
 
 def _no_ids(terms: Terms) -> EngineUnusableError:
     return EngineUnusableError(
-        f"{terms.uri} tells no token ids of what it sampled, and only exact ones will do; leave "
-        "out --tokens exact, or use an engine that tells them"
+        f"{terms.uri} returns no token ids of what it sampled, and only exact ones will do; leave "
+        "out --tokens exact, or use an engine that returns them"
     )
 
 

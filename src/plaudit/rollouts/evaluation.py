@@ -21,7 +21,7 @@ from plaudit.scoring.stats import Estimate
 class Evaluation(msgspec.Struct, kw_only=True):
     """Counts, means and shares of rollouts. Intervals hold with a probability of 95 %.
 
-    What could not be told is in no average: it is counted under `rewards[name].untold`.
+    What could not be scored is in no average: `rewards[name].unscored` counts it.
     """
 
     questions: int = 0
@@ -88,7 +88,7 @@ class Evaluator:
 
     @property
     def graded_by(self) -> str | None:
-        """Name of the reward that tells right answers from wrong ones; None: none does."""
+        """Name of the reward that grades answers as right or wrong; None: none does."""
         return None if self._correct is None else self._correct[0]
 
     def add(self, question: int, trace: Trace) -> None:
@@ -210,7 +210,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     only_second: int
     measures: dict[str, Difference]
     """Rewards by name, then `answered` (share of rollouts with an answer), `turns`, `calls` and
-    `output_tokens`. A rollout that was broken off, and a reward that could not be told, counts in
+    `output_tokens`. A rollout that was broken off, and a reward without a value, counts in
     none of them."""
 
 
@@ -223,7 +223,7 @@ def compare(first: Traces, second: Traces) -> Comparison:
         print(found.value, found.low, found.high)
 
     Args:
-        first: traces; questions are told apart by their ids.
+        first: traces; their ids identify questions.
         second: traces of other rollouts of these questions, or some of them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a model is told of its tools, makes calls, and gets their results."""
+"""How a model sees its tools, makes calls, and gets their results."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -125,7 +125,7 @@ class NativeForm:
 
 
 class TextForm:
-    """The system prompt shows the tools, calls are written in the text, the user tells results."""
+    """The system prompt shows the tools, calls stand in the text, a user message has results."""
 
     def __init__(
         self, specs: Sequence[ToolSpec], form: CallForm, reads: tuple[CallForm, ...] = FORMS
@@ -317,7 +317,7 @@ def _check_template(renderer: Renderer) -> None:
 
 
 def _lost(renderer: Renderer | None) -> tuple[str, ...]:
-    """Return a note where a template leaves calls out, so that their ids cannot be told."""
+    """Return a note where a template leaves calls out, so that their ids are unknown."""
     if renderer is None:
         return ()
     try:

@@ -30,7 +30,7 @@ class Policy:
         uri: the engine's.
         identity: the model's.
         form: how it and the tools talk.
-        prompts: what it is told.
+        prompts: what it is shown.
         exactness: what its tokens are going to be; None: there are none.
         notes: what a person should know of the way in which the model is asked.
     """
@@ -103,7 +103,7 @@ class Policy:
         policy.notes = chosen.notes
         if terms.exact_only and policy.exactness != "exact":
             raise UsageError(
-                f"{engine.uri} tells no token ids of what it samples; leave out --tokens exact"
+                f"{engine.uri} returns no token ids of what it samples; leave out --tokens exact"
             )
         return policy
 

@@ -19,7 +19,7 @@ from plaudit.rollouts.trace import SCHEMA, Trace, Turn
 from plaudit.types import Json, Message
 
 OnReject = Callable[[str, InputError], object]
-"""Told of a malformed row: where it stands, and what is wrong with it."""
+"""Called with the place of a malformed row and its error."""
 
 _TEXTS = frozenset({"id", "question_id", "group", "stop_reason", "final_answer", "engine"})
 """Fields that are text; in tables the others may be JSON text."""
@@ -212,7 +212,7 @@ class _Own(msgspec.Struct, frozen=True):
 
 
 def _question(row: Mapping[str, Json], messages: Iterable[Message]) -> Question | None:
-    """Return what was asked, where the row tells more of it than the chat does."""
+    """Return what was asked, where the row says more of it than the chat does."""
     if not _OF_QUESTION & row.keys():
         return None
     found = row.get("question")

@@ -75,7 +75,7 @@ async def test_a_mean_is_the_sum_by_the_weights_of_rewards() -> None:
 async def test_one_part_without_a_value_makes_the_whole_abstain(combine) -> None:
     found = await total(part("a", 1.0), part("b", None), combine=combine)
     assert is_no_number(found, "no_gold")
-    assert found.reason.startswith("b could not be told")
+    assert found.reason.startswith("b could not be scored")
     assert found.components["a"].value == 1.0
 
 

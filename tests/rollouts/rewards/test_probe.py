@@ -95,7 +95,7 @@ async def test_a_right_answer_that_cannot_be_told_is_a_problem() -> None:
     )
     found = await probe(rewards)
     assert found.exit_status == 1
-    assert "has no total on 4 of 4 questions: f could not be told" in found.problems[-1]
+    assert "has no total on 4 of 4 questions: f could not be scored" in found.problems[-1]
 
 
 @pytest.mark.usefixtures("unsure")

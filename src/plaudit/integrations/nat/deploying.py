@@ -74,7 +74,7 @@ async def _until_ready(nemo: Any, config: CustomizerAdapterConfig, name: str) ->
         await asyncio.sleep(config.poll_interval_seconds)
     raise ServiceError(
         f"deployment {name!r} was not ready within {config.deployment_timeout_seconds:g} s; "
-        f"the last that was told: {last}"
+        f"the last known status: {last}"
     )
 
 

@@ -28,11 +28,11 @@ def status_of(ref: Any, job_id: str, reported: Any) -> Any:
     """Return a job's status.
 
     Raises:
-        ServiceError: the service tells a status that has no meaning here, such as `unknown`.
+        ServiceError: the service reports a status without a meaning here, such as `unknown`.
     """
     status = _STATUSES.get(str(reported.status).lower())
     if status is None:
-        raise ServiceError(f"the status of job {job_id} is told as {reported.status!r}")
+        raise ServiceError(f"the service reports the status {reported.status!r} for job {job_id}")
     return TrainingJobStatus(
         run_id=ref.run_id,
         backend=ref.backend,
@@ -48,7 +48,7 @@ def status_of(ref: Any, job_id: str, reported: Any) -> Any:
 
 
 def _message(reported: Any) -> str:
-    """Return what is told: status, epochs, and the last line of its log."""
+    """Return what is known: status, epochs, and the last line of its log."""
     parts = [f"Status: {reported.status}"]
     if reported.epochs_completed is not None:
         parts.append(f"Epochs: {reported.epochs_completed}")

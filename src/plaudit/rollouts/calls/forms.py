@@ -128,8 +128,8 @@ def describe_tools(specs: Sequence[ToolSpec], form: CallForm) -> str:
 
 
 def _shown(spec: ToolSpec) -> str:
-    scored = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return spaced(scored)
+    shown = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return spaced(shown)
 
 
 def tool_answer(form: CallForm, results: Sequence[Message]) -> Message:

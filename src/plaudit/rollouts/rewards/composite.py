@@ -42,7 +42,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     reward: Reward
     weight: float = 1.0
-    """What its values are multiplied by; 0: it is told and does not count."""
+    """What its values are multiplied by; 0: it is reported and does not count."""
     on_none: OnNone = "abstain"
     """Where it has no value: the composite has none either, or goes on without it."""
     requires: tuple[Requirement, ...] = ()
@@ -168,7 +168,7 @@ def _weight(parts: Sequence[Part]) -> float:
 
 
 def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float] | Score:
-    """Return what parts of one sort add, by name, or why that cannot be told."""
+    """Return what parts of one sort add, by name, or why that is unknown."""
     added: dict[str, float] = {}
     present = 0.0
     for part in parts:
@@ -179,7 +179,7 @@ def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float
         elif part.on_none == "abstain":
             return value
     if not added and any(not part.is_penalty for part in parts):
-        return unscored(Unscored.PART_MISSING, "none of the rewards could be told")
+        return unscored(Unscored.PART_MISSING, "none of the rewards could be scored")
     whole = _weight(parts)
     return {name: amount * (whole / present) for name, amount in added.items()}
 
@@ -193,7 +193,7 @@ def _counted(part: Part, found: Mapping[str, Score]) -> float | Score:
 
 
 def _gate(part: Part, found: Mapping[str, Score]) -> bool | Score:
-    """Return whether a part's requirements hold, or why that cannot be told."""
+    """Return whether a part's requirements hold, or why that is unknown."""
     values = [(one, _value(one.part, found)) for one in part.requires]
     if any(not isinstance(value, Score) and not one.holds(value) for one, value in values):
         return False
@@ -205,7 +205,7 @@ def _value(name: str, found: Mapping[str, Score]) -> float | Score:
     if score.value is not None:
         return score.value
     cause = score.cause or Unscored.NONE_RETURNED
-    return unscored(cause, f"{name} could not be told: {score.reason or cause}")
+    return unscored(cause, f"{name} could not be scored: {score.reason or cause}")
 
 
 def _most(parts: Sequence[Part], sign: int = 1) -> float:

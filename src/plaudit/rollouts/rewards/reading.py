@@ -118,7 +118,7 @@ def written(trace: Trace) -> Written:
 
 
 def calls_of(trace: Trace) -> list[CallRecord]:
-    """Return the calls in order; of a plain chat, as its messages tell them."""
+    """Return the calls in order; of a plain chat, as its messages show them."""
     return trace.tool_calls or [result.call for result in _from_messages(trace) if result.call.id]
 
 
@@ -164,9 +164,9 @@ def _calls(message: Message, turn: int) -> Iterator[CallRecord]:
             yield _record(call.id, turn, call.name, written)
     for number, made in enumerate(message.tool_calls or ()):
         function = made.get("function", made)
-        scored = cast("dict[str, Any]", function if isinstance(function, dict) else {})
+        called = cast("dict[str, Any]", function if isinstance(function, dict) else {})
         id = made.get("id") or f"call-{turn}-{number}"
-        yield _record(str(id), turn, scored.get("name"), scored.get("arguments"))
+        yield _record(str(id), turn, called.get("name"), called.get("arguments"))
 
 
 def _record(id: str, turn: int, name: Json, written: Json) -> CallRecord:

@@ -56,7 +56,7 @@ class ScoreSummary(msgspec.Struct, kw_only=True):
     rewards: dict[str, RewardSummary] = {}
     """By name, `total` the last."""
     broken: int = 0
-    """Traces of which a reward was not told because something went wrong: a judge or a function."""
+    """Traces of which a reward has no value because a judge or a function failed."""
     seconds: float = 0.0
     out: str | None = None
     rejects: str | None = None
@@ -243,7 +243,7 @@ async def with_rewards(trace: Trace, rewards: Composite) -> Trace:
 def grouped(traces: Iterable[Trace], name: str = TOTAL) -> dict[str, list[float | None]]:
     """Return the values of one reward by group, each group in the order of its traces.
 
-    What could not be told is None and stays in its place; a trainer leaves it out of the group's
+    What could not be scored is None and stays in its place; a trainer leaves it out of the group's
     baseline. A trace without a group is one of its own.
 
     Args:
@@ -302,7 +302,7 @@ async def score_file(job: ScoreJob, rewards: Composite, progress: Progress) -> S
     Args:
         job: input and output.
         rewards: the specification; the caller closes it.
-        progress: told how far it is.
+        progress: shows how far it is.
 
     Raises:
         InputError: there are no traces.

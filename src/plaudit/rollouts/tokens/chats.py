@@ -26,7 +26,7 @@ _AHEAD = 2  # While one batch is encoded, which takes all cores, the next one is
 
 Result = TypeVar("Result")
 Rejected = Callable[[int, PlauditError], None]
-"""Is told of a chat that cannot be used: its number, from 0, and why."""
+"""Called for a chat that cannot be used, with its number, from 0, and why."""
 
 
 def tokenize_chats(
@@ -46,8 +46,8 @@ def tokenize_chats(
         chats: lists of messages.
         tokenizer: the model's tokenizer.
         template: its chat template.
-        tools: what the model is told that it can call.
-        rejected: is told of chats that cannot be used, which are then left out; without it the
+        tools: what the model can call.
+        rejected: called for chats that cannot be used, which are then left out; without it the
             first one ends the work with its error.
 
     Raises:
@@ -134,7 +134,7 @@ class _Bulk:
         return _Rendered(number, turns, self._template.render(turns, self._tools))
 
     def _masks(self, chats: list[_Rendered], ids: list[list[int]]) -> Iterator[list[int] | None]:
-        """Yield the chats' masks; None where the ids alone do not tell one."""
+        """Yield the chats' masks; None where the ids alone do not give one."""
         if self._markers is None or not chats:
             yield from itertools.repeat(None, len(chats))
             return

@@ -1,7 +1,7 @@
-"""Which tokens of conversations are the assistant's, told from the ids alone.
+"""Which tokens of conversations are the assistant's, found from the ids alone.
 
 A template writes control tokens around replies. Texts cannot hold these (`safe_template`), so the
-sequences of ids that begin and end replies tell where they are, in any number of conversations at
+sequences of ids that begin and end replies show where they are, in any number of conversations at
 once. `plaudit.rollouts.tokens.masks` finds out which sequences these are.
 """
 
@@ -40,7 +40,7 @@ class Replies(msgspec.Struct, frozen=True):
 
 
 def assistant_mask(ids: Any, markers: Markers, lengths: Sequence[int] | None = None) -> Replies:
-    """Tell which tokens belong to replies.
+    """Return which tokens belong to replies.
 
     A reply without an end token goes on to the last token of its conversation.
 
@@ -145,10 +145,10 @@ class _Sample(msgspec.Struct, frozen=True):
 
 
 def find_markers(template: SafeTemplate, tokenizer: FileTokenizer) -> Markers | None:
-    """Return what begins and ends replies; None where ids alone cannot tell that.
+    """Return what begins and ends replies; None where ids alone do not show that.
 
     They are tried on conversations in which the replies' places are known otherwise, and taken only
-    if they tell each token of all of them rightly.
+    if they mask each token of all of them rightly.
 
     Raises:
         MissingDependencyError: numpy is not installed.

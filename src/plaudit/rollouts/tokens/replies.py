@@ -54,7 +54,7 @@ def around_reply(
         chat: safe texts, up to and with the reply; what the reply holds matters only as far as
             the template reads its calls when it writes their results.
         new: what follows the reply.
-        tools: what the model is told that it can call.
+        tools: what the model can call.
         prompt: whether the header of the model's next message follows.
 
     Raises:
@@ -75,7 +75,7 @@ def around_reply(
         raise refusal
     raise UsageError(
         f"the chat template {template.name} does not write what an assistant message holds just "
-        "as it is and once, so the ids around it cannot be told; use another template"
+        "as it is and once, so the ids around it are unknown; use another template"
     )
 
 
@@ -221,13 +221,13 @@ def locate_replies(
     Args:
         template: the model's.
         chat: the conversation.
-        tools: what the model is told that it can call.
+        tools: what the model can call.
         cut_off: numbers of the replies, from 0, that did not end: what the template writes to end
             them is not theirs.
 
     Raises:
         CallError: the template refuses the conversation, or rewrites it so that a reply's place
-            cannot be told.
+            is unknown.
         UsageError: the template does not keep what replies say.
     """
     template.check_calls(chat, tools)
@@ -255,7 +255,7 @@ def _locate(
         raise CallError(
             Cause.BAD_REQUEST,
             f"the chat template {template.name} writes message {place + 1} in a way that does not "
-            "tell where it begins and ends; leave this conversation out, or use another template",
+            "show where it begins and ends; leave this conversation out, or use another template",
         )
     return begin, end if ended else max(begin, end - len(around.close))
 

@@ -26,7 +26,7 @@ class Tokenizer(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells it from other tokenizers."""
+        """Identifies the tokenizer."""
         ...
 
     @property

@@ -154,7 +154,7 @@ def clean(text: str) -> str:
 
 
 def error_text(message: str) -> str:
-    """Return what a model is told of a failure: one short text, however long the message is."""
+    """Return a failure as the model reads it: one short text, however long the message is."""
     text = clean(message)
     return "Error: " + (text if len(text) <= MOST_ERROR_CHARS else text[:MOST_ERROR_CHARS] + " …")
 
@@ -169,8 +169,8 @@ def described(error: BaseException) -> str:
     return f"{kind}: {message}" if message else kind
 
 
-_MOST_TOLD = 3
-"""Faults of one call that a model is told of."""
+_MOST_FAULTS = 3
+"""Most faults of one call that the model reads."""
 
 
 class ArgumentCheck:
@@ -199,7 +199,7 @@ class ArgumentCheck:
         Raises:
             ToolError: they do not fit; the message says where.
         """
-        faults = [_fault(error) for error in islice(self._errors(arguments), _MOST_TOLD)]
+        faults = [_fault(error) for error in islice(self._errors(arguments), _MOST_FAULTS)]
         if faults:
             raise ToolError("the arguments do not fit: " + "; ".join(faults), "invalid_arguments")
 

@@ -46,7 +46,7 @@ def function_tool(
             name in modules of the user's own; see `plaudit.rollouts.tools.identity` for its limits.
 
     Raises:
-        UsageError: the signature cannot be told to a model; the message names the parameter.
+        UsageError: a model cannot be shown the signature; the message names the parameter.
     """
     if inspect.isclass(function) or not callable(function):
         raise UsageError(f"{function!r} is no function, so it cannot be a tool")
@@ -116,7 +116,7 @@ class Signature:
             name: what the tool is called.
 
         Raises:
-            UsageError: a parameter cannot be told to a model; the message names it.
+            UsageError: a model cannot be shown a parameter; the message names it.
         """
         self._name = name
         parameters = _parameters(function, name)

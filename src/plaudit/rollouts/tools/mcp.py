@@ -314,7 +314,7 @@ async def _keep(
         async with Client(transport) as client:
             ready.set_result(client)
             await closing.wait()
-    except Exception as error:  # Told to whoever waits; afterwards calls notice by themselves.
+    except Exception as error:  # The waiting caller raises it; later calls notice by themselves.
         if not ready.done():
             ready.set_exception(error)
 

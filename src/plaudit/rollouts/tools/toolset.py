@@ -65,7 +65,7 @@ class ToolSet:
             max_concurrency: most calls that run at a time; others wait, outside of their time.
 
         Raises:
-            UsageError: two tools have one name, or a tool cannot be told to a model.
+            UsageError: two tools have one name, or a model cannot be shown a tool.
         """
         if timeout <= 0 or max_result_chars < 1 or max_concurrency < 1:
             raise UsageError("time-out, result length and concurrency of tools must be positive")
@@ -96,7 +96,7 @@ class ToolSet:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        """What a model is told, in the order given.
+        """What a model is shown, in the order given.
 
         Raises:
             UsageError: the set has sources and is not open.
@@ -281,7 +281,7 @@ def _object(text: str) -> dict[str, Json]:
 
 
 async def _guarded(tool: Tool, arguments: dict[str, Json]) -> ToolResult:
-    """Call a tool; whatever it raises is told as a `ToolError`."""
+    """Call a tool; what it raises becomes a `ToolError`."""
     try:
         return await tool.call(arguments)
     except (asyncio.CancelledError, KeyboardInterrupt, ToolError):
