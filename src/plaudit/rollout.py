@@ -12,7 +12,7 @@ import msgspec
 
 from plaudit._util.aio import for_each, synchronous
 from plaudit._util.choices import convert
-from plaudit.corpus.questions import Ids, Question, Split, read_question
+from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine
@@ -192,7 +192,7 @@ def take_questions(
         InputError: one is malformed, or two have one id; the message says which.
     """
     taken = 0
-    ids = Ids()
+    ids = QuestionIds()
     for where, question in _questions(questions):
         try:
             ids.take(question.id, where)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plaudit.corpus import build, build_corpus, open_corpus
-from plaudit.corpus.inputs import Input
+from plaudit.corpus.inputs import SourceFile
 from plaudit.corpus.layout import FILES, chunk_id
 from plaudit.errors import InputError, StoreError, UsageError
 from tests.support.documents import REPORT, pdf, write_report
@@ -79,7 +79,7 @@ def test_what_is_unchanged_is_not_read_again(
     read: list[str] = []
     real = build.read_documents
 
-    def noting(source: Input, digest: str, tell: object) -> Iterator[object]:
+    def noting(source: SourceFile, digest: str, tell: object) -> Iterator[object]:
         read.append(source.name)
         return real(source, digest, tell)  # type: ignore[arg-type]
 

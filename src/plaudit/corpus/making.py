@@ -232,28 +232,31 @@ def make_questions(
         UsageError: an option is out of range.
         EngineUnusableError: the engine can answer nothing.
     """
-    made = amake_questions(corpus, engine, options, cache=cache, send=send, progress=progress)
+    made = _make(
+        corpus,
+        load_engine(engine),
+        options or QuestionOptions(),
+        cache,
+        send or SendPolicy(),
+        progress,
+    )
     return run_sync(made)
 
 
-async def amake_questions(
+async def _make(
     corpus: Corpus,
-    engine: str | Engine = "local",
-    options: QuestionOptions | None = None,
-    *,
-    cache: bool | str | Path = True,
-    send: SendPolicy | None = None,
-    progress: bool = False,
+    engine: Engine,
+    options: QuestionOptions,
+    cache: bool | str | Path,
+    send: SendPolicy,
+    progress: bool,
 ) -> tuple[list[Question], QuestionReport]:
-    """Make questions; see `make_questions`."""
     started = time.monotonic()
-    options = options or QuestionOptions()
     _check(options)
-    asked = load_engine(engine)
-    questioner = Questioner(asked, options.per_chunk, options.max_tokens)
+    questioner = Questioner(engine, options.per_chunk, options.max_tokens)
     keys = [text_key(chunk.text) for chunk in corpus]
     numbers = sample(keys, options.seed, options.limit)
-    runtimes = Runtimes([asked], send or SendPolicy(), cache)
+    runtimes = Runtimes([engine], send, cache)
     try:
         asker = await runtimes.here().asker()
         with Progress("questions", total_rows=len(numbers), enabled=progress) as bar:

@@ -54,7 +54,7 @@ OnReject = Callable[[str, InputError], object]
 _FIELDS = frozenset(Question.__struct_fields__)
 
 
-class Ids:
+class QuestionIds:
     """Where the ids of questions stand. None may stand twice: they identify rollouts."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ def iter_questions(
     Raises:
         InputError: the source cannot be read; or a row is malformed, the message names its place.
     """
-    ids = Ids()
+    ids = QuestionIds()
     with RowReader(source) as rows:
         for row in rows:
             try:

@@ -48,7 +48,7 @@ def telling(query: str) -> list[str]:
     return [word for word in asked if word not in plain] or asked
 
 
-class Terms:
+class WordScores:
     """Gathers the words of chunks, in order, for an index."""
 
     def __init__(self) -> None:

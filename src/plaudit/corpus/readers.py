@@ -13,7 +13,7 @@ from typing import Any
 from plaudit._util.packages import load_package
 from plaudit.corpus.chunks import Document, Heading, Part
 from plaudit.corpus.html import html_parts
-from plaudit.corpus.inputs import Input
+from plaudit.corpus.inputs import SourceFile
 from plaudit.corpus.layout import digest_of
 from plaudit.errors import InputError, StoreError
 from plaudit.io.sources import RowReader
@@ -43,7 +43,7 @@ def digest_file(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def read_documents(source: Input, digest: str, on_problem: OnProblem) -> Iterator[Document]:
+def read_documents(source: SourceFile, digest: str, on_problem: OnProblem) -> Iterator[Document]:
     """Read the documents of a file, one after the other.
 
     Args:
@@ -65,7 +65,7 @@ def read_documents(source: Input, digest: str, on_problem: OnProblem) -> Iterato
         raise InputError(f"{source.path} cannot be read: {error.strerror}") from error
 
 
-def _document(source: Input, digest: str) -> Document:
+def _document(source: SourceFile, digest: str) -> Document:
     path = source.path
     title, parts = "", iter(())
     if source.kind == "text":
@@ -80,7 +80,7 @@ def _document(source: Input, digest: str) -> Document:
     return Document(source.name, digest, parts, title)
 
 
-def _row_documents(source: Input, on_problem: OnProblem) -> Iterator[Document]:
+def _row_documents(source: SourceFile, on_problem: OnProblem) -> Iterator[Document]:
     taken: dict[str, str] = {}
     with RowReader(source.path) as rows:
         for row in rows:

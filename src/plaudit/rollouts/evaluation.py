@@ -11,7 +11,7 @@ from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Correctness
-from plaudit.rollouts.rewards.scoring import RewardSummary, Tally
+from plaudit.rollouts.rewards.scoring import RewardSummary, ScoreTally
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import read_traces
 from plaudit.scoring.intervals import MeanOverQuestions, ShareOverQuestions, pass_at_k
@@ -74,7 +74,7 @@ class Evaluator:
             rewards: what they were scored by, if they were.
         """
         self._samples = samples
-        self._tally = None if rewards is None else Tally(rewards)
+        self._tally = None if rewards is None else ScoreTally(rewards)
         self._correct = None if rewards is None else _correctness(rewards)
         self._waiting: dict[int, list[Trace]] = {}
         self._done = Evaluation()
@@ -201,7 +201,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     worse: int
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two runs side by side."""
 
     questions: int
@@ -214,7 +214,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     none of them."""
 
 
-def compare(first: Traces, second: Traces) -> Comparison:
+def compare(first: Traces, second: Traces) -> RunComparison:
     """Compare two runs question by question: what is hard for both cancels.
 
     ::
@@ -236,7 +236,7 @@ def compare(first: Traces, second: Traces) -> Comparison:
         raise UsageError("the two runs have no question in common, going by their ids")
     names = dict.fromkeys(name for question in shared for name in before[question])
     found = {name: _difference([(before[q], after[q]) for q in shared], name) for name in names}
-    return Comparison(
+    return RunComparison(
         questions=len(shared),
         only_first=len(before) - len(shared),
         only_second=len(after) - len(shared),

@@ -12,8 +12,8 @@ from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
     ChatConversation,
     Conversation,
+    ModelTerms,
     RenderedConversation,
-    Terms,
 )
 from plaudit.rollouts.forms import USUAL_READS, choose_form, choose_rendered
 from plaudit.rollouts.prompts import Prompts
@@ -35,7 +35,9 @@ class Policy:
         notes: what a person should know of the way in which the model is asked.
     """
 
-    def __init__(self, identity: str, terms: Terms, config: RolloutConfig, rendered: bool) -> None:
+    def __init__(
+        self, identity: str, terms: ModelTerms, config: RolloutConfig, rendered: bool
+    ) -> None:
         """Put a policy together; `bind` settles what it is made of."""
         self.uri = terms.uri
         self.identity = identity
@@ -83,7 +85,7 @@ class Policy:
             chosen = choose_form(engine, tools, config, renderer, native)
         form = chosen.form
         special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
-        terms = Terms(
+        terms = ModelTerms(
             uri=engine.uri,
             form=form,
             prompts=Prompts(
@@ -162,7 +164,7 @@ def _renders(engine: Engine, config: RolloutConfig) -> bool:
     return (able.token_prompts and config.tools_as != "native") or not able.chat
 
 
-def _exactness(terms: Terms) -> Exactness | None:
+def _exactness(terms: ModelTerms) -> Exactness | None:
     if terms.tells_ids:
         return "exact"
     return None if terms.renderer is None else "approximate"

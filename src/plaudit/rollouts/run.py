@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from plaudit._util.aio import for_each
-from plaudit.corpus.questions import Ids, Question, Split, read_question
+from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.io.output import Intake, Output, beside
@@ -225,7 +225,7 @@ class _Run:
         self._evaluator = Evaluator(self._samples, runner.rewards)
         self._cached = self._passed_over = 0
         self._faults: dict[str, str] = {}
-        self._ids = Ids()
+        self._ids = QuestionIds()
         self._intake: Intake[_Task] | None = None
 
     async def execute(self, rows: RowReader, out: str | None) -> RolloutSummary:

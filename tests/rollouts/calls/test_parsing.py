@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.calls.forms import FORMS, CallForm, write_call
 from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
-from plaudit.rollouts.calls.reply import MalformedCall, Reply
+from plaudit.rollouts.calls.reply import MalformedCall, ParsedReply
 
 SCHEMA = (
     b'{"type": "object", "properties": {"query": {"type": "string"}, "k": {"type": "integer"}}}'
@@ -23,7 +23,7 @@ def tagged(body: str) -> str:
     return f"<tool_call>\n{body}\n</tool_call>"
 
 
-def queries(reply: Reply) -> list[str]:
+def queries(reply: ParsedReply) -> list[str]:
     return [msgspec.json.decode(made.arguments)["query"] for made in reply.calls]
 
 

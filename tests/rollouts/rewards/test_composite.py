@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.rewards.base import scored, unscored
-from plaudit.rollouts.rewards.composite import Composite, Part, Requirement
+from plaudit.rollouts.rewards.composite import Composite, Requirement, RewardPart
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 from tests.rollouts.rewards.playing import is_no_number, rollout
@@ -38,21 +38,23 @@ class Fixed:
         self.closed += 1
 
 
-def part(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> Part:
+def part(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> RewardPart:
     ends = fields.pop("ends", (0.0, 1.0))
     requires = fields.pop("requires", ())
     if isinstance(requires, str):
         requires = (Requirement(requires),)
-    return Part(
+    return RewardPart(
         name=name, reward=Fixed(value, *ends, name=name), weight=weight, requires=requires, **fields
     )
 
 
-def penalty(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> Part:
+def penalty(
+    name: str, value: float | None = None, weight: float = 1.0, **fields: Any
+) -> RewardPart:
     return part(name, value, weight, ends=(-1.0, 0.0), **fields)
 
 
-async def total(*parts: Part, combine="sum") -> Score:
+async def total(*parts: RewardPart, combine="sum") -> Score:
     return await Composite(parts, combine).score(rollout())
 
 
@@ -194,7 +196,7 @@ async def test_an_engine_that_can_answer_nothing_ends_the_run() -> None:
         async def score(self, trace: Trace) -> Score:
             raise EngineUnusableError("bad key")
 
-    parts = [part("a", 1.0), Part(name="b", reward=Dead())]
+    parts = [part("a", 1.0), RewardPart(name="b", reward=Dead())]
     with pytest.raises(EngineUnusableError):
         await Composite(parts).score(rollout())
 
@@ -226,8 +228,8 @@ ENDS = [(0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (0.5, 2.0)]
 
 
 @st.composite
-def composites(draw: st.DrawFn) -> tuple[list[Part], Mapping[str, Score], str]:
-    parts: list[Part] = []
+def composites(draw: st.DrawFn) -> tuple[list[RewardPart], Mapping[str, Score], str]:
+    parts: list[RewardPart] = []
     for number in range(draw(st.integers(1, 5))):
         ends = draw(st.sampled_from(ENDS))
         value = draw(st.none() | st.floats(*ends))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.rollouts.rewards.measures import Format
+from plaudit.rollouts.rewards.measures import WellFormed
 from plaudit.rollouts.trace import StopReason
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Message
@@ -10,11 +10,11 @@ from tests.rollouts.rewards.playing import ASKED, RIGHT, Found, chat, is_no_numb
 
 
 def value(trace, **options) -> float | None:
-    return Format(**options).measure(trace).value
+    return WellFormed(**options).measure(trace).value
 
 
 def test_a_well_formed_rollout_is_paid_in_full() -> None:
-    found = Format().measure(rollout(Found(), thoughts="Swigert it is."))
+    found = WellFormed().measure(rollout(Found(), thoughts="Swigert it is."))
     assert (found.value, found.reason) == (1.0, "well formed")
     assert {name: part.value for name, part in found.components.items()} == {
         "answer": 1.0, "calls": 1.0, "thoughts": 1.0, "markup": 1.0,
@@ -28,7 +28,7 @@ def test_R6_a_document_that_says_error_during_costs_nothing() -> None:
 
 def test_R6_nothing_searched_is_not_paid() -> None:
     assert value(rollout()) == 0.0
-    assert Format().measure(rollout()).reason == "no tool was called"
+    assert WellFormed().measure(rollout()).reason == "no tool was called"
     assert value(rollout(), calls="optional") == 1.0
 
 
@@ -51,7 +51,7 @@ def test_without_an_answer_nothing_is_paid(answer) -> None:
 
 
 def test_an_answer_that_a_limit_cut_off_is_not_well_formed() -> None:
-    found = Format().measure(rollout(Found(), stop=StopReason.MAX_NEW_TOKENS))
+    found = WellFormed().measure(rollout(Found(), stop=StopReason.MAX_NEW_TOKENS))
     assert (found.value, found.reason) == (0.0, "a limit ended it (max_new_tokens)")
 
 
@@ -83,7 +83,7 @@ def test_signs_alone_are_no_markup(answer: str) -> None:
 
 async def test_what_was_broken_off_has_no_form() -> None:
     broken = rollout(Found(), stop=StopReason.DEADLINE)
-    assert is_no_number(await Format().score(broken), "broken_off")
+    assert is_no_number(await WellFormed().score(broken), "broken_off")
 
 
 def call(arguments: str) -> Message:

@@ -13,7 +13,7 @@ from plaudit.rollouts.calls.objects import (
     value_spans,
 )
 from plaudit.rollouts.calls.reply import ReplyParts
-from plaudit.rollouts.calls.syntax import MOST_CALLS, Attempt, CallForm, expect, line_end
+from plaudit.rollouts.calls.syntax import MOST_CALLS, CallAttempt, CallForm, expect, line_end
 
 _FENCE = re.compile(r"```[ \t]*+\w*+[ \t]*+\n")
 _BARE_START = re.compile(
@@ -53,13 +53,13 @@ class BareCalls:
         self._parts.broken_rest(rest)
         return True
 
-    def _bare_attempts(self, place: int) -> tuple[list[Attempt], int]:
+    def _bare_attempts(self, place: int) -> tuple[list[CallAttempt], int]:
         """Return the objects of which the rest consists, and where they end.
 
         Raises:
             BrokenCallError: it consists of something else.
         """
-        found: list[Attempt] = []
+        found: list[CallAttempt] = []
         while place < len(self._text) and len(found) < MOST_CALLS:
             named = self._without_mark(place)
             attempts, end = ([named], named.end) if named else self._objects(place)
@@ -67,19 +67,19 @@ class BareCalls:
             place = skip_between(self._text, end)
         return found, place
 
-    def _objects(self, place: int) -> tuple[list[Attempt], int]:
+    def _objects(self, place: int) -> tuple[list[CallAttempt], int]:
         if not self._reads_objects:
             raise BrokenCallError("bare objects are not read", place)
         fence = _FENCE.match(self._text, place)
         spans = value_spans(self._text, skip(self._text, fence.end()) if fence else place)
         found = [
-            Attempt(_attempt(raw, span[1]), *span)
+            CallAttempt(_attempt(raw, span[1]), *span)
             for span in spans
             for raw in members(self._text, span)
         ]
         return found, expect(self._text, "```", spans[-1][1]) if fence else spans[-1][1]
 
-    def _without_mark(self, place: int) -> Attempt | None:
+    def _without_mark(self, place: int) -> CallAttempt | None:
         """Read `NAME{...}` of a known tool: Mistral's form without its marks."""
         if "mistral" not in self._forms or self._parts.specs is None:
             return None
@@ -114,7 +114,7 @@ class BareCalls:
             end = min(line_end(self._text, error.place), limit)
             return self._parts.broken(start, end, str(error))
         if alone and not self._text[first[1] : limit].strip(" \t\r\n;,`]"):
-            self._parts.take(Attempt(call, start, limit))
+            self._parts.take(CallAttempt(call, start, limit))
             return limit
         return self._parts.broken(start, first[1], "a call as a bare object must stand alone")
 

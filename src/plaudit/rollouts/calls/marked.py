@@ -12,9 +12,9 @@ from plaudit.rollouts.calls.objects import (
 )
 from plaudit.rollouts.calls.syntax import (
     MOST_CALLS,
-    Attempt,
-    Block,
-    Found,
+    CallAttempt,
+    CallBlock,
+    CallsFound,
     Specs,
     Syntax,
     expect,
@@ -49,21 +49,21 @@ class Mistral(Syntax):
     how = "write a JSON list of calls after this mark"
     several = "For several calls write all of them in that list."
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read what follows the mark."""
         del specs
         place = skip(text, place)
         named = read_named(text, place)
         if named is None:
             return read_values(text, start, place)
-        return Found([named._replace(start=start)], named.end)
+        return CallsFound([named._replace(start=start)], named.end)
 
     def write(self, name: str, arguments: Mapping[str, Json]) -> str:
         """Write a list of one call."""
         return f"{_TOOL_CALLS}[{spaced({'name': name, 'arguments': dict(arguments)})}]"
 
 
-def read_named(text: str, place: int) -> Attempt | None:
+def read_named(text: str, place: int) -> CallAttempt | None:
     """Read `NAME{...}`, with the marks between them or without; None where there is none.
 
     Raises:
@@ -73,14 +73,14 @@ def read_named(text: str, place: int) -> Attempt | None:
     if named is None:
         return None
     body, end = object_at(text, named.end())
-    return Attempt(Called(named[1], body), place, end)
+    return CallAttempt(Called(named[1], body), place, end)
 
 
 _ARGUMENTS = "<|tool_call_argument_begin|>"
 _ID = re.compile(r"\s*+((?:functions\.)?([^\s<>:]{1,128})(?::\d{1,9})?)\s*+")
 
 
-class Kimi(Block):
+class Kimi(CallBlock):
     """`functions.NAME:NUMBER` and an object between marks, in a section."""
 
     form = "kimi"
@@ -135,7 +135,7 @@ def _marks(*marks: str) -> tuple[str, ...]:
 _SEPARATOR = _pattern("tool sep")
 
 
-class DeepSeek(Block):
+class DeepSeek(CallBlock):
     """`TYPE sep NAME` and arguments in a fence (V3, R1), or `NAME sep {...}` (V3.1), in a block."""
 
     form = "deepseek"
@@ -206,7 +206,7 @@ class Lfm2(Syntax):
     how = "write it as a list of calls in Python between these marks, each argument by its name"
     several = "For several calls write all of them in that list."
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read a list of calls."""
         del specs
         if _JSON.match(text, place):
@@ -227,7 +227,7 @@ class Lfm2(Syntax):
 _PYTHON_VALUES = ValueReader(python_quoted)
 
 
-def _python_calls(text: str, start: int, place: int) -> Found:
+def _python_calls(text: str, start: int, place: int) -> CallsFound:
     place = skip(text, place)
     listed = text.startswith("[", place)
     place = place + 1 if listed else place
@@ -240,7 +240,7 @@ def _python_calls(text: str, start: int, place: int) -> Found:
         raise BrokenCallError("no call follows", place)
     if listed:
         place = expect(text, "]", place)
-    return Found([Attempt(call, start, place) for call in calls], place)
+    return CallsFound([CallAttempt(call, start, place) for call in calls], place)
 
 
 def _python_arguments(text: str, place: int) -> tuple[dict[str, Json], int]:
@@ -273,7 +273,7 @@ class Gemma(Syntax):
     named = r"\bcall:([\w.:/-]{1,128})\{"
     how = "write its name and its arguments between these marks, each text between its own quotes"
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read a call."""
         del specs
         head = _GEMMA_HEAD.match(text, place)
@@ -282,7 +282,7 @@ class Gemma(Syntax):
         values, end = _GEMMA_VALUES.members(text, head.end())
         body = as_json(values, end)
         end = expect(text, _MARKS[text[start:place]], end)
-        return Found([Attempt(Called(head[1], body), start, end)], end)
+        return CallsFound([CallAttempt(Called(head[1], body), start, end)], end)
 
     def write(self, name: str, arguments: Mapping[str, Json]) -> str:
         """Write a call."""

@@ -28,7 +28,7 @@ from plaudit.rollouts.calls.objects import (
     BrokenCallError,
     skip,
 )
-from plaudit.rollouts.calls.reply import MalformedCall, Reply, ReplyParts
+from plaudit.rollouts.calls.reply import MalformedCall, ParsedReply, ReplyParts
 from plaudit.rollouts.calls.syntax import (
     FORMS,
     MOST_CALLS,
@@ -37,7 +37,7 @@ from plaudit.rollouts.calls.syntax import (
     line_end,
 )
 
-__all__ = ["MOST_CALLS", "MalformedCall", "Reply", "read_reply"]
+__all__ = ["MOST_CALLS", "MalformedCall", "ParsedReply", "read_reply"]
 
 
 def read_reply(
@@ -47,7 +47,7 @@ def read_reply(
     forms: Collection[CallForm] = FORMS,
     turn: int = 0,
     in_thought: bool | str = False,
-) -> Reply:
+) -> ParsedReply:
     """Read what a model wrote. Never raises, whatever the text.
 
     Args:
@@ -124,7 +124,7 @@ class _Reader:
         self._parts = ReplyParts(text, specs, turn)
         self._bare = BareCalls(self._parts, forms)
 
-    def read(self, closer: str) -> Reply:
+    def read(self, closer: str) -> ParsedReply:
         """Read all of it; `closer` ends the thought that the text begins in, if it does."""
         place = self._thought(0, closer) if closer else 0
         while not self._bare.take_all(place):

@@ -8,7 +8,7 @@ import msgspec
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.rollouts.calls.forms import name_within
 from plaudit.rollouts.calls.objects import BrokenCallError, Called, skip
-from plaudit.rollouts.calls.syntax import MOST_CALLS, Attempt, CallForm
+from plaudit.rollouts.calls.syntax import MOST_CALLS, CallAttempt, CallForm
 
 _NAME_WITHIN = 400
 """Characters of a malformed call among which its name is looked for."""
@@ -42,7 +42,7 @@ class MalformedCall(msgspec.Struct, frozen=True, kw_only=True):
     """The tool; empty where none could be read."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedReply(msgspec.Struct, frozen=True, kw_only=True):
     """A model's reply, taken apart."""
 
     text: str
@@ -91,9 +91,9 @@ class ReplyParts:
         self.silent = True
         """Whether nothing but space was said so far."""
 
-    def reply(self) -> Reply:
+    def reply(self) -> ParsedReply:
         """Return all parts as a value."""
-        return Reply(
+        return ParsedReply(
             text="".join(self.text[start:end] for start, end in self.said).strip(),
             reasoning="\n".join(t for t in map(str.strip, self.thoughts) if t),
             calls=tuple(self.calls),
@@ -147,7 +147,7 @@ class ReplyParts:
     def _id(self) -> str:
         return f"call-{self._turn}-{self.count}"
 
-    def take(self, attempt: Attempt, form: CallForm = "json") -> None:
+    def take(self, attempt: CallAttempt, form: CallForm = "json") -> None:
         """Add a call, readable or not."""
         call, start, end = attempt
         if isinstance(call, BrokenCallError):

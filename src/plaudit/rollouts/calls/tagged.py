@@ -19,9 +19,9 @@ from plaudit.rollouts.calls.objects import (
     value_spans,
 )
 from plaudit.rollouts.calls.syntax import (
-    Attempt,
-    Block,
-    Found,
+    CallAttempt,
+    CallBlock,
+    CallsFound,
     Specs,
     Syntax,
     expect,
@@ -84,7 +84,7 @@ class Hermes(Syntax):
     named = r'"name"\s*+:\s*+"([^"\\]{1,128})"'
     how = "write one JSON object between these tags"
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read the objects between the tags."""
         del specs
         found = read_values(text, start, skip(text, place))
@@ -96,7 +96,7 @@ class Hermes(Syntax):
         return f"{OPENER}\n{called}\n{CLOSER}"
 
 
-def read_values(text: str, start: int, place: int) -> Found:
+def read_values(text: str, start: int, place: int) -> CallsFound:
     """Read calls as JSON objects, one or several after each other, or in lists.
 
     Raises:
@@ -105,12 +105,12 @@ def read_values(text: str, start: int, place: int) -> Found:
     spans = value_spans(text, place)
     calls = [called(raw, span[1]) for span in spans for raw in members(text, span)]
     end = spans[-1][1]
-    return Found([Attempt(call, start, end) for call in calls], end)
+    return CallsFound([CallAttempt(call, start, end) for call in calls], end)
 
 
-def shared_end(found: Found, end: int) -> Found:
+def shared_end(found: CallsFound, end: int) -> CallsFound:
     """Let calls reach to the end of their closing tag."""
-    return Found([attempt._replace(end=end) for attempt in found.attempts], end)
+    return CallsFound([attempt._replace(end=end) for attempt in found.attempts], end)
 
 
 FUNCTION, FUNCTION_END = "<function=", "</function>"
@@ -144,7 +144,7 @@ class Qwen(Syntax):
         """A call reaches to the end of what began it."""
         return (FUNCTION_END, CLOSER) if opener == FUNCTION else (CLOSER, FUNCTION_END)
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read a function, and its closing tag where it had an opening one."""
         if text.startswith(FUNCTION, start):
             return read_function(text, start, specs)
@@ -153,7 +153,9 @@ class Qwen(Syntax):
             raise BrokenCallError(f"no {FUNCTION} follows", place)
         found = read_function(text, after, specs)
         end = expect(text, CLOSER, found.end)
-        return shared_end(Found([one._replace(start=start) for one in found.attempts], end), end)
+        return shared_end(
+            CallsFound([one._replace(start=start) for one in found.attempts], end), end
+        )
 
     def write(self, name: str, arguments: Mapping[str, Json]) -> str:
         """Write a function between tags."""
@@ -166,7 +168,7 @@ class Qwen(Syntax):
         return "\n".join([*lines, FUNCTION_END, CLOSER])
 
 
-def read_function(text: str, place: int, specs: Specs) -> Found:
+def read_function(text: str, place: int, specs: Specs) -> CallsFound:
     """Read `<function=NAME>` with an object or parameters.
 
     Raises:
@@ -183,7 +185,7 @@ def read_function(text: str, place: int, specs: Specs) -> Found:
         written = {v.key: v.text.removeprefix("\n").removesuffix("\n") for v in values}
         body = typed(written, (specs or {}).get(name))
     end = expect(text, FUNCTION_END, end)
-    return Found([Attempt(Called(name, body), place, end)], end)
+    return CallsFound([CallAttempt(Called(name, body), place, end)], end)
 
 
 _KEY, _KEY_END = "<arg_key>", "</arg_key>"
@@ -212,7 +214,7 @@ class Glm(Syntax):
         head = _GLM_HEAD.match(text, place)
         return head is not None and (text.startswith(_KEY, head.end()) or head[1] in (specs or ()))
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read a call."""
         head = _GLM_HEAD.match(text, place)
         if head is None:
@@ -221,7 +223,7 @@ class Glm(Syntax):
         end = expect(text, CLOSER, place)
         written = {value.key: value.text for value in values}
         body = respaced(typed(written, (specs or {}).get(head[1])))
-        return Found([Attempt(Called(head[1], body), start, end)], end)
+        return CallsFound([CallAttempt(Called(head[1], body), start, end)], end)
 
     def write(self, name: str, arguments: Mapping[str, Json]) -> str:
         """Write a call."""
@@ -261,7 +263,7 @@ class Llama(Bare):
         """A function ends with its tag, objects with their line."""
         return self.inner if opener == FUNCTION else ()
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read what follows a mark."""
         if text.startswith(FUNCTION, start):
             return read_function(text, start, specs)
@@ -286,7 +288,7 @@ _OPENERS = (
 _FOLLOWS = re.compile(rf"\s*+(?:\{{|\[\s*+\{{|<{_PREFIX}invoke\s)")
 
 
-class MiniMax(Block):
+class MiniMax(CallBlock):
     """`<invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke>` in a block.
 
     The tags may have a prefix. MiniMax M1 writes JSON objects into the block instead.
@@ -313,7 +315,7 @@ class MiniMax(Block):
         """A block ends with its own tag."""
         return (f"</{opener[1:]}",)
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read the calls of a block."""
         inside = skip(text, place)
         if text[inside : inside + 1] not in ("{", "["):

@@ -32,7 +32,7 @@ _MARKUP = re.compile(
 _THOUGHT, _THOUGHT_END = "<think>", "</think>"
 
 
-class Format(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WellFormed(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Well-formed calls and an answer, as a product of four parts, each in 0..1.
 
     `answer`: 1 where the rollout ended with an answer of its own accord. `calls`: the share of its

@@ -103,18 +103,18 @@ def says_a_reference(trace: Trace) -> bool:
     return decision.is_reference(case)
 
 
-class Written(NamedTuple):
+class WrittenTexts(NamedTuple):
     """What the model wrote, without its calls; each in order."""
 
     thoughts: list[str]
     texts: list[str]
 
 
-def written(trace: Trace) -> Written:
+def written(trace: Trace) -> WrittenTexts:
     """Return the thoughts and texts of all turns; of a plain chat without turns, its messages."""
     if trace.turns:
-        return Written([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
-    return Written([], [m.text for m in trace.messages if m.role == "assistant"])
+        return WrittenTexts([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
+    return WrittenTexts([], [m.text for m in trace.messages if m.role == "assistant"])
 
 
 def calls_of(trace: Trace) -> list[CallRecord]:

@@ -67,7 +67,7 @@ class ScoreSummary(msgspec.Struct, kw_only=True):
         return 1 if self.rejected or self.broken else 0
 
 
-class Tally:
+class ScoreTally:
     """Counts scored traces; memory does not grow with them.
 
     Traces of one group that come one after the other are of one question. Where groups are
@@ -311,7 +311,7 @@ async def score_file(job: ScoreJob, rewards: Composite, progress: Progress) -> S
     """
     job.check()
     started = time.monotonic()
-    tally, encoder = Tally(rewards), msgspec.json.Encoder()
+    tally, encoder = ScoreTally(rewards), msgspec.json.Encoder()
     with (
         RowReader(job.source, strict=job.strict) as rows,
         Output(job.out, job.out, _NoneHeld(), 0) as output,

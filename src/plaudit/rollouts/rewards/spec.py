@@ -10,16 +10,16 @@ import msgspec
 from plaudit._util.choices import convert
 from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Measure, Reward
-from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Part, Requirement
+from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Requirement, RewardPart
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, load_function
 from plaudit.rollouts.rewards.measures import (
     AnswerSupport,
     ChunkHit,
-    Format,
     Length,
     Repetition,
     SearchEffort,
+    WellFormed,
 )
 from plaudit.sending.prices import read_mapping
 
@@ -28,7 +28,7 @@ Spec = str | Path | Mapping[str, Any]
 
 MEASURES: Mapping[str, type[Measure]] = {
     measure.name: measure
-    for measure in (Format, SearchEffort, ChunkHit, AnswerSupport, Length, Repetition)
+    for measure in (WellFormed, SearchEffort, ChunkHit, AnswerSupport, Length, Repetition)
 }
 """The rewards that ask no judge, by name."""
 
@@ -76,7 +76,7 @@ def load_rewards(spec: Spec | None = None, grader: Grader | None = None) -> Comp
     with _named(where):
         found = _convert(table, _File)
     make = _Maker(grader or Grader(), folder)
-    parts: list[Part] = []
+    parts: list[RewardPart] = []
     for name, fields in found.rewards.items():
         with _named(f"{where}: {name}"):
             parts.append(_part(name, fields, make))
@@ -121,9 +121,9 @@ def _check_scale(composite: Composite, stated: tuple[float, float] | None) -> No
         )
 
 
-def _part(name: str, fields: Mapping[str, Any], make: "_Maker") -> Part:
+def _part(name: str, fields: Mapping[str, Any], make: "_Maker") -> RewardPart:
     counting = _convert({k: v for k, v in fields.items() if k in _COUNTING}, _Counting)
-    return Part(
+    return RewardPart(
         name=name,
         reward=make.reward(name, {k: v for k, v in fields.items() if k not in _COUNTING}),
         weight=counting.weight,

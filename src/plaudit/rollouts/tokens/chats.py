@@ -35,6 +35,7 @@ def tokenize_chats(
     template: ChatTemplate,
     tools: Sequence[ToolSpec] = (),
     rejected: Rejected | None = None,
+    batch: int = BATCH,
 ) -> Iterator[Tokens]:
     """Yield the tokens of whole chats, in order, with the assistant's replies in the mask.
 
@@ -49,6 +50,7 @@ def tokenize_chats(
         tools: what the model can call.
         rejected: called for chats that cannot be used, which are then left out; without it the
             first one ends the work with its error.
+        batch: chats that are encoded in one go.
 
     Raises:
         MissingDependencyError: numpy is not installed.
@@ -56,8 +58,8 @@ def tokenize_chats(
         CallError: the template refuses a chat.
         UsageError: the template does not write what replies say.
     """
-    bulk = _Bulk(tokenizer, SafeTemplate(template, tokenizer), tools)
-    return _accepted(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD), rejected)
+    tokens = ChatTokenizer(tokenizer, SafeTemplate(template, tokenizer), tools)
+    return _accepted(map_ordered_sync(tokens.batch, _batches(chats, batch), _AHEAD), rejected)
 
 
 def _accepted(
@@ -74,10 +76,10 @@ def _accepted(
 
 
 def _batches(
-    chats: Iterable[Sequence[MessageLike]],
+    chats: Iterable[Sequence[MessageLike]], size: int
 ) -> Iterator[list[tuple[int, Sequence[MessageLike]]]]:
     numbered = enumerate(chats)
-    while batch := list(itertools.islice(numbered, BATCH)):
+    while batch := list(itertools.islice(numbered, size)):
         yield batch
 
 
@@ -100,12 +102,13 @@ class _Unusable(msgspec.Struct):
     error: PlauditError
 
 
-class _Bulk:
+class ChatTokenizer:
     """Tokenises chats of one model."""
 
     def __init__(
-        self, tokenizer: FileTokenizer, template: SafeTemplate, tools: Sequence[ToolSpec]
+        self, tokenizer: FileTokenizer, template: SafeTemplate, tools: Sequence[ToolSpec] = ()
     ) -> None:
+        """Try the template out, to find the ids around its replies."""
         self._tokenizer = tokenizer
         self._template = template
         self._tools = tools
