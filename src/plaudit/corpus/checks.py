@@ -1,4 +1,4 @@
-"""What a question must be like to be kept, checked by rules that no model has a say in."""
+"""Which chunks are asked about, which questions are kept, and on which side of the split."""
 
 import hashlib
 import heapq

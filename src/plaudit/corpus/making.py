@@ -1,4 +1,4 @@
-"""Questions made from a corpus: every chunk is asked about, and what comes back is checked."""
+"""Questions made from a corpus: prompts, replies, and what became of them."""
 
 import time
 from collections import Counter

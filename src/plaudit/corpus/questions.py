@@ -1,9 +1,9 @@
-"""A question that an agent is to answer."""
+"""Questions that an agent is to answer: read, written, counted, picked, loaded as a data set."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import msgspec
 
@@ -51,6 +51,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 OnReject = Callable[[str, InputError], object]
 """Called with the place of a malformed row, such as `questions.jsonl:3`, and its error."""
 
+Taken = TypeVar("Taken")
+
 _FIELDS = frozenset(Question.__struct_fields__)
 
 
@@ -96,21 +98,41 @@ def iter_questions(
         InputError: the source cannot be read; or a row is malformed, the message names its place.
     """
     ids = QuestionIds()
+
+    def take(row: dict[str, Any], where: str, number: int) -> Question:
+        del number
+        question = read_question(row)
+        ids.take(question.id, where)
+        return question
+
+    for question in read_rows(source, take, on_reject):
+        if split is None or question.split == split:
+            yield question
+
+
+def read_rows(
+    source: str | Path,
+    take: Callable[[dict[str, Any], str, int], Taken],
+    on_reject: OnReject | None,
+) -> Iterator[Taken]:
+    """Yield what is taken of each row, given the row, its place and its number, from 0.
+
+    Raises:
+        InputError: a row is malformed, and `on_reject` is None.
+    """
     with RowReader(source) as rows:
-        for row in rows:
+        for number, row in enumerate(rows):
             try:
                 if row.data is None:
-                    raise InputError(row.error or "cannot be read")
-                question = read_question(row.data)
-                ids.take(question.id, row.where)
+                    raise InputError(row.error or "it cannot be read")
+                taken = take(row.data, row.where, number)
             except InputError as error:
                 named = InputError(f"{row.where}: {error}")
                 if on_reject is None:
                     raise named from None
                 on_reject(row.where, named)
-                continue
-            if split is None or question.split == split:
-                yield question
+            else:
+                yield taken
 
 
 def read_questions(

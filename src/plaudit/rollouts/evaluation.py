@@ -1,4 +1,4 @@
-"""What a set of rollouts came to: how they ended, how good they are, and how far that is known."""
+"""What a set of rollouts came to, and two runs compared question by question."""
 
 import math
 from collections import Counter

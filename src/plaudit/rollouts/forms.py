@@ -1,4 +1,4 @@
-"""How a model sees its tools, makes calls, and gets their results."""
+"""How a model sees its tools, makes calls, and gets their results; and which way is chosen."""
 
 import re
 from collections.abc import Collection, Sequence

@@ -1,25 +1,21 @@
 """Trace files: JSON Lines, one rollout a line, or plain chats, which are traces without tokens."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from plaudit._util import disk
-from plaudit.corpus.questions import Question, read_question
+from plaudit.corpus.questions import OnReject, Question, read_question, read_rows
 from plaudit.errors import InputError
 from plaudit.io.partial import PartialFile
-from plaudit.io.sources import RowReader
 from plaudit.judges import rows
 from plaudit.judges.content import read_content
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.trace import SCHEMA, Trace, Turn
 from plaudit.types import Json, Message
-
-OnReject = Callable[[str, InputError], object]
-"""Called with the place of a malformed row and its error."""
 
 _TEXTS = frozenset({"id", "question_id", "group", "stop_reason", "final_answer", "engine"})
 """Fields that are text; in tables the others may be JSON text."""
@@ -46,17 +42,12 @@ def read_traces(path: str | Path, on_reject: OnReject | None = None) -> Iterator
     Raises:
         InputError: there are no rows, or one of them is malformed.
     """
-    with RowReader(path) as reader:
-        for number, row in enumerate(reader):
-            try:
-                if row.data is None:
-                    raise InputError(row.error or "it cannot be read")
-                yield from read_trace(row.data, number)
-            except InputError as error:
-                named = InputError(f"{row.where}: {error}")
-                if on_reject is None:
-                    raise named from None
-                on_reject(row.where, named)
+
+    def take(row: dict[str, Json], where: str, number: int) -> Trace:
+        del where
+        return read_trace(row, number)[0]
+
+    return read_rows(path, take, on_reject)
 
 
 def write_traces(traces: Iterable[Trace], out: str | Path) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.tools import function_tool
+from plaudit.rollouts.tools.load import load_named
 
 MODULE = """
 import functools, logging, re

@@ -18,10 +18,8 @@ from nat.finetuning.interfaces.trainer_adapter import TrainerAdapter
 from plaudit._util.aio import aside
 from plaudit.errors import PlauditError, ServiceError, UsageError
 from plaudit.integrations.nat.config import CustomizerAdapterConfig
-from plaudit.integrations.nat.deploying import deploy
-from plaudit.integrations.nat.jobs import ENDS, status_of
-from plaudit.integrations.nat.names import dataset_name, file_name
-from plaudit.integrations.nat.progress import log_line
+from plaudit.integrations.nat.jobs import ENDS, deploy, status_of
+from plaudit.integrations.nat.names import dataset_name, file_name, log_line
 from plaudit.integrations.nat.records import TRAINING, VALIDATION, write_files
 from plaudit.integrations.nat.services import Services
 

@@ -1,4 +1,4 @@
-"""All forms of calls."""
+"""All forms of calls: their table, a call in each, and how a prompt describes them."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -16,8 +16,8 @@ import msgspec
 
 from plaudit._util.aio import aside
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.rollouts.functions import load_named
 from plaudit.rollouts.rewards.base import unscored
+from plaudit.rollouts.tools.load import load_named
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 

@@ -1,4 +1,4 @@
-"""`format`: whether what the model wrote has the form that it should have."""
+"""Rewards computed from the trace alone: form, hits, support, searches, length, repetition."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Scoring many traces: bounded, in order, sync and async."""
+"""Scoring many traces, in order: a list, a stream, or a file, and what the scores came to."""
 
 import math
 import time

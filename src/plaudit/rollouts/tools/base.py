@@ -1,4 +1,4 @@
-"""What a tool is, what it answers, and how it says that it failed."""
+"""What a tool is, what it answers, and how arguments and results are checked."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A Python function as a tool."""
+"""A Python function as a tool: its signature is the schema, its docstring the description."""
 
 import functools
 import inspect
