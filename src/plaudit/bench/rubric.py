@@ -177,7 +177,19 @@ async def learn_rubric(
     finally:
         await judge.aclose()
     labels: list[Side] = [pair.label for pair in used]
-    cut = len(choosing)
+    counts = {"pairs": len(pairs), "ties": ties, "asked": len(asked), "unusable": unusable}
+    return _chosen(tried, margins, labels, len(choosing), seed, counts)
+
+
+def _chosen(
+    tried: Sequence[Criterion],
+    margins: Mapping[str, list[float | None]],
+    labels: Sequence[Side],
+    cut: int,
+    seed: int,
+    counts: Mapping[str, int],
+) -> Rubric:
+    """Choose criteria on the pairs before `cut`, and report on the others."""
     chosen = {name: column[:cut] for name, column in margins.items()}
     steps = rubric.choose(OVERALL.name, chosen, labels[:cut])
     kept = {step.name for step in steps}
@@ -186,10 +198,7 @@ async def learn_rubric(
         criteria=tuple(c for step in steps for c in tried if c.name == step.name),
         steps=steps,
         dropped=[c.name for c in tried if c.name not in kept],
-        pairs=len(pairs),
-        ties=ties,
-        asked=len(asked),
-        unusable=unusable,
+        **counts,
         unscored=sum(column.count(None) for column in margins.values()),
         unseen=_report(unseen, labels[cut:], kept, seed),
     )

@@ -94,18 +94,25 @@ def build_corpus(
     report = BuildReport(
         index=str(out), skipped=dict(sorted(found.skipped.items())), problems=found.problems
     )
+    _write(out, settings, found.inputs, report)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def _write(
+    out: Path, settings: IndexSettings, inputs: Sequence[SourceFile], report: BuildReport
+) -> None:
+    """Put an index in its place, built upon the one that is there."""
     old, report.anew = _open_old(out, settings)
     try:
         partial = PartialFolder(out)
         try:
-            _Builder(partial, settings, old, report).build(found.inputs)
+            _Builder(partial, settings, old, report).build(inputs)
             partial.commit()
         finally:
             partial.abort()
     except OSError as error:
         raise StoreError(f"{out} could not be written: {error.strerror or error}") from error
-    report.seconds = round(time.monotonic() - started, 3)
-    return report
 
 
 def _check_place(out: Path) -> None:

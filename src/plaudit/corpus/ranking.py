@@ -52,7 +52,6 @@ class WordScores:
     """Gathers the words of chunks, in order, for an index."""
 
     def __init__(self) -> None:
-        """Begin without any."""
         self._numbers: dict[str, int] = {}
         self._chunks: list[array[int]] = []
 

@@ -71,7 +71,11 @@ def as_trl_reward(
         UsageError: the specification cannot be used.
     """
     scorer = _reward(reward, name, engine)
-    called = name or _name(reward, scorer)
+    return _scoring(scorer, name or _name(reward, scorer))
+
+
+def _scoring(scorer: Reward, called: str) -> TRLReward:
+    """Return a reward function of that name."""
 
     async def score(
         prompts: Sequence[Any],

@@ -37,7 +37,6 @@ class TRLRollouts:
     """
 
     def __init__(self, tools: ToolSet, config: RolloutConfig) -> None:
-        """Join tools and limits."""
         _check_config(config)
         self.traces: list[Trace] = []
         self._tools = tools

@@ -29,7 +29,6 @@ class Agent:
     """A policy with its tools and limits; any number of rollouts may be under way."""
 
     def __init__(self, policy: Policy, tools: ToolSet, config: RolloutConfig) -> None:
-        """Put an agent together; the tools are open."""
         self.policy = policy
         self.tools = tools
         self.config = config

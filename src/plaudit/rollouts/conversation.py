@@ -56,7 +56,6 @@ class Conversation:
     """
 
     def __init__(self, terms: ModelTerms, question: str, draw: int, sample_id: str) -> None:
-        """Begin with the prompts."""
         prompts = terms.prompts
         opening = [Message("system", prompts.system)] if prompts.system else []
         self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
@@ -141,7 +140,6 @@ class ChatConversation(Conversation):
     """
 
     def __init__(self, terms: ModelTerms, question: str, draw: int, sample_id: str) -> None:
-        """Begin with the prompts."""
         super().__init__(terms, question, draw, sample_id)
         self._log = TokenLog() if terms.tells_ids else None
 
@@ -216,7 +214,6 @@ class RenderedConversation(Conversation):
     def __init__(
         self, terms: ModelTerms, renderer: Renderer, question: str, draw: int, sample_id: str
     ) -> None:
-        """Begin with the prompts."""
         super().__init__(terms, question, draw, sample_id)
         self._renderer = renderer
         self._log = TokenLog()

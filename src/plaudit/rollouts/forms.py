@@ -13,6 +13,7 @@ from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall, ParsedReply, WrittenCall
 from plaudit.rollouts.calls.syntax import FORMS, TAGGED, CallForm
 from plaudit.rollouts.config import RolloutConfig
+from plaudit.rollouts.tokens.conforming import sample_call
 from plaudit.rollouts.tokens.rendering import Renderer
 from plaudit.rollouts.tools import ToolSet
 from plaudit.types import Json, Message
@@ -197,17 +198,6 @@ USUAL_READS: Collection[tuple[CallForm, ...]] = (
 )
 """Forms that are read where nothing but the configuration says so."""
 _HEADER_END = "<|message|>"
-_CALL: dict[str, Json] = {
-    "role": "assistant",
-    "content": "",
-    "tool_calls": [
-        {
-            "id": "call00001",
-            "type": "function",
-            "function": {"name": "find", "arguments": {"what": "x"}},
-        }
-    ],
-}
 
 
 class FormChoice(msgspec.Struct, frozen=True):
@@ -312,7 +302,12 @@ def _lost(renderer: Renderer | None) -> tuple[str, ...]:
     if renderer is None:
         return ()
     try:
-        renderer.template.check_calls([{"role": "user", "content": "?"}, _CALL])
+        renderer.template.check_calls(
+            [
+                {"role": "user", "content": "?"},
+                {"role": "assistant", "content": "", "tool_calls": [sample_call()]},
+            ]
+        )
     except CallError as error:
         return (f"rollouts with tool calls have no token ids: {error}",)
     return ()

@@ -73,16 +73,12 @@ class Policy:
         renderer = await _find_renderer(engine, config)
         rendered = renderer is not None and _renders(engine, config)
         if able.scores or not (able.chat or rendered):
-            raise UsageError(
-                f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
-                "template, an endpoint of one, or its --tokenizer with the template"
-            )
-        native = native and able.tools
+            raise _cannot_converse(engine)
         if rendered and renderer is not None:
             chosen = choose_rendered(engine, tools, config, renderer)
             renderer = renderer.keeping(chosen.form.own_marks)
         else:
-            chosen = choose_form(engine, tools, config, renderer, native)
+            chosen = choose_form(engine, tools, config, renderer, native and able.tools)
         form = chosen.form
         special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
         terms = ModelTerms(
@@ -134,6 +130,13 @@ class Policy:
         if self._rendered and renderer is not None:
             return RenderedConversation(self._terms, renderer, question, draw, sample_id)
         return ChatConversation(self._terms, question, draw, sample_id)
+
+
+def _cannot_converse(engine: Engine) -> UsageError:
+    return UsageError(
+        f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat template, "
+        "an endpoint of one, or its --tokenizer with the template"
+    )
 
 
 def _sampling(config: RolloutConfig, draw: int, max_tokens: int) -> Sampling:

@@ -31,7 +31,6 @@ class Spans:
     """Makes the spans of one rollout; none where nobody listens."""
 
     def __init__(self, uri: str, identity: str) -> None:
-        """Name the model, by the engine's URI and the identity."""
         scheme = uri.partition(":")[0]
         self._tracer = find_tracer()
         self._content = os.environ.get(CONTENT, "").lower() == "true"

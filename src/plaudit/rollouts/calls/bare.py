@@ -27,7 +27,6 @@ class BareCalls:
     """Finds bare calls in a reply. They count only where they stand alone."""
 
     def __init__(self, parts: ReplyParts, forms: frozenset[CallForm]) -> None:
-        """Join what was read so far and the forms that are read."""
         self._parts = parts
         self._text = parts.text
         self._forms = forms

@@ -58,7 +58,6 @@ class CorrectnessOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Further options of the judge, such as `readout`, `gate`, `votes` and `reward_map`."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(1, math.inf, longest=self.longest)
         if self.undecided is not None:
             check_range(-math.inf, math.inf, undecided=self.undecided)

@@ -111,7 +111,6 @@ class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tools that search; none: all."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(0.01, 1, overlap=self.overlap)
 
     def measure(self, trace: Trace) -> Score:
@@ -181,7 +180,6 @@ class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     words: int = 60
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(0, 1, least=self.least)
         check_range(1, math.inf, words=self.words)
 
@@ -254,7 +252,6 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Tools that search; none: all."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(1, math.inf, best=self.best)
         check_range(self.best + 1, math.inf, zero=self.zero)
 
@@ -340,7 +337,6 @@ class Length(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
     full: int = 2400
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(0, math.inf, free=self.free)
         check_range(self.free + 1, math.inf, full=self.full)
 
@@ -369,7 +365,6 @@ class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
     free: float = 0.2
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(0, 0.99, free=self.free)
 
     def measure(self, trace: Trace) -> Score:

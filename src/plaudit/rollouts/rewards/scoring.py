@@ -75,7 +75,6 @@ class ScoreTally:
     """
 
     def __init__(self, rewards: Composite) -> None:
-        """Begin for the rewards of a specification."""
         self._rewards = rewards
         named: list[tuple[str, Reward]] = [(part.name, part.reward) for part in rewards.parts]
         named.append((TOTAL, rewards))

@@ -108,7 +108,6 @@ class ChatTokenizer:
     def __init__(
         self, tokenizer: FileTokenizer, template: SafeTemplate, tools: Sequence[ToolSpec] = ()
     ) -> None:
-        """Try the template out, to find the ids around its replies."""
         self._tokenizer = tokenizer
         self._template = template
         self._tools = tools

@@ -193,16 +193,19 @@ def _short(name: str) -> str:
 _Taken = Literal["text", "parts", "either"]
 
 _WORD = "w31zq"
-_CALL = {
-    "id": "call00001",
-    "type": "function",
-    "function": {"name": "find", "arguments": {"what": "x"}},
-}
+
+
+def sample_call(what: str = "x", number: int = 1) -> dict[str, Json]:
+    """Return a call with which chat templates are tried out."""
+    function = {"name": "find", "arguments": {"what": what}}
+    return {"id": f"call0000{number}", "type": "function", "function": function}
+
+
 _BEFORE: Mapping[str, Chat] = {
     "assistant": [{"role": "user", "content": "?"}],
     "tool": [
         {"role": "user", "content": "?"},
-        {"role": "assistant", "content": "", "tool_calls": [_CALL]},
+        {"role": "assistant", "content": "", "tool_calls": [sample_call()]},
     ],
 }
 
@@ -317,12 +320,5 @@ def check_calls(chat: Chat, most: int | None, name: str) -> None:
 
 
 def _turn(words: tuple[str, ...]) -> dict[str, Json]:
-    calls = [
-        {
-            "id": f"call0000{number}",
-            "type": "function",
-            "function": {"name": "find", "arguments": {"what": word}},
-        }
-        for number, word in enumerate(words)
-    ]
+    calls = [sample_call(word, number) for number, word in enumerate(words)]
     return {"role": "assistant", "content": "", "tool_calls": calls}

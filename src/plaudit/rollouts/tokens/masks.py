@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from plaudit.errors import CallError, MissingDependencyError, UsageError
-from plaudit.rollouts.tokens.conforming import Chat
+from plaudit.rollouts.tokens.conforming import Chat, sample_call
 from plaudit.rollouts.tokens.replies import Span, locate_replies
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
@@ -226,11 +226,6 @@ def _turn(kind: str, words: str) -> dict[str, Json]:
             return {"role": "tool", "content": words, "name": "find", "tool_call_id": "call00001"}
         case "call" | "calls":
             count = 1 if kind == "call" else 2
-            return {"role": "assistant", "content": None, "tool_calls": [_call()] * count}
+            return {"role": "assistant", "content": None, "tool_calls": [sample_call()] * count}
         case _:
             return {"role": kind, "content": words}
-
-
-def _call() -> dict[str, Json]:
-    function = {"name": "find", "arguments": {"what": "x"}}
-    return {"id": "call00001", "type": "function", "function": function}

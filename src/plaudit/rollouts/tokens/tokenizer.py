@@ -140,7 +140,6 @@ class EngineTokenizer:
     """The tokenizer of a model that the embedded engine runs: exact, since it is the engine's."""
 
     def __init__(self, engine: LlamaEngine, identity: str) -> None:
-        """Take the tokenizer of an engine that has been identified."""
         self._engine = engine
         self.identity = identity
         self.control: dict[str, int] = engine.metadata.vocabulary.control

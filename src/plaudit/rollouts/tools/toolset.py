@@ -148,12 +148,10 @@ class ToolSet:
             await source.close()
 
     async def __aenter__(self) -> Self:
-        """Open the set."""
         await self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the set."""
         await self.close()
 
     # ------------------------------------------------------------ calls
