@@ -312,7 +312,7 @@ def test_D7_a_failed_job_is_an_error_that_says_why(nemo: NemoServices) -> None:
     assert asked.status == TrainingStatusEnum.FAILED
 
 
-def test_a_canceled_job_is_told_as_such(nemo: NemoServices) -> None:
+def test_a_canceled_job_has_that_status(nemo: NemoServices) -> None:
     assert waited(*job(nemo, "cancelled")).status == TrainingStatusEnum.CANCELED
     with pytest.raises(ServiceError, match="was canceled, and nothing is deployed"):
         nemo.reported.clear()
@@ -320,7 +320,7 @@ def test_a_canceled_job_is_told_as_such(nemo: NemoServices) -> None:
         waited(adapter, submitted(adapter, collection(5, "other")))
 
 
-def test_a_status_that_was_not_told_is_no_status(nemo: NemoServices) -> None:
+def test_a_status_that_is_unknown_is_no_status(nemo: NemoServices) -> None:
     adapter, ref = job(nemo, 404)
     with pytest.raises(ServiceError, match="the status of job cust-0 is unknown"):
         asyncio.run(adapter.status(ref))

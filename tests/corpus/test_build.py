@@ -111,7 +111,7 @@ def test_a_changed_row_leaves_the_others(tmp_path: Path) -> None:
     assert build_corpus(source, index).kept == 6
 
 
-def test_bad_rows_are_told_again_though_nothing_changed(tmp_path: Path) -> None:
+def test_bad_rows_are_reported_again_though_nothing_changed(tmp_path: Path) -> None:
     source, index = tmp_path / "rows.jsonl", tmp_path / "index"
     source.write_text('{"text": "good words"}\n{"no": "text"}\n')
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_the_same_text_twice_has_two_ids(tmp_path: Path) -> None:
     assert chunks[3].id == chunk_id("twice.txt", text.strip(), 3)
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_built(docs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported_and_the_rest_is_built(docs: Path, tmp_path: Path) -> None:
     (docs / "empty.md").touch()
     (docs / "binary.txt").write_bytes(b"a\0b")
     (docs / "scan.pdf").write_bytes(pdf([""]))

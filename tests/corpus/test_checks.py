@@ -67,7 +67,7 @@ def test_a_draft_by_itself(question: str, answer: str, reason: Drop | None) -> N
         "What is THE PASSAGE about?",
     ],
 )
-def test_questions_about_a_passage_are_told(question: str) -> None:
+def test_questions_about_a_passage_are_found(question: str) -> None:
     assert check_draft(draft(question, "something new")) == Drop.ABOUT_THE_PASSAGE
 
 

@@ -143,7 +143,7 @@ def test_a_question_counts_once_however_often_it_was_rolled_out() -> None:
     assert (found.first, found.second) == (0.5, 1.0)
 
 
-def test_what_could_not_be_told_and_what_was_broken_off_is_in_no_mean() -> None:
+def test_what_is_unscored_and_what_was_broken_off_is_in_no_mean() -> None:
     before = [run_trace(0, 0.0), run_trace(1, None), run_trace(2, 0.0)]
     late = {"stop_reason": StopReason.DEADLINE, "final_answer": None}
     after = [

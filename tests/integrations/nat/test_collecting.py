@@ -139,7 +139,7 @@ def test_D2_turns_are_those_of_an_item_and_nothing_is_joined_or_lost() -> None:
 
 
 @pytest.mark.parametrize("identity", [None, True, 2.5, ("a", 1)])
-def test_any_id_is_told_as_text(identity: Any) -> None:
+def test_any_id_is_kept_as_text(identity: Any) -> None:
     assert found(item(identity, step(output="x"))).turns[0][0].example_id == str(identity)
 
 

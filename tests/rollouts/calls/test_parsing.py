@@ -256,7 +256,7 @@ def test_thoughts_between_calls_are_gathered() -> None:
         ("```json\n" + call()[:-2], "breaks off", ""),
     ],
 )
-def test_a_broken_call_is_told_and_the_rest_is_kept(text: str, why: str, kept: str) -> None:
+def test_a_broken_call_is_reported_and_the_rest_is_kept(text: str, why: str, kept: str) -> None:
     reply = read_reply(text, tools=[SEARCH])
     assert reply.calls == ()
     (bad,) = reply.malformed

@@ -104,7 +104,7 @@ async def test_where_all_rewards_are_lost_there_is_no_total() -> None:
     assert is_no_number(await total(*parts), "part_missing")
 
 
-async def test_a_weight_of_zero_is_told_and_does_not_count() -> None:
+async def test_a_weight_of_zero_is_reported_and_does_not_count() -> None:
     found = await total(part("a", 0.5), part("b", None, 0.0), part("c", 1.0, 0.0))
     assert found.value == 0.5
     assert found.components["c"].value == 1.0
@@ -143,12 +143,12 @@ async def test_a_penalty_may_be_for_right_answers_alone() -> None:
     assert (await total(*right)).value == pytest.approx(0.8)
 
 
-async def test_a_part_that_does_not_count_need_not_be_told() -> None:
+async def test_a_part_that_does_not_count_need_not_be_scored() -> None:
     found = await total(part("right", 0.0), part("b", None, requires="right"))
     assert found.value == 0.0
 
 
-async def test_a_requirement_that_cannot_be_told_leaves_the_part_untold() -> None:
+async def test_a_requirement_without_a_value_leaves_the_part_unscored() -> None:
     lost = part("right", None, 0.0)
     assert is_no_number(
         await total(lost, part("a", 1.0), part("b", 1.0, requires="right")), "no_gold"

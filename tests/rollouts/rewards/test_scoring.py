@@ -141,7 +141,7 @@ def test_the_summary_counts_and_measures() -> None:
     assert summary.exit_status == 0
 
 
-def test_what_went_wrong_is_counted_apart_from_what_cannot_be_told() -> None:
+def test_what_went_wrong_is_counted_apart_from_what_cannot_be_scored() -> None:
     rewards = load_rewards(RULES)
     tally = ScoreTally(rewards)
     trace = score_traces([rollout()], RULES)[0]

@@ -212,7 +212,7 @@ def test_they_agree_on_calls_too(
 def test_a_reply_whose_first_token_reaches_into_the_header_is_found_by_place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Line breaks are one token in many tokenizers, whoever wrote them."""
+    """Line breaks are one token in many tokenizers, in any text."""
     _, tokenizer, template = load(GEMMA, tmp_path_factory)
     source = template_source(GEMMA).replace(" | trim", "")
     template = ChatTemplate("x", {"default": source}, template.tokens)

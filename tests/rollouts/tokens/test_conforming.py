@@ -92,7 +92,7 @@ def test_parts_that_are_no_text_are_refused() -> None:
         render(made("{{ messages[0].content + '!' }}"), chat)
 
 
-def test_the_first_refusal_is_told() -> None:
+def test_the_first_refusal_is_raised() -> None:
     with pytest.raises(CallError, match=r"the chat template mine refuses the conversation: 1$"):
         render(refusing("true"), as_objects(CHAT))
 

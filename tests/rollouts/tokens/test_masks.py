@@ -1,4 +1,4 @@
-"""Masks from ids alone, and the markers that they are told by."""
+"""Masks from ids alone, and the markers that show them."""
 
 import random
 

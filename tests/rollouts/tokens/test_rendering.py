@@ -235,7 +235,7 @@ async def test_results_become_the_users_words_where_there_is_no_role_for_them(
     )
 
 
-async def test_tools_are_told_with_their_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_tools_are_shown_with_their_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
     renderer = renderer_of(QWEN3, tmp_path_factory)
     schema = {"type": "object", "properties": {"größe": {"type": "string"}}}
     tool = ToolSpec("find", "Finds <it> & 'that'.", msgspec.Raw(json.dumps(schema).encode()))

@@ -73,7 +73,7 @@ def test_defect_46_a_run_keeps_no_query_of_a_tools_url() -> None:
     assert recorded("search:notes.index?k=3") == "search:notes.index?k=3"
 
 
-def test_a_search_gives_two_chunks_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_gives_two_chunks_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def search_tool(index: str, k: int) -> Any:
