@@ -170,9 +170,9 @@ async def learn_rubric(
     asked = [pairs[i] for i in source[:proposals]]
     proposed, unusable = await _propose(asked, engine, cache, send or SendPolicy())
     tried = [OVERALL, *_merge(proposed, candidates)]
+    used = [pairs[i] for i in (*choosing, *reporting)]
     judge = Judge("pointwise", engine=engine, readout=readout, cache=cache, send=send)
     try:
-        used = [pairs[i] for i in (*choosing, *reporting)]
         margins = {c.name: await _margins(judge, c, used, progress) for c in tried}
     finally:
         await judge.aclose()

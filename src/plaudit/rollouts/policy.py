@@ -15,7 +15,7 @@ from plaudit.rollouts.conversation import (
     ModelTerms,
     RenderedConversation,
 )
-from plaudit.rollouts.forms import USUAL_READS, choose_form, choose_rendered
+from plaudit.rollouts.forms import USUAL_READS, Form, choose_form, choose_rendered
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
 from plaudit.rollouts.tools import ToolSet
@@ -79,24 +79,8 @@ class Policy:
             renderer = renderer.keeping(chosen.form.own_marks)
         else:
             chosen = choose_form(engine, tools, config, renderer, native and able.tools)
-        form = chosen.form
-        special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
-        terms = ModelTerms(
-            uri=engine.uri,
-            form=form,
-            prompts=Prompts(
-                config,
-                has_tools=bool(tools.specs),
-                tools_text=form.tools_text,
-                special_tokens=special,
-            ),
-            sampling=partial(_sampling, config),
-            renderer=renderer,
-            takes_ids=rendered and able.token_prompts,
-            tells_ids=able.token_ids and config.tokens != "off",
-            exact_only=config.tokens == "exact",
-            max_length=config.max_length,
-        )
+        has_tools = bool(tools.specs)
+        terms = _terms(engine, config, chosen.form, has_tools, renderer, rendered)
         policy = cls(identity, terms, config, rendered)
         policy.notes = chosen.notes
         if terms.exact_only and policy.exactness != "exact":
@@ -136,6 +120,34 @@ def _cannot_converse(engine: Engine) -> UsageError:
     return UsageError(
         f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat template, "
         "an endpoint of one, or its --tokenizer with the template"
+    )
+
+
+def _terms(
+    engine: Engine,
+    config: RolloutConfig,
+    form: Form,
+    has_tools: bool,
+    renderer: Renderer | None,
+    rendered: bool,
+) -> ModelTerms:
+    able = engine.capabilities
+    special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
+    return ModelTerms(
+        uri=engine.uri,
+        form=form,
+        prompts=Prompts(
+            config,
+            has_tools=has_tools,
+            tools_text=form.tools_text,
+            special_tokens=special,
+        ),
+        sampling=partial(_sampling, config),
+        renderer=renderer,
+        takes_ids=rendered and able.token_prompts,
+        tells_ids=able.token_ids and config.tokens != "off",
+        exact_only=config.tokens == "exact",
+        max_length=config.max_length,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -138,12 +138,11 @@ def _requirements(given: str | list[str] | dict[str, float]) -> tuple[Requiremen
     return tuple(map(Requirement, [given] if isinstance(given, str) else given))
 
 
-class _Maker:
+class _Maker(NamedTuple):
     """Makes rewards from the fields of a specification."""
 
-    def __init__(self, grader: Grader, folder: Path) -> None:
-        self._grader = grader
-        self._folder = folder
+    grader: Grader
+    folder: Path
 
     def reward(self, name: str, fields: dict[str, Any]) -> Reward:
         """Make one reward.
@@ -153,11 +152,11 @@ class _Maker:
         """
         if "function" in fields:
             options = _convert(fields, FunctionOptions, _COUNTING)
-            function, code = load_function(options.function, self._folder)
+            function, code = load_function(options.function, self.folder)
             return FunctionReward(name, function, options, code)
         kind = fields.pop("reward", name)
         if kind == Correctness.name:
-            return Correctness(_convert(fields, CorrectnessOptions, _COUNTING), self._grader)
+            return Correctness(_convert(fields, CorrectnessOptions, _COUNTING), self.grader)
         if kind not in MEASURES:
             raise UsageError(
                 f"there is no reward {kind!r}; there are {', '.join(NAMES)}, and "
