@@ -1,6 +1,6 @@
 """Calls that a model wrote as text, separated from its thoughts and its answer.
 
-By default, calls of all forms are read in one reply (`syntaxes`; `docs/tools.md` shows
+By default, calls of all forms are read in one reply (`forms`; `docs/tools.md` shows
 each). Calls without marks of their own (`json`, `llama`, and `mistral` where an engine left its
 marks out) count only where they stand alone: what is outside of thoughts is nothing else. In the
 middle of prose such an object is part of an answer.

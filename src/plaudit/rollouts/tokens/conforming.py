@@ -3,6 +3,9 @@
 Templates differ in what they take: some want the arguments of calls as text, some only ids of nine
 characters, some know neither tools nor system messages. A conversation is given as it is first. If
 the template refuses it, the fewest changes are sought with which it does not.
+
+Templates also differ in the contents that they write: one text, a list of parts, or either. Some
+leave calls out without an error; a conversation of which they would do so is refused here.
 """
 
 import base64

@@ -2,7 +2,7 @@
 
 A template writes control tokens around replies. Texts cannot hold these (`safe_template`), so the
 sequences of ids that begin and end replies show where they are, in any number of conversations at
-once. `plaudit.rollouts.tokens.masks` finds out which sequences these are.
+once. `find_markers` finds out which sequences these are, from conversations that it makes itself.
 """
 
 import itertools
