@@ -62,7 +62,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
         ("jsonschema_rs", {"plaudit.rollouts.tools.base"}),
         ("docstring_parser", {"plaudit.rollouts.tools.function"}),
-        ("torch", {"plaudit.integrations.sampling", "plaudit.integrations.trl_sampling"}),
+        ("torch", {"plaudit.integrations.trl_sampling"}),
         (
             "sqlite3",
             {
