@@ -44,7 +44,7 @@ from throughput import machine
 from plaudit import Judge, JudgeConfig, PlauditError, Verdict
 from plaudit.bench.datasets import LabelledRows, Row, load_dataset, place_sides, turn_over
 from plaudit.bench.metrics import Estimate, compare, counts, measure
-from plaudit.bench.outcomes import Outcome, outcome_of
+from plaudit.bench.outcomes import RowOutcome, outcome_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "judge_quality.json"
@@ -168,7 +168,7 @@ def outcomes(arm: Arm, kind: str, rows: Sequence[Row], options: argparse.Namespa
 class Seen(NamedTuple):
     """The outcomes of one arm, and what decided each (`verify`: a type, a guard, head or model)."""
 
-    outcomes: list[Outcome]
+    outcomes: list[RowOutcome]
     decided_by: list[str | None]
 
 
@@ -178,14 +178,16 @@ def cluster(row: Row) -> str:
     return hashlib.blake2b(str(text).encode(), digest_size=8).hexdigest() if text else ""
 
 
-def same_winner(one: Outcome, turned: Outcome) -> bool | None:
+def same_winner(one: RowOutcome, turned: RowOutcome) -> bool | None:
     """Tell whether a pair and the same pair turned over have the same winner."""
     if one.score is None or turned.score is None:
         return None
     return (one.score > 0.5) == (turned.score < 0.5) and (one.score < 0.5) == (turned.score > 0.5)
 
 
-def calibrated(seen: Sequence[Outcome], verdicts: Sequence[Verdict], seed: int) -> list[Outcome]:
+def calibrated(
+    seen: Sequence[RowOutcome], verdicts: Sequence[Verdict], seed: int
+) -> list[RowOutcome]:
     """Map each half's raw confidence by what was fitted on the other half."""
     names = sorted({one.cluster or one.id for one in seen})
     first = set(random.Random(seed).sample(names, len(names) // 2))
@@ -262,7 +264,7 @@ def measured(labelled: Labelled, rows: list[Row], options: argparse.Namespace) -
 
 
 def always_the_same(
-    found: Mapping[str, Sequence[Outcome]], labels: Mapping[str, str]
+    found: Mapping[str, Sequence[RowOutcome]], labels: Mapping[str, str]
 ) -> float | None:
     """Return how often a judge would be right that always says the same; ties left out."""
     ids = {one.id for seen in found.values() for one in seen}
@@ -271,11 +273,11 @@ def always_the_same(
 
 
 def figures(
-    found: Mapping[str, Sequence[Outcome]], options: argparse.Namespace
+    found: Mapping[str, Sequence[RowOutcome]], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Return each arm's figures, and its differences to the arm before it."""
     report: dict[str, dict[str, Any]] = {}
-    before: Sequence[Outcome] | None = None
+    before: Sequence[RowOutcome] | None = None
     for name, seen in found.items():
         own = measure(seen, seed=options.seed, draws=options.draws)
         report[name] = counts(seen) | {"figures": plain(own), "by_group": by_group(seen)}
@@ -286,7 +288,7 @@ def figures(
     return report
 
 
-def by_group(seen: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
+def by_group(seen: Sequence[RowOutcome]) -> dict[str, dict[str, Any]]:
     """Return forced accuracy by subset or system, without intervals."""
     credits: dict[str, list[float]] = {}
     for one in seen:

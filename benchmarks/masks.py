@@ -35,8 +35,7 @@ from tokenizers.trainers import BpeTrainer
 
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.rollouts.tokens.chats import tokenize_chats
-from plaudit.rollouts.tokens.markers import find_markers
-from plaudit.rollouts.tokens.masks import assistant_mask
+from plaudit.rollouts.tokens.masks import assistant_mask, find_markers
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 

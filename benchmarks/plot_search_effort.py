@@ -2,7 +2,7 @@
 
     python benchmarks/plot_search_effort.py [FILE.svg]
 
-Every point is what `plaudit.rollouts.rewards.search.effort` returns; the same bytes each time.
+Every point is what `plaudit.rollouts.rewards.measures.effort` returns; the same bytes each time.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from plaudit.rollouts.rewards.search import SearchEffort, effort
+from plaudit.rollouts.rewards.measures import SearchEffort, effort
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "search_effort.svg"
 MADE = range(15)

@@ -17,7 +17,7 @@ from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import PlauditError
 from plaudit.rollouts.call_probe import probe_calls, shows_tools
-from plaudit.rollouts.tokens.placeholder import around_reply
+from plaudit.rollouts.tokens.replies import around_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "tools.md"

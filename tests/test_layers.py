@@ -59,9 +59,9 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         ("xllamacpp", {"plaudit.engines.llama.native"}),
         ("typer", None),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),
-        ("jsonschema_rs", {"plaudit.rollouts.tools.schema"}),
-        ("docstring_parser", {"plaudit.rollouts.tools.signature"}),
-        ("torch", {"plaudit.integrations.sampling", "plaudit.integrations.trl_sampling"}),
+        ("jsonschema_rs", {"plaudit.rollouts.tools.base"}),
+        ("docstring_parser", {"plaudit.rollouts.tools.function"}),
+        ("torch", {"plaudit.integrations.trl_sampling"}),
         (
             "sqlite3",
             {

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import EngineUnusableError, InputError, MissingDependencyError, UsageError

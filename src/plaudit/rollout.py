@@ -13,7 +13,7 @@ import msgspec
 from plaudit._util.aio import for_each
 from plaudit._util.choices import convert
 from plaudit._util.loops import synchronous
-from plaudit.corpus.question import Question, Split
+from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine
@@ -22,7 +22,6 @@ from plaudit.io.progress import Progress
 from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
@@ -194,7 +193,7 @@ def take_questions(
         InputError: one is malformed, or two have one id; the message says which.
     """
     taken = 0
-    ids = Ids()
+    ids = QuestionIds()
     for where, question in _questions(questions):
         try:
             ids.take(question.id, where)

@@ -4,7 +4,7 @@ import pytest
 
 from plaudit import Cause, Failure, Verdict, Verdicts
 from plaudit._util.notebook import Tabular
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.rollouts.result import Rollouts
 from plaudit.rollouts.trace import Score, Trace
 

@@ -12,7 +12,7 @@ from plaudit.errors import MissingDependencyError
 def test_R8_importing_loads_no_index_and_no_package() -> None:
     code = (
         "import sys\n"
-        "import plaudit.corpus, plaudit.rollouts.questions, plaudit.cli.corpus\n"
+        "import plaudit.corpus, plaudit.corpus.questions, plaudit.cli.corpus\n"
         "heavy = {'numpy', 'bm25s', 'markdown_it', 'selectolax', 'pypdf', 'wordllama', 'datasets',"
         " 'tokenizers'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from plaudit import JudgeConfig
-from plaudit.bench.outcomes import Outcome
+from plaudit.bench.outcomes import RowOutcome
 from plaudit.types import Verdict
 from tests.support.command import REPOSITORY, write_rows
 
@@ -176,7 +176,7 @@ def test_rows_are_drawn_by_the_seed_in_their_order(script: ModuleType) -> None:
 def test_the_winner_is_the_same_when_the_pair_is_turned_over(
     script: ModuleType, p: float | None, turned: float | None, same: bool | None
 ) -> None:
-    assert script.same_winner(Outcome(id="a", score=p), Outcome(id="a", score=turned)) is same
+    assert script.same_winner(RowOutcome(id="a", score=p), RowOutcome(id="a", score=turned)) is same
 
 
 def test_no_half_is_mapped_by_what_was_fitted_on_itself(
@@ -195,7 +195,7 @@ def test_no_half_is_mapped_by_what_was_fitted_on_itself(
             return raw / 2
 
     monkeypatch.setattr(script, "fit", lambda raw, right, seed: Fitted(raw))
-    seen = [Outcome(id=f"s-{n}", agrees=n % 3 == 0, cluster=f"c-{n // 2}") for n in range(20)]
+    seen = [RowOutcome(id=f"s-{n}", agrees=n % 3 == 0, cluster=f"c-{n // 2}") for n in range(20)]
     verdicts = [
         Verdict(index=n, id=f"s-{n}", status="ok", fields={"raw_confidence": n / 20})
         for n in range(20)

@@ -9,19 +9,19 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from plaudit.bench.metrics import METRICS, compare, counts, measure
-from plaudit.bench.outcomes import Outcome
+from plaudit.bench.outcomes import RowOutcome
 from plaudit.errors import MissingDependencyError, UsageError
 
 
-def outcome(number: int, **fields: Any) -> Outcome:
-    return Outcome(id=f"s-{number}", **fields)
+def outcome(number: int, **fields: Any) -> RowOutcome:
+    return RowOutcome(id=f"s-{number}", **fields)
 
 
-def said(number: int, right: bool, **fields: Any) -> Outcome:
+def said(number: int, right: bool, **fields: Any) -> RowOutcome:
     return outcome(number, agrees=right, credit=float(right), **fields)
 
 
-def values(outcomes: list[Outcome]) -> dict[str, float | None]:
+def values(outcomes: list[RowOutcome]) -> dict[str, float | None]:
     return {name: one and one.value for name, one in measure(outcomes, draws=2).items()}
 
 
@@ -99,7 +99,7 @@ def test_auroc_leaves_out_what_is_neither() -> None:
 # Intervals
 
 
-def draw(rate: float, size: int, seed: int) -> list[Outcome]:
+def draw(rate: float, size: int, seed: int) -> list[RowOutcome]:
     source = random.Random(seed)
     return [said(n, source.random() < rate) for n in range(size)]
 

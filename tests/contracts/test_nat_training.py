@@ -298,7 +298,7 @@ def test_a_status_that_never_comes_is_an_error(
     monkeypatch.setattr(services, "SECONDS", 0.2)
     adapter, ref = job(nemo, None, max_consecutive_status_failures=1)
     began = time.monotonic()
-    with pytest.raises(ServiceError, match="was not told"):
+    with pytest.raises(ServiceError, match="is unknown"):
         waited(adapter, ref)
     assert time.monotonic() - began < 20
 
@@ -312,7 +312,7 @@ def test_D7_a_failed_job_is_an_error_that_says_why(nemo: NemoServices) -> None:
     assert asked.status == TrainingStatusEnum.FAILED
 
 
-def test_a_canceled_job_is_told_as_such(nemo: NemoServices) -> None:
+def test_a_canceled_job_has_that_status(nemo: NemoServices) -> None:
     assert waited(*job(nemo, "cancelled")).status == TrainingStatusEnum.CANCELED
     with pytest.raises(ServiceError, match="was canceled, and nothing is deployed"):
         nemo.reported.clear()
@@ -320,9 +320,9 @@ def test_a_canceled_job_is_told_as_such(nemo: NemoServices) -> None:
         waited(adapter, submitted(adapter, collection(5, "other")))
 
 
-def test_a_status_that_was_not_told_is_no_status(nemo: NemoServices) -> None:
+def test_a_status_that_is_unknown_is_no_status(nemo: NemoServices) -> None:
     adapter, ref = job(nemo, 404)
-    with pytest.raises(ServiceError, match="the status of job cust-0 was not told"):
+    with pytest.raises(ServiceError, match="the status of job cust-0 is unknown"):
         asyncio.run(adapter.status(ref))
     with pytest.raises(UsageError, match="has no job"):
         asyncio.run(adapter.status(TrainingJobRef(run_id="r", backend="b")))

@@ -24,8 +24,8 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 from trl.chat_template_utils import qwen2_5_chat_template  # noqa: E402
 
 from plaudit.integrations.rows import with_columns  # noqa: E402
-from plaudit.integrations.sampling import Recorder, sample  # noqa: E402
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func  # noqa: E402
+from plaudit.integrations.trl_sampling import Recorder, sample  # noqa: E402
 from plaudit.rollouts.calls.forms import write_call  # noqa: E402
 from plaudit.rollouts.rewards.reading import results_of  # noqa: E402
 from plaudit.rollouts.rewards.spec import load_rewards  # noqa: E402
@@ -169,7 +169,7 @@ def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
     assert any(right)
     means = [entry["rewards/right/mean"] for entry in logs]
     assert sum(means) / 2 == pytest.approx(sum(right) / len(right), abs=0.2)
-    assert all("right/untold" in entry for entry in logs)
+    assert all("right/unscored" in entry for entry in logs)
 
 
 # The rollout function
@@ -327,6 +327,6 @@ def test_a_judge_is_asked_in_the_trainers_own_loop(
     trainer = train(native, rewards, settings(tmp_path, max_steps=1), rows(), tools=[search])
     log = trainer.state.log_history[0]
     answered = [trace.final_answer is not None for trace in seen.traces]
-    assert log["total/untold"] == 0
+    assert log["total/unscored"] == 0
     assert log["rewards/total/mean"] == pytest.approx(sum(answered) / len(answered))
     assert sum(answered) > sum(score(trace) for trace in seen.traces)

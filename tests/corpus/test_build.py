@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plaudit.corpus import build, build_corpus, open_corpus
-from plaudit.corpus.inputs import Input
+from plaudit.corpus.inputs import SourceFile
 from plaudit.corpus.layout import FILES, chunk_id
 from plaudit.errors import InputError, StoreError, UsageError
 from tests.support.documents import REPORT, pdf, write_report
@@ -79,7 +79,7 @@ def test_what_is_unchanged_is_not_read_again(
     read: list[str] = []
     real = build.read_documents
 
-    def noting(source: Input, digest: str, tell: object) -> Iterator[object]:
+    def noting(source: SourceFile, digest: str, tell: object) -> Iterator[object]:
         read.append(source.name)
         return real(source, digest, tell)  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_a_changed_row_leaves_the_others(tmp_path: Path) -> None:
     assert build_corpus(source, index).kept == 6
 
 
-def test_bad_rows_are_told_again_though_nothing_changed(tmp_path: Path) -> None:
+def test_bad_rows_are_reported_again_though_nothing_changed(tmp_path: Path) -> None:
     source, index = tmp_path / "rows.jsonl", tmp_path / "index"
     source.write_text('{"text": "good words"}\n{"no": "text"}\n')
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_the_same_text_twice_has_two_ids(tmp_path: Path) -> None:
     assert chunks[3].id == chunk_id("twice.txt", text.strip(), 3)
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_built(docs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported_and_the_rest_is_built(docs: Path, tmp_path: Path) -> None:
     (docs / "empty.md").touch()
     (docs / "binary.txt").write_bytes(b"a\0b")
     (docs / "scan.pdf").write_bytes(pdf([""]))

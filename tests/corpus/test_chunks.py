@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaudit.corpus.chunks import check_sizes, cut
-from plaudit.corpus.document import Heading, Part
-from plaudit.corpus.markdown import markdown_parts
+from plaudit.corpus.chunks import Heading, Part, check_sizes, cut
+from plaudit.corpus.readers import markdown_parts
 from plaudit.errors import UsageError
 from tests.support.documents import REPORT
 

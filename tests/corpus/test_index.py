@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from plaudit.corpus import Corpus, build_corpus, open_corpus
-from plaudit.corpus.embeddings import fuse
 from plaudit.corpus.index import hits_text
+from plaudit.corpus.ranking import fuse
 from plaudit.errors import InputError, UsageError
 from tests.support.documents import write_report
 
@@ -257,7 +257,7 @@ def test_embeddings_leave_logging_as_it_was(tmp_path: Path) -> None:
 
     code = (
         "import logging\n"
-        "from plaudit.corpus.embeddings import embed\n"
+        "from plaudit.corpus.ranking import embed\n"
         "vectors = embed(['a text', ''])\n"
         "assert vectors.shape == (2, 256) and abs(float((vectors[0] ** 2).sum()) - 1) < 1e-5\n"
         "assert not vectors[1].any()\n"

@@ -15,8 +15,8 @@ from plaudit.corpus import (
     make_questions,
     open_corpus,
 )
-from plaudit.corpus.prompting import Questioner
-from plaudit.corpus.question import Question
+from plaudit.corpus.making import Questioner
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import EngineUnusableError, UsageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.corpus.quiz import Marks, hold_quiz, mark
 from plaudit.judge import Judge
 from plaudit.judges.answers.head import model as head

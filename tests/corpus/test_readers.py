@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from plaudit.corpus.document import Document, Heading, Part
+from plaudit.corpus.chunks import Document, Heading, Part
 from plaudit.corpus.html import html_parts
 from plaudit.corpus.inputs import find_inputs
-from plaudit.corpus.markdown import markdown_parts
-from plaudit.corpus.readers import digest_file, read_documents
+from plaudit.corpus.readers import digest_file, markdown_parts, read_documents
 from plaudit.errors import InputError
 from tests.support.documents import pdf
 

@@ -142,7 +142,7 @@ async def test_parts_and_reasons_are_logged() -> None:
     assert columns["quality/correctness"] == [1.0, 0.0, None]
     assert columns["quality/format"] == [1.0, 1.0, 1.0]
     assert "no reference" in columns["quality/reason"][2]
-    assert metrics["quality/untold"] == pytest.approx(1 / 3)
+    assert metrics["quality/unscored"] == pytest.approx(1 / 3)
     assert metrics["quality/correctness/mean"] == 0.5
     assert metrics["quality/format/mean"] == 1.0
 

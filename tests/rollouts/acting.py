@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Capabilities, Completion, EngineInfo, Request, ToolCall
 from plaudit.errors import CallError
 from plaudit.rollouts.agent import Agent

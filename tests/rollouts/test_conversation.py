@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.engines.callable import CallableEngine
 from plaudit.engines.load import load_engine
@@ -300,7 +300,7 @@ async def test_an_engine_that_promised_ids_and_tells_none(
     folder = str(folder_of(QWEN3, tmp_path_factory))
     for able in ({"token_prompts": False}, {"token_prompts": True}):
         mute = Actor("x", token_ids=True, tools=False, **able)
-        with pytest.raises(EngineUnusableError, match="tells no token ids"):
+        with pytest.raises(EngineUnusableError, match="returns no token ids"):
             await roll_out(mute, tokens="exact", tokenizer=folder)
         trace = await roll_out(mute, tokenizer=folder)
         assert trace.tokens is not None

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.errors import Cause
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rewards.spec import load_rewards

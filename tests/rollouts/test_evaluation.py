@@ -2,7 +2,10 @@
 
 import random
 
-from plaudit.rollouts.evaluation import Evaluation, Evaluator
+import pytest
+
+from plaudit.errors import UsageError
+from plaudit.rollouts.evaluation import Evaluation, Evaluator, compare
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.trace import (
     CallRecord,
@@ -106,3 +109,55 @@ def test_calls_turns_tokens_and_causes_are_counted() -> None:
     assert (found.exact, found.approximate, found.forks, found.truncated) == (1, 1, 1, 1)
     assert found.causes == {"timeout": 1}
     assert (found.input_tokens, found.output_tokens, found.turns) == (300, 21, 1.0)
+
+
+def run_trace(question: int, value: float | None, draw: int = 0, **fields) -> Trace:
+    given = {"stop_reason": StopReason.ANSWERED, "final_answer": "x", **fields}
+    return Trace(
+        id=f"q{question}/{draw}", question_id=f"q{question}", draw=draw, messages=[],
+        rewards={"correctness": Score(value=value)}, usage=Usage(10, 5), **given,
+    )  # fmt: skip
+
+
+def test_what_is_hard_for_both_cancels() -> None:
+    hard = [0.0, 0.1, 0.2, 0.5, 0.8, 0.9]
+    before = [run_trace(n, value) for n, value in enumerate(hard)]
+    after = [run_trace(n, value + 0.1) for n, value in enumerate(hard)]
+    found = compare(before, after).measures["correctness"]
+    assert found.questions == 6
+    assert round(found.difference.value, 9) == 0.1
+    assert found.difference.low > 0.09
+    assert found.difference.high < 0.11
+    assert (found.better, found.worse) == (6, 0)
+
+
+def test_a_question_counts_once_however_often_it_was_rolled_out() -> None:
+    before = [run_trace(0, 0.0, draw) for draw in range(8)] + [run_trace(1, 1.0)]
+    after = [run_trace(0, 1.0), run_trace(1, 1.0)]
+    found = compare(before, after).measures["correctness"]
+    assert (found.first, found.second) == (0.5, 1.0)
+
+
+def test_what_is_unscored_and_what_was_broken_off_is_in_no_mean() -> None:
+    before = [run_trace(0, 0.0), run_trace(1, None), run_trace(2, 0.0)]
+    late = {"stop_reason": StopReason.DEADLINE, "final_answer": None}
+    after = [
+        run_trace(0, 1.0),
+        run_trace(1, 1.0),
+        run_trace(2, 0.0, **late),
+    ]
+    found = compare(before, after)
+    assert found.questions == 3
+    assert found.measures["correctness"].questions == 1
+    assert found.measures["answered"].questions == 2
+    assert found.measures["output_tokens"].first == 5
+
+
+def test_questions_of_one_run_alone_are_counted() -> None:
+    found = compare(
+        [run_trace(0, 1.0), run_trace(1, 1.0)],
+        [run_trace(1, 1.0), run_trace(2, 1.0), run_trace(3, 1.0)],
+    )
+    assert (found.questions, found.only_first, found.only_second) == (1, 1, 2)
+    with pytest.raises(UsageError, match="no question in common"):
+        compare([run_trace(0, 1.0)], [run_trace(1, 1.0)])

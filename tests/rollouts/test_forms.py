@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.errors import TemplateError, UsageError
 from plaudit.prompts.escape import unescape
 from plaudit.rollouts.calls.forms import FORMS, write_call

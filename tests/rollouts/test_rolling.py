@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, ToolsRefusedError
 from plaudit.rollouts.rolling import Rolled, RolloutSession

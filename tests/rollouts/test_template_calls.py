@@ -165,7 +165,7 @@ async def policy_of(source: str, folder: Path, **able: Any) -> Policy:
 
 
 async def test_marks_that_an_engine_leaves_out_cannot_be_read(tmp_path: Path) -> None:
-    """Without ids nothing tells of a special token; so another form is taken, or none."""
+    """Without ids nothing shows a special token; so another form is taken, or none."""
     policy = await policy_of(LFM2, tmp_path, token_ids=False)
     assert policy.form.name == "hermes"
     assert "the engine leaves its marks out (<|tool_call_end|>" in policy.notes[0]

@@ -1,4 +1,4 @@
-"""Trace files: what is written is read again, and what is not a trace is told with its place."""
+"""Trace files: what is written is read again; what is not a trace is reported with its place."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.errors import InputError, StoreError
 from plaudit.rollouts.trace import SCHEMA, Tokens, Trace
 from plaudit.rollouts.traces import read_trace, read_traces, write_traces
@@ -137,7 +137,7 @@ def test_columns_beside_a_chat_are_its_question() -> None:
         (PLAIN | {"answer": {"a": 1}}, "answer"),
     ],
 )
-def test_what_is_no_trace_is_told_with_its_place(tmp_path: Path, row, problem) -> None:
+def test_what_is_no_trace_is_reported_with_its_place(tmp_path: Path, row, problem) -> None:
     path = tmp_path / "traces.jsonl"
     path.write_bytes(msgspec.json.encode(PLAIN) + b"\n" + msgspec.json.encode(row) + b"\n")
     traces = read_traces(path)

@@ -26,23 +26,23 @@ Source = tuple[str, Path]
 """The name of a subset, and its file."""
 
 
-class Found(NamedTuple):
+class FoundRow(NamedTuple):
     """One entry of a published file, as it stands there."""
 
     where: str
     data: Mapping[str, Any]
 
 
-def _json_entries(path: Path) -> Iterator[Found]:
+def _json_entries(path: Path) -> Iterator[FoundRow]:
     with RowReader(path, strict=True) as entries:
         for entry in entries:
             assert entry.data is not None  # strict
-            yield Found(entry.where, entry.data)
+            yield FoundRow(entry.where, entry.data)
 
 
-def _dialogues(path: Path) -> Iterator[Found]:
+def _dialogues(path: Path) -> Iterator[FoundRow]:
     for dialogue in read_dialogues(path):
-        yield Found(f"{path}: line {dialogue.line}", {"turns": dialogue.turns})
+        yield FoundRow(f"{path}: line {dialogue.line}", {"turns": dialogue.turns})
 
 
 class DatasetFormat(NamedTuple):
@@ -57,7 +57,7 @@ class DatasetFormat(NamedTuple):
     """Finds the files of the set in a folder."""
     read: Callable[[Entry], Iterator[Row]]
     options: frozenset[str] = frozenset()
-    entries: Callable[[Path], Iterator[Found]] = _json_entries
+    entries: Callable[[Path], Iterator[FoundRow]] = _json_entries
     """Reads the entries of a file."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plaudit._util.packages import load_package
-from plaudit.bench.outcomes import Outcome
+from plaudit.bench.outcomes import RowOutcome
 from plaudit.errors import UsageError
 from plaudit.scoring import stats
 from plaudit.scoring.stats import LEVEL, Estimate
@@ -38,7 +38,7 @@ class Table:
     A column has one number a sample, and NaN where there is none.
     """
 
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, outcomes: Sequence[RowOutcome]) -> None:
         """Take the columns.
 
         Raises:
@@ -150,14 +150,14 @@ METRICS: Mapping[str, Metric] = {
 """All measures, by the name under which they are reported."""
 
 
-def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def counts(outcomes: Sequence[RowOutcome]) -> dict[str, int]:
     """Count samples by status; the counts add up to `samples`."""
     found = Counter(outcome.status for outcome in outcomes)
     statuses = ("ok", "abstained", "invalid", "failed")
     return {"samples": len(outcomes)} | {status: found[status] for status in statuses}
 
 
-def measure(outcomes: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS) -> Estimates:
+def measure(outcomes: Sequence[RowOutcome], *, seed: int = 0, draws: int = DRAWS) -> Estimates:
     """Return every measure with its 95 % interval.
 
     Args:
@@ -177,7 +177,7 @@ def measure(outcomes: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS) -
 
 
 def compare(
-    first: Sequence[Outcome], second: Sequence[Outcome], *, seed: int = 0, draws: int = DRAWS
+    first: Sequence[RowOutcome], second: Sequence[RowOutcome], *, seed: int = 0, draws: int = DRAWS
 ) -> Estimates:
     """Return what the second arm has more than the first, on the samples that both have.
 
@@ -219,7 +219,7 @@ def _estimates(values: "Floats", drawn: "Sequence[Floats]", least: float) -> Est
     return found
 
 
-def _by_id(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+def _by_id(outcomes: Sequence[RowOutcome]) -> dict[str, RowOutcome]:
     found = {outcome.id: outcome for outcome in outcomes}
     if len(found) < len(outcomes):
         twice = Counter(outcome.id for outcome in outcomes).most_common(1)[0][0]
@@ -227,7 +227,7 @@ def _by_id(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
     return found
 
 
-def _places(outcomes: Sequence[Outcome], seed: int, draws: int) -> "Iterator[Places]":
+def _places(outcomes: Sequence[RowOutcome], seed: int, draws: int) -> "Iterator[Places]":
     """Draw places with replacement, those of a cluster together."""
     np = _numpy()
     clusters: dict[str, list[int]] = {}

@@ -15,7 +15,7 @@ from plaudit.judges.feedback import REWARDS
 from plaudit.types import Json, Status, Verdict
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class RowOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One verdict beside its label. Shares and probabilities are in 0..1."""
 
     id: str
@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens in and out, of all requests for the sample."""
 
 
-def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> Outcome:
+def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> RowOutcome:
     """Set a verdict beside the label in its metadata.
 
     Args:
@@ -66,7 +66,7 @@ def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> Outcome:
         )
     said = seen.read(verdict, label, hard) if verdict.value is not None else {}
     tokens = verdict.usage.input_tokens + verdict.usage.output_tokens
-    return Outcome(
+    return RowOutcome(
         id=verdict.id,
         group=str(verdict.metadata.get("system") or verdict.metadata.get("subset") or ""),
         status=verdict.status,

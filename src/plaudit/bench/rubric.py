@@ -32,7 +32,7 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.types import Message, PairSample, ResponseSample
 
 LEAST_PAIRS = 12
-"""With fewer, a third of them tells nothing."""
+"""With fewer, a third of them says nothing."""
 OVERALL = Criterion(name="overall", description="how well the response serves the user, all in all")
 """What every rubric starts from, and what the proposals must improve on."""
 _MAX_TOKENS = 512
@@ -170,14 +170,26 @@ async def learn_rubric(
     asked = [pairs[i] for i in source[:proposals]]
     proposed, unusable = await _propose(asked, engine, cache, send or SendPolicy())
     tried = [OVERALL, *_merge(proposed, candidates)]
+    used = [pairs[i] for i in (*choosing, *reporting)]
     judge = Judge("pointwise", engine=engine, readout=readout, cache=cache, send=send)
     try:
-        used = [pairs[i] for i in (*choosing, *reporting)]
         margins = {c.name: await _margins(judge, c, used, progress) for c in tried}
     finally:
         await judge.aclose()
     labels: list[Side] = [pair.label for pair in used]
-    cut = len(choosing)
+    counts = {"pairs": len(pairs), "ties": ties, "asked": len(asked), "unusable": unusable}
+    return _chosen(tried, margins, labels, len(choosing), seed, counts)
+
+
+def _chosen(
+    tried: Sequence[Criterion],
+    margins: Mapping[str, list[float | None]],
+    labels: Sequence[Side],
+    cut: int,
+    seed: int,
+    counts: Mapping[str, int],
+) -> Rubric:
+    """Choose criteria on the pairs before `cut`, and report on the others."""
     chosen = {name: column[:cut] for name, column in margins.items()}
     steps = rubric.choose(OVERALL.name, chosen, labels[:cut])
     kept = {step.name for step in steps}
@@ -186,10 +198,7 @@ async def learn_rubric(
         criteria=tuple(c for step in steps for c in tried if c.name == step.name),
         steps=steps,
         dropped=[c.name for c in tried if c.name not in kept],
-        pairs=len(pairs),
-        ties=ties,
-        asked=len(asked),
-        unusable=unusable,
+        **counts,
         unscored=sum(column.count(None) for column in margins.values()),
         unseen=_report(unseen, labels[cut:], kept, seed),
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from plaudit.cli import display, display_rollouts
-from plaudit.rollouts.comparing import compare as compare_runs
+from plaudit.rollouts.evaluation import compare as compare_runs
 
 TracesArgument = Annotated[
     str, typer.Argument(metavar="TRACES", help="What `plaudit rollout -o` or `score -o` wrote.")

@@ -16,14 +16,19 @@ from plaudit.cli.options import (
 from plaudit.corpus.build import build_corpus
 from plaudit.corpus.index import open_corpus
 from plaudit.corpus.making import QuestionOptions, make_questions
-from plaudit.corpus.question import Question, Split
+from plaudit.corpus.questions import (
+    Question,
+    Split,
+    pick_questions,
+    read_questions,
+    write_questions,
+)
 from plaudit.corpus.quiz import Marks, hold_quiz
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_output
 from plaudit.io.progress import DownloadProgress
 from plaudit.judge import Judge
-from plaudit.rollouts.questions import pick_questions, read_questions, write_questions
 from plaudit.sending.pool import SendPolicy
 
 app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask about them.")

@@ -13,7 +13,7 @@ from plaudit.cli.display import count, stderr, stdout
 from plaudit.corpus.build import BuildReport
 from plaudit.corpus.index import Hit
 from plaudit.corpus.making import QuestionReport
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.corpus.quiz import Marked, Marks
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
 from plaudit.cli.score_tables import decided_lines
-from plaudit.rollouts.comparing import Comparison
+from plaudit.rollouts.evaluation import RunComparison
 from plaudit.rollouts.rewards.composite import TOTAL
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import Score, StopReason, Trace
@@ -127,7 +127,7 @@ def _value(score: Score | None) -> str:
     return "" if score is None or score.value is None else f"{score.value:+z.2f}"
 
 
-def comparison(found: Comparison) -> None:
+def comparison(found: RunComparison) -> None:
     """Print two runs side by side."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     table.add_column("mean over questions")

@@ -23,7 +23,7 @@ from plaudit.cli.options import (
     WriterOption,
     parse_generation,
 )
-from plaudit.corpus.question import Split
+from plaudit.corpus.questions import Split
 from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError

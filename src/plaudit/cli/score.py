@@ -15,8 +15,8 @@ from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
-from plaudit.rollouts.rewards.files import ScoreJob, score_file
 from plaudit.rollouts.rewards.probe import probe
+from plaudit.rollouts.rewards.scoring import ScoreJob, score_file
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.sending.pool import SendPolicy
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from plaudit.cli import display
 from plaudit.rollouts.rewards.probe import ProbeReport, ProbeRow
-from plaudit.rollouts.rewards.tally import RewardSummary, ScoreSummary
+from plaudit.rollouts.rewards.scoring import RewardSummary, ScoreSummary
 from plaudit.scoring.stats import Estimate
 
 _SORTS = {

@@ -13,13 +13,12 @@ from typing import Any
 import msgspec
 
 from plaudit._util.paths import possible
-from plaudit.corpus import embeddings, layout
-from plaudit.corpus.chunks import check_sizes, cut
-from plaudit.corpus.document import Document
+from plaudit.corpus import layout, ranking
+from plaudit.corpus.chunks import Document, check_sizes, cut
 from plaudit.corpus.index import Corpus, open_corpus
-from plaudit.corpus.inputs import Input, find_inputs
-from plaudit.corpus.layout import Chunk, DocumentRecord, Manifest, Settings, chunk_id
-from plaudit.corpus.ranking import RANKING, Terms, npy, searched
+from plaudit.corpus.inputs import SourceFile, find_inputs
+from plaudit.corpus.layout import Chunk, DocumentRecord, IndexSettings, Manifest, chunk_id
+from plaudit.corpus.ranking import RANKING, WordScores, npy, searched
 from plaudit.corpus.readers import digest_file, read_documents
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFolder
@@ -87,26 +86,33 @@ def build_corpus(
     check_sizes(chunk_size, overlap)
     out = Path(index)
     _check_place(out)
-    settings = Settings(
-        chunk_size=chunk_size, overlap=overlap, embeddings=embeddings.MODEL if embed else ""
+    settings = IndexSettings(
+        chunk_size=chunk_size, overlap=overlap, embeddings=ranking.MODEL if embed else ""
     )
     given = [documents] if isinstance(documents, str | Path) else documents
     found = find_inputs(given, follow_links=follow_links)
     report = BuildReport(
         index=str(out), skipped=dict(sorted(found.skipped.items())), problems=found.problems
     )
+    _write(out, settings, found.inputs, report)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def _write(
+    out: Path, settings: IndexSettings, inputs: Sequence[SourceFile], report: BuildReport
+) -> None:
+    """Put an index in its place, built upon the one that is there."""
     old, report.anew = _open_old(out, settings)
     try:
         partial = PartialFolder(out)
         try:
-            _Builder(partial, settings, old, report).build(found.inputs)
+            _Builder(partial, settings, old, report).build(inputs)
             partial.commit()
         finally:
             partial.abort()
     except OSError as error:
         raise StoreError(f"{out} could not be written: {error.strerror or error}") from error
-    report.seconds = round(time.monotonic() - started, 3)
-    return report
 
 
 def _check_place(out: Path) -> None:
@@ -126,7 +132,7 @@ def _check_place(out: Path) -> None:
         raise UsageError(f"{out} is a file: an index is a folder, give another name")
 
 
-def _open_old(out: Path, settings: Settings) -> tuple[Corpus | None, str | None]:
+def _open_old(out: Path, settings: IndexSettings) -> tuple[Corpus | None, str | None]:
     """Open the index that is there, if it can be built upon; else say why not."""
     if not layout.holds_index(out):
         return None, None
@@ -146,7 +152,11 @@ class _Builder:
     """An index on its way."""
 
     def __init__(
-        self, partial: PartialFolder, settings: Settings, old: Corpus | None, report: BuildReport
+        self,
+        partial: PartialFolder,
+        settings: IndexSettings,
+        old: Corpus | None,
+        report: BuildReport,
     ) -> None:
         self._partial = partial
         self._chunks = partial.open(layout.CHUNKS)
@@ -154,13 +164,13 @@ class _Builder:
         self._report = report
         self._old = _Old(old)
         self._records: list[DocumentRecord] = []
-        self._terms = Terms()
+        self._terms = WordScores()
         self._ids = array("Q")
         self._places = array("q", [0])
         self._hasher = hashlib.blake2b(digest_size=16)
         self._vectors = _Vectors(old) if settings.embeddings else None
 
-    def build(self, inputs: Sequence[Input]) -> None:
+    def build(self, inputs: Sequence[SourceFile]) -> None:
         """Write all files.
 
         Raises:
@@ -176,7 +186,7 @@ class _Builder:
             raise InputError(f"there is no document that could be read{reasons}")
         self._finish()
 
-    def _add_input(self, source: Input) -> None:
+    def _add_input(self, source: SourceFile) -> None:
         digest = digest_file(source.path)
         if kept := self._old.of_input(source.name, digest):
             for record in kept:
@@ -193,7 +203,7 @@ class _Builder:
             ]
             self._records[first:] = whole
 
-    def _add_document(self, document: Document, source: Input) -> None:
+    def _add_document(self, document: Document, source: SourceFile) -> None:
         """Add a document, from the old index if it is the same there."""
         old = self._old.by_name.get(document.name)
         if old is not None and old.digest == document.digest:
@@ -324,7 +334,7 @@ class _Vectors:
             self._embed()
 
     def _embed(self) -> None:
-        vectors = embeddings.embed([text for _, text in self._waiting])
+        vectors = ranking.embed([text for _, text in self._waiting])
         for (place, _), vector in zip(self._waiting, vectors, strict=True):
             self._found[place] = vector
         self._waiting.clear()

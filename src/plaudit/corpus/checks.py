@@ -1,15 +1,23 @@
-"""What a question must be like to be kept, checked by rules that no model has a say in."""
+"""Which chunks are asked about, which questions are kept, and on which side of the split."""
 
+import hashlib
+import heapq
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
-from plaudit.judges.answers.guards import guard as guards
-from plaudit.prompts.selection import UNSPACED
+from plaudit.corpus.index import Corpus
+from plaudit.corpus.layout import Chunk
+from plaudit.corpus.questions import Question, Split
+from plaudit.errors import UsageError
+from plaudit.judges.answers import decision, guards
+from plaudit.judges.answers.base import AnswerCase
+from plaudit.prompts.selection import UNSPACED, Lookalikes, words
 
 
 class Drop(StrEnum):
@@ -190,3 +198,155 @@ def _sentence(text: str, place: Support) -> Support:
     shown = text[start:end]
     start += len(shown) - len(shown.lstrip())
     return Support(start, start + len(shown.strip()))
+
+
+def text_key(text: str) -> bytes:
+    """Return what two chunks have in common if they say the same, case and punctuation aside."""
+    content = " ".join(words(text)).encode(errors="replace")
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def side(key: bytes, seed: int, test_fraction: float) -> Split:
+    """Return the side of a chunk.
+
+    Args:
+        key: of its text.
+        seed: of the split.
+        test_fraction: chance of each chunk to be on the test side, 0..1.
+
+    Raises:
+        UsageError: the fraction is no chance.
+    """
+    if not 0 <= test_fraction <= 1:
+        raise UsageError(f"the test fraction must be from 0 to 1, not {test_fraction}")
+    return "test" if _chance(key, seed, b"split") < test_fraction else "train"
+
+
+def sample(keys: Sequence[bytes], seed: int, count: int | None) -> list[int]:
+    """Choose chunks; return their numbers in order. A larger count chooses the same and more.
+
+    Args:
+        keys: of the chunks' texts, in order.
+        seed: of the choice.
+        count: how many; None: all.
+    """
+    if count is None:
+        return list(range(len(keys)))
+    drawn = ((_chance(key, seed, b"sample"), number) for number, key in enumerate(keys))
+    return sorted(number for _, number in heapq.nsmallest(count, drawn))
+
+
+def _chance(key: bytes, seed: int, purpose: bytes) -> float:
+    """Return a number from 0 to 1, 1 left out, that is spread evenly over keys."""
+    digest = hashlib.blake2b(b"%d %s " % (seed, purpose) + key, digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48
+
+
+class Sieve:
+    """Checks questions, and counts by reason what is dropped."""
+
+    def __init__(
+        self, corpus: Corpus, keys: Sequence[bytes], seed: int, test_fraction: float
+    ) -> None:
+        """Prepare for a corpus.
+
+        Args:
+            corpus: where the questions are from.
+            keys: of its chunks' texts, in order; see `text_key`.
+            seed: of the split.
+            test_fraction: chance of a chunk to be on the test side.
+        """
+        self._corpus = corpus
+        self._keys = keys
+        self._seed = seed
+        self._test_fraction = test_fraction
+        self._alike: defaultdict[bytes, list[int]] = defaultdict(list)
+        for number, key in enumerate(keys):
+            self._alike[key].append(number)
+        self.dropped: Counter[Drop] = Counter()
+        """How many were dropped, by reason."""
+
+    def sound(self, number: int, drafts: Iterable[Draft | None]) -> list[Question]:
+        """Return the questions about a chunk that are sound by themselves."""
+        found: list[Question] = []
+        for draft in drafts:
+            question = self._question(number, draft)
+            if isinstance(question, Drop):
+                self.dropped[question] += 1
+            else:
+                found.append(question)
+        return found
+
+    def _question(self, number: int, draft: Draft | None) -> Question | Drop:
+        if draft is None:
+            return Drop.MALFORMED
+        if reason := check_draft(draft):
+            return reason
+        chunk = self._corpus.chunks[number]
+        support = find_support(draft, chunk.text)
+        if support is None:
+            around = "\n".join(self._corpus.chunks[n].text for n in self._corpus.around(number))
+            return Drop.ELSEWHERE if find_support(draft, around) else Drop.UNSUPPORTED
+        quote = chunk.text[support.start : support.end]
+        gold = self._holders(number, quote)
+        sides: set[Split] = {side(self._keys[n], self._seed, self._test_fraction) for n in gold}
+        if len(sides) > 1:
+            return Drop.ACROSS_THE_SPLIT
+        return Question(
+            id=_id(chunk, draft.question),
+            question=draft.question,
+            answer=draft.answer,
+            difficulty=draft.difficulty or None,
+            chunk_ids=[self._corpus.chunks[n].id for n in gold],
+            supporting_text=quote,
+            split=sides.pop(),
+            metadata={"place": chunk.place},
+        )
+
+    def _holders(self, number: int, quote: str) -> list[int]:
+        """Return the chunks that hold a quotation: the one asked about first, then others.
+
+        Others are its neighbours, which may repeat its end, and chunks of the same words.
+        """
+        beside = [n for n in self._corpus.around(number) if n != number]
+        repeated = [n for n in beside if holds(self._corpus.chunks[n].text, quote)]
+        return list(dict.fromkeys([number, *repeated, *self._alike[self._keys[number]]]))
+
+    def different(self, questions: Sequence[Question]) -> list[Question]:
+        """Return the questions that are not asked twice; of those that are, the first."""
+        groups: defaultdict[str, list[Question]] = defaultdict(list)
+        for question in questions:
+            groups[" ".join(words(question.question))].append(question)
+        firsts = [first for group in groups.values() if (first := self._first(group))]
+        return self._without_near(firsts)
+
+    def _first(self, group: Sequence[Question]) -> Question | None:
+        """Return one of the same questions; none where their answers differ."""
+        first, *others = group
+        if not all(_same_answer(first, other) for other in others):
+            self.dropped[Drop.AMBIGUOUS] += len(group)
+            return None
+        if others:
+            self.dropped[Drop.DUPLICATE] += len(others)
+        return first
+
+    def _without_near(self, questions: Sequence[Question]) -> list[Question]:
+        lookalikes = Lookalikes([question.question for question in questions])
+        kept: dict[int, Question] = {}
+        for place, question in enumerate(questions):
+            near = lookalikes.find(question.question)
+            if any(n in kept and _same_answer(kept[n], question) for n in near):
+                self.dropped[Drop.DUPLICATE] += 1
+            else:
+                kept[place] = question
+        return list(kept.values())
+
+
+def _same_answer(one: Question, other: Question) -> bool:
+    a, b = one.references[0], other.references[0]
+    return decision.says_the_same(AnswerCase(question=one.question, answer=a, references=(b,)))
+
+
+def _id(chunk: Chunk, question: str) -> str:
+    content = f"{chunk.id}\0{' '.join(words(question))}".encode(errors="replace")
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from plaudit.corpus.document import Heading, Part
 from plaudit.errors import UsageError
 
 _AHEAD = 4
-"""Characters after the longest chunk that tell whether something ends there."""
+"""Characters after the longest chunk that show whether something ends there."""
 _MAX_HEADING = 200
 # Best first; what follows the end of a match begins the next chunk.
 _BORDERS = (
@@ -25,6 +24,29 @@ _BORDERS = (
     re.compile(r"\n"),
     re.compile(r"\s"),
 )
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """The beginning of a section; stands in the stream just before the section's text."""
+
+    level: int
+    """From 1, the highest."""
+    text: str
+
+
+Part = str | Heading
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One document, read but not yet cut."""
+
+    name: str
+    """What it is called in the index: the file's path within the folder that was given."""
+    digest: str
+    """Hash of what it was read from."""
+    parts: Iterable[Part]
+    """Its text in order, with headings; read while it is taken. Offsets count its characters."""
+    title: str = ""
 
 
 class Piece(msgspec.Struct, frozen=True):

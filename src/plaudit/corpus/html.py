@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit._util.packages import load_package
-from plaudit.corpus.document import Heading, Part
+from plaudit.corpus.chunks import Heading, Part
 from plaudit.errors import InputError
 
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "head", "iframe", "object", "svg"})

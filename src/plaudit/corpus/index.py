@@ -9,7 +9,7 @@ from typing import Any, overload
 import msgspec
 
 from plaudit._util.packages import load_package
-from plaudit.corpus import embeddings
+from plaudit.corpus import ranking
 from plaudit.corpus.layout import (
     CHUNKS,
     DOCUMENTS,
@@ -151,8 +151,8 @@ class Corpus:
             ranked = [(number, float(scores[number])) for number in best(scores, k)]
         else:
             depth = max(k, _DEPTH)
-            near = self._embeddings @ embeddings.embed([query])[0]
-            ranked = embeddings.fuse([best(scores, depth), best(near, depth)])[:k]
+            near = self._embeddings @ ranking.embed([query])[0]
+            ranked = ranking.fuse([best(scores, depth), best(near, depth)])[:k]
         return [
             Hit(self._read(number), rank, score) for rank, (number, score) in enumerate(ranked, 1)
         ]
@@ -177,7 +177,7 @@ class Corpus:
     @cached_property
     def _embeddings(self) -> Any:
         found = load_array(self.path, self.manifest, EMBEDDINGS, "float32", dimensions=2)
-        if found.shape != (len(self), embeddings.DIMENSIONS):
+        if found.shape != (len(self), ranking.DIMENSIONS):
             raise damaged(self.path, "its embeddings do not fit to its chunks")
         return found
 

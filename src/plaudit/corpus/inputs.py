@@ -32,7 +32,7 @@ _NAMED_KINDS: dict[str, Kind] = {".json": "rows", ".parquet": "rows"}
 """Only where the file itself is named: in a folder, most such files are no documents."""
 
 
-class Input(msgspec.Struct, frozen=True):
+class SourceFile(msgspec.Struct, frozen=True):
     """One file to read."""
 
     path: Path
@@ -41,10 +41,10 @@ class Input(msgspec.Struct, frozen=True):
     kind: Kind
 
 
-class Found(msgspec.Struct):
+class FoundFiles(msgspec.Struct):
     """What was found."""
 
-    inputs: list[Input] = []
+    inputs: list[SourceFile] = []
     """In the order given; of a folder, in the order of their names."""
     skipped: Counter[str] = msgspec.field(default_factory=Counter[str])
     """Files in folders that are of no known type, by their ending."""
@@ -52,7 +52,7 @@ class Found(msgspec.Struct):
     """Folders that cannot be looked into."""
 
 
-def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) -> Found:
+def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) -> FoundFiles:
     """Find the files that documents are to be read from.
 
     Folders are gone through with all that is in them; what is hidden, is no regular file or belongs
@@ -67,7 +67,7 @@ def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) 
         InputError: there is no such file or folder.
         UsageError: two files would have one name in the index.
     """
-    found = Found()
+    found = FoundFiles()
     for document in documents:
         try:
             path = possible(document)
@@ -81,7 +81,7 @@ def find_inputs(documents: Sequence[str | Path], *, follow_links: bool = False) 
     return found
 
 
-def _named(path: Path) -> Input:
+def _named(path: Path) -> SourceFile:
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError) as error:
@@ -90,7 +90,7 @@ def _named(path: Path) -> Input:
     if not regular:
         raise InputError(f"{path} is no regular file: save it as one first")
     kind = (_KINDS | _NAMED_KINDS).get(path.suffix.lower()) or _kind_by_content(path)
-    return Input(path, _printable(path.name), kind)
+    return SourceFile(path, _printable(path.name), kind)
 
 
 def _kind_by_content(path: Path) -> Kind:
@@ -101,11 +101,11 @@ def _kind_by_content(path: Path) -> Kind:
         return "text"  # Its reader says why it cannot be read.
 
 
-def _add_folder(folder: Path, found: Found, follow_links: bool) -> None:
+def _add_folder(folder: Path, found: FoundFiles, follow_links: bool) -> None:
     def note(error: OSError) -> None:
         found.problems.append(f"{error.filename} cannot be looked into: {error.strerror}")
 
-    files, inside = list[Input](), os.path.realpath(folder)
+    files, inside = list[SourceFile](), os.path.realpath(folder)
     for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if holds_index(Path(place)):
@@ -128,7 +128,9 @@ def _add_folder(folder: Path, found: Found, follow_links: bool) -> None:
             elif kind is None:
                 found.skipped[_printable(path.suffix.lower()) or "no ending"] += 1
             else:
-                files.append(Input(path, _printable(path.relative_to(folder).as_posix()), kind))
+                files.append(
+                    SourceFile(path, _printable(path.relative_to(folder).as_posix()), kind)
+                )
     found.inputs += sorted(files, key=lambda one: one.name)
 
 
@@ -137,7 +139,7 @@ def _printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _distinct(inputs: list[Input]) -> Iterator[Input]:
+def _distinct(inputs: list[SourceFile]) -> Iterator[SourceFile]:
     """Leave out what was given twice."""
     taken: dict[str, Path] = {}
     for one in inputs:

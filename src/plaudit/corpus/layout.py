@@ -36,7 +36,7 @@ FILES = frozenset(
 )
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How an index is made; another index is made with other settings."""
 
     chunk_size: int = 1000
@@ -54,7 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: int = VERSION
     plaudit: str
     """The version that made it."""
-    settings: Settings
+    settings: IndexSettings
     fingerprint: str
     """Hash of all that results depend on."""
     documents: int

@@ -1,28 +1,142 @@
-"""Questions made from a corpus: every chunk is asked about, and what comes back is checked."""
+"""Questions made from a corpus: prompts, replies, and what became of them."""
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
 from plaudit._util.aio import for_each
 from plaudit._util.loops import run_sync
-from plaudit.corpus.checks import Draft
+from plaudit.corpus.checks import Draft, Sieve, sample, side, text_key
 from plaudit.corpus.index import Corpus
-from plaudit.corpus.prompting import Questioner, read_drafts
-from plaudit.corpus.question import Question
-from plaudit.corpus.sieve import Sieve
-from plaudit.corpus.split import sample, side, text_key
-from plaudit.engines.base import Engine, Request
+from plaudit.corpus.layout import Chunk
+from plaudit.corpus.questions import Question
+from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema
 from plaudit.engines.load import load_engine
-from plaudit.errors import CallError, ReplyError, UsageError
+from plaudit.errors import CallError, Cause, ReplyError, UsageError
 from plaudit.io.progress import Progress
+from plaudit.judges import json_reply
+from plaudit.prompts.escape import Escaper, unescape
+from plaudit.prompts.template import Template, builtin
 from plaudit.runs.cached import CachedClient, SampleClient
 from plaudit.runs.runtime import Runtimes
 from plaudit.sending.pool import SendPolicy
-from plaudit.types import Usage
+from plaudit.types import Message, Usage
+
+DIFFICULTIES = ("easy", "medium", "hard")
+_BESIDE = 600
+"""Characters of each neighbour that are shown: those next to the passage."""
+_TURN = "questions"
+_VARIABLES = frozenset({"count", "place", "before", "passage", "after"})
+
+
+class Questioner:
+    """Makes the requests for one model."""
+
+    def __init__(self, engine: Engine, per_chunk: int, max_tokens: int) -> None:
+        """Prepare the prompt.
+
+        Args:
+            engine: who is asked.
+            per_chunk: most questions about a chunk.
+            max_tokens: most tokens of a reply.
+
+        Raises:
+            UsageError: the engine writes no text.
+        """
+        if engine.capabilities.scores:
+            raise UsageError(f"{engine.uri} gives scores and writes no text: name another --engine")
+        self._template = Template(builtin("questions"), "questions", _VARIABLES)
+        special = tuple(getattr(engine, "special_tokens", ()))
+        self._escape = Escaper(self._template.delimiters, special).escape
+        self._mode: Mode = engine.capabilities.default_mode
+        self._static = self._template.instructions({"count": per_chunk})
+        self._sampling = Sampling(max_tokens=max_tokens)
+        self._schema = Schema("questions", msgspec.Raw(msgspec.json.encode(_schema(per_chunk))))
+        self.per_chunk = per_chunk
+
+    def request(self, chunk: Chunk, before: str, after: str) -> Request:
+        """Return what is asked about a chunk, given the texts of its neighbours."""
+        escape = self._escape
+        shown = self._template.sample(
+            {
+                "place": escape(chunk.place),
+                "before": escape(before[-_BESIDE:].strip() or "(nothing)"),
+                "after": escape(after[:_BESIDE].strip() or "(nothing)"),
+                "passage": escape(chunk.text),
+            }
+        )
+        static = self._static
+        chat = (Message("system", static.strip()), Message("user", shown.strip()))
+        return Request(
+            prompt=chat if self._mode == "chat" else f"{static}{shown}",
+            sampling=self._sampling,
+            schema=self._schema,
+            shared=1 if self._mode == "chat" else len(static),
+            sample_id=chunk.id,
+            turn=_TURN,
+        )
+
+    def again(self, request: Request, reply: Completion, error: ReplyError) -> Request:
+        """Return what is asked where a reply could not be used."""
+        return json_reply.repair_request(request, reply, error, self._escape, "shorter, ")
+
+
+def read_drafts(reply: Completion) -> list[Draft | None]:
+    """Return the questions of a reply; None for an entry that is none.
+
+    Raises:
+        ReplyError: the reply has no list of questions, or all that is in it are none.
+    """
+    entries: Any = json_reply.read_object(reply).get("questions")
+    if not isinstance(entries, list):
+        raise ReplyError(Cause.UNPARSEABLE, "the reply has no list of questions")
+    drafts = [_draft(entry) for entry in cast("list[Any]", entries)]
+    if drafts and not any(drafts):
+        raise ReplyError(Cause.UNPARSEABLE, "nothing in the list of the reply is a question")
+    return drafts
+
+
+def _draft(entry: Any) -> Draft | None:
+    try:
+        draft = msgspec.convert(entry, Draft)
+    except msgspec.ValidationError:
+        return None
+    difficulty = draft.difficulty.strip().lower()
+    return Draft(
+        question=_plain(draft.question),
+        answer=_plain(draft.answer),
+        supporting_text=unescape(draft.supporting_text).strip(),
+        difficulty=difficulty if difficulty in DIFFICULTIES else "",
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(unescape(text).split())
+
+
+def _schema(per_chunk: int) -> Mapping[str, Any]:
+    entry = {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string", "maxLength": 300},
+            "answer": {"type": "string", "maxLength": 200},
+            "supporting_text": {"type": "string", "maxLength": 300},
+            "difficulty": {"type": "string", "enum": list(DIFFICULTIES)},
+        },
+        "required": ["question", "answer", "supporting_text", "difficulty"],
+        "additionalProperties": False,
+    }
+    questions = {"type": "array", "maxItems": per_chunk, "items": entry}
+    return {
+        "type": "object",
+        "properties": {"questions": questions},
+        "required": ["questions"],
+        "additionalProperties": False,
+    }
 
 
 class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +160,13 @@ class QuestionReport(msgspec.Struct, kw_only=True):
     chunks: int
     """Chunks that were asked about."""
     failed: int
-    """Chunks to which no reply came; they are asked about again by the next run."""
+    """Chunks without a reply; the next run asks about them again."""
     invalid: int
-    """Chunks to which no reply came that can be used, at the second time either."""
+    """Chunks without a usable reply after the second try."""
     nothing: int
-    """Chunks about which the model said that there is nothing to ask."""
+    """Chunks for which the model returned no question."""
     proposed: int
-    """Questions that came; each was kept or dropped."""
+    """Questions in the replies; each was kept or dropped."""
     kept: int
     train: int
     test: int
@@ -61,7 +175,7 @@ class QuestionReport(msgspec.Struct, kw_only=True):
     causes: dict[str, int]
     """How many chunks failed or are invalid, by cause."""
     first_error: str | None
-    """What is said of the first of these."""
+    """Message of the first of these."""
     cached: int
     """Chunks that the store answered."""
     engine_calls: int
@@ -119,28 +233,31 @@ def make_questions(
         UsageError: an option is out of range.
         EngineUnusableError: the engine can answer nothing.
     """
-    made = amake_questions(corpus, engine, options, cache=cache, send=send, progress=progress)
+    made = _make(
+        corpus,
+        load_engine(engine),
+        options or QuestionOptions(),
+        cache,
+        send or SendPolicy(),
+        progress,
+    )
     return run_sync(made)
 
 
-async def amake_questions(
+async def _make(
     corpus: Corpus,
-    engine: str | Engine = "local",
-    options: QuestionOptions | None = None,
-    *,
-    cache: bool | str | Path = True,
-    send: SendPolicy | None = None,
-    progress: bool = False,
+    engine: Engine,
+    options: QuestionOptions,
+    cache: bool | str | Path,
+    send: SendPolicy,
+    progress: bool,
 ) -> tuple[list[Question], QuestionReport]:
-    """Make questions; see `make_questions`."""
     started = time.monotonic()
-    options = options or QuestionOptions()
     _check(options)
-    asked = load_engine(engine)
-    questioner = Questioner(asked, options.per_chunk, options.max_tokens)
+    questioner = Questioner(engine, options.per_chunk, options.max_tokens)
     keys = [text_key(chunk.text) for chunk in corpus]
     numbers = sample(keys, options.seed, options.limit)
-    runtimes = Runtimes([asked], send or SendPolicy(), cache)
+    runtimes = Runtimes([engine], send, cache)
     try:
         client = await runtimes.here().client()
         with Progress("questions", total_rows=len(numbers), enabled=progress) as bar:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.errors import Cause
 from plaudit.judge import Judge
 from plaudit.types import Verdict

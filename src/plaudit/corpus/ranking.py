@@ -8,6 +8,9 @@ import io
 import logging
 import re
 from array import array
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import msgspec
 
 from plaudit._util.packages import load_package
 from plaudit.corpus.layout import WORDS, Chunk, Manifest, check_file, damaged
-from plaudit.errors import InputError
+from plaudit.errors import InputError, UsageError
 from plaudit.prompts.selection import words
 
 RANKING = "bm25s lucene k1=1.5 b=0.75, words 1, telling words of a query"
@@ -45,11 +48,10 @@ def telling(query: str) -> list[str]:
     return [word for word in asked if word not in plain] or asked
 
 
-class Terms:
+class WordScores:
     """Gathers the words of chunks, in order, for an index."""
 
     def __init__(self) -> None:
-        """Begin without any."""
         self._numbers: dict[str, int] = {}
         self._chunks: list[array[int]] = []
 
@@ -165,3 +167,68 @@ def _bm25() -> Any:
     found = load_package("bm25s", "corpus")
     logging.getLogger("bm25s").setLevel(logging.WARNING)  # It logs every step otherwise.
     return found.BM25()
+
+
+MODEL = "wordllama l2_supercat_256"
+DIMENSIONS = 256
+_STEADY = 60
+"""The constant of reciprocal rank fusion, as in its source."""
+
+
+@contextmanager
+def _logging_unchanged() -> Generator[None]:
+    """Undo what wordllama does to the root logger when it is imported."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+@cache
+def _model() -> Any:
+    with _logging_unchanged():
+        package = load_package("wordllama", "embeddings")
+    # Its own folder stands in for a cache: there it looks for the tokenizer under the right name.
+    folder = Path(package.__file__).parent
+    try:
+        return package.WordLlama.load(cache_dir=folder, disable_download=True)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"the installed wordllama came without its model ({error}): install it from its wheel, "
+            "with pip install --force-reinstall 'plaudit[embeddings]'"
+        ) from error
+
+
+def embed(texts: Sequence[str]) -> Any:
+    """Return a vector of length 1 for each text (float32, n x 256); of length 0 for an empty one.
+
+    Raises:
+        MissingDependencyError: wordllama is not installed.
+        UsageError: its model is not there.
+    """
+    np = load_package("numpy", "corpus")
+    # One by one: faster than padded batches, and no text's vector depends on its neighbours.
+    whole = [text.encode(errors="replace").decode() for text in texts]
+    vectors = _model().embed(whole, batch_size=1)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def fuse(rankings: Sequence[Sequence[int]]) -> list[tuple[int, float]]:
+    """Combine rankings by reciprocal rank fusion (Cormack, Clarke and Buettcher 2009).
+
+    Args:
+        rankings: places, the best first.
+
+    Returns:
+        Each place with its score, the best first, ties in order of place. The score is the sum of
+        1 / (60 + rank) over the rankings that have the place, ranks counted from 1.
+    """
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, place in enumerate(ranking, 1):
+            scores[place] = scores.get(place, 0.0) + 1 / (_STEADY + rank)
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))

@@ -6,14 +6,13 @@ from typing import Any, cast
 import msgspec
 
 from plaudit._util.decoding import decode_json
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question, read_question
 from plaudit.engines.replies import as_thought
 from plaudit.errors import InputError
 from plaudit.judges import rows
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.syntax import TAGGED
 from plaudit.rollouts.forms import as_openai
-from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import trace_of_chat
 from plaudit.types import Json, Message
@@ -49,7 +48,7 @@ def trace_of_completion(prompt: Chat, completion: Chat, columns: Mapping[str, Js
 
 
 def with_columns(trace: Trace, columns: Mapping[str, Json]) -> Trace:
-    """Return a trace whose question has what the columns tell of it, such as its id and answer.
+    """Return a trace whose question has what the columns say of it, such as its id and answer.
 
     The trace goes with that question: rows of the same text that are other questions, by their ids
     or answers, are groups of their own.

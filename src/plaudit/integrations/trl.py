@@ -56,7 +56,7 @@ def as_trl_reward(
     plain texts, chats, and completions with calls and results of tools; where there are traces of
     `trl_rollout_func` it reads these, since TRL then shows tool results as the model's own text.
 
-    What cannot be told is None, which TRL leaves out of the group's baseline: a broken judgement,
+    What cannot be scored is None, which TRL leaves out of the group's baseline: a broken judgement,
     a rollout that was broken off, a row that is no chat. The parts of a composite, and the share
     of rows without a value, are logged as metrics; parts and reasons as columns of the completions.
 
@@ -71,7 +71,11 @@ def as_trl_reward(
         UsageError: the specification cannot be used.
     """
     scorer = _reward(reward, name, engine)
-    called = name or _name(reward, scorer)
+    return _scoring(scorer, name or _name(reward, scorer))
+
+
+def _scoring(scorer: Reward, called: str) -> TRLReward:
+    """Return a reward function of that name."""
 
     async def score(
         prompts: Sequence[Any],
@@ -108,7 +112,7 @@ def trl_rollout_func(
         )
 
     The prompts of the data set are the questions: texts, or one message of the user each. What the
-    model is told besides comes from the configuration. The ids that are trained on are those that
+    model is shown besides comes from the configuration. The ids that are trained on are those that
     were sampled; the mask (`env_mask`) covers them, end tokens included, and nothing else. Each
     rollout's trace reaches the rewards in the column `trace`. A rollout in which nothing was
     sampled becomes a row that nothing is learned from.
@@ -183,11 +187,11 @@ def _log_scores(
         for part, column in values.items():
             extra(f"{name}/{part}", column)
     if metric is not None and scores:
-        metric(f"{name}/untold", sum(score.value is None for score in scores) / len(scores))
+        metric(f"{name}/unscored", sum(score.value is None for score in scores) / len(scores))
         for part, column in values.items():
-            scored = [value for value in column if value is not None]
-            if scored:
-                metric(f"{name}/{part}/mean", sum(scored) / len(scored))
+            known = [value for value in column if value is not None]
+            if known:
+                metric(f"{name}/{part}/mean", sum(known) / len(known))
 
 
 def _part(score: Score, part: str) -> float | None:

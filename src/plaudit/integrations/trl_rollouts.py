@@ -11,7 +11,7 @@ import msgspec
 
 from plaudit._util.aio import together
 from plaudit._util.loops import run_sync
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError
 from plaudit.integrations.trl_sampling import trainer_engine
@@ -38,7 +38,6 @@ class TRLRollouts:
     """
 
     def __init__(self, tools: ToolSet, config: RolloutConfig) -> None:
-        """Join tools and limits."""
         _check_config(config)
         self.traces: list[Trace] = []
         self._tools = tools
@@ -196,7 +195,7 @@ def _row(trace: Trace, trainer: Any, logprobs: bool) -> _Row:
 
 
 def _unsure(trace: Trace) -> Trace:
-    """Leave out log-probabilities at another temperature than traces tell them at."""
+    """Leave out log-probabilities at another temperature than that of traces."""
     if trace.tokens is None:
         return trace
     unknown: list[float | None] = [None] * len(trace.tokens.ids)

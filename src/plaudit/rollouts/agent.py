@@ -7,7 +7,7 @@ from functools import cached_property
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import CallError, Cause, ReplyError
 from plaudit.rollouts.config import RolloutConfig
@@ -29,7 +29,6 @@ class Agent:
     """A policy with its tools and limits; any number of rollouts may be under way."""
 
     def __init__(self, policy: Policy, tools: ToolSet, config: RolloutConfig) -> None:
-        """Put an agent together; the tools are open."""
         self.policy = policy
         self.tools = tools
         self.config = config
@@ -116,7 +115,7 @@ class _Rollout:
 
     async def _until_stopped(self) -> tuple[StopReason, Failure | None]:
         try:
-            # Whatever runs below has time limits of its own and tells of them in other ways.
+            # Code below has time limits of its own, which raise other errors.
             async with asyncio.timeout(self._config.deadline):
                 return await self._take_turns(), None
         except TimeoutError:

@@ -11,10 +11,10 @@ import msgspec
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError
+from plaudit.rollouts.calls.forms import SYNTAXES
 from plaudit.rollouts.calls.parsing import open_thought, read_reply
-from plaudit.rollouts.calls.reply import Reply
+from plaudit.rollouts.calls.reply import ParsedReply
 from plaudit.rollouts.calls.syntax import CallForm
-from plaudit.rollouts.calls.syntaxes import SYNTAXES
 from plaudit.rollouts.tokens import conforming
 from plaudit.types import Json
 
@@ -154,10 +154,10 @@ class _Trial(msgspec.Struct, frozen=True):
                 return _reason(1, what)
         return ""
 
-    def _read(self, text: tuple[str, str]) -> Reply:
+    def _read(self, text: tuple[str, str]) -> ParsedReply:
         return read_reply(text[0], tools=[_SPEC], forms=self.forms, in_thought=text[1])
 
-    def _same(self, reply: Reply, made: Sequence[dict[str, Json]]) -> bool:
+    def _same(self, reply: ParsedReply, made: Sequence[dict[str, Json]]) -> bool:
         own = {self.forms[0], "json"} if self.forms[0] in ("llama", "mistral") else {self.forms[0]}
         return (
             not reply.malformed

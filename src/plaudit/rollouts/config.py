@@ -26,7 +26,7 @@ TokensWanted = Literal["auto", "exact", "off"]
 """`auto`: as exact as the engine allows; `exact`: or else the run is refused; `off`: none."""
 
 GROUP_TEMPERATURE = 1.0
-"""Of the samples of a group, which should differ, unless it is said otherwise."""
+"""Default temperature for the samples of a group, which should differ."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -35,7 +35,7 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts, limits and sampling of a rollout."""
 
     samples_per_question: Annotated[int, Range(1, 100_000)] = 1
-    """Rollouts of each question: a group, told apart by their draw."""
+    """Rollouts of each question: a group, numbered by their draw."""
     max_turns: Annotated[int, Range(1, WHOLE_32)] = 5
     """Most replies of the model."""
     max_new_tokens: Annotated[int, Range(1, WHOLE_32)] = 4096

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
 from plaudit.engines.base import Completion, FinishReason, Request, Sampling
 from plaudit.errors import CallError, EmptyMaskError, EngineUnusableError
-from plaudit.rollouts.calls.forms import OwnMessage
+from plaudit.rollouts.calls.forms import OwnMessage, closers_of, marks_of
 from plaudit.rollouts.calls.parsing import THOUGHTS, open_thought
-from plaudit.rollouts.calls.syntaxes import closers_of, marks_of
 from plaudit.rollouts.forms import Call, Form, as_openai
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.log import TokenLog
@@ -24,7 +22,7 @@ _ENDED: frozenset[FinishReason] = frozenset({"stop", "tool_calls"})
 """How a reply finishes whose end token the model sampled; of others that is not known."""
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class ModelTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What all conversations with one model have in common."""
 
     uri: str
@@ -38,7 +36,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     takes_ids: bool = False
     """Whether prompts are sent as ids."""
     tells_ids: bool = False
-    """Whether the engine tells the ids of what it sampled."""
+    """Whether the engine returns the ids of what it sampled."""
     exact_only: bool = False
     """Whether ids that are not exact are an error."""
     max_length: int | None = None
@@ -50,14 +48,30 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         return self.form.results([_with_text(one, escape(one.text)) for one in answers])
 
 
-class Conversation(Protocol):
-    """One rollout's conversation with the model.
+class Conversation:
+    """One rollout's conversation with the model; subclasses keep the token ids.
 
     Attributes:
         messages: the conversation in the OpenAI format, calls and results as they were made.
     """
 
-    messages: list[Message]
+    def __init__(self, terms: ModelTerms, question: str, draw: int, sample_id: str) -> None:
+        prompts = terms.prompts
+        opening = [Message("system", prompts.system)] if prompts.system else []
+        self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
+        self._sent = [*map(_own, opening), *self.messages[len(opening) :]]
+        """The conversation as the model is shown it."""
+        self._shared = len(opening)
+        self._cut_off: set[int] = set()
+        """Numbers of the replies that the model did not end."""
+        self._rewritten: set[int] = set()
+        """Numbers of the replies that the model is shown otherwise than it wrote them."""
+        self._terms = terms
+        self._draw = draw
+        self._sample_id = sample_id
+        self._turn = 0
+        self._shown_ids: dict[str, str] = {}
+        """Ids of calls as the model is shown them, where they are others."""
 
     async def request(self, max_tokens: int) -> Request:
         """Return the request for the model's next reply, of at most so many tokens.
@@ -65,63 +79,48 @@ class Conversation(Protocol):
         Raises:
             CallError: the chat template refuses the conversation.
         """
-        ...
+        raise NotImplementedError
 
     async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
         """Take the reply; return it as a turn, and the calls that it makes.
 
         Raises:
-            CallError: the engine told nonsense of its tokens.
-            EngineUnusableError: it tells no ids, and only exact ones will do.
+            CallError: the engine's token ids make no sense.
+            EngineUnusableError: it returns no ids, and only exact ones will do.
         """
-        ...
-
-    def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls: messages with role `tool`, in their order."""
-        ...
+        raise NotImplementedError
 
     async def tokens(self) -> Tokens | None:
         """Return the ids up to the last reply; None where they are not known, or none was sampled.
 
         Results that no reply came to are not among them: there is nothing to learn from them.
         """
-        ...
+        raise NotImplementedError
 
+    def answer(self, answers: Sequence[Message]) -> None:
+        """Show the model the results of its calls: messages with role `tool`, in their order."""
+        self.messages += answers
+        shown = [
+            msgspec.structs.replace(one, tool_call_id=self._shown_ids.get(id_, id_))
+            if (id_ := one.tool_call_id)
+            else one
+            for one in answers
+        ]
+        self._sent += self._terms.results(shown)
 
-class _Talk:
-    """What conversations do alike: keep the messages, read replies."""
-
-    def __init__(self, terms: Terms, question: str, draw: int, sample_id: str) -> None:
-        prompts = terms.prompts
-        opening = [Message("system", prompts.system)] if prompts.system else []
-        self.messages: list[Message] = [*opening, Message("user", prompts.user(question))]
-        self.sent = [*map(_own, opening), *self.messages[len(opening) :]]
-        """The conversation as the model is shown it."""
-        self.shared = len(opening)
-        self.cut_off: set[int] = set()
-        """Numbers of the replies that the model did not end."""
-        self.rewritten: set[int] = set()
-        """Numbers of the replies that the model is shown otherwise than it wrote them."""
-        self.terms = terms
-        self.draw = draw
-        self.sample_id = sample_id
-        self.turn = 0
-        self._shown_ids: dict[str, str] = {}
-        """Ids of calls as the model is shown them, where they are others."""
-
-    def read(self, completion: Completion, in_thought: str = "") -> tuple[Turn, Sequence[Call]]:
-        form = self.terms.form
-        read = form.read(completion, self.turn, in_thought)
+    def _read(self, completion: Completion, in_thought: str = "") -> tuple[Turn, Sequence[Call]]:
+        form = self._terms.form
+        read = form.read(completion, self._turn, in_thought)
         said = form.said(completion, read)
         shown = [str(call["id"]) for call in said.tool_calls or ()]
         self._shown_ids |= dict(zip((call.id for call in read.calls), shown, strict=False))
         calls = [as_openai(call) for call in read.calls] or None
         if completion.finish_reason not in _ENDED:
-            self.cut_off.add(self.turn)
+            self._cut_off.add(self._turn)
         if said.tool_calls and _without_ids(said.tool_calls) != _without_ids(calls or ()):
-            self.rewritten.add(self.turn)
-        self.turn += 1
-        self.sent.append(said)
+            self._rewritten.add(self._turn)
+        self._turn += 1
+        self._sent.append(said)
         self.messages.append(Message("assistant", read.answer or None, tool_calls=calls))
         turn = Turn(
             text=completion.text,
@@ -133,43 +132,30 @@ class _Talk:
         )
         return turn, read.calls
 
-    def answer(self, answers: Sequence[Message]) -> None:
-        self.messages += answers
-        shown = [
-            msgspec.structs.replace(one, tool_call_id=self._shown_ids.get(id_, id_))
-            if (id_ := one.tool_call_id)
-            else one
-            for one in answers
-        ]
-        self.sent += self.terms.results(shown)
 
+class ChatConversation(Conversation):
+    """A conversation in chat mode: the engine makes token ids of the messages, and may return them.
 
-class ChatConversation:
-    """A conversation in chat mode: the engine makes token ids of the messages, and may tell them.
-
-    Where it tells none, a tokenizer gives ids for the whole text: an approximation.
+    Where it returns none, a tokenizer gives ids for the whole text: an approximation.
     """
 
-    def __init__(self, terms: Terms, question: str, draw: int, sample_id: str) -> None:
-        """Begin with the prompts."""
-        self._talk = _Talk(terms, question, draw, sample_id)
-        self.messages = self._talk.messages
-        self._terms = terms
+    def __init__(self, terms: ModelTerms, question: str, draw: int, sample_id: str) -> None:
+        super().__init__(terms, question, draw, sample_id)
         self._log = TokenLog() if terms.tells_ids else None
 
     async def request(self, max_tokens: int) -> Request:
         """Return the request for the next reply."""
-        talk, terms = self._talk, self._terms
+        terms = self._terms
         return Request(
-            prompt=tuple(talk.sent),
-            sampling=terms.sampling(talk.draw, max_tokens),
+            prompt=tuple(self._sent),
+            sampling=terms.sampling(self._draw, max_tokens),
             tools=terms.form.specs,
             trace_tokens=self._log is not None,
-            draw=talk.draw,
-            sample_id=talk.sample_id,
-            affinity=talk.sample_id,
-            shared=talk.shared,
-            turn=str(talk.turn),
+            draw=self._draw,
+            sample_id=self._sample_id,
+            affinity=self._sample_id,
+            shared=self._shared,
+            turn=str(self._turn),
         )
 
     async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
@@ -186,31 +172,49 @@ class ChatConversation:
         if renderer is not None and not _counted(completion):
             written = await renderer.written_ids(completion.text, ended=False)
             completion = _with_count(completion, len(written))
-        return self._talk.read(completion)
-
-    def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls."""
-        self._talk.answer(answers)
+        return self._read(completion)
 
     async def tokens(self) -> Tokens | None:
-        """Return the ids as the engine told them, or as the tokenizer gives them."""
+        """Return the ids as the engine returned them, or as the tokenizer gives them."""
         log, terms = self._log, self._terms
         exactness: Exactness = "exact"
-        if log is None and terms.renderer is not None and self._talk.turn:
-            log, exactness = await _located(terms.renderer, terms, self._talk), "approximate"
+        if log is None and terms.renderer is not None and self._turn:
+            log, exactness = await self._located(terms.renderer), "approximate"
         return None if log is None else _finished(log, exactness, terms.max_length)
 
+    async def _located(self, renderer: Renderer) -> TokenLog | None:
+        """Return the ids of a whole chat, its replies as sampled; None where they are not known.
 
-class RenderedConversation:
+        A reply that the template shows otherwise than the model wrote it, such as a malformed call,
+        counts as read.
+        """
+        tokenizer, specs, chat = renderer.tokenizer, self._terms.form.specs, self._sent
+        if not isinstance(tokenizer, FileTokenizer):
+            return None
+        while chat and chat[-1].role != "assistant":
+            chat = chat[:-1]
+        try:
+            template = renderer.template
+            located = locate_replies(template, template.chat(chat), specs, self._cut_off)
+        except CallError:
+            return None
+        spans = [span for n, span in enumerate(located.spans) if n not in self._rewritten]
+        encoded = await asyncio.to_thread(tokenizer.locate, located.text, spans)
+        log, place = TokenLog(), 0
+        for number, (begin, end) in enumerate(encoded.spans):
+            (log.append if number else log.begin)(encoded.ids[place:begin])
+            log.sampled(encoded.ids[begin:end])
+            place = end
+        return log
+
+
+class RenderedConversation(Conversation):
     """A conversation whose token ids are made here: what was sampled is never tokenised again."""
 
     def __init__(
-        self, terms: Terms, renderer: Renderer, question: str, draw: int, sample_id: str
+        self, terms: ModelTerms, renderer: Renderer, question: str, draw: int, sample_id: str
     ) -> None:
-        """Begin with the prompts."""
-        self._talk = _Talk(terms, question, draw, sample_id)
-        self.messages = self._talk.messages
-        self._terms = terms
+        super().__init__(terms, question, draw, sample_id)
         self._renderer = renderer
         self._log = TokenLog()
         self._exactness: Exactness = "exact"
@@ -222,7 +226,7 @@ class RenderedConversation:
 
     async def request(self, max_tokens: int) -> Request:
         """Return the request for the next reply."""
-        talk, terms = self._talk, self._terms
+        terms = self._terms
         ids = await self._prompt()
         text = await self._renderer.tokenizer.decode(ids)
         self._in_thought = open_thought(text)
@@ -230,19 +234,19 @@ class RenderedConversation:
         return Request(
             prompt=text.removeprefix(begin),
             prompt_ids=ids if terms.takes_ids else (),
-            sampling=terms.sampling(talk.draw, max_tokens),
+            sampling=terms.sampling(self._draw, max_tokens),
             trace_tokens=terms.tells_ids,
-            draw=talk.draw,
-            sample_id=talk.sample_id,
-            affinity=talk.sample_id,
-            turn=str(talk.turn),
+            draw=self._draw,
+            sample_id=self._sample_id,
+            affinity=self._sample_id,
+            turn=str(self._turn),
         )
 
     async def take(self, completion: Completion) -> tuple[Turn, Sequence[Call]]:
         """Take the reply."""
-        log, scored = self._log, completion.prompt_token_ids
-        if not self._terms.takes_ids and scored is not None:
-            log.observe(scored)
+        log, reported = self._log, completion.prompt_token_ids
+        if not self._terms.takes_ids and reported is not None:
+            log.observe(reported)
         elif self._said:
             log.append(self._asked[len(log) :])
         else:
@@ -252,13 +256,9 @@ class RenderedConversation:
         if not _counted(completion):
             completion = _with_count(completion, len(log) - before)
         completion = await self._with_marks(completion)
-        taken = self._talk.read(completion, self._in_thought)
-        self._said = len(self._talk.sent)
+        taken = self._read(completion, self._in_thought)
+        self._said = len(self._sent)
         return taken
-
-    def answer(self, answers: Sequence[Message]) -> None:
-        """Tell the model the results of its calls."""
-        self._talk.answer(answers)
 
     async def tokens(self) -> Tokens | None:
         """Return the ids that were sent and sampled."""
@@ -266,7 +266,7 @@ class RenderedConversation:
 
     async def _prompt(self) -> tuple[int, ...]:
         """Return the ids of the prompt for the next reply; nothing is written down yet."""
-        renderer, sent, specs = self._renderer, self._talk.sent, self._terms.form.specs
+        renderer, sent, specs = self._renderer, self._sent, self._terms.form.specs
         if not self._said:
             self._asked = tuple(await renderer.prompt_ids(sent, specs))
         else:
@@ -305,32 +305,6 @@ class RenderedConversation:
         self._log.sampled(await self._renderer.written_ids(text, ended=self._ended))
 
 
-async def _located(renderer: Renderer, terms: Terms, talk: _Talk) -> TokenLog | None:
-    """Return the ids of a whole chat, its replies as sampled; None where they are not known.
-
-    A reply that the template shows otherwise than the model wrote it, such as a call that could not
-    be read, counts as read.
-    """
-    tokenizer, specs, chat = renderer.tokenizer, terms.form.specs, talk.sent
-    if not isinstance(tokenizer, FileTokenizer):
-        return None
-    while chat and chat[-1].role != "assistant":
-        chat = chat[:-1]
-    try:
-        template = renderer.template
-        located = locate_replies(template, template.chat(chat), specs, talk.cut_off)
-    except CallError:
-        return None
-    spans = [span for n, span in enumerate(located.spans) if n not in talk.rewritten]
-    encoded = await asyncio.to_thread(tokenizer.locate, located.text, spans)
-    log, place = TokenLog(), 0
-    for number, (begin, end) in enumerate(encoded.spans):
-        (log.append if number else log.begin)(encoded.ids[place:begin])
-        log.sampled(encoded.ids[begin:end])
-        place = end
-    return log
-
-
 def _finished(log: TokenLog, exactness: Exactness, max_length: int | None) -> Tokens | None:
     """Return what was written down; None where nothing in it was sampled."""
     if max_length is not None:
@@ -349,7 +323,7 @@ def _usage(completion: Completion) -> Usage:
 
 
 def _counted(completion: Completion) -> bool:
-    """Whether it is told how much the model wrote; functions that return texts do not tell it."""
+    """Whether the length of a reply is known; functions that return texts do not report it."""
     return completion.token_ids is not None or completion.usage.output_tokens > 0
 
 
@@ -358,10 +332,10 @@ def _with_count(completion: Completion, written: int) -> Completion:
     return msgspec.structs.replace(completion, usage=usage)
 
 
-def _no_ids(terms: Terms) -> EngineUnusableError:
+def _no_ids(terms: ModelTerms) -> EngineUnusableError:
     return EngineUnusableError(
-        f"{terms.uri} tells no token ids of what it sampled, and only exact ones will do; leave "
-        "out --tokens exact, or use an engine that tells them"
+        f"{terms.uri} returns no token ids of what it sampled, and only exact ones will do; leave "
+        "out --tokens exact, or use an engine that returns them"
     )
 
 

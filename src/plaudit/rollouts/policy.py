@@ -11,10 +11,10 @@ from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.conversation import (
     ChatConversation,
     Conversation,
+    ModelTerms,
     RenderedConversation,
-    Terms,
 )
-from plaudit.rollouts.form_choice import USUAL_READS, choose_form, choose_rendered
+from plaudit.rollouts.forms import USUAL_READS, Form, choose_form, choose_rendered
 from plaudit.rollouts.prompts import Prompts
 from plaudit.rollouts.tokens.rendering import Renderer, engine_renderer, load_renderer
 from plaudit.rollouts.tools import ToolSet
@@ -29,12 +29,14 @@ class Policy:
         uri: the engine's.
         identity: the model's.
         form: how it and the tools talk.
-        prompts: what it is told.
+        prompts: what it is shown.
         exactness: what its tokens are going to be; None: there are none.
         notes: what a person should know of the way in which the model is asked.
     """
 
-    def __init__(self, identity: str, terms: Terms, config: RolloutConfig, rendered: bool) -> None:
+    def __init__(
+        self, identity: str, terms: ModelTerms, config: RolloutConfig, rendered: bool
+    ) -> None:
         """Put a policy together; `bind` settles what it is made of."""
         self.uri = terms.uri
         self.identity = identity
@@ -70,39 +72,19 @@ class Policy:
         renderer = await _find_renderer(engine, config)
         rendered = renderer is not None and _renders(engine, config)
         if able.scores or not (able.chat or rendered):
-            raise UsageError(
-                f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat "
-                "template, an endpoint of one, or its --tokenizer with the template"
-            )
-        native = native and able.tools
+            raise _cannot_converse(engine)
         if rendered and renderer is not None:
             chosen = choose_rendered(engine, tools, config, renderer)
             renderer = renderer.keeping(chosen.form.own_marks)
         else:
-            chosen = choose_form(engine, tools, config, renderer, native)
-        form = chosen.form
-        special = None if rendered else engine_info(engine).special_tokens
-        terms = Terms(
-            uri=engine.uri,
-            form=form,
-            prompts=Prompts(
-                config,
-                has_tools=bool(tools.specs),
-                tools_text=form.tools_text,
-                special_tokens=special,
-            ),
-            sampling=partial(_sampling, config),
-            renderer=renderer,
-            takes_ids=rendered and able.token_prompts,
-            tells_ids=able.token_ids and config.tokens != "off",
-            exact_only=config.tokens == "exact",
-            max_length=config.max_length,
-        )
+            chosen = choose_form(engine, tools, config, renderer, native and able.tools)
+        has_tools = bool(tools.specs)
+        terms = _terms(engine, config, chosen.form, has_tools, renderer, rendered)
         policy = cls(identity, terms, config, rendered)
         policy.notes = chosen.notes
         if terms.exact_only and policy.exactness != "exact":
             raise UsageError(
-                f"{engine.uri} tells no token ids of what it samples; leave out --tokens exact"
+                f"{engine.uri} returns no token ids of what it samples; leave out --tokens exact"
             )
         return policy
 
@@ -133,6 +115,41 @@ class Policy:
         return ChatConversation(self._terms, question, draw, sample_id)
 
 
+def _cannot_converse(engine: Engine) -> UsageError:
+    return UsageError(
+        f"{engine.uri} cannot hold a conversation: a rollout needs a model with a chat template, "
+        "an endpoint of one, or its --tokenizer with the template"
+    )
+
+
+def _terms(
+    engine: Engine,
+    config: RolloutConfig,
+    form: Form,
+    has_tools: bool,
+    renderer: Renderer | None,
+    rendered: bool,
+) -> ModelTerms:
+    able = engine.capabilities
+    special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
+    return ModelTerms(
+        uri=engine.uri,
+        form=form,
+        prompts=Prompts(
+            config,
+            has_tools=has_tools,
+            tools_text=form.tools_text,
+            special_tokens=special,
+        ),
+        sampling=partial(_sampling, config),
+        renderer=renderer,
+        takes_ids=rendered and able.token_prompts,
+        tells_ids=able.token_ids and config.tokens != "off",
+        exact_only=config.tokens == "exact",
+        max_length=config.max_length,
+    )
+
+
 def _sampling(config: RolloutConfig, draw: int, max_tokens: int) -> Sampling:
     return Sampling(
         temperature=config.sampling_temperature,
@@ -161,7 +178,7 @@ def _renders(engine: Engine, config: RolloutConfig) -> bool:
     return (able.token_prompts and config.tools_as != "native") or not able.chat
 
 
-def _exactness(terms: Terms) -> Exactness | None:
+def _exactness(terms: ModelTerms) -> Exactness | None:
     if terms.tells_ids:
         return "exact"
     return None if terms.renderer is None else "approximate"

@@ -1,4 +1,4 @@
-"""What an agent is told: the system prompt, which is one for all rollouts, and the question."""
+"""The prompts of an agent: the system prompt, which is one for all rollouts, and the question."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ class Prompts:
     """The prompts of one run.
 
     A system template may use `date`, `has_tools`, and `tools`, which is the text that shows the
-    tools, and empty where the model is told of them in another way. A template that leaves `tools`
+    tools, and empty where the model sees them in another way. A template that leaves `tools`
     out gets that text at its end. The template of the user's message must use `question`, and may
     use `date`.
 

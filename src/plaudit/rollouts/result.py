@@ -150,7 +150,7 @@ class Rollouts(Sequence[Trace], Tabular):
             first = next(trace for trace in self if trace.tokens is None)
             raise UsageError(
                 f"{len(self) - len(found)} of {len(self)} rollouts have no token ids, the first "
-                f"{first.id} ({first.stop_reason}): take .usable, or an engine that tells ids"
+                f"{first.id} ({first.stop_reason}): take .usable, or an engine that returns ids"
             )
         return found
 

@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Engine, engine_info
 from plaudit.errors import ToolsRefusedError
 from plaudit.rollouts.agent import Agent

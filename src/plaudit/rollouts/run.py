@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from plaudit._util.aio import for_each
-from plaudit.corpus.question import Question, Split
+from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.io.output import Intake, Output, beside
@@ -16,7 +16,6 @@ from plaudit.io.places import check_output
 from plaudit.io.sources import RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
-from plaudit.rollouts.questions import Ids, read_question
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.scoring import with_rewards
 from plaudit.rollouts.rolling import Rolled, RolloutSession
@@ -195,7 +194,7 @@ class _RolloutRun(Run[RolloutRecord, RolloutSummary]):
         self._evaluator = Evaluator(self._samples, rewards)
         self._cached = self._passed_over = 0
         self._faults: dict[str, str] = {}
-        self._ids = Ids()
+        self._ids = QuestionIds()
 
     async def work(self, rows: RowReader, out: str | None) -> None:
         options, settings = self.record.options, self.settings

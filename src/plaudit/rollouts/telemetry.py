@@ -31,7 +31,6 @@ class Spans:
     """Makes the spans of one rollout; none where nobody listens."""
 
     def __init__(self, uri: str, identity: str) -> None:
-        """Name the model, by the engine's URI and the identity."""
         scheme = uri.partition(":")[0]
         self._tracer = find_tracer()
         self._content = os.environ.get(CONTENT, "").lower() == "true"
@@ -43,25 +42,25 @@ class Spans:
     @contextmanager
     def rollout(self, id: str) -> Generator["_Reported"]:
         """The span of the whole rollout."""
-        scored = {"gen_ai.agent.name": AGENT, "gen_ai.conversation.id": id}
-        with self._span("invoke_agent", AGENT, "INTERNAL", self._model | scored) as span:
+        details = {"gen_ai.agent.name": AGENT, "gen_ai.conversation.id": id}
+        with self._span("invoke_agent", AGENT, "INTERNAL", self._model | details) as span:
             yield span
 
     @contextmanager
     def chat(self, request: Request) -> Generator["_Reported"]:
         """The span of one request, with all its retries."""
         sampling = request.sampling
-        scored: dict[str, Any] = {
+        details: dict[str, Any] = {
             "gen_ai.request.temperature": sampling.temperature,
             "gen_ai.request.top_p": sampling.top_p,
             "gen_ai.request.max_tokens": sampling.max_tokens,
         }
         if sampling.seed is not None:
-            scored["gen_ai.request.seed"] = sampling.seed
+            details["gen_ai.request.seed"] = sampling.seed
         if self._content:
-            scored["gen_ai.input.messages"] = _messages(request)
+            details["gen_ai.input.messages"] = _messages(request)
         name = self._model["gen_ai.request.model"]
-        with self._span("chat", name, "CLIENT", self._model | scored) as span:
+        with self._span("chat", name, "CLIENT", self._model | details) as span:
             yield span
 
     def tools(self, answered: Iterable[tuple[CallRecord, Message]], began_ns: int) -> None:
@@ -69,16 +68,16 @@ class Spans:
         if self._tracer is None:
             return
         for record, message in answered:
-            scored = {"gen_ai.tool.name": record.name, "gen_ai.tool.type": "function"}
-            scored["gen_ai.tool.call.id"] = record.id
+            details = {"gen_ai.tool.name": record.name, "gen_ai.tool.type": "function"}
+            details["gen_ai.tool.call.id"] = record.id
             if record.status != "ok":
-                scored["error.type"] = record.status
+                details["error.type"] = record.status
             if self._content:
-                scored["gen_ai.tool.call.arguments"] = _json(record.arguments)
-                scored["gen_ai.tool.call.result"] = message.text
+                details["gen_ai.tool.call.arguments"] = _json(record.arguments)
+                details["gen_ai.tool.call.result"] = message.text
             span = self._tracer.start_span(
                 f"execute_tool {record.name}",
-                attributes={"gen_ai.operation.name": "execute_tool", **scored},
+                attributes={"gen_ai.operation.name": "execute_tool", **details},
                 start_time=began_ns,
             )
             if record.status != "ok":
@@ -87,13 +86,13 @@ class Spans:
 
     @contextmanager
     def _span(
-        self, operation: str, name: str, kind: str, scored: Mapping[str, Any]
+        self, operation: str, name: str, kind: str, details: Mapping[str, Any]
     ) -> Generator["_Reported"]:
         if self._tracer is None:
             yield _Reported(None, self._content)
             return
         api = sys.modules["opentelemetry.trace"]
-        attributes = {"gen_ai.operation.name": operation, **scored}
+        attributes = {"gen_ai.operation.name": operation, **details}
         with self._tracer.start_as_current_span(
             f"{operation} {name}",
             kind=api.SpanKind[kind],
@@ -110,14 +109,14 @@ class Spans:
 
 
 class _Reported:
-    """A span that can be told what came of it."""
+    """A span that records what came of it."""
 
     def __init__(self, span: Any, content: bool) -> None:
         self._span = span
         self._content = content
 
     def replied(self, completion: Completion) -> None:
-        """Tell what the model answered."""
+        """Record what the model answered."""
         if self._span is None:
             return
         self._usage(completion.usage.input_tokens, completion.usage.output_tokens)
@@ -127,7 +126,7 @@ class _Reported:
             self._span.set_attribute("gen_ai.output.messages", _json([said]))
 
     def ended(self, trace: Trace) -> None:
-        """Tell how the rollout ended."""
+        """Record how the rollout ended."""
         if self._span is None:
             return
         self._usage(trace.usage.input_tokens, trace.usage.output_tokens)
@@ -144,7 +143,7 @@ class _Reported:
 def find_tracer() -> Any:
     """Return a tracer of the provider that the program has configured; None where it has none."""
     api = sys.modules.get("opentelemetry.trace")
-    if api is None:  # Whoever configures a provider has imported it.
+    if api is None:  # A program that configures a provider has imported it.
         return None
     provider = api.get_tracer_provider()
     if isinstance(provider, api.ProxyTracerProvider | api.NoOpTracerProvider):

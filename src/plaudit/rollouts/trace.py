@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from plaudit._util.notebook import Tabular
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import FinishReason
 from plaudit.types import Failure, Json, Message, Usage
 
@@ -142,7 +142,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The object that was passed; the text as written where it could not be read."""
     status: CallStatus
     data: Json = None
-    """What else the tool told, such as the ids of the chunks found, best first; for rewards."""
+    """What else the tool returned, such as the ids of the chunks found, best first; for rewards."""
     truncated: bool = False
     """Whether the result was longer than a result may be, and was cut."""
     seconds: float = 0.0
@@ -202,7 +202,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a reward function says of a trace."""
 
     value: float | None
-    """A finite number, or None: it could not be told, which is never a number."""
+    """A finite number, or None: it could not be scored, which is never a number."""
     reason: str = ""
     """One sentence: why it is what it is."""
     components: dict[str, "Score"] = {}

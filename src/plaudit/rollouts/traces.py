@@ -1,26 +1,21 @@
 """Trace files: JSON Lines, one rollout a line, or plain chats, which are traces without tokens."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from plaudit._util import disk
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import OnReject, Question, read_question, read_rows
 from plaudit.errors import InputError
 from plaudit.io.partial import PartialFile
-from plaudit.io.sources import RowReader
 from plaudit.judges import rows
 from plaudit.judges.content import read_content
 from plaudit.rollouts.calls.parsing import read_reply
-from plaudit.rollouts.questions import read_question
 from plaudit.rollouts.trace import SCHEMA, Trace, Turn
 from plaudit.types import Json, Message
-
-OnReject = Callable[[str, InputError], object]
-"""Told of a malformed row: where it stands, and what is wrong with it."""
 
 _TEXTS = frozenset({"id", "question_id", "group", "stop_reason", "final_answer", "engine"})
 """Fields that are text; in tables the others may be JSON text."""
@@ -47,17 +42,12 @@ def read_traces(path: str | Path, on_reject: OnReject | None = None) -> Iterator
     Raises:
         InputError: there are no rows, or one of them is malformed.
     """
-    with RowReader(path) as reader:
-        for number, row in enumerate(reader):
-            try:
-                if row.data is None:
-                    raise InputError(row.error or "it cannot be read")
-                yield from read_trace(row.data, number)
-            except InputError as error:
-                named = InputError(f"{row.where}: {error}")
-                if on_reject is None:
-                    raise named from None
-                on_reject(row.where, named)
+
+    def take(row: dict[str, Json], where: str, number: int) -> Trace:
+        del where
+        return read_trace(row, number)[0]
+
+    return read_rows(path, take, on_reject)
 
 
 def write_traces(traces: Iterable[Trace], out: str | Path) -> int:
@@ -213,7 +203,7 @@ class _Own(msgspec.Struct, frozen=True):
 
 
 def _question(row: Mapping[str, Json], messages: Iterable[Message]) -> Question | None:
-    """Return what was asked, where the row tells more of it than the chat does."""
+    """Return what was asked, where the row says more of it than the chat does."""
     if not _OF_QUESTION & row.keys():
         return None
     found = row.get("question")

@@ -9,7 +9,7 @@ from plaudit.engines.base import ToolSpec
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.forms import FORMS, CallForm, write_call
 from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
-from plaudit.rollouts.calls.reply import Reply
+from plaudit.rollouts.calls.reply import ParsedReply
 from plaudit.rollouts.calls.syntax import TAGGED
 from tests.rollouts.calls.test_parsing import objects
 
@@ -28,11 +28,11 @@ SCHEMA = {
 SEARCH = ToolSpec("search", "Search.", msgspec.Raw(msgspec.json.encode(SCHEMA)))
 
 
-def made(reply: Reply) -> list[tuple[str, dict]]:
+def made(reply: ParsedReply) -> list[tuple[str, dict]]:
     return [(call.name, msgspec.json.decode(call.arguments)) for call in reply.calls]
 
 
-def read(text: str, *forms: CallForm) -> Reply:
+def read(text: str, *forms: CallForm) -> ParsedReply:
     return read_reply(text, tools=[SEARCH], forms=forms or FORMS)
 
 

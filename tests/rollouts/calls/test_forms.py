@@ -21,7 +21,7 @@ def answer(content: str) -> Message:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_model_is_told_the_tools_and_a_form_that_is_read(form: CallForm) -> None:
+def test_a_model_sees_the_tools_and_a_form_that_is_read(form: CallForm) -> None:
     text = describe_tools([SEARCH], form)
     assert '{"name": "search", "description": "Searches the index.", "parameters": {' in text
     assert '"required": ["query"]' in text

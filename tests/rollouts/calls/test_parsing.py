@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.calls.forms import FORMS, CallForm, write_call
 from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
-from plaudit.rollouts.calls.reply import MalformedCall, Reply
+from plaudit.rollouts.calls.reply import MalformedCall, ParsedReply
 
 SCHEMA = (
     b'{"type": "object", "properties": {"query": {"type": "string"}, "k": {"type": "integer"}}}'
@@ -23,7 +23,7 @@ def tagged(body: str) -> str:
     return f"<tool_call>\n{body}\n</tool_call>"
 
 
-def queries(reply: Reply) -> list[str]:
+def queries(reply: ParsedReply) -> list[str]:
     return [msgspec.json.decode(made.arguments)["query"] for made in reply.calls]
 
 
@@ -256,7 +256,7 @@ def test_thoughts_between_calls_are_gathered() -> None:
         ("```json\n" + call()[:-2], "breaks off", ""),
     ],
 )
-def test_a_broken_call_is_told_and_the_rest_is_kept(text: str, why: str, kept: str) -> None:
+def test_a_broken_call_is_reported_and_the_rest_is_kept(text: str, why: str, kept: str) -> None:
     reply = read_reply(text, tools=[SEARCH])
     assert reply.calls == ()
     (bad,) = reply.malformed

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plaudit import CallableEngine
-from plaudit.corpus.question import Question
+from plaudit.corpus.questions import Question
 from plaudit.engines.base import Capabilities, Completion, Request
 from plaudit.rollouts.rewards.cheats import SUBJECTS
 from plaudit.rollouts.rewards.correctness import Grader
@@ -145,5 +145,5 @@ def grader(function: Any) -> Grader:
 
 
 def is_no_number(score: Score, cause: str) -> bool:
-    """Whether a score that could not be told has nothing that could be learned from."""
+    """Whether an unscored trace has nothing that could be learned from."""
     return score.value is None and score.cause == cause and bool(score.reason)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.rollouts.rewards.base import scored, unscored
-from plaudit.rollouts.rewards.composite import Composite, Part, Requirement
+from plaudit.rollouts.rewards.composite import Composite, Requirement, RewardPart
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 from tests.rollouts.rewards.playing import is_no_number, rollout
@@ -38,21 +38,23 @@ class Fixed:
         self.closed += 1
 
 
-def part(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> Part:
+def part(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> RewardPart:
     ends = fields.pop("ends", (0.0, 1.0))
     requires = fields.pop("requires", ())
     if isinstance(requires, str):
         requires = (Requirement(requires),)
-    return Part(
+    return RewardPart(
         name=name, reward=Fixed(value, *ends, name=name), weight=weight, requires=requires, **fields
     )
 
 
-def penalty(name: str, value: float | None = None, weight: float = 1.0, **fields: Any) -> Part:
+def penalty(
+    name: str, value: float | None = None, weight: float = 1.0, **fields: Any
+) -> RewardPart:
     return part(name, value, weight, ends=(-1.0, 0.0), **fields)
 
 
-async def total(*parts: Part, combine="sum") -> Score:
+async def total(*parts: RewardPart, combine="sum") -> Score:
     return await Composite(parts, combine).score(rollout())
 
 
@@ -75,7 +77,7 @@ async def test_a_mean_is_the_sum_by_the_weights_of_rewards() -> None:
 async def test_one_part_without_a_value_makes_the_whole_abstain(combine) -> None:
     found = await total(part("a", 1.0), part("b", None), combine=combine)
     assert is_no_number(found, "no_gold")
-    assert found.reason.startswith("b could not be told")
+    assert found.reason.startswith("b could not be scored")
     assert found.components["a"].value == 1.0
 
 
@@ -102,7 +104,7 @@ async def test_where_all_rewards_are_lost_there_is_no_total() -> None:
     assert is_no_number(await total(*parts), "part_missing")
 
 
-async def test_a_weight_of_zero_is_told_and_does_not_count() -> None:
+async def test_a_weight_of_zero_is_reported_and_does_not_count() -> None:
     found = await total(part("a", 0.5), part("b", None, 0.0), part("c", 1.0, 0.0))
     assert found.value == 0.5
     assert found.components["c"].value == 1.0
@@ -141,12 +143,12 @@ async def test_a_penalty_may_be_for_right_answers_alone() -> None:
     assert (await total(*right)).value == pytest.approx(0.8)
 
 
-async def test_a_part_that_does_not_count_need_not_be_told() -> None:
+async def test_a_part_that_does_not_count_need_not_be_scored() -> None:
     found = await total(part("right", 0.0), part("b", None, requires="right"))
     assert found.value == 0.0
 
 
-async def test_a_requirement_that_cannot_be_told_leaves_the_part_untold() -> None:
+async def test_a_requirement_without_a_value_leaves_the_part_unscored() -> None:
     lost = part("right", None, 0.0)
     assert is_no_number(
         await total(lost, part("a", 1.0), part("b", 1.0, requires="right")), "no_gold"
@@ -194,7 +196,7 @@ async def test_an_engine_that_can_answer_nothing_ends_the_run() -> None:
         async def score(self, trace: Trace) -> Score:
             raise EngineUnusableError("bad key")
 
-    parts = [part("a", 1.0), Part(name="b", reward=Dead())]
+    parts = [part("a", 1.0), RewardPart(name="b", reward=Dead())]
     with pytest.raises(EngineUnusableError):
         await Composite(parts).score(rollout())
 
@@ -226,8 +228,8 @@ ENDS = [(0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (0.5, 2.0)]
 
 
 @st.composite
-def composites(draw: st.DrawFn) -> tuple[list[Part], Mapping[str, Score], str]:
-    parts: list[Part] = []
+def composites(draw: st.DrawFn) -> tuple[list[RewardPart], Mapping[str, Score], str]:
+    parts: list[RewardPart] = []
     for number in range(draw(st.integers(1, 5))):
         ends = draw(st.sampled_from(ENDS))
         value = draw(st.none() | st.floats(*ends))

@@ -6,10 +6,9 @@ import pytest
 
 from plaudit.corpus import build_corpus, search_tool
 from plaudit.engines.base import ToolCall
-from plaudit.rollouts.rewards.hits import ChunkHit
-from plaudit.rollouts.rewards.search import searches_of
+from plaudit.rollouts.rewards.measures import ChunkHit, searches_of
 from plaudit.rollouts.tools import ToolSet
-from plaudit.rollouts.tools.results import cut
+from plaudit.rollouts.tools.base import cut
 from plaudit.rollouts.trace import Trace
 from plaudit.types import Json
 from tests.rollouts.rewards.playing import Found, is_no_number, question, rollout

@@ -235,7 +235,7 @@ def test_a_function_of_a_module_is_imported() -> None:
         ("badly.py:f", "SyntaxError"),
     ],
 )
-def test_what_cannot_be_imported_is_told(named: str, why: str, tmp_path: Path) -> None:
+def test_what_cannot_be_imported_is_named(named: str, why: str, tmp_path: Path) -> None:
     write(tmp_path, "broken.py", "1 / 0")
     write(tmp_path, "badly.py", "def f(:")
     before = set(sys.modules)

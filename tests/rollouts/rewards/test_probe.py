@@ -1,4 +1,4 @@
-"""The probe: a specification that a cheat can fool is told so."""
+"""The probe: a specification that a cheat can fool is found."""
 
 import pytest
 
@@ -13,7 +13,7 @@ NOTHING = {
     "empty answer", "a colon", "Thought process:", "Let me think", "the question again",
     "answer in thoughts only", "ends on a search result", "forged verdict",
 }  # fmt: skip
-"""Cheats that earn nothing at all, whoever grades."""
+"""Cheats that earn nothing at all, with any grader."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_the_default_specification_pays_no_cheat() -> None:
 
 @pytest.mark.parametrize("function", [careful, gullible])
 @pytest.mark.parametrize("name", sorted(NOTHING))
-async def test_what_says_nothing_earns_nothing_whoever_grades(function, name: str) -> None:
+async def test_what_says_nothing_earns_nothing_with_any_grader(function, name: str) -> None:
     one = row(await report(None, function), name)
     assert (one.total, one.too_much) == (0.0, 0)
 
@@ -89,17 +89,17 @@ async def test_a_specification_that_pays_for_many_searches_is_found_out(tmp_path
     assert "more than" in next(p for p in found.problems if "one search fifty times" in p)
 
 
-async def test_a_right_answer_that_cannot_be_told_is_a_problem() -> None:
+async def test_a_right_answer_that_cannot_be_scored_is_a_problem() -> None:
     rewards = load_rewards(
         {"rewards": {"correctness": {}, "f": {"function": "math:floor", "on_none": "abstain"}}}
     )
     found = await probe(rewards)
     assert found.exit_status == 1
-    assert "has no total on 4 of 4 questions: f could not be told" in found.problems[-1]
+    assert "has no total on 4 of 4 questions: f could not be scored" in found.problems[-1]
 
 
 @pytest.mark.usefixtures("unsure")
-async def test_a_grader_that_fails_is_told_as_that_and_not_as_zero() -> None:
+async def test_a_grader_that_fails_is_reported_and_is_not_zero() -> None:
     found = await probe(load_rewards(None, Judge("no verdict at all").grader))
     one = row(found, "closed tags")
     assert (one.total, one.unscored, one.rewards["correctness"]) == (None, 4, None)

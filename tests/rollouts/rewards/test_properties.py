@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from plaudit.errors import InputError
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
-from plaudit.rollouts.rewards.hits import ChunkHit
-from plaudit.rollouts.rewards.search import SearchEffort
+from plaudit.rollouts.rewards.measures import ChunkHit, SearchEffort
 from plaudit.rollouts.rewards.spec import MEASURES, load_rewards
 from plaudit.rollouts.trace import CallRecord, Question, Score, StopReason, Trace, Turn
 from plaudit.rollouts.traces import read_trace

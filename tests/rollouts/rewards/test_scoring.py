@@ -7,9 +7,14 @@ import msgspec
 import pytest
 
 from plaudit.errors import EngineUnusableError
-from plaudit.rollouts.rewards.scoring import ascore_traces, grouped, score_traces, scored
+from plaudit.rollouts.rewards.scoring import (
+    ScoreTally,
+    ascore_traces,
+    grouped,
+    score_traces,
+    scored,
+)
 from plaudit.rollouts.rewards.spec import load_rewards
-from plaudit.rollouts.rewards.tally import Tally
 from plaudit.rollouts.trace import Score, StopReason, Trace, Unscored
 from tests.rollouts.rewards.playing import RIGHT, Found, Judge, careful, grader, rollout
 
@@ -27,7 +32,7 @@ def many(count: int) -> list[Trace]:
 def test_R6_an_empty_batch_is_scored_without_dividing_by_zero() -> None:
     assert score_traces([], RULES) == []
     assert grouped([]) == {}
-    summary = Tally(load_rewards(RULES)).summary()
+    summary = ScoreTally(load_rewards(RULES)).summary()
     assert (summary.traces, summary.rewards["total"].mean) == (0, None)
 
 
@@ -122,7 +127,7 @@ def test_values_are_grouped_and_none_stays_in_its_place() -> None:
 
 def test_the_summary_counts_and_measures() -> None:
     rewards = load_rewards(RULES)
-    tally = Tally(rewards)
+    tally = ScoreTally(rewards)
     for trace in score_traces(many(40), RULES):
         tally.add(trace)
     summary = tally.summary()
@@ -136,9 +141,9 @@ def test_the_summary_counts_and_measures() -> None:
     assert summary.exit_status == 0
 
 
-def test_what_went_wrong_is_counted_apart_from_what_cannot_be_told() -> None:
+def test_what_went_wrong_is_counted_apart_from_what_cannot_be_scored() -> None:
     rewards = load_rewards(RULES)
-    tally = Tally(rewards)
+    tally = ScoreTally(rewards)
     trace = score_traces([rollout()], RULES)[0]
     failed = Score(value=None, cause=Unscored.JUDGE_FAILED, reason="timeout")
     for scores in (trace.rewards, {**trace.rewards, "correctness": failed}):

@@ -1,4 +1,4 @@
-"""A specification: read from TOML, JSON or a dict, checked, and told by its fingerprint."""
+"""A specification: read from TOML, JSON or a dict, checked, and known by its fingerprint."""
 
 import re
 import textwrap

@@ -2,10 +2,8 @@
 
 import pytest
 
-from plaudit.rollouts.rewards.hits import ChunkHit
-from plaudit.rollouts.rewards.search import SearchEffort
+from plaudit.rollouts.rewards.measures import AnswerSupport, ChunkHit, SearchEffort
 from plaudit.rollouts.rewards.spec import MEASURES
-from plaudit.rollouts.rewards.support import AnswerSupport
 from plaudit.rollouts.trace import TOOL_FAULTS
 from tests.rollouts.rewards.playing import Found, chunks, is_no_number, rollout
 

@@ -13,8 +13,8 @@ from plaudit._util.loops import run_sync
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError
 from plaudit.prompts.escape import unescape
-from plaudit.rollouts.tokens import chats as module
-from plaudit.rollouts.tokens.chats import tokenize_chats
+from plaudit.rollouts.tokens.chats import ChatTokenizer, tokenize_chats
+from plaudit.rollouts.tokens.replies import locate_replies
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer, load_tokenizer
 from plaudit.rollouts.trace import Tokens
@@ -139,26 +139,30 @@ def test_templates_whose_ids_do_not_tell_are_masked_by_place(
 
 
 @pytest.fixture
-def bulk(model: Model) -> module._Bulk:
+def bulk(model: Model) -> ChatTokenizer:
     """What tokenises chats of a model; made once, since templates are tried out first."""
     family, tokenizer, template = model
     if family.name not in _BULKS:
-        _BULKS[family.name] = module._Bulk(tokenizer, SafeTemplate(template, tokenizer), ())
+        _BULKS[family.name] = ChatTokenizer(tokenizer, SafeTemplate(template, tokenizer), ())
     return _BULKS[family.name]
 
 
-_BULKS: dict[str, module._Bulk] = {}
+_BULKS: dict[str, ChatTokenizer] = {}
 
 
-def check_both_ways(bulk: module._Bulk, chat: Chat) -> None:
+def check_both_ways(bulk: ChatTokenizer, chat: Chat, model: Model) -> None:
     """Compare ids and mask with what the places of the replies in the text give."""
+    _, tokenizer, template = model
+    safe = SafeTemplate(template, tokenizer)
     try:
-        expected = bulk._located(bulk._render(0, chat))
+        located = locate_replies(safe, safe.chat(chat))
     except CallError:
         return
+    encoded = tokenizer.locate(located.text, located.spans)
+    mask = [int(any(a <= n < b for a, b in encoded.spans)) for n in range(len(encoded.ids))]
     (tokens,) = run_sync(bulk.batch([(0, chat)]))
     assert isinstance(tokens, Tokens)
-    assert (tokens.ids, tokens.mask) == expected
+    assert (tokens.ids, tokens.mask) == (encoded.ids, mask)
 
 
 WORDS = st.sampled_from(
@@ -172,8 +176,10 @@ TEXTS = st.lists(WORDS | MARKS | st.text(max_size=2), min_size=1, max_size=6).ma
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(TEXTS, min_size=2, max_size=5))
-def test_ids_alone_and_places_in_the_text_agree(bulk: module._Bulk, texts: list[str]) -> None:
-    check_both_ways(bulk, talk(*texts))
+def test_ids_alone_and_places_in_the_text_agree(
+    bulk: ChatTokenizer, model: Model, texts: list[str]
+) -> None:
+    check_both_ways(bulk, talk(*texts), model)
 
 
 EXCHANGES = st.lists(st.tuples(st.integers(0, 2), TEXTS, TEXTS), min_size=1, max_size=3)
@@ -198,15 +204,15 @@ def with_calls(exchanges: list[tuple[int, str, str]], system: str) -> Chat:
 )
 @given(EXCHANGES, st.just("") | TEXTS)
 def test_they_agree_on_calls_too(
-    bulk: module._Bulk, exchanges: list[tuple[int, str, str]], system: str
+    bulk: ChatTokenizer, model: Model, exchanges: list[tuple[int, str, str]], system: str
 ) -> None:
-    check_both_ways(bulk, with_calls(exchanges, system))
+    check_both_ways(bulk, with_calls(exchanges, system), model)
 
 
 def test_a_reply_whose_first_token_reaches_into_the_header_is_found_by_place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Line breaks are one token in many tokenizers, whoever wrote them."""
+    """Line breaks are one token in many tokenizers, in any text."""
     _, tokenizer, template = load(GEMMA, tmp_path_factory)
     source = template_source(GEMMA).replace(" | trim", "")
     template = ChatTemplate("x", {"default": source}, template.tokens)
@@ -223,23 +229,23 @@ def template_source(family: Family) -> str:
 
 
 def test_chats_come_out_in_order_over_many_batches(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     _, tokenizer, template = load(LLAMA3, tmp_path_factory)
-    monkeypatch.setattr(module, "BATCH", 7)
     chats = [talk("Say it.", "said " * (number % 13 + 1) + str(number)) for number in range(100)]
-    found = [replies(tokens, tokenizer) for tokens in tokenize_chats(chats, tokenizer, template)]
+    found = [
+        replies(tokens, tokenizer) for tokens in tokenize_chats(chats, tokenizer, template, batch=7)
+    ]
     assert found == [[chat[1]["content"] + "<|eot_id|>"] for chat in chats]
 
 
 def test_chats_are_taken_as_they_are_needed(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     _, tokenizer, template = load(LLAMA3, tmp_path_factory)
-    monkeypatch.setattr(module, "BATCH", 4)
     taken = itertools.count()
     endless = (talk("a", str(next(taken))) for _ in itertools.count())
-    tokens = tokenize_chats(endless, tokenizer, template)
+    tokens = tokenize_chats(endless, tokenizer, template, batch=4)
     for _ in range(10):
         next(tokens)
     assert next(taken) <= 4 * 6

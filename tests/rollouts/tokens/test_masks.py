@@ -1,4 +1,4 @@
-"""Masks from ids alone, and the markers that they are told by."""
+"""Masks from ids alone, and the markers that show them."""
 
 import random
 
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from plaudit.engines.chat_template import ChatTemplate
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.rollouts.tokens.markers import find_markers
-from plaudit.rollouts.tokens.masks import Markers, assistant_mask
+from plaudit.rollouts.tokens.masks import Markers, assistant_mask, find_markers
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from tests.rollouts.families import FAMILIES, LLAMA3, QWEN3, Family, folder_of

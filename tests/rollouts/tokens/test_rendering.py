@@ -177,7 +177,7 @@ async def test_what_a_reply_says_does_not_matter_between(make: Any) -> None:
 
 async def test_no_text_can_name_the_placeholder(make: Any, monkeypatch: Any) -> None:
     """It depends on all texts, so a text that quotes the one of an earlier turn changes it."""
-    from plaudit.rollouts.tokens import placeholder as module
+    from plaudit.rollouts.tokens import replies as module
 
     seen: list[str] = []
     original = module.placeholder
@@ -235,7 +235,7 @@ async def test_results_become_the_users_words_where_there_is_no_role_for_them(
     )
 
 
-async def test_tools_are_told_with_their_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_tools_are_shown_with_their_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
     renderer = renderer_of(QWEN3, tmp_path_factory)
     schema = {"type": "object", "properties": {"größe": {"type": "string"}}}
     tool = ToolSpec("find", "Finds <it> & 'that'.", msgspec.Raw(json.dumps(schema).encode()))

@@ -41,7 +41,7 @@ async def test_long_texts_have_the_ids_that_they_have_in_a_batch(
     assert [await tokenizer.encode(text)] == tokenizer.encode_batch([text])
 
 
-def test_control_tokens_are_told_from_marks_that_models_write(
+def test_control_tokens_differ_from_marks_that_models_write(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     qwen = load_tokenizer(folder_of(QWEN3, tmp_path_factory))

@@ -56,7 +56,7 @@ def sphinx(query: str, k: int = 2) -> str:
 
 
 @pytest.mark.parametrize("function", [google, numpy, sphinx])
-def test_signature_and_docstring_become_what_a_model_is_told(function: Any) -> None:
+def test_signature_and_docstring_become_what_a_model_sees(function: Any) -> None:
     spec = function_tool(function).spec
     assert (spec.name, spec.description) == (
         function.__name__,
@@ -198,7 +198,7 @@ def no_json(query: threading.Thread) -> str:
         (min, "'min'"),
     ],
 )
-def test_what_cannot_be_told_to_a_model_is_said_with_its_place(function: Any, message: str) -> None:
+def test_what_a_model_cannot_be_shown_is_named_with_its_place(function: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         function_tool(function)
 

@@ -149,7 +149,7 @@ class Searching:
         return f"{self.index} {query}"
 
 
-def test_closures_partials_and_objects_are_told_apart() -> None:
+def test_closures_partials_and_objects_differ() -> None:
     from functools import partial
 
     def add(a: int, b: int) -> int:

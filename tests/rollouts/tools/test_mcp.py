@@ -91,7 +91,7 @@ async def test_a_call_over_its_time_is_given_up_and_the_server_goes_on() -> None
         assert (await one(tools, "add", {"a": 1}))[1] == "3"
 
 
-async def test_a_server_that_dies_half_way_is_told_and_started_again() -> None:
+async def test_a_server_that_dies_half_way_is_reported_and_started_again() -> None:
     async with ToolSet([McpServer(COMMAND)]) as tools:
         first = int((await one(tools, "pid"))[1])
         calls = [ToolCall("a", "wait", '{"seconds": 30}'), ToolCall("b", "die", "{}")]

@@ -38,7 +38,7 @@ async def test_nothing_found_is_said(index: Path) -> None:
     assert (result.content, result.data) == ("Nothing was found. Try other words.", [])
 
 
-def test_what_a_model_is_told_of_it(index: Path) -> None:
+def test_what_a_model_sees_of_it(index: Path) -> None:
     spec = search_tool(index).spec
     schema = json.loads(bytes(spec.parameters))
     assert spec.name == "search" and spec.description

@@ -76,7 +76,7 @@ async def test_data_goes_to_the_record_and_not_to_the_model() -> None:
         ("", "{}", "unknown_tool", "there is no tool ''"),
     ],
 )
-async def test_what_cannot_be_called_is_told_to_the_model(
+async def test_the_model_reads_what_cannot_be_called(
     name: str, arguments: str, status: str, scored: str
 ) -> None:
     record, content = await one(ToolSet([add]), name, arguments)
@@ -85,7 +85,7 @@ async def test_what_cannot_be_called_is_told_to_the_model(
     assert scored in content
 
 
-async def test_a_call_that_could_not_be_read_is_told_why() -> None:
+async def test_the_model_reads_why_a_call_could_not_be_read() -> None:
     reply = read_reply('<tool_call>{"name": "add", "arguments": {</tool_call>', turn=4)
     ((record, message),) = await ToolSet([add]).run_all(reply.attempts, 4)
     assert (record.status, record.name, record.id) == ("malformed", "add", "call-4-0")
@@ -96,7 +96,7 @@ async def test_a_call_that_could_not_be_read_is_told_why() -> None:
 
 
 class Strange:
-    """A tool that does what it is told to."""
+    """A tool that does as it is configured."""
 
     def __init__(self, does: Any, **more: Any) -> None:
         self.spec = ToolSpec("strange", "", msgspec.Raw(b'{"type":"object"}'))
@@ -135,7 +135,7 @@ class Unprintable(Exception):
         (ValueError("a\ud800b"), "Error: ValueError: a?b"),
     ],
 )
-async def test_whatever_a_tool_raises_is_told_without_a_traceback(
+async def test_the_model_reads_what_a_tool_raises_without_a_traceback(
     error: BaseException, scored: str
 ) -> None:
     record, content = await one(ToolSet([Strange(raising(error))]), "strange")
@@ -213,7 +213,7 @@ async def test_R3_a_tool_that_hangs_ends_at_its_time_out() -> None:
     release = threading.Event()
 
     def blocked() -> str:
-        release.wait(100)  # Who waits for it waits in vain.
+        release.wait(100)  # It never answers in time.
         return "late"
 
     for tool in (forever, blocked):
@@ -233,7 +233,7 @@ async def test_a_tool_that_does_not_heed_its_cancellation_is_given_up() -> None:
                 await released.wait()
             except asyncio.CancelledError:
                 continue
-        raise ValueError("told to nobody")
+        raise ValueError("nobody reads this")
 
     tools = ToolSet([Strange(stubborn)], timeout=0.05)
     record, _ = await one(tools, "strange")

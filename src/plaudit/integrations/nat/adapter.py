@@ -18,10 +18,8 @@ from nat.finetuning.interfaces.trainer_adapter import TrainerAdapter
 from plaudit._util.aio import aside
 from plaudit.errors import PlauditError, ServiceError, UsageError
 from plaudit.integrations.nat.config import CustomizerAdapterConfig
-from plaudit.integrations.nat.deploying import deploy
-from plaudit.integrations.nat.jobs import ENDS, status_of
-from plaudit.integrations.nat.names import dataset_name, file_name
-from plaudit.integrations.nat.progress import log_line
+from plaudit.integrations.nat.jobs import ENDS, deploy, status_of
+from plaudit.integrations.nat.names import dataset_name, file_name, log_line
 from plaudit.integrations.nat.records import TRAINING, VALIDATION, write_files
 from plaudit.integrations.nat.services import Services
 
@@ -137,7 +135,7 @@ class CustomizerAdapter(TrainerAdapter):
         try:
             reported = await aside(partial(self._services.nemo.customization.jobs.status, job_id))
         except Exception as error:
-            raise ServiceError(f"the status of job {job_id} was not told: {error}") from error
+            raise ServiceError(f"the status of job {job_id} is unknown: {error}") from error
         return status_of(ref, job_id, reported)
 
     async def wait_until_complete(self, ref: Any, poll_interval: float | None = None) -> Any:
@@ -148,7 +146,7 @@ class CustomizerAdapter(TrainerAdapter):
 
         Raises:
             ServiceError: the job failed, was canceled before its deployment, or could not be
-                deployed; or its status was not told `max_consecutive_status_failures` times in a
+                deployed; or its status was unknown `max_consecutive_status_failures` times in a
                 row. An error is what makes `nat finetune` end with a status other than 0.
         """
         try:

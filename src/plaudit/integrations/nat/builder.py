@@ -15,7 +15,7 @@ from plaudit._util.aio import aside
 from plaudit.errors import UsageError
 from plaudit.integrations.nat.collecting import Collected, collect
 from plaudit.integrations.nat.config import PairTrajectoriesConfig
-from plaudit.integrations.nat.progress import log_line
+from plaudit.integrations.nat.names import log_line
 from plaudit.integrations.nat.trajectories import trajectories
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn

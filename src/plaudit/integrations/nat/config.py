@@ -63,7 +63,7 @@ class DPOHyperparameters(BaseModel):
 
 
 class Hyperparameters(BaseModel):
-    """What NeMo Customizer is told of the training."""
+    """Training parameters for NeMo Customizer."""
 
     training_type: Literal["sft", "dpo"] = Field(default="dpo", description="How it is trained.")
     finetuning_type: Literal["lora", "all_weights"] = Field(
@@ -119,7 +119,7 @@ class CustomizerAdapterConfig(TrainerAdapterConfig, name="plaudit_nemo_customize
         description="What is trained where, such as meta/llama-3.2-1b-instruct@v1.0.0+A100."
     )
     hyperparameters: Hyperparameters = Field(
-        default_factory=Hyperparameters, description="What the job is told of the training."
+        default_factory=Hyperparameters, description="Training parameters of the job."
     )
     use_full_message_history: bool = Field(
         default=False,

@@ -1,7 +1,13 @@
-"""Names that are safe in files and services, made of run ids that can be anything."""
+"""Safe names for files and services, made of run ids; and the progress log of a run."""
 
 import hashlib
 import re
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from plaudit.types import Json
 
 LONGEST = 96
 """What the Hugging Face client lets `namespace/name` be."""
@@ -31,3 +37,11 @@ def dataset_name(prefix: str, run_id: str, namespace: str) -> str:
 def _alike(text: str, most: int) -> str:
     kept = _OTHER.sub("-", text).strip("-_")[:most].rstrip("-_") or "run"
     return f"{kept}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def log_line(folder: Path, prefix: str, run_id: str, fields: dict[str, Json]) -> None:
+    """Append a line to `PREFIX_RUN.jsonl` in a folder, which is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = {"timestamp": datetime.now().isoformat(), "run_id": run_id, **fields}
+    with open(folder / f"{prefix}_{file_name(run_id)}.jsonl", "ab") as file:
+        file.write(msgspec.json.encode(line, enc_hook=str) + b"\n")

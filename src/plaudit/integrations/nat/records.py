@@ -105,7 +105,7 @@ def _write(target: Path, collection: Any, wanted: set[str], whole_history: bool)
 
 
 def _items(collection: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each DPO item with its example, which is its prompt where none is told."""
+    """Yield each DPO item with its example, which is its prompt where none is given."""
     for group in collection.trajectories:
         for trajectory in group:
             reported = (trajectory.metadata or {}).get("example_id")

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 from nat.data_models.finetuning import DPOItem, OpenAIMessage, Trajectory
 
-from plaudit.integrations.nat.carrying import prompt_of, response_of
+from plaudit.integrations.nat.collecting import prompt_of, response_of
 from plaudit.preferences.candidate import Candidate
 from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import CandidateGroup

@@ -1,1 +1,1 @@
-"""Tool calls that a model wrote as text: reading them, and telling a model how to write them."""
+"""Tool calls that a model wrote as text: reading them, and showing a model how to write them."""

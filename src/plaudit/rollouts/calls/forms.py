@@ -1,13 +1,73 @@
-"""How models write calls as text: the forms, a call in each, and how a model is told of them."""
+"""All forms of calls: their table, a call in each, and how a prompt describes them."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 
 from plaudit.engines.base import ToolSpec
 from plaudit.prompts.escape import Escaper
-from plaudit.rollouts.calls.syntax import FORMS, CallForm, spaced
-from plaudit.rollouts.calls.syntaxes import SYNTAXES
+from plaudit.rollouts.calls.harmony import Harmony
+from plaudit.rollouts.calls.marked import DeepSeek, Gemma, Kimi, Lfm2, Mistral
+from plaudit.rollouts.calls.syntax import FORMS, CallForm, Syntax, spaced
+from plaudit.rollouts.calls.tagged import Bare, Glm, Hermes, Llama, MiniMax, Qwen
 from plaudit.types import Json, Message
+
+SYNTAXES: Mapping[CallForm, Syntax] = {
+    syntax.form: syntax
+    for syntax in (
+        # Where several claim a call the first one reads it; the last one says what is wrong.
+        Qwen(),
+        Glm(),
+        Hermes(),
+        Llama(),
+        Mistral(),
+        Harmony(),
+        Gemma(),
+        DeepSeek(),
+        Kimi(),
+        Lfm2(),
+        MiniMax(),
+        Bare(),
+    )
+}
+
+
+def owners(opener: str, forms: frozenset[CallForm]) -> list[Syntax]:
+    """Return the syntaxes of forms that an opener may begin a call of.
+
+    Hermes and Qwen models write each other's calls between one tag, so either form reads both.
+    """
+    both = forms | {"hermes", "qwen"} if forms & {"hermes", "qwen"} else forms
+    return [s for form, s in SYNTAXES.items() if form in both and opener in s.openers]
+
+
+def name_within(text: str) -> str:
+    """Return the name that a broken call seems to have; empty where none can be read."""
+    found = _NAMED.search(text)
+    return "" if found is None else next(filter(None, found.groups()), "").strip()
+
+
+_NAMED = re.compile("|".join(syntax.named for syntax in SYNTAXES.values()))
+
+
+def lost_marks(forms: Iterable[CallForm], special: Collection[str]) -> frozenset[str]:
+    """Return marks without which calls cannot be read, and which are special tokens.
+
+    Engines leave special tokens out of texts.
+    """
+    needed = marks_of(form for form in forms if SYNTAXES[form].needs_marks)
+    return needed & frozenset(special)
+
+
+def closers_of(forms: Iterable[CallForm]) -> frozenset[str]:
+    """Return the texts that end calls of these forms."""
+    return frozenset(tag for form in forms for tag in SYNTAXES[form].closers)
+
+
+def marks_of(forms: Iterable[CallForm]) -> frozenset[str]:
+    """Return all texts that stand around and within calls of these forms."""
+    return frozenset(tag for form in forms for tag in SYNTAXES[form].tags)
+
 
 __all__ = [
     "FORMS",
@@ -68,8 +128,8 @@ def describe_tools(specs: Sequence[ToolSpec], form: CallForm) -> str:
 
 
 def _shown(spec: ToolSpec) -> str:
-    scored = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return spaced(scored)
+    shown = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return spaced(shown)
 
 
 def tool_answer(form: CallForm, results: Sequence[Message]) -> Message:

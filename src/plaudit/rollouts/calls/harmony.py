@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from plaudit.rollouts.calls.objects import BrokenCallError, Called, arguments, skip, value_end
-from plaudit.rollouts.calls.syntax import Attempt, Syntax, spaced
+from plaudit.rollouts.calls.objects import BrokenCallError, Called, object_at
+from plaudit.rollouts.calls.syntax import CallAttempt, Syntax, spaced
 from plaudit.types import Json
 
 FIRST = r"\A(?=\s*to=[\w.:/-]{1,128}[^\n]{0,80}?<\|message\|>|\s*<\|message\|>)"
@@ -95,20 +95,15 @@ def message_end(text: str, place: int) -> int:
     return found.start() if found.group() == HEADERS[0] else found.end()
 
 
-def read_call(text: str, start: int, header: Header) -> Attempt:
+def read_call(text: str, start: int, header: Header) -> CallAttempt:
     """Read the call that a message to a tool is.
 
     Raises:
         BrokenCallError: its content is no JSON object.
     """
-    place = skip(text, header.end)
-    if not text.startswith("{", place):
-        raise BrokenCallError("no JSON object follows", place)
-    end = value_end(text, place)
-    called = Called(
-        header.recipient.removeprefix(_PREFIX), arguments(text[place:end].encode(), end)
-    )
+    body, end = object_at(text, header.end)
+    called = Called(header.recipient.removeprefix(_PREFIX), body)
     content, after = content_end(text, end)
     if text[end:content].strip():
         raise BrokenCallError("more than a JSON object follows", end)
-    return Attempt(called, start, after)
+    return CallAttempt(called, start, after)

@@ -182,6 +182,19 @@ def arguments(raw: bytes, place: int) -> str:
         raise BrokenCallError(f"its arguments are no JSON object: {error}", place) from error
 
 
+def object_at(text: str, place: int) -> tuple[str, int]:
+    """Return the text of the JSON object after a place, and where it ends; space may precede it.
+
+    Raises:
+        BrokenCallError: no object follows, or it is broken.
+    """
+    place = skip(text, place)
+    if not text.startswith("{", place):
+        raise BrokenCallError("no JSON object follows", place)
+    end = value_end(text, place)
+    return arguments(text[place:end].encode(), end), end
+
+
 # ---------------------------------------------------------------- arguments without quotes
 
 _PYTHON_WORDS: Mapping[str, Json] = {"True": True, "False": False, "None": None}

@@ -45,7 +45,7 @@ MOST_CALLS = 256
 _NAMES = re.compile(r"(?!\s)[^<>\"'\n]{1,128}(?<!\s)")
 
 
-class Attempt(NamedTuple):
+class CallAttempt(NamedTuple):
     """What was read of one call."""
 
     call: Called | BrokenCallError
@@ -53,10 +53,10 @@ class Attempt(NamedTuple):
     end: int
 
 
-class Found(NamedTuple):
+class CallsFound(NamedTuple):
     """The calls that one mark begins."""
 
-    attempts: Sequence[Attempt]
+    attempts: Sequence[CallAttempt]
     end: int
     """Where the text goes on."""
 
@@ -108,7 +108,7 @@ class Syntax:
         del opener
         return self.closers
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read the calls that a mark begins.
 
         Args:
@@ -137,7 +137,7 @@ class Syntax:
         )
 
 
-class Block(Syntax):
+class CallBlock(Syntax):
     """A form in which one block may hold several calls, each with marks of its own."""
 
     begin: ClassVar[re.Pattern[str]]
@@ -147,15 +147,15 @@ class Block(Syntax):
     over: ClassVar[re.Pattern[str]]
     """Ends the block."""
 
-    def read(self, text: str, start: int, place: int, specs: Specs) -> Found:
+    def read(self, text: str, start: int, place: int, specs: Specs) -> CallsFound:
         """Read the calls of a block; a broken one does not lose the others."""
-        attempts: list[Attempt] = []
+        attempts: list[CallAttempt] = []
         if self.begin.match(text, start):
             place = start
         while len(attempts) < MOST_CALLS:
             after = skip(text, place)
             if (over := self.over.match(text, after)) is not None:
-                return Found(attempts, over.end())
+                return CallsFound(attempts, over.end())
             begin = self.begin.match(text, after)
             if begin is None:
                 break
@@ -163,7 +163,7 @@ class Block(Syntax):
             place = attempts[-1].end
         if not attempts:
             raise BrokenCallError("no call follows", place)
-        return Found(attempts, place)
+        return CallsFound(attempts, place)
 
     def reach(self, opener: str) -> tuple[str, ...]:
         """A broken block reaches to its end, else to that of a call."""
@@ -178,12 +178,14 @@ class Block(Syntax):
         """
         raise NotImplementedError
 
-    def _attempt(self, text: str, begin: re.Match[str], specs: Specs) -> Attempt:
+    def _attempt(self, text: str, begin: re.Match[str], specs: Specs) -> CallAttempt:
         try:
             call, end = self.one(text, begin, specs)
         except BrokenCallError as error:
-            return Attempt(error, begin.start(), self._broken_end(text, begin.end(), error.place))
-        return Attempt(call, begin.start(), end)
+            return CallAttempt(
+                error, begin.start(), self._broken_end(text, begin.end(), error.place)
+            )
+        return CallAttempt(call, begin.start(), end)
 
     def _broken_end(self, text: str, place: int, broken: int) -> int:
         """A broken call reaches to its end mark, else to the next mark, else to a line's end."""

@@ -1,1 +1,1 @@
-"""Rewards: what a rollout is worth, told from what the model did and nothing else."""
+"""Rewards: what a rollout is worth, read from what the model did and nothing else."""

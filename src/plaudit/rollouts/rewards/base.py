@@ -12,7 +12,7 @@ from plaudit.types import Json
 
 
 class Reward(Protocol):
-    """Something that scores traces. Its values lie in `low`..`high`; None means: not to be told."""
+    """Something that scores traces. Its values lie in `low`..`high`; None means: not scored."""
 
     @property
     def name(self) -> str:

@@ -36,13 +36,13 @@ class Requirement(msgspec.Struct, frozen=True):
         return value > 0 if self.least is None else value >= self.least
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class RewardPart(msgspec.Struct, frozen=True, kw_only=True):
     """One reward of a composite."""
 
     name: str
     reward: Reward
     weight: float = 1.0
-    """What its values are multiplied by; 0: it is told and does not count."""
+    """What its values are multiplied by; 0: it is reported and does not count."""
     on_none: OnNone = "abstain"
     """Where it has no value: the composite has none either, or goes on without it."""
     requires: tuple[Requirement, ...] = ()
@@ -74,7 +74,7 @@ class Composite:
 
     name = TOTAL
 
-    def __init__(self, parts: Sequence[Part], combine: Combine = "sum") -> None:
+    def __init__(self, parts: Sequence[RewardPart], combine: Combine = "sum") -> None:
         """Combine parts.
 
         Raises:
@@ -145,7 +145,7 @@ class Composite:
             await part.reward.close()
 
 
-def _check(parts: Sequence[Part]) -> None:
+def _check(parts: Sequence[RewardPart]) -> None:
     names = [part.name for part in parts]
     if not any(part.weight for part in parts):
         raise UsageError("no reward counts: name one, with a weight other than 0")
@@ -163,12 +163,12 @@ def _check(parts: Sequence[Part]) -> None:
                 )
 
 
-def _weight(parts: Sequence[Part]) -> float:
+def _weight(parts: Sequence[RewardPart]) -> float:
     return sum(abs(part.weight) for part in parts)
 
 
-def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float] | Score:
-    """Return what parts of one sort add, by name, or why that cannot be told."""
+def _added(parts: Sequence[RewardPart], found: Mapping[str, Score]) -> dict[str, float] | Score:
+    """Return what parts of one sort add, by name, or why that is unknown."""
     added: dict[str, float] = {}
     present = 0.0
     for part in parts:
@@ -179,12 +179,12 @@ def _added(parts: Sequence[Part], found: Mapping[str, Score]) -> dict[str, float
         elif part.on_none == "abstain":
             return value
     if not added and any(not part.is_penalty for part in parts):
-        return unscored(Unscored.PART_MISSING, "none of the rewards could be told")
+        return unscored(Unscored.PART_MISSING, "none of the rewards could be scored")
     whole = _weight(parts)
     return {name: amount * (whole / present) for name, amount in added.items()}
 
 
-def _counted(part: Part, found: Mapping[str, Score]) -> float | Score:
+def _counted(part: RewardPart, found: Mapping[str, Score]) -> float | Score:
     """Return the value with which a part counts, or why it has none."""
     gate = _gate(part, found)
     if isinstance(gate, Score):
@@ -192,8 +192,8 @@ def _counted(part: Part, found: Mapping[str, Score]) -> float | Score:
     return _value(part.name, found) if gate else 0.0
 
 
-def _gate(part: Part, found: Mapping[str, Score]) -> bool | Score:
-    """Return whether a part's requirements hold, or why that cannot be told."""
+def _gate(part: RewardPart, found: Mapping[str, Score]) -> bool | Score:
+    """Return whether a part's requirements hold, or why that is unknown."""
     values = [(one, _value(one.part, found)) for one in part.requires]
     if any(not isinstance(value, Score) and not one.holds(value) for one, value in values):
         return False
@@ -205,10 +205,10 @@ def _value(name: str, found: Mapping[str, Score]) -> float | Score:
     if score.value is not None:
         return score.value
     cause = score.cause or Unscored.NONE_RETURNED
-    return unscored(cause, f"{name} could not be told: {score.reason or cause}")
+    return unscored(cause, f"{name} could not be scored: {score.reason or cause}")
 
 
-def _most(parts: Sequence[Part], sign: int = 1) -> float:
+def _most(parts: Sequence[RewardPart], sign: int = 1) -> float:
     """Return the most that parts of one sort can add, whichever of them are left out.
 
     What is left out scales the others up, so this is a greatest weighted mean: a part that may be

@@ -11,9 +11,9 @@ from plaudit.errors import Cause, UsageError
 from plaudit.judge import Judge
 from plaudit.judges.verify import REWARDS
 from plaudit.rollouts.rewards.base import broken_off, check_range, scored, unscored
-from plaudit.rollouts.rewards.copying import is_poured_out
 from plaudit.rollouts.rewards.reading import (
     answer_of,
+    is_poured_out,
     no_answer,
     question_of,
     references_of,
@@ -58,7 +58,6 @@ class CorrectnessOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Further options of the judge, such as `readout`, `gate`, `votes` and `reward_map`."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_range(1, math.inf, longest=self.longest)
         if self.undecided is not None:
             check_range(-math.inf, math.inf, undecided=self.undecided)

@@ -31,7 +31,7 @@ class ProbeRow(msgspec.Struct, frozen=True, kw_only=True):
     total: float | None
     """Mean over the questions where there is a total; None: there is none."""
     unscored: int
-    """Questions on which the total could not be told."""
+    """Questions on which the total could not be scored."""
     too_much: int
     """Questions on which it earns what it must not; see `probe`."""
     too_little: int
@@ -39,7 +39,7 @@ class ProbeRow(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float]
     """What each reward adds to the total, as a mean."""
     rewards: dict[str, float | None]
-    """The mean value of each reward, before weights; null: it could not be told."""
+    """The mean value of each reward, before weights; null: it could not be scored."""
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ async def probe(rewards: Composite) -> ProbeReport:
     - a cheat, or an honest rollout without the right answer, earns as much as half way from the
       least that anything earns there to what the honest right answer earns;
     - a right answer with waste earns more than the honest right answer;
-    - the honest right answer cannot be told.
+    - the honest right answer cannot be scored.
 
     Half way, and not the whole way, because a judge that is taken in pays nearly all of it, and
     what else a specification pays for must not hide that.

@@ -4,8 +4,11 @@ The two are kept apart with care: a reward for the model reads only what the mod
 result is evidence, never an answer.
 """
 
+import re
+import unicodedata
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -16,7 +19,7 @@ from plaudit.judges.answers.base import AnswerCase
 from plaudit.judges.answers.guards import guard as guards
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
-from plaudit.rollouts.tools.results import shown_chars
+from plaudit.rollouts.tools.base import shown_chars
 from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
 from plaudit.types import Json, Message
 
@@ -101,22 +104,22 @@ def says_a_reference(trace: Trace) -> bool:
     return decision.is_reference(case)
 
 
-class Written(NamedTuple):
+class WrittenTexts(NamedTuple):
     """What the model wrote, without its calls; each in order."""
 
     thoughts: list[str]
     texts: list[str]
 
 
-def written(trace: Trace) -> Written:
+def written(trace: Trace) -> WrittenTexts:
     """Return the thoughts and texts of all turns; of a plain chat without turns, its messages."""
     if trace.turns:
-        return Written([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
-    return Written([], [m.text for m in trace.messages if m.role == "assistant"])
+        return WrittenTexts([t.reasoning for t in trace.turns], [t.answer for t in trace.turns])
+    return WrittenTexts([], [m.text for m in trace.messages if m.role == "assistant"])
 
 
 def calls_of(trace: Trace) -> list[CallRecord]:
-    """Return the calls in order; of a plain chat, as its messages tell them."""
+    """Return the calls in order; of a plain chat, as its messages show them."""
     return trace.tool_calls or [result.call for result in _from_messages(trace) if result.call.id]
 
 
@@ -162,9 +165,9 @@ def _calls(message: Message, turn: int) -> Iterator[CallRecord]:
             yield _record(call.id, turn, call.name, written)
     for number, made in enumerate(message.tool_calls or ()):
         function = made.get("function", made)
-        scored = cast("dict[str, Any]", function if isinstance(function, dict) else {})
+        called = cast("dict[str, Any]", function if isinstance(function, dict) else {})
         id = made.get("id") or f"call-{turn}-{number}"
-        yield _record(str(id), turn, scored.get("name"), scored.get("arguments"))
+        yield _record(str(id), turn, called.get("name"), called.get("arguments"))
 
 
 def _record(id: str, turn: int, name: Json, written: Json) -> CallRecord:
@@ -188,3 +191,110 @@ def _arguments(written: Json) -> tuple[Json, CallStatus]:
 def _unknown_call(turn: int) -> CallRecord:
     """Return the call of a result that answers no call that the chat shows."""
     return CallRecord(id="", turn=max(turn, 0), name="", arguments=None, status="ok")
+
+
+_WORD = re.compile(
+    # A character of a script without spaces is a word; so no sentence passes for one.
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff]"
+    r"|(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff])[^\W_])+"
+)
+_THOUSANDS = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
+_READ = 500_000
+_LONGEST = 24
+_PIECE = 8
+
+STOP_WORDS = frozenset(
+    {
+        "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as",
+        "at", "be", "because", "been", "before", "being", "both", "but", "by", "can", "could",
+        "did", "do", "does", "doing", "done", "for", "from", "further", "had", "has", "have",
+        "having", "he", "her", "here", "hers", "him", "his", "how", "i", "if", "in", "into",
+        "is", "it", "its", "itself", "just", "me", "more", "most", "my", "no", "nor", "not",
+        "now", "of", "off", "on", "once", "only", "or", "other", "our", "out", "over", "own",
+        "s", "same", "she", "should", "so", "some", "such", "t", "than", "that", "the", "their",
+        "them", "then", "there", "these", "they", "this", "those", "through", "to", "too",
+        "under", "until", "up", "us", "very", "was", "we", "were", "what", "when", "where",
+        "which", "while", "who", "whom", "why", "will", "with", "would", "yes", "you", "your",
+    }
+)  # fmt: skip
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, folded in case, width and accents' encoding.
+
+    A thousands separator is dropped. A word longer than any real one is cut into pieces, so that
+    repetition within it is seen. Of a text of more than 500,000 characters only so many are read,
+    so that no single one holds up all others.
+    """
+    folded = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text[:_READ]).casefold())
+    found = _WORD.findall(folded)
+    if max(map(len, found), default=0) <= _LONGEST:
+        return found
+    return [piece for word in found for piece in _pieces(word)]
+
+
+def _pieces(word: str) -> list[str]:
+    if len(word) <= _LONGEST:
+        return [word]
+    return [word[i : i + _PIECE] for i in range(0, len(word), _PIECE)]
+
+
+def normal(text: str) -> str:
+    """Return the words of a text as one line."""
+    return " ".join(words(text))
+
+
+def content(text: str) -> set[str]:
+    """Return the words that say something: English function words are left out."""
+    return set(words(text)) - STOP_WORDS
+
+
+def runs(found: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
+    """Yield all runs of so many words (n-grams), in order."""
+    return zip(*(islice(found, start, None) for start in range(length)), strict=False)
+
+
+def copied_share(text: Sequence[str], sources: Iterable[Sequence[str]], length: int = 6) -> float:
+    """Return which share of a text's words stands in a run that a source has word for word.
+
+    Args:
+        text: its words.
+        sources: the words of each text that it may be copied from.
+        length: words of a run.
+    """
+    own = set(runs(text, length))
+    if not own:
+        return 0.0
+    known = {run for source in sources for run in runs(source, length) if run in own}
+    covered = [False] * len(text)
+    for start, run in enumerate(runs(text, length)):
+        if run in known:
+            covered[start : start + length] = [True] * length
+    return sum(covered) / len(text)
+
+
+SHORT = 40
+"""Words that an answer may quote without being a copy."""
+SHARE = 0.6
+"""Share of words that stand in copied runs from which on it is one."""
+RUN = 3
+"""Words of a run; a filler behind every few words leaves runs as short as this."""
+
+
+def is_poured_out(trace: Trace) -> bool:
+    """Whether the answer is mostly copied from tool results, and longer than an answer would be.
+
+    It is, if it has more than 40 words and twice those of the longest reference, and 60 % of them
+    stand in runs of three words that a tool result has too.
+    """
+    answer = words(answer_of(trace))
+    return len(answer) > _allowed(references_of(trace)) and _share(answer, trace) >= SHARE
+
+
+def _allowed(references: Sequence[str]) -> int:
+    return SHORT + 2 * max((len(words(text)) for text in references), default=0)
+
+
+def _share(answer: Sequence[str], trace: Trace) -> float:
+    results = (words(result.text) for result in results_of(trace))
+    return copied_share(answer, results, RUN)

@@ -3,21 +3,24 @@
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from plaudit._util.choices import convert
 from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Measure, Reward
-from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Part, Requirement
+from plaudit.rollouts.rewards.composite import Combine, Composite, OnNone, Requirement, RewardPart
 from plaudit.rollouts.rewards.correctness import Correctness, CorrectnessOptions, Grader
-from plaudit.rollouts.rewards.format import Format
 from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, load_function
-from plaudit.rollouts.rewards.hits import ChunkHit
-from plaudit.rollouts.rewards.penalties import Length, Repetition
-from plaudit.rollouts.rewards.search import SearchEffort
-from plaudit.rollouts.rewards.support import AnswerSupport
+from plaudit.rollouts.rewards.measures import (
+    AnswerSupport,
+    ChunkHit,
+    Length,
+    Repetition,
+    SearchEffort,
+    WellFormed,
+)
 from plaudit.sending.prices import read_mapping
 
 Spec = str | Path | Mapping[str, Any]
@@ -25,7 +28,7 @@ Spec = str | Path | Mapping[str, Any]
 
 MEASURES: Mapping[str, type[Measure]] = {
     measure.name: measure
-    for measure in (Format, SearchEffort, ChunkHit, AnswerSupport, Length, Repetition)
+    for measure in (WellFormed, SearchEffort, ChunkHit, AnswerSupport, Length, Repetition)
 }
 """The rewards that ask no judge, by name."""
 
@@ -73,7 +76,7 @@ def load_rewards(spec: Spec | None = None, grader: Grader | None = None) -> Comp
     with _named(where):
         found = _convert(table, _File)
     make = _Maker(grader or Grader(), folder)
-    parts: list[Part] = []
+    parts: list[RewardPart] = []
     for name, fields in found.rewards.items():
         with _named(f"{where}: {name}"):
             parts.append(_part(name, fields, make))
@@ -118,9 +121,9 @@ def _check_scale(composite: Composite, stated: tuple[float, float] | None) -> No
         )
 
 
-def _part(name: str, fields: Mapping[str, Any], make: "_Maker") -> Part:
+def _part(name: str, fields: Mapping[str, Any], make: "_Maker") -> RewardPart:
     counting = _convert({k: v for k, v in fields.items() if k in _COUNTING}, _Counting)
-    return Part(
+    return RewardPart(
         name=name,
         reward=make.reward(name, {k: v for k, v in fields.items() if k not in _COUNTING}),
         weight=counting.weight,
@@ -135,12 +138,11 @@ def _requirements(given: str | list[str] | dict[str, float]) -> tuple[Requiremen
     return tuple(map(Requirement, [given] if isinstance(given, str) else given))
 
 
-class _Maker:
+class _Maker(NamedTuple):
     """Makes rewards from the fields of a specification."""
 
-    def __init__(self, grader: Grader, folder: Path) -> None:
-        self._grader = grader
-        self._folder = folder
+    grader: Grader
+    folder: Path
 
     def reward(self, name: str, fields: dict[str, Any]) -> Reward:
         """Make one reward.
@@ -150,11 +152,11 @@ class _Maker:
         """
         if "function" in fields:
             options = _convert(fields, FunctionOptions, _COUNTING)
-            function, code = load_function(options.function, self._folder)
+            function, code = load_function(options.function, self.folder)
             return FunctionReward(name, function, options, code)
         kind = fields.pop("reward", name)
         if kind == Correctness.name:
-            return Correctness(_convert(fields, CorrectnessOptions, _COUNTING), self._grader)
+            return Correctness(_convert(fields, CorrectnessOptions, _COUNTING), self.grader)
         if kind not in MEASURES:
             raise UsageError(
                 f"there is no reward {kind!r}; there are {', '.join(NAMES)}, and "

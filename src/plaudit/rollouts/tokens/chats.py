@@ -14,8 +14,7 @@ from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.errors import CallError, EmptyMaskError, InputError, PlauditError, ReplyError
 from plaudit.rollouts.tokens.conforming import Chat
-from plaudit.rollouts.tokens.markers import find_markers
-from plaudit.rollouts.tokens.masks import assistant_mask, load_numpy
+from plaudit.rollouts.tokens.masks import assistant_mask, find_markers, load_numpy
 from plaudit.rollouts.tokens.replies import locate_replies
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import FileTokenizer
@@ -27,7 +26,7 @@ _AHEAD = 2  # While one batch is encoded, which takes all cores, the next one is
 
 Result = TypeVar("Result")
 Rejected = Callable[[int, PlauditError], None]
-"""Is told of a chat that cannot be used: its number, from 0, and why."""
+"""Called for a chat that cannot be used, with its number, from 0, and why."""
 
 
 def tokenize_chats(
@@ -36,6 +35,7 @@ def tokenize_chats(
     template: ChatTemplate,
     tools: Sequence[ToolSpec] = (),
     rejected: Rejected | None = None,
+    batch: int = BATCH,
 ) -> Iterator[Tokens]:
     """Yield the tokens of whole chats, in order, with the assistant's replies in the mask.
 
@@ -47,9 +47,10 @@ def tokenize_chats(
         chats: lists of messages.
         tokenizer: the model's tokenizer.
         template: its chat template.
-        tools: what the model is told that it can call.
-        rejected: is told of chats that cannot be used, which are then left out; without it the
+        tools: what the model can call.
+        rejected: called for chats that cannot be used, which are then left out; without it the
             first one ends the work with its error.
+        batch: chats that are encoded in one go.
 
     Raises:
         MissingDependencyError: numpy is not installed.
@@ -57,8 +58,8 @@ def tokenize_chats(
         CallError: the template refuses a chat.
         UsageError: the template does not write what replies say.
     """
-    bulk = _Bulk(tokenizer, SafeTemplate(template, tokenizer), tools)
-    return _accepted(map_ordered_sync(bulk.batch, _batches(chats), _AHEAD), rejected)
+    tokens = ChatTokenizer(tokenizer, SafeTemplate(template, tokenizer), tools)
+    return _accepted(map_ordered_sync(tokens.batch, _batches(chats, batch), _AHEAD), rejected)
 
 
 def _accepted(
@@ -75,10 +76,10 @@ def _accepted(
 
 
 def _batches(
-    chats: Iterable[Sequence[MessageLike]],
+    chats: Iterable[Sequence[MessageLike]], size: int
 ) -> Iterator[list[tuple[int, Sequence[MessageLike]]]]:
     numbered = enumerate(chats)
-    while batch := list(itertools.islice(numbered, BATCH)):
+    while batch := list(itertools.islice(numbered, size)):
         yield batch
 
 
@@ -101,11 +102,11 @@ class _Unusable(msgspec.Struct):
     error: PlauditError
 
 
-class _Bulk:
+class ChatTokenizer:
     """Tokenises chats of one model."""
 
     def __init__(
-        self, tokenizer: FileTokenizer, template: SafeTemplate, tools: Sequence[ToolSpec]
+        self, tokenizer: FileTokenizer, template: SafeTemplate, tools: Sequence[ToolSpec] = ()
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
@@ -135,7 +136,7 @@ class _Bulk:
         return _Rendered(number, turns, self._template.render(turns, self._tools))
 
     def _masks(self, chats: list[_Rendered], ids: list[list[int]]) -> Iterator[list[int] | None]:
-        """Yield the chats' masks; None where the ids alone do not tell one."""
+        """Yield the chats' masks; None where the ids alone do not give one."""
         if self._markers is None or not chats:
             yield from itertools.repeat(None, len(chats))
             return

@@ -3,19 +3,22 @@
 Templates differ in what they take: some want the arguments of calls as text, some only ids of nine
 characters, some know neither tools nor system messages. A conversation is given as it is first. If
 the template refuses it, the fewest changes are sought with which it does not.
+
+Templates also differ in the contents that they write: one text, a list of parts, or either. Some
+leave calls out without an error; a conversation of which they would do so is refused here.
 """
 
 import base64
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
-from plaudit.errors import CallError, InputError
+from plaudit.errors import CallError, Cause, InputError
 from plaudit.types import Json, Message
 
 Chat = list[dict[str, Json]]
@@ -188,3 +191,137 @@ def _short(name: str) -> str:
         return name
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return base64.b32encode(digest).decode().lower()[:_ID_LENGTH]
+
+
+_Taken = Literal["text", "parts", "either"]
+
+_WORD = "w31zq"
+
+
+def sample_call(what: str = "x", number: int = 1) -> dict[str, Json]:
+    """Return a call with which chat templates are tried out."""
+    function = {"name": "find", "arguments": {"what": what}}
+    return {"id": f"call0000{number}", "type": "function", "function": function}
+
+
+_BEFORE: Mapping[str, Chat] = {
+    "assistant": [{"role": "user", "content": "?"}],
+    "tool": [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": "", "tool_calls": [sample_call()]},
+    ],
+}
+
+
+class Contents:
+    """Fits contents to one chat template."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+        self._known: dict[str, _Taken] = {}
+
+    def fit(self, chat: Chat) -> Chat:
+        """Return messages whose contents the template writes as they are.
+
+        An absent content becomes an empty text; parts become one text, or a text one part, where
+        the template takes nothing else.
+
+        Raises:
+            CallError: a part is no text, and the template would print it as it stands.
+        """
+        return [self._fitted(turn, number) for number, turn in enumerate(chat, 1)]
+
+    def _fitted(self, turn: dict[str, Json], number: int) -> dict[str, Json]:
+        content = turn.get("content")
+        if content is None:
+            return turn | {"content": ""}
+        taken = self._taken(str(turn["role"]))
+        if isinstance(content, str):
+            return turn | {"content": _parts(content)} if taken == "parts" else turn
+        if taken != "text" or not isinstance(content, list):
+            return turn
+        return turn | {"content": self._joined(cast("list[Any]", content), number)}
+
+    def _joined(self, parts: list[Any], number: int) -> str:
+        texts = [_text_of(part) for part in parts]
+        if None in texts:
+            raise CallError(
+                Cause.BAD_REQUEST,
+                f"message {number} has a content part that is no text, which the chat template "
+                f"{self._template.name} cannot show; leave this conversation out",
+            )
+        return "\n".join(text for text in texts if text is not None)
+
+    def _taken(self, role: str) -> _Taken:
+        if role not in self._known:
+            self._known[role] = self._find(role)
+        return self._known[role]
+
+    def _find(self, role: str) -> _Taken:
+        text, parts = self._written(role, _WORD), self._written(role, _parts(_WORD))
+        if _WORD in text:
+            return "either" if parts == text else "text"
+        return "parts" if _WORD in parts and "'text'" not in parts else "text"
+
+    def _written(self, role: str, content: Json) -> str:
+        chat = [*_BEFORE.get(role, []), {"role": role, "content": content}]
+        if role not in ("user", "assistant", "tool"):
+            chat.append({"role": "user", "content": "?"})
+        try:
+            return self._template.render(chat)
+        except CallError:
+            return ""
+
+
+def _parts(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]
+
+
+Render = Callable[[Chat], str]
+
+_WORDS = ("w31zq", "k82vd")
+
+
+def most_calls(render: Render) -> int | None:
+    """Return how many calls of a message are written at most; None: all of them are.
+
+    A template that refuses calls says so itself, whenever it gets one.
+    """
+    for words in (_WORDS, _WORDS[:1]):
+        try:
+            text = render([{"role": "user", "content": "?"}, _turn(words)])
+        except CallError:
+            continue
+        written = sum(word in text for word in words)
+        return None if written == len(_WORDS) else written
+    return None
+
+
+def check_calls(chat: Chat, most: int | None, name: str) -> None:
+    """Refuse a conversation of which a template would leave calls out.
+
+    Args:
+        chat: the conversation.
+        most: calls of one message that the template writes.
+        name: the template's.
+
+    Raises:
+        CallError: a message has more calls than that.
+    """
+    if most is None:
+        return
+    for number, turn in enumerate(chat, 1):
+        calls: Any = turn.get("tool_calls") or ()
+        if len(cast("list[Any]", calls)) > most:
+            which = "tool calls" if most == 0 else f"all tool calls of a message but {most}"
+            raise CallError(
+                Cause.BAD_REQUEST,
+                f"the chat template {name} leaves out {which}, and message {number} has "
+                f"{len(cast('list[Any]', calls))}; use a template that writes them, or leave this "
+                "conversation out",
+            )
+
+
+def _turn(words: tuple[str, ...]) -> dict[str, Json]:
+    calls = [sample_call(word, number) for number, word in enumerate(words)]
+    return {"role": "assistant", "content": "", "tool_calls": calls}

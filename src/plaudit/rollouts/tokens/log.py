@@ -11,7 +11,7 @@ class TokenLog:
     """What a model read and sampled in one rollout, in order; nothing in it is ever rewritten.
 
     Either the prompts are made here (`begin`, then `append` between two replies), or the engine
-    makes them and tells them (`observe` before each reply).
+    makes them and returns them (`observe` before each reply).
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class TokenLog:
 
         Args:
             ids: as the engine returned them.
-            logprobs: natural logarithms, one an id; None where the engine tells none. What is not
+            logprobs: natural logarithms, one an id; None where the engine returns none. What is not
                 finite, or above 0, counts as not known.
 
         Raises:
-            CallError: the engine told another number of log-probabilities than of ids.
+            CallError: the engine returned another number of log-probabilities than of ids.
         """
         if logprobs is not None and len(logprobs) != len(ids):
             problem = f"{len(ids)} sampled ids came with {len(logprobs)} log-probabilities"
@@ -117,5 +117,5 @@ def _why_empty(truncated: int, length: int) -> str:
         )
     return (
         f"none of the {length} tokens was sampled by the model: there is nothing to learn from. "
-        "Leave this rollout out; if all are so, see whether the engine tells ids of what it samples"
+        "Leave this rollout out; if all are so, see whether the engine returns ids"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from plaudit.engines.base import Engine, FinishReason, ToolSpec, engine_info
 from plaudit.engines.chat_template import ChatTemplate, MessageLike
 from plaudit.errors import CallError, Cause, UsageError
-from plaudit.rollouts.tokens.placeholder import around_reply, end_of_reply
+from plaudit.rollouts.tokens.replies import around_reply, end_of_reply
 from plaudit.rollouts.tokens.safe_template import SafeTemplate
 from plaudit.rollouts.tokens.tokenizer import EngineTokenizer, Tokenizer, load_tokenizer
 
@@ -37,7 +37,7 @@ class Renderer:
 
     @property
     def identity(self) -> str:
-        """What tells the ids that it makes from those of others."""
+        """Identifies tokenizer and template."""
         return f"{self.tokenizer.identity} {self.template.identity}"
 
     def keeping(self, marks: Iterable[str]) -> "Renderer":
@@ -69,7 +69,7 @@ class Renderer:
             messages: the conversation up to and with the message that the model has just written,
                 in which nothing matters but its calls.
             new_messages: what follows, such as results of tools.
-            tools: what the model is told that it can call.
+            tools: what the model can call.
             ended: the token with which it ended its turn (see `ended`): the template's own end is
                 then left out, whichever it is. None: the turn was cut off, and the template's own
                 end comes first.
@@ -147,7 +147,7 @@ class Renderer:
 def load_renderer(path: str | Path, now: datetime | None = None) -> Renderer:
     """Read a model's tokenizer and chat template from its folder, or from its `tokenizer.json`.
 
-    `now` is what the template is told that the time is, by default the time of this call.
+    `now` is the time that the template shows, by default the time of this call.
 
     Raises:
         MissingDependencyError: the `tokenizers` library is not installed.
@@ -162,13 +162,13 @@ async def engine_renderer(engine: Engine, now: datetime | None = None) -> Render
     """Take tokenizer and chat template from an engine that has the model's file.
 
     Raises:
-        EngineUnusableError: the file cannot be had or loaded.
+        EngineUnusableError: the file is not available or cannot be loaded.
         UsageError: the engine has no such file, or the model no chat template.
     """
     tokenizer = engine_info(engine).tokenizer
     if tokenizer is None:
         raise UsageError(
-            f"{engine.uri} tells nothing of its tokenizer; give the model's with --tokenizer PATH: "
+            f"{engine.uri} does not show its tokenizer; give the model's with --tokenizer PATH: "
             "a folder with tokenizer.json and chat template, as the model is published with"
         )
     identity = await engine.identify()

@@ -13,9 +13,7 @@ from plaudit.prompts.escape import JOINER, Escaper
 from plaudit.rollouts.calls.forms import OwnMessage
 from plaudit.rollouts.calls.parsing import THOUGHTS
 from plaudit.rollouts.tokens import conforming
-from plaudit.rollouts.tokens.conforming import Chat
-from plaudit.rollouts.tokens.contents import Contents
-from plaudit.rollouts.tokens.kept_calls import check_calls, most_calls
+from plaudit.rollouts.tokens.conforming import Chat, Contents, check_calls, most_calls
 from plaudit.rollouts.tokens.tokenizer import Tokenizer
 from plaudit.types import Json
 

@@ -26,7 +26,7 @@ class Tokenizer(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells it from other tokenizers."""
+        """Identifies the tokenizer."""
         ...
 
     @property
@@ -140,7 +140,6 @@ class EngineTokenizer:
     """The tokenizer of a model that the embedded engine runs: exact, since it is the engine's."""
 
     def __init__(self, tokenizer: ModelTokenizer, identity: str) -> None:
-        """Take the tokenizer of an engine that has been identified."""
         self._tokenizer = tokenizer
         self.identity = identity
         self.control: dict[str, int] = tokenizer.metadata.vocabulary.control

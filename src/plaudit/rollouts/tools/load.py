@@ -1,4 +1,4 @@
-"""From what the command line names, `--tools search:INDEX`, to a set of tools."""
+"""Code and tools that the command line names: `module:name`, `search:INDEX`, `mcp:...`."""
 
 from collections.abc import Callable, Iterable
 from importlib import import_module

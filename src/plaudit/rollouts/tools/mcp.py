@@ -18,8 +18,7 @@ from plaudit._util import aio
 from plaudit.engines.base import ToolSpec
 from plaudit.engines.uri import PASSWORD, problem_of_url
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult
-from plaudit.rollouts.tools.results import MOST_DATA_BYTES, described
+from plaudit.rollouts.tools.base import MOST_DATA_BYTES, Tool, ToolError, ToolResult, described
 from plaudit.types import Json
 
 if TYPE_CHECKING:
@@ -316,7 +315,7 @@ async def _keep(
         async with Client(transport) as client:
             ready.set_result(client)
             await closing.wait()
-    except Exception as error:  # Told to whoever waits; afterwards calls notice by themselves.
+    except Exception as error:  # The waiting caller raises it; later calls notice by themselves.
         if not ready.done():
             ready.set_exception(error)
 

@@ -56,7 +56,7 @@ class _SearchTool:
 
     @property
     def spec(self) -> ToolSpec:
-        """What a model is told of it."""
+        """What a model is shown of it."""
         return ToolSpec(
             name="search",
             description="Search the documents; returns the passages that fit the query best.",

@@ -14,11 +14,20 @@ from plaudit._util import aio
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.reply import MalformedCall
-from plaudit.rollouts.tools.base import Tool, ToolError, ToolResult, ToolSource
+from plaudit.rollouts.tools.base import (
+    ArgumentCheck,
+    Tool,
+    ToolError,
+    ToolResult,
+    ToolSource,
+    checked,
+    clean,
+    cut,
+    described,
+    error_text,
+)
 from plaudit.rollouts.tools.function import function_tool
-from plaudit.rollouts.tools.results import checked, clean, cut, described, error_text
-from plaudit.rollouts.tools.schema import ArgumentCheck
-from plaudit.rollouts.trace import CallRecord, CallStatus
+from plaudit.rollouts.trace import CallRecord
 from plaudit.types import Json, Message
 
 Offered = Tool | ToolSource | Callable[..., Any]
@@ -56,7 +65,7 @@ class ToolSet:
             max_concurrency: most calls that run at a time; others wait, outside of their time.
 
         Raises:
-            UsageError: two tools have one name, or a tool cannot be told to a model.
+            UsageError: two tools have one name, or a model cannot be shown a tool.
         """
         if timeout <= 0 or max_result_chars < 1 or max_concurrency < 1:
             raise UsageError("time-out, result length and concurrency of tools must be positive")
@@ -87,7 +96,7 @@ class ToolSet:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        """What a model is told, in the order given.
+        """What a model is shown, in the order given.
 
         Raises:
             UsageError: the set has sources and is not open.
@@ -139,12 +148,10 @@ class ToolSet:
             await source.close()
 
     async def __aenter__(self) -> Self:
-        """Open the set."""
         await self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the set."""
         await self.close()
 
     # ------------------------------------------------------------ calls
@@ -172,25 +179,33 @@ class ToolSet:
         Returns:
             What became of the call, and the message with role `tool` that answers it.
         """
-        begun = time.monotonic()
-        run = _Run(call.id, turn, clean(call.name))
+        begun, status, data, truncated = time.monotonic(), "ok", None, False
+        arguments: Json = clean(call.text if isinstance(call, MalformedCall) else call.arguments)
         try:
             if isinstance(call, MalformedCall):
-                run.arguments = clean(call.text)
                 raise ToolError(call.why, "malformed")
-            run.arguments = clean(call.arguments)
-            run.arguments = _object(call.arguments)
+            arguments = _object(call.arguments)
             entry = self._named(call.name)
-            entry.check(run.arguments)
+            entry.check(arguments)
             async with self._slot():
                 begun = time.monotonic()
-                result = await self._answer(entry.tool, run.arguments)
+                result = await self._answer(entry.tool, arguments)
+            (content, truncated), data = cut(result.content, self._most_chars), result.data
         except ToolError as error:
-            return run.failed(error, time.monotonic() - begun)
+            status, content = error.status, error_text(str(error))
         except Exception as error:  # Of the tool's own properties, or of a schema that misleads.
-            return run.failed(ToolError(described(error), "raised"), time.monotonic() - begun)
-        content, truncated = cut(result.content, self._most_chars)
-        return run.done(content, result.data, truncated, time.monotonic() - begun)
+            status, content = "raised", error_text(described(error))
+        record = CallRecord(
+            id=call.id,
+            turn=turn,
+            name=clean(call.name),
+            arguments=arguments,
+            status=status,
+            data=data,
+            truncated=truncated,
+            seconds=time.monotonic() - begun,
+        )
+        return record, Message("tool", content, tool_call_id=call.id)
 
     def _named(self, name: str) -> "_Entry":
         entry = self._tools.get(name)
@@ -272,43 +287,10 @@ def _object(text: str) -> dict[str, Json]:
 
 
 async def _guarded(tool: Tool, arguments: dict[str, Json]) -> ToolResult:
-    """Call a tool; whatever it raises is told as a `ToolError`."""
+    """Call a tool; what it raises becomes a `ToolError`."""
     try:
         return await tool.call(arguments)
     except (asyncio.CancelledError, KeyboardInterrupt, ToolError):
         raise
     except BaseException as error:  # A tool may raise anything, and `sys.exit` must not end a run.
         raise ToolError(described(error), "raised") from error
-
-
-class _Run:
-    """One call while it runs."""
-
-    def __init__(self, call_id: str, turn: int, name: str) -> None:
-        self.id, self.turn, self.name = call_id, turn, name
-        self.arguments: Any = None
-
-    def done(
-        self, content: str, data: Json, truncated: bool, seconds: float
-    ) -> tuple[CallRecord, Message]:
-        return self._record("ok", seconds, data, truncated), self._message(content)
-
-    def failed(self, error: ToolError, seconds: float) -> tuple[CallRecord, Message]:
-        return self._record(error.status, seconds), self._message(error_text(str(error)))
-
-    def _record(
-        self, status: CallStatus, seconds: float, data: Json = None, truncated: bool = False
-    ) -> CallRecord:
-        return CallRecord(
-            id=self.id,
-            turn=self.turn,
-            name=self.name,
-            arguments=self.arguments,
-            status=status,
-            data=data,
-            truncated=truncated,
-            seconds=seconds,
-        )
-
-    def _message(self, content: str) -> Message:
-        return Message(role="tool", content=content, tool_call_id=self.id)

@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plaudit.corpus.question import Question
-from plaudit.errors import InputError, StoreError, UsageError
-from plaudit.rollouts.questions import (
+from plaudit.corpus.questions import (
+    Question,
     count_questions,
     iter_questions,
     pick_questions,
@@ -17,6 +16,7 @@ from plaudit.rollouts.questions import (
     read_questions,
     write_questions,
 )
+from plaudit.errors import InputError, StoreError, UsageError
 from tests.support.command import write_rows
 
 

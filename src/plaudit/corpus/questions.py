@@ -1,14 +1,13 @@
-"""Files of questions: read, written, counted, picked from, and loaded as a data set."""
+"""Questions that an agent is to answer: read, written, counted, picked, loaded as a data set."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import msgspec
 
 from plaudit._util.packages import load_package
-from plaudit.corpus.question import Question, Split
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFile
 from plaudit.io.sources import RowReader
@@ -20,15 +19,45 @@ from plaudit.judges.rows import (
     take_texts,
     unknown_columns,
 )
+from plaudit.types import Json
+
+Split = Literal["train", "test"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a questions file. Only `question` is ever shown to a policy."""
+
+    id: str
+    question: str
+    answer: str | list[str] | None = None
+    """The reference, or several that are accepted; None where there is none."""
+    difficulty: str | None = None
+    chunk_ids: list[str] = []
+    """Chunks that hold the answer; empty where they are not known."""
+    supporting_text: str | None = None
+    """The passage that holds the answer."""
+    split: Split | None = None
+    metadata: dict[str, Json] = {}
+    """Columns that nothing here reads."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Accepted answers; empty where there is none."""
+        if self.answer is None:
+            return ()
+        return (self.answer,) if isinstance(self.answer, str) else tuple(self.answer)
+
 
 OnReject = Callable[[str, InputError], object]
-"""Told of a malformed row: its place, such as `questions.jsonl:3`, and what is wrong with it."""
+"""Called with the place of a malformed row, such as `questions.jsonl:3`, and its error."""
+
+Taken = TypeVar("Taken")
 
 _FIELDS = frozenset(Question.__struct_fields__)
 
 
-class Ids:
-    """Where the ids of questions stand. None may stand twice: rollouts are told apart by them."""
+class QuestionIds:
+    """Where the ids of questions stand. None may stand twice: they identify rollouts."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
@@ -68,22 +97,42 @@ def iter_questions(
     Raises:
         InputError: the source cannot be read; or a row is malformed, the message names its place.
     """
-    ids = Ids()
+    ids = QuestionIds()
+
+    def take(row: dict[str, Any], where: str, number: int) -> Question:
+        del number
+        question = read_question(row)
+        ids.take(question.id, where)
+        return question
+
+    for question in read_rows(source, take, on_reject):
+        if split is None or question.split == split:
+            yield question
+
+
+def read_rows(
+    source: str | Path,
+    take: Callable[[dict[str, Any], str, int], Taken],
+    on_reject: OnReject | None,
+) -> Iterator[Taken]:
+    """Yield what is taken of each row, given the row, its place and its number, from 0.
+
+    Raises:
+        InputError: a row is malformed, and `on_reject` is None.
+    """
     with RowReader(source) as rows:
-        for row in rows:
+        for number, row in enumerate(rows):
             try:
                 if row.data is None:
-                    raise InputError(row.error or "cannot be read")
-                question = read_question(row.data)
-                ids.take(question.id, row.where)
+                    raise InputError(row.error or "it cannot be read")
+                taken = take(row.data, row.where, number)
             except InputError as error:
                 named = InputError(f"{row.where}: {error}")
                 if on_reject is None:
                     raise named from None
                 on_reject(row.where, named)
-                continue
-            if split is None or question.split == split:
-                yield question
+            else:
+                yield taken
 
 
 def read_questions(
