@@ -15,8 +15,9 @@ from plaudit.corpus.index import Corpus
 from plaudit.corpus.layout import Chunk
 from plaudit.corpus.questions import Question, Split
 from plaudit.errors import UsageError
-from plaudit.judges.answers import decision, guards
+from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase
+from plaudit.judges.answers.guards import guard as guards
 from plaudit.prompts.selection import UNSPACED, Lookalikes, words
 
 

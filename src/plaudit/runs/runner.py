@@ -191,7 +191,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
         summary = JudgeSummary(
             judge=task.judge_name,
             readout=task.readout,
-            mode=task.mode,
+            mode="none" if task.readout == "none" else task.mode,
             input_tokens=bill.usage.input_tokens,
             output_tokens=bill.usage.output_tokens,
             panel=(
