@@ -41,7 +41,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 "/ + - and begin with a letter or digit"
             )
         if low == high:
-            raise ValueError(f"the scale [{low}, {high}] has one value, so nothing can be told")
+            raise ValueError(f"the scale [{low}, {high}] has one value, so nothing can be scored")
         if low > high:
             raise ValueError(f"the scale [{low}, {high}] must begin with the lower value")
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -119,10 +119,10 @@ def _name_of(entry: Any) -> str:
 def scale_options(low: int, high: int) -> tuple[Option, ...]:
     """Return the option words for a scale: words, since `10` may be two tokens, the first `1`.
 
-    Scores from 0 to 10 are told by their own number words. Another scale of at most 11 values is
-    told by the place of a value in it, counted from one, or from zero where there are 11; a longer
-    one by the words from zero to ten for 11 values, evenly spread and rounded to whole numbers. The
-    prompt says which word stands for what.
+    Scores from 0 to 10 have their own number words. On another scale of at most 11 values the word
+    is the place of a value, counted from one, or from zero where there are 11. A longer scale has
+    the words from zero to ten for 11 values, evenly spread and rounded to whole numbers. The prompt
+    explains which word stands for which value.
     """
     scores = list(range(low, high + 1))
     if low >= 0 and high < len(_NUMBERS):

@@ -1,7 +1,7 @@
 """The feedback judge: how did the user react to the answer?
 
-The next thing a user writes tells whether the answer served them. Seven labels, each with a reward;
-`topic_shift` says nothing about the answer and is never learned from.
+The next message of a user shows whether the answer helped. Seven labels, each with a reward;
+`topic_shift` shows nothing about the answer and is never learned from.
 """
 
 import math
@@ -187,7 +187,7 @@ def _triples(row: Mapping[str, Any], column: str, index: int) -> list[Sample]:
 
 
 def _turns(messages: Sequence[Message]) -> list[tuple[str, str]]:
-    """Join consecutive messages of one role; leave out what neither user nor assistant said."""
+    """Join consecutive messages of one role; leave out messages of other roles."""
     turns: list[tuple[str, str]] = []
     for message in messages:
         text = rows.message_text(message) if message.tool_calls is None else message.content or ""

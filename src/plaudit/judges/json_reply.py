@@ -24,7 +24,7 @@ _THOUGHT = r"(?:seed:)?(?:think|thinking|thought|reasoning|reflection)"
 _CLOSE = re.compile(rf"(?i:</{_THOUGHT}>)|\[/THINK\]|◁/think▷")
 _CLOSE_ALONE = r"</think>|\[/THINK\]"
 """Ends thought that the prompt began. No other tag does: only these are broken in users' texts, so
-a judge that quotes its user cannot turn what it said before into thought."""
+a judge that quotes its user cannot turn its own words before the quote into thought."""
 _MARK = re.compile(
     rf"(?P<open>(?i:<{_THOUGHT}>)|\[THINK\]|◁think▷)|(?P<close>{_CLOSE_ALONE})"
     r"|\{|\[(?=\s*[\"'{\[\d-])"
@@ -116,10 +116,10 @@ class _Parts:
             self._beside.append(text)
 
     def only_object(self, text: str) -> dict[str, Any]:
-        """Return the object, which must be the only thing that is said.
+        """Return the object, which must be the only content of the reply.
 
         Raises:
-            ReplyError: it is missing, or something else is said.
+            ReplyError: it is missing, or there is other content.
         """
         objects: list[dict[str, Any]] = [v for v in self._values if isinstance(v, dict)]
         if self._unclosed or not (objects or self._contradicts):
@@ -299,15 +299,15 @@ def repair_request(
         escape: breaks what could forge a section of a prompt.
         how: what else the new reply should be, ending with a comma and a space.
     """
-    said = escape(reply.text)
+    quoted = escape(reply.text)
     wish = (
         f"That reply cannot be used: {escape(str(error))}. "
         f"Reply once more, {how}with one JSON object of the described form and nothing else."
     )
     if isinstance(request.prompt, str):
-        prompt: str | tuple[Message, ...] = f"{request.prompt}{said}\n\n{wish}\n"
+        prompt: str | tuple[Message, ...] = f"{request.prompt}{quoted}\n\n{wish}\n"
     else:
-        prompt = (*request.prompt, Message("assistant", said), Message("user", wish))
+        prompt = (*request.prompt, Message("assistant", quoted), Message("user", wish))
     return msgspec.structs.replace(request, prompt=prompt, turn=request.turn + REPAIR)
 
 

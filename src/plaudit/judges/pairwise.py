@@ -134,7 +134,7 @@ class PairwiseJudge(BaseJudge):
         return _choices_schema(self._criteria) if self._criteria else self.schema
 
     def takes_shot(self, shot: Mapping[str, Any]) -> bool:
-        """Tell whether a shot has a choice for everything that is compared."""
+        """Return whether a shot has a choice for everything that is compared."""
         if not self._criteria:
             return True
         feedback: Any = shot.get("feedback")

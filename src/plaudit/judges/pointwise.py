@@ -114,7 +114,7 @@ class PointwiseJudge(BaseJudge):
         return _scores_schema(self._criteria) if self._criteria else self.schema
 
     def takes_shot(self, shot: Mapping[str, Any]) -> bool:
-        """Tell whether a shot has a score for everything that is scored."""
+        """Return whether a shot has a score for everything that is scored."""
         if not self._criteria:
             return True
         feedback: Any = shot.get("feedback")

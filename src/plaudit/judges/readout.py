@@ -15,7 +15,7 @@ from plaudit.errors import Cause, ReplyError, UsageError
 MIN_OPTION_MASS = 0.05
 """Least probability on all options together; under it the judge did not answer the question."""
 MIN_PREFIX = 3
-"""Letters in which option words must differ, so that a first token tells them apart."""
+"""Letters in which option words must differ, so that a first token is enough."""
 MIN_PRIOR = 0.02
 """Least prior of an option, so that removing it never multiplies noise without bound."""
 _SPELLINGS = 6
@@ -65,18 +65,18 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def options_of(tokens: Iterable[str], words: tuple[str, ...]) -> list[int | None]:
-    """Return which option word each first token stands for: it is the word, or a telling start.
+    """Return which option word each first token stands for: it is the word, or a long enough start.
 
     Args:
         tokens: texts of tokens; spaces around them and their case do not count.
-        words: option words in lower case, told apart by `check_words`.
+        words: option words in lower case that `check_words` accepts.
     """
     known = _spellings(words)
     return [known[token][0] for token in tokens]
 
 
 class _Spellings(dict[str, tuple[int | None, int]]):
-    """Tells of a token which option it is, and how that is spelled as one of `_SPELLINGS` bits."""
+    """Option of a token, and its spelling as one of `_SPELLINGS` bits."""
 
     def __init__(self, words: tuple[str, ...]) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def read_options(
 
     Args:
         completion: a reply with log-probabilities.
-        words: option words in lower case, told apart by `check_words`.
+        words: option words in lower case that `check_words` accepts.
         least: probability that must be on the options together.
 
     Raises:

@@ -195,7 +195,7 @@ def _judged(sample: Sample) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def is_visible(text: str) -> bool:
-    """Tell whether a text holds more than white space and invisible characters."""
+    """Return whether a text holds more than white space and invisible characters."""
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 

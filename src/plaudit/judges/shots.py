@@ -83,10 +83,10 @@ def _read(judge: JudgeKind, entry: PoolRow) -> Shot:
     if feedback is None and label is None:
         raise InputError("the field 'feedback' is missing, and so is 'label'")
     if feedback is not None:
-        said = _label(judge, feedback)
-        if label is not None and str(label) != said:
-            raise InputError(f"'label' is {str(label)!r}, but 'feedback' says {said!r}")
-        label = said
+        stated = _label(judge, feedback)
+        if label is not None and str(label) != stated:
+            raise InputError(f"'label' is {str(label)!r}, but 'feedback' says {stated!r}")
+        label = stated
     label = str(label)
     if label not in judge.labels:
         raise InputError(f"the label {label!r} is unknown; there are {', '.join(judge.labels)}")

@@ -1,7 +1,7 @@
 """Votes: several judgements of one sample, drawn until they decide.
 
-Votes are drawn in rounds. A round has as many as could decide at the least, asked at once, so
-none is drawn in vain; and what is drawn depends on the votes only, never on who replied first.
+Votes are drawn in rounds. A round has the least number of votes that could decide, asked at once,
+so no vote is wasted. The draws depend on the votes only, never on the order of the replies.
 """
 
 from collections import Counter
@@ -145,6 +145,6 @@ def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _of_draw(requests: Sequence[Request], draw: int) -> Sequence[Request]:
-    """Return the requests of a draw: those at hand, or made from the first draw's."""
+    """Return the requests of a draw: the given ones, or ones made from the first draw's."""
     each = sum(request.draw == 0 for request in requests)
     return requests[draw * each : (draw + 1) * each] or at_draw(requests[:each], draw)

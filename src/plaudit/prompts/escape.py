@@ -150,7 +150,7 @@ class Escaper:
         return text
 
     def is_harmless(self, text: str) -> bool:
-        """Tell whether it is certain that nothing is broken in a text, nor in a part of it.
+        """Return whether it is certain that nothing is broken in a text, nor in a part of it.
 
         So it is with most texts in ASCII, at a hundredth of the pattern's cost.
         """

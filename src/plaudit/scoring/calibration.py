@@ -117,7 +117,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: Estimate
     """Share of the held-out verdicts that is right."""
     auroc: Estimate | None
-    """Chance that a right verdict has a higher raw confidence than a wrong one; 0.5: it tells
+    """Chance that a right verdict has a higher raw confidence than a wrong one; 0.5: it shows
     nothing. None where all or none are right."""
     before: Scores
     after: Scores

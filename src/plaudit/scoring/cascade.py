@@ -12,7 +12,7 @@ _ANSWERS = frozenset({Cause.TOPIC_SHIFT})
 
 
 def settles(verdict: Verdict, gate: float) -> bool:
-    """Tell whether a step's verdict stays, so that the next step is not asked.
+    """Return whether a step's verdict stays, so that the next step is not asked.
 
     It does where it is `ok`, which it is only from the step's gate on. An abstention that is an
     answer stays too, where its confidence reaches the gate. What lies below the gate, contradicts

@@ -136,7 +136,7 @@ def fit_map(raw: Any, right: Any, seed: int) -> tuple[Platt | Isotonic, dict[str
 
     Returns:
         The map, and the log loss by method: empty where fewer than two are right or wrong, so
-        that there are no folds and Platt's two numbers are all that can be had.
+        that there are no folds, and only Platt's two numbers can be fitted.
     """
     folds = min(_FOLDS, int(right.sum()), int((~right).sum()))
     losses = {} if folds < 2 else _fold_losses(raw, right, folds, seed)
@@ -161,7 +161,7 @@ def _fit_platt(raw: Any, right: Any) -> Platt:
     """Fit by maximum likelihood against Platt's targets, which are a little under 1 and over 0.
 
     A sample counts as right with the weight of its target and as wrong with the rest: so the fit
-    is finite where all are right, or where a threshold tells right from wrong.
+    is finite where all are right, or where a threshold separates right from wrong.
     """
     np = load_package("numpy", "stats")
     many, few = int(right.sum()), int((~right).sum())
@@ -181,7 +181,7 @@ def _fit_platt(raw: Any, right: Any) -> Platt:
 
 
 def _fit_isotonic(raw: Any, right: Any) -> Isotonic:
-    """Fit, and keep the chances away from 0 and 1 as far as so many samples can tell."""
+    """Fit, and keep the chances away from 0 and 1 as far as the number of samples allows."""
     np = load_package("numpy", "stats")
     edge = 1 / (len(raw) + 2)
     model = load_package("sklearn.isotonic", "stats").IsotonicRegression(y_min=edge, y_max=1 - edge)

@@ -1,7 +1,7 @@
 """A readout head: what a small model's next-token distribution says about the options.
 
-A small model knows more than it says: its distribution over a few hundred tokens tells the options
-apart far better than the option words alone. A head is a multinomial logistic regression on the
+A small model knows more than it writes: its distribution over a few hundred tokens separates the
+options far better than the option words alone. A head is a multinomial logistic regression on the
 log-probabilities of the `view` most probable first tokens (Dirichlet calibration, Kull et al. 2019,
 arXiv:1910.12656, widened from the options to a vocabulary), fitted on shipped labelled samples for
 one prompt and one model. It may weigh cues beside the tokens: numbers that do not come from the

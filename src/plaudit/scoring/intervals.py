@@ -42,7 +42,7 @@ class ShareOverQuestions:
 
     @property
     def effective_tries(self) -> float:
-        """How many independent tries would tell as much; 0 without tries."""
+        """How many independent tries would be as informative; 0 without tries."""
         if not self.tries:
             return 0.0
         share = self.successes / self.tries

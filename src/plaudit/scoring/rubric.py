@@ -33,7 +33,7 @@ def accuracy(margins: Sequence[Margin], labels: Sequence[Side]) -> float:
 
 
 def is_right(margin: Margin, label: Side) -> bool:
-    """Tell whether a margin is on the labelled side."""
+    """Return whether a margin is on the labelled side."""
     if margin is None or abs(margin) < _LEVEL:
         return False
     return (margin > 0) == (label == "A")

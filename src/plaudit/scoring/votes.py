@@ -51,7 +51,7 @@ class VoteRule(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def decides(self, counts: Iterable[int]) -> bool:
-        """Tell whether the most frequent outcome is told from every other one.
+        """Return whether the most frequent outcome is decided against every other one.
 
         Args:
             counts: votes by outcome; outcomes without one may be left out.
