@@ -5,14 +5,16 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from plaudit.cli import corpus_display, display
+from plaudit.cli import display, display_corpus
 from plaudit.cli.options import (
-    ConcurrencyOption,
+    Fields,
     NoCacheOption,
     StoreOption,
-    TimeoutOption,
+    Values,
     WriterOption,
+    with_fields,
 )
+from plaudit.cli.running import GO_ON
 from plaudit.corpus.build import build_corpus
 from plaudit.corpus.index import open_corpus
 from plaudit.corpus.making import QuestionOptions, make_questions
@@ -93,7 +95,7 @@ def build(
     if as_json:
         display.json_line(report)
     else:
-        corpus_display.build_report(report)
+        display_corpus.build_report(report)
     raise typer.Exit(bool(report.problems))
 
 
@@ -108,14 +110,16 @@ def search(
     hits = open_corpus(index).search(query, number)
     if as_json:
         for hit in hits:
-            display.json_line(corpus_display.hit_row(hit))
+            display.json_line(display_corpus.hit_row(hit))
     else:
-        corpus_display.hits(hits)
+        display_corpus.hits(hits)
 
 
 @app.command()
+@with_fields
 def questions(
     index: IndexArgument,
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE", help="Write the questions here, or - .")
     ],
@@ -135,8 +139,6 @@ def questions(
         typer.Option(min=0, max=1, metavar="P", help="Chance of a chunk to be on the test side."),
     ] = 0.1,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reply.")] = 768,
-    timeout: TimeoutOption = 60.0,
-    concurrency: ConcurrencyOption = 100,
     no_cache: NoCacheOption = False,
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -159,21 +161,18 @@ def questions(
         max_tokens=max_tokens,
     )
     corpus, asked = open_corpus(index), load_engine(engine, download_progress())
-    policy = SendPolicy(timeout=timeout, concurrency=concurrency)
     cache = not no_cache and (store or True)
     try:
         found, report = make_questions(
-            corpus, asked, options, cache=cache, send=policy, progress=True
+            corpus, asked, options, cache=cache, send=SendPolicy(**send), progress=True
         )
     except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted; give the same command again to go on where it stopped"
-        ) from None
+        raise InterruptedRunError(GO_ON) from None
     _write(out, found)
     if as_json:
         display.json_line(report, to_stderr=out == "-")
     else:
-        corpus_display.question_report(report, out)
+        display_corpus.question_report(report, out)
     raise typer.Exit(report.exit_status)
 
 
@@ -206,7 +205,7 @@ def quiz(
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
 ) -> None:
-    """Answer questions yourself, and be told whether you are right.
+    """Answer questions yourself, and see whether you are right.
 
     An empty line skips a question; the end of the input, or Ctrl-C, ends the quiz.
     """
@@ -225,7 +224,7 @@ def quiz(
 
 def _hold(picked: list[Question], judge: Judge, as_json: bool) -> None:
     marks, interrupted = Marks(), False
-    show = corpus_display.Quiz(len(picked), to_stderr=as_json)
+    show = display_corpus.Quiz(len(picked), to_stderr=as_json)
     try:
         for marked in hold_quiz(picked, show.ask, judge):
             marks.add(marked)

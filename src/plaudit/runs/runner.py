@@ -5,13 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from plaudit._util.aio import for_each
+from plaudit._util.options import Option
+from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.engines.base import Engine
 from plaudit.engines.http.errors import shorten
 from plaudit.errors import InputError
@@ -39,12 +41,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the input, or `-`."""
     out: str | None = None
     """Path of the verdicts, `-` for standard output, or None: they are only stored."""
-    limit: int | None = None
-    """Most samples that are judged."""
-    strict: bool = False
-    """Whether the first malformed row ends the run."""
-    raw: bool = False
-    input: bool = True
+    limit: Annotated[
+        int | None, Range(1, WHOLE_64), Option("Judge the first N samples only.", "Input")
+    ] = None
+    strict: Annotated[bool, Option("Stop at the first malformed row.", "Input")] = False
+    raw: Annotated[bool, Option("Put the raw replies in the output.", "Output")] = False
+    input: Annotated[bool, Option("Leave the input out of the output.", "Output")] = True
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
