@@ -75,7 +75,7 @@ Make preference data
 Without -e a small embedded model answers: no key, no GPU. Name another one with
 -e openai:MODEL or -e vllm:MODEL@URL.
 
-plaudit --help lists all commands; plaudit judge --help shows the options of one.
+plaudit --help lists all commands, plaudit judge --help all options of judge.
 """
 """What `plaudit` alone shows."""
 
@@ -122,6 +122,15 @@ class _Command(TyperCommand):
 class _OnDemand(TyperGroup):
     """Imports a command when it is used, so that none waits for imports of the others."""
 
+    def __init__(self, **options: Any) -> None:
+        """Know the commands by their names and lines, which imports none of them."""
+        super().__init__(**options)
+        self.commands = {
+            name: TyperCommand(name, help=place.line, rich_help_panel=panel)
+            for panel, commands in _PANELS.items()
+            for name, place in commands.items()
+        }
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
         return list(_PLACES)
@@ -150,20 +159,16 @@ class _OnDemand(TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help from the list of commands, which imports none of them."""
-        listed = [
-            TyperCommand(name, help=place.line, rich_help_panel=panel)
-            for panel, commands in _PANELS.items()
-            for name, place in commands.items()
-        ]
-        TyperGroup(
+        """Print the help from the names and lines of the commands."""
+        listing = TyperGroup(
             name=self.name,
             help=self.help,
             epilog="`plaudit` alone shows what it is for, with examples.",
             params=self.params,
-            commands=listed,
+            commands=list(self.commands.values()),
             **_MARKUP,
-        ).format_help(ctx, formatter)
+        )
+        listing.format_help(ctx, formatter)
 
 
 _MARKUP: dict[str, Any] = {"rich_markup_mode": "markdown"}

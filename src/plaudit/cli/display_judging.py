@@ -59,7 +59,7 @@ def _wide_table(columns: Sequence[str]) -> Table:
 
 
 def _narrow_table(names: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> Table:
-    """Return a table in which long values and what was judged are cut, and nothing else."""
+    """Return a table in which long values and what was judged are cut; causes wrap."""
     columns = zip(map(Text, names), *rows, strict=True)
     widths = [max(cell.cell_len for cell in column) for column in columns]
     gaps = 2 * len(widths) + 1  # dividers, one character of padding, edges
@@ -68,13 +68,13 @@ def _narrow_table(names: Sequence[str], rows: Sequence[Sequence[Text]], width: i
     widths[_JUDGED] = max(1, room - widths[_VALUE])
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
     for name, most in zip(names, widths, strict=True):
-        number = name in ("#", "reward", "conf.")
+        number, cause = name in ("#", "reward", "conf."), name == "why not"
         table.add_column(
             name,
             justify="right" if number else "left",
             style="dim" if name == "#" else "",
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not cause,
+            overflow="fold" if cause else "ellipsis",
             width=most,
         )
     return table

@@ -81,7 +81,7 @@ class Exchanges:
             if number < len(replies):
                 self._print_part("replied", replies[number])
         for attempt in attempts:
-            self._print_part("in vain", f"  {attempt_text(attempt)}")
+            self._print_part("attempt failed", f"  {attempt_text(attempt)}")
         self._print_part("read", "")
         if not isinstance(verdict.input, msgspec.UnsetType) and "question" in verdict.input:
             for name in ("question", "reference", "answer"):

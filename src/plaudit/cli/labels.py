@@ -229,7 +229,7 @@ def _rubric(found: Rubric, out: str) -> None:
         + (", ".join(found.dropped) or "none"),
         f"{count(found.pairs, 'labelled pair')}, {count(found.ties, 'tie')} left out, "
         f"{found.unusable} of {found.asked} replies held no criterion, {found.unscored} scores "
-        "could not be had and count as not right",
+        "are unknown and count as not right",
         f"criteria in {out}",
     ]
     for line in lines:
