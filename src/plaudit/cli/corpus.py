@@ -8,10 +8,12 @@ import typer
 from plaudit.cli import display, display_corpus
 from plaudit.cli.options import (
     Fields,
+    JsonOption,
     NoCacheOption,
     StoreOption,
     Values,
     WriterOption,
+    option,
     with_fields,
 )
 from plaudit.cli.running import GO_ON
@@ -33,7 +35,6 @@ app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask
 IndexArgument = Annotated[
     str, typer.Argument(metavar="INDEX", help="A folder that `plaudit corpus build` made.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -121,27 +122,55 @@ def questions(
     index: IndexArgument,
     send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="Write the questions here, or - .")
+        str,
+        option(
+            "--out", "-o", panel="Output", metavar="FILE", help="Write the questions here, or - ."
+        ),
     ],
     engine: WriterOption = "local",
     per_chunk: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Most questions about a chunk.")
+        int,
+        option(
+            "--per-chunk", panel="Input", min=1, metavar="N", help="Most questions about a chunk."
+        ),
     ] = 2,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="CHUNKS", help="Ask about so many chunks, chosen by the seed."),
+        option(
+            "--limit",
+            panel="Input",
+            min=1,
+            metavar="CHUNKS",
+            help="Ask about so many chunks, chosen by the seed.",
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="Seed of the split and of the choice of chunks.")
+        int,
+        option(
+            "--seed",
+            panel="Input",
+            metavar="N",
+            help="Seed of the split and of the choice of chunks.",
+        ),
     ] = 42,
     test_fraction: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="P", help="Chance of a chunk to be on the test side."),
+        option(
+            "--test-fraction",
+            panel="Input",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Chance of a chunk to be on the test side.",
+        ),
     ] = 0.1,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reply.")] = 768,
+    max_tokens: Annotated[
+        int,
+        option("--max-tokens", panel="Engine", min=1, metavar="N", help="Most tokens of a reply."),
+    ] = 768,
     no_cache: NoCacheOption = False,
     store: StoreOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a model write questions about every chunk, and keep those that hold up.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import typer
+from typer.models import ArgumentInfo
 
 from plaudit._util.options import Described, Panel, described
 from plaudit._util.ranges import SECONDS, Range, check_number
@@ -114,7 +115,7 @@ class Fields:
 def with_fields(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command that has an option for each field of its `Fields` parameters.
 
-    The options come in the order of the panels.
+    Where every option has a panel, the options come in the order of the panels.
     """
     groups: dict[str, Fields] = {}
     parameters: list[inspect.Parameter] = []
@@ -122,7 +123,9 @@ def with_fields(function: Callable[..., None]) -> Callable[..., None]:
         found = [one for one in get_args(parameter.annotation) if isinstance(one, Fields)]
         groups.update((parameter.name, one) for one in found)
         parameters += [made for one in found for made in one.parameters] or [parameter]
-    parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in sorted(parameters, key=_place)]
+    if all(map(_has_panel, parameters)):
+        parameters.sort(key=_place)
+    parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
@@ -153,11 +156,17 @@ def cache_policy(values: Values) -> CachePolicy:
     return CachePolicy(**{**values, "read": values["read"] and values["write"]})
 
 
+def _has_panel(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is an argument, or an option in a panel."""
+    info = get_args(parameter.annotation)[1]
+    return isinstance(info, ArgumentInfo) or info.rich_help_panel is not None
+
+
 def _place(parameter: inspect.Parameter) -> tuple[int, bool, bool]:
     """Return where a parameter stands in the help: arguments, then panel by panel."""
     info, *more = get_args(parameter.annotation)[1:]
     panels = get_args(Panel)
-    place = panels.index(info.rich_help_panel) if info.rich_help_panel in panels else -1
+    place = -1 if isinstance(info, ArgumentInfo) else panels.index(info.rich_help_panel)
     return place, RARE in more, _FIELD in more
 
 

@@ -6,7 +6,15 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from plaudit.cli import display, display_rollouts
-from plaudit.cli.options import WRITER_HELP, Fields, StoreOption, Values, with_fields
+from plaudit.cli.options import (
+    WRITER_HELP,
+    Fields,
+    JsonOption,
+    StoreOption,
+    Values,
+    option,
+    with_fields,
+)
 from plaudit.cli.running import resumable
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
@@ -37,9 +45,10 @@ def score(
     ] = None,
     rewards: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--rewards",
             "-r",
+            panel="Rewards",
             metavar="SPEC",
             help="Which rewards, and how they are combined (TOML or JSON); `default`, or "
             "without it, those that ship.",
@@ -47,15 +56,20 @@ def score(
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out", "-o", metavar="OUT", help="Write the traces with their rewards: JSONL, or - ."
+        option(
+            "--out",
+            "-o",
+            panel="Output",
+            metavar="OUT",
+            help="Write the traces with their rewards: JSONL, or - .",
         ),
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--engine",
             "-e",
+            panel="Engine",
             metavar="URI",
             help="Ask this model about answers that `correctness` leaves undecided; without it no "
             f"model is asked. {WRITER_HELP}",
@@ -63,19 +77,22 @@ def score(
     ] = None,
     run_probe: Annotated[
         bool,
-        typer.Option("--probe", help="Score known cheats, and say what each would earn."),
+        option(
+            "--probe", panel="Rewards", help="Score known cheats, and say what each would earn."
+        ),
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Score the first N traces only.")
+        int | None,
+        option("--limit", panel="Input", min=1, metavar="N", help="Score the first N traces only."),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep the judge's replies.")
+        bool, option("--no-cache", panel="Store", help="Neither read nor keep the judge's replies.")
     ] = False,
     store: StoreOption = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first row that is no trace.")
+        bool, option("--strict", panel="Input", help="Stop at the first row that is no trace.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score stored rollouts again; nothing is rolled out, and no tool is called.
 
