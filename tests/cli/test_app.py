@@ -1,6 +1,5 @@
 """The command line as a whole: what it shows without a command, its list of commands, mistakes."""
 
-import importlib
 import re
 import shlex
 import shutil
@@ -78,7 +77,6 @@ def test_a_mistyped_command_is_corrected(tmp_path: Path) -> None:
 
 def test_a_command_names_no_option_twice() -> None:
     root = get_command(app)
-    importlib.import_module("plaudit.cli.judge")
     for name in root.list_commands(None):  # type: ignore[attr-defined, arg-type]
         command = root.get_command(None, name)  # type: ignore[attr-defined, arg-type]
         flags = [flag for one in command.params for flag in one.opts]
