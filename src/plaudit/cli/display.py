@@ -53,7 +53,10 @@ def table(*columns: str, numbers: Iterable[str] = (), whole: Iterable[str] = ())
     for column in columns:
         number = column in numbers
         made.add_column(
-            column, justify="right" if number else "left", no_wrap=number or column in whole
+            column,
+            justify="right" if number else "left",
+            no_wrap=number or column in whole,
+            overflow="fold",
         )
     return made
 

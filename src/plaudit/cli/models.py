@@ -39,7 +39,6 @@ def _show(found: Iterable[LocalModel], as_json: bool) -> None:
             display.json_line(local)
         return
     table = display.table("model", "size", "licence", "where")
-    table.columns[-1].overflow = "fold"
     for local in found:
         model = local.model
         where = local.path or f"not here; fetch it with: plaudit models pull {model.name}"
