@@ -474,14 +474,18 @@ def command_reference() -> str:
 
 
 def _section(name: str, command: Any, level: int) -> list[str]:
+    from typer import Context
+
     subcommands = _subcommands(command)
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    shown = command.get_params(Context(command))
+    options = [p for p in shown if p.param_type_name == "option" and "--help" not in p.opts]
     usage = [name, "[OPTIONS]", *(_placeholder(a) for a in arguments)]
     lines = [f"{'#' * level} `{name}`", "", _prose(command.help or ""), ""]
     lines += ["```text", " ".join(usage + (["COMMAND"] if subcommands else [])), "```", ""]
     lines += _table("argument", [(f"`{_placeholder(a)}`", a) for a in arguments])
-    lines += _table("option", [(_flags(o), o) for o in options])
+    for panel, group in itertools.groupby(options, lambda option: option.rich_help_panel):
+        lines += _table(panel or "option", [(_flags(o), o) for o in group])
     for sub, inner in subcommands.items():
         lines += _section(f"{name} {sub}", inner, level if name == "plaudit" else level + 1)
     return lines

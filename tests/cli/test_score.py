@@ -266,7 +266,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     for count in (200, 3000):
         source = tmp_path / f"{count}.jsonl"
         source.write_bytes((line + b"\n") * count)
-        command = Plaudit(tmp_path / "home").command(
+        plaudit = Plaudit(tmp_path / "home")
+        command = plaudit.command(
             "score", source, "-r", spec, "-o", tmp_path / "out.jsonl", "--json"
         )
         code = (
@@ -275,7 +276,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=110
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=110,
+            env=plaudit.env,
         )
         peaks.append(int(done.stdout) * (1 if sys.platform == "darwin" else 1024))
         assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == count

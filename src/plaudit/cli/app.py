@@ -5,42 +5,99 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from logging.handlers import RotatingFileHandler
 from types import FrameType
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NamedTuple, NoReturn, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from plaudit import __version__
 from plaudit._util.ranges import FINITE, WHOLE, check_number
 from plaudit.errors import ArgumentError, PlauditError, UsageError
 
-_COMMANDS = {
-    "judge": "judge:judge",
-    "jury-weights": "jury:jury_weights",
-    "prompt": "prompt:prompt",
-    "shots": "shots:app",
-    "rubric": "rubric:app",
-    "calibrate": "calibrate:calibrate",
-    "corpus": "corpus:app",
-    "rollout": "rollout:rollout",
-    "score": "score:score",
-    "compare": "compare:compare",
-    "pairs": "pairs:pairs",
-    "export": "export:export",
-    "curriculum": "curriculum:curriculum",
-    "runs": "runs:runs",
-    "show": "runs:show",
-    "models": "models:app",
-    "store": "store:app",
+
+class _Place(NamedTuple):
+    """Where a command is defined, and its line in the list of commands."""
+
+    module: str
+    attribute: str
+    line: str
+
+
+_PANELS: Mapping[str, Mapping[str, _Place]] = {
+    "Judge": {
+        "judge": _Place("judge", "judge", "Judge conversations, answers or pairs of answers."),
+        "prompt": _Place("prompt", "prompt", "Show what a judge would be asked; send nothing."),
+        "shots": _Place("prompt", "shots_app", "Look at a pool of shots, and check it."),
+        "calibrate": _Place("labels", "calibrate", "Measure a judge's confidence; find a gate."),
+        "rubric": _Place("labels", "rubric_app", "Learn criteria from labelled pairs."),
+        "jury-weights": _Place("labels", "jury_weights", "Learn the weights of a jury's members."),
+    },
+    "Agents": {
+        "corpus": _Place("corpus", "app", "Make documents searchable, and ask about them."),
+        "rollout": _Place("rollout", "rollout", "Let a model answer questions with tools."),
+        "score": _Place("score", "score", "Score stored rollouts again; try rewards on cheats."),
+        "compare": _Place("score", "compare", "Compare two runs, question by question."),
+    },
+    "Training data": {
+        "pairs": _Place("pairs", "pairs", "Make preference pairs from scored answers."),
+        "export": _Place("export", "export", "Split pairs, and write them for a trainer."),
+        "curriculum": _Place("curriculum", "curriculum", "Order examples from easy to difficult."),
+    },
+    "Runs and models": {
+        "runs": _Place("runs", "runs", "List runs, the newest first."),
+        "show": _Place("runs", "show", "Show the samples of a run: prompt, reply, reading."),
+        "store": _Place("store", "app", "Look after the store of replies and runs."),
+        "models": _Place("models", "app", "List the embedded models, or fetch one."),
+    },
 }
-"""Where each command is, in the order of the help: a module of this package, and what of it."""
+"""The commands, in the order of the help."""
+_PLACES = {name: place for commands in _PANELS.values() for name, place in commands.items()}
+
+JOBS = """
+Label user reactions
+    plaudit judge feedback chats.jsonl -o rewards.jsonl
+Score and compare answers
+    plaudit judge pointwise answers.jsonl -o scores.jsonl
+    plaudit judge pairwise answer-pairs.jsonl -o choices.jsonl
+Check answers against references
+    plaudit judge verify solutions.jsonl -o checked.jsonl
+Roll out and reward an agent
+    plaudit corpus build docs/ -o index
+    plaudit rollout questions.jsonl --tools search:index --rewards default
+Make preference data
+    plaudit pairs scores.jsonl -o pairs.jsonl
+    plaudit export trl-dpo pairs.jsonl -o dpo/
+
+Without -e a small embedded model answers: no key, no GPU. Name another one with
+-e openai:MODEL or -e vllm:MODEL@URL.
+
+plaudit --help lists all commands, plaudit judge --help all options of judge.
+"""
+"""What `plaudit` alone shows."""
 
 
 class _Command(TyperCommand):
     """A command whose numbers fit into 64 bits and whose files are named when they fail."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as the help shows them.
+
+        Options stand in panels where each has one; `--help` is in the last of them. A switch takes
+        no value, so it shows no type.
+        """
+        parameters = super().get_params(ctx)
+        *options, help_option = [p for p in parameters if isinstance(p, TyperOption)]
+        panels = [option.rich_help_panel for option in options]
+        for option in options if None in panels else ():
+            option.rich_help_panel = None
+        help_option.rich_help_panel = panels[-1] if panels and None not in panels else None
+        for option in (*options, help_option):
+            option.metavar = "" if option.is_flag else option.metavar
+        return parameters
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -63,19 +120,27 @@ class _Command(TyperCommand):
 
 
 class _OnDemand(TyperGroup):
-    """Imports a command when it is wanted, so that none waits for what only others need."""
+    """Imports a command when it is used, so that none waits for imports of the others."""
+
+    def __init__(self, **options: Any) -> None:
+        """Know the commands by their names and lines, which imports none of them."""
+        super().__init__(**options)
+        self.commands = {
+            name: TyperCommand(name, help=place.line, rich_help_panel=panel)
+            for panel, commands in _PANELS.items()
+            for name, place in commands.items()
+        }
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
-        return list(_COMMANDS)
+        return list(_PLACES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
         """Return a command, or None where there is none of that name."""
-        place = _COMMANDS.get(cmd_name)
+        place = _PLACES.get(cmd_name)
         if place is None:
             return None
-        module, _, attribute = place.partition(":")
-        found = getattr(import_module(f"plaudit.cli.{module}"), attribute)
+        found = getattr(import_module(f"plaudit.cli.{place.module}"), place.attribute)
         holder = typer.Typer(**_LOOK)
         if isinstance(found, typer.Typer):
             for command in found.registered_commands:
@@ -86,16 +151,35 @@ class _OnDemand(TyperGroup):
         made = typer.main.get_group(holder).commands[cmd_name]
         return cast("TyperCommand | TyperGroup", made)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; without any, show what plaudit is for."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(f"{self.help}\n{JOBS}", nl=False)
+            raise typer.Exit(UsageError.exit_status)
+        return super().parse_args(ctx, args)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help from the names and lines of the commands."""
+        listing = TyperGroup(
+            name=self.name,
+            help=self.help,
+            epilog="`plaudit` alone shows what it is for, with examples.",
+            params=self.params,
+            commands=list(self.commands.values()),
+            **_MARKUP,
+        )
+        listing.format_help(ctx, formatter)
+
+
+_MARKUP: dict[str, Any] = {"rich_markup_mode": "markdown"}
 _LOOK: dict[str, Any] = {
-    "rich_markup_mode": "markdown",
+    **_MARKUP,
     "pretty_exceptions_enable": False,
 }
 app = typer.Typer(
     name="plaudit",
     cls=_OnDemand,
     help="Turn any language model into a reward signal that can be trusted.",
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     **_LOOK,
 )

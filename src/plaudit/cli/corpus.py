@@ -5,14 +5,18 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from plaudit.cli import corpus_display, display
+from plaudit.cli import display, display_corpus
 from plaudit.cli.options import (
-    ConcurrencyOption,
+    Fields,
+    JsonOption,
     NoCacheOption,
     StoreOption,
-    TimeoutOption,
+    Values,
     WriterOption,
+    option,
+    with_fields,
 )
+from plaudit.cli.running import GO_ON
 from plaudit.corpus.build import build_corpus
 from plaudit.corpus.index import open_corpus
 from plaudit.corpus.making import QuestionOptions, make_questions
@@ -36,7 +40,6 @@ app = typer.Typer(no_args_is_help=True, help="Make documents searchable, and ask
 IndexArgument = Annotated[
     str, typer.Argument(metavar="INDEX", help="A folder that `plaudit corpus build` made.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -98,7 +101,7 @@ def build(
     if as_json:
         display.json_line(report)
     else:
-        corpus_display.build_report(report)
+        display_corpus.build_report(report)
     raise typer.Exit(bool(report.problems))
 
 
@@ -113,38 +116,66 @@ def search(
     hits = open_corpus(index).search(query, number)
     if as_json:
         for hit in hits:
-            display.json_line(corpus_display.hit_row(hit))
+            display.json_line(display_corpus.hit_row(hit))
     else:
-        corpus_display.hits(hits)
+        display_corpus.hits(hits)
 
 
 @app.command()
+@with_fields
 def questions(
     index: IndexArgument,
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="Write the questions here, or - .")
+        str,
+        option(
+            "--out", "-o", panel="Output", metavar="FILE", help="Write the questions here, or - ."
+        ),
     ],
     engine: WriterOption = "local",
     per_chunk: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Most questions about a chunk.")
+        int,
+        option(
+            "--per-chunk", panel="Input", min=1, metavar="N", help="Most questions about a chunk."
+        ),
     ] = 2,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="CHUNKS", help="Ask about so many chunks, chosen by the seed."),
+        option(
+            "--limit",
+            panel="Input",
+            min=1,
+            metavar="CHUNKS",
+            help="Ask about so many chunks, chosen by the seed.",
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="Seed of the split and of the choice of chunks.")
+        int,
+        option(
+            "--seed",
+            panel="Input",
+            metavar="N",
+            help="Seed of the split and of the choice of chunks.",
+        ),
     ] = 42,
     test_fraction: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="P", help="Chance of a chunk to be on the test side."),
+        option(
+            "--test-fraction",
+            panel="Input",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Chance of a chunk to be on the test side.",
+        ),
     ] = 0.1,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reply.")] = 768,
-    timeout: TimeoutOption = 60.0,
-    concurrency: ConcurrencyOption = 100,
+    max_tokens: Annotated[
+        int,
+        option("--max-tokens", panel="Engine", min=1, metavar="N", help="Most tokens of a reply."),
+    ] = 768,
     no_cache: NoCacheOption = False,
     store: StoreOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a model write questions about every chunk, and keep those that hold up.
 
@@ -164,21 +195,18 @@ def questions(
         max_tokens=max_tokens,
     )
     corpus, asked = open_corpus(index), load_engine(engine, DownloadProgress())
-    policy = SendPolicy(timeout=timeout, concurrency=concurrency)
     cache = not no_cache and (store or True)
     try:
         found, report = make_questions(
-            corpus, asked, options, cache=cache, send=policy, progress=True
+            corpus, asked, options, cache=cache, send=SendPolicy(**send), progress=True
         )
     except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted; give the same command again to go on where it stopped"
-        ) from None
+        raise InterruptedRunError(GO_ON) from None
     _write(out, found)
     if as_json:
         display.json_line(report, to_stderr=out == "-")
     else:
-        corpus_display.question_report(report, out)
+        display_corpus.question_report(report, out)
     raise typer.Exit(report.exit_status)
 
 
@@ -211,7 +239,7 @@ def quiz(
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
 ) -> None:
-    """Answer questions yourself, and be told whether you are right.
+    """Answer questions yourself, and see whether you are right.
 
     An empty line skips a question; the end of the input, or Ctrl-C, ends the quiz.
     """
@@ -230,7 +258,7 @@ def quiz(
 
 def _hold(picked: list[Question], judge: Judge, as_json: bool) -> None:
     marks, interrupted = Marks(), False
-    show = corpus_display.Quiz(len(picked), to_stderr=as_json)
+    show = display_corpus.Quiz(len(picked), to_stderr=as_json)
     try:
         for marked in hold_quiz(picked, show.ask, judge):
             marks.add(marked)

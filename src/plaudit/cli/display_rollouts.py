@@ -1,30 +1,43 @@
-"""What a person sees of rollouts. Text of models and tools is never read as markup."""
+"""What a person sees of rollouts and their scores."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec import UnsetType
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from plaudit.cli import display
 from plaudit.cli.display import cost_line, count, interval, spending, stderr, stdout
-from plaudit.cli.score_tables import decided_lines
 from plaudit.rollouts.evaluation import RunComparison
 from plaudit.rollouts.rewards.composite import TOTAL
+from plaudit.rollouts.rewards.probe import ProbeReport, ProbeRow
+from plaudit.rollouts.rewards.scoring import RewardSummary, ScoreSummary
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import Score, StopReason, Trace
 from plaudit.rollouts.traces import read_traces
+from plaudit.scoring.stats import Estimate
 
 _BAD = frozenset({StopReason.FAILED, StopReason.REFUSED, StopReason.DEADLINE})
+
+
+_SORTS = {
+    "right": "honest and right",
+    "not right": "honest and not right",
+    "cheat": "cheats without a right answer",
+    "waste": "right answers with waste",
+}
+_SHOWN = 0.0005
+"""What adds less than this to a total is left out."""
 
 
 def summary(done: RolloutSummary, to_stderr: bool = False) -> None:
     """Print what a run did."""
     console = stderr() if to_stderr else stdout()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("ended by")
-    table.add_column("rollouts", justify="right")
+    table = display.table("ended by", "rollouts", numbers=("rollouts",))
     for reason, number in sorted(done.stop_reasons.items(), key=lambda item: -item[1]):
         style = "red" if reason in _BAD else "green" if reason == StopReason.ANSWERED else "yellow"
         table.add_row(Text(reason, style=style), str(number))
@@ -36,10 +49,8 @@ def summary(done: RolloutSummary, to_stderr: bool = False) -> None:
 
 
 def _rewards(done: RolloutSummary) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("reward")
-    for column in ("mean", "scored", "unscored"):
-        table.add_column(column, justify="right")
+    table = display.table("reward", "mean", "scored", "unscored", numbers=("mean", "scored"))
+    table.columns[-1].justify = "right"
     for name, found in done.rewards.items():
         mean = "" if found.mean is None else interval(found.mean, "+")
         causes = ", ".join(f"{number} {cause}" for cause, number in found.unscored.items())
@@ -129,10 +140,8 @@ def _value(score: Score | None) -> str:
 
 def comparison(found: RunComparison) -> None:
     """Print two runs side by side."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("mean over questions")
-    for column in ("first", "second", "difference", "better", "worse"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("first", "second", "difference", "better", "worse")
+    table = display.table("mean over questions", *columns, numbers=columns)
     for name, one in found.measures.items():
         means = (f"{one.first:.3f}", f"{one.second:.3f}", interval(one.difference, "+"))
         table.add_row(Text(name), *means, str(one.better), str(one.worse))
@@ -166,3 +175,101 @@ def _part(console: Console, title: str, text: str) -> None:
     console.print(f"[bold cyan]{escape(title)}[/]")
     if text:
         console.print(Text(text))
+
+
+# Scores
+
+
+def scores(done: ScoreSummary, as_json: bool, *, to_stderr: bool) -> None:
+    """Print what scoring a file came to."""
+    if as_json:
+        display.json_line(done, to_stderr)
+        return
+    console = stderr() if to_stderr else stdout()
+    numbers = ("mean (95 %)", "least", "most", "scored")
+    table = display.table("reward", *numbers, "unscored", numbers=numbers, whole=("reward",))
+    for name, reward in done.rewards.items():
+        table.add_row(Text(name), *_reward_cells(reward))
+    console.print(table)
+    low, high = ("unknown" if bound is None else f"{bound:g}" for bound in done.scale)
+    lines = [*decided_lines(done.rewards)]
+    lines += [f"the total can be from {low} to {high}"]
+    if done.broken:
+        lines.append(f"[red]a judge or a function failed on {_traces(done.broken)}[/]")
+    if done.rejected:
+        where = f", see {done.rejects}" if done.rejects else ""
+        lines.append(f"[red]{done.rejected} rows rejected[/]{escape(where)}")
+    where = f", traces in {escape(done.out)}" if done.out else ""
+    lines.append(f"{_traces(done.traces)}, rewards/{done.spec[:12]}{where}")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def decided_lines(rewards: Mapping[str, RewardSummary]) -> Iterator[str]:
+    """Yield for each reward that compares answers how many were decided by what."""
+    for name, reward in rewards.items():
+        if not isinstance(reward.decided_by, UnsetType):
+            ranked = sorted(reward.decided_by.items(), key=lambda item: -item[1])
+            found = ", ".join(f"{number} {by}" for by, number in ranked)
+            yield f"{escape(name)} decided by: {found}"
+
+
+def probe(report: ProbeReport, as_json: bool) -> None:
+    """Print what a specification would pay for cheats."""
+    if as_json:
+        display.json_line(report)
+        return
+    console = stdout()
+    table = display.table("", "total", "made of", numbers=("total",), whole=("",))
+    for sort, title in _SORTS.items():
+        table.add_section()
+        table.add_row(Text(title, style="bold"))
+        for row in report.rows:
+            if row.sort == sort:
+                table.add_row(*_probe_cells(row))
+    console.print(table)
+    _verdict(console, report)
+
+
+def _verdict(console: Console, report: ProbeReport) -> None:
+    for note in report.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
+    for problem in report.problems:
+        console.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
+    found = "can be cheated" if report.problems else "pays none of these cheats"
+    console.print(
+        f"rewards/{report.spec[:12]} {found}: {report.questions} questions, {len(report.rows)} "
+        "ways to behave",
+        soft_wrap=True,
+    )
+
+
+def _probe_cells(row: ProbeRow) -> list[Text]:
+    style = "red" if row.too_much else ""
+    parts = [f"{name} {part:.2g}" for name, part in row.parts.items() if abs(part) > _SHOWN]
+    if row.unscored:
+        parts.append(f"not told on {row.unscored}")
+    total = "none" if row.total is None else f"{row.total:.2f}"
+    return [Text(f"  {row.name}", style), Text(total, style), Text(", ".join(parts), style)]
+
+
+def _reward_cells(reward: RewardSummary) -> list[Text]:
+    causes = ", ".join(f"{count} {cause}" for cause, count in reward.unscored.items())
+    cells = (_mean(reward.mean), _number(reward.least), _number(reward.most), str(reward.scored))
+    return [*map(Text, cells), Text(causes)]
+
+
+def _mean(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "none"
+    if not math.isfinite(estimate.high - estimate.low):
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _traces(number: int) -> str:
+    return count(number, "trace")

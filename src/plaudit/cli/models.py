@@ -1,11 +1,13 @@
 """`plaudit models`: the embedded models, and fetching their weights."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from plaudit.cli import display
-from plaudit.engines.llama.models import ensure, local_models
+from plaudit.engines.llama.models import LocalModel, ensure, local_models
 from plaudit.io.progress import DownloadProgress
 
 app = typer.Typer(help="List the embedded models, or fetch one.", invoke_without_command=True)
@@ -18,7 +20,7 @@ def models(
 ) -> None:
     """List the embedded models and where their weights are."""
     if context.invoked_subcommand is None:
-        display.models(local_models(), as_json)
+        _show(local_models(), as_json)
 
 
 @app.command()
@@ -28,3 +30,17 @@ def pull(
     """Fetch a model's weights into the cache folder, and check their SHA-256."""
     path = ensure(name, DownloadProgress())
     display.stdout().print(f"{name} is at {path}", soft_wrap=True)
+
+
+def _show(found: Iterable[LocalModel], as_json: bool) -> None:
+    """Print the embedded models."""
+    if as_json:
+        for local in found:
+            display.json_line(local)
+        return
+    table = display.table("model", "size", "licence", "where")
+    for local in found:
+        model = local.model
+        where = local.path or f"not here; fetch it with: plaudit models pull {model.name}"
+        table.add_row(model.name, f"{model.size / 1e6:.0f} MB", model.licence, Text(str(where)))
+    display.stdout().print(table)

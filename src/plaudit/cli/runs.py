@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from plaudit._util import loops
-from plaudit.cli import display
+from plaudit.cli import display, display_runs
 from plaudit.cli.options import StoreOption
 from plaudit.runs.history import show_run
 from plaudit.store.store import Store, default_store_path
@@ -29,7 +29,7 @@ def runs(
     with _open(store) as opened:
         found = opened.runs(limit)
     if not as_json:
-        display.run_list(found)
+        display_runs.run_list(found)
         return
     for info in found:
         summary = msgspec.Raw(info.summary) if info.summary else None
@@ -56,7 +56,7 @@ def show(
 ) -> None:
     """Show, sample by sample, what was asked, what came back, and how it was read."""
     with _open(store) as opened:
-        printer = display.Exchanges(display.stdout())
+        printer = display_runs.Exchanges(display.stdout())
         for item in loops.run(show_run(opened, run, failed=failed, limit=limit)):
             if as_json:
                 display.json_line(item)

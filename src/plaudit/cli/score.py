@@ -1,18 +1,27 @@
-"""`plaudit score`: what stored rollouts are worth, and what cheats would be paid."""
+"""`plaudit score` and `plaudit compare`: what stored rollouts are worth."""
 
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from plaudit._util import loops
-from plaudit.cli import score_tables
-from plaudit.cli.options import WRITER_HELP, ConcurrencyOption, StoreOption, TimeoutOption
+from plaudit.cli import display, display_rollouts
+from plaudit.cli.options import (
+    WRITER_HELP,
+    Fields,
+    JsonOption,
+    StoreOption,
+    Values,
+    option,
+    with_fields,
+)
+from plaudit.cli.running import resumable
 from plaudit.engines.load import load_engine
-from plaudit.errors import InterruptedRunError, UsageError
+from plaudit.errors import UsageError
 from plaudit.io.places import check_not_read
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
+from plaudit.rollouts.evaluation import compare as compare_runs
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.probe import probe
@@ -23,7 +32,9 @@ from plaudit.sending.pool import SendPolicy
 T = TypeVar("T")
 
 
-def score(  # one parameter an option: that is how Typer reads them
+@with_fields
+def score(
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     traces: Annotated[
         str | None,
         typer.Argument(
@@ -34,9 +45,10 @@ def score(  # one parameter an option: that is how Typer reads them
     ] = None,
     rewards: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--rewards",
             "-r",
+            panel="Rewards",
             metavar="SPEC",
             help="Which rewards, and how they are combined (TOML or JSON); `default`, or "
             "without it, those that ship.",
@@ -44,15 +56,20 @@ def score(  # one parameter an option: that is how Typer reads them
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out", "-o", metavar="OUT", help="Write the traces with their rewards: JSONL, or - ."
+        option(
+            "--out",
+            "-o",
+            panel="Output",
+            metavar="OUT",
+            help="Write the traces with their rewards: JSONL, or - .",
         ),
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--engine",
             "-e",
+            panel="Engine",
             metavar="URI",
             help="Ask this model about answers that `correctness` leaves undecided; without it no "
             f"model is asked. {WRITER_HELP}",
@@ -60,26 +77,27 @@ def score(  # one parameter an option: that is how Typer reads them
     ] = None,
     run_probe: Annotated[
         bool,
-        typer.Option("--probe", help="Score known cheats, and say what each would earn."),
+        option(
+            "--probe", panel="Rewards", help="Score known cheats, and say what each would earn."
+        ),
     ] = False,
-    timeout: TimeoutOption = 60.0,
-    concurrency: ConcurrencyOption = 100,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Score the first N traces only.")
+        int | None,
+        option("--limit", panel="Input", min=1, metavar="N", help="Score the first N traces only."),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep the judge's replies.")
+        bool, option("--no-cache", panel="Store", help="Neither read nor keep the judge's replies.")
     ] = False,
     store: StoreOption = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first row that is no trace.")
+        bool, option("--strict", panel="Input", help="Stop at the first row that is no trace.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score stored rollouts again; nothing is rolled out, and no tool is called.
 
-    What cannot be told is null with its cause, never a number, and is counted. The judge's replies
-    are kept, so scoring again with other weights costs no call.
+    What cannot be scored is null with its cause, never a number, and is counted. The judge's
+    replies are kept, so scoring again with other weights costs no call.
 
     Exit status: 0 done; 1 done, but rows were rejected, or a judge or a function failed; 2 wrong
     usage or no usable input; 3 the engine cannot be used; 130 interrupted. With --probe 1 says
@@ -93,17 +111,19 @@ def score(  # one parameter an option: that is how Typer reads them
     grader = Grader(
         engine=None if engine is None else load_engine(engine, DownloadProgress()),
         cache=not no_cache and (store or True),
-        send=SendPolicy(concurrency=concurrency, timeout=timeout),
+        send=SendPolicy(**send),
     )
     spec = load_rewards(rewards, grader)
     if traces is None:
         report = _run(_closed(spec, probe(spec)))
-        score_tables.probe(report, as_json)
+        display_rollouts.probe(report, as_json)
         raise typer.Exit(report.exit_status)
-    job = ScoreJob(source=traces, out=out, limit=limit, strict=strict, window=2 * concurrency)
+    job = ScoreJob(
+        source=traces, out=out, limit=limit, strict=strict, window=2 * send["concurrency"]
+    )
     with Progress("score", total_bytes=count_hint(traces)) as bar:
         summary = _run(_closed(spec, score_file(job, spec, bar)))
-    score_tables.summary(summary, as_json, to_stderr=out == "-")
+    display_rollouts.scores(summary, as_json, to_stderr=out == "-")
     raise typer.Exit(summary.exit_status)
 
 
@@ -116,10 +136,30 @@ async def _closed(rewards: Composite, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return loops.run(work)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted; the judge's replies so far are kept, so the same command asks only for "
-            "the others"
-        ) from None
+    return resumable(
+        work,
+        "interrupted; the judge's replies so far are kept, so the same command asks only for the "
+        "others",
+    )
+
+
+TracesArgument = Annotated[
+    str, typer.Argument(metavar="TRACES", help="What `plaudit rollout -o` or `score -o` wrote.")
+]
+
+
+def compare(
+    first: TracesArgument,
+    second: TracesArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Compare two runs over the same questions, paired question by question.
+
+    What counts is the second run less the first. An interval that does not hold 0 shows a
+    difference that is more than chance, at 95 %.
+    """
+    found = compare_runs(first, second)
+    if as_json:
+        display.json_line(found)
+    else:
+        display_rollouts.comparison(found)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from plaudit._util.options import Option
 from plaudit._util.ranges import (
     SECONDS,
     TEMPERATURES,
@@ -34,35 +35,96 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts, limits and sampling of a rollout."""
 
-    samples_per_question: Annotated[int, Range(1, 100_000)] = 1
-    """Rollouts of each question: a group, numbered by their draw."""
-    max_turns: Annotated[int, Range(1, WHOLE_32)] = 5
-    """Most replies of the model."""
-    max_new_tokens: Annotated[int, Range(1, WHOLE_32)] = 4096
-    """Most tokens that the model may write, over all turns; tool results do not count."""
-    max_tool_calls: Annotated[int | None, Range(0, WHOLE_32)] = None
-    """Most tool calls, readable or not; None: as many as the turns allow."""
-    deadline: Annotated[float | None, Range(0, SECONDS, above=True)] = None
-    """Seconds that a rollout may take, queues included; None: no limit."""
-    tools_as: ToolsAs = "auto"
-    system: str | None = None
-    """Path of a template of the system prompt; None: the one that ships."""
-    prompt: str | None = None
-    """Path of a template of the user's message, which shows `question`; None: the question."""
-    date: str = ""
-    """What the prompts call today, as YYYY-MM-DD."""
-    temperature: Annotated[float | None, TEMPERATURES] = None
-    """None: 0, or 1 for several samples of a question."""
-    top_p: Annotated[float, Range(0, 1)] = 1.0
-    seed: Annotated[int | None, WHOLE] = 0
-    """Of the first draw; each further one has the next number."""
-    generation: dict[str, Json] = {}
-    """Further generation parameters, sent to the engine as they are."""
-    tokens: TokensWanted = "auto"
-    tokenizer: str | None = None
-    """Path of a tokenizer and its chat template, for engines that do not bring theirs."""
-    max_length: Annotated[int | None, Range(1, WHOLE_32)] = None
-    """Most tokens of a trace; what is longer is cut off, with its mask and log-probabilities."""
+    samples_per_question: Annotated[
+        int,
+        Range(1, 100_000),
+        Option("Rollouts of each question.", "Agent", flags=("--samples-per-question", "-n")),
+    ] = 1
+    """The rollouts of a question are a group; each has its own draw."""
+    max_turns: Annotated[int, Range(1, WHOLE_32), Option("Most replies of the model.", "Agent")] = 5
+    max_new_tokens: Annotated[
+        int,
+        Range(1, WHOLE_32),
+        Option("Most tokens that the model writes, over all its turns.", "Agent"),
+    ] = 4096
+    """Tool results do not count."""
+    max_tool_calls: Annotated[
+        int | None, Range(0, WHOLE_32), Option("Most tool calls.", "Agent")
+    ] = None
+    """Calls count whether they are readable or not; None: as many as the turns allow."""
+    deadline: Annotated[
+        float | None,
+        Range(0, SECONDS, above=True),
+        Option("Most seconds of a rollout, queues included.", "Agent", "S"),
+    ] = None
+    tools_as: Annotated[
+        ToolsAs,
+        Option(
+            "How the model calls tools: `native` by its API, or as text in a form: `json`, "
+            "`hermes`, `llama`, `qwen`, `mistral`, `glm`, `harmony`, `gemma`, `deepseek`, `kimi`, "
+            "`lfm2` or `minimax`; `auto`: native where the engine has it.",
+            "Agent",
+            "FORM",
+            rare=True,
+        ),
+    ] = "auto"
+    system: Annotated[
+        str | None,
+        Option("A Jinja template of your own for the system prompt.", "Prompt", "FILE"),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        Option("A Jinja template for the user's message; uses `question`.", "Prompt", "FILE"),
+    ] = None
+    date: Annotated[
+        str,
+        Option(
+            "The date that the prompts show; by default the day on which the run first began.",
+            "Prompt",
+            "YYYY-MM-DD",
+        ),
+    ] = ""
+    temperature: Annotated[
+        float | None,
+        TEMPERATURES,
+        Option("Temperature of the sampling; by default 0, for several samples 1.", "Engine"),
+    ] = None
+    top_p: Annotated[
+        float, Range(0, 1), Option("Nucleus of the sampling.", "Engine", "P", rare=True)
+    ] = 1.0
+    seed: Annotated[
+        int | None, WHOLE, Option("Seed of the first sample; the next has the next.", "Engine")
+    ] = 0
+    generation: Annotated[
+        dict[str, Json],
+        Option(
+            "A further generation parameter, sent as it is; may be repeated.",
+            "Engine",
+            "K=V",
+            rare=True,
+        ),
+    ] = {}
+    tokens: Annotated[
+        TokensWanted,
+        Option(
+            "Token ids of the traces: `auto` as exact as the engine allows; `exact` or an error; "
+            "`off` none.",
+            "Tokens",
+        ),
+    ] = "auto"
+    tokenizer: Annotated[
+        str | None,
+        Option(
+            "A tokenizer.json with its chat template, or the folder that holds them.",
+            "Tokens",
+            "PATH",
+        ),
+    ] = None
+    """For engines that do not bring theirs."""
+    max_length: Annotated[
+        int | None, Range(1, WHOLE_32), Option("Cut the tokens of a trace to N.", "Tokens")
+    ] = None
+    """The mask and the log-probabilities are cut with the tokens."""
 
     def __post_init__(self) -> None:
         """Check the numbers.

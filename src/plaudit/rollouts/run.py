@@ -3,11 +3,13 @@
 import datetime
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
 from plaudit._util.aio import for_each
+from plaudit._util.options import Option
+from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
@@ -37,14 +39,22 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the questions, or `-`."""
     out: str | None = None
     """Path of the traces, `-` for standard output, or None."""
-    qa_log: str | None = None
-    """Path of a log of questions, references, answers and how they were graded."""
-    split: Split | None = None
-    """Only questions of this split."""
-    limit: int | None = None
-    """Most questions."""
-    strict: bool = False
-    """Whether the first malformed row ends the run."""
+    qa_log: Annotated[
+        str | None,
+        Option(
+            "Write question, reference, answer and the verifier's verdict, a line each.",
+            "Rewards",
+            "FILE",
+            rare=True,
+        ),
+    ] = None
+    split: Annotated[
+        Split | None, Option("Only questions of `train` or of `test`.", "Input", "SPLIT")
+    ] = None
+    limit: Annotated[
+        int | None, Range(1, WHOLE_64), Option("The first N questions only.", "Input")
+    ] = None
+    strict: Annotated[bool, Option("Stop at the first malformed row.", "Input")] = False
 
 
 class RolloutRecord(Record, frozen=True, kw_only=True):

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 
+from plaudit._util.options import Option
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
@@ -21,10 +22,17 @@ _KEY_VERSION = 2
 class CachePolicy(msgspec.Struct, frozen=True):
     """How stored replies are used."""
 
-    read: bool = True
-    write: bool = True
-    retry_invalid: bool = False
-    """Whether an unusable stored reply is asked for again."""
+    read: Annotated[
+        bool,
+        Option("Ask everything again, and keep the new replies.", "Store", flags=("--fresh",)),
+    ] = True
+    write: Annotated[
+        bool, Option("Neither read nor keep replies.", "Store", flags=("--no-cache",))
+    ] = True
+    """Without it, the command line does not read stored replies either."""
+    retry_invalid: Annotated[
+        bool, Option("Ask again where a stored reply is unusable.", "Store")
+    ] = False
 
 
 class RequestKeys:

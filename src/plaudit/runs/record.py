@@ -8,10 +8,12 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import msgspec
 
+from plaudit._util.options import Option
+from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.engines.base import engine_info
 from plaudit.io.output import Intake
 from plaudit.io.places import rejected_path
@@ -50,12 +52,12 @@ class JudgeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the input, or `-`."""
     out: str | None = None
     """Path of the verdicts, `-` for standard output, or None: they are only stored."""
-    limit: int | None = None
-    """Most samples that are judged."""
-    strict: bool = False
-    """Whether the first malformed row ends the run."""
-    raw: bool = False
-    input: bool = True
+    limit: Annotated[
+        int | None, Range(1, WHOLE_64), Option("Judge the first N samples only.", "Input")
+    ] = None
+    strict: Annotated[bool, Option("Stop at the first malformed row.", "Input")] = False
+    raw: Annotated[bool, Option("Put the raw replies in the output.", "Output")] = False
+    input: Annotated[bool, Option("Leave the input out of the output.", "Output")] = True
 
 
 class JudgeRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

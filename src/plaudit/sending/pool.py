@@ -20,6 +20,7 @@ from typing import Annotated
 import msgspec
 
 from plaudit._util.aio import Once
+from plaudit._util.options import Option
 from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
@@ -40,24 +41,43 @@ _LOG = logging.getLogger(__name__)
 class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How requests are sent."""
 
-    concurrency: Annotated[int, Range(1, MOST_IN_FLIGHT)] = 100
-    """Most requests in flight at each endpoint; fewer while it bears fewer."""
+    concurrency: Annotated[
+        int,
+        Range(1, MOST_IN_FLIGHT),
+        Option("Most requests in flight at each endpoint; fewer while it slows down.", "Load"),
+    ] = 100
     start: Annotated[int | None, Range(1, MOST_IN_FLIGHT)] = None
     """Requests in flight to begin with; more as replies come. None: 10."""
-    timeout: Annotated[float, Range(0, SECONDS, above=True)] = 60.0
-    """Seconds that one attempt may take; engines in this process have no time-out."""
-    attempts: Annotated[int, Range(1, 10_000)] = 6
-    """Most times that a request is sent; and one more than the retries of a sample in all."""
+    timeout: Annotated[
+        float,
+        Range(0, SECONDS, above=True),
+        Option("Seconds that a request may take.", "Load", "S"),
+    ] = 60.0
+    """Engines in this process have no time-out."""
+    attempts: Annotated[
+        int, Range(1, 10_000), Option("Most times that a request is sent.", "Load")
+    ] = 6
+    """Also one more than the retries of a sample in all."""
     backoff: Annotated[float, Range(0, SECONDS)] = 0.5
     """Seconds before the first retry, at most; doubles with each further one."""
     max_backoff: Annotated[float, Range(0, SECONDS)] = 20.0
     """Most seconds between two attempts, unless the server asks for more."""
-    outage: Annotated[float, Range(0, SECONDS)] = 300.0
-    """Seconds without a sign of life from any endpoint after which the run ends; and most seconds
-    that all of them may ask to wait."""
-    requests_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
-    tokens_per_minute: Annotated[int | None, Range(1, WHOLE_64)] = None
-    """Limits that the user sets, over all endpoints; tokens of prompt and reply together."""
+    outage: Annotated[
+        float,
+        Range(0, SECONDS),
+        Option("Seconds without any answer after which the run ends.", "Load", "S"),
+    ] = 300.0
+    """Also the most seconds that all endpoints may ask to wait."""
+    requests_per_minute: Annotated[
+        int | None, Range(1, WHOLE_64), Option("Most requests a minute.", "Load", rare=True)
+    ] = None
+    """Over all endpoints."""
+    tokens_per_minute: Annotated[
+        int | None,
+        Range(1, WHOLE_64),
+        Option("Most tokens a minute, as far as they are known.", "Load", rare=True),
+    ] = None
+    """Over all endpoints; tokens of prompt and reply together."""
 
     def __post_init__(self) -> None:
         """Check the numbers.

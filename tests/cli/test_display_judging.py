@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from plaudit.cli.display import unknown_cost
-from plaudit.judges.verdict import below
-from tests.support.command import Here, write_rows
+from tests.support.command import Here, rows_of, write_rows
 
 LABEL = "neg_constraint_restate"
 
@@ -84,10 +83,16 @@ def test_a_run_without_failures_shows_no_examples(tmp_path: Path) -> None:
         (0.3, 0.30000000000000004, "confidence 0.3 is under the gate of 0.30000000000000004"),
     ],
 )
-def test_defect_17_the_sentence_about_the_gate_is_true(confidence, gate, said: str) -> None:
-    failure = below(confidence, gate)
-    assert failure is not None
-    assert failure.message == said
+def test_defect_17_the_sentence_about_the_gate_is_true(
+    tmp_path: Path, confidence: float, gate: float, said: str
+) -> None:
+    rows = write_rows(tmp_path / "in.jsonl", [row("unsure")])
+    script = write_rows(tmp_path / "script.jsonl", [{"match": {}, "replies": reply(confidence)}])
+    command = ("judge", "feedback", rows, "-e", f"scripted:{script}", "--readout", "json")
+    out = tmp_path / "out.jsonl"
+    Here(tmp_path / "home")(*command, "--gate", repr(gate), "-o", out)
+    (verdict,) = rows_of(out)
+    assert verdict["error"]["message"] == said
 
 
 def test_defect_17_the_price_list_is_advised_only_where_it_is_missing(
@@ -100,3 +105,12 @@ def test_defect_17_the_price_list_is_advised_only_where_it_is_missing(
     monkeypatch.syspath_prepend(tmp_path)
     assert "--prices FILE" in unknown_cost()
     assert "pip" not in unknown_cost()
+
+
+def test_a_narrow_table_wraps_the_cause_and_never_cuts_it(tmp_path: Path) -> None:
+    lines = judge(tmp_path, 60).splitlines()
+    table = lines[: next(n for n, line in enumerate(lines) if "abstained   invalid" in line)]
+    start = next(line for line in table if "why not" in line).index("why not")
+    causes = "".join(line[start:].strip() for line in table)
+    assert "options_not_visible" in causes
+    assert not any("…" in line[start:] for line in table)

@@ -1,0 +1,98 @@
+"""Options that come from the fields of a configuration."""
+
+from typing import Annotated, Literal
+
+import msgspec
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from plaudit._util.options import Option
+from plaudit._util.ranges import Range
+from plaudit.cli.options import Fields, Values, build, with_fields
+from plaudit.errors import ArgumentError, UsageError
+
+
+class Options(msgspec.Struct, kw_only=True):
+    votes: Annotated[int, Range(1, 9), Option("Votes.", "Decision")] = 1
+    share: Annotated[float | None, Option("A share.", "Engine", "P")] = None
+    swap: Annotated[bool, Option("One order only.", "Decision")] = True
+    raw: Annotated[bool, Option("Raw replies.", "Output", flags=("--raw", "-r"))] = False
+    form: Annotated[Literal["plain", "rich"], Option("The form.", "Output")] = "plain"
+    more: Annotated[dict[str, object], Option("More.", "Engine", "K=V")] = {}
+    template: Annotated[
+        str | dict[str, str] | None, Option("A template.", "Prompt", "[MODE=]FILE")
+    ] = None
+    hidden: int = 3
+
+
+TAKEN: dict[str, Values] = {}
+
+
+def run(*arguments: str, fields: Fields | None = None) -> Values:
+    """Return what a command with these options is given."""
+
+    @with_fields
+    def command(values: Annotated[Values, fields or Fields(Options)]) -> None:
+        TAKEN["values"] = values
+
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, [*arguments])
+    if isinstance(done.exception, UsageError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return TAKEN["values"]
+
+
+def test_without_options_the_fields_have_their_defaults() -> None:
+    given = run()
+    assert "hidden" not in given
+    assert build(Options, given) == Options()
+
+
+def test_values_are_read_by_the_types_of_the_fields() -> None:
+    given = run("--votes", "3", "--share", "0.5", "--no-swap", "-r", "--form", "rich")
+    assert build(Options, given) == Options(votes=3, share=0.5, swap=False, raw=True, form="rich")
+
+
+def test_pairs_are_json_where_they_can_be() -> None:
+    assert run("--more", "a=1", "--more", "b=x")["more"] == {"a": 1, "b": "x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (("mine.jinja",), "mine.jinja"),
+        (("chat=a.jinja", "completion=b.jinja"), {"chat": "a.jinja", "completion": "b.jinja"}),
+        (("x=a.jinja",), "x=a.jinja"),
+    ],
+)
+def test_templates_are_for_all_modes_or_by_mode(given, found) -> None:
+    arguments = [part for value in given for part in ("--template", value)]
+    assert run(*arguments)["template"] == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--votes", "0"), "--votes must be in 1..9, not 0"),
+        (("--more", "novalue"), "--more 'novalue': write it as name=value"),
+        (("--template", "a", "--template", "b"), "--template: give one FILE"),
+    ],
+)
+def test_a_wrong_value_names_the_option(arguments: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UsageError, match="--") as caught:
+        run(*arguments)
+    error = caught.value
+    shown = error.as_option if isinstance(error, ArgumentError) else str(error)
+    assert shown.startswith(says)
+
+
+def test_a_choice_that_is_none_is_refused_with_the_choices() -> None:
+    with pytest.raises(UsageError, match="--form 'odd': there are plain, rich"):
+        build(Options, run("--form", "odd"))
+
+
+def test_a_command_takes_some_fields_with_defaults_of_its_own() -> None:
+    assert run(fields=Fields(Options, "votes", "raw", votes=5)) == {"votes": 5, "raw": False}
