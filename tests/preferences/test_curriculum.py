@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Curriculum, CurriculumOptions, Rewards
-from plaudit.preferences.curriculum_files import CurriculumJob, CurriculumSummary, write_curriculum
-from plaudit.preferences.scored_rows import read_rewards
+from plaudit.preferences.curriculum_files import (
+    CurriculumJob,
+    CurriculumSummary,
+    read_rewards,
+    write_curriculum,
+)
+from plaudit.preferences.types import Id
 from tests.support.command import rows_of, write_rows
 
 TEN = {f"e{n}": Rewards(mean=n / 10, spread=0.5) for n in range(10)}

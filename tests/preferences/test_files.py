@@ -9,7 +9,7 @@ from plaudit.errors import InputError, UsageError
 from plaudit.io.progress import Progress
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.options import PairOptions
+from plaudit.preferences.types import PairOptions
 from tests.support.command import rows_of, write_rows
 
 
@@ -218,16 +218,15 @@ def test_defect_35_a_malformed_first_row_is_set_aside_like_any_other(
 
 
 def test_defect_35_a_file_of_malformed_rows_alone_is_an_error_that_shows_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", [{"text": n} for n in range(9)])
     with pytest.raises(
         InputError, match=r"no row can be read; 9 rejected, the first: .*in\.jsonl:1: no candidates"
     ):
         paired(source)
-    monkeypatch.setattr("plaudit.preferences.reading._MOST_UNREAD", 5)
     with pytest.raises(InputError, match=r"none of the first 5 rows can be read, the first: .*:1:"):
-        paired(source)
+        paired(source, most_unread=5)
 
 
 def judged(*sides: tuple[str, str], prompt: str = "Why?", first: int = 0) -> list[dict[str, Any]]:

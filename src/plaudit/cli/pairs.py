@@ -10,7 +10,7 @@ from plaudit.cli.options import StrictOption
 from plaudit.io.progress import Progress
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.options import Contradictions, PairOptions, RewardOf
+from plaudit.preferences.types import Contradictions, PairOptions, RewardOf
 
 
 def pairs(  # one parameter an option: that is how Typer reads them

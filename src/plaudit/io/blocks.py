@@ -1,8 +1,6 @@
-"""Rows of a source as JSON Lines, many at a time, for what copies more than it looks into."""
+"""Rows of a source as JSON Lines, many at a time: most of each row is copied unread."""
 
-import os
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -28,48 +26,15 @@ class Block(msgspec.Struct, frozen=True):
 
     data: bytes
     place: str
-    """Where the first line is: the source's name, or that and what its rows are called."""
+    """The name of the source, and what its rows are called: a prefix of a line number."""
     first: int
-    """The first line's number there, from 1."""
+    """Number of the first line, from 1."""
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Yield each row that is not blank, and where it is."""
         for number, line in enumerate(self.data.split(b"\n"), self.first):
             if line.strip():
                 yield f"{self.place}{number}", line
-
-
-class PlainLines(msgspec.Struct, frozen=True):
-    """A file of JSON Lines in which one may begin to read anywhere."""
-
-    path: str
-    start: int
-    """Where its first row begins, in bytes."""
-    end: int
-    """Its size in bytes."""
-    first: bytes
-    """Its first row."""
-
-
-def find_plain_lines(source: str | Path) -> PlainLines | None:
-    """Return what tells how to read a source from anywhere, or None if it is something else.
-
-    Raises:
-        InputError: there is no such source.
-    """
-    if not Path(source).is_file():
-        return None
-    with closing(open_source(source, Position(), _plain_lines)) as opened:
-        found = next(opened, None)
-    return found if isinstance(found, PlainLines) else None
-
-
-def _plain_lines(
-    name: str, head: bytes, first_line: int, file: BinaryIO, position: Position
-) -> Generator[PlainLines]:
-    del first_line, position
-    size = os.fstat(file.fileno()).st_size
-    yield PlainLines(name, file.tell() - len(head), size, head.partition(b"\n")[0])
 
 
 class BlockReader(Iterator["Block | Row"]):

@@ -1,8 +1,7 @@
-"""Files without a name: they are gone with the process, whatever ends it."""
+"""Files without a name, which end with the process."""
 
 import contextlib
 import tempfile
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from plaudit.errors import StoreError
@@ -10,20 +9,16 @@ from plaudit.errors import StoreError
 _BUFFER = 2**18
 
 
-def open_scratch(folder: Path | None = None, buffer: int = _BUFFER) -> BinaryIO:
-    """Open a file to write and to read.
-
-    Args:
-        folder: where there is room for it; None: the system's place for temporary files.
-        buffer: bytes that are gathered before a write.
+def open_scratch() -> BinaryIO:
+    """Open a file to write and to read, in the system's place for temporary files.
 
     Raises:
         StoreError: it cannot be made.
     """
     try:
-        opened = tempfile.TemporaryFile("w+b", buffering=buffer, dir=folder)  # noqa: SIM115
+        opened = tempfile.TemporaryFile("w+b", buffering=_BUFFER)  # noqa: SIM115
     except OSError as error:
-        raise scratch_error(error, folder) from error
+        raise scratch_error(error) from error
     return cast(BinaryIO, opened)
 
 
@@ -33,10 +28,10 @@ def close_scratch(file: BinaryIO) -> None:
         file.close()
 
 
-def scratch_error(error: Exception, folder: Path | None = None) -> StoreError:
-    """Return what to tell a person of a file that could not be written."""
+def scratch_error(error: Exception) -> StoreError:
+    """Return the error for temporary files that could not be written."""
     reason = getattr(error, "strerror", None) or error
-    reported = f"temporary files in {folder or tempfile.gettempdir()} cannot be written ({reason})"
-    if folder is not None:
-        return StoreError(f"{reported}: free some space there, or give an output elsewhere")
-    return StoreError(f"{reported}: free some space there, or name another place in TMPDIR")
+    return StoreError(
+        f"temporary files in {tempfile.gettempdir()} cannot be written ({reason}): free some space "
+        "there, or name another place in TMPDIR"
+    )

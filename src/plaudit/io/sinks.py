@@ -209,11 +209,6 @@ class BlockWriter:
         """Whether who reads standard output has gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
 
-    @property
-    def file(self) -> BinaryIO | None:
-        """The hidden file, for who writes at places of his own; None for a device or a pipe."""
-        return self._target.file if isinstance(self._target, _LinesFile) else None
-
     def write(self, lines: bytes) -> None:
         """Write lines, each with its end, after those that were given before.
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import msgspec
 
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.margins import scale_of
+from plaudit.preferences.types import Id
 
 Measure = Literal["both", "mean", "spread"]
 

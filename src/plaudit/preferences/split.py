@@ -18,8 +18,8 @@ from msgspec import Raw
 
 from plaudit._util.packages import load_package
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.near_duplicates import NearDuplicates
+from plaudit.preferences.types import Id
 
 MOST_STRATA = 10_000
 """A column with more values is refused: it is no stratum."""

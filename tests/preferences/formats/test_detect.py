@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from plaudit.errors import InputError
+from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.steps import Steps
+from plaudit.preferences.formats.traces import Steps
 
 
 def of(row: Any, **options: Any) -> Format:
@@ -54,7 +54,7 @@ def test_options_reach_their_format() -> None:
     [
         ({"text": "t", "points": 1}, "its columns are text, points"),
         ({}, "none at all"),
-        ({"prompt": "p", "chosen": "a", "rejected": "b"}, "plaudit export"),
+        ({"chosen": "a", "rejected": "b"}, "a pair needs prompt"),
         ({"messages": [], "score": 1}, "plaudit judge pointwise"),
         ({"conversation": [], "score": 1}, "plaudit judge pointwise"),
         ({"prompt": "p", "response_a": "x", "response_b": "y"}, "plaudit judge pairwise"),

@@ -10,8 +10,8 @@ from msgspec import Raw
 
 from plaudit.errors import InputError
 from plaudit.integrations.nat.carrying import prompt_of, response_of
-from plaudit.preferences.candidate import Candidate, Id
-from plaudit.preferences.formats.steps import candidate_of_step
+from plaudit.preferences.formats.traces import candidate_of_step
+from plaudit.preferences.types import Candidate, Id
 
 _log = logging.getLogger(__name__)
 

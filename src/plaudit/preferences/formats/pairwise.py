@@ -8,13 +8,20 @@ import msgspec
 from msgspec import Raw
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.formats.base import ABSENT, Format, malformed, prompt_id, unpacked
-from plaudit.preferences.formats.messages import split_last
-from plaudit.preferences.formats.rows import object_of
+from plaudit.preferences.formats.base import (
+    ABSENT,
+    Format,
+    malformed,
+    object_of,
+    prompt_id,
+    split_last,
+    unpacked,
+)
 from plaudit.preferences.formats.verdicts import Ids, Verdict, ids_in, read_verdict
+from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.strengths import bradley_terry
 from plaudit.preferences.texts import prompt_key, response_key
+from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions, Tally
 
 
 class _Input(msgspec.Struct, frozen=True, gc=False):
@@ -81,8 +88,14 @@ class Comparisons(Format):
             for side, (prompt, response) in enumerate(sides)
         ]
 
-    def group(self, turn: list[Candidate]) -> list[Candidate]:
+    def pair(
+        self, turn: list[Candidate], options: PairOptions, tally: Tally
+    ) -> CandidateGroup | None:
         """See `Format`: for strengths, one candidate for each different response."""
+        return pair_turn(self.competing(turn), options, tally)
+
+    def competing(self, turn: list[Candidate]) -> list[Candidate]:
+        """Return the candidates of a turn with the scores by which they compete."""
         return turn if self._direct else _with_strengths(turn)
 
     def _ids(self, ids: Ids, prompt: Raw, number: int) -> tuple[str | int, str | int]:
