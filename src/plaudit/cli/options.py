@@ -57,6 +57,30 @@ OutageOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first malformed row.")]
 NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep replies.")]
 
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=COLUMN",
+        help="Another name of a column, such as prompt=instruction; may be repeated.",
+    ),
+]
+
+
+def parse_columns(pairs: list[str] | None) -> dict[str, str]:
+    """Read `NAME=COLUMN` pairs.
+
+    Raises:
+        UsageError: one has no `=`, or nothing on a side of it.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        name, _, column = pair.partition("=")
+        if not name or not column:
+            raise UsageError(f"--column {pair!r}: write it as NAME=COLUMN")
+        found[name] = column
+    return found
+
 
 def parse_generation(pairs: list[str]) -> dict[str, Any]:
     """Read `K=V` pairs; a value is JSON where it parses as JSON, else text.

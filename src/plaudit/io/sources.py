@@ -1,4 +1,4 @@
-"""Rows from a file, a folder or standard input, told apart by content and streamed.
+"""Rows from a file, a folder or standard input, known by their content and streamed.
 
 A row that cannot be read is a `Row` with an error, never an exception, so that one bad line does
 not cost a night's run; only `strict` raises. Memory does not grow with the input.
@@ -8,12 +8,14 @@ JSON is rejected alone. (ijson would end at the first mistake, and turns a lone 
 """
 
 import contextlib
+import gzip
 import io
 import itertools
 import math
 import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -32,13 +34,13 @@ MAX_ROW_BYTES = 256 * 2**20
 MAX_DOCUMENT_BYTES = 64 * 2**20
 """An object written over many lines is looked for within so many bytes."""
 
+_GZIP = b"\x1f\x8b"
 _HEAD = 2**20
 _CHUNK = 2**18
 _BUFFER = 2**18
 _BATCH = 1_000
 _BOM = b"\xef\xbb\xbf"
 _UNREADABLE = {
-    b"\x1f\x8b": "is compressed (gzip): decompress it with gunzip first",
     b"\x28\xb5\x2f\xfd": "is compressed (zstd): decompress it with unzstd first",
     b"\xfd7zXZ": "is compressed (xz): decompress it with unxz first",
     b"PK\x03\x04": "is a ZIP archive or an Office file: give what is in it as JSON Lines",
@@ -124,8 +126,8 @@ def read_rows(source: str | Path, *, strict: bool = False) -> RowReader:
     """Open a source and return its rows.
 
     Args:
-        source: a file of JSON Lines, a JSON array, JSON objects or Parquet, a folder written by
-            `datasets.save_to_disk`, or `-` for standard input.
+        source: a file of JSON Lines, a JSON array or JSON objects, each plain or gzip; Parquet; a
+            folder written by `datasets.save_to_disk`; or `-` for standard input.
         strict: raise at the first row that cannot be read.
 
     Raises:
@@ -143,7 +145,9 @@ def count_hint(source: str | Path) -> int | None:
     path = possible(source)
     if path.is_dir():
         return sum(file.stat().st_size for file in path.glob("*.arrow"))
-    return path.stat().st_size if path.is_file() else None
+    if not path.is_file() or path.suffix == ".gz":
+        return None
+    return path.stat().st_size
 
 
 def source_name(source: str | Path) -> str:
@@ -198,7 +202,7 @@ def _text_rows(
     position: Position,
     read_lines: ReadLines[T],
 ) -> Generator[T | Row]:
-    with opened as file:
+    with opened as file, _unpacked(name, file) as file:
         head, line = _first_line(name, file)
         if head.startswith(b"PAR1"):
             if name == "standard input":
@@ -210,6 +214,22 @@ def _text_rows(
                 yield from read_lines(name, head, line, file, position)
             else:
                 yield from _value_rows(name, head, file, position)
+
+
+@contextlib.contextmanager
+def _unpacked(name: str, file: BinaryIO) -> Generator[BinaryIO]:
+    """Give a file as it is, or decompress it."""
+    held = cast(io.BufferedReader, file)
+    if not hasattr(file, "peek"):
+        held = io.BufferedReader(cast(io.RawIOBase, file))
+    if held.peek(2)[:2] != _GZIP:
+        yield held
+        return
+    try:
+        with gzip.GzipFile(fileobj=held) as unpacked:
+            yield cast(BinaryIO, io.BufferedReader(unpacked, _BUFFER))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{name} cannot be decompressed (gzip): {error}") from error
 
 
 def _first_line(name: str, file: BinaryIO) -> tuple[bytes, int]:

@@ -20,8 +20,8 @@ from plaudit.preferences.gather import (
     ReadAgainError,
     StagedPairs,
     contiguous_turns,
-    new_prompts,
     without_repeats,
+    without_shared_pairs,
 )
 from plaudit.preferences.reading import MOST_UNREAD, CandidateReader
 from plaudit.preferences.report import PairReport, write_report
@@ -112,9 +112,10 @@ def pair_file(job: PairJob, progress: Progress) -> PairSummary:
     """Make the pairs of the candidates of files: by turn as read, then margin, then indices.
 
     Memory does not grow with the files; candidates of one turn may lie anywhere in them. Turns that
-    lie together are paired as they are read. Where a turn lies apart, or two turns have one prompt,
-    the files are read again: all candidates are gathered, and all pairs wait in temporary files
-    until it is known which of them contradict each other. After an error the output is as it was.
+    lie together are paired as they are read. Where a turn lies apart, or two turns have a prompt
+    and two responses in common, the files are read again: all candidates are gathered, and all
+    pairs wait in temporary files until it is known which of them contradict each other. After an
+    error the output is as it was.
 
     Raises:
         InputError: there are no candidates, or a turn has too many.
@@ -193,7 +194,7 @@ class _PairRun:
         if job.balance or job.options.max_pairs or (drops and not self._at_once):
             self._write_staged(turns, output)
             return
-        for turn in new_prompts(turns) if drops else turns:
+        for turn in without_shared_pairs(turns) if drops else turns:
             output.write(pair_lines(turn, job.options))
             if self._report is not None:
                 self._report.add_turn(turn)

@@ -6,6 +6,7 @@ that ends with the process. `TMPDIR` names the place of these files.
 
 import itertools
 import sqlite3
+from array import array
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
@@ -17,7 +18,7 @@ from msgspec import Raw
 from plaudit.errors import InputError
 from plaudit.io.scratch import scratch_error
 from plaudit.preferences.balance import LengthBalance
-from plaudit.preferences.texts import length_of, prompt_key, response_key
+from plaudit.preferences.texts import length_of, prompt_key
 from plaudit.preferences.types import Candidate, CandidateGroup, Contradictions, Id, Pick
 
 BUDGET = 64 * 2**20
@@ -32,6 +33,10 @@ TurnKey = tuple[Id, Id, Id | None]
 ByTurn = dict[TurnKey, list[Candidate]]
 """Candidates by turn, in the order in which turns began."""
 
+_Responses = tuple[int, int, bytes]
+"""Hash of a prompt, number of the turn, and hashes of its responses."""
+
+_BATCH = 500
 _SIGNED = 2**63
 _DIGEST = 16
 _encode = msgspec.msgpack.Encoder().encode
@@ -239,28 +244,38 @@ def _unpacked(data: bytes) -> Candidate:
 # Pairs
 
 
-def new_prompts(turns: Iterable[CandidateGroup]) -> Iterator[CandidateGroup]:
-    """Yield turns; where their prompts differ, no pair of one contradicts a pair of another.
+def without_shared_pairs(turns: Iterable[CandidateGroup]) -> Iterator[CandidateGroup]:
+    """Yield turns of which no pair can contradict a pair of another turn.
 
     Raises:
-        ReadAgainError: two turns with pairs have one prompt.
-        StoreError: there is no room to remember the prompts.
+        ReadAgainError: two turns with pairs have one prompt, and two responses in common.
+        StoreError: there is no room to remember the responses.
     """
-    waiting: list[int] = []
-    with closing(Seen()) as seen:
-        for turn in turns:
+    table = "CREATE TABLE prompts (key INTEGER PRIMARY KEY, number, responses)"
+    waiting: list[_Responses] = []
+    with closing(_Tables(table)) as tables:
+        for number, turn in enumerate(turns):
             if turn.picks:
-                waiting.append(hash(prompt_key(turn.candidates[0].prompt)))
-            if len(waiting) >= 500:
-                _check_new(waiting, seen)
+                prompt = hash(prompt_key(turn.candidates[0].prompt))
+                waiting.append((prompt, number, array("q", map(hash, turn.texts)).tobytes()))
+            if len(waiting) >= _BATCH:
+                _check_apart(waiting, tables)
+                waiting.clear()
             yield turn
-        _check_new(waiting, seen)
+        _check_apart(waiting, tables)
 
 
-def _check_new(hashes: list[int], seen: Seen) -> None:
-    if not seen.are_new(hashes):
-        raise ReadAgainError
-    hashes.clear()
+def _check_apart(rows: Sequence[_Responses], tables: _Tables) -> None:
+    if tables.add("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", rows) == len(rows):
+        return
+    for prompt, number, responses in rows:
+        query = tables.run("SELECT number, responses FROM prompts WHERE key = ?", prompt)
+        first, held = query.fetchone()
+        if first == number:
+            continue
+        if len(set(array("q", held)).intersection(array("q", responses))) > 1:
+            raise ReadAgainError
+        tables.run("UPDATE prompts SET responses = ? WHERE key = ?", held + responses, prompt)
 
 
 def without_repeats(turns: Iterable[CandidateGroup]) -> Iterator[tuple[CandidateGroup, int]]:
@@ -272,8 +287,9 @@ def without_repeats(turns: Iterable[CandidateGroup]) -> Iterator[tuple[Candidate
     with closing(Seen()) as seen:
         for turn in turns:
             prompt = prompt_key(turn.candidates[0].prompt)
-            texts = [response_key(candidate.response) for candidate in turn.candidates]
-            kept = [pick for pick in turn.picks if seen.are_new((_digest(prompt, texts, pick),))]
+            digests = [_digest(prompt, turn.texts, pick) for pick in turn.picks]
+            new = [seen.are_new((digest,)) for digest in digests]
+            kept = list(itertools.compress(turn.picks, new))
             dropped = len(turn.picks) - len(kept)
             yield msgspec.structs.replace(turn, picks=kept), dropped
 
@@ -374,9 +390,9 @@ def _marks_of(turn: CandidateGroup) -> Iterator[tuple[bytes, bool]]:
     prompt = prompt_key(turn.candidates[0].prompt)
     start = blake2b(len(prompt).to_bytes(8, "little") + prompt, digest_size=_DIGEST)
     digests: list[int] = []
-    for candidate in turn.candidates:
+    for text in turn.texts:
         drawn = start.copy()
-        drawn.update(response_key(candidate.response))
+        drawn.update(text)
         digests.append(int.from_bytes(drawn.digest(), "little"))
     for _, _, _, better, worse in turn.picks:
         one, other = digests[better], digests[worse]

@@ -65,7 +65,7 @@ def pair_turn(
         return None
     tally.used += count
     picks = _picks_of(competing, options, tally)
-    return CandidateGroup(competing.candidates, competing.numbers, picks)
+    return CandidateGroup(competing.candidates, competing.numbers, competing.texts, picks)
 
 
 def grouped_pairs(pairs: Iterable[tuple[float, Candidate, Candidate]]) -> CandidateGroup:
@@ -89,7 +89,8 @@ def grouped_pairs(pairs: Iterable[tuple[float, Candidate, Candidate]]) -> Candid
     for margin, chosen, rejected in pairs:
         i, j = place_of(chosen), place_of(rejected)
         picks.append((-margin, numbers[i], numbers[j], i, j))
-    return CandidateGroup(candidates, numbers, picks)
+    texts = [response_key(one.response) for one in candidates]
+    return CandidateGroup(candidates, numbers, texts, picks)
 
 
 def margin_of(chosen: float | None, rejected: float | None) -> float:

@@ -77,6 +77,8 @@ class CandidateGroup(msgspec.Struct, frozen=True, gc=False):
     candidates: Sequence[Candidate]
     indices: Sequence[int]
     """The numbers of the candidates within the turn."""
+    texts: Sequence[bytes]
+    """A key of each response: the same for responses that are rendered alike."""
     picks: Sequence[Pick]
     """The pairs, widest margin first, then by the indices of both."""
 

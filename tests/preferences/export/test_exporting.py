@@ -356,3 +356,12 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path: Path) -> None:
 
     peak(5)
     assert peak(100) < peak(25) + 3 * 2**20  # 8 MiB more were read, several times
+
+
+def test_pairs_without_ids_and_scores_are_exported(tmp_path: Path, out: Path) -> None:
+    rows = [{"query": question(n), "chosen": f"It is {n}.", "rejected": "No."} for n in range(40)]
+    source = write(tmp_path / "in.jsonl", rows)
+    done = export_pairs(source, "trl-dpo", str(out), ExportOptions(columns={"prompt": "query"}))
+    assert (done.pairs, done.examples, done.exit_status) == (40, 40, 0)
+    made = rows_of(out / "train.jsonl") + rows_of(out / "validation.jsonl")
+    assert sorted(one["chosen"] for one in made) == sorted(str(one["chosen"]) for one in rows)

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw
 from plaudit.preferences.pairing import grouped_pairs
 from plaudit.preferences.report import measures
 from plaudit.preferences.report.numbers import Orders, ReportNumbers, ShownPair
-from plaudit.preferences.texts import length_of, prompt_key, response_key
+from plaudit.preferences.texts import length_of, prompt_key
 from plaudit.preferences.types import Candidate, CandidateGroup, Id, Pick, Preference, Tally
 from plaudit.scoring.stats import load_package
 from plaudit.types import Json
@@ -77,9 +77,8 @@ class PairReport:
         example = self._examples.setdefault(first.example_id, len(self._examples))
         self._turns.append((len(picks), len(turn.candidates), example))
         self._prompts.append(_hash(prompt_key(first.prompt)))
-        for candidate in turn.candidates:
-            self._lengths.append(length_of(candidate.response))
-            self._responses.append(_hash(response_key(candidate.response)))
+        self._lengths += [length_of(candidate.response) for candidate in turn.candidates]
+        self._responses += map(_hash, turn.texts)
         self._picks.extend(picks)
         if len(self._picks) >= self._batch:
             self._end_batch()
