@@ -74,7 +74,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.store.eviction",
                 "plaudit.store.keeper",
                 "plaudit.store.upkeep",
-                "plaudit.preferences.gather",
+                "plaudit.io.scratch",
             },
         ),
     ],

@@ -30,7 +30,7 @@ _LARGEST = 1e300
 
 
 class ScoredRow(msgspec.Struct, frozen=True, gc=False):
-    """What of a row counts for its example."""
+    """Example, turn and scores of a row."""
 
     example_id: Id
     turn_id: Id | None
@@ -41,7 +41,7 @@ class ScoredRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class RewardSums:
-    """Rewards by turn: all that is kept of rows."""
+    """Rewards by turn."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -103,7 +103,7 @@ def read_rewards(source: str | Path) -> dict[Id, Rewards]:
 def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, bytes, ScoredRow]]:
     """Yield each row that can be used: where it is, its bytes, and what it is worth.
 
-    `reject` is told of each that cannot; `read_rewards` says what rows are.
+    `reject` is called with each other row; see `read_rewards` for the kinds of rows.
     """
     with BlockReader(source) as blocks:
         for block in blocks:

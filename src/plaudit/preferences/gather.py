@@ -1,22 +1,16 @@
-"""Turns and pairs beyond memory, in temporary tables of SQLite.
-
-SQLite keeps such a table in memory up to some megabytes, and beyond that in a file without a name
-that ends with the process. `TMPDIR` names the place of these files.
-"""
+"""Turns and pairs beyond memory, in temporary tables."""
 
 import itertools
-import sqlite3
 from array import array
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from plaudit.errors import InputError
-from plaudit.io.scratch import scratch_error
+from plaudit.io.scratch import Tables
 from plaudit.preferences.balance import LengthBalance
 from plaudit.preferences.texts import length_of, prompt_key
 from plaudit.preferences.types import Candidate, CandidateGroup, Contradictions, Id, Pick
@@ -49,39 +43,6 @@ class ReadAgainError(Exception):
     """Turns do not lie together, or pairs of two turns can contradict each other."""
 
 
-class _Tables:
-    """A database in temporary files."""
-
-    def __init__(self, *statements: str) -> None:
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for statement in ("PRAGMA journal_mode = OFF", *statements, "BEGIN"):
-            self.run(statement)
-
-    def run(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise scratch_error(error) from error
-
-    def add(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run a statement for each row; return how many rows of the table it changed."""
-        before = self._connection.total_changes
-        try:
-            self._connection.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise scratch_error(error) from error
-        return self._connection.total_changes - before
-
-    def rows(self, query: str) -> Generator[tuple[Any, ...]]:
-        try:
-            yield from self._connection.execute(query)
-        except sqlite3.Error as error:
-            raise scratch_error(error) from error
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 class Seen:
     """Remembers keys: bytes, or whole numbers of 64 bits."""
 
@@ -91,7 +52,7 @@ class Seen:
         Args:
             most_pages: the largest size of the table, in pages of SQLite.
         """
-        self._tables = _Tables(
+        self._tables = Tables(
             "CREATE TABLE seen (key PRIMARY KEY) WITHOUT ROWID",
             f"PRAGMA max_page_count = {most_pages}",
         )
@@ -172,7 +133,7 @@ class CandidateGroups:
         self._budget = budget
         self._size = 0
         self._turns: ByTurn = {}
-        self._tables: _Tables | None = None
+        self._tables: Tables | None = None
         self._count = 0
 
     def add(self, candidates: Sequence[Candidate], size: int) -> None:
@@ -188,7 +149,7 @@ class CandidateGroups:
         add_to_turns(candidates, self._turns)
         self._size += size
         if self._size > self._budget:
-            self._tables = _Tables(
+            self._tables = Tables(
                 "CREATE TABLE turns (key PRIMARY KEY, first INTEGER) WITHOUT ROWID",
                 "CREATE TABLE candidates (number INTEGER PRIMARY KEY, key, data)",
             )
@@ -209,7 +170,7 @@ class CandidateGroups:
                     raise too_many(found[0])
                 yield found
 
-    def _store(self, candidates: Iterable[Candidate], tables: _Tables) -> None:
+    def _store(self, candidates: Iterable[Candidate], tables: Tables) -> None:
         packed = [
             (number, _encode((one.example_id, one.turn_id, one.run)), _packed(one))
             for number, one in enumerate(candidates, self._count)
@@ -253,7 +214,7 @@ def without_shared_pairs(turns: Iterable[CandidateGroup]) -> Iterator[CandidateG
     """
     table = "CREATE TABLE prompts (key INTEGER PRIMARY KEY, number, responses)"
     waiting: list[_Responses] = []
-    with closing(_Tables(table)) as tables:
+    with closing(Tables(table)) as tables:
         for number, turn in enumerate(turns):
             if turn.picks:
                 prompt = hash(prompt_key(turn.candidates[0].prompt))
@@ -265,7 +226,7 @@ def without_shared_pairs(turns: Iterable[CandidateGroup]) -> Iterator[CandidateG
         _check_apart(waiting, tables)
 
 
-def _check_apart(rows: Sequence[_Responses], tables: _Tables) -> None:
+def _check_apart(rows: Sequence[_Responses], tables: Tables) -> None:
     if tables.add("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", rows) == len(rows):
         return
     for prompt, number, responses in rows:
@@ -311,7 +272,7 @@ class StagedPairs:
 
     def __init__(self, seed: int, contradictions: Contradictions) -> None:
         """Begin; `contradictions` says whether `drop_contradictions` is going to be called."""
-        self._tables = _Tables(
+        self._tables = Tables(
             "CREATE TABLE lines (number INTEGER PRIMARY KEY, line)",
             "CREATE TABLE pairs (number INTEGER PRIMARY KEY, priority, chosen, rejected, mark, "
             "side)",

@@ -1,4 +1,4 @@
-"""Formats are told apart by a row."""
+"""The format of a file is found by a row."""
 
 import json
 from typing import Any
@@ -40,7 +40,7 @@ PAIR = {"prompt": "p", "response": "r"}
         (verdict("feedback"), "feedback verdicts"),
     ],
 )
-def test_each_format_is_told_by_its_columns(row: dict[str, Any], name: str) -> None:
+def test_each_format_is_known_by_its_columns(row: dict[str, Any], name: str) -> None:
     assert of(row).name == name
 
 

@@ -136,7 +136,7 @@ def read_verdict(line: bytes, kind: str | None = None) -> Verdict:
 
 
 def ids_in(metadata: Raw | None) -> Ids:
-    """Return the ids that a verdict's metadata tells.
+    """Return the ids in the metadata of a verdict.
 
     Raises:
         InputError: one is neither text nor a whole number, or the index is negative.
