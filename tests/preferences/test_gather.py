@@ -12,7 +12,7 @@ from plaudit.preferences.gather import (
     MOST_CANDIDATES,
     CandidateGroups,
     ReadAgainError,
-    Seen,
+    SeenKeys,
     contiguous_turns,
 )
 from plaudit.preferences.types import Candidate
@@ -135,7 +135,7 @@ def test_a_turn_of_too_many_is_refused_before_all_are_read() -> None:
 
 
 def test_a_key_is_new_once() -> None:
-    seen = Seen()
+    seen = SeenKeys()
     assert [seen.are_new((key,)) for key in (b"a", b"b", b"a", 1, -(2**63), 1)] == [
         True, True, False, True, True, False,
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_key_is_new_once() -> None:
 
 
 def test_several_are_new_if_none_was_seen_and_no_two_are_the_same() -> None:
-    seen = Seen()
+    seen = SeenKeys()
     assert seen.are_new(array("q", [1, 2, 3]))
     assert seen.are_new([])
     assert not seen.are_new([4, 3])
@@ -153,7 +153,7 @@ def test_several_are_new_if_none_was_seen_and_no_two_are_the_same() -> None:
 
 
 def test_where_there_is_no_room_the_error_names_the_place_to_free() -> None:
-    seen = Seen(most_pages=2)
+    seen = SeenKeys(most_pages=2)
     with pytest.raises(StoreError, match="TMPDIR") as reported:
         for start in range(0, 10_000, 100):
             seen.are_new(range(start, start + 100))

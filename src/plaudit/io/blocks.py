@@ -21,7 +21,7 @@ _BLOCK = 2**20
 _ROWS = 200
 
 
-class Block(msgspec.Struct, frozen=True):
+class LineBlock(msgspec.Struct, frozen=True):
     """Whole lines of JSON, one row each; blank ones among them."""
 
     data: bytes
@@ -37,7 +37,7 @@ class Block(msgspec.Struct, frozen=True):
                 yield f"{self.place}{number}", line
 
 
-class BlockReader(Iterator["Block | Row"]):
+class BlockReader(Iterator["LineBlock | Row"]):
     """The blocks of one source, in order, and rows between them that could not be read."""
 
     def __init__(self, source: str | Path) -> None:
@@ -49,7 +49,7 @@ class BlockReader(Iterator["Block | Row"]):
         self._position = Position()
         self._opened = open_source(source, self._position, _line_blocks)
         self._blocks = _joined(self._opened)
-        self._first: Block | Row | None = next(self._blocks, None)
+        self._first: LineBlock | Row | None = next(self._blocks, None)
         if self._first is None:
             raise InputError(f"{source_name(source)} is empty: no rows")
 
@@ -58,7 +58,7 @@ class BlockReader(Iterator["Block | Row"]):
         """How much of `count_hint(source)` has been read."""
         return self._position.bytes_read
 
-    def __next__(self) -> Block | Row:
+    def __next__(self) -> LineBlock | Row:
         first, self._first = self._first, None
         return first or next(self._blocks)
 
@@ -80,7 +80,7 @@ class BlockReader(Iterator["Block | Row"]):
 
 def _line_blocks(
     name: str, head: bytes, first_line: int, file: BinaryIO, position: Position
-) -> Generator[Block | Row]:
+) -> Generator[LineBlock | Row]:
     line, begun, size = first_line, [head], len(head)
     position.bytes_read += len(head)
     while chunk := file.read(_BLOCK):
@@ -90,7 +90,7 @@ def _line_blocks(
         size += len(chunk)
         if end:
             data = b"".join(begun)
-            yield Block(data, f"{name}:", line)
+            yield LineBlock(data, f"{name}:", line)
             line += data.count(b"\n")
             begun, size = [chunk[end:]], len(chunk) - end
         elif size > MAX_ROW_BYTES:
@@ -99,7 +99,7 @@ def _line_blocks(
             size, line = len(begun[0]), line + 1
     data = b"".join(begun)
     if data.strip():
-        yield Block(data, f"{name}:", line)
+        yield LineBlock(data, f"{name}:", line)
 
 
 def _rest_of_line(file: BinaryIO) -> bytes:
@@ -111,7 +111,7 @@ def _rest_of_line(file: BinaryIO) -> bytes:
     return b""
 
 
-def _joined(found: Iterator[Block | Row]) -> Iterator[Block | Row]:
+def _joined(found: Iterator[LineBlock | Row]) -> Iterator[LineBlock | Row]:
     """Make blocks of rows that come one by one."""
     rows: list[Row] = []
     for one in found:
@@ -122,13 +122,13 @@ def _joined(found: Iterator[Block | Row]) -> Iterator[Block | Row]:
         if rows:
             yield _block_of(rows)
             rows = []
-        if isinstance(one, Block) or one.error is not None:
+        if isinstance(one, LineBlock) or one.error is not None:
             yield one
     if rows:
         yield _block_of(rows)
 
 
-def _block_of(rows: list[Row]) -> Block:
+def _block_of(rows: list[Row]) -> LineBlock:
     place = rows[0].where.removesuffix(str(rows[0].number + 1))
     data = b"\n".join(msgspec.json.encode(row.data) for row in rows)
-    return Block(data, place, rows[0].number + 1)
+    return LineBlock(data, place, rows[0].number + 1)

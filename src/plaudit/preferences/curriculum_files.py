@@ -18,8 +18,13 @@ from plaudit.io.places import check_folder_output, check_not_read
 from plaudit.io.sinks import RejectWriter
 from plaudit.io.sources import Row, refused, rejected
 from plaudit.judges.rows import json_type
-from plaudit.preferences.curriculum import Curriculum, CurriculumOptions, Rewards
-from plaudit.preferences.margins import scale_of
+from plaudit.preferences.curriculum import (
+    Curriculum,
+    CurriculumOptions,
+    Rewards,
+    RewardSums,
+    ScoredRow,
+)
 from plaudit.preferences.types import Id
 from plaudit.types import Json
 
@@ -27,61 +32,6 @@ _Reject = Callable[[Row], object]
 
 _LARGEST = 1e300
 """Of larger scores neither sums nor differences are numbers."""
-
-
-class ScoredRow(msgspec.Struct, frozen=True, gc=False):
-    """Example, turn and scores of a row."""
-
-    example_id: Id
-    turn_id: Id | None
-    scores: Sequence[float]
-    """Empty where it has none."""
-    run: Id | None = None
-    """Of the pairs of several runs."""
-
-
-class RewardSums:
-    """Rewards by turn."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.rows = 0
-        self.without_score = 0
-        """Rows among them that have none."""
-        self._turns: dict[tuple[Id, Id | None, Id | None], _Turn] = {}
-
-    def add(self, row: ScoredRow) -> None:
-        """Add a row."""
-        self.rows += 1
-        if not row.scores:
-            self.without_score += 1
-            return
-        key = (row.example_id, row.turn_id, row.run)
-        turn = self._turns.get(key)
-        if turn is None:
-            turn = self._turns[key] = _Turn(math.inf, -math.inf, 0.0, 0)
-        turn.low = min(turn.low, *row.scores)
-        turn.high = max(turn.high, *row.scores)
-        turn.total += sum(row.scores)
-        turn.count += len(row.scores)
-
-    def rewards(self, source: str | Path) -> dict[Id, Rewards]:
-        """Return those of each example with a score, in the order read.
-
-        Raises:
-            InputError: there is none; it names the source.
-        """
-        if not self._turns:
-            raise InputError(f"{source}: none of {self.rows:,} rows has a score")
-        sums: dict[Id, tuple[float, float, int]] = {}
-        for (example, _, _), turn in self._turns.items():
-            spread, total, count = sums.get(example, (0.0, 0.0, 0))
-            spread = max(spread, scale_of(turn.low, turn.high).rounded(turn.high - turn.low))
-            sums[example] = spread, total + turn.total, count + turn.count
-        return {
-            id_: Rewards(scale_of(total / count, total / count).rounded(total / count), spread)
-            for id_, (spread, total, count) in sums.items()
-        }
 
 
 def read_rewards(source: str | Path) -> dict[Id, Rewards]:
@@ -120,13 +70,6 @@ def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, byte
                     reject(rejected(0, where, line, error))
                 else:
                     yield where, line, scored
-
-
-class _Turn(msgspec.Struct, gc=False):
-    low: float
-    high: float
-    total: float
-    count: int
 
 
 class _Fields(msgspec.Struct, gc=False):

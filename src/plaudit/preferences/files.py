@@ -13,7 +13,7 @@ from plaudit.io.places import check_lines_output, is_direct
 from plaudit.io.progress import Progress
 from plaudit.io.sinks import BlockWriter, RejectWriter
 from plaudit.io.sources import count_hint, source_name
-from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
 from plaudit.preferences.gather import (
     BUDGET,
     CandidateGroups,
@@ -227,7 +227,7 @@ class _PairRun:
             self._tally.withdraw("duplicate", dropped)
             yield turn
 
-    def _summary(self, format_: Format, rejects: RejectWriter) -> PairSummary:
+    def _summary(self, format_: CandidateFormat, rejects: RejectWriter) -> PairSummary:
         return PairSummary(
             **msgspec.structs.asdict(self._tally),
             format=format_.name,
@@ -249,7 +249,9 @@ def _gathered(
     yield from turns
 
 
-def _checked(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format | None) -> Format:
+def _checked(
+    job: PairJob, tally: Tally, rejects: RejectWriter, format_: CandidateFormat | None
+) -> CandidateFormat:
     """Refuse an input in which nothing has a score: nobody judged it, or the column is another."""
     first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
     if format_ is None:

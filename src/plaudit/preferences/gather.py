@@ -43,7 +43,7 @@ class ReadAgainError(Exception):
     """Turns do not lie together, or pairs of two turns can contradict each other."""
 
 
-class Seen:
+class SeenKeys:
     """Remembers keys: bytes, or whole numbers of 64 bits."""
 
     def __init__(self, most_pages: int = 2**32 - 2) -> None:
@@ -107,7 +107,7 @@ def contiguous_turns(batches: Iterable[Sequence[Candidate]]) -> Iterator[list[Ca
         StoreError: there is no room to remember the turns.
     """
     turns: ByTurn = {}
-    with closing(Seen()) as given:
+    with closing(SeenKeys()) as given:
         for candidates in batches:
             if candidates:
                 last = candidates[-1]
@@ -118,7 +118,7 @@ def contiguous_turns(batches: Iterable[Sequence[Candidate]]) -> Iterator[list[Ca
         yield from _given(turns, list(turns), given)
 
 
-def _given(turns: ByTurn, keys: Sequence[TurnKey], given: Seen) -> Iterator[list[Candidate]]:
+def _given(turns: ByTurn, keys: Sequence[TurnKey], given: SeenKeys) -> Iterator[list[Candidate]]:
     if not given.are_new(list(map(hash, keys))):
         raise ReadAgainError
     for key in keys:
@@ -245,7 +245,7 @@ def without_repeats(turns: Iterable[CandidateGroup]) -> Iterator[tuple[Candidate
     Raises:
         StoreError: there is no room to remember the pairs.
     """
-    with closing(Seen()) as seen:
+    with closing(SeenKeys()) as seen:
         for turn in turns:
             prompt = prompt_key(turn.candidates[0].prompt)
             digests = [_digest(prompt, turn.texts, pick) for pick in turn.picks]

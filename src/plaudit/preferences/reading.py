@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.io.blocks import Block, BlockReader
+from plaudit.io.blocks import BlockReader, LineBlock
 from plaudit.io.sinks import RejectWriter
 from plaudit.io.sources import Row, refused, rejected
 from plaudit.preferences.formats import detect
-from plaudit.preferences.formats.base import Format, ReadOptions, of_run, renamed, run_in
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions, of_run, renamed, run_in
 from plaudit.preferences.types import Candidate, Id
 
 _NO_OBJECT = "not a JSON object"
@@ -53,12 +53,12 @@ class CandidateReader:
         self._number = 0
         self._ended = 0
         """Bytes of the sources before this one."""
-        self._format: Format | None = None
+        self._format: CandidateFormat | None = None
         """The kind of the rows of this source, by the first that can be read; None before it."""
         self._unread = 0
         """Rows of this source that were rejected."""
         self._run: Id | None = None
-        self.format: Format | None = None
+        self.format: CandidateFormat | None = None
         """The kind of the rows of all sources; None before the first that can be read."""
         self.taken = 0
         """Candidates so far."""
@@ -100,7 +100,7 @@ class CandidateReader:
         if self._format is not None:
             yield of_run(self._format.end(), self._run), 0
 
-    def _read(self, block: Block) -> Sequence[Candidate]:
+    def _read(self, block: LineBlock) -> Sequence[Candidate]:
         by_row = self._options.run_column is not None or self._options.columns
         if self._format is not None and not by_row and is_text(block.data):
             # What is wrong with one of its rows is found below.
@@ -111,7 +111,7 @@ class CandidateReader:
                     return of_run(found, self._run)
         return list(itertools.chain.from_iterable(self._one_by_one(block)))
 
-    def _one_by_one(self, block: Block) -> Iterator[Sequence[Candidate]]:
+    def _one_by_one(self, block: LineBlock) -> Iterator[Sequence[Candidate]]:
         column = self._options.run_column
         for where, line in block.rows():
             number = self._number
@@ -130,7 +130,7 @@ class CandidateReader:
                 self._keep(format_, where)
                 yield of_run(found, run)
 
-    def _keep(self, format_: Format, where: str) -> None:
+    def _keep(self, format_: CandidateFormat, where: str) -> None:
         """Take the format of a row that could be read for that of its source."""
         self._format = format_
         self.format = self.format or format_

@@ -7,11 +7,11 @@ import pytest
 
 from plaudit.errors import InputError
 from plaudit.preferences.formats import detect
-from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
 from plaudit.preferences.formats.traces import Steps
 
 
-def of(row: Any, **options: Any) -> Format:
+def of(row: Any, **options: Any) -> CandidateFormat:
     return detect(json.dumps(row).encode(), ReadOptions(**options))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError
 from plaudit.preferences.formats import detect
-from plaudit.preferences.formats.base import Format, ReadOptions
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
 from plaudit.preferences.formats.pairwise import Comparisons
 from plaudit.preferences.formats.rows import CandidateRows, PairRows, ResponseLists
 from plaudit.preferences.formats.traces import Steps, Traces
@@ -35,7 +35,7 @@ def verdict(kind: str, **judged: Any) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, tuple[Callable[[], Format], dict[str, Any]]] = {
+FORMATS: dict[str, tuple[Callable[[], CandidateFormat], dict[str, Any]]] = {
     "rows": (
         CandidateRows,
         {"example_id": 1, "turn_id": 2, "candidate_index": 0, "prompt": "p", "response": "r",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from plaudit.errors import InputError
-from plaudit.preferences.formats.base import Format, ReadOptions, object_in
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions, object_in
 from plaudit.preferences.formats.pairwise import Comparisons
 from plaudit.preferences.formats.rows import LISTS, CandidateRows, PairRows, ResponseLists
 from plaudit.preferences.formats.traces import Steps, Traces, is_step_row
@@ -28,7 +28,7 @@ _HINTS = (
 _SHOWN = 20
 
 
-def detect(line: bytes, options: ReadOptions) -> Format:
+def detect(line: bytes, options: ReadOptions) -> CandidateFormat:
     """Return the format of the file that a row is the first of.
 
     Args:
@@ -55,7 +55,7 @@ def detect(line: bytes, options: ReadOptions) -> Format:
     raise _unknown(list(names))
 
 
-def _of_verdicts(line: bytes, options: ReadOptions) -> Format:
+def _of_verdicts(line: bytes, options: ReadOptions) -> CandidateFormat:
     verdict = read_verdict(line)
     if verdict.kind == "pairwise":
         return Comparisons(options.scores)

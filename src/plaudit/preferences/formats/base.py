@@ -35,7 +35,7 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Column of the file by the name that plaudit expects, such as `{"prompt": "instruction"}`."""
 
 
-class Format(Protocol):
+class CandidateFormat(Protocol):
     """Reads candidates from the rows of one file, in order."""
 
     name: str

@@ -9,7 +9,7 @@ from msgspec import Raw
 from plaudit.errors import InputError
 from plaudit.preferences.formats.base import (
     ABSENT,
-    Format,
+    CandidateFormat,
     finite,
     joined,
     malformed,
@@ -53,20 +53,20 @@ CANDIDATE_ROWS = msgspec.json.Decoder(CandidateRow)
 """Decodes rows; its `decode_lines` takes many at once, and fails for all if one is malformed."""
 
 
-class CandidateRows(Format):
+class CandidateRows(CandidateFormat):
     """One candidate in a row; see `CandidateRow`."""
 
     name = "rows"
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         try:
             return (candidate(_decode(line)),)
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed("candidate", error) from None
 
     def read_many(self, lines: bytes) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         return list(map(candidate, CANDIDATE_ROWS.decode_lines(lines)))
 
 
@@ -153,7 +153,7 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_score = msgspec.json.Decoder(Score).decode
 
 
-class ResponseLists(Format):
+class ResponseLists(CandidateFormat):
     """All responses to a prompt in a row, and their scores in a second list or beside each.
 
     The responses are in `responses`, `generations` or `completions`, the scores in `scores` or
@@ -167,7 +167,7 @@ class ResponseLists(Format):
         self._columns = columns or {}
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         try:
             row = _decode_list_row(line)
             return self._candidates(row)
@@ -301,13 +301,13 @@ def _with_prompt(row: PairRow) -> tuple[Raw, Raw, Raw]:
     return joined(asked), joined(chosen), joined(rejected)
 
 
-class PairRows(Format):
+class PairRows(CandidateFormat):
     """A pair in a row, which stays as it is: with its scores, or without."""
 
     name = "pairs"
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         try:
             row = read_pair(line)
             metadata = _metadata_of(row)

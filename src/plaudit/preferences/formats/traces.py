@@ -10,7 +10,7 @@ from plaudit.errors import InputError
 from plaudit.preferences.formats.base import (
     ABSENT,
     STEP_NAME,
-    Format,
+    CandidateFormat,
     finite,
     index_of,
     joined,
@@ -45,7 +45,7 @@ _decode_messages = msgspec.json.Decoder(list[Raw]).decode
 _decode_rewards = msgspec.json.Decoder(_Rewards).decode
 
 
-class Traces(Format):
+class Traces(CandidateFormat):
     """Traces; the example is the question, the turn the group, the index the draw.
 
     Where a trace names neither question nor group, as a plain chat, these are its prompt's hash.
@@ -54,7 +54,7 @@ class Traces(Format):
     name = "traces"
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         try:
             trace = _decode(line)
             rewards = unpacked(trace.rewards)
@@ -133,7 +133,7 @@ _read_payload = msgspec.json.Decoder(_Payload).decode
 _read_data = msgspec.json.Decoder(_Data).decode
 
 
-class Steps(Format):
+class Steps(CandidateFormat):
     """Steps in files: items of an evaluation, profiler traces, or a step a row.
 
     The example is the row's `example_id`, `id`, `item_id` or `request_number`; where there is none,
@@ -148,7 +148,7 @@ class Steps(Format):
         self._seen: dict[tuple[str, str], None] = {}
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         try:
             item = _read_item(line)
             payloads = item.payloads or (_read_payload(line),)
@@ -159,7 +159,7 @@ class Steps(Format):
         return [one for one in found if one is not None]
 
     def nothing_found(self) -> str:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         seen = ", ".join(f"{name!r} ({kind})" for kind, name in self._seen) or "none at all"
         return (
             f"no step of type {_END} is called {self._step_name!r}; steps seen: {seen}. Name those "

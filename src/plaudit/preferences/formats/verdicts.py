@@ -9,7 +9,7 @@ from msgspec import Raw
 from plaudit.errors import InputError
 from plaudit.preferences.formats.base import (
     ABSENT,
-    Format,
+    CandidateFormat,
     finite,
     joined,
     malformed,
@@ -21,7 +21,7 @@ from plaudit.preferences.formats.base import (
 from plaudit.preferences.types import Candidate, Id
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class JudgedRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Of a verdict, what makes a candidate; the rest is not decoded."""
 
     id: str
@@ -50,7 +50,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return finite(self.reward) if self.ok else None
 
 
-class Ids(msgspec.Struct, frozen=True, gc=False):
+class CandidateIds(msgspec.Struct, frozen=True, gc=False):
     """What a verdict's metadata may tell of where a response belongs."""
 
     example_id: Id | None = None
@@ -67,12 +67,12 @@ class _Input(msgspec.Struct, frozen=True, gc=False):
     messages: list[Raw] | None = None
 
 
-_decode = msgspec.json.Decoder(Verdict).decode
-_decode_ids = msgspec.json.Decoder(Ids).decode
+_decode = msgspec.json.Decoder(JudgedRow).decode
+_decode_ids = msgspec.json.Decoder(CandidateIds).decode
 _decode_input = msgspec.json.Decoder(_Input).decode
 
 
-class Verdicts(Format):
+class Verdicts(CandidateFormat):
     """Verdicts on one response: of the pointwise judge, and of `verify` on an answer.
 
     `example_id`, `turn_id` and `candidate_index` are those columns of what was judged; an id that
@@ -85,7 +85,7 @@ class Verdicts(Format):
         self._kind = kind
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         verdict = read_verdict(line, self._kind)
         try:
             prompt, response = _judged(_decode_input(verdict.input))
@@ -108,7 +108,7 @@ class Verdicts(Format):
         )
 
 
-def read_verdict(line: bytes, kind: str | None = None) -> Verdict:
+def read_verdict(line: bytes, kind: str | None = None) -> JudgedRow:
     """Return a verdict, its `input` as JSON even where a table held it as text.
 
     Args:
@@ -135,14 +135,14 @@ def read_verdict(line: bytes, kind: str | None = None) -> Verdict:
     return msgspec.structs.replace(verdict, input=judged)
 
 
-def ids_in(metadata: Raw | None) -> Ids:
+def ids_in(metadata: Raw | None) -> CandidateIds:
     """Return the ids in the metadata of a verdict.
 
     Raises:
         InputError: one is neither text nor a whole number, or the index is negative.
     """
     if metadata is None:
-        return Ids()
+        return CandidateIds()
     try:
         ids = _decode_ids(metadata)
     except msgspec.DecodeError as error:
@@ -179,7 +179,7 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
 class _Turn(msgspec.Struct, frozen=True, gc=False):
     """A turn of a conversation, with its verdict."""
 
-    verdict: Verdict
+    verdict: JudgedRow
     number: int
     """Of the row."""
     conversation: str
@@ -201,7 +201,7 @@ class _Turn(msgspec.Struct, frozen=True, gc=False):
 _decode_said = msgspec.json.Decoder(_Said).decode
 
 
-class Feedback(Format):
+class Feedback(CandidateFormat):
     """Feedback verdicts on the turns of conversations, which follow each other in the file.
 
     A turn that was corrected, and the conversation's next one, give a turn (named by the row's
@@ -222,7 +222,7 @@ class Feedback(Format):
         self._values: dict[str, None] = {}
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         last, self._last = self._last, None  # A row that cannot be read breaks a conversation off.
         turn = _read_turn(line, number)
         self._note(turn.verdict)
@@ -236,7 +236,7 @@ class Feedback(Format):
         return found
 
     def nothing_found(self) -> str:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         seen = ", ".join(self._values) or "none at all"
         return (
             "no verdict that is ok and says neg_correction or neg_constraint_restate is followed "
@@ -244,7 +244,7 @@ class Feedback(Format):
             'conversations ({"messages": [...]}), whose turns stay together'
         )
 
-    def _note(self, verdict: Verdict) -> None:
+    def _note(self, verdict: JudgedRow) -> None:
         if len(self._values) < _MOST_VALUES:
             self._values[f"{verdict.value} ({verdict.status})"[:40]] = None
 
