@@ -9,7 +9,7 @@ from plaudit.preferences.formats.rows import LISTS, CandidateRows, PairRows, Res
 from plaudit.preferences.formats.traces import Steps, Traces, is_step_row
 from plaudit.preferences.formats.verdicts import Feedback, Verdicts, read_verdict
 
-__all__ = ["Format", "ReadOptions", "detect"]
+__all__ = ["CandidateFormat", "ReadOptions", "detect"]
 
 _HINTS = (
     ({"chosen", "rejected"}, "a pair needs prompt, chosen and rejected"),
