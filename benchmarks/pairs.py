@@ -56,8 +56,7 @@ def write_candidates(path: Path, turns: int, size: int) -> Path:
 def plaudit(source: Path, out: Path, *args: str, memory: bool = False) -> dict[str, Any]:
     """Run `plaudit pairs` as a process; return its pairs and seconds.
 
-    With `memory` also its peak memory, summed over all of its processes, so that what they share
-    counts several times; looking at it takes some of the time.
+    With `memory` also its peak memory, summed over all of its processes; reading it takes time.
     """
     out.unlink(missing_ok=True)
     os.sync()

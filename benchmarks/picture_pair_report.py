@@ -17,11 +17,9 @@ import msgspec
 from msgspec import Raw
 from PIL import Image
 
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.report import PairReport, write_report
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.types import Candidate, PairOptions, Tally
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "pair_report.png"
 WORDS = ("a", "river", "carries", "sand", "and", "water", "past", "the", "town", "in", "spring")

@@ -75,7 +75,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.store.recovery",
                 "plaudit.store.runs",
                 "plaudit.store.upkeep",
-                "plaudit.preferences.seen",
+                "plaudit.io.scratch",
             },
         ),
     ],

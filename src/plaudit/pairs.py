@@ -1,4 +1,4 @@
-"""Pairs of rows that are at hand, without a file."""
+"""Pairs of rows in memory, without a file."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,16 +7,11 @@ from typing import Any
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.runs import of_run, run_in
-from plaudit.preferences.grouping import CandidateGroups
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn, preferences
-from plaudit.preferences.preference import Preference
-from plaudit.preferences.tally import Tally
-
-_ROWS = 1_000
+from plaudit.preferences.formats import ReadOptions, detect
+from plaudit.preferences.formats.base import of_run, renamed, run_in
+from plaudit.preferences.gather import CandidateGroups
+from plaudit.preferences.rows import preferences
+from plaudit.preferences.types import PairOptions, Preference, Tally
 
 
 def make_pairs(
@@ -26,7 +21,7 @@ def make_pairs(
     read: ReadOptions | None = None,
     tally: Tally | None = None,
 ) -> Iterator[Preference]:
-    """Make pairs of candidates, verdicts, traces or steps, as `plaudit pairs` does of a file.
+    """Make pairs of candidates, pairs, verdicts, traces or steps, as `plaudit pairs` does of files.
 
     Memory does not grow with the rows; the first pair comes when all have been read.
 
@@ -35,7 +30,7 @@ def make_pairs(
         options: which pairs. `max_pairs`, and repeats and contradictions in other turns, are left
             to files.
         read: how rows are read that leave a choice.
-        tally: what became of all candidates and pairs is added to it.
+        tally: the counts of candidates and pairs are added to it.
 
     Yields:
         The pairs, by turn as read, then margin, then indices.
@@ -43,12 +38,11 @@ def make_pairs(
     Raises:
         InputError: a row holds no candidate; the message has its number, from 1.
     """
-    options, tally = options or PairOptions(), tally or Tally()
-    encoded = (msgspec.json.encode(row) for row in rows)
+    options, tally, read = options or PairOptions(), tally or Tally(), read or ReadOptions()
+    encoded = (renamed(msgspec.json.encode(row), read.columns) for row in rows)
     first = next(encoded, None)
     if first is None:
         return
-    read = read or ReadOptions()
     format_, column = detect(first, read), read.run_column
     turns = CandidateGroups()
     for number, line in enumerate(itertools.chain((first,), encoded)):
@@ -59,6 +53,6 @@ def make_pairs(
             raise InputError(f"row {number + 1}: {error}") from None
     turns.add(format_.end(), 0)
     for candidates in turns:
-        turn = pair_turn(format_.group(candidates), options, tally)
+        turn = format_.pair(candidates, options, tally)
         if turn is not None:
             yield from preferences(turn, options)

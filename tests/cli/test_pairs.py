@@ -102,24 +102,17 @@ def test_an_interrupt_leaves_nothing_behind(plaudit: Plaudit, tmp_path: Path) ->
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
-from plaudit.preferences import sections
 from plaudit.preferences.files import PairJob, pair_file
 from plaudit.io.progress import Progress
-if sys.argv[3] == "one process":
-    sections._processors = lambda: 1
 pair_file(PairJob(source=sys.argv[1], out=sys.argv[2], memory=2**20), Progress("", enabled=False))
-here = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-print(max(here, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize(
-    "how",
-    ["processes", pytest.param("one process", marks=pytest.mark.full), "apart", "one prompt"],
-)
+@pytest.mark.parametrize("how", ["together", "apart", "one prompt"])
 def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> None:
     peaks = []
     for count in (5_000, 30_000):
@@ -130,7 +123,7 @@ def test_memory_does_not_grow_with_the_candidates(tmp_path: Path, how: str) -> N
             rows = [row | {"prompt": "p"} for row in rows]
         source = write_rows(tmp_path / "in.jsonl", rows)
         done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl"), how],
+            [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out.jsonl")],
             stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
         peaks.append(int(done.stdout))
@@ -158,7 +151,7 @@ def test_without_room_for_temporary_files_it_says_where(
     assert done.status == 2
     assert "Traceback" not in done.stderr
     assert "temporary files in" in done.stderr
-    assert "File too large" in done.stderr
+    assert "File too large" in done.stderr or "disk I/O error" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -268,10 +261,11 @@ def test_defect_39_without_an_output_the_first_rejected_row_is_shown(
     assert last.startswith(f"1 row rejected, the first: {source}:5: not a candidate")
 
 
-def test_defect_39_pairs_are_sent_to_export_with_what_it_needs(
-    plaudit: Plaudit, tmp_path: Path
-) -> None:
-    rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}]
-    done = plaudit("pairs", write_rows(tmp_path / "in.jsonl", rows))
-    assert done.status == 2
-    assert "an example_id and a margin above 0" in " ".join(done.stderr.split())
+def test_columns_of_other_names_are_given_by_options(plaudit: Plaudit, tmp_path: Path) -> None:
+    rows = [{"question": "p", "chosen": "a", "rejected": "b"}]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    done = plaudit("pairs", source, "--column", "prompt=question")
+    assert (done.status, done.stdout) == (0, "1 pair of 2 candidates in 1 turn\n")
+    assert "a pair needs prompt" in " ".join(plaudit("pairs", source).stderr.split())
+    wrong = plaudit("pairs", source, "--column", "prompt")
+    assert (wrong.status, "write it as NAME=COLUMN" in wrong.stderr) == (2, True)

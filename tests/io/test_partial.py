@@ -8,7 +8,7 @@ import pytest
 
 from plaudit._util import disk
 from plaudit.errors import StoreError
-from plaudit.io.partial import PartialFile, PartialFolder, open_scratch, scratch_error, write_json
+from plaudit.io.partial import PartialFile, PartialFolder, write_json
 
 
 def test_json_is_written_whole_and_read_back(tmp_path):
@@ -138,24 +138,3 @@ def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
     write_json(tmp_path / "link", 2)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "2\n"
-
-
-# Files without a name
-
-
-def test_what_is_written_can_be_read_and_no_file_is_seen(tmp_path: Path) -> None:
-    with open_scratch(tmp_path) as file:
-        file.write(b"one")
-        file.seek(0)
-        assert file.read() == b"one"
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_where_none_can_be_made_the_place_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"nowhere cannot be written \(No such file"):
-        open_scratch(tmp_path / "nowhere")
-
-
-def test_the_system_s_place_can_be_changed() -> None:
-    assert "TMPDIR" in str(scratch_error(OSError(28, "No space left on device")))
-    assert "TMPDIR" not in str(scratch_error(OSError(28, "No space left"), Path("there")))

@@ -1,5 +1,6 @@
 """Every form of input, and every way in which it can be bad."""
 
+import gzip
 import io
 import json
 import os
@@ -242,7 +243,8 @@ def test_sources_that_are_none(tmp_path: Path):
 @pytest.mark.parametrize(
     ("magic", "problem"),
     [
-        (b"\x1f\x8b\x08\x00", "gunzip"),
+        (b"\x1f\x8b\x08\x00", "cannot be decompressed"),
+        (gzip.compress(b'{"a": 1}\n' * 9)[:-9], "cannot be decompressed"),
         (b"PK\x03\x04", "ZIP"),
         ("\ufeff{}".encode("utf-16-le"), "UTF-16"),
         ("\ufeff{}".encode("utf-16-be"), "UTF-16"),

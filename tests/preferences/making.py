@@ -6,11 +6,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn, preferences
-from plaudit.preferences.preference import Preference
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.rows import preferences
+from plaudit.preferences.types import Candidate, PairOptions, Preference, Tally
 
 
 def candidate(score: float | None = 0.0, response: Any = None, **fields: Any) -> Candidate:

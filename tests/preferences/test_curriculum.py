@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.curriculum import Curriculum, CurriculumOptions, Rewards
-from plaudit.preferences.curriculum_files import CurriculumJob, CurriculumSummary, write_curriculum
-from plaudit.preferences.scored_rows import read_rewards
+from plaudit.preferences.curriculum_files import (
+    CurriculumJob,
+    CurriculumSummary,
+    read_rewards,
+    write_curriculum,
+)
+from plaudit.preferences.types import Id
 from tests.support.command import rows_of, write_rows
 
 TEN = {f"e{n}": Rewards(mean=n / 10, spread=0.5) for n in range(10)}
@@ -38,20 +42,20 @@ def test_each_stage_lasts_its_interval() -> None:
 
 def test_a_wide_spread_makes_an_example_easy_as_a_high_mean_does() -> None:
     rewards: dict[Id, Rewards] = {
-        "good, told apart": Rewards(0.9, 0.9),
+        "good, spread": Rewards(0.9, 0.9),
         "good, alike": Rewards(0.9, 0.2),
-        "bad, told apart": Rewards(0.1, 0.9),
+        "bad, spread": Rewards(0.1, 0.9),
         "bad, alike": Rewards(0.1, 0.2),
     }
     curriculum = Curriculum(rewards)
     order = [one.example_id for one in curriculum.examples]
-    assert (order[0], order[3]) == ("good, told apart", "bad, alike")
+    assert (order[0], order[3]) == ("good, spread", "bad, alike")
     difficulty = {one.example_id: one.difficulty for one in curriculum.examples}
-    assert difficulty["good, alike"] == difficulty["bad, told apart"] == 0.5
+    assert difficulty["good, alike"] == difficulty["bad, spread"] == 0.5
     by_mean = Curriculum(rewards, CurriculumOptions(by="mean")).examples
-    assert {one.example_id for one in by_mean[:2]} == {"good, told apart", "good, alike"}
+    assert {one.example_id for one in by_mean[:2]} == {"good, spread", "good, alike"}
     by_spread = Curriculum(rewards, CurriculumOptions(by="spread")).examples
-    assert {one.example_id for one in by_spread[:2]} == {"good, told apart", "bad, told apart"}
+    assert {one.example_id for one in by_spread[:2]} == {"good, spread", "bad, spread"}
 
 
 def test_examples_with_too_little_spread_are_dropped_and_those_at_the_least_are_not() -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn, preferences
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.rows import preferences
+from plaudit.preferences.types import Candidate, PairOptions, Tally
 
 FILE = Path(__file__).parents[2] / "examples" / "candidates.jsonl"
 COLUMNS = ["example_id", "turn_id", "candidate_index", "prompt", "response", "score"]

@@ -1,3 +1,4 @@
+import gzip
 import json
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from plaudit.errors import InputError, UsageError
 from plaudit.io.progress import Progress
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.options import PairOptions
+from plaudit.preferences.types import PairOptions
 from tests.support.command import rows_of, write_rows
 
 
@@ -218,16 +219,15 @@ def test_defect_35_a_malformed_first_row_is_set_aside_like_any_other(
 
 
 def test_defect_35_a_file_of_malformed_rows_alone_is_an_error_that_shows_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", [{"text": n} for n in range(9)])
     with pytest.raises(
         InputError, match=r"no row can be read; 9 rejected, the first: .*in\.jsonl:1: no candidates"
     ):
         paired(source)
-    monkeypatch.setattr("plaudit.preferences.reading._MOST_UNREAD", 5)
     with pytest.raises(InputError, match=r"none of the first 5 rows can be read, the first: .*:1:"):
-        paired(source)
+        paired(source, most_unread=5)
 
 
 def judged(*sides: tuple[str, str], prompt: str = "Why?", first: int = 0) -> list[dict[str, Any]]:
@@ -334,3 +334,61 @@ def test_defect_38_no_margin_is_written_as_null(tmp_path: Path) -> None:
     write_rows(source, [row(1.7e308), row(-1.7e308), row(1.0)])
     assert paired(source, out).dropped_pairs == {"overflow": 1}
     assert all(isinstance(pair["margin"], float) for pair in rows_of(out))
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    rows = many(5)
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    packed = tmp_path / "in.jsonl.gz"
+    packed.write_bytes(gzip.compress(source.read_bytes()))
+    for one in (source, packed):
+        paired(one, tmp_path / f"{one.name}.jsonl")
+    assert rows_of(tmp_path / "in.jsonl.jsonl") == rows_of(tmp_path / "in.jsonl.gz.jsonl")
+
+
+def test_pairs_without_scores_stay_as_they_are(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{n}", "chosen": f"a{n}", "rejected": "b" * n} for n in range(1, 40)]
+    source, out = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    summary = paired(source, out, report=str(tmp_path / "report"))
+    assert (summary.format, summary.pairs, summary.exit_status) == ("pairs", 39, 0)
+    made = rows_of(out)
+    assert [(one["prompt"], one["chosen"], one["rejected"]) for one in made] == [
+        (one["prompt"], one["chosen"], one["rejected"]) for one in rows
+    ]
+    unknown = ("margin", "reward", "chosen_score", "rejected_score")
+    assert all(one[name] is None for one in made for name in unknown)
+    report = json.loads((tmp_path / "report/report.json").read_text())
+    assert (report["pairs"], report["margins"]) == (39, None)
+    again = tmp_path / "again.jsonl"
+    paired(out, again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_own_pairs_come_out_as_they_went_in(tmp_path: Path) -> None:
+    source, out, again = (tmp_path / f"{name}.jsonl" for name in ("in", "out", "again"))
+    paired(write_rows(source, many(10)), out)
+    paired(out, again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_pairs_that_contradict_each_other_are_dropped_without_scores_too(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "p", "chosen": "a", "rejected": "b"},
+        {"prompt": "p", "chosen": "b", "rejected": "a"},
+        {"prompt": "p", "chosen": "b", "rejected": "b "},
+        {"prompt": "q", "chosen": "b", "rejected": "a"},
+    ]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    summary = paired(source, tmp_path / "out.jsonl")
+    assert (summary.pairs, summary.dropped_pairs) == (1, {"same_text": 1, "contradiction": 2})
+
+
+def test_lists_of_responses_under_other_names(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"q{n}", "answers": ["a", "b", "c"], "marks": [3, None, 5]} for n in range(4)
+    ]
+    source, out = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    columns = {"prompt": "question", "responses": "answers", "scores": "marks"}
+    summary = paired(source, out, read=ReadOptions(columns=columns))
+    assert (summary.format, summary.pairs, summary.dropped) == ("lists", 4, {"no_score": 4})
+    assert set(texts(out)) == {("c", "a")}

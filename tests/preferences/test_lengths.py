@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from plaudit.preferences.lengths import length_of
+from plaudit.preferences.texts import length_of
 from plaudit.types import Json
 
 PARTS = [{"type": "text", "text": "ab"}, {"type": "image"}]

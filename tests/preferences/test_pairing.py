@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences import pairing
-from plaudit.preferences.lines import pair_lines, whole_lines
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn, preferences
-from plaudit.preferences.preference import Preference
-from plaudit.preferences.tally import CANDIDATE_DROPS, PAIR_DROPS, Tally
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.rows import pair_lines, preferences, whole_lines
+from plaudit.preferences.types import CANDIDATE_DROPS, PAIR_DROPS, PairOptions, Preference, Tally
 from tests.preferences.making import candidate, pairs_of
 
 

@@ -1,19 +1,17 @@
-"""The widest margins of a turn: what sorting all of its pairs gives, without making them."""
+"""The widest margins of a turn: the first of all its pairs, without keeping the others."""
 
 import random
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.preferences import picking
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import CandidateGroup, pair_turn
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions, Tally
 from tests.preferences.making import candidate
 
 GRID = st.integers(0, 5).map(lambda n: 0.1 * n)
@@ -31,28 +29,23 @@ OPTIONS = st.builds(
 )
 
 
-def paired(
-    turn: list[Candidate], options: PairOptions, walked: int
-) -> tuple[CandidateGroup | None, Tally]:
+def paired(turn: list[Candidate], options: PairOptions) -> tuple[CandidateGroup | None, Tally]:
     tally = Tally()
-    before, picking._WALKED = picking._WALKED, walked
-    try:
-        return pair_turn(turn, options, tally), tally
-    finally:
-        picking._WALKED = before
+    return pair_turn(turn, options, tally), tally
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(CANDIDATES, OPTIONS)
-def test_defect_31_the_walk_gives_what_sorting_all_pairs_gives(
+def test_defect_31_a_cap_keeps_the_first_of_all_pairs(
     rows: list[tuple[float, str, int | None]], options: PairOptions
 ) -> None:
     turn = [candidate(score, text, index=index) for score, text, index in rows]
-    walked, counted = paired(turn, options, walked=0)
-    sorted_, tally = paired(turn, options, walked=10**9)
-    assert walked is not None
-    assert sorted_ is not None
-    assert walked.picks == sorted_.picks
+    capped, counted = paired(turn, options)
+    whole, tally = paired(turn, msgspec.structs.replace(options, max_per_turn=None))
+    assert capped is not None
+    assert whole is not None
+    assert capped.picks == whole.picks[: options.max_per_turn]
+    tally.withdraw("over_cap", len(whole.picks) - len(capped.picks))
     assert counted == tally
     assert tally.adds_up
 
@@ -76,11 +69,10 @@ def test_defect_31_the_order_is_by_margin_then_indices(seed: int) -> None:
         if good(rows[i], rows[j], least)
     )
     options = PairOptions(max_per_turn=cap, min_margin=least)
-    for walked in (0, 10**9):
-        made, tally = paired([candidate(*row) for row in rows], options, walked)
-        assert made is not None
-        assert [pick[1:3] for pick in made.picks] == [(i, j) for _, i, j in wanted[:cap]]
-        assert tally.dropped_pairs.get("over_cap", 0) == max(len(wanted) - cap, 0)
+    made, tally = paired([candidate(*row) for row in rows], options)
+    assert made is not None
+    assert [pick[1:3] for pick in made.picks] == [(i, j) for _, i, j in wanted[:cap]]
+    assert tally.dropped_pairs.get("over_cap", 0) == max(len(wanted) - cap, 0)
 
 
 @pytest.mark.parametrize("kind", ["apart", "grid", "repeated"])

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from plaudit.preferences.preference import Preference
+from plaudit.preferences.types import Preference
 
 CALL = {
     "id": "c1",

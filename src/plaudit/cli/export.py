@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from plaudit.cli import display
+from plaudit.cli.options import ColumnOption, parse_columns
 from plaudit.errors import UsageError
 from plaudit.io.progress import Progress
 from plaudit.preferences.export import FORMATS, ExportOptions, ExportSummary, export_pairs
@@ -15,7 +16,11 @@ from plaudit.preferences.split import SplitOptions
 def export(  # one parameter an option: that is how Typer reads them
     format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="What `plaudit pairs -o` wrote; or - .")
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="What `plaudit pairs -o` wrote, or rows with prompt, chosen and rejected; or - .",
+        ),
     ],
     out: Annotated[
         str,
@@ -43,6 +48,7 @@ def export(  # one parameter an option: that is how Typer reads them
             help="Keep examples whose prompts are almost the same on one side.",
         ),
     ] = True,
+    column: ColumnOption = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Texts; pairs with messages are set aside.")
     ] = False,
@@ -65,7 +71,7 @@ def export(  # one parameter an option: that is how Typer reads them
         val_fraction=val_fraction, seed=seed, strata=strata, near_duplicates=near_duplicates
     )
     style = "plain" if plain else "conversational" if conversational else "auto"
-    options = ExportOptions(split=split, style=style)
+    options = ExportOptions(split=split, style=style, columns=parse_columns(column))
     with Progress("export") as bar:
         done = export_pairs(source, format, out, options, bar)
     if as_json:

@@ -71,6 +71,30 @@ NoCacheOption = Annotated[
 JsonOption = Annotated[bool, option("--json", help="Print the summary as JSON.", panel="Output")]
 RowsOption = Annotated[bool, option("--json", help="Print JSON, a line each.", panel="Output")]
 
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=COLUMN",
+        help="Another name of a column, such as prompt=instruction; may be repeated.",
+    ),
+]
+
+
+def parse_columns(pairs: list[str] | None) -> dict[str, str]:
+    """Read `NAME=COLUMN` pairs.
+
+    Raises:
+        UsageError: one has no `=`, or nothing on a side of it.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        name, _, column = pair.partition("=")
+        if not name or not column:
+            raise UsageError(f"--column {pair!r}: write it as NAME=COLUMN")
+        found[name] = column
+    return found
+
 
 def completer(choices: Collection[str]) -> Callable[[str], list[str]]:
     """Return what completes one of some words in a shell."""

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from plaudit.cli.options import StrictOption
+from plaudit.cli.options import ColumnOption, StrictOption, parse_columns
 from plaudit.io.progress import Progress
 from plaudit.preferences.files import PairJob, PairSummary, pair_file
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.options import Contradictions, PairOptions, RewardOf
+from plaudit.preferences.types import Contradictions, PairOptions, RewardOf
 
 
 def pairs(  # one parameter an option: that is how Typer reads them
@@ -18,9 +18,9 @@ def pairs(  # one parameter an option: that is how Typer reads them
         list[str],
         typer.Argument(
             metavar="IN...",
-            help="Candidates, verdicts of `plaudit judge`, traces with rewards, or a toolkit's "
-            "intermediate steps; told apart by their columns. `-` is standard input. Of several "
-            "files each is a run of its own.",
+            help="Candidates, pairs, lists of responses, verdicts of `plaudit judge`, traces with "
+            "rewards, or a toolkit's intermediate steps; known by their columns. `-` is standard "
+            "input. Of several files each is a run of its own.",
         ),
     ],
     out: Annotated[
@@ -86,6 +86,7 @@ def pairs(  # one parameter an option: that is how Typer reads them
             metavar="NAME", help="Column that names the run; candidates of one run compete."
         ),
     ] = None,
+    column: ColumnOption = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
     strict: StrictOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -93,7 +94,8 @@ def pairs(  # one parameter an option: that is how Typer reads them
     """Make pairs of a chosen and a rejected response, for DPO, reward models and their like.
 
     A pair has one prompt, two different responses that are not empty, a judgement behind both
-    scores, and a strictly better one. All that is dropped is counted by reason.
+    scores, and a strictly better one. All that is dropped is counted by reason. Rows that are pairs
+    already stay as they are, with or without scores.
 
     Exit status: 0 done; 1 done, but rows were rejected; 2 wrong usage or no usable input.
     """
@@ -111,7 +113,12 @@ def pairs(  # one parameter an option: that is how Typer reads them
             max_pairs=max_pairs,
             seed=seed,
         ),
-        read=ReadOptions(step_name=step_name, scores=scores, run_column=run_column),
+        read=ReadOptions(
+            step_name=step_name,
+            scores=scores,
+            run_column=run_column,
+            columns=parse_columns(column),
+        ),
         balance=balance,
         report=report,
         strict=strict,
@@ -122,7 +129,7 @@ def pairs(  # one parameter an option: that is how Typer reads them
 
 
 def show(summary: PairSummary, as_json: bool, *, to_stderr: bool) -> None:
-    """Print what making pairs came to."""
+    """Print the counts of pairs and of what was dropped."""
     if as_json:
         typer.echo(msgspec.json.encode(summary).decode(), err=to_stderr)
         return

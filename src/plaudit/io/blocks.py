@@ -1,8 +1,6 @@
-"""Rows of a source as JSON Lines, many at a time, for what copies more than it looks into."""
+"""Rows of a source as JSON Lines, many at a time: most of each row is copied unread."""
 
-import os
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,14 +14,14 @@ _BLOCK = 2**20
 _ROWS = 200
 
 
-class Block(msgspec.Struct, frozen=True):
+class LineBlock(msgspec.Struct, frozen=True):
     """Whole lines of JSON, one row each; blank ones among them."""
 
     data: bytes
     place: str
-    """Where the first line is: the source's name, or that and what its rows are called."""
+    """The name of the source, and what its rows are called: a prefix of a line number."""
     first: int
-    """The first line's number there, from 1."""
+    """Number of the first line, from 1."""
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Yield each row that is not blank, and where it is."""
@@ -32,40 +30,7 @@ class Block(msgspec.Struct, frozen=True):
                 yield f"{self.place}{number}", line
 
 
-class PlainLines(msgspec.Struct, frozen=True):
-    """A file of JSON Lines in which one may begin to read anywhere."""
-
-    path: str
-    start: int
-    """Where its first row begins, in bytes."""
-    end: int
-    """Its size in bytes."""
-    first: bytes
-    """Its first row."""
-
-
-def find_plain_lines(source: str | Path) -> PlainLines | None:
-    """Return how to read a source from anywhere, or None if it is something else.
-
-    Raises:
-        InputError: there is no such source.
-    """
-    if not Path(source).is_file():
-        return None
-    with closing(open_source(source, Position(), _plain_lines)) as opened:
-        found = next(opened, None)
-    return found if isinstance(found, PlainLines) else None
-
-
-def _plain_lines(
-    name: str, head: bytes, first_line: int, file: BinaryIO, position: Position
-) -> Generator[PlainLines]:
-    del first_line, position
-    size = os.fstat(file.fileno()).st_size
-    yield PlainLines(name, file.tell() - len(head), size, head.partition(b"\n")[0])
-
-
-class BlockReader(Iterator["Block | Row"]):
+class BlockReader(Iterator["LineBlock | Row"]):
     """The blocks of one source, in order, and rows between them that could not be read."""
 
     def __init__(self, source: str | Path) -> None:
@@ -77,7 +42,7 @@ class BlockReader(Iterator["Block | Row"]):
         self._position = Position()
         self._opened = open_source(source, self._position, _line_blocks)
         self._blocks = _joined(self._opened)
-        self._first: Block | Row | None = next(self._blocks, None)
+        self._first: LineBlock | Row | None = next(self._blocks, None)
         if self._first is None:
             raise InputError(f"{source_name(source)} is empty: no rows")
 
@@ -86,7 +51,7 @@ class BlockReader(Iterator["Block | Row"]):
         """How much of `count_hint(source)` has been read."""
         return self._position.bytes_read
 
-    def __next__(self) -> Block | Row:
+    def __next__(self) -> LineBlock | Row:
         first, self._first = self._first, None
         return first or next(self._blocks)
 
@@ -103,7 +68,7 @@ class BlockReader(Iterator["Block | Row"]):
 
 def _line_blocks(
     name: str, head: bytes, first_line: int, file: BinaryIO, position: Position
-) -> Generator[Block | Row]:
+) -> Generator[LineBlock | Row]:
     line, begun, size = first_line, [head], len(head)
     position.bytes_read += len(head)
     while chunk := file.read(_BLOCK):
@@ -113,7 +78,7 @@ def _line_blocks(
         size += len(chunk)
         if end:
             data = b"".join(begun)
-            yield Block(data, f"{name}:", line)
+            yield LineBlock(data, f"{name}:", line)
             line += data.count(b"\n")
             begun, size = [chunk[end:]], len(chunk) - end
         elif size > position.sizes.row:
@@ -122,7 +87,7 @@ def _line_blocks(
             size, line = len(begun[0]), line + 1
     data = b"".join(begun)
     if data.strip():
-        yield Block(data, f"{name}:", line)
+        yield LineBlock(data, f"{name}:", line)
 
 
 def _rest_of_line(file: BinaryIO) -> bytes:
@@ -134,7 +99,7 @@ def _rest_of_line(file: BinaryIO) -> bytes:
     return b""
 
 
-def _joined(found: Iterator[Block | Row]) -> Iterator[Block | Row]:
+def _joined(found: Iterator[LineBlock | Row]) -> Iterator[LineBlock | Row]:
     """Make blocks of rows that come one by one."""
     rows: list[Row] = []
     for one in found:
@@ -145,13 +110,13 @@ def _joined(found: Iterator[Block | Row]) -> Iterator[Block | Row]:
         if rows:
             yield _block_of(rows)
             rows = []
-        if isinstance(one, Block) or one.error is not None:
+        if isinstance(one, LineBlock) or one.error is not None:
             yield one
     if rows:
         yield _block_of(rows)
 
 
-def _block_of(rows: list[Row]) -> Block:
+def _block_of(rows: list[Row]) -> LineBlock:
     place = rows[0].where.removesuffix(str(rows[0].number + 1))
     data = b"\n".join(msgspec.json.encode(row.data) for row in rows)
-    return Block(data, place, rows[0].number + 1)
+    return LineBlock(data, place, rows[0].number + 1)

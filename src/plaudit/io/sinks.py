@@ -201,11 +201,6 @@ class BlockWriter:
         """Whether the reader of standard output is gone, so that writing on is of no use."""
         return isinstance(self._target, _Direct) and self._target.broken
 
-    @property
-    def file(self) -> BinaryIO | None:
-        """The hidden file, for callers that seek and write themselves; None for a device."""
-        return self._target.file if isinstance(self._target, LinesFile) else None
-
     def write(self, lines: bytes) -> None:
         """Write lines, each with its end, after those that were given before.
 

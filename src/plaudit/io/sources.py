@@ -5,11 +5,13 @@ not cost a night's run; only `strict` raises. Memory does not grow with the inpu
 """
 
 import contextlib
+import gzip
 import io
 import itertools
 import math
 import os
 import sys
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,11 +25,11 @@ from plaudit.errors import InputError, UsageError
 from plaudit.io.rows import SIZES, Position, Row, Sizes, decode, decode_row, rejected
 from plaudit.io.values import Scanner, value_rows
 
+_GZIP = b"\x1f\x8b"
 _BUFFER = 2**18
 _BATCH = 1_000
 _BOM = b"\xef\xbb\xbf"
 _UNREADABLE = {
-    b"\x1f\x8b": "is compressed (gzip): decompress it with gunzip first",
     b"\x28\xb5\x2f\xfd": "is compressed (zstd): decompress it with unzstd first",
     b"\xfd7zXZ": "is compressed (xz): decompress it with unxz first",
     b"PK\x03\x04": "is a ZIP archive or an Office file: give what is in it as JSON Lines",
@@ -93,7 +95,9 @@ def count_hint(source: str | Path) -> int | None:
     path = possible(source)
     if path.is_dir():
         return sum(file.stat().st_size for file in path.glob("*.arrow"))
-    return path.stat().st_size if path.is_file() else None
+    if not path.is_file() or path.suffix == ".gz":
+        return None
+    return path.stat().st_size
 
 
 def source_name(source: str | Path) -> str:
@@ -148,7 +152,7 @@ def _text_rows(
     position: Position,
     read_lines: ReadLines[T],
 ) -> Generator[T | Row]:
-    with opened as file:
+    with opened as file, _unpacked(name, file) as file:
         head, line = _first_line(name, file, position.sizes.head)
         if head.startswith(b"PAR1"):
             if name == "standard input":
@@ -160,6 +164,22 @@ def _text_rows(
                 yield from read_lines(name, head, line, file, position)
             else:
                 yield from value_rows(name, head, file, position)
+
+
+@contextlib.contextmanager
+def _unpacked(name: str, file: BinaryIO) -> Generator[BinaryIO]:
+    """Give a file as it is, or decompress it."""
+    held = cast(io.BufferedReader, file)
+    if not hasattr(file, "peek"):
+        held = io.BufferedReader(cast(io.RawIOBase, file))
+    if held.peek(2)[:2] != _GZIP:
+        yield held
+        return
+    try:
+        with gzip.GzipFile(fileobj=held) as unpacked:
+            yield cast(BinaryIO, io.BufferedReader(unpacked, _BUFFER))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{name} cannot be decompressed (gzip): {error}") from error
 
 
 def _first_line(name: str, file: BinaryIO, most: int) -> tuple[bytes, int]:

@@ -3,25 +3,25 @@
 from plaudit._util.public import lazy_names
 
 _MODULES = {
-    "Candidate": "plaudit.preferences.candidate",
+    "Candidate": "plaudit.preferences.types",
     "Curriculum": "plaudit.preferences.curriculum",
     "CurriculumOptions": "plaudit.preferences.curriculum",
     "ExportOptions": "plaudit.preferences.export",
     "ExportSummary": "plaudit.preferences.export",
     "LengthBalance": "plaudit.preferences.balance",
     "PairJob": "plaudit.preferences.files",
-    "PairOptions": "plaudit.preferences.options",
+    "PairOptions": "plaudit.preferences.types",
     "PairReport": "plaudit.preferences.report",
     "PairSummary": "plaudit.preferences.files",
-    "Preference": "plaudit.preferences.preference",
+    "Preference": "plaudit.preferences.types",
     "ReadOptions": "plaudit.preferences.formats.base",
     "SplitOptions": "plaudit.preferences.split",
-    "Tally": "plaudit.preferences.tally",
+    "Tally": "plaudit.preferences.types",
     "bradley_terry": "plaudit.preferences.strengths",
     "export_pairs": "plaudit.preferences.export",
     "make_pairs": "plaudit.pairs",
     "pair_file": "plaudit.preferences.files",
-    "read_rewards": "plaudit.preferences.scored_rows",
+    "read_rewards": "plaudit.preferences.curriculum_files",
     "write_report": "plaudit.preferences.report",
 }
 

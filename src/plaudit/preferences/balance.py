@@ -8,7 +8,7 @@ _KEY_SPACE = 2.0**64
 
 
 class LengthBalance:
-    """Drops pairs until length alone does not tell which response was chosen.
+    """Drops pairs until length alone does not show which response was chosen.
 
     Pairs of like difference in length are set against each other: differences of 1, of 2 to 3, of
     4 to 7 characters and so on, each twice as wide as the one before. Within each, as many pairs
@@ -54,7 +54,7 @@ class LengthBalance:
         """Return whether a pair is kept; asked once of each that was counted, in any fixed order.
 
         Args:
-            key: what tells the pair from others, such as its ids and indices.
+            key: identifies the pair, such as its ids and indices.
             chosen_length: as counted.
             rejected_length: as counted.
 

@@ -4,13 +4,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.margins import scale_of
+from plaudit.preferences.types import Id
 
 Measure = Literal["both", "mean", "spread"]
 
@@ -70,6 +71,68 @@ class Rewards(msgspec.Struct, frozen=True, gc=False):
     mean: float
     spread: float
     """The widest difference of two rewards of one turn."""
+
+
+class ScoredRow(msgspec.Struct, frozen=True, gc=False):
+    """Example, turn and scores of a row."""
+
+    example_id: Id
+    turn_id: Id | None
+    scores: Sequence[float]
+    """Empty where it has none."""
+    run: Id | None = None
+    """Of the pairs of several runs."""
+
+
+class RewardSums:
+    """Rewards by turn."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.rows = 0
+        self.without_score = 0
+        """Rows among them that have none."""
+        self._turns: dict[tuple[Id, Id | None, Id | None], _Turn] = {}
+
+    def add(self, row: ScoredRow) -> None:
+        """Add a row."""
+        self.rows += 1
+        if not row.scores:
+            self.without_score += 1
+            return
+        key = (row.example_id, row.turn_id, row.run)
+        turn = self._turns.get(key)
+        if turn is None:
+            turn = self._turns[key] = _Turn(math.inf, -math.inf, 0.0, 0)
+        turn.low = min(turn.low, *row.scores)
+        turn.high = max(turn.high, *row.scores)
+        turn.total += sum(row.scores)
+        turn.count += len(row.scores)
+
+    def rewards(self, source: str | Path) -> dict[Id, Rewards]:
+        """Return those of each example with a score, in the order read.
+
+        Raises:
+            InputError: there is none; it names the source.
+        """
+        if not self._turns:
+            raise InputError(f"{source}: none of {self.rows:,} rows has a score")
+        sums: dict[Id, tuple[float, float, int]] = {}
+        for (example, _, _), turn in self._turns.items():
+            spread, total, count = sums.get(example, (0.0, 0.0, 0))
+            spread = max(spread, scale_of(turn.low, turn.high).rounded(turn.high - turn.low))
+            sums[example] = spread, total + turn.total, count + turn.count
+        return {
+            id_: Rewards(scale_of(total / count, total / count).rounded(total / count), spread)
+            for id_, (spread, total, count) in sums.items()
+        }
+
+
+class _Turn(msgspec.Struct, gc=False):
+    low: float
+    high: float
+    total: float
+    count: int
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False, kw_only=True):

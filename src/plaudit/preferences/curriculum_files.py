@@ -1,19 +1,158 @@
-"""A curriculum of a file's rows: a file for each stage."""
+"""A curriculum of the rows of a file: a file for each stage."""
 
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 import msgspec
+from msgspec import UNSET
 
 from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
+from plaudit.io.blocks import BlockReader
 from plaudit.io.output import RejectWriter
 from plaudit.io.partial import PartialFolder
 from plaudit.io.places import check_folder_output, check_not_read
-from plaudit.preferences.candidate import Id
-from plaudit.preferences.curriculum import Curriculum, CurriculumOptions
-from plaudit.preferences.scored_rows import RewardSums, raise_reject, scored_rows
+from plaudit.io.rows import Row, refused, rejected
+from plaudit.judges.rows import json_type
+from plaudit.preferences.curriculum import (
+    Curriculum,
+    CurriculumOptions,
+    Rewards,
+    RewardSums,
+    ScoredRow,
+)
+from plaudit.preferences.types import Id
+from plaudit.types import Json
+
+_Reject = Callable[[Row], object]
+
+_LARGEST = 1e300
+"""Of larger scores neither sums nor differences are numbers."""
+
+
+def read_rewards(source: str | Path) -> dict[Id, Rewards]:
+    """Return what the rewards of a file's rows tell of each example, in the order read.
+
+    Args:
+        source: preference rows (`chosen_score`, `rejected_score`), candidate rows (`score`), or
+            scored traces (`rewards`; their `group` is the example).
+
+    Raises:
+        InputError: it cannot be read, or one of its rows cannot; none has a score.
+    """
+    sums = RewardSums()
+    for _, _, scored in scored_rows(source, raise_reject):
+        sums.add(scored)
+    return sums.rewards(source)
+
+
+def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, bytes, ScoredRow]]:
+    """Yield each row that can be used: where it is, its bytes, and what it is worth.
+
+    `reject` is called with each other row; see `read_rewards` for the kinds of rows.
+    """
+    with BlockReader(source) as blocks:
+        for block in blocks:
+            if isinstance(block, Row):
+                reject(block)
+                continue
+            for where, line in block.rows():
+                try:
+                    line.decode()
+                    scored = _scored(_fields(line), line)
+                except InputError as error:
+                    reject(refused(0, where, line, str(error)))
+                except (ValueError, RecursionError) as error:
+                    reject(rejected(0, where, line, error))
+                else:
+                    yield where, line, scored
+
+
+class _Fields(msgspec.Struct, gc=False):
+    """The fields that say whose row it is, and what it is worth; others are not looked at."""
+
+    example_id: Json = UNSET
+    turn_id: Json = None
+    run: Json = None
+    score: Json = UNSET
+    chosen_score: Json = UNSET
+    rejected_score: Json = UNSET
+    rewards: Json = UNSET
+    group: Json = None
+    question_id: Json = None
+
+
+_decode = msgspec.json.Decoder(_Fields).decode
+
+
+def _fields(line: bytes) -> _Fields:
+    try:
+        return _decode(line)
+    except msgspec.ValidationError:
+        raise InputError("not a JSON object") from None
+
+
+def _scored(fields: _Fields, line: bytes) -> ScoredRow:
+    if fields.rewards is not UNSET and fields.score is UNSET and fields.chosen_score is UNSET:
+        group = _id(fields.group or fields.question_id, "group or question_id")
+        return ScoredRow(group, None, _numbers(_total(fields.rewards), "rewards.total"))
+    if fields.example_id is UNSET:
+        raise InputError(f"it has no example_id; {_columns(line)}")
+    example = _id(fields.example_id, "example_id")
+    turn = None if fields.turn_id is None else _id(fields.turn_id, "turn_id")
+    if fields.chosen_score is not UNSET and fields.rejected_score is not UNSET:
+        chosen = _numbers(fields.chosen_score, "chosen_score")
+        both = [*chosen, *_numbers(fields.rejected_score, "rejected_score")]
+        run = fields.run if isinstance(fields.run, str | int) else None
+        return ScoredRow(example, turn, both if len(both) == 2 else (), run)
+    if fields.score is UNSET:
+        raise InputError(
+            f"it has no score, and no chosen_score and rejected_score; {_columns(line)}"
+        )
+    return ScoredRow(example, turn, _numbers(fields.score, "score"))
+
+
+def _total(rewards: Json) -> Json:
+    total = cast("dict[str, Json]", rewards).get("total") if isinstance(rewards, dict) else None
+    return cast("dict[str, Json]", total).get("value") if isinstance(total, dict) else total
+
+
+def _numbers(value: Json, name: str) -> Sequence[float]:
+    """Return a score, or nothing where it is null or not finite."""
+    if value is None:
+        return ()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{name} must be a number or null, not {json_type(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # A whole number of 309 digits or more.
+        return ()
+    if not math.isfinite(number):
+        return ()
+    if abs(number) > _LARGEST:
+        raise InputError(f"{name} {number} is too large to be compared: at most {_LARGEST}")
+    return (number,)
+
+
+def _id(value: Json, name: str) -> Id:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return value
+    raise InputError(f"{name} must be a text or a whole number")
+
+
+def _columns(line: bytes) -> str:
+    names = list(msgspec.json.decode(line, type=dict[str, msgspec.Raw]))
+    return "its columns are " + ", ".join(names[:20]) if names else "it is empty"
+
+
+def raise_reject(row: Row) -> None:
+    """Raise what is wrong with a row."""
+    raise InputError(f"{row.where}: {row.error}")
+
 
 PLAN = "curriculum.json"
 EXAMPLES = "examples.jsonl"

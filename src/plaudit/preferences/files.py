@@ -1,14 +1,10 @@
-"""Pairs of a file of candidates, written to a file."""
+"""Pairs of files of candidates, written to a file."""
 
-import contextlib
-import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,41 +14,30 @@ from plaudit.io.places import check_lines_output, is_direct
 from plaudit.io.progress import Progress
 from plaudit.io.sinks import BlockWriter
 from plaudit.io.sources import count_hint, source_name
-from plaudit.preferences.balance import LengthBalance
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.contiguous import TurnsApartError, contiguous_turns
-from plaudit.preferences.contradictions import (
-    NO_MARK,
-    RepeatedError,
-    Watch,
-    marks_of,
-    prompt_hashes,
-    response_hashes,
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
+from plaudit.preferences.gather import (
+    BUDGET,
+    CandidateGroups,
+    ReadAgainError,
+    StagedPairs,
+    contiguous_turns,
+    without_repeats,
+    without_shared_pairs,
 )
-from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.grouping import BUDGET, CandidateGroups
-from plaudit.preferences.lengths import length_of
-from plaudit.preferences.lines import pair_lines, whole_lines
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import CandidateGroup, pair_turn
-from plaudit.preferences.preference import Preference
-from plaudit.preferences.reading import CandidateReader
-from plaudit.preferences.repeats import Repeats
+from plaudit.preferences.reading import MOST_UNREAD, CandidateReader
 from plaudit.preferences.report import PairReport, write_report
-from plaudit.preferences.sections import SectionsError, start_sections
-from plaudit.preferences.seen import BothSides
-from plaudit.preferences.staging import Draw, Stage, Staged
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.rows import pair_lines, whole_lines
+from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions, Preference, Tally
 
 _PIECES = 8_000
 """Pieces of lines that are written at a time: about a megabyte."""
 
 
 class PairJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Which candidates become pairs, how, and where those go."""
+    """Which candidates become pairs, how, and where the pairs go."""
 
     source: str | Sequence[str]
-    """A file, or several: the candidates of each are a run of their own (`ReadOptions`)."""
+    """A file, or several: each file is a run of its own (see `ReadOptions.run_column`)."""
     out: str | None = None
     """A JSON Lines file, `-`, or None: the pairs are counted only."""
     options: PairOptions = PairOptions()
@@ -61,9 +46,11 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
     report: str | None = None
     """A folder for the report."""
     strict: bool = False
-    """Whether the first row that is no candidate ends it."""
+    """Stops at the first row that is no candidate."""
     memory: int = BUDGET
     """Bytes of rows that are kept in memory."""
+    most_unread: int = MOST_UNREAD
+    """A source that begins with so many rows that cannot be read is refused."""
 
     def check(self) -> None:
         """Check, before anything is read, that the output can be written.
@@ -86,9 +73,15 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int | None:
-        """The bytes of all files; None where one is none that can be read again."""
+        """The bytes of all files; None where the size of one is unknown."""
         sizes = list(map(count_hint, self.sources))
         return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the files can be read, and the output be written, a second time."""
+        sources = all(source != "-" and not is_direct(source) for source in self.sources)
+        return sources and not (self.out and is_direct(self.out))
 
     @property
     def name(self) -> str:
@@ -97,10 +90,10 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairSummary(Tally, kw_only=True):
-    """What making pairs of a file came to."""
+    """Counts of making pairs, and where the outputs are."""
 
     format: str = ""
-    """What the rows were."""
+    """The kind of the rows."""
     rejected: int = 0
     """Rows that are no candidates."""
     first_reject: str = ""
@@ -117,296 +110,150 @@ class PairSummary(Tally, kw_only=True):
 
 
 def pair_file(job: PairJob, progress: Progress) -> PairSummary:
-    """Make the pairs of a file's candidates: by turn as read, then margin, then indices.
+    """Make the pairs of the candidates of files: by turn as read, then margin, then indices.
 
-    Memory does not grow with the file; candidates of one turn may lie anywhere in it. Where they
-    lie together, they are paired as they are read; a file in which they turn out not to is read
-    again, and gathered first. A file in which two turns have one prompt is read again, too: its
-    pairs wait on disk until it is known which of them contradict each other. After an error the
-    output is as it was.
+    Memory does not grow with the files; candidates of one turn may lie anywhere in them. Turns that
+    lie together are paired as they are read. Where a turn lies apart, or two turns have a prompt
+    and two responses in common, the files are read again: all candidates are gathered, and all
+    pairs wait in temporary files until it is known which of them contradict each other. After an
+    error the output is as it was.
 
     Raises:
         InputError: there are no candidates, or a turn has too many.
         UsageError: the output cannot be written.
-        StoreError: it could not be.
+        StoreError: writing failed.
     """
     job.check()
     started = time.monotonic()
-    summary = None
-    if job.size is not None and not (job.out and is_direct(job.out)):
-        with contextlib.suppress(TurnsApartError):
-            summary = _as_read(job, progress)
-    if summary is None:
-        staged = job.options.contradictions == "drop"
-        summary = _pair_file(job, progress, partial(_gathered, job), staged=staged)
+    try:
+        summary = _PairRun(job, progress, at_once=job.repeatable).run()
+    except ReadAgainError:
+        summary = _PairRun(job, progress, at_once=False).run()
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
 
 
-def _as_read(job: PairJob, progress: Progress) -> PairSummary:
-    """Make the pairs of a file in which turns lie together."""
-    try:
-        return _by_sections(job, progress) or _pair_file(job, progress, _contiguous)
-    except RepeatedError:
-        pass  # Most files with repeated prompts have no repeated responses.
-    try:
-        return _pair_file(job, progress, _contiguous, Watch(response_hashes))
-    except RepeatedError:
-        return _pair_file(job, progress, _contiguous, staged=True)
+class _PairRun:
+    """One reading of the files.
 
-
-def _by_sections(job: PairJob, progress: Progress) -> PairSummary | None:
-    """Make them by several processes; None where that cannot be done, and nothing was."""
-    options = job.options
-    if job.balance or job.report is not None or options.max_pairs or options.dedupe:
-        return None
-    if len(job.sources) > 1 or job.read.run_column is not None:
-        return None
-    with ExitStack() as stack:
-        output = stack.enter_context(closing(_Output(job.out)))
-        made = start_sections(job.sources[0], job.read, options, output.file)
-        if made is None:
-            return None
-        stack.enter_context(closing(made))
-        stack.enter_context(progress)  # Its thread must not be there before.
-        progress.follow(made)
-        tally, rejects = Tally(), RejectWriter(job.out)
-        try:
-            for counts in made.run():
-                tally.add(counts)
-                progress.done = tally.candidates
-        except SectionsError:
-            return None
-        return _finish(job, tally, made.format, output, rejects)
-
-
-def _pair_file(
-    job: PairJob,
-    progress: Progress,
-    group: "_Group",
-    watch: Watch | None = None,
-    *,
-    staged: bool = False,
-) -> PairSummary:
-    """Make them in this process.
-
-    Args:
-        job: what is to be done.
-        progress: counts the candidates.
-        group: gives turns of candidates.
-        watch: looks for turns whose pairs can contradict each other.
-        staged: whether no pair is written before all are known.
-
-    Raises:
-        RepeatedError: (not staged) the watch has found some; nothing is written.
+    `at_once`: turns are paired as they are read; raises `ReadAgainError` where that fails.
     """
-    report = None if job.report is None else PairReport(job.options.seed)
-    progress.done = 0
-    with ExitStack() as stack:
-        stack.enter_context(progress)
-        rejects = RejectWriter(job.out)
-        stack.callback(rejects.abort)
-        reader = CandidateReader(job.sources, rejects, job.read, strict=job.strict)
-        stack.enter_context(closing(reader))
-        progress.follow(reader)
-        tally = Tally()
-        paired = _paired(group(_found(reader, progress)), reader, job.options, tally)
-        if job.options.dedupe:
-            repeats = stack.enter_context(closing(Repeats()))
-            paired = _without_repeats(paired, repeats, tally)
-        output = stack.enter_context(closing(_Output(job.out)))
-        staged = staged or bool(job.balance or job.options.max_pairs)
-        watch = watch or Watch(response_hashes if staged else prompt_hashes)
-        stack.enter_context(closing(watch))
-        if job.options.contradictions == "drop":
-            paired = watch.over(paired)
-        if staged:
-            _choose(job, paired, watch, tally, output, report)
+
+    def __init__(self, job: PairJob, progress: Progress, *, at_once: bool) -> None:
+        self._job = job
+        self._progress = progress
+        self._at_once = at_once
+        self._tally = Tally()
+        self._report = None if job.report is None else PairReport(job.options.seed)
+
+    def run(self) -> PairSummary:
+        """Make the pairs, and put the output in its place."""
+        job, progress = self._job, self._progress
+        progress.done = 0
+        with ExitStack() as stack:
+            stack.enter_context(progress)
+            rejects = RejectWriter(job.out)
+            stack.callback(rejects.abort)
+            reader = CandidateReader(
+                job.sources, rejects, job.read, strict=job.strict, most_unread=job.most_unread
+            )
+            stack.enter_context(closing(reader))
+            progress.follow(reader)
+            output = stack.enter_context(closing(_Output(job.out)))
+            self._write(self._turns(reader), output)
+            summary = self._summary(_checked(job, self._tally, rejects, reader.format), rejects)
+            output.commit()
+            rejects.commit()
+            if self._report is not None and job.report is not None:
+                write_report(self._report.finish(self._tally), job.report)
+        return summary
+
+    def _turns(self, reader: CandidateReader) -> Iterator[CandidateGroup]:
+        """Yield turns with their pairs."""
+        batches = self._counted(reader)
+        if self._at_once:
+            turns = contiguous_turns(candidates for candidates, _ in batches)
         else:
-            _write(_until_found(paired, watch), job.options, output, report)
-        summary = _finish(job, tally, reader.format, output, rejects)
-        if report is not None and job.report is not None:
-            write_report(report.finish(tally), job.report)
-    return summary
+            turns = _gathered(batches, self._job.memory)
+        for candidates in turns:
+            assert reader.format is not None  # It has read them.
+            turn = reader.format.pair(candidates, self._job.options, self._tally)
+            if turn is not None:
+                yield turn
+
+    def _counted(self, reader: CandidateReader) -> Iterator[tuple[Sequence[Candidate], int]]:
+        for candidates, size in reader.batches():
+            yield candidates, size
+            self._progress.done += len(candidates)
+
+    def _write(self, turns: Iterator[CandidateGroup], output: "_Output") -> None:
+        """Write the pairs that are kept, and add them to the report."""
+        job = self._job
+        drops = job.options.contradictions == "drop"
+        if job.options.dedupe:
+            turns = self._without_repeats(turns)
+        if job.balance or job.options.max_pairs or (drops and not self._at_once):
+            self._write_staged(turns, output)
+            return
+        for turn in without_shared_pairs(turns) if drops else turns:
+            output.write(pair_lines(turn, job.options))
+            if self._report is not None:
+                self._report.add_turn(turn)
+            elif output.broken:
+                break
+
+    def _write_staged(self, turns: Iterable[CandidateGroup], output: "_Output") -> None:
+        """Write pairs when all are known."""
+        job, options, tally = self._job, self._job.options, self._tally
+        with closing(StagedPairs(options.seed, options.contradictions)) as staged:
+            for turn in turns:
+                staged.add(turn, whole_lines(pair_lines(turn, options)))
+            if options.contradictions == "drop":
+                tally.withdraw("contradiction", staged.drop_contradictions())
+            if job.balance is not None:
+                tally.withdraw("length_balance", staged.balance_lengths())
+            if options.max_pairs is not None:
+                tally.withdraw("over_cap", staged.draw(options.max_pairs))
+            decode = msgspec.json.Decoder(Preference).decode
+            with closing(staged.lines()) as lines:
+                for line in lines:
+                    output.write([line])
+                    if self._report is not None:
+                        self._report.add(decode(line))
+                    elif output.broken:
+                        break
+
+    def _without_repeats(self, turns: Iterable[CandidateGroup]) -> Iterator[CandidateGroup]:
+        for turn, dropped in without_repeats(turns):
+            self._tally.withdraw("duplicate", dropped)
+            yield turn
+
+    def _summary(self, format_: CandidateFormat, rejects: RejectWriter) -> PairSummary:
+        return PairSummary(
+            **msgspec.structs.asdict(self._tally),
+            format=format_.name,
+            rejected=rejects.count,
+            first_reject=rejects.first,
+            out=self._job.out,
+            rejects=str(rejects.path) if rejects.count and rejects.path else None,
+            report=self._job.report,
+        )
 
 
-def _finish(
-    job: PairJob,
-    tally: Tally,
-    format_: Format | None,
-    output: "_Output",
-    rejects: RejectWriter,
-) -> PairSummary:
-    """Put the output in its place."""
-    format_ = _checked(job, tally, rejects, format_)
-    output.commit()
-    rejects.commit()
-    return PairSummary(
-        **msgspec.structs.asdict(tally),
-        format=format_.name,
-        rejected=rejects.count,
-        first_reject=rejects.first,
-        out=job.out,
-        rejects=str(rejects.path) if rejects.count and rejects.path else None,
-        report=job.report,
-    )
-
-
-_Batches = Iterator[tuple[Sequence[Candidate], int]]
-_Group = Callable[[_Batches], Iterator[list[Candidate]]]
-
-
-def _found(reader: CandidateReader, progress: Progress) -> _Batches:
-    for candidates, size in reader.batches():
-        yield candidates, size
-        progress.done += len(candidates)
-
-
-def _contiguous(batches: _Batches) -> Iterator[list[Candidate]]:
-    """Return turns as they are read; `TurnsApartError` where that cannot be done."""
-    return contiguous_turns(candidates for candidates, _ in batches)
-
-
-def _gathered(job: PairJob, batches: _Batches) -> Iterator[list[Candidate]]:
-    """Return turns when all has been read."""
-    turns = CandidateGroups(_folder_of(job), job.memory)
+def _gathered(
+    batches: Iterable[tuple[Sequence[Candidate], int]], memory: int
+) -> Iterator[list[Candidate]]:
+    """Yield turns when all has been read."""
+    turns = CandidateGroups(memory)
     for candidates, size in batches:
         turns.add(candidates, size)
     yield from turns
 
 
-def _folder_of(job: PairJob) -> Path | None:
-    """Return where there is room for what goes to disk: beside the output."""
-    if job.out is None or job.out == "-" or not Path(job.out).parent.is_dir():
-        return None
-    folder = Path(job.out).resolve().parent
-    return None if folder == Path("/dev") else folder
-
-
-def _paired(
-    turns: Iterator[list[Candidate]], reader: CandidateReader, options: PairOptions, tally: Tally
-) -> Iterator[CandidateGroup]:
-    for candidates in turns:
-        assert reader.format is not None  # It has read them.
-        turn = pair_turn(reader.format.group(candidates), options, tally)
-        if turn is not None:
-            yield turn
-
-
-def _without_repeats(
-    turns: Iterable[CandidateGroup], repeats: Repeats, tally: Tally
-) -> Iterator[CandidateGroup]:
-    for turn in turns:
-        new = repeats.new(turn)
-        dropped = len(turn.picks) - len(new.picks)
-        tally.pairs -= dropped
-        tally.drop_pairs("duplicate", dropped)
-        yield new
-
-
-def _until_found(turns: Iterable[CandidateGroup], watch: Watch) -> Iterator[CandidateGroup]:
-    """Yield turns; `RepeatedError` where the watch finds something."""
-    for turn in turns:
-        if watch.found:
-            break
-        yield turn
-    if watch.found:
-        raise RepeatedError
-
-
-def _write(
-    turns: Iterable[CandidateGroup],
-    options: PairOptions,
-    output: "_Output",
-    report: PairReport | None,
-) -> None:
-    """Write all pairs, and show them to the report."""
-    for turn in turns:
-        output.write(pair_lines(turn, options))
-        if report is not None:
-            report.add_turn(turn)
-        elif output.broken:
-            break
-
-
-def _choose(
-    job: PairJob,
-    turns: Iterable[CandidateGroup],
-    watch: Watch,
-    tally: Tally,
-    output: "_Output",
-    report: PairReport | None,
-) -> None:
-    """Write those pairs that are kept when all are known, and show them to the report."""
-    folder, drops = _folder_of(job), job.options.contradictions == "drop"
-    with ExitStack() as stack:
-        stage = stack.enter_context(closing(Stage(folder, job.options.seed)))
-        for turn in turns:
-            lengths = [length_of(candidate.response) for candidate in turn.candidates]
-            lines = whole_lines(pair_lines(turn, job.options))
-            marks = marks_of(turn) if drops else itertools.repeat(NO_MARK)
-            for line, pick, mark in zip(lines, turn.picks, marks, strict=False):
-                stage.add(line, lengths[pick[3]], lengths[pick[4]], mark)
-        pairs: Iterable[Staged] = stage
-        if watch.found:
-            found = BothSides(staged.mark for staged in stage)
-            stack.enter_context(closing(found))
-            pairs = _Agreed(stage, found)
-            tally.drop_pairs("contradiction", found.count)
-            tally.pairs -= found.count
-        if job.balance is not None:
-            balanced = stack.enter_context(closing(Stage(folder, job.options.seed)))
-            _balance(pairs, balanced, tally)
-            pairs = balanced
-        kept = _drawn(pairs, job.options.max_pairs, tally)
-        decode = msgspec.json.Decoder(Preference).decode
-        for staged in kept:
-            output.write([staged.line])
-            if report is not None:
-                report.add(decode(staged.line))
-            elif output.broken:
-                break
-
-
-class _Agreed:
-    """The pairs of a stage that contradict no other, read as often as is needed."""
-
-    def __init__(self, stage: Stage, found: BothSides) -> None:
-        self._stage = stage
-        self._found = found
-
-    def __iter__(self) -> Iterator[Staged]:
-        return (staged for staged in self._stage if staged.mark.pair not in self._found)
-
-
-def _balance(stage: Iterable[Staged], balanced: Stage, tally: Tally) -> None:
-    """Drop pairs until length does not tell which response was chosen."""
-    balance = LengthBalance()
-    for staged in stage:
-        balance.count(staged.chosen_length, staged.rejected_length)
-    tally.drop_pairs("length_balance", balance.dropped)
-    tally.pairs -= balance.dropped
-    for staged in stage:
-        drawn = staged.priority.to_bytes(8, "little")  # By the seed already.
-        if balance.keeps(drawn, staged.chosen_length, staged.rejected_length):
-            balanced.put(staged)
-
-
-def _drawn(stage: Iterable[Staged], most: int | None, tally: Tally) -> Iterator[Staged]:
-    """Yield at most so many pairs, in order."""
-    if most is None or tally.pairs <= most:
-        yield from stage
-        return
-    draw = Draw(most)
-    for staged in stage:
-        draw.add(staged.priority)
-    tally.drop_pairs("over_cap", tally.pairs - most)
-    tally.pairs = most
-    yield from (staged for staged in stage if draw.keeps(staged.priority))
-
-
-def _checked(job: PairJob, tally: Tally, rejects: RejectWriter, format_: Format | None) -> Format:
-    """Refuse an input in which nothing has a score: it was not judged, or not by this column."""
+def _checked(
+    job: PairJob, tally: Tally, rejects: RejectWriter, format_: CandidateFormat | None
+) -> CandidateFormat:
+    """Refuse an input in which nothing has a score: nobody judged it, or the column is another."""
     first = f"; {rejects.count} rejected, the first: {rejects.first}" if rejects.count else ""
     if format_ is None:
         raise InputError(f"{job.name}: no row can be read{first}")
@@ -433,13 +280,8 @@ class _Output:
             self._writer.abort()
 
     @property
-    def file(self) -> BinaryIO | None:
-        """The hidden file that becomes the output, for who writes at places of his own."""
-        return None if self._writer is None else self._writer.file
-
-    @property
     def broken(self) -> bool:
-        """Whether nobody reads it any more."""
+        """Whether the reader of the output has gone."""
         return self._writer is not None and self._writer.broken
 
     def write(self, pieces: list[bytes]) -> None:

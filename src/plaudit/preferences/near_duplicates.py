@@ -1,7 +1,7 @@
 """Prompts that are almost the same: MinHash sketches on disk, joined band by band.
 
 A sketch (Broder 1997) is `datasketch`'s; two prompts whose sketches agree in a band are compared,
-and those that agree in `SIMILARITY` of all values are one group, and so is whoever is linked by
+and those that agree in `SIMILARITY` of all values are one group, and so are those linked by
 others (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4). `datasketch` keeps its own
 index in memory, several kilobytes a prompt; here a band is sorted at a time instead.
 """
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from plaudit._util.packages import load_package
-from plaudit.io.partial import close_scratch, open_scratch, scratch_error
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
 
 SIMILARITY = 0.8
 """Share of the character 5-grams of two prompts that both have, from which on they are grouped."""
@@ -149,9 +149,9 @@ class _Joined:
 
 
 def prompt_text(prompt: Raw) -> str:
-    """Return what of a prompt tells it from others: its text without instructions.
+    """Return the text of a prompt without its instructions.
 
-    What the system was told is often longer than the question, and the same for all.
+    Instructions of the system are often longer than the question, and the same for all.
     """
     value: Any = msgspec.json.decode(prompt)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Candidates of a file, whatever format its rows have."""
+"""Candidates of files in any of the formats."""
 
 import contextlib
 import itertools
@@ -7,16 +7,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.io.blocks import Block, BlockReader
+from plaudit.io.blocks import BlockReader, LineBlock
 from plaudit.io.output import RejectWriter
 from plaudit.io.rows import Row, refused, rejected
-from plaudit.preferences.candidate import Candidate, Id
-from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.runs import of_run, run_in
+from plaudit.preferences.formats import detect
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions, of_run, renamed, run_in
+from plaudit.preferences.types import Candidate, Id
 
 _NO_OBJECT = "not a JSON object"
-_MOST_UNREAD = 10_000
+MOST_UNREAD = 10_000
 """A source that begins with so many rows that cannot be read is refused."""
 _Found = tuple[Sequence[Candidate], int]
 
@@ -31,8 +30,16 @@ class CandidateReader:
         options: ReadOptions,
         *,
         strict: bool = False,
+        most_unread: int = MOST_UNREAD,
     ) -> None:
-        """Join sources and where their rejected rows go; `strict` raises at the first of them.
+        """Open the first source.
+
+        Args:
+            sources: files, or `-`.
+            rejects: takes the rejected rows.
+            options: how rows are read that leave a choice.
+            strict: raise at the first rejected row.
+            most_unread: rejected rows at the beginning of a source that end the reading.
 
         Raises:
             InputError: the first source cannot be read.
@@ -42,16 +49,17 @@ class CandidateReader:
         self._rejects = rejects
         self._options = options
         self._strict = strict
+        self._most_unread = most_unread
         self._number = 0
         self._ended = 0
         """Bytes of the sources before this one."""
-        self._format: Format | None = None
-        """What the rows of this source are, by the first that can be read; None before it."""
+        self._format: CandidateFormat | None = None
+        """The kind of the rows of this source, by the first that can be read; None before it."""
         self._unread = 0
         """Rows of this source that were rejected."""
         self._run: Id | None = None
-        self.format: Format | None = None
-        """What the rows of all sources are; None before the first that can be read."""
+        self.format: CandidateFormat | None = None
+        """The kind of the rows of all sources; None before the first that can be read."""
         self.taken = 0
         """Candidates so far."""
 
@@ -68,7 +76,7 @@ class CandidateReader:
         """Yield some candidates at a time, in order, and about how many bytes they take.
 
         Raises:
-            InputError: a source cannot be read, none of its first `_MOST_UNREAD` rows can be, its
+            InputError: a source cannot be read, none of its first `most_unread` rows can be, its
                 rows are of another kind than those of the first, or (strict) a row cannot be read.
         """
         for place, name in enumerate(self._names):
@@ -92,8 +100,8 @@ class CandidateReader:
         if self._format is not None:
             yield of_run(self._format.end(), self._run), 0
 
-    def _read(self, block: Block) -> Sequence[Candidate]:
-        by_row = self._options.run_column is not None
+    def _read(self, block: LineBlock) -> Sequence[Candidate]:
+        by_row = self._options.run_column is not None or self._options.columns
         if self._format is not None and not by_row and is_text(block.data):
             # What is wrong with one of its rows is found below.
             with contextlib.suppress(msgspec.MsgspecError, InputError, RecursionError):
@@ -103,15 +111,16 @@ class CandidateReader:
                     return of_run(found, self._run)
         return list(itertools.chain.from_iterable(self._one_by_one(block)))
 
-    def _one_by_one(self, block: Block) -> Iterator[Sequence[Candidate]]:
+    def _one_by_one(self, block: LineBlock) -> Iterator[Sequence[Candidate]]:
         column = self._options.run_column
         for where, line in block.rows():
             number = self._number
             self._number += 1
             try:
                 line.decode()
-                format_ = self._format or detect(line, self._options)
-                found = format_.read(line, number)
+                row = renamed(line, self._options.columns)
+                format_ = self._format or detect(row, self._options)
+                found = format_.read(row, number)
                 run = self._run if column is None else run_in(line, column)
             except InputError as error:
                 self._reject(_reported(number, where, line, str(error)))
@@ -121,7 +130,7 @@ class CandidateReader:
                 self._keep(format_, where)
                 yield of_run(found, run)
 
-    def _keep(self, format_: Format, where: str) -> None:
+    def _keep(self, format_: CandidateFormat, where: str) -> None:
         """Take the format of a row that could be read for that of its source."""
         self._format = format_
         self.format = self.format or format_
@@ -136,15 +145,15 @@ class CandidateReader:
             raise InputError(f"{row.where}: {row.error}")
         self._rejects.write(row)
         self._unread += 1
-        if self._format is None and self._unread >= _MOST_UNREAD:
+        if self._format is None and self._unread >= self._most_unread:
             raise InputError(
-                f"none of the first {_MOST_UNREAD:,} rows can be read, the first: "
+                f"none of the first {self._most_unread:,} rows can be read, the first: "
                 f"{self._rejects.first}"
             )
 
 
 def _reported(number: int, where: str, line: bytes, problem: str) -> Row:
-    """Return a rejected row, told as no JSON object if it is none."""
+    """Return a rejected row; one that is no JSON object gets that error."""
     try:
         found = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 The side of a group of near duplicates is that of one of its examples, drawn by a second hash, so
 that large groups are no likelier on one side, and an example that joins n others is the one that
-tells the side with a chance of 1 in n + 1.
+decides the side with a chance of 1 in n + 1.
 
 At least one example is for validation, and of a small set at most half; where the hashes say
 otherwise, those with the lowest are taken.
@@ -18,8 +18,8 @@ from msgspec import Raw
 
 from plaudit._util.packages import load_package
 from plaudit.errors import InputError, UsageError
-from plaudit.preferences.candidate import Id
 from plaudit.preferences.near_duplicates import NearDuplicates
+from plaudit.preferences.types import Id
 
 MOST_STRATA = 10_000
 """A column with more values is refused: it is no stratum."""
@@ -55,7 +55,7 @@ class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Split:
-    """The sides of all examples that a `Splitter` was told of."""
+    """The sides of all examples of a `Splitter`."""
 
     def __init__(self, seed: int, keys: Any, validation: Any, sizes: Any) -> None:
         """Take the sorted keys, for each whether it is for validation, and the groups' sizes."""
@@ -80,7 +80,7 @@ class Split:
         """Whether an example is for validation.
 
         Raises:
-            InputError: the splitter was not told of it.
+            InputError: the splitter has not seen it.
         """
         if example_id != self._last or type(example_id) is not type(self._last):
             key = example_key(example_id, self._seed)
@@ -131,7 +131,7 @@ def within_bounds(
 
 
 class Splitter:
-    """Is told of every pair, and then splits. 8 bytes an example, 12 with strata."""
+    """Takes every pair, and then splits. 8 bytes an example, 12 with strata."""
 
     def __init__(self, options: SplitOptions) -> None:
         """Begin.
@@ -214,7 +214,7 @@ class Splitter:
         self._keys = array("Q", unique.tobytes())
 
     def _leaders(self, keys: Any, groups: Any) -> tuple[Any, Any]:
-        """Return for each example the place of the one that tells its side; and group sizes."""
+        """Return for each example the place of the one that decides its side; and group sizes."""
         np = self._np
         with np.errstate(over="ignore"):
             order = _mixed(np, keys)

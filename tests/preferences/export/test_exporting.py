@@ -16,7 +16,7 @@ from plaudit._util import disk
 from plaudit.errors import InputError, MissingDependencyError, StoreError, UsageError
 from plaudit.io.partial import PartialFolder
 from plaudit.preferences.export import ExportOptions, export_pairs
-from plaudit.preferences.export.folder import MANIFEST
+from plaudit.preferences.export.exporting import MANIFEST
 from plaudit.preferences.export.rows import PairSource
 from plaudit.preferences.split import SplitOptions
 from tests.support.command import rows_of
@@ -134,9 +134,8 @@ def test_a_template_that_makes_all_alike_is_said(tmp_path: Path, out: Path) -> N
         (WHOLE % b"0", "margin 0.0"),
         (WHOLE % b"-0.5", "margin -0.5"),
         (WHOLE % b"1e999", "margin"),
-        (WHOLE % b"null", "`null` - at `$.margin`"),
         (WHOLE % b'"0.5"', "`str` - at `$.margin`"),
-        (b'{"prompt":"p","chosen":"a","rejected":"b","margin":1}', "`example_id`"),
+        (b'{"example_id":"e","chosen":"a","rejected":"b","margin":1}', "needs a prompt"),
         (b'{"example_id":"e","prompt":"p","chosen":"a","margin":1}', "`rejected`"),
         ((WHOLE % b"1").replace(b'"a"', b'" b"'), "say the same"),
         ((WHOLE % b"1").replace(b'"a"', b'" "'), "'chosen' is empty"),
@@ -175,7 +174,7 @@ def test_a_stale_file_of_rejected_rows_goes(tmp_path: Path, out: Path) -> None:
 
 
 def test_no_pair_at_all_is_an_error_that_shows_the_first_row(tmp_path: Path, out: Path) -> None:
-    with pytest.raises(InputError, match=r"no row is a pair.*in.jsonl:1: .*`example_id`"):
+    with pytest.raises(InputError, match=r"no row is a pair.*in.jsonl:1: .*`chosen`"):
         export_pairs(write(tmp_path / "in.jsonl", [b'{"x": 1}', b"{}"]), "trl-dpo", str(out))
     with pytest.raises(InputError, match="is empty"):
         export_pairs(write(tmp_path / "empty.jsonl", []), "trl-dpo", str(out))
@@ -232,7 +231,7 @@ def test_parquet_is_read_too(tmp_path: Path, out: Path) -> None:
     rows[3]["margin"] = float("nan")
     parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "in.parquet")
     done = export_pairs(str(tmp_path / "in.parquet"), "trl-dpo", str(out))
-    assert (done.pairs, done.rejected, done.style) == (9, 1, "conversational")
+    assert (done.pairs, done.rejected, done.style) == (10, 0, "conversational")
 
 
 def test_what_can_be_read_once_only_is_kept(tmp_path: Path, out: Path) -> None:
@@ -357,3 +356,12 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path: Path) -> None:
 
     peak(5)
     assert peak(100) < peak(25) + 3 * 2**20  # 8 MiB more were read, several times
+
+
+def test_pairs_without_ids_and_scores_are_exported(tmp_path: Path, out: Path) -> None:
+    rows = [{"query": question(n), "chosen": f"It is {n}.", "rejected": "No."} for n in range(40)]
+    source = write(tmp_path / "in.jsonl", rows)
+    done = export_pairs(source, "trl-dpo", str(out), ExportOptions(columns={"prompt": "query"}))
+    assert (done.pairs, done.examples, done.exit_status) == (40, 40, 0)
+    made = rows_of(out / "train.jsonl") + rows_of(out / "validation.jsonl")
+    assert sorted(one["chosen"] for one in made) == sorted(str(one["chosen"]) for one in rows)

@@ -1,4 +1,4 @@
-"""Formats are told apart by a row."""
+"""The format of a file is found by a row."""
 
 import json
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.steps import Steps
+from plaudit.preferences.formats import detect
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
+from plaudit.preferences.formats.traces import Steps
 
 
-def of(row: Any, **options: Any) -> Format:
+def of(row: Any, **options: Any) -> CandidateFormat:
     return detect(json.dumps(row).encode(), ReadOptions(**options))
 
 
@@ -40,7 +40,7 @@ PAIR = {"prompt": "p", "response": "r"}
         (verdict("feedback"), "feedback verdicts"),
     ],
 )
-def test_each_format_is_told_by_its_columns(row: dict[str, Any], name: str) -> None:
+def test_each_format_is_known_by_its_columns(row: dict[str, Any], name: str) -> None:
     assert of(row).name == name
 
 
@@ -54,7 +54,7 @@ def test_options_reach_their_format() -> None:
     [
         ({"text": "t", "points": 1}, "its columns are text, points"),
         ({}, "none at all"),
-        ({"prompt": "p", "chosen": "a", "rejected": "b"}, "plaudit export"),
+        ({"chosen": "a", "rejected": "b"}, "a pair needs prompt"),
         ({"messages": [], "score": 1}, "plaudit judge pointwise"),
         ({"conversation": [], "score": 1}, "plaudit judge pointwise"),
         ({"prompt": "p", "response_a": "x", "response_b": "y"}, "plaudit judge pairwise"),

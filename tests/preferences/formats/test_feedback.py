@@ -8,13 +8,11 @@ import msgspec
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.feedback import Feedback
-from plaudit.preferences.options import PairOptions
+from plaudit.preferences.formats.verdicts import Feedback
 from plaudit.preferences.pairing import pair_turn
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.types import Candidate, PairOptions, Tally
 from tests.support.judged import JudgeSession, labelled
 
 

@@ -10,17 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError
-from plaudit.preferences.formats.base import Format, ReadOptions
-from plaudit.preferences.formats.detect import detect
-from plaudit.preferences.formats.feedback import Feedback
+from plaudit.preferences.formats import detect
+from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
 from plaudit.preferences.formats.pairwise import Comparisons
-from plaudit.preferences.formats.rows import Rows
-from plaudit.preferences.formats.steps import Steps
-from plaudit.preferences.formats.traces import Traces
-from plaudit.preferences.formats.verdicts import Verdicts
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.formats.rows import CandidateRows, PairRows, ResponseLists
+from plaudit.preferences.formats.traces import Steps, Traces
+from plaudit.preferences.formats.verdicts import Feedback, Verdicts
+from plaudit.preferences.types import PairOptions, Tally
 
 MESSAGES = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "r"}]
 
@@ -39,11 +35,22 @@ def verdict(kind: str, **judged: Any) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, tuple[Callable[[], Format], dict[str, Any]]] = {
+FORMATS: dict[str, tuple[Callable[[], CandidateFormat], dict[str, Any]]] = {
     "rows": (
-        Rows,
+        CandidateRows,
         {"example_id": 1, "turn_id": 2, "candidate_index": 0, "prompt": "p", "response": "r",
          "score": 0.5, "confidence": 0.5, "metadata": {}},
+    ),
+    "pairs": (
+        PairRows,
+        {"example_id": 1, "turn_id": 2, "prompt": MESSAGES[:1], "chosen": MESSAGES, "rejected": "b",
+         "chosen_score": 0.5, "rejected_score": 0.2, "margin": 0.3, "chosen_index": 0,
+         "metadata": {"chosen": {}}},
+    ),
+    "lists": (
+        ResponseLists,
+        {"prompt": "p", "generations": ["a", {"response": "b", "overall_score": 3}],
+         "ratings": [1, 2], "metadata": {}},
     ),
     "pointwise": (
         lambda: Verdicts("pointwise"), verdict("pointwise", prompt=MESSAGES[:1], response="r")
@@ -126,7 +133,7 @@ def test_a_row_is_read_or_refused(name: str, data: st.DataObject) -> None:
         assert isinstance(one.turn_id, (str, int))
     if candidates:
         tally = Tally()
-        pair_turn(found.group(candidates), PairOptions(), tally)
+        found.pair(candidates, PairOptions(), tally)
         assert tally.adds_up
 
 

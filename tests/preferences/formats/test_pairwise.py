@@ -8,13 +8,12 @@ import msgspec
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.pairwise import Comparisons
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import pair_turn, preferences
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.pairing import pair_turn
+from plaudit.preferences.rows import preferences
+from plaudit.preferences.types import Candidate, PairOptions, Tally
 from tests.support.judged import JudgeSession, compared
 
 DIRECT = ReadOptions()
@@ -23,11 +22,12 @@ STRENGTHS = ReadOptions(scores="bradley-terry")
 
 def turns(lines: Sequence[bytes], options: ReadOptions = DIRECT) -> list[list[Candidate]]:
     found = detect(lines[0], options)
+    assert isinstance(found, Comparisons)
     gathered: dict[Any, list[Candidate]] = {}
     for number, line in enumerate(lines):
         for one in found.read(line, number):
             gathered.setdefault((one.example_id, one.turn_id), []).append(one)
-    return [found.group(turn) for turn in gathered.values()]
+    return [found.competing(turn) for turn in gathered.values()]
 
 
 def pair(id: str, a: str, b: str, prompt: Any = "p", **columns: Any) -> dict[str, Any]:

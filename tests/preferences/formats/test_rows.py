@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.formats.rows import CANDIDATE_ROWS, Rows, candidate
+from plaudit.preferences.formats import ReadOptions, detect
+from plaudit.preferences.formats.base import renamed
+from plaudit.preferences.formats.rows import (
+    CANDIDATE_ROWS,
+    CandidateRows,
+    PairRows,
+    ResponseLists,
+    candidate,
+)
+from plaudit.preferences.rows import pair_lines, preferences
+from plaudit.preferences.types import Candidate, PairOptions, Tally
 
 ROW = {
     "example_id": "e",
@@ -26,7 +35,7 @@ ROW = {
 
 
 def read(line: bytes) -> Candidate:
-    (one,) = Rows().read(line, 0)
+    (one,) = CandidateRows().read(line, 0)
     return one
 
 
@@ -174,3 +183,131 @@ def test_whatever_a_field_holds_a_row_is_read_or_refused(value: Any) -> None:
         assert one.score is None or math.isfinite(one.score)
         assert isinstance(one.turn_id, (str, int))
         assert one.index is None or one.index >= 0
+
+
+# Lists of responses
+
+
+def lists(row: dict[str, Any], **columns: str) -> list[Candidate]:
+    line = renamed(msgspec.json.encode(row), columns)
+    found = detect(line, ReadOptions(columns=columns))
+    assert found.name == "lists"
+    return list(found.read(line, 0))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "p", "generations": ["a", "b", "c"], "ratings": [5, None, 2.5]},
+        {"instruction": "p", "responses": ["a", "b", "c"], "scores": [5.0, None, 2.5]},
+        {
+            "instruction": "p",
+            "completions": [
+                {"response": "a", "overall_score": 5, "model": "m"},
+                {"response": "b", "fine-grained_score": None},
+                {"text": "c", "rating": 2.5},
+            ],
+        },
+    ],
+)
+def test_lists_of_responses_are_candidates_of_one_turn(row: dict[str, Any]) -> None:
+    found = lists(row)
+    assert [bytes(one.response) for one in found] == [b'"a"', b'"b"', b'"c"']
+    assert [one.score for one in found] == [5.0, None, 2.5]
+    assert [one.index for one in found] == [0, 1, 2]
+    assert len({(one.example_id, one.turn_id) for one in found}) == 1
+
+
+def test_columns_of_lists_have_other_names_by_option() -> None:
+    row = {"q": "p", "answers": [{"answer": "a", "good": 1, "score": 9}], "id": 7}
+    columns = {"prompt": "q", "responses": "answers", "response": "answer", "score": "good"}
+    (found,) = lists(row, example_id="id", **columns)
+    assert (found.example_id, bytes(found.response), found.score) == (7, b'"a"', 1.0)
+
+
+def test_a_score_beyond_the_range_of_numbers_is_none() -> None:
+    line = b'{"prompt":"p","completions":[{"response":"a","score":1e999},{"response":"b"}]}'
+    assert [one.score for one in ResponseLists().read(line, 0)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"prompt": "p", "generations": ["a", "b"], "ratings": [1]}, "2 responses and 1 scores"),
+        ({"prompt": "p", "generations": [3], "ratings": [1]}, "response must be a text"),
+        ({"prompt": "p", "generations": ["a"], "ratings": ["N/A"]}, "the score is a text"),
+        ({"prompt": "p", "generations": [{"answer": "a"}]}, "its fields are answer"),
+        ({"prompt": "p", "generations": "many"}, "not a JSON text"),
+        ({"prompt": "p", "generations": {"a": 1}}, "not a row of responses"),
+    ],
+)
+def test_lists_that_cannot_be_read_are_named(row: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        lists(row)
+
+
+# Pairs
+
+
+def pair_of(row: dict[str, Any]) -> list[Candidate]:
+    line = msgspec.json.encode(row)
+    found = detect(line, ReadOptions())
+    assert found.name == "pairs"
+    return list(found.read(line, 3))
+
+
+def test_a_pair_without_scores_is_unscored() -> None:
+    chosen, rejected = pair_of({"prompt": "p", "chosen": "a", "rejected": "b"})
+    assert chosen.score is rejected.score is None
+    assert (chosen.turn_id, bytes(rejected.response)) == (3, b'"b"')
+    tally = Tally()
+    turn = PairRows().pair([chosen, rejected], PairOptions(), tally)
+    assert turn is not None
+    (made,) = preferences(turn, PairOptions())
+    assert (made.margin, made.reward, made.chosen_score) == (None, None, None)
+    assert msgspec.json.encode(made) + b"\n" == b"".join(pair_lines(turn, PairOptions()))
+    assert tally.adds_up
+
+
+def test_the_prompt_of_a_conversation_is_cut_off_from_both_responses() -> None:
+    def chat(answer: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
+
+    row = {"prompt": "?", "chosen": chat("a"), "rejected": chat("b")}
+    for one in (row, {name: row[name] for name in ("chosen", "rejected")}):
+        chosen, rejected = pair_of(one)
+        assert msgspec.json.decode(chosen.prompt) == chat("")[:1]
+        assert msgspec.json.decode(rejected.response) == chat("b")[1:]
+
+
+@pytest.mark.parametrize(
+    ("scores", "dropped"),
+    [
+        ({"score_chosen": 3, "score_rejected": 1}, {}),
+        ({"score_chosen": 3}, {"below_margin": 1}),
+        ({"chosen_score": 1.5, "rejected_score": 1}, {"below_margin": 1}),
+        ({"chosen_score": 1, "rejected_score": 1}, {"tie": 1}),
+        ({"chosen_score": 1, "rejected_score": 2}, {"below_margin": 1}),
+    ],
+)
+def test_a_least_margin_needs_scores(scores: dict[str, float], dropped: dict[str, int]) -> None:
+    tally = Tally()
+    candidates = pair_of({"prompt": "p", "chosen": "a", "rejected": "b"} | scores)
+    PairRows().pair(candidates, PairOptions(min_margin=1), tally)
+    assert tally.dropped_pairs == dropped
+    assert tally.adds_up
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"prompt": "p", "chosen": " ", "rejected": "b"}, "a response is empty"),
+        ({"prompt": 3, "chosen": "a", "rejected": "b"}, "prompt must be a text"),
+        ({"chosen": [{"role": "assistant", "content": "a"}], "rejected": "b"}, "needs a prompt"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "chosen_score": "x"}, "not a pair"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "metadata": [1]}, "metadata"),
+    ],
+)
+def test_pairs_that_cannot_be_read_are_named(row: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        pair_of(row)

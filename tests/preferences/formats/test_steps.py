@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.formats.steps import Steps, candidate_of_step
+from plaudit.preferences.formats.traces import Steps, candidate_of_step
+from plaudit.preferences.types import Candidate
 
 IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
 CALL = {"id": "c1", "type": "function", "function": {"name": "move", "arguments": '{"to": 4}'}}

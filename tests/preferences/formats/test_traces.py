@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from plaudit.cli.app import app
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.traces import Traces
+from plaudit.preferences.types import Candidate
 from tests.support.command import write_rows
 from tests.support.judged import lines_of
 

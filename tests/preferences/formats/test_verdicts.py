@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
+from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.detect import detect
 from plaudit.preferences.formats.verdicts import Verdicts
+from plaudit.preferences.types import Candidate
 from tests.support.judged import JudgeSession, scored
 
 CHAT = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]

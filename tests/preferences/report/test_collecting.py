@@ -8,13 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import preferences
-from plaudit.preferences.preference import Preference
 from plaudit.preferences.report.collecting import PairReport
-from plaudit.preferences.tally import Tally
-from tests.preferences.report.pairs import candidates, report_of, turns
+from plaudit.preferences.rows import preferences
+from plaudit.preferences.types import Candidate, PairOptions, Preference, Tally
+from tests.preferences.report.measured import candidates, report_of, turns
 
 
 def some(number: int, seed: int = 1) -> list[list[Candidate]]:
@@ -79,18 +76,10 @@ def test_pairs_one_by_one_give_the_same_numbers() -> None:
     assert one_by_one.finish(tally) == by_turn.finish(tally)
 
 
-def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_change_nothing() -> None:
     many = some(300)
     whole = report_of(many)
-    monkeypatch.setattr("plaudit.preferences.report.collecting._BATCH", 7)
-    parts = report_of(many)
-    assert (parts.duplicates, parts.weights, parts.shown) == (
-        whole.duplicates, whole.weights, whole.shown,
-    )  # fmt: skip
-    assert parts.lengths is not None
-    assert whole.lengths is not None
-    assert parts.lengths.bins == whole.lengths.bins
-    assert parts.lengths.correlation == pytest.approx(whole.lengths.correlation)
+    assert report_of(many, batch=7) == whole
 
 
 def test_a_length_bias_is_said_and_the_lack_of_one_too() -> None:
@@ -200,6 +189,35 @@ def test_shown_pairs_are_drawn_by_the_seed_from_all() -> None:
     assert len(first) == 6
     drawn = [one.example_id for seed in range(60) for one in report_of(many[:50], seed).shown]
     assert len(set(drawn)) > 40
+
+
+def test_pairs_without_a_margin_count_for_all_but_margins() -> None:
+    many, report, scored = some(60), PairReport(), PairReport()
+    for n, row in enumerate(rows(many)):
+        report.add(msgspec.structs.replace(row, margin=None if n % 2 else row.margin))
+        if n % 2 == 0:
+            scored.add(row)
+    found, known = report.finish(), scored.finish()
+    whole = report_of(many)
+    assert found.margins is not None
+    assert found.margins == known.margins
+    assert found.lengths is not None
+    assert known.lengths is not None
+    assert whole.lengths is not None
+    assert found.lengths.correlation == pytest.approx(known.lengths.correlation)
+    assert (found.pairs, found.lengths.bins) == (whole.pairs, whole.lengths.bins)
+    assert (found.duplicates, found.weights) == (whole.duplicates, whole.weights)
+    assert {one.margin is None for one in found.shown} == {True, False}
+
+
+def test_without_any_margin_there_is_no_section_of_margins() -> None:
+    report = PairReport()
+    for row in rows(some(20)):
+        report.add(msgspec.structs.replace(row, margin=None))
+    found = report.finish()
+    assert found.margins is None
+    assert found.lengths is not None
+    assert found.lengths.correlation is None
 
 
 def test_nothing_is_a_report_too() -> None:

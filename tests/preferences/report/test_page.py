@@ -13,8 +13,8 @@ from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.preferences.report.collecting import PairReport
 from plaudit.preferences.report.numbers import ReportNumbers
 from plaudit.preferences.report.page import render, write_report
-from plaudit.preferences.tally import Tally
-from tests.preferences.report.pairs import candidates, report_of
+from plaudit.preferences.types import Tally
+from tests.preferences.report.measured import candidates, report_of
 
 HOSTILE = "</pre></td><script>alert(1)</script><img src=x onerror=alert(2)>{{ n }}'\"&\u202e"
 GAP = {"order_gap": 0.25, "orders": [{"value": "A"}, {"value": "A"}]}
@@ -114,22 +114,6 @@ def test_a_page_without_pairs_says_so() -> None:
 def test_any_finite_score_can_be_drawn(scores: tuple[float, float]) -> None:
     many = [candidates(n, [("xx", scores[0]), ("y", scores[1])]) for n in range(3)]
     assert render(report_of(many)).count("<svg") == 4
-
-
-def test_what_is_estimated_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plaudit.preferences.report.sketches.HashSums.__init__.__defaults__", (20,))
-    monkeypatch.setattr(
-        "plaudit.preferences.report.sketches.RowSample.__init__.__defaults__", (50,)
-    )
-    monkeypatch.setattr("plaudit.preferences.report.sketches.Heaviest.__init__.__defaults__", (20,))
-    many = [candidates(n, [("xx", 1.0), ("y", 0.0)]) for n in range(200)]
-    found = report_of(many)
-    assert found.weights is not None
-    assert not found.weights.examples.exact
-    page = render(found)
-    assert f"about {found.weights.examples.value}" in page
-    assert "Of 50 pairs, drawn at random" in page
-    assert "From a sample of the examples" in page
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

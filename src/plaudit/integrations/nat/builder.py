@@ -17,9 +17,8 @@ from plaudit.integrations.nat.collecting import Collected, collect
 from plaudit.integrations.nat.config import PairTrajectoriesConfig
 from plaudit.integrations.nat.names import log_line
 from plaudit.integrations.nat.trajectories import trajectories
-from plaudit.preferences.options import PairOptions
 from plaudit.preferences.pairing import pair_turn
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.types import PairOptions, Tally
 from plaudit.types import Json
 
 _log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Raw
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate, Id
-from plaudit.preferences.formats.steps import candidate_of_step
+from plaudit.preferences.formats.traces import candidate_of_step
+from plaudit.preferences.types import Candidate, Id
 from plaudit.types import Json
 
 _BESIDE_TEXT = ("tool_calls", "function_call", "tool_call_id", "name", "audio", "refusal")

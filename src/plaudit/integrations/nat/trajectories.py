@@ -9,9 +9,7 @@ import msgspec
 from nat.data_models.finetuning import DPOItem, OpenAIMessage, Trajectory
 
 from plaudit.integrations.nat.collecting import prompt_of, response_of
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import CandidateGroup
+from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions
 from plaudit.types import Json
 
 

@@ -1,7 +1,7 @@
 """A folder for `datasets.load_from_disk`, as `DatasetDict.save_to_disk` writes one.
 
-Written as Arrow straight away: `Dataset.from_generator` would write everything twice. What the
-columns are is said by `datasets` itself.
+Rows are written as Arrow at once: `Dataset.from_generator` would write everything twice. `datasets`
+itself makes the schema.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import msgspec
 
 from plaudit._util.packages import load_package
 from plaudit.errors import UsageError
-from plaudit.preferences.export.base import Dataset, Format
+from plaudit.preferences.export.base import Dataset, TrainerFormat
 from plaudit.preferences.export.shaping import Carries, Shaped, messages_of
 
 _ROWS = 1_000
@@ -21,12 +21,8 @@ _DATA = "data-00000-of-00001.arrow"
 _MESSAGES = ("prompt", "chosen", "rejected")
 
 
-class DatasetsFolder(Format):
+class DatasetsFolder(TrainerFormat):
     """`prompt`, `chosen`, `rejected`, `tools`, both scores, both ids."""
-
-    carries = Carries(content="anything", calls=True, tools=True, turns=True, fields=True)
-    train = f"train/{_DATA}"
-    validation = f"validation/{_DATA}"
 
     def __init__(self) -> None:
         """Begin.
@@ -34,12 +30,18 @@ class DatasetsFolder(Format):
         Raises:
             MissingDependencyError: `datasets` is not installed.
         """
+        super().__init__(
+            lambda pair, style: (),
+            carries=Carries(content="anything", calls=True, tools=True, turns=True, fields=True),
+            train=f"train/{_DATA}",
+            validation=f"validation/{_DATA}",
+        )
         self._datasets = load_package("datasets", "datasets")
         self._arrow = load_package("pyarrow", "datasets")
         self._digests: dict[str, str] = {}
 
     def begin(self, dataset: Dataset) -> None:
-        """Say what the columns are.
+        """Make the schema.
 
         Raises:
             UsageError: the installed `datasets` has no columns of JSON.

@@ -1,13 +1,10 @@
-"""Pairs of a file, split and written for a trainer.
-
-The file is read twice: first to see what is in it and to split, then to write. Neither takes more
-memory for longer files, but for a few bytes an example (`Splitter`) or a response (`Ledger`).
-"""
+"""Pairs of a file, split and written for a trainer."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -15,18 +12,118 @@ from plaudit._util import disk
 from plaudit.errors import InputError, UsageError
 from plaudit.io.output import RejectWriter
 from plaudit.io.partial import PartialFolder
+from plaudit.io.places import check_folder_output, check_not_read
 from plaudit.io.progress import Progress
 from plaudit.io.rows import Row, refused
-from plaudit.preferences.export.base import Dataset, Format, RowWriter
-from plaudit.preferences.export.folder import check_folder, write_manifest
-from plaudit.preferences.export.load import load_format
-from plaudit.preferences.export.options import ExportOptions, ExportSummary, Problem, Style
+from plaudit.preferences.export.base import Dataset, RowWriter, TrainerFormat
+from plaudit.preferences.export.formats import load_format
 from plaudit.preferences.export.rows import PairSource, column_text, tools_of
-from plaudit.preferences.export.shaping import CannotCarryError, is_simple, is_text, shape
-from plaudit.preferences.split import Split, Splitter
+from plaudit.preferences.export.shaping import (
+    CannotCarryError,
+    Problem,
+    Style,
+    is_simple,
+    is_text,
+    shape,
+)
+from plaudit.preferences.split import Split, SplitOptions, Splitter
+from plaudit.types import Json
+
+
+class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How pairs are exported."""
+
+    split: SplitOptions = SplitOptions()
+    style: Style | Literal["auto"] = "auto"
+    """`auto`: plain if every prompt and response is text, else conversational throughout."""
+    columns: Mapping[str, str] = {}
+    """Column of the file by the name that plaudit expects (`ReadOptions.columns`)."""
+
+
+class ExportSummary(msgspec.Struct, kw_only=True):
+    """What an export came to."""
+
+    format: str
+    out: str
+    files: list[str] = []
+    """What was written, by their names in `out`."""
+    style: Style = "plain"
+    mixed: bool = False
+    """Whether some pairs were all text and others had messages."""
+    pairs: int = 0
+    """Pairs that were read; rejected rows are none."""
+    train: int = 0
+    """Rows written for training."""
+    validation: int = 0
+    """Rows written for validation."""
+    examples: int = 0
+    train_examples: int = 0
+    validation_examples: int = 0
+    groups: int = 0
+    """Groups of examples that are kept on one side since their prompts are near duplicates."""
+    largest_group: int = 0
+    strata: dict[str, tuple[int, int]] = {}
+    """Examples for training and for validation, by stratum."""
+    set_aside: dict[Problem, int] = {}
+    """Pairs that the format cannot carry, by reason."""
+    ties: int = 0
+    """Responses without a label, since they were chosen as often as rejected (`trl-kto`)."""
+    rejected: int = 0
+    """Rows that are no pair, or whose margin is not above 0."""
+    rejects: str | None = None
+    """Where rejected rows and pairs that were set aside are, with the reasons."""
+    notes: list[str] = []
+    """What a person should know of the result."""
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 where not every row was exported."""
+        return int(bool(self.rejected or self.set_aside))
+
+
+MANIFEST = ".plaudit-export.json"
+"""Names what plaudit wrote into a folder. Hidden, so that no reader takes it for data."""
+
+
+class _Manifest(msgspec.Struct):
+    files: list[str]
+
+
+def check_folder(out: str, inputs: Iterable[Json]) -> None:
+    """Check, before anything is read, that a folder can be written.
+
+    Raises:
+        UsageError: it cannot, it holds what plaudit has not written, or what is read.
+    """
+    path = check_folder_output(out)
+    if path.is_dir() and any(path.iterdir()) and not _is_ours(path):
+        raise UsageError(
+            f"{out} holds files that plaudit export has not written, which it would replace: give "
+            "the name of a new folder"
+        )
+    check_not_read(out, inputs)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=_Manifest)
+    except (OSError, ValueError):
+        return False
+    known = {MANIFEST, *manifest.files}
+    found = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
+    return found <= known
+
+
+def write_manifest(folder: PartialFolder, about: Mapping[str, object]) -> list[str]:
+    """Name the folder's files, and what they are `about`, in its manifest; return their names."""
+    names = folder.names
+    data = msgspec.json.encode({"files": names, **about})
+    folder.open(MANIFEST).write(msgspec.json.format(data) + b"\n")
+    return names
+
 
 _MANY = 0.1
-"""A group of near duplicates with more than this share of the examples is told of."""
+"""Share of the examples; a larger group of near duplicates gets a note."""
 
 
 def export_pairs(
@@ -57,7 +154,7 @@ def export_pairs(
     _check_style(made, format, options)
     check_folder(out, [source])
     with ExitStack() as stack:
-        pairs = PairSource(source)
+        pairs = PairSource(source, options.columns)
         stack.callback(pairs.close)
         splitter = Splitter(options.split)
         stack.callback(splitter.close)
@@ -74,7 +171,7 @@ def export_pairs(
 
 
 class _Seen(msgspec.Struct):
-    """What a first look tells of a source."""
+    """Facts about a source, from the first reading."""
 
     count: int = 0
     texts: int = 0
@@ -85,31 +182,34 @@ class _Seen(msgspec.Struct):
     def reject(self, row: Row) -> None:
         self.first_reject = self.first_reject or f"{row.where}: {row.error}"
 
-    def style(self, made: Format, options: ExportOptions) -> Style:
+    def style(self, made: TrainerFormat, options: ExportOptions) -> Style:
         if options.style != "auto":
             return options.style
         if len(made.styles) == 1:
             return made.styles[0]
         return "plain" if self.texts == self.count else "conversational"
 
-    def dataset(self, made: Format, options: ExportOptions) -> Dataset:
+    def dataset(self, made: TrainerFormat, options: ExportOptions) -> Dataset:
         style = self.style(made, options)
         tools = self.tools and style == "conversational"
         return Dataset(style, tools, self.simple, options.split.val_fraction > 0)
 
 
-def _check_style(made: Format, name: str, options: ExportOptions) -> None:
+def _check_style(made: TrainerFormat, name: str, options: ExportOptions) -> None:
     if options.style != "auto" and options.style not in made.styles:
         raise UsageError(f"{name} has messages only: leave out --{options.style}")
 
 
-def _look(pairs: PairSource, made: Format, splitter: Splitter, options: ExportOptions) -> _Seen:
+def _look(
+    pairs: PairSource, made: TrainerFormat, splitter: Splitter, options: ExportOptions
+) -> _Seen:
     """Read the pairs once."""
     seen, strata = _Seen(), options.split.strata
     reported = False
     for _, pair, line in pairs.pairs(seen.reject):
         stratum = None if strata is None else column_text(line, pair, strata)
         reported = reported or stratum is not None
+        assert pair.example_id is not None  # Of a pair that was read.
         splitter.add(pair.example_id, pair.prompt, stratum)
         made.count(pair)
         seen.count += 1
@@ -127,7 +227,7 @@ class _Export:
     def __init__(
         self,
         pairs: PairSource,
-        made: Format,
+        made: TrainerFormat,
         split: Split,
         summary: ExportSummary,
         progress: Progress | None,
@@ -183,6 +283,7 @@ class _Export:
         for where, pair, line in self._pairs.pairs(self._rejects.write):
             count += 1
             self._progress.done = count
+            assert pair.example_id is not None
             side = int(self._split.in_validation(pair.example_id))
             try:
                 written[side] += sides[side].write(shape(pair, style, carries))

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -13,9 +13,11 @@ from msgspec import Raw
 from plaudit._util.paths import possible
 from plaudit.errors import InputError
 from plaudit.io.blocks import BlockReader
-from plaudit.io.partial import close_scratch, scratch_error
+from plaudit.io.places import is_special
 from plaudit.io.rows import Row, refused, rejected
-from plaudit.preferences.candidate import Id
+from plaudit.io.scratch import close_scratch, scratch_error
+from plaudit.preferences.formats.base import renamed
+from plaudit.preferences.formats.rows import PairRow, read_pair
 from plaudit.preferences.margins import scale_of
 from plaudit.preferences.texts import response_key
 from plaudit.types import Json
@@ -23,35 +25,24 @@ from plaudit.types import Json
 _BUFFER = 2**20
 
 
-class PairRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What of a preference row is exported; see `Preference`."""
-
-    example_id: Id
-    turn_id: Id = 0
-    prompt: Raw
-    chosen: Raw
-    rejected: Raw
-    margin: float
-    chosen_score: float | None = None
-    rejected_score: float | None = None
-    metadata: Raw = Raw(b"null")
-
-
 class _Role(msgspec.Struct):
     role: str
 
 
-_decode = msgspec.json.Decoder(PairRow).decode
 _decode_roles = msgspec.json.Decoder(list[_Role]).decode
 _decode_role = msgspec.json.Decoder(_Role).decode
 _decode_columns = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class PairSource:
-    """A source that can be read twice, which standard input cannot unless it is kept."""
+    """A source of pairs that can be read twice; standard input is copied for that."""
 
-    def __init__(self, source: str) -> None:
-        """Take the source; what can be read only once is copied to a file without a name.
+    def __init__(self, source: str, columns: Mapping[str, str] | None = None) -> None:
+        """Open the source; one that can be read only once is copied to a temporary file.
+
+        Args:
+            source: a file, or `-`.
+            columns: see `ReadOptions.columns`.
 
         Raises:
             InputError: it cannot be read.
@@ -60,13 +51,14 @@ class PairSource:
         self.name = "standard input" if source == "-" else source
         """For a person."""
         self._path = source
+        self._columns = columns or {}
         self._copy: BinaryIO | None = None
-        if source == "-" or _is_stream(source):
+        if source == "-" or is_special(possible(source)):
             self._copy = self._copied(source)
             self._path = self._copy.name
 
     def pairs(self, on_reject: Callable[[Row], None]) -> Iterator[tuple[str, PairRow, bytes]]:
-        """Yield each pair, where it is, and its line; tell of each row that is none.
+        """Yield each pair, its place, and its line; call `on_reject` for each other row.
 
         Raises:
             InputError: there is no such source, or it has no rows.
@@ -78,7 +70,8 @@ class PairSource:
                     continue
                 for where, line in block.rows():
                     try:
-                        pair = read_pair(line)
+                        line.decode()  # What is copied without being decoded must be UTF-8.
+                        pair = checked_pair(renamed(line, self._columns))
                     except (ValueError, RecursionError, InputError) as error:
                         on_reject(_rejected(self._where(where), line, error))
                     else:
@@ -130,35 +123,34 @@ def _opened(source: str) -> "contextlib.AbstractContextManager[BinaryIO]":
     return Path(source).open("rb")
 
 
-def _is_stream(source: str) -> bool:
-    path = possible(source)
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def read_pair(line: bytes) -> PairRow:
-    """Read a row of preference data.
+def checked_pair(line: bytes) -> PairRow:
+    """Return a pair that can be exported.
 
     Raises:
-        ValueError: it is not JSON, or it is no such row.
-        InputError: it is one that cannot be learned from.
+        ValueError: it is not JSON, or it is no pair.
+        InputError: nothing can be learned from it.
     """
-    line.decode()  # What is copied without being decoded must be UTF-8.
-    pair = _decode(line)
-    if not scale_of().reaches(pair.margin, 0.0):
+    pair = read_pair(line)
+    if pair.margin is not None and not scale_of().reaches(pair.margin, 0.0):
         raise InputError(f"margin {pair.margin}: only a pair of which one is better can be learned")
-    _check(pair.prompt, "prompt")
-    keys = [_key(raw, name) for raw, name in ((pair.chosen, "chosen"), (pair.rejected, "rejected"))]
-    if keys[0] == keys[1]:
+    sides = (("prompt", pair.prompt), ("chosen", pair.chosen), ("rejected", pair.rejected))
+    for name, raw in sides:
+        _check(raw, name)
+    keys = {name: response_key(raw) for name, raw in sides[1:]}
+    for name, key in keys.items():
+        if not key:
+            raise InputError(f"{name!r} is empty")
+    if keys["chosen"] == keys["rejected"]:
         raise InputError("'chosen' and 'rejected' say the same")
     return pair
 
 
 def column_text(line: bytes, pair: PairRow, name: str) -> str | None:
-    """Return a column of the row, of its metadata, or of a candidate's metadata, as text.
+    """Return a column of the row, of its metadata, or of the metadata of a candidate, as text.
 
     None where there is none, or null.
     """
-    for columns in _places(line, pair):
+    for columns in (_decode_columns(line), *_metadata(pair)):
         raw = columns.get(name)
         if raw is not None and bytes(raw) != b"null":
             value = msgspec.json.decode(raw)
@@ -179,11 +171,6 @@ def tools_of(pair: PairRow) -> Raw | None:
     return None
 
 
-def _places(line: bytes, pair: PairRow) -> Iterator[dict[str, Raw]]:
-    yield _decode_columns(line)
-    yield from _metadata(pair)
-
-
 def _metadata(pair: PairRow) -> Iterator[dict[str, Raw]]:
     own = _object(pair.metadata)
     yield own
@@ -195,14 +182,6 @@ def _object(raw: Raw | None) -> dict[str, Raw]:
     if raw is None or bytes(raw)[:1] != b"{":
         return {}
     return _decode_columns(raw)
-
-
-def _key(raw: Raw, name: str) -> bytes:
-    _check(raw, name)
-    key = response_key(raw)
-    if not key:
-        raise InputError(f"{name!r} is empty")
-    return key
 
 
 def _check(raw: Raw, name: str) -> None:

@@ -6,16 +6,34 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from plaudit.preferences.export.options import Problem, Style
-from plaudit.preferences.export.rows import PairRow, tools_of
+from plaudit.preferences.export.rows import tools_of
+from plaudit.preferences.formats.rows import PairRow
 from plaudit.preferences.texts import response_key
 
-Columns = dict[str, Raw]
+Style = Literal["plain", "conversational"]
+
+Problem = Literal[
+    "messages",
+    "several_messages",
+    "not_assistant",
+    "content_parts",
+    "images",
+    "tool_calls",
+    "tool_arguments",
+    "tools",
+    "message_fields",
+    "no_text",
+    "roles",
+    "same_response",
+]
+"""Why a format cannot carry a pair; docs/export.md explains each."""
+
+Message = dict[str, Raw]
 """A message: its fields as they were read."""
 
-_decode_messages = msgspec.json.Decoder(list[Columns]).decode
-_decode_calls = msgspec.json.Decoder(list[Columns]).decode
-_decode_columns = msgspec.json.Decoder(Columns).decode
+_decode_messages = msgspec.json.Decoder(list[Message]).decode
+_decode_calls = msgspec.json.Decoder(list[Message]).decode
+_decode_columns = msgspec.json.Decoder(Message).decode
 _NOTHING = (b"null", b"[]", b"{}", b'""')
 _CALLING = ("tool_calls", "function_call", "tool_call_id")
 
@@ -103,17 +121,17 @@ def joined(first: bytes, second: bytes) -> bytes:
     return first[:-1] + (b"" if first[:1] == b'"' else b",") + second[1:]
 
 
-def messages_of(data: bytes) -> list[Columns]:
+def messages_of(data: bytes) -> list[Message]:
     """Return the messages of a list."""
     return _decode_messages(data)
 
 
-def role_of(message: Columns) -> str:
+def role_of(message: Message) -> str:
     """Return a message's role."""
     return msgspec.json.decode(message["role"], type=str)
 
 
-def content_of(message: Columns) -> bytes:
+def content_of(message: Message) -> bytes:
     """Return a message's text, as JSON.
 
     Raises:
@@ -164,7 +182,7 @@ def _messages(raw: Raw, role: bytes, carries: Carries) -> bytes:
     return _with_objects(messages) if b'"tool_calls"' in data else data
 
 
-def _check(message: Columns, carries: Carries) -> None:
+def _check(message: Message, carries: Carries) -> None:
     """Check that the format has a place for all that is in a message."""
     calling = any(_is_there(message, name) for name in _CALLING)
     if not carries.calls and (calling or role_of(message) == "tool"):
@@ -188,11 +206,11 @@ def _check_parts(content: Raw, carries: Carries) -> None:
         raise CannotCarryError("content_parts")
 
 
-def _is_there(message: Columns, name: str) -> bool:
+def _is_there(message: Message, name: str) -> bool:
     return name in message and bytes(message[name]) not in _NOTHING
 
 
-def _with_objects(messages: Sequence[Columns]) -> bytes:
+def _with_objects(messages: Sequence[Message]) -> bytes:
     """Make arguments of calls objects, which is what chat templates read; OpenAI has text."""
     made = [
         message | {"tool_calls": Raw(_calls(message["tool_calls"]))}
@@ -211,14 +229,14 @@ def _calls(raw: Raw) -> bytes:
         raise CannotCarryError("tool_arguments") from None
 
 
-def _call(call: Columns) -> Columns:
+def _call(call: Message) -> Message:
     function = call.get("function")
     if function is None:
         return _with_object(call)
     return call | {"function": Raw(msgspec.json.encode(_with_object(_decode_columns(function))))}
 
 
-def _with_object(function: Columns) -> Columns:
+def _with_object(function: Message) -> Message:
     given = function.get("arguments")
     if given is None or bytes(given)[:1] == b"{":
         return function

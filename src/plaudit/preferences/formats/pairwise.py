@@ -8,13 +8,20 @@ import msgspec
 from msgspec import Raw
 
 from plaudit.errors import InputError
-from plaudit.preferences.candidate import Candidate
-from plaudit.preferences.formats.base import ABSENT, Format, malformed, prompt_id, unpacked
-from plaudit.preferences.formats.messages import split_last
-from plaudit.preferences.formats.rows import object_of
-from plaudit.preferences.formats.verdicts import Ids, Verdict, ids_in, read_verdict
+from plaudit.preferences.formats.base import (
+    ABSENT,
+    CandidateFormat,
+    malformed,
+    object_of,
+    prompt_id,
+    split_last,
+    unpacked,
+)
+from plaudit.preferences.formats.verdicts import CandidateIds, JudgedRow, ids_in, read_verdict
+from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.strengths import bradley_terry
 from plaudit.preferences.texts import prompt_key, response_key
+from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions, Tally
 
 
 class _Input(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +41,7 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 _decode_fields = msgspec.json.Decoder(_Fields).decode
 
 
-class Comparisons(Format):
+class Comparisons(CandidateFormat):
     """Pairwise verdicts, as preferences or as strengths.
 
     `direct`: each verdict is a turn of its own, named by the row's number, of A (0) and B (1) with
@@ -55,7 +62,7 @@ class Comparisons(Format):
         self._direct = scores == "direct"
 
     def read(self, line: bytes, number: int) -> Sequence[Candidate]:
-        """See `Format`."""
+        """See `CandidateFormat`."""
         verdict = read_verdict(line, "pairwise")
         try:
             sides = _sides(_decode_input(verdict.input))
@@ -81,11 +88,17 @@ class Comparisons(Format):
             for side, (prompt, response) in enumerate(sides)
         ]
 
-    def group(self, turn: list[Candidate]) -> list[Candidate]:
-        """See `Format`: for strengths, one candidate for each different response."""
+    def pair(
+        self, turn: list[Candidate], options: PairOptions, tally: Tally
+    ) -> CandidateGroup | None:
+        """See `CandidateFormat`: for strengths, one candidate for each different response."""
+        return pair_turn(self.competing(turn), options, tally)
+
+    def competing(self, turn: list[Candidate]) -> list[Candidate]:
+        """Return the candidates of a turn with the scores by which they compete."""
         return turn if self._direct else _with_strengths(turn)
 
-    def _ids(self, ids: Ids, prompt: Raw, number: int) -> tuple[str | int, str | int]:
+    def _ids(self, ids: CandidateIds, prompt: Raw, number: int) -> tuple[str | int, str | int]:
         known = "" if ids.example_id is not None and ids.turn_id is not None else prompt_id(prompt)
         example = known if ids.example_id is None else ids.example_id
         if self._direct:
@@ -102,7 +115,7 @@ def _sides(held: _Input) -> list[tuple[Raw, Raw]]:
     raise InputError("the verdict's input does not hold two responses")
 
 
-def _reported(verdict: Verdict) -> tuple[float | None, float | None]:
+def _reported(verdict: JudgedRow) -> tuple[float | None, float | None]:
     """Return the chance that A is better, None unless the verdict is ok, and the order gap."""
     if not verdict.ok:
         return None, None

@@ -1,40 +1,35 @@
 """Measuring pairs as they are made, one turn at a time."""
 
-from collections.abc import Sequence
+import math
+import random
 from hashlib import blake2b
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from msgspec import UNSET, Raw
 
 from plaudit._util.packages import load_package
-from plaudit.preferences.candidate import Id
-from plaudit.preferences.competing import Pick
-from plaudit.preferences.lengths import length_of
-from plaudit.preferences.pairing import CandidateGroup
-from plaudit.preferences.preference import Preference
+from plaudit.preferences.pairing import grouped_pairs
 from plaudit.preferences.report import measures
-from plaudit.preferences.report.gathering import GatheredTurn
-from plaudit.preferences.report.numbers import ReportNumbers
-from plaudit.preferences.report.orders import OrderSums
-from plaudit.preferences.report.showing import ShownPairs
-from plaudit.preferences.report.sketches import HashSums, Heaviest, Moments, RowSample
-from plaudit.preferences.tally import Tally
-from plaudit.preferences.texts import prompt_key, response_key
+from plaudit.preferences.report.numbers import Orders, ReportNumbers, ShownPair
+from plaudit.preferences.texts import length_of, prompt_key
+from plaudit.preferences.types import Candidate, CandidateGroup, Id, Pick, Preference, Tally
+from plaudit.types import Json
 
+SHOWN = 6
 _BATCH = 2**15
-_PROMPT_BITS = 40
-"""Of a key that is a prompt's hash and an example's; by the former it is kept or not."""
-_LENGTH_BINS = 64
+_CHARACTERS = 600
 _NUMBERS = itemgetter(0, 3, 4)
 """Of a pick: its margin, and the places of both candidates."""
 _MOST = 1e300
-"""Wider margins count as this, so that no sum of them goes beyond the range of floats."""
+"""Wider margins count as this, so that sums stay within the range of floats."""
+_GAP = b'"order_gap"'
 
 
 class PairReport:
-    """Measures pairs; memory does not grow with them.
+    """Measures pairs, in 36 bytes a pair, and the ids of all examples.
 
     ::
 
@@ -42,45 +37,34 @@ class PairReport:
         for turn in turns:
             report.add_turn(turn)
         write_report(report.finish(tally), "report")
-
-    Up to 262,144 examples, prompts and pairs are counted exactly, and quantiles are of all up to
-    100,000 pairs; beyond they are of a seeded sample, and say so.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, batch: int = _BATCH) -> None:
         """Begin.
+
+        Args:
+            seed: draws the pairs that are shown.
+            batch: pairs that become one array.
 
         Raises:
             MissingDependencyError: NumPy is not installed.
         """
         self._np = load_package("numpy", "stats")
         self._seed = seed
-        self.pairs = 0
-        self.sample = RowSample(2, seed)
-        """Margin and difference in length."""
-        self.moments = Moments()
-        """Of margin and difference in length."""
-        self.chosen_characters = 0
-        self.margin_range = self.difference_range = (float("inf"), float("-inf"))
-        self.bins: Any = self._np.zeros((2, _LENGTH_BINS), int)
-        """Pairs by the bit length of their difference in length; 0: shorter or equal, 1: longer."""
-        self.examples = HashSums(3)
-        """Pairs, those whose chosen response is longer, and those where it is shorter."""
-        self.equal_pairs = HashSums(1)
-        self.prompts = HashSums(0)
-        """Keys are of a prompt and an example."""
-        self.heaviest = Heaviest()
-        self.orders = OrderSums(seed)
-        self._shown = ShownPairs(seed)
-        self._gathered = GatheredTurn()
+        self._batch = batch
+        self._examples: dict[Id, int] = {}
+        self._arrays: list[Any] = []
+        self._shown = _ShownPairs(seed)
+        self._orders = _OrderGaps()
+        self._open: list[Preference] = []
+        """Pairs of one turn that came one by one."""
         self._begin_batch()
 
     def add(self, pair: Preference) -> None:
-        """Add one pair; those of a turn come one after the other."""
-        if not self._gathered.takes(pair):
-            self._add_gathered()
-            self._gathered = GatheredTurn(pair)
-        self._gathered.add(pair)
+        """Add one pair; the pairs of a turn come one after the other."""
+        if self._open and not _same_turn(self._open[0], pair):
+            self._add_open()
+        self._open.append(pair)
 
     def add_turn(self, turn: CandidateGroup) -> None:
         """Add the pairs of a turn."""
@@ -88,109 +72,105 @@ class PairReport:
         if not picks:
             return
         first = turn.candidates[0]
-        self.orders.add(turn)
+        self._orders.add(turn)
         self._shown.add(turn)
-        self.heaviest.add(first.example_id, len(picks))
-        self._turns.append((len(picks), len(turn.candidates)))
-        self._turn_hashes += (_hash(prompt_key(first.prompt)), _hash_id(first.example_id))
-        for candidate in turn.candidates:
-            self._lengths.append(length_of(candidate.response))
-            self._hashes.append(_hash(response_key(candidate.response)))
+        example = self._examples.setdefault(first.example_id, len(self._examples))
+        self._turns.append((len(picks), len(turn.candidates), example))
+        self._prompts.append(_hash(prompt_key(first.prompt)))
+        self._lengths += [length_of(candidate.response) for candidate in turn.candidates]
+        self._responses += map(_hash, turn.texts)
         self._picks.extend(picks)
-        if len(self._picks) >= _BATCH:
-            self._add_batch()
+        if len(self._picks) >= self._batch:
+            self._end_batch()
 
     def finish(self, tally: Tally | None = None) -> ReportNumbers:
-        """Return what was measured; nothing can be added after.
+        """Return the figures; nothing can be added after.
 
         Args:
-            tally: what became of the candidates and of all pairs that could have been.
+            tally: the counts of the candidates and of all possible pairs.
         """
-        self._add_gathered()
-        if self._picks:
-            self._add_batch()
-        some = self.pairs > 0
+        self._add_open()
+        self._end_batch()
+        pairs = self._np.concatenate(self._arrays)
+        self._arrays = []
+        some = len(pairs) > 0
         return ReportNumbers(
-            pairs=self.pairs,
+            pairs=len(pairs),
             seed=self._seed,
-            margins=measures.margins(self) if some else None,
-            lengths=measures.lengths(self) if some else None,
-            duplicates=measures.duplicates(self) if some else None,
-            weights=measures.weights(self) if some else None,
-            orders=self.orders.finish(),
+            margins=measures.margins(pairs) if some else None,
+            lengths=measures.lengths(pairs) if some else None,
+            duplicates=measures.duplicates(pairs) if some else None,
+            weights=measures.weights(pairs, list(self._examples)) if some else None,
+            orders=self._orders.finish(),
             tally=tally,
             shown=self._shown.pairs,
         )
 
-    def _add_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, GatheredTurn()
-        self.add_turn(gathered.turn())
+    def _add_open(self) -> None:
+        if self._open:
+            self.add_turn(grouped_pairs(map(_sides, self._open)))
+            self._open = []
 
     def _begin_batch(self) -> None:
         self._picks: list[Pick] = []
-        self._turns: list[tuple[int, int]] = []
-        """Pairs and candidates of each turn."""
-        self._turn_hashes: list[bytes] = []
-        """Of its prompt and of its example."""
+        self._turns: list[tuple[int, int, int]] = []
+        """Pairs and candidates of each turn, and the number of its example."""
+        self._prompts: list[bytes] = []
         self._lengths: list[int] = []
-        self._hashes: list[bytes] = []
+        self._responses: list[bytes] = []
 
-    def _add_batch(self) -> None:
-        np = self._np
-        count = len(self._picks)
+    def _end_batch(self) -> None:
+        """Make an array of the pairs that wait."""
+        np, count = self._np, len(self._picks)
         numbers = chain.from_iterable(map(_NUMBERS, self._picks))
         picks = np.fromiter(numbers, float, 3 * count).reshape(count, 3)
-        turns = np.array(self._turns)
+        turns = np.array(self._turns, int).reshape(-1, 3)
         turn_P = np.repeat(np.arange(len(turns)), turns[:, 0])
         begin_P = (np.cumsum(turns[:, 1]) - turns[:, 1])[turn_P]
         chosen_P, rejected_P = (picks[:, column].astype(int) + begin_P for column in (1, 2))
-        lengths = np.array(self._lengths)
-        margins = np.minimum(-picks[:, 0], _MOST)
-        self._add_numbers(margins, lengths[chosen_P], lengths[rejected_P])
-        prompts, examples = self._unpacked(self._turn_hashes).reshape(-1, 2).T
-        self._add_examples(examples, turn_P, lengths[chosen_P] - lengths[rejected_P])
-        self._add_prompts(prompts, examples)
-        texts = self._unpacked(self._hashes)
-        keys = _mix(_mix(_mix(prompts[turn_P]) + texts[chosen_P]) + texts[rejected_P])
-        self.equal_pairs.add(keys, np.ones((count, 1)))
-        self.pairs += count
+        lengths, responses = np.array(self._lengths, "u4"), self._unpacked(self._responses)
+        pairs = np.empty(count, measures.PAIR)
+        pairs["margin"] = np.minimum(-picks[:, 0], _MOST)
+        pairs["chosen"], pairs["rejected"] = lengths[chosen_P], lengths[rejected_P]
+        pairs["example"] = turns[turn_P, 2]
+        pairs["prompt"] = self._unpacked(self._prompts)[turn_P]
+        keys = _mix(_mix(pairs["prompt"]) + responses[chosen_P])
+        pairs["key"] = _mix(keys + responses[rejected_P])
+        self._arrays.append(pairs)
         self._begin_batch()
 
-    def _unpacked(self, hashes: Sequence[bytes]) -> Any:
+    def _unpacked(self, hashes: list[bytes]) -> Any:
         return self._np.frombuffer(b"".join(hashes), "<u8")
 
-    def _add_numbers(self, margins: Any, chosen: Any, rejected: Any) -> None:
-        np = self._np
-        differences = chosen - rejected
-        rows = np.stack([margins, differences.astype(float)], axis=1)
-        self.sample.add(rows)
-        self.moments.add(rows)
-        self.chosen_characters += int(chosen.sum())
-        self.margin_range = _widened(self.margin_range, margins)
-        self.difference_range = _widened(self.difference_range, differences)
-        # The exponent of a float is the bit length of the whole number that it is.
-        bits = np.frexp(np.abs(differences).astype(float))[1]
-        for side, where in enumerate((differences <= 0, differences > 0)):
-            self.bins[side] += np.bincount(bits[where], minlength=_LENGTH_BINS)
 
-    def _add_examples(self, examples: Any, turn_P: Any, differences: Any) -> None:
-        np = self._np
-        sides = (np.ones(len(turn_P)), differences > 0, differences < 0)
-        sums = [np.bincount(turn_P, side, len(examples)) for side in sides]
-        self.examples.add(examples, np.stack(sums, axis=1))
+def _same_turn(one: Preference, other: Preference) -> bool:
+    ids = ((type(p.example_id), p.example_id, type(p.turn_id), p.turn_id) for p in (one, other))
+    return next(ids) == next(ids) and one.run == other.run and one.prompt == other.prompt
 
-    def _add_prompts(self, prompts: Any, examples: Any) -> None:
-        np = self._np
-        low, high = np.uint64(64 - _PROMPT_BITS), np.uint64(_PROMPT_BITS)
-        self.prompts.add((prompts >> low << low) | (examples >> high), np.zeros((len(prompts), 0)))
+
+def _sides(pair: Preference) -> tuple[float, Candidate, Candidate]:
+    """Return a pair as its margin and both candidates."""
+    chosen, rejected = (
+        Candidate(
+            example_id=pair.example_id,
+            turn_id=pair.turn_id,
+            run=None if pair.run is UNSET else pair.run,
+            index=index,
+            prompt=pair.prompt,
+            response=response,
+            score=score,
+            metadata=pair.metadata.get(side),
+        )
+        for side, index, response, score in (
+            ("chosen", pair.chosen_index, pair.chosen, pair.chosen_score),
+            ("rejected", pair.rejected_index, pair.rejected, pair.rejected_score),
+        )
+    )
+    return math.nan if pair.margin is None else pair.margin, chosen, rejected
 
 
 def _hash(data: bytes) -> bytes:
     return blake2b(data, digest_size=8).digest()
-
-
-def _hash_id(id_: Id) -> bytes:
-    return _hash(msgspec.json.encode(id_))
 
 
 def _mix(hashes: Any) -> Any:
@@ -201,5 +181,113 @@ def _mix(hashes: Any) -> Any:
     return hashes ^ (hashes >> kind(31))
 
 
-def _widened(range_: tuple[float, float], values: Any) -> tuple[float, float]:
-    return min(range_[0], float(values.min())), max(range_[1], float(values.max()))
+class _ShownPairs:
+    """A uniform sample of pairs (Li's algorithm L, 1994, which skips most without a look)."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._seen = 0
+        self._next = 0
+        self._weight = 1.0
+        self.pairs: list[ShownPair] = []
+
+    def add(self, turn: CandidateGroup) -> None:
+        """Add the pairs of a turn."""
+        end = self._seen + len(turn.picks)
+        while self._next < end:
+            self._take(_shown(turn, turn.picks[self._next - self._seen]))
+        self._seen = end
+
+    def _take(self, pair: ShownPair) -> None:
+        if len(self.pairs) < SHOWN:
+            self.pairs.append(pair)
+        else:
+            self.pairs[self._random.randrange(SHOWN)] = pair
+        self._next += 1
+        if len(self.pairs) == SHOWN:
+            self._weight *= math.exp(math.log(1 - self._random.random()) / SHOWN)
+            chance = math.log(1 - self._random.random()) / math.log1p(-self._weight)
+            self._next += math.floor(chance)
+
+
+def _shown(turn: CandidateGroup, pick: Pick) -> ShownPair:
+    chosen, rejected = turn.candidates[pick[3]], turn.candidates[pick[4]]
+    return ShownPair(
+        example_id=chosen.example_id,
+        turn_id=chosen.turn_id,
+        margin=None if math.isnan(pick[0]) else -pick[0],
+        prompt=_text(chosen.prompt),
+        chosen=_text(chosen.response),
+        rejected=_text(rejected.response),
+        chosen_length=length_of(chosen.response),
+        rejected_length=length_of(rejected.response),
+    )
+
+
+def _text(raw: Raw) -> str:
+    """Return the beginning of a text, or of the JSON that it is instead."""
+    value = msgspec.json.decode(raw)
+    text = value if isinstance(value, str) else msgspec.json.format(bytes(raw), indent=2).decode()
+    return text if len(text) <= _CHARACTERS else text[:_CHARACTERS] + " …"
+
+
+class _OrderGaps:
+    """Whether judges that were asked in both orders agree with themselves.
+
+    Takes the `order_gap` of pairwise verdicts from the metadata of candidates.
+    """
+
+    def __init__(self) -> None:
+        self._gaps: list[float] = []
+        self._agree = self._reported = 0
+
+    def add(self, turn: CandidateGroup) -> None:
+        """Add the pairs of a turn; those without such metadata do not count."""
+        read = [_order_of(candidate.metadata) for candidate in turn.candidates]
+        if not any(read):
+            return
+        for _, _, _, chosen, rejected in turn.picks:
+            order = read[chosen] or read[rejected]
+            if order is not None:
+                gap, agree = order
+                self._gaps.append(gap)
+                self._reported += agree is not None
+                self._agree += bool(agree)
+
+    def finish(self) -> Orders | None:
+        """Return the figures; None where no pair has a gap."""
+        if not self._gaps:
+            return None
+        gaps = load_package("numpy", "stats").array(self._gaps)
+        return Orders(
+            pairs=len(gaps),
+            agree=self._agree,
+            reported=self._reported,
+            gap=measures.distribution(gaps, sum(self._gaps) / len(gaps)),
+        )
+
+
+def _order_of(metadata: Raw | None) -> tuple[float, bool | None] | None:
+    """Return the gap, and whether both orders gave one answer, where metadata holds them."""
+    # Most metadata holds no gap, and is not decoded.
+    if metadata is None or _GAP not in bytes(metadata):
+        return None
+    found = msgspec.json.decode(metadata)
+    for place in (found, _get(found, "fields"), _get(found, "verdict", "fields")):
+        gap = _get(place, "order_gap")
+        if isinstance(gap, int | float) and 0 <= gap <= 1:
+            return float(gap), _agreement(_get(place, "orders"))
+    return None
+
+
+def _agreement(orders: Json) -> bool | None:
+    if not isinstance(orders, list):
+        return None
+    answers = [_get(one, "value") for one in cast("list[Json]", orders)]
+    return answers[0] == answers[1] if len(answers) == 2 and None not in answers else None
+
+
+def _get(value: Json, *names: str) -> Any:
+    for name in names:
+        value = cast("dict[str, Json]", value).get(name) if isinstance(value, dict) else None
+    return value

@@ -5,23 +5,22 @@ from typing import Literal
 
 import msgspec
 
-from plaudit.preferences.candidate import Id
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.types import Id, Tally
 from plaudit.scoring.stats import Estimate
 
 SCHEMA = 1
 
 Bias = Literal["longer", "shorter", "slight", "none", "unknown"]
-"""Which responses are chosen more often than chance and length would have it. `slight`: a share
-that is not chance, but too near to one half to matter; `unknown`: no two lengths differ."""
+"""Which responses are chosen more often. `slight`: a share that is not chance, but too near to one
+half to matter; `unknown`: no two lengths differ."""
 
 
 class Count(msgspec.Struct, frozen=True):
     """A number of different things."""
 
     value: int
-    exact: bool
-    """False: estimated from those whose hash is low, since there were too many to keep."""
+    exact: bool = True
+    """True: all are counted."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +36,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     counts: Sequence[int]
     cut: bool
     """Whether what lies outside of the edges is left out."""
-    drawn: int | None
-    """Pairs, drawn at random, that quantiles and histogram are of; None: all. The other numbers are
-    of all."""
+    drawn: None = None
+    """None: quantiles and histogram are of all pairs."""
 
 
 class LengthBin(msgspec.Struct, frozen=True):
@@ -89,9 +87,8 @@ class HeavyExample(msgspec.Struct, frozen=True):
 
     example_id: Id
     pairs: int
-    """At least so many."""
     most: int
-    """At most so many; the same where it could be counted."""
+    """The same number."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,8 +104,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """0 (each example has as many) to 1 (one has all)."""
     curve: Sequence[float]
     """Share of the pairs that the heaviest 0 %, 1 %, ... 100 % of the examples have."""
-    exact: bool
-    """False: from a sample of the examples."""
+    exact: bool = True
+    """True: all examples are counted."""
     heaviest: Sequence[HeavyExample]
 
 
@@ -117,7 +114,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
     pairs: int
     agree: int
-    """Of `told`, those whose two orders gave the same answer."""
+    """Of `reported`, those whose two orders gave the same answer."""
     reported: int
     """Pairs whose metadata has both answers."""
     gap: Distribution
@@ -129,7 +126,7 @@ class ShownPair(msgspec.Struct, frozen=True, kw_only=True):
 
     example_id: Id
     turn_id: Id
-    margin: float
+    margin: float | None
     prompt: str
     chosen: str
     rejected: str
@@ -143,7 +140,7 @@ class ReportNumbers(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     seed: int
     margins: Distribution | None
-    """This and the following: None where there are no pairs."""
+    """None: no pair has a margin. The following are None where there are no pairs."""
     lengths: Lengths | None
     duplicates: Duplicates | None
     weights: Weights | None

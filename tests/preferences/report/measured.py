@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
-from plaudit.preferences.candidate import Candidate, Id
-from plaudit.preferences.options import PairOptions
-from plaudit.preferences.pairing import CandidateGroup, pair_turn
+from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.report.collecting import PairReport
 from plaudit.preferences.report.numbers import ReportNumbers
-from plaudit.preferences.tally import Tally
+from plaudit.preferences.types import Candidate, CandidateGroup, Id, PairOptions, Tally
 from plaudit.types import Json
 
 Scored = tuple[Json, float | None]
@@ -43,8 +41,8 @@ def turns(many: Sequence[list[Candidate]], tally: Tally) -> Iterator[CandidateGr
             yield turn
 
 
-def report_of(many: Sequence[list[Candidate]], seed: int = 0) -> ReportNumbers:
-    tally, report = Tally(), PairReport(seed)
+def report_of(many: Sequence[list[Candidate]], seed: int = 0, batch: int = 10_000) -> ReportNumbers:
+    tally, report = Tally(), PairReport(seed, batch)
     for turn in turns(many, tally):
         report.add_turn(turn)
     return report.finish(tally)

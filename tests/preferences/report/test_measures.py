@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from plaudit.preferences.report.spread import distribution
+from plaudit.preferences.report.measures import distribution
 
 
 def counts_of(values: list[float], *, signed: bool = False) -> tuple[list[int], list[float]]:
-    found = distribution(np.array(values), 0.0, (min(values), max(values)), None, signed=signed)
+    found = distribution(np.array(values), 0.0, signed=signed)
     assert len(found.edges) == len(found.counts) + 1
     assert sum(found.counts) == len(values) or found.cut
     return list(found.counts), list(found.edges)
