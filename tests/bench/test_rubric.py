@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from plaudit._util.aio import run_sync
+from plaudit._util.loops import run_sync
 from plaudit.bench.rubric import labelled_pairs, learn_rubric
 from plaudit.engines.callable import CallableEngine
 from plaudit.errors import InputError, UsageError

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from plaudit._util.named import load_named, recorded
+from plaudit._util.named import load_named
 from plaudit.engines.base import ToolCall
 from plaudit.errors import MissingDependencyError, UsageError
 from plaudit.rollouts.tools import function_tool, load_tools
 from plaudit.rollouts.tools import mcp as mcp_tools
+from plaudit.rollouts.tools.load import recorded
 
 
 def add(a: int, b: int = 2) -> int:
