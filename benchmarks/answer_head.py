@@ -26,7 +26,7 @@ from plaudit.judges.answers.base import AnswerCase, Extracted
 from plaudit.judges.answers.extraction import extract
 from plaudit.judges.answers.guards.guard import guard
 from plaudit.judges.answers.head import features
-from plaudit.judges.answers.head.model import Forest, Head, Tree
+from plaudit.judges.answers.head.model import AnswerHead, Forest, Tree
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "answer_head.json"
@@ -269,7 +269,7 @@ def of_forests(rows: Rows) -> tuple[Mask, Mask]:
     return rows.human, np.ones(len(rows.truth), bool)
 
 
-def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
+def evaluate(rows: Rows) -> tuple[AnswerHead, dict[str, Any]]:
     """Fit the head on everything, and measure it by cross-validation."""
     human = rows.human
     verdicts, full = (held_out(rows, usable) for usable in of_forests(rows))
@@ -281,7 +281,7 @@ def evaluate(rows: Rows) -> tuple[Head, dict[str, Any]]:
     gates = choose_gates(rows, *(chances(rows, s, fitted) for s in (scores, transfer)))
     ends = (round(gates[1] + 0.01, 3), round(gates[0] - 0.01, 3))
     seen, unseen, others = (chances(rows, s, fitted, ends) for s in (scores, transfer, foreign))
-    head = Head(
+    head = AnswerHead(
         features=list(features.NAMES),
         forests=[
             export(train(rows, usable), line)

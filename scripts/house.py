@@ -23,31 +23,14 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parents[1]
 NEW = (
     "judges/answers",  # Rules, types and the head that compare answers.
-    "judges/sentiment.py",
-    "judges/unasked.py",
-    "engines/echoes.py",
     "engines/none.py",
-    "engines/probing.py",
+    "sending/probing.py",
     "prompts/sandbox.py",
     "rollouts/call_probe.py",
     "rollouts/form_choice.py",
-    "rollouts/calls/deepseek.py",
-    "rollouts/calls/gemma.py",
-    "rollouts/calls/glm.py",
-    "rollouts/calls/harmony.py",
-    "rollouts/calls/hermes.py",
-    "rollouts/calls/kimi.py",
-    "rollouts/calls/lfm2.py",
-    "rollouts/calls/llama.py",
-    "rollouts/calls/minimax.py",
-    "rollouts/calls/mistral.py",
-    "rollouts/calls/qwen.py",
-    "rollouts/calls/syntax.py",
-    "rollouts/calls/syntaxes.py",
-    "rollouts/calls/values.py",
+    "rollouts/calls",  # Reading calls of the model families.
     "rollouts/tools/identity.py",
-    "runs/outcomes.py",
-    "runs/places.py",
+    "io/places.py",
 )
 """Folders and modules of a new subject that the two steps before the rebuild added.
 
@@ -64,8 +47,8 @@ DIALECT = {
     "at hand": r"at hand",
     "is said": r"is said",
 }
-_OF_TUPLES = ("_asdict", "_fields", "_make", "_replace")
-"""Public names of named tuples, whatever they begin with."""
+_OF_PROTOCOLS = ("_asdict", "_fields", "_make", "_replace", "_repr_html_")
+"""Public names of named tuples and notebooks, whatever they begin with."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FENCE = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -295,7 +278,7 @@ def _patches_private(node: ast.AST) -> bool:
 
 
 def _is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name not in _OF_TUPLES
+    return name.startswith("_") and not name.startswith("__") and name not in _OF_PROTOCOLS
 
 
 # ------------------------------------------------------------------ prose

@@ -15,3 +15,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def local_weights():
     """The file of the embedded model: from the cache, else fetched once."""
     return models.ensure("smollm2-135m-instruct")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory):
+    """Tests that name no store never touch the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAUDIT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield

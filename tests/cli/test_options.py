@@ -7,21 +7,21 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import Range
 from plaudit.cli.options import Fields, Values, build, with_fields
 from plaudit.errors import ArgumentError, UsageError
 
 
 class Options(msgspec.Struct, kw_only=True):
-    votes: Annotated[int, Range(1, 9), Option("Votes.", "Decision")] = 1
-    share: Annotated[float | None, Option("A share.", "Engine", "P")] = None
-    swap: Annotated[bool, Option("One order only.", "Decision")] = True
-    raw: Annotated[bool, Option("Raw replies.", "Output", flags=("--raw", "-r"))] = False
-    form: Annotated[Literal["plain", "rich"], Option("The form.", "Output")] = "plain"
-    more: Annotated[dict[str, object], Option("More.", "Engine", "K=V")] = {}
+    votes: Annotated[int, Range(1, 9), Help("Votes.", "Decision")] = 1
+    share: Annotated[float | None, Help("A share.", "Engine", "P")] = None
+    swap: Annotated[bool, Help("One order only.", "Decision")] = True
+    raw: Annotated[bool, Help("Raw replies.", "Output", flags=("--raw", "-r"))] = False
+    form: Annotated[Literal["plain", "rich"], Help("The form.", "Output")] = "plain"
+    more: Annotated[dict[str, object], Help("More.", "Engine", "K=V")] = {}
     template: Annotated[
-        str | dict[str, str] | None, Option("A template.", "Prompt", "[MODE=]FILE")
+        str | dict[str, str] | None, Help("A template.", "Prompt", "[MODE=]FILE")
     ] = None
     hidden: int = 3
 

@@ -3,7 +3,7 @@
 ::
 
     class Options(msgspec.Struct):
-        votes: Annotated[int, Range(1, 1000), Option("Most judgements.", "Decision")] = 1
+        votes: Annotated[int, Range(1, 1000), Help("Most judgements.", "Decision")] = 1
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Panel = Literal[
 """A group of options in the help, in the order of the help."""
 
 
-class Option(NamedTuple):
+class Help(NamedTuple):
     """The text of an option; its name, default and range are those of the field."""
 
     help: str
@@ -42,7 +42,7 @@ class Described(NamedTuple):
     """The field's type, without what it is annotated with."""
     default: Any
     """None where the default is no plain value."""
-    option: Option
+    option: Help
     range: Range | None
 
 
@@ -51,7 +51,7 @@ def described(form: type[msgspec.Struct]) -> Iterator[Described]:
     hints = get_type_hints(form, include_extras=True)
     for field in msgspec.structs.fields(form):
         hint, *extras = get_args(hints[field.name]) or (hints[field.name],)
-        option = next((extra for extra in extras if isinstance(extra, Option)), None)
+        option = next((extra for extra in extras if isinstance(extra, Help)), None)
         if option is None:
             continue
         allowed = next((extra for extra in extras if isinstance(extra, Range)), None)

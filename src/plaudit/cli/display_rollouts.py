@@ -248,7 +248,7 @@ def _probe_cells(row: ProbeRow) -> list[Text]:
     style = "red" if row.too_much else ""
     parts = [f"{name} {part:.2g}" for name, part in row.parts.items() if abs(part) > _SHOWN]
     if row.unscored:
-        parts.append(f"not told on {row.unscored}")
+        parts.append(f"unscored on {row.unscored}")
     total = "none" if row.total is None else f"{row.total:.2f}"
     return [Text(f"  {row.name}", style), Text(total, style), Text(", ".join(parts), style)]
 

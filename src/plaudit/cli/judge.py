@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from plaudit._util import loops
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import SECONDS, WHOLE_32, Range
 from plaudit.cli import display, display_judging, display_runs
 from plaudit.cli.options import (
@@ -49,7 +49,8 @@ KindArgument = Annotated[
     typer.Argument(
         metavar="JUDGE",
         help="`feedback`: how did the user react? `pointwise`: how good is the response, 1-10? "
-        "`pairwise`: which of two is better? `verify`: is the answer right, given a reference?",
+        "`pairwise`: which of two is better? `verify`: is the answer right, given a reference? "
+        "`FILE.py:Class`: a judge of your own, whose code is run.",
         autocompletion=completer(KINDS),
     ),
 ]
@@ -68,7 +69,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     launch: Annotated[
         int | None,
         Range(1, WHOLE_32),
-        Option(
+        Help(
             "Start N servers of `vllm:MODEL` or `sglang:MODEL` for this run, and end them after.",
             "Engine",
             rare=True,
@@ -77,11 +78,11 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     gpus_per_worker: Annotated[
         int | None,
         Range(1, WHOLE_32),
-        Option("--launch: GPUs of each server; one by default.", "Engine", "K", rare=True),
+        Help("--launch: GPUs of each server; one by default.", "Engine", "K", rare=True),
     ] = None
     launch_arg: Annotated[
         list[str] | None,
-        Option(
+        Help(
             '--launch: further arguments of the servers, such as "--max-model-len 4096"; '
             "may be repeated.",
             "Engine",
@@ -92,7 +93,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     launch_timeout: Annotated[
         float,
         Range(1, SECONDS),
-        Option("--launch: seconds until all must be ready.", "Engine", "S", rare=True),
+        Help("--launch: seconds until all must be ready.", "Engine", "S", rare=True),
     ] = 600.0
 
 

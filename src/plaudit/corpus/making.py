@@ -14,7 +14,7 @@ from plaudit.corpus.checks import Draft, Sieve, sample, side, text_key
 from plaudit.corpus.index import Corpus
 from plaudit.corpus.layout import Chunk
 from plaudit.corpus.questions import Question
-from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema
+from plaudit.engines.base import Completion, Engine, Mode, Request, Sampling, Schema, engine_info
 from plaudit.engines.load import load_engine
 from plaudit.errors import CallError, Cause, ReplyError, UsageError
 from plaudit.io.progress import Progress
@@ -50,7 +50,7 @@ class Questioner:
         if engine.capabilities.scores:
             raise UsageError(f"{engine.uri} gives scores and writes no text: name another --engine")
         self._template = Template(builtin("questions"), "questions", _VARIABLES)
-        special = tuple(getattr(engine, "special_tokens", ()))
+        special = engine_info(engine).special_tokens
         self._escape = Escaper(self._template.delimiters, special).escape
         self._mode: Mode = engine.capabilities.default_mode
         self._static = self._template.instructions({"count": per_chunk})

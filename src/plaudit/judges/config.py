@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import (
     TEMPERATURES,
     WHOLE,
@@ -38,7 +38,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`feedback`, `pointwise`, `pairwise` or `verify`."""
     readout: Annotated[
         Literal["auto", "logprob", "json"],
-        Option(
+        Help(
             "`logprob` reads the distribution of one token, `json` a schema-constrained reply; "
             "`auto`: logprob where the engine has it.",
             "Prompt",
@@ -46,7 +46,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     mode: Annotated[
         Literal["auto", "chat", "completion"],
-        Option(
+        Help(
             "`chat` or `completion`; `auto`: completion for base models and local.",
             "Prompt",
             rare=True,
@@ -54,7 +54,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     template: Annotated[
         TemplateChoice,
-        Option(
+        Help(
             "A Jinja prompt template of your own; `chat=FILE` and `completion=FILE`: for that "
             "mode only, may be repeated.",
             "Prompt",
@@ -64,11 +64,11 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     shot_template: Annotated[
         TemplateChoice,
-        Option("A template of one shot; as for --template.", "Prompt", "[MODE=]FILE", rare=True),
+        Help("A template of one shot; as for --template.", "Prompt", "[MODE=]FILE", rare=True),
     ] = None
     feedback_template: Annotated[
         TemplateChoice,
-        Option(
+        Help(
             "A template of the reply in a shot; as for --template.",
             "Prompt",
             "[MODE=]FILE",
@@ -78,18 +78,16 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     shots: Annotated[
         Shots,
         Range(0, WHOLE_64),
-        Option("Draw N shots from the pool (3 where only the pool is given).", "Prompt", "N"),
+        Help("Draw N shots from the pool (3 where only the pool is given).", "Prompt", "N"),
     ] = None
     """Also rows, or ready texts; None: the default shots."""
     pool: Annotated[
         str | None,
-        Option(
-            "A pool of labelled shots; without it the pool that ships is used.", "Prompt", "FILE"
-        ),
+        Help("A pool of labelled shots; without it the pool that ships is used.", "Prompt", "FILE"),
     ] = None
     select: Annotated[
         Select,
-        Option(
+        Help(
             "`fixed`: the same shots for all; `random`: drawn for each sample; `similar`: the "
             "nearest to each (needs plaudit\\[search]). All balanced over labels.",
             "Prompt",
@@ -97,36 +95,30 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "fixed"
     prior: Annotated[
         Literal["auto", "none"],
-        Option(
-            "`auto` removes the judge's measured prior; `none` does not.", "Decision", rare=True
-        ),
+        Help("`auto` removes the judge's measured prior; `none` does not.", "Decision", rare=True),
     ] = "auto"
     """The prior is measured on a shipped balanced set, in the logprob readout."""
-    swap: Annotated[bool, Option("pairwise: ask one order only instead of both.", "Decision")] = (
-        True
-    )
+    swap: Annotated[bool, Help("pairwise: ask one order only instead of both.", "Decision")] = True
     gate: Annotated[
         float | None,
         Range(0, 1),
-        Option("Abstain under this confidence (feedback: 0.6).", "Decision", "P"),
+        Help("Abstain under this confidence (feedback: 0.6).", "Decision", "P"),
     ] = None
     """None: the calibration's gate, else the judge's own."""
     calibration: Annotated[
         str | None,
-        Option(
-            "Apply the calibration and gate that `plaudit calibrate` wrote.", "Decision", "FILE"
-        ),
+        Help("Apply the calibration and gate that `plaudit calibrate` wrote.", "Decision", "FILE"),
     ] = None
     reward_map: dict[str, float] | None = None
     """Rewards by value, in place of the judge's own, for the judges that have such a map."""
     votes: Annotated[
         int,
         Range(1, MOST_VOTES),
-        Option("Judge up to N times (json readout), until the votes decide.", "Decision"),
+        Help("Judge up to N times (json readout), until the votes decide.", "Decision"),
     ] = 1
     vote_error: Annotated[
         float,
-        Option(
+        Help(
             "--votes: chance of stopping at another outcome than the most frequent one.",
             "Decision",
             "E",
@@ -134,11 +126,11 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0.05
     all_votes: Annotated[
-        bool, Option("--votes: take all N, and the plurality.", "Decision", rare=True)
+        bool, Help("--votes: take all N, and the plurality.", "Decision", rare=True)
     ] = False
     criteria: Annotated[
         tuple[Criterion, ...],
-        Option(
+        Help(
             "pointwise, pairwise: judge by these criteria (JSON, JSON Lines or TOML: name, "
             "description, scale, weight).",
             "Prompt",
@@ -149,23 +141,23 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[
         float | None,
         TEMPERATURES,
-        Option("Temperature of the sampling; by default 0, with --votes 0.7.", "Engine"),
+        Help("Temperature of the sampling; by default 0, with --votes 0.7.", "Engine"),
     ] = None
     """The logprob readout ignores this field and the next two."""
     top_p: Annotated[
-        float, Range(0, 1), Option("Nucleus of the sampling.", "Engine", "P", rare=True)
+        float, Range(0, 1), Help("Nucleus of the sampling.", "Engine", "P", rare=True)
     ] = 1.0
     max_tokens: Annotated[
-        int | None, Range(1, WHOLE_32), Option("Most tokens of a reply.", "Engine")
+        int | None, Range(1, WHOLE_32), Help("Most tokens of a reply.", "Engine")
     ] = None
     """None: 256 (feedback and verify), 3072 (others). The logprob readout always writes 1."""
     seed: Annotated[
-        int | None, WHOLE, Option("Seed of the sampling and of the choice of shots.", "Engine")
+        int | None, WHOLE, Help("Seed of the sampling and of the choice of shots.", "Engine")
     ] = 0
     """None: unset for the engine, 0 for the choice of shots."""
     generation: Annotated[
         dict[str, Json],
-        Option(
+        Help(
             "A further generation parameter, sent as it is; may be repeated.",
             "Engine",
             "K=V",
@@ -174,7 +166,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
     extract: Annotated[
         Extract,
-        Option(
+        Help(
             "verify: where the final answer stands: `boxed`, `tag`, `last_line`; `auto`: the "
             "first mark in the text.",
             "Decision",
@@ -182,7 +174,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     answer_type: Annotated[
         AnswerType,
-        Option(
+        Help(
             "verify: compare answers as `text`, `number`, `math`, `choice`, `list`, `date`, "
             "`quantity` or `code`; `auto`: as each reference looks.",
             "Decision",
@@ -193,13 +185,13 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: Annotated[
         float,
         Range(0, 1),
-        Option(
+        Help(
             "verify: relative error up to which numbers and quantities are equal.", "Decision", "P"
         ),
     ] = 0.0
     date_order: Annotated[
         DayFirst,
-        Option(
+        Help(
             "verify: what comes first in 03/04/2020, `day` or `month`; `auto`: left open.",
             "Decision",
             "ORDER",

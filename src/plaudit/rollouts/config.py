@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import (
     SECONDS,
     TEMPERATURES,
@@ -38,28 +38,28 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     samples_per_question: Annotated[
         int,
         Range(1, 100_000),
-        Option("Rollouts of each question.", "Agent", flags=("--samples-per-question", "-n")),
+        Help("Rollouts of each question.", "Agent", flags=("--samples-per-question", "-n")),
     ] = 1
     """The rollouts of a question are a group; each has its own draw."""
-    max_turns: Annotated[int, Range(1, WHOLE_32), Option("Most replies of the model.", "Agent")] = 5
+    max_turns: Annotated[int, Range(1, WHOLE_32), Help("Most replies of the model.", "Agent")] = 5
     max_new_tokens: Annotated[
         int,
         Range(1, WHOLE_32),
-        Option("Most tokens that the model writes, over all its turns.", "Agent"),
+        Help("Most tokens that the model writes, over all its turns.", "Agent"),
     ] = 4096
     """Tool results do not count."""
-    max_tool_calls: Annotated[
-        int | None, Range(0, WHOLE_32), Option("Most tool calls.", "Agent")
-    ] = None
+    max_tool_calls: Annotated[int | None, Range(0, WHOLE_32), Help("Most tool calls.", "Agent")] = (
+        None
+    )
     """Calls count whether they are readable or not; None: as many as the turns allow."""
     deadline: Annotated[
         float | None,
         Range(0, SECONDS, above=True),
-        Option("Most seconds of a rollout, queues included.", "Agent", "S"),
+        Help("Most seconds of a rollout, queues included.", "Agent", "S"),
     ] = None
     tools_as: Annotated[
         ToolsAs,
-        Option(
+        Help(
             "How the model calls tools: `native` by its API, or as text in a form: `json`, "
             "`hermes`, `llama`, `qwen`, `mistral`, `glm`, `harmony`, `gemma`, `deepseek`, `kimi`, "
             "`lfm2` or `minimax`; `auto`: native where the engine has it.",
@@ -70,15 +70,15 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     system: Annotated[
         str | None,
-        Option("A Jinja template of your own for the system prompt.", "Prompt", "FILE"),
+        Help("A Jinja template of your own for the system prompt.", "Prompt", "FILE"),
     ] = None
     prompt: Annotated[
         str | None,
-        Option("A Jinja template for the user's message; uses `question`.", "Prompt", "FILE"),
+        Help("A Jinja template for the user's message; uses `question`.", "Prompt", "FILE"),
     ] = None
     date: Annotated[
         str,
-        Option(
+        Help(
             "The date that the prompts show; by default the day on which the run first began.",
             "Prompt",
             "YYYY-MM-DD",
@@ -87,17 +87,17 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[
         float | None,
         TEMPERATURES,
-        Option("Temperature of the sampling; by default 0, for several samples 1.", "Engine"),
+        Help("Temperature of the sampling; by default 0, for several samples 1.", "Engine"),
     ] = None
     top_p: Annotated[
-        float, Range(0, 1), Option("Nucleus of the sampling.", "Engine", "P", rare=True)
+        float, Range(0, 1), Help("Nucleus of the sampling.", "Engine", "P", rare=True)
     ] = 1.0
     seed: Annotated[
-        int | None, WHOLE, Option("Seed of the first sample; the next has the next.", "Engine")
+        int | None, WHOLE, Help("Seed of the first sample; the next has the next.", "Engine")
     ] = 0
     generation: Annotated[
         dict[str, Json],
-        Option(
+        Help(
             "A further generation parameter, sent as it is; may be repeated.",
             "Engine",
             "K=V",
@@ -106,7 +106,7 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
     tokens: Annotated[
         TokensWanted,
-        Option(
+        Help(
             "Token ids of the traces: `auto` as exact as the engine allows; `exact` or an error; "
             "`off` none.",
             "Tokens",
@@ -114,7 +114,7 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     tokenizer: Annotated[
         str | None,
-        Option(
+        Help(
             "A tokenizer.json with its chat template, or the folder that holds them.",
             "Tokens",
             "PATH",
@@ -122,7 +122,7 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     """For engines that do not bring theirs."""
     max_length: Annotated[
-        int | None, Range(1, WHOLE_32), Option("Cut the tokens of a trace to N.", "Tokens")
+        int | None, Range(1, WHOLE_32), Help("Cut the tokens of a trace to N.", "Tokens")
     ] = None
     """The mask and the log-probabilities are cut with the tokens."""
 

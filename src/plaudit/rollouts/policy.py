@@ -131,7 +131,7 @@ def _terms(
     rendered: bool,
 ) -> ModelTerms:
     able = engine.capabilities
-    special = None if rendered else tuple(getattr(engine, "special_tokens", ()))
+    special = None if rendered else engine_info(engine).special_tokens
     return ModelTerms(
         uri=engine.uri,
         form=form,

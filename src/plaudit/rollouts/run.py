@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 
 from plaudit._util.aio import for_each
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
@@ -41,7 +41,7 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the traces, `-` for standard output, or None."""
     qa_log: Annotated[
         str | None,
-        Option(
+        Help(
             "Write question, reference, answer and the verifier's verdict, a line each.",
             "Rewards",
             "FILE",
@@ -49,12 +49,12 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     split: Annotated[
-        Split | None, Option("Only questions of `train` or of `test`.", "Input", "SPLIT")
+        Split | None, Help("Only questions of `train` or of `test`.", "Input", "SPLIT")
     ] = None
     limit: Annotated[
-        int | None, Range(1, WHOLE_64), Option("The first N questions only.", "Input")
+        int | None, Range(1, WHOLE_64), Help("The first N questions only.", "Input")
     ] = None
-    strict: Annotated[bool, Option("Stop at the first malformed row.", "Input")] = False
+    strict: Annotated[bool, Help("Stop at the first malformed row.", "Input")] = False
 
 
 class RolloutRecord(Record, frozen=True, kw_only=True):

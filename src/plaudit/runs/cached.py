@@ -7,12 +7,12 @@ from typing import Annotated, cast
 
 import msgspec
 
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
-from plaudit.sending.pool import Attempt, Budget, Pool, PoolShare
+from plaudit.sending.pool import Attempt, Pool, PoolShare, RetryBudget
 from plaudit.store.base import ReplyStore
 from plaudit.types import Failure, Message, Sample, Usage
 
@@ -24,15 +24,15 @@ class CachePolicy(msgspec.Struct, frozen=True):
 
     read: Annotated[
         bool,
-        Option("Ask everything again, and keep the new replies.", "Store", flags=("--fresh",)),
+        Help("Ask everything again, and keep the new replies.", "Store", flags=("--fresh",)),
     ] = True
     write: Annotated[
-        bool, Option("Neither read nor keep replies.", "Store", flags=("--no-cache",))
+        bool, Help("Neither read nor keep replies.", "Store", flags=("--no-cache",))
     ] = True
     """Without it, the command line does not read stored replies either."""
-    retry_invalid: Annotated[
-        bool, Option("Ask again where a stored reply is unusable.", "Store")
-    ] = False
+    retry_invalid: Annotated[bool, Help("Ask again where a stored reply is unusable.", "Store")] = (
+        False
+    )
 
 
 class RequestKeys:
@@ -242,7 +242,7 @@ class CachedClient:
             if key not in question.stored:
                 self._unwant(key)
 
-    async def complete(self, key: bytes, request: Request, budget: Budget) -> Completion:
+    async def complete(self, key: bytes, request: Request, budget: RetryBudget) -> Completion:
         """Return a completion; its request is sent unless another sample's reply will do.
 
         Its `problem` says whether it is of no use, where such are kept.
@@ -276,7 +276,7 @@ class CachedClient:
         finally:
             self._unwant(key)
 
-    async def _ask(self, request: Request, budget: Budget) -> Completion:
+    async def _ask(self, request: Request, budget: RetryBudget) -> Completion:
         try:
             return trim(await self.pool.complete(request, budget), request)
         except ReplyError as error:
@@ -325,7 +325,7 @@ class SampleClient:
         self._fresh = fresh
         self._asked: list[Request] = []
         self._answered: dict[int, bytes] = {}
-        self._budgets: dict[int, Budget] = {}
+        self._budgets: dict[int, RetryBudget] = {}
         self.hits = 0
 
     async def __call__(self, request: Request) -> Completion:
@@ -356,7 +356,7 @@ class SampleClient:
             return False
         return any(self._look_up(request)[1] is None for request in requests)
 
-    def budget(self, draw: int) -> Budget:
+    def budget(self, draw: int) -> RetryBudget:
         """Return what a draw may spend on retries: each has as much as a sample without votes."""
         if draw not in self._budgets:
             self._budgets[draw] = self._client.pool.budget()

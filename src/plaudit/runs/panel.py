@@ -18,7 +18,7 @@ from plaudit.runs.record import Bill, bill
 from plaudit.runs.summary import Alpha, MemberSummary, PanelSummary
 from plaudit.scoring.agreement import Agreement
 from plaudit.scoring.cascade import Spent, promised, saved, settles
-from plaudit.scoring.jury import Decision, decide
+from plaudit.scoring.jury import JuryDecision, decide
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.types import Json, Sample, Usage, Verdict
 
@@ -156,7 +156,7 @@ class _Panel:
         self,
         sample: Sample,
         results: Sequence[tuple[Verdict, Asked]],
-        decided: Decision | Verdict,
+        decided: JuryDecision | Verdict,
         fields: dict[str, Json],
     ) -> tuple[Verdict, AskedRecord]:
         """Return the panel's verdict: the decision, and what all members spent and said."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 import msgspec
 
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.engines.base import engine_info
 from plaudit.io.output import Intake
@@ -53,11 +53,11 @@ class JudgeOptions(msgspec.Struct, frozen=True, kw_only=True):
     out: str | None = None
     """Path of the verdicts, `-` for standard output, or None: they are only stored."""
     limit: Annotated[
-        int | None, Range(1, WHOLE_64), Option("Judge the first N samples only.", "Input")
+        int | None, Range(1, WHOLE_64), Help("Judge the first N samples only.", "Input")
     ] = None
-    strict: Annotated[bool, Option("Stop at the first malformed row.", "Input")] = False
-    raw: Annotated[bool, Option("Put the raw replies in the output.", "Output")] = False
-    input: Annotated[bool, Option("Leave the input out of the output.", "Output")] = True
+    strict: Annotated[bool, Help("Stop at the first malformed row.", "Input")] = False
+    raw: Annotated[bool, Help("Put the raw replies in the output.", "Output")] = False
+    input: Annotated[bool, Help("Leave the input out of the output.", "Output")] = True
 
 
 class JudgeRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,7 +20,7 @@ from plaudit.runs.block import AnySession, Take, judge_rows, panel_judging, pool
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, JudgeSession
 from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
-from plaudit.runs.summary import JudgeSummary, Tally
+from plaudit.runs.summary import JudgeSummary, JudgeTally
 from plaudit.sending.pool import Attempt, Pool, PoolShare
 from plaudit.store.base import RunStore
 from plaudit.types import Sample, Verdict
@@ -151,7 +151,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
         self._task = session.task
         self._encoder = msgspec.json.Encoder()
         self._packer = msgspec.msgpack.Encoder()
-        self._tally = Tally()
+        self._tally = JudgeTally()
         self._keeps_replies = session.keeps_replies
         shown = {"raw": record.options.raw, "input": record.options.input}
         self._left_out = {name: UNSET for name, wanted in shown.items() if not wanted}

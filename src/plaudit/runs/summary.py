@@ -125,7 +125,7 @@ _REWARD_UNIT = 2**40
 """Rewards are summed as whole multiples of its inverse, so that order cannot change the sum."""
 
 
-class Tally:
+class JudgeTally:
     """Counts as verdicts come in; the same for every order of arrival."""
 
     def __init__(self) -> None:

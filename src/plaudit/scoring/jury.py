@@ -34,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Least number of `ok` verdicts that make a verdict."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class JuryDecision(msgspec.Struct, frozen=True, kw_only=True):
     """What a jury decided about one sample."""
 
     status: Status = "ok"
@@ -73,7 +73,7 @@ def check(rule: Rule) -> None:
         raise UsageError("at least one member of a jury must have a weight above 0")
 
 
-def decide(verdicts: Sequence[Verdict], rule: Rule) -> Decision:
+def decide(verdicts: Sequence[Verdict], rule: Rule) -> JuryDecision:
     """Combine the members' verdicts on one sample, in the order of the rule's weights.
 
     Only `ok` verdicts vote. Fewer than the quorum give no number: `failed` where the members that
@@ -93,7 +93,7 @@ def decide(verdicts: Sequence[Verdict], rule: Rule) -> Decision:
 # Without a quorum
 
 
-def _no_quorum(verdicts: Sequence[Verdict], usable: int, quorum: int) -> Decision:
+def _no_quorum(verdicts: Sequence[Verdict], usable: int, quorum: int) -> JuryDecision:
     status = _missing_status(verdicts, usable, quorum)
     missing = [v for v in verdicts if v.status == status and v.error is not None]
     causes = Counter(v.error.cause for v in missing if v.error is not None)
@@ -106,7 +106,7 @@ def _no_quorum(verdicts: Sequence[Verdict], usable: int, quorum: int) -> Decisio
         sum(v.error.attempts for v in missing if v.error is not None),
     )
     value = values.pop() if status == "abstained" and len(values) == 1 else None
-    return Decision(status=status, value=value, error=error)
+    return JuryDecision(status=status, value=value, error=error)
 
 
 def _missing_status(verdicts: Sequence[Verdict], usable: int, quorum: int) -> Status:
@@ -118,15 +118,15 @@ def _missing_status(verdicts: Sequence[Verdict], usable: int, quorum: int) -> St
     return "abstained"
 
 
-def _tie(votes: Sequence[_Vote], what: str, fields: dict[str, Json]) -> Decision:
+def _tie(votes: Sequence[_Vote], what: str, fields: dict[str, Json]) -> JuryDecision:
     error = Failure(Cause.JURY_TIE, f"the jury is divided: {what}", len(votes))
-    return Decision(status="abstained", fields=fields, error=error)
+    return JuryDecision(status="abstained", fields=fields, error=error)
 
 
 # Rules
 
 
-def _majority(votes: Sequence[_Vote], rule: Rule) -> Decision:
+def _majority(votes: Sequence[_Vote], rule: Rule) -> JuryDecision:
     counts = Counter(vote.value for vote in votes)
     fields: dict[str, Json] = {"ballot": {str(value): n for value, n in counts.items()}}
     (value, most), *others = counts.most_common()
@@ -134,7 +134,7 @@ def _majority(votes: Sequence[_Vote], rule: Rule) -> Decision:
         return _tie(votes, _shown(counts), fields)
     winners = [vote for vote in votes if vote.value == value]
     reward = _mean([vote.reward for vote in winners])
-    return Decision(
+    return JuryDecision(
         value=value,
         reward=reward,
         confidence=most / len(votes),
@@ -142,7 +142,7 @@ def _majority(votes: Sequence[_Vote], rule: Rule) -> Decision:
     )
 
 
-def _weighted(votes: Sequence[_Vote], rule: Rule) -> Decision:
+def _weighted(votes: Sequence[_Vote], rule: Rule) -> JuryDecision:
     """Take the most probable value, given what each vote says about it.
 
     With weights log((K - 1) p / (1 - p)) for members that are right with probability p, err
@@ -163,7 +163,7 @@ def _weighted(votes: Sequence[_Vote], rule: Rule) -> Decision:
     posterior = {str(v): math.exp(weight - best) / total for v, weight in sums.items()}
     reward = _weighted_mean([v.reward for v in votes if v.value == value],
                             [v.weight for v in votes if v.value == value])  # fmt: skip
-    return Decision(
+    return JuryDecision(
         value=value,
         reward=reward,
         confidence=posterior[str(value)],
@@ -172,7 +172,7 @@ def _weighted(votes: Sequence[_Vote], rule: Rule) -> Decision:
     )
 
 
-def _average(votes: Sequence[_Vote], rule: Rule) -> Decision:
+def _average(votes: Sequence[_Vote], rule: Rule) -> JuryDecision:
     if rule.scale == "scores":
         return _score(votes, lambda numbers, _: _mean(numbers))
     distributions = [vote.verdict.probabilities for vote in votes]
@@ -183,7 +183,7 @@ def _average(votes: Sequence[_Vote], rule: Rule) -> Decision:
     value = max(mixed, key=mixed.__getitem__)
     if abs(mixed["A"] - mixed["B"]) < _LEVEL and value != "A=B":
         return _tie(votes, "A and B are equally probable", {"p_a": p_a})
-    return Decision(
+    return JuryDecision(
         value=value,
         reward=2 * p_a - 1,
         confidence=mixed[value],
@@ -192,13 +192,13 @@ def _average(votes: Sequence[_Vote], rule: Rule) -> Decision:
     )
 
 
-def _middle(votes: Sequence[_Vote], rule: Rule) -> Decision:
+def _middle(votes: Sequence[_Vote], rule: Rule) -> JuryDecision:
     if rule.scale == "scores":
         return _score(votes, lambda numbers, _: median(numbers))
     return _pair(votes, median(_p_a(vote) for vote in votes))
 
 
-_RULES: Mapping[Combine, Callable[[Sequence[_Vote], Rule], Decision]] = {
+_RULES: Mapping[Combine, Callable[[Sequence[_Vote], Rule], JuryDecision]] = {
     "mean": _average,
     "median": _middle,
     "majority": _majority,
@@ -209,7 +209,7 @@ _Pool = Callable[[Sequence[float], Sequence[float]], float]
 """Makes one number of several and their weights."""
 
 
-def _score(votes: Sequence[_Vote], pool: _Pool) -> Decision:
+def _score(votes: Sequence[_Vote], pool: _Pool) -> JuryDecision:
     """Pool scores; the value is on the judge's scale and need not be whole."""
     weights = [vote.weight for vote in votes]
     if pool is _weighted_mean and not any(weights):
@@ -219,14 +219,14 @@ def _score(votes: Sequence[_Vote], pool: _Pool) -> Decision:
     expected = [vote.verdict.fields.get("expected_score") for vote in votes]
     if None not in expected:
         fields["expected_score"] = pool([float(e) for e in expected if e is not None], weights)
-    return Decision(
+    return JuryDecision(
         value=int(value) if value == int(value) else value,
         reward=pool([vote.reward for vote in votes], weights),
         fields=fields,
     )
 
 
-def _pair(votes: Sequence[_Vote], p_a: float) -> Decision:
+def _pair(votes: Sequence[_Vote], p_a: float) -> JuryDecision:
     """Decide by the probability that A is better; level is `A=B` only where a member says so."""
     fields: dict[str, Json] = {"p_a": p_a}
     if abs(p_a - 0.5) >= _LEVEL:
@@ -236,7 +236,7 @@ def _pair(votes: Sequence[_Vote], p_a: float) -> Decision:
     else:
         return _tie(votes, "A and B are equally probable", fields)
     confidence = max(p_a, 1 - p_a)
-    return Decision(value=value, reward=2 * p_a - 1, confidence=confidence, fields=fields)
+    return JuryDecision(value=value, reward=2 * p_a - 1, confidence=confidence, fields=fields)
 
 
 def _p_a(vote: _Vote) -> float:

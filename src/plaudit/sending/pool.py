@@ -20,7 +20,7 @@ from typing import Annotated
 import msgspec
 
 from plaudit._util.aio import Once
-from plaudit._util.options import Option
+from plaudit._util.options import Help
 from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
@@ -44,18 +44,18 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Annotated[
         int,
         Range(1, MOST_IN_FLIGHT),
-        Option("Most requests in flight at each endpoint; fewer while it slows down.", "Load"),
+        Help("Most requests in flight at each endpoint; fewer while it slows down.", "Load"),
     ] = 100
     start: Annotated[int | None, Range(1, MOST_IN_FLIGHT)] = None
     """Requests in flight to begin with; more as replies come. None: 10."""
     timeout: Annotated[
         float,
         Range(0, SECONDS, above=True),
-        Option("Seconds that a request may take.", "Load", "S"),
+        Help("Seconds that a request may take.", "Load", "S"),
     ] = 60.0
     """Engines in this process have no time-out."""
     attempts: Annotated[
-        int, Range(1, 10_000), Option("Most times that a request is sent.", "Load")
+        int, Range(1, 10_000), Help("Most times that a request is sent.", "Load")
     ] = 6
     """Also one more than the retries of a sample in all."""
     backoff: Annotated[float, Range(0, SECONDS)] = 0.5
@@ -65,17 +65,17 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
     outage: Annotated[
         float,
         Range(0, SECONDS),
-        Option("Seconds without any answer after which the run ends.", "Load", "S"),
+        Help("Seconds without any answer after which the run ends.", "Load", "S"),
     ] = 300.0
     """Also the most seconds that all endpoints may ask to wait."""
     requests_per_minute: Annotated[
-        int | None, Range(1, WHOLE_64), Option("Most requests a minute.", "Load", rare=True)
+        int | None, Range(1, WHOLE_64), Help("Most requests a minute.", "Load", rare=True)
     ] = None
     """Over all endpoints."""
     tokens_per_minute: Annotated[
         int | None,
         Range(1, WHOLE_64),
-        Option("Most tokens a minute, as far as they are known.", "Load", rare=True),
+        Help("Most tokens a minute, as far as they are known.", "Load", rare=True),
     ] = None
     """Over all endpoints; tokens of prompt and reply together."""
 
@@ -99,7 +99,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     seconds: float
 
 
-class Budget:
+class RetryBudget:
     """What one sample may spend on retries, and what it has spent.
 
     Attributes:
@@ -146,11 +146,11 @@ class Pool:
         """Whether requests wait to be let in, so that sending more gains nothing."""
         return bool(self._admission.waiting)
 
-    def budget(self) -> Budget:
+    def budget(self) -> RetryBudget:
         """Return the budget of one sample."""
-        return Budget(self.policy.attempts - 1, self)
+        return RetryBudget(self.policy.attempts - 1, self)
 
-    async def complete(self, request: Request, budget: Budget | None = None) -> Completion:
+    async def complete(self, request: Request, budget: RetryBudget | None = None) -> Completion:
         """Complete a request, sending it again where that may help.
 
         Args:
@@ -198,7 +198,7 @@ class Pool:
 
     # Attempts
 
-    async def _attempt(self, request: Request, budget: Budget) -> Completion:
+    async def _attempt(self, request: Request, budget: RetryBudget) -> Completion:
         endpoint, started = await self._enter(request, budget)
         try:
             completion = await endpoint.send(request, budget.meter)
@@ -223,7 +223,7 @@ class Pool:
             self._quota.used(request, completion.usage)
         return completion
 
-    async def _enter(self, request: Request, budget: Budget) -> Ticket:
+    async def _enter(self, request: Request, budget: RetryBudget) -> Ticket:
         """Wait until a request may be sent.
 
         Raises:
@@ -246,7 +246,7 @@ class Pool:
         endpoint: Endpoint,
         request: Request,
         started: float,
-        budget: Budget,
+        budget: RetryBudget,
         error: CallError,
     ) -> None:
         """Keep a failed attempt, and find out what it says about its endpoint."""
@@ -259,7 +259,12 @@ class Pool:
             _LOG.warning("%s; it is tried again now and then", error)
 
     def _heed(
-        self, endpoint: Endpoint, started: float, budget: Budget, error: CallError, asked: float
+        self,
+        endpoint: Endpoint,
+        started: float,
+        budget: RetryBudget,
+        error: CallError,
+        asked: float,
     ) -> None:
         """Wait as long as a server asks; where that is longer than an outage, do without it.
 
@@ -329,7 +334,7 @@ class Pool:
         endpoint: Endpoint,
         request: Request,
         started: float,
-        budget: Budget,
+        budget: RetryBudget,
         rejection: Rejected,
     ) -> PlauditError:
         """Return what a rejection comes to: this request's failure, or the end of the engine."""
@@ -374,17 +379,17 @@ class PoolShare:
         """Whether requests wait to be let in, those of other users included."""
         return self._pool.busy
 
-    def budget(self) -> Budget:
+    def budget(self) -> RetryBudget:
         """Return the budget of one sample."""
-        return Budget(self._pool.policy.attempts - 1, self)
+        return RetryBudget(self._pool.policy.attempts - 1, self)
 
-    async def complete(self, request: Request, budget: Budget | None = None) -> Completion:
+    async def complete(self, request: Request, budget: RetryBudget | None = None) -> Completion:
         """Complete a request; see `Pool.complete`."""
         return await self._pool.complete(request, budget or self.budget())
 
 
 def _record(
-    endpoint: Endpoint, request: Request, started: float, budget: Budget, error: CallError
+    endpoint: Endpoint, request: Request, started: float, budget: RetryBudget, error: CallError
 ) -> None:
     """Keep a failed attempt."""
     seconds = round(time.monotonic() - started, 3)

@@ -15,7 +15,7 @@ from plaudit.preferences.formats.base import CandidateFormat, ReadOptions
 from plaudit.preferences.formats.pairwise import Comparisons
 from plaudit.preferences.formats.rows import CandidateRows, PairRows, ResponseLists
 from plaudit.preferences.formats.traces import Steps, Traces
-from plaudit.preferences.formats.verdicts import Feedback, Verdicts
+from plaudit.preferences.formats.verdicts import Feedback, VerdictFormat
 from plaudit.preferences.types import PairOptions, Tally
 
 MESSAGES = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "r"}]
@@ -53,10 +53,10 @@ FORMATS: dict[str, tuple[Callable[[], CandidateFormat], dict[str, Any]]] = {
          "ratings": [1, 2], "metadata": {}},
     ),
     "pointwise": (
-        lambda: Verdicts("pointwise"), verdict("pointwise", prompt=MESSAGES[:1], response="r")
+        lambda: VerdictFormat("pointwise"), verdict("pointwise", prompt=MESSAGES[:1], response="r")
     ),
-    "conversation": (lambda: Verdicts("pointwise"), verdict("pointwise", conversation=MESSAGES)),
-    "verify": (lambda: Verdicts("verify"), verdict("verify", question="q", answer="a")),
+    "conversation": (lambda: VerdictFormat("pointwise"), verdict("pointwise", conversation=MESSAGES)),
+    "verify": (lambda: VerdictFormat("verify"), verdict("verify", question="q", answer="a")),
     "pairwise": (
         lambda: Comparisons("direct"),
         verdict("pairwise", prompt="p", response_a="a", response_b="b"),

@@ -10,7 +10,7 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.preferences.formats import detect
 from plaudit.preferences.formats.base import ReadOptions
-from plaudit.preferences.formats.verdicts import Verdicts
+from plaudit.preferences.formats.verdicts import VerdictFormat
 from plaudit.preferences.types import Candidate
 from tests.support.judged import JudgeSession, scored
 
@@ -91,7 +91,7 @@ def test_verdicts_without_their_input_are_refused_with_what_to_do(judge: JudgeSe
     with pytest.raises(InputError, match="--no-input"):
         detect(line, ReadOptions())
     with pytest.raises(InputError, match="--no-input"):
-        Verdicts("pointwise").read(line, 0)
+        VerdictFormat("pointwise").read(line, 0)
 
 
 def test_answers_that_were_checked_are_right_or_wrong(judge: JudgeSession) -> None:
@@ -119,7 +119,7 @@ def changed(**fields: Any) -> bytes:
 
 
 def test_inputs_may_be_conversations() -> None:
-    (one,) = Verdicts("pointwise").read(changed(), 0)
+    (one,) = VerdictFormat("pointwise").read(changed(), 0)
     assert decoded(one.prompt) == [{"role": "user", "content": "q"}]
     assert decoded(one.response) == {"role": "assistant"}
 
@@ -143,15 +143,15 @@ def test_inputs_may_be_conversations() -> None:
 )
 def test_a_malformed_verdict_is_an_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Verdicts("pointwise").read(changed(**wrong), 0)
+        VerdictFormat("pointwise").read(changed(**wrong), 0)
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{}", b"{", b"[" * 100_000])
 def test_what_is_no_verdict_is_an_error(line: bytes) -> None:
     with pytest.raises(InputError, match="not a verdict"):
-        Verdicts("pointwise").read(line, 0)
+        VerdictFormat("pointwise").read(line, 0)
 
 
 def test_a_reward_without_an_ok_is_no_score() -> None:
-    (one,) = Verdicts("pointwise").read(changed(status="abstained"), 0)
+    (one,) = VerdictFormat("pointwise").read(changed(status="abstained"), 0)
     assert one.score is None

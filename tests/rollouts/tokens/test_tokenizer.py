@@ -37,7 +37,7 @@ async def test_long_texts_have_the_ids_that_they_have_in_a_batch(
 ) -> None:
     tokenizer = load_tokenizer(folder_of(LLAMA3, tmp_path_factory))
     text = "The keeper of the lighthouse. <|eot_id|>" * 2000
-    assert len(text) > module._LONG
+    assert len(text) > module.LONG
     assert [await tokenizer.encode(text)] == tokenizer.encode_batch([text])
 
 

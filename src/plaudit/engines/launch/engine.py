@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from plaudit.engines.base import Completion, EngineInfo, Request
-from plaudit.engines.launch.fleet import Fleet, Plan, Report, start_fleet
+from plaudit.engines.launch.fleet import Fleet, LaunchPlan, Report, start_fleet
 from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.replicas import joint_info
 from plaudit.engines.uri import EngineURI
@@ -51,7 +51,7 @@ class LaunchedEngine:
             UsageError: such servers cannot be started.
         """
         split = tuple(part for argument in arguments for part in _split(argument))
-        self._plan = Plan(
+        self._plan = LaunchPlan(
             uri=uri, count=count, gpus_per_worker=gpus_per_worker, arguments=split, timeout=timeout
         )
         self._plan.check()
@@ -136,7 +136,7 @@ class LaunchedEngine:
             await fleet.end()
 
 
-def _again(plan: Plan) -> LaunchedEngine:
+def _again(plan: LaunchPlan) -> LaunchedEngine:
     arguments = [shlex.quote(argument) for argument in plan.arguments]
     return LaunchedEngine(
         plan.uri, plan.count, plan.gpus_per_worker, arguments=arguments, timeout=plan.timeout

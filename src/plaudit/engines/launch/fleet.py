@@ -47,7 +47,7 @@ _REPORT_SECONDS = 10.0
 _PORT_TRIES = 4
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started."""
 
     uri: EngineURI
@@ -112,7 +112,7 @@ class Replica(OpenAIEngine):
 class Fleet:
     """The servers of an engine, with their folder and key."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LaunchPlan) -> None:
         self._plan = plan
         self._key = secrets.token_hex(32)
         self._program = _program(plan.uri.scheme)
@@ -293,7 +293,7 @@ class Fleet:
                 server.scrub_log()
 
 
-async def start_fleet(plan: Plan, report: Report | None) -> Fleet:
+async def start_fleet(plan: LaunchPlan, report: Report | None) -> Fleet:
     """Start servers, and wait until all are ready; if that fails, none is left.
 
     Raises:

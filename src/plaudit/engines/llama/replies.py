@@ -63,7 +63,7 @@ def _constraint(request: Request) -> dict[str, Json]:
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-class Candidate(msgspec.Struct):
+class TokenCandidate(msgspec.Struct):
     """One candidate of a position."""
 
     token: str
@@ -74,7 +74,7 @@ class Token(msgspec.Struct):
     """One token that was sampled."""
 
     id: int
-    top_logprobs: list[Candidate] = []
+    top_logprobs: list[TokenCandidate] = []
 
 
 class _Logprobs(msgspec.Struct):

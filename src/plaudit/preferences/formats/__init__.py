@@ -7,7 +7,7 @@ from plaudit.preferences.formats.base import CandidateFormat, ReadOptions, objec
 from plaudit.preferences.formats.pairwise import Comparisons
 from plaudit.preferences.formats.rows import LISTS, CandidateRows, PairRows, ResponseLists
 from plaudit.preferences.formats.traces import Steps, Traces, is_step_row
-from plaudit.preferences.formats.verdicts import Feedback, Verdicts, read_verdict
+from plaudit.preferences.formats.verdicts import Feedback, VerdictFormat, read_verdict
 
 __all__ = ["CandidateFormat", "ReadOptions", "detect"]
 
@@ -62,7 +62,7 @@ def _of_verdicts(line: bytes, options: ReadOptions) -> CandidateFormat:
     if verdict.kind == "feedback":
         return Feedback()
     if verdict.kind in ("pointwise", "verify"):
-        return Verdicts(verdict.kind)
+        return VerdictFormat(verdict.kind)
     raise InputError(f"no candidates are in verdicts by {verdict.judge!r}")
 
 

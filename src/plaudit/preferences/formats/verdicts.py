@@ -72,7 +72,7 @@ _decode_ids = msgspec.json.Decoder(CandidateIds).decode
 _decode_input = msgspec.json.Decoder(_Input).decode
 
 
-class Verdicts(CandidateFormat):
+class VerdictFormat(CandidateFormat):
     """Verdicts on one response: of the pointwise judge, and of `verify` on an answer.
 
     `example_id`, `turn_id` and `candidate_index` are those columns of what was judged; an id that

@@ -13,7 +13,7 @@ from plaudit.engines.llama.gguf import looks_like_control, looks_like_markup
 from plaudit.errors import MissingDependencyError, UsageError
 
 _FILE = "tokenizer.json"
-_LONG = 1 << 16
+LONG = 1 << 16
 """Characters from which on a text is encoded in a thread, so that the loop goes on."""
 
 
@@ -106,7 +106,7 @@ class FileTokenizer:
 
     async def encode(self, text: str) -> list[int]:
         """Return the ids of a text, texts of control tokens read as these; nothing is added."""
-        if len(text) < _LONG:
+        if len(text) < LONG:
             return self.ids(text)
         return await asyncio.to_thread(self.ids, text)
 

@@ -39,7 +39,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[MathsProcess]:
     """A process that is killed after a moment, and no outcome from before."""
     process = MathsProcess(Budget(cpu_seconds=0.3))
     monkeypatch.setattr(maths, "shared", process)
-    monkeypatch.setattr(maths, "_recent", type(maths._recent)(9))
+    monkeypatch.setattr(maths, "recent", type(maths.recent)(9))
     yield process
     process.close()
 
@@ -180,11 +180,11 @@ def test_a_killed_comparison_is_found_in_the_store(hurried: MathsProcess) -> Non
         killed = maths.outcome(ENDLESS, "1", case())
         quick = maths.outcome("2x", "x+x", case())
     assert len(memory) == 1 + quick.slow
-    maths._recent.forget()
+    maths.recent.forget()
     hurried.close()
     with maths.remember_in(memory):
         assert maths.outcome(ENDLESS, "1", case()) == killed
-    assert hurried._running is None
+    assert hurried.pid is None
 
 
 async def test_an_event_loop_goes_on_while_a_comparison_is_killed(hurried: MathsProcess) -> None:

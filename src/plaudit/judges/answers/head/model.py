@@ -66,7 +66,7 @@ class Forest(msgspec.Struct, frozen=True, kw_only=True):
     intercept: float
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class AnswerHead(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A fitted answer head. Plain data, shipped as JSON."""
 
     features: list[str]
@@ -162,9 +162,9 @@ def decide(chance: float) -> Literal["correct", "incorrect"] | None:
 
 
 @cache
-def load_head() -> Head:
+def load_head() -> AnswerHead:
     """Return the shipped weights."""
-    return msgspec.json.decode(_WEIGHTS.read_bytes(), type=Head)
+    return msgspec.json.decode(_WEIGHTS.read_bytes(), type=AnswerHead)
 
 
 @cache

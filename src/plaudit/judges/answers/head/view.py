@@ -44,7 +44,7 @@ class Reference(msgspec.Struct, frozen=True):
     """Those that the question does not hold already, unless it holds all."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class QuestionView(msgspec.Struct, frozen=True):
     """A question, read."""
 
     content: tuple[str, ...]
@@ -56,12 +56,12 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 @lru_cache(512)
-def read_question(text: str) -> Asked:
+def read_question(text: str) -> QuestionView:
     """Return a question, read."""
     words = [w.text for w in read_words(text)]
     content = tuple(w for w in words if w not in STOP)
     negated = any(cues().get(w, 0) & NEGATION for w in words)
-    return Asked(content, frozenset(content), frozenset(words), negated)
+    return QuestionView(content, frozenset(content), frozenset(words), negated)
 
 
 @lru_cache(4096)
@@ -77,7 +77,7 @@ class View:
     """An answer beside the reference that it is nearest to; what several features need."""
 
     def __init__(
-        self, answer: Sequence[Word], question: Asked, references: Sequence[Reference]
+        self, answer: Sequence[Word], question: QuestionView, references: Sequence[Reference]
     ) -> None:
         texts = [w.text for w in answer]
         self.echo = len(question.words.intersection(texts))

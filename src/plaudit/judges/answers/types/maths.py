@@ -197,13 +197,13 @@ def _compared(pair: Pair) -> Outcome:
     stored = None if memory is None else memory.get(key)
     if stored is not None:
         return msgspec.json.decode(stored, type=Outcome)
-    found = _recent.get(key)
+    found = recent.get(key)
     if found is None:
         try:
             found = shared.compare(pair)
         except WorkerError as error:
             return Outcome("open", str(error))
-        _recent.put(key, found)
+        recent.put(key, found)
     if memory is not None and found.slow:
         memory.put(key, msgspec.json.encode(found))
     return found
@@ -237,7 +237,7 @@ class _Recent:
         self._found = OrderedDict()
 
 
-_recent = _Recent(_RECENT)
+recent = _Recent(_RECENT)
 
 
 def _plain(text: str) -> str:

@@ -70,7 +70,7 @@ _MARKS = re.compile("[\u0300-\u036f]")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*\.?|,|\S")
 _RUN = re.compile(r"(?:[A-Z]\.){2,3}|[A-Z]{2,3}")
 _MIDDLE_COUNTS = frozenset({("john", "adams"), ("george", "bush"), ("john", "bach")})
-"""First name and surname of persons whom only a middle name tells apart."""
+"""First name and surname of persons who differ only in a middle name."""
 _LEADING = re.compile(
     r"\A(?i:(?:(?:the|correct|answer|it|he|she|this|that|name|was|is|his|her|by|its|it's|that's)\s+)"
     r"{1,6})(?=\S)"

@@ -34,7 +34,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     """The letter that it is the value of, `x` of `x = 5`."""
 
 
-class Span(msgspec.Struct, frozen=True):
+class NumberSpan(msgspec.Struct, frozen=True):
     """A range of two numbers, `40-45`."""
 
     low: Number

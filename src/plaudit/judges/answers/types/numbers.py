@@ -20,7 +20,7 @@ from plaudit.judges.answers.types.currencies import (
     SIGN_AFTER,
     currency_of,
 )
-from plaudit.judges.answers.types.number_pairs import POUNDS, Number, Span, same_number
+from plaudit.judges.answers.types.number_pairs import POUNDS, Number, NumberSpan, same_number
 from plaudit.judges.answers.types.number_words import leading_words, scale_of
 from plaudit.judges.answers.types.numerals import MAX_LENGTH, Numeral, leading_digits, plain, scaled
 from plaudit.judges.answers.types.units import is_common
@@ -223,7 +223,7 @@ def _counted(numeral: Numeral, rest: str, currency: str | None) -> Number | None
 
 
 @lru_cache(maxsize=4096)
-def _read_span(text: str) -> Span | None:
+def _read_span(text: str) -> NumberSpan | None:
     """Read a range; the second of two years may be short: `1861-65`."""
     text = trimmed(text)
     opening = _BETWEEN.match(text)
@@ -235,7 +235,7 @@ def _read_span(text: str) -> Span | None:
         return None
     if low.digits == 4 and high.digits == 2 and low.place == high.place == 1:
         high = msgspec.structs.replace(high, value=low.value - low.value % 100 + high.value)
-    return Span(low, high) if low.value < high.value else None
+    return NumberSpan(low, high) if low.value < high.value else None
 
 
 _MOST_QUESTION = 2_000
@@ -367,7 +367,7 @@ def _compare_spans(
     return None
 
 
-def _same_span(a: Span, r: Span, question: str) -> Comparison | None:
+def _same_span(a: NumberSpan, r: NumberSpan, question: str) -> Comparison | None:
     """Compare two ranges; the currency of the first number and the noun of the second count."""
     low = same_number(a.low, r.low, question, Fraction(0))
     high = same_number(a.high, r.high, question, Fraction(0))

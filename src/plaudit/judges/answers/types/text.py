@@ -259,7 +259,7 @@ def _american(found: re.Match[str]) -> str:
 
 
 def _differ_in_case(given: Sequence[str], wanted: Sequence[str], question: str) -> bool:
-    """Whether a question names both of two symbols that only their case tells apart: AA and aa."""
+    """Whether a question names both of two symbols that differ only in case: AA and aa."""
     if len(given) != 1 or len(wanted) != 1 or not 1 < len(wanted[0]) <= _SYMBOL:
         return False
     one, other = given[0], wanted[0]

@@ -48,8 +48,8 @@ def test_starts_that_fail_are_not_tried_for_ever() -> None:
 def test_a_process_that_somebody_ended_is_replaced() -> None:
     process = MathsProcess()
     process.compare(EQUAL)
-    assert process._running is not None
-    os.kill(process._running._process.pid, signal.SIGKILL)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
     with contextlib.suppress(WorkerError):
         process.compare(EQUAL)
     assert process.compare(EQUAL).relation == "equal"
@@ -60,8 +60,8 @@ def test_no_secret_reaches_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     process = MathsProcess()
     process.compare(EQUAL)
-    assert process._running is not None
-    with open(f"/proc/{process._running._process.pid}/environ", "rb") as environment:
+    assert process.pid is not None
+    with open(f"/proc/{process.pid}/environ", "rb") as environment:
         assert b"secret" not in environment.read()
     process.close()
 
@@ -78,15 +78,15 @@ def test_a_forked_child_starts_its_own_and_leaves_the_parents_alone() -> None:
         from plaudit.judges.answers.types.symbolic.process import shared
         pair = Pair("2x", "x+x")
         shared.compare(pair)
-        mine = shared._running._process.pid
+        mine = shared.pid
         child = os.fork()
         if child == 0:
             good = shared.compare(pair).relation == "equal"
-            other = shared._running._process.pid
+            other = shared.pid
             shared.close()
             os._exit(0 if good and other != mine else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        print(shared.compare(pair).relation, shared._running._process.pid == mine)
+        print(shared.compare(pair).relation, shared.pid == mine)
         """)
     assert (done.stdout.split(), done.stderr) == (["0", "equal", "True"], "")
 
@@ -97,7 +97,7 @@ def test_the_process_ends_with_its_parent_however_that_ends() -> None:
         from plaudit.judges.answers.types.symbolic.outcome import Pair
         from plaudit.judges.answers.types.symbolic.process import shared
         shared.compare(Pair("2x", "x+x"))
-        print(shared._running._process.pid, flush=True)
+        print(shared.pid, flush=True)
         os.fork() or os._exit(0)  # a child that lives on for a moment does not keep it
         os.kill(os.getpid(), 9)
         """)

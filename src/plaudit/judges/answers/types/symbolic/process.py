@@ -59,6 +59,11 @@ class MathsProcess:
                 self._stop()
             return outcome
 
+    @property
+    def pid(self) -> int | None:
+        """Id of the running process; None while there is none."""
+        return None if self._running is None else self._running.pid
+
     def close(self) -> None:
         """End the process; a later comparison starts another."""
         with self._lock:
@@ -109,6 +114,7 @@ class _Running:
         self._from = Connection(os.dup(self._process.stdout.fileno()), writable=False)
         self._process.stdin.close()
         self._process.stdout.close()
+        self.pid = self._process.pid
         self.ended = False
 
     def wait_until_ready(self) -> None:
