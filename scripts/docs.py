@@ -1,6 +1,6 @@
 """The docs, generated and executed: every command and every example in them is really run.
 
-    scripts/docs cli               write docs/reference/cli.md from the command line's own definitions
+    scripts/docs cli               write docs/reference/cli.md from the definitions of the commands
     scripts/docs outputs [PAGE..]  run what the pages show and write what came out into them
     scripts/docs check [PAGE..]    run it and compare
     scripts/docs picture           write docs/images/judge.svg from a real run

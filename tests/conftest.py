@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -9,6 +10,14 @@ from plaudit.engines.llama import models
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the suite in the background ignores interrupts, and commands inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+with suppress(ImportError):  # Environments of trainers have no hypothesis.
+    import hypothesis
+
+    # The same examples each time, and as much time for each as a busy machine takes.
+    hypothesis.settings.register_profile("plaudit", deadline=None, derandomize=True)
+    hypothesis.settings.load_profile("plaudit")
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,9 @@ FORMATS: dict[str, tuple[Callable[[], CandidateFormat], dict[str, Any]]] = {
     "pointwise": (
         lambda: VerdictFormat("pointwise"), verdict("pointwise", prompt=MESSAGES[:1], response="r")
     ),
-    "conversation": (lambda: VerdictFormat("pointwise"), verdict("pointwise", conversation=MESSAGES)),
+    "conversation": (
+        lambda: VerdictFormat("pointwise"), verdict("pointwise", conversation=MESSAGES)
+    ),
     "verify": (lambda: VerdictFormat("verify"), verdict("verify", question="q", answer="a")),
     "pairwise": (
         lambda: Comparisons("direct"),
