@@ -252,7 +252,7 @@ def test_sources_that_are_none(tmp_path: Path):
     ],
 )
 def test_other_formats_are_named(write, magic: bytes, problem: str):
-    with pytest.raises(InputError, match=f"file.jsonl is .*{problem}"):
+    with pytest.raises(InputError, match=f"file.jsonl .*{problem}"):
         RowReader(write(magic))
 
 

@@ -124,7 +124,7 @@ async def test_the_same_sample_twice_in_a_batch_is_sent_once() -> None:
 
 def task_with_prior():
     task = make("feedback", readout="logprob", gate=0)
-    task._prior_rows = tuple(
+    task.logprobs.rows = tuple(
         {"query": f"q{n}", "answer": "a", "follow_up": "f", "id": "p"} for n in range(3)
     )
     return task

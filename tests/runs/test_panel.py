@@ -283,8 +283,7 @@ async def test_an_answer_that_must_not_be_learned_from_settles_too() -> None:
 async def test_a_promise_is_about_what_its_gate_settled(monkeypatch) -> None:
     panel = await work(STEPS, [Engine("x", unsure), Engine("y", said("neutral"))])
     first, promise = panel.task.tasks[0], GatePromise(agreement=0.9, delta=0.05)
-    own = property(lambda task: promise if task is first else None)
-    monkeypatch.setattr(type(first), "promise", own)
+    monkeypatch.setattr(first, "promise", promise)
     await judge_all(panel)
     found = panel.summary(Prices())
     assert found.promised == Promised(agreement=0.9, probability=0.95, samples=75)

@@ -1,5 +1,6 @@
 """What a person sees: consoles, tables, numbers. Text from samples is never read as markup."""
 
+import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -31,7 +32,7 @@ def error(message: str) -> None:
 
 def as_json(data: Any) -> str:
     """Return data as JSON on one line."""
-    return msgspec.json.encode(data).decode()
+    return msgspec.json.encode(data, enc_hook=os.fspath).decode()
 
 
 def json_line(data: Any, to_stderr: bool = False) -> None:

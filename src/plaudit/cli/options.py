@@ -246,10 +246,11 @@ def _choices(hint: Any) -> list[str]:
 
 
 def _typed(hint: Any) -> Any:
-    """Return the type of what a user types: a number, a switch, texts for a dictionary, a text."""
+    """Return the type of what a user types: a number, a switch, a text, or several texts."""
     members = _members(hint)
     number = next((one for one in (bool, int, float) if one in members), None)
-    return number or (list[str] if _has_dict(hint) else str)
+    several = _has_dict(hint) or any(get_origin(one) is list for one in members)
+    return number or (list[str] if several else str)
 
 
 def _has_dict(hint: Any) -> bool:
