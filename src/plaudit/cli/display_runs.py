@@ -21,9 +21,7 @@ _SHARED_LINES = 8
 
 def run_list(found: Iterable[RunInfo]) -> None:
     """Print runs, the newest first."""
-    made = table(
-        "run", "state", "started", "ok/abst/inv/fail", "what", whole=("run", "state")
-    )
+    made = table("run", "state", "started", "ok/abst/inv/fail", "what", whole=("run", "state"))
     for info in found:
         counts: dict[str, Any] = msgspec.json.decode(info.summary) if info.summary else {}
         if "rollouts" in counts:
