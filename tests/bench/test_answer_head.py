@@ -75,7 +75,7 @@ def test_exported_trees_say_what_the_fitted_ones_say(
         spared=np.zeros(500, bool), caught=np.zeros(500, bool),
     )  # fmt: skip
     model = script.train(rows, np.ones(500, bool))
-    head = script.Head(
+    head = script.AnswerHead(
         features=[], forests=[script.export(model, (2.0, 0.5))], slope=1.0, intercept=0.0,
         gate_correct=0.9, gate_incorrect=0.1, cap=0.8, floor=0.2, questions=1, verdicts=1,
     )  # fmt: skip

@@ -14,12 +14,14 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from rich.console import Console
 
 from plaudit.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "VLLM_API_KEY", "TOGETHER_API_KEY")
+TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR")
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ class Plaudit:
     ) -> None:
         self.home = home
         self.folder = folder
-        clean = {k: v for k, v in os.environ.items() if k not in KEYS}
-        self.env = clean | {"PLAUDIT_HOME": str(home), "COLUMNS": "120"} | dict(env or {})
+        clean = {k: v for k, v in os.environ.items() if k not in (*KEYS, *TERMINAL)}
+        self.env = (
+            clean | {"PLAUDIT_HOME": str(home), "COLUMNS": "120", "TERM": "xterm"} | dict(env or {})
+        )
 
     def command(self, *args: str | Path) -> list[str]:
         return [sys.executable, "-m", "plaudit", *map(str, args)]
@@ -94,6 +98,7 @@ class Here(Plaudit):
             _logging_and_signals_kept(),
             patch.object(sys, "argv", ["plaudit", *map(str, args)]),
             patch.dict(os.environ, self.env, clear=True),
+            patch.object(Console, "_environ", os.environ),  # its width is that of COLUMNS
             chdir(self.folder),
             redirect_stdout(out),
             redirect_stderr(err),
