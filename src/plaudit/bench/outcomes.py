@@ -46,8 +46,8 @@ class RowOutcome(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     """Why the status is not `ok`."""
     orders: tuple[float | None, float | None] | None = None
-    """How far each order of a pair leans to A, with A and B mapped back: from 0, B, to 1, A. None in
-    place of one: it has no value. None: one order was asked, or it is no pair."""
+    """How far each order of a pair leans to A, with A and B mapped back: from 0, B, to 1, A. None
+    in place of one: it has no value. None: one order was asked, or it is no pair."""
     scores: tuple[float | None, float | None] | None = None
     """Scores of A and B, where a judge of one response scored each."""
     tags: dict[str, Json] = {}
