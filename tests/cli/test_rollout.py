@@ -527,7 +527,7 @@ def test_an_interrupted_run_goes_on_and_is_listed(plaudit, tools, tmp_path) -> N
     assert not out.exists()
     assert "interrupted" in plaudit("runs").stdout
     done = plaudit(*command)
-    assert done.status == 0
+    assert done.status == 0, done
     assert [t["question_id"] for t in rows_of(out)] == [f"q{n}" for n in range(40)]
     assert 0 < done.summary["cached"] < 40
     assert done.summary["engine_calls"] < 80
@@ -559,7 +559,7 @@ def test_killed_and_given_again_none_is_lost_and_none_is_there_twice(
         assert process.returncode == -signal.SIGKILL
         assert not out.exists()
     done = plaudit(*command, *flags)
-    assert done.status == 0
+    assert done.status == 0, done
     assert [t["id"] for t in rows_of(out)] == [f"q{n}/{d}" for n in range(150) for d in range(2)]
     assert done.summary["cached"] > 50
     assert done.summary["engine_calls"] <= 600 - 2 * 50

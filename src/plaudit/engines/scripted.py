@@ -15,6 +15,7 @@ the one at the request's draw number, counted round. These are the fields of a r
 import asyncio
 import hashlib
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -143,7 +144,7 @@ class ScriptedEngine:
             text=reply.text,
             finish_reason=reply.finish_reason or ("tool_calls" if reported else "stop"),
             logprobs=tuple(TokenLogprob(t, p) for t, p in candidates) if reply.logprobs else None,
-            tool_calls=made_calls(request, reported),
+            tool_calls=made_calls(request, reported) if reported else (),
             usage=_usage(reply, request, prompt),
         )
         return _traced(completion, reply, request) if request.trace_tokens else completion
@@ -191,9 +192,14 @@ def _usage(reply: _Reply, request: Request, prompt: str) -> Usage:
 
 def _text(request: Request) -> str:
     """Text of the prompt: of all messages, tool results among them."""
-    if isinstance(request.prompt, str):
-        return request.prompt
-    return "\n".join(message.text for message in request.prompt if message.content)
+    prompt = request.prompt
+    if isinstance(prompt, str):
+        return prompt
+    contents = [message.content for message in prompt if message.content]
+    try:
+        return "\n".join(cast("list[str]", contents))
+    except TypeError:  # Some are lists of parts.
+        return "\n".join(message.text for message in prompt if message.content)
 
 
 def _error(name: str) -> Exception:

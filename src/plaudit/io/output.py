@@ -1,23 +1,19 @@
-"""What a run over a file takes in and gives out: items of its rows, a line for each, in order."""
+"""What a run over a file gives out: a line for each item, in order, and what it rejects."""
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from plaudit._util import disk
-from plaudit.errors import InputError
 from plaudit.io.places import rejected_path
-from plaudit.io.progress import Progress
 from plaudit.io.rows import Row
 from plaudit.io.sinks import LinesFile, OrderedWriter, undone_on_error
-from plaudit.io.sources import RowReader
 from plaudit.store.base import HeldLines
-from plaudit.types import Json
 
 T = TypeVar("T")
 
@@ -97,17 +93,10 @@ class Output:
             StoreError: the output cannot be written.
         """
         self._writer = None if out is None else OrderedWriter(out, held, run)
+        self.write: Callable[[int, bytes], None] | None
+        self.write = None if self._writer is None else self._writer.write
+        """Writes the line of the item of an index, in whatever order they come; None: nowhere."""
         self.rejects = RejectWriter(rejects_of)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether lines go anywhere."""
-        return self._writer is not None
-
-    def write(self, index: int, line: bytes) -> None:
-        """Write the line of item `index`, in whatever order they come."""
-        if self._writer is not None:
-            self._writer.write(index, line)
 
     def while_read(self, items: Iterator[T]) -> Iterator[T]:
         """Return the items, up to where the reader of standard output is gone."""
@@ -161,73 +150,3 @@ class _Beside:
 def beside(held: HeldLines) -> HeldLines:
     """Return where the lines of a run's second output wait, beside those of its first."""
     return _Beside(held)
-
-
-class Intake(Generic[T]):
-    """Takes a run's items from the rows of a file, and sets aside what it cannot take."""
-
-    def __init__(
-        self,
-        rows: RowReader,
-        read_row: Callable[[Mapping[str, Json], int], Sequence[T]],
-        rejects: RejectWriter,
-        progress: Progress,
-        *,
-        limit: int | None = None,
-        strict: bool = False,
-    ) -> None:
-        """Join rows and what reads them.
-
-        Args:
-            rows: the rows.
-            read_row: returns the items of a row, given how many were taken before it; raises
-                `InputError` for a malformed one.
-            rejects: where malformed rows go.
-            progress: shows how far the input has been read.
-            limit: most items.
-            strict: whether the first malformed row ends the run.
-        """
-        self._rows = rows
-        self._read_row = read_row
-        self.rejects = rejects
-        """Where malformed rows go."""
-        self._limit = limit
-        self._strict = strict
-        self.rejected = 0
-        """Rows that nothing could be taken from."""
-        self.taken = 0
-        """Items that were taken."""
-        self.where = ""
-        """Place of the row that is read, for a person."""
-        progress.follow(self)
-
-    @property
-    def bytes_read(self) -> int:
-        """How much of the source has been read."""
-        return self._rows.bytes_read
-
-    def items(self) -> Iterator[T]:
-        """Yield the items.
-
-        Raises:
-            InputError: a row is malformed, and the intake is strict.
-        """
-        for row in self._rows:
-            for item in self._take(row):
-                if self._limit is not None and self.taken >= self._limit:
-                    return
-                self.taken += 1
-                yield item
-
-    def _take(self, row: Row) -> Sequence[T]:
-        error, self.where = row.error, row.where
-        if row.data is not None:
-            try:
-                return self._read_row(row.data, self.taken)
-            except InputError as wrong:
-                error = str(wrong)
-        if self._strict:
-            raise InputError(f"{row.where}: {error}")
-        self.rejected += 1
-        self.rejects.write(row, str(error))
-        return ()

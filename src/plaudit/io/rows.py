@@ -15,6 +15,8 @@ _KINDS: dict[type, str] = {
 }
 
 decode = msgspec.json.Decoder().decode
+decode_row = msgspec.json.Decoder(dict[str, Any]).decode
+"""Returns a row; raises ValueError or RecursionError for what is no JSON object."""
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -56,23 +58,6 @@ class Position:
         self.sizes = sizes
 
 
-class _NotAnObjectError(ValueError):
-    """JSON, but not an object."""
-
-
-def decode_row(raw: bytes) -> dict[str, Any]:
-    """Return a row.
-
-    Raises:
-        ValueError, RecursionError: it is no JSON object.
-    """
-    data = decode(raw)
-    if type(data) is dict:
-        return cast("dict[str, Any]", data)
-    kind = _KINDS.get(type(cast("object", data)), "another value")
-    raise _NotAnObjectError(f"not a JSON object but {kind}")
-
-
 def rejected(number: int, where: str, raw: bytes, error: Exception, most: int = SIZES.row) -> Row:
     """Return the row for what could not be decoded; one over `most` bytes is too long."""
     return refused(number, where, raw, _explain(raw, error, most))
@@ -97,8 +82,12 @@ _LONE_SURROGATE = re.compile(
 
 def _explain(raw: bytes, error: Exception, most: int) -> str:
     """Return for a person why `raw` is not a row."""
-    if isinstance(error, _NotAnObjectError):
-        return str(error)
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            kind = _KINDS.get(type(cast("object", decode(raw))), "another value")
+            return f"not a JSON object but {kind}"
+        except (ValueError, RecursionError) as wrong:
+            error = wrong
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if len(raw) > most:

@@ -8,26 +8,24 @@ import contextlib
 import gzip
 import io
 import itertools
-import math
-import os
 import sys
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import BinaryIO, Generic, TypeVar, cast
 
-import msgspec
-
-from plaudit._util.packages import load_package
 from plaudit._util.paths import possible
-from plaudit.errors import InputError, UsageError
+from plaudit.errors import InputError
+from plaudit.io.output import RejectWriter
+from plaudit.io.progress import Progress
 from plaudit.io.rows import SIZES, Position, Row, Sizes, decode, decode_row, rejected
+from plaudit.io.table_rows import folder_rows, folder_size, parquet_rows
 from plaudit.io.values import Scanner, value_rows
+from plaudit.types import Json
 
 _GZIP = b"\x1f\x8b"
 _BUFFER = 2**18
-_BATCH = 1_000
 _BOM = b"\xef\xbb\xbf"
 _UNREADABLE = {
     b"\x28\xb5\x2f\xfd": "is compressed (zstd): decompress it with unzstd first",
@@ -37,6 +35,8 @@ _UNREADABLE = {
     b"\xfe\xff": "is UTF-16 text: convert it to UTF-8 first",
     b"SQLite format 3": "is a SQLite database: export its rows as JSON Lines first",
 }
+
+T = TypeVar("T")
 
 
 class RowReader(Iterator[Row]):
@@ -88,13 +88,84 @@ class RowReader(Iterator[Row]):
         self._source.close()
 
 
+class Intake(Generic[T]):
+    """Takes a run's items from the rows of a file, and sets aside what it cannot take."""
+
+    def __init__(
+        self,
+        rows: RowReader,
+        read_row: Callable[[Mapping[str, Json], int], Sequence[T]],
+        rejects: RejectWriter | None = None,
+        progress: Progress | None = None,
+        *,
+        limit: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        """Join rows and what reads them.
+
+        Args:
+            rows: the rows.
+            read_row: returns the items of a row, given how many were taken before it; raises
+                `InputError` for a malformed one.
+            rejects: where malformed rows go; None: they are only counted.
+            progress: shows how far the input has been read.
+            limit: most items.
+            strict: whether the first malformed row ends the run.
+        """
+        self._rows = rows
+        self._read_row = read_row
+        self.rejects = rejects or RejectWriter(None)
+        """Where malformed rows go."""
+        self._limit = limit
+        self._strict = strict
+        self.rejected = 0
+        """Rows that nothing could be taken from."""
+        self.taken = 0
+        """Items that were taken."""
+        self.where = ""
+        """Place of the row that is read, for a person."""
+        if progress is not None:
+            progress.follow(self)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the source has been read."""
+        return self._rows.bytes_read
+
+    def items(self) -> Iterator[T]:
+        """Yield the items.
+
+        Raises:
+            InputError: a row is malformed, and the intake is strict.
+        """
+        for row in self._rows:
+            for item in self._take(row):
+                if self._limit is not None and self.taken >= self._limit:
+                    return
+                self.taken += 1
+                yield item
+
+    def _take(self, row: Row) -> Sequence[T]:
+        error, self.where = row.error, row.where
+        if row.data is not None:
+            try:
+                return self._read_row(row.data, self.taken)
+            except InputError as wrong:
+                error = str(wrong)
+        if self._strict:
+            raise InputError(f"{row.where}: {error}")
+        self.rejected += 1
+        self.rejects.write(row, str(error))
+        return ()
+
+
 def count_hint(source: str | Path) -> int | None:
     """Return the size in bytes that `RowReader.bytes_read` grows to; None if unknown."""
     if str(source) == "-":
         return None
     path = possible(source)
     if path.is_dir():
-        return sum(file.stat().st_size for file in path.glob("*.arrow"))
+        return folder_size(path)
     if not path.is_file() or path.suffix == ".gz":
         return None
     return path.stat().st_size
@@ -113,7 +184,6 @@ def _strictly(rows: Iterator[Row], source: Generator[Row]) -> Iterator[Row]:
         yield row
 
 
-T = TypeVar("T")
 ReadLines = Callable[[str, bytes, int, BinaryIO, Position], Generator[T]]
 """Reads JSON Lines: the source's name, what was read of it, the number of the line that this begins
 with, from 1, and the rest of the source."""
@@ -135,7 +205,7 @@ def open_source(
         opened = path.open("rb", buffering=_BUFFER)
         return _text_rows(str(path), opened, position, read_lines)
     except IsADirectoryError:
-        return _folder_rows(path, position)
+        return folder_rows(path, position)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
@@ -157,7 +227,7 @@ def _text_rows(
         if head.startswith(b"PAR1"):
             if name == "standard input":
                 raise InputError("Parquet cannot be read from standard input: give the file")
-            yield from _parquet_rows(Path(name), position)
+            yield from parquet_rows(Path(name), position)
         elif head:
             head, is_lines = _find_form(head, file, position.sizes)
             if is_lines:
@@ -268,84 +338,3 @@ def _pass_rest(line: bytes, file: BinaryIO, chunk: int) -> None:
     """Read on to the end of a line of which the beginning was read."""
     while not line.endswith(b"\n") and (line := file.readline(chunk)):
         pass
-
-
-# Tables: Parquet and datasets folders
-
-
-def _parquet_rows(path: Path, position: Position) -> Generator[Row]:
-    parquet = load_package("pyarrow.parquet", "parquet")
-    size = os.path.getsize(path)
-    try:
-        file = parquet.ParquetFile(path)
-    except (ValueError, OSError) as error:  # pyarrow's own errors derive from these.
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
-    with file:
-        total: int = file.metadata.num_rows
-        batches = file.iter_batches(batch_size=_BATCH)
-        pages = (batch.to_pylist(maps_as_pydicts="lossy") for batch in batches)
-        for row in _table_rows(str(path), pages):
-            position.bytes_read = size * (row.number + 1) // max(total, 1)
-            yield row
-
-
-def _folder_rows(path: Path, position: Position) -> Generator[Row]:
-    if (path / "dataset_dict.json").is_file():
-        splits = sorted(file.parent for file in path.glob("*/dataset_info.json"))
-        raise UsageError(
-            f"{path} holds several splits; give one of them: {', '.join(map(str, splits))}"
-        )
-    if not (path / "dataset_info.json").is_file():
-        raise InputError(
-            f"{path} is a folder without data: give a file, or a folder that "
-            "datasets.save_to_disk wrote"
-        )
-    return _dataset_rows(path, position)
-
-
-def _dataset_rows(path: Path, position: Position) -> Generator[Row]:
-    datasets = load_package("datasets", "datasets")
-    size = count_hint(path) or 0
-    try:
-        dataset = datasets.load_from_disk(str(path)).with_format(None)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as a datasets folder: {error}") from error
-    total = max(len(dataset), 1)
-    columns: list[str] = dataset.column_names
-    pages = (
-        [dict(zip(columns, row, strict=True)) for row in zip(*map(batch.get, columns), strict=True)]
-        for batch in dataset.iter(batch_size=_BATCH)
-    )
-    for row in _table_rows(str(path), pages):
-        position.bytes_read = size * (row.number + 1) // total
-        yield row
-
-
-def _table_rows(name: str, pages: Iterator[list[dict[str, Any]]]) -> Generator[Row]:
-    number = 0
-    while True:
-        try:
-            page = next(pages, None)
-        except (ValueError, OSError) as error:
-            problem = f"{error}: nothing after it can be read"
-            yield Row(number, f"{name}, row {number + 1}", None, problem)
-            return
-        if page is None:
-            return
-        for data in page:
-            yield Row(number, f"{name}, row {number + 1}", _plain(data))
-            number += 1
-
-
-def _plain(value: Any) -> Any:
-    """Make a table's value one that JSON can hold; NaN, which stands for "missing", is None."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-        return {str(name): _plain(item) for name, item in items}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("list[Any]", value)]
-    return msgspec.to_builtins(value, enc_hook=str)

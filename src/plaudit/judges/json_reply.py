@@ -74,7 +74,25 @@ def read_object(completion: Completion) -> dict[str, Any]:
     text = completion.text.strip(_BLANK)
     if not text:
         raise ReplyError(Cause.UNPARSEABLE, "the reply is empty")
-    return _take_apart(text).only_object(text)
+    found = _whole_object(text)
+    return _take_apart(text).only_object(text) if found is None else found
+
+
+def _whole_object(text: str) -> dict[str, Any] | None:
+    """Return the object that a text is from its first to its last character; None: look closer."""
+    if text[0] != "{":
+        return None
+    try:
+        found, end = _DECODER.raw_decode(text)
+        return (found if _is_whole(text) else _made_whole(found)) if end == len(text) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether what is read of a text is certain to be neither deep nor half of a character."""
+    brackets = text.count("{") + text.count("[")
+    return brackets <= _DEEPEST and text.isascii() and "\\u" not in text
 
 
 class _Parts:
@@ -145,8 +163,7 @@ class _Parts:
 
 def _take_apart(text: str) -> _Parts:
     """Take a reply apart, thought left out; tags of thought within its strings are text."""
-    brackets = text.count("{") + text.count("[")
-    whole = brackets <= _DEEPEST and text.isascii() and "\\u" not in text
+    whole = _is_whole(text)
     parts, position = _Parts(whole), 0
     while mark := _MARK.search(text, position):
         parts.add_text(text[position : mark.start()])
@@ -321,6 +338,8 @@ def take_text(reply: Mapping[str, Any], name: str) -> str:
         ReplyError: it is missing, or neither a text nor a list of texts.
     """
     value = _take(reply, name)
+    if isinstance(value, str):
+        return value
     texts = cast("list[Any]", value) if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts):
         found = str(reply[name])[:60]

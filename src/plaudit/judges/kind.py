@@ -51,6 +51,8 @@ class JudgeKind(ABC):
     """URI of the engine where none is named."""
     scale: ClassVar[Scale] = "labels"
     """What the values are, for juries: `labels`, `scores` (numbers) or a `pair`'s sides."""
+    compares: ClassVar[bool] = False
+    """Whether it compares answers by rules, whose long comparisons are kept in the store."""
     prompted: ClassVar[bool] = True
     """Whether a prompt is sent; without one there are no template and no shots."""
     templates: ClassVar[Source | Mapping[Mode, Source] | None] = None

@@ -12,7 +12,7 @@ from plaudit.errors import TemplateError
 from plaudit.judges import content
 from plaudit.judges.config import EngineFacts, JudgeConfig, Settled
 from plaudit.judges.kind import JudgeKind, Untrusted, folder_of
-from plaudit.judges.shot_text import ShotText, escape_all, read_snippets, template_path
+from plaudit.judges.shot_text import ShotText, read_snippets, template_path
 from plaudit.judges.shots import Shot, ShotSet, choose_shots
 from plaudit.prompts.escape import Escaper
 from plaudit.prompts.template import Template, builtin, read_template
@@ -74,7 +74,11 @@ class PromptBuilder:
         self.shots = self._load_shots()
         self._static_variables = self._make_static_variables()
         self._shot_text = ShotText(
-            kind, self._snippets, self._render_shot, self._static_variables, self.escape
+            kind,
+            self._snippets,
+            self._render_shot,
+            self._static_variables,
+            self._escaper.escape_all,
         )
         self._openings: dict[tuple[int, ...], Opening] = {}
         if config.pool or any(self._snippets):
@@ -119,7 +123,9 @@ class PromptBuilder:
         variables = self._kind.sample_variables(sample)
         text = self._kind.joined(variables)
         opening = self.main if turn == "prior" else self._opening_for(text, turn)
-        body = self.template.sample(self._escaped(variables, text), opening.variables)
+        shown = self._escaped(variables, text)
+        fill = self.template.fill
+        body = fill(shown) if fill else self.template.sample(shown, opening.variables)
         prompt: str | tuple[Message, ...]
         if self._settled.mode == "completion":
             prompt = opening.text + body
@@ -162,11 +168,10 @@ class PromptBuilder:
 
     def _opening_for(self, text: str, turn: str) -> Opening:
         """Return what comes before a sample; the leakage guard may take shots out of it."""
-        if not self.shots.shots:
+        shots = self.shots
+        if not shots.shots or (shots.fixed is not None and not shots.alike(text)):
             return self.main
-        chosen = self.shots.choose(text, count=turn == "main")
-        if chosen is self.shots.fixed:
-            return self.main
+        chosen = shots.choose(text, count=turn == "main")
         known = self._openings.get(chosen)
         if known is None:
             if len(self._openings) >= _OPENINGS:
@@ -191,7 +196,7 @@ class PromptBuilder:
         """Return the variables made safe, given their texts as one."""
         if self._spares_roles and self._escaper.is_harmless(text):
             return variables
-        return {name: escape_all(value, self.escape) for name, value in variables.items()}
+        return self._escaper.escape_all(variables)
 
 
 def _messages(text: str, turns: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:

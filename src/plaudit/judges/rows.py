@@ -1,7 +1,7 @@
 """Input rows: fields taken from plain dicts, with errors that name the field."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -115,9 +115,12 @@ def chat_name(row: Mapping[str, Any], names: Sequence[str], others: Iterable[str
         names: what the column may be called.
         others: columns that say the same; without any, the `conversations` of ShareGPT count.
     """
-    if not any(other in row for other in others):
+    if row.keys().isdisjoint(others):
         names = (*names, "conversations")
-    return next((name for name in names if name in row), None)
+    for name in names:
+        if name in row:
+            return name
+    return None
 
 
 def take_messages(row: Mapping[str, Any], name: str) -> tuple[Message, ...]:
@@ -176,22 +179,25 @@ def refuse_blank(sample: Sample) -> None:
             raise InputError(f"{name} is empty, so there is nothing to judge")
 
 
-def _judged(sample: Sample) -> Iterator[tuple[str, Iterable[str]]]:
-    """Yield what must say something, by name. An empty answer to verify is one: a wrong one."""
+def _judged(sample: Sample) -> Sequence[tuple[str, Iterable[str]]]:
+    """Return what must say something, by name. An empty answer to verify is one: a wrong one."""
     if isinstance(sample, FeedbackSample):
-        yield "'query'", [sample.query]
-        yield "'answer'", [sample.answer]
-        yield "'follow_up'", [sample.follow_up]
-    elif isinstance(sample, ResponseSample):
-        yield "the prompt", map(message_text, sample.prompt)
-        yield "the response", [sample.response]
-    elif isinstance(sample, PairSample):
+        return (
+            ("'query'", (sample.query,)),
+            ("'answer'", (sample.answer,)),
+            ("'follow_up'", (sample.follow_up,)),
+        )
+    if isinstance(sample, ResponseSample):
+        prompt = map(message_text, sample.prompt)
+        return ("the prompt", prompt), ("the response", (sample.response,))
+    if isinstance(sample, PairSample):
         a, b = sample.conversation_a, sample.conversation_b
-        yield "the prompt", map(message_text, a[:-1])
-        yield "the prompt", map(message_text, b[:-1])
-        yield "each response", map(message_text, (*a[-1:], *b[-1:]))
-    elif isinstance(sample, AnswerSample):
-        yield "'reference'", sample.references
+        return (
+            ("the prompt", map(message_text, a[:-1])),
+            ("the prompt", map(message_text, b[:-1])),
+            ("each response", map(message_text, (*a[-1:], *b[-1:]))),
+        )
+    return (("'reference'", sample.references),) if isinstance(sample, AnswerSample) else ()
 
 
 def is_visible(text: str) -> bool:

@@ -1,7 +1,7 @@
 """How shots are shown: as the shipped templates show them, or by templates of the user's own."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -72,7 +72,7 @@ class ShotText:
         snippets: Snippets,
         render: Render,
         static: Mapping[str, Any],
-        escape: Callable[[str], str],
+        escape: Callable[[Any], Any],
     ) -> None:
         """Prepare.
 
@@ -81,7 +81,7 @@ class ShotText:
             snippets: see `Snippets`.
             render: see `Render`.
             static: variables that a template sees beside the sample; `readout` among them.
-            escape: breaks what could forge a section.
+            escape: breaks what could forge a section, in all texts of a value.
         """
         self._kind = kind
         self._shot, self._feedback = snippets
@@ -121,7 +121,7 @@ class ShotText:
                 f"{shot.where}: it has a label but no 'feedback', which the json readout shows; "
                 "give it, or use --readout logprob"
             )
-        feedback = escape_all(shot.feedback, self._escape)
+        feedback = self._escape(shot.feedback)
         if self._feedback is None:
             return msgspec.json.encode(feedback).decode() if self._as_json else word
         variables: dict[str, Any] = {"label": shot.label, "word": word}
@@ -161,15 +161,3 @@ def _split(template: Snippet, variables: dict[str, Any], reply: str) -> tuple[st
             f"{template.name}: 'reply' must be shown once, not {len(parts) - 1} times"
         )
     return parts[0].removesuffix(" "), reply + parts[1]
-
-
-def escape_all(value: Any, escape: Callable[[str], str]) -> Any:
-    """Return a value with all its texts escaped; names stay as they are."""
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Any]", value).items()
-        return {name: escape_all(inner, escape) for name, inner in items}
-    if isinstance(value, list):
-        return [escape_all(inner, escape) for inner in cast("list[Any]", value)]
-    return value

@@ -173,6 +173,7 @@ class ShotSet:
         shots: all that may be used.
         fixed: the places of the shots that every sample gets, but one that is nearly one of them;
             None where each sample has its own.
+        alike: finds which of those shots, or of the pool, are nearly a text.
         text: ready text in place of shots.
         digest: of all that decides what a sample gets.
         withheld: shots that samples did not get because they are nearly the sample.
@@ -213,7 +214,7 @@ class ShotSet:
         self._nearest = Nearest(texts) if select == "similar" else None
         self._all = Lookalikes(texts)
         used = None if self.fixed is None else [texts[place] for place in self.fixed]
-        self._used = self._all if used is None else Lookalikes(used)
+        self.alike = (self._all if used is None else Lookalikes(used)).find
         self._last: tuple[str, tuple[int, ...]] | None = None
 
     @property
@@ -239,7 +240,7 @@ class ShotSet:
             text: what the sample says.
             count: whether what is withheld is counted.
         """
-        near = self._used.find(text)
+        near = self.alike(text)
         if self.fixed is not None and not near:
             return self.fixed
         if count and near:

@@ -58,6 +58,7 @@ class VerifyJudge(BaseJudge):
     json_tokens = 256
     json_has_confidence = True
     default_engine = "none:"
+    compares = True
 
     def __init__(self, config: JudgeConfig, facts: EngineFacts) -> None:
         """See `BaseJudge`; also checks the reward map, and that what a type needs is installed.

@@ -7,7 +7,8 @@ already is doubled, so `unescape(escape(text)) == text` for every text.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 JOINER = "\u2060"
 _NEVER = "(?!)"
@@ -148,6 +149,17 @@ class Escaper:
         while self._pattern.search(text):  # again: matches may overlap
             text = self._pattern.sub(_break, text)
         return text
+
+    def escape_all(self, value: Any) -> Any:
+        """Return a value with all its texts escaped; names stay as they are."""
+        if isinstance(value, str):
+            return self.escape(value)
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, Any]", value).items()
+            return {name: self.escape_all(inner) for name, inner in items}
+        if isinstance(value, list):
+            return [self.escape_all(inner) for inner in cast("list[Any]", value)]
+        return value
 
     def is_harmless(self, text: str) -> bool:
         """Return whether it is certain that nothing is broken in a text, nor in a part of it.

@@ -8,7 +8,7 @@ without blocks is all `sample`. `{% set delimiters = [...] %}` names the strings
 sections; they are broken in untrusted text.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -43,6 +43,8 @@ class Template:
         name: file name or path, for messages.
         source: the text of the file; its hash is part of the fingerprint.
         delimiters: strings that delimit sections.
+        fill: renders the part for one sample, where that is a text with the sample's variables in
+            it and no more; else None.
         shows_shots: whether it puts the shots into its text; where it has `instructions` and does
             not, they become turns of the chat before the sample.
         has_blocks: whether it has a static part apart from the sample.
@@ -72,7 +74,7 @@ class Template:
         if self._template.blocks and "sample" not in self._template.blocks:
             raise TemplateError(f"{name}: the block 'sample' is missing")
         self.has_blocks = bool(self._template.blocks)
-        self._plain = _plain(tree)
+        self.fill = _fill_of(tree)
         self.delimiters = _delimiters(tree, name)
         self.shows_shots = "shots" in meta.find_undeclared_variables(tree)
 
@@ -87,10 +89,9 @@ class Template:
             variables: the sample's own.
             static: `STATIC_VARIABLES`, where they are not among `variables`.
         """
-        if self._plain is None:
-            return self._render("sample", {**(static or {}), **variables})
-        form, names = self._plain
-        return form % tuple(map(variables.__getitem__, names))
+        if self.fill is not None:
+            return self.fill(variables)
+        return self._render("sample", {**(static or {}), **variables})
 
     def _render(self, block: str, variables: Mapping[str, Any]) -> str:
         try:
@@ -194,10 +195,10 @@ def _constant(node: nodes.Expr) -> Any:
         return None
 
 
-def _plain(tree: nodes.Template) -> tuple[str, list[str]] | None:
-    """Return the block `sample` as a form, and what goes into it, where the block is no more.
+def _fill_of(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str] | None:
+    """Return what fills in the block `sample`, where that is text with variables and no more.
 
-    Filling in the form is twenty times faster than rendering the block, and gives the same.
+    Filling in is twenty times faster than rendering the block, and gives the same.
     """
     block = next((b for b in tree.find_all(nodes.Block) if b.name == "sample"), None)
     outputs = block.body if block is not None else []
@@ -207,15 +208,15 @@ def _plain(tree: nodes.Template) -> tuple[str, list[str]] | None:
             return None
         for node in output.nodes:
             if isinstance(node, nodes.TemplateData):
-                form += node.data.replace("%", "%%")
+                form += node.data.replace("{", "{{").replace("}", "}}")
             elif isinstance(node, nodes.Name):
-                form += "%s"
+                form += f"{{{node.name}}}"
                 names.append(node.name)
             else:
                 return None
     assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     own = assigned.isdisjoint(names) and STATIC_VARIABLES.isdisjoint(names)
-    return (form, names) if form and own else None
+    return form.format_map if form and own else None
 
 
 def _delimiters(tree: nodes.Template, name: str) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
-from plaudit.io.output import Intake, Output, beside
+from plaudit.io.output import Output, beside
 from plaudit.io.places import check_output
-from plaudit.io.sources import RowReader
+from plaudit.io.sources import Intake, RowReader
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.evaluation import Evaluation, Evaluator
 from plaudit.rollouts.rewards.composite import Composite
@@ -221,9 +221,9 @@ class _RolloutRun(Run[RolloutRecord, RolloutSummary]):
                 rolled = await self._session.roll(task.question, task.draw)
                 trace = await self._scored(rolled.trace)
                 self._count(task, rolled, trace)
-                if traces.wanted:
+                if traces.write is not None:
                     traces.write(task.index, encode_trace(trace))
-                if log.wanted:
+                if log.write is not None:
                     log.write(
                         task.index, msgspec.json.encode(qa_row(trace, self._evaluator.graded_by))
                     )

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, cast
+from typing import Annotated, NoReturn, cast
 
 import msgspec
 
@@ -119,11 +119,8 @@ def trim(completion: Completion, request: Request) -> Completion:
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
 
 
-def _usable(completion: Completion) -> Completion:
-    """Return a completion, or raise the `ReplyError` that it stands for."""
-    problem = completion.problem
-    if problem is None:
-        return completion
+def _refuse(completion: Completion, problem: Failure) -> NoReturn:
+    """Raise the `ReplyError` that a completion of no use stands for."""
     if problem.cause is Cause.OPTIONS_NOT_VISIBLE and completion.logprobs is None:
         raise NoLogprobsError(problem.message)
     raise ReplyError(problem.cause, problem.message)
@@ -201,19 +198,19 @@ class CachedClient:
         self.usage = Usage()
         """Tokens of the replies that were asked for, cached ones left out."""
         self.key = RequestKeys(identity).key
-        self._store = store
-        self._reads = store is not None and policy.read
+        self._read_from = store if policy.read else None
+        self._written_to = store if policy.write else None
         self._wanted: dict[bytes, _Wanted] = {}
 
     @property
     def memory(self) -> ReplyStore | None:
         """The store, where stored replies may be used and new ones are kept."""
-        return self._store if self._reads and self.policy.write else None
+        return self._written_to if self.policy.read else None
 
     @property
     def keeps(self) -> bool:
         """Whether new replies go into the store."""
-        return self._store is not None and self.policy.write
+        return self._written_to is not None
 
     @property
     def kept(self) -> int:
@@ -228,8 +225,8 @@ class CachedClient:
             for sample, requests in samples
         ]
         keys = [key for question in questions for key in question.keys]
-        if self._store is not None and self._reads:
-            stored.update(self._store.get_replies(keys))
+        if self._read_from is not None:
+            stored.update(self._read_from.get_replies(keys))
         if len(stored) < len(keys):
             for key in keys:
                 if key not in stored:
@@ -262,23 +259,22 @@ class CachedClient:
             if wanted.completion is None:
                 wanted.asked = asking = True
                 completion = await self._ask(request, budget)
-                self._keep(key, completion)
+                self.usage += completion.usage
+                if self._written_to is not None:
+                    self._written_to.put_reply(key, completion)
                 wanted.settle(completion)
             return cast("Completion", wanted.completion)
-        except Exception as error:
+        except BaseException as error:
             if asking:
-                wanted.settle(None, error)
-            raise
-        except BaseException:
-            if asking:
-                wanted.settle(None)
+                wanted.settle(None, error if isinstance(error, Exception) else None)
             raise
         finally:
             self._unwant(key)
 
     async def _ask(self, request: Request, budget: RetryBudget) -> Completion:
         try:
-            return trim(await self.pool.complete(request, budget), request)
+            completion = await self.pool.complete(request, budget)
+            return trim(completion, request) if completion.logprobs else completion
         except ReplyError as error:
             if not self._keep_problems:
                 raise
@@ -288,12 +284,7 @@ class CachedClient:
 
     def stored(self, key: bytes) -> Completion | None:
         """Return what the store has under a key that was not looked up before."""
-        return self._store.get_reply(key) if self._store is not None and self._reads else None
-
-    def _keep(self, key: bytes, completion: Completion) -> None:
-        self.usage += completion.usage
-        if self._store is not None and self.policy.write:
-            self._store.put_reply(key, completion)
+        return None if self._read_from is None else self._read_from.get_reply(key)
 
     def _want(self, key: bytes) -> _Wanted:
         wanted = self._wanted.get(key)
@@ -344,7 +335,9 @@ class SampleClient:
         else:
             self.hits += 1
         self._answered[number] = key
-        return _usable(completion)
+        if completion.problem is not None:
+            _refuse(completion, completion.problem)
+        return completion
 
     def gains_at_once(self, requests: Sequence[Request]) -> bool:
         """Whether asking requests at once is faster than one after the other.
@@ -400,9 +393,8 @@ class SampleClient:
     def _look_up(self, request: Request) -> tuple[bytes, Completion | None]:
         question = self._question
         if question is not None:
-            for number, known in enumerate(question.requests):
+            for known, key in zip(question.requests, question.keys, strict=True):
                 if known is request:
-                    key = question.keys[number]
                     return key, None if self._fresh else question.stored.get(key)
         key = self._client.key(request)
         return key, None if self._fresh else self._client.stored(key)

@@ -1,13 +1,14 @@
 """What a run asked and read, put together again from its record, its replies and its input."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from plaudit.engines.base import Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, PlauditError, UsageError
-from plaudit.io.sources import RowReader
+from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.record import JudgeRecord
@@ -62,10 +63,8 @@ async def show_run(
 
 
 async def _bind(record: JudgeRecord) -> BaseJudge | PanelJudge:
-    if record.panel is None:
-        engine = load_engine(record.engine)
-        return await bind_record(record, engine, record.without_logprobs)
-    engines = [load_engine(member.engine) for member in record.panel.members]
+    members = () if record.panel is None else record.panel.members
+    engines = [load_engine(uri) for uri in [one.engine for one in members] or [record.engine]]
     return await bind_record(record, engines, record.without_logprobs)
 
 
@@ -122,19 +121,10 @@ class _Samples:
         return self._last if self._last.index == index else None
 
     def _read(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> Iterator[Sample]:
-        index = 0
         if record.options.source == "-":
             return
-        try:
-            for row in RowReader(record.options.source):
-                try:
-                    samples = task.read_row(row.data, index) if row.data is not None else []
-                except InputError:
-                    continue
-                yield from samples
-                index += len(samples)
-        except InputError:
-            return
+        with suppress(InputError):
+            yield from Intake(RowReader(record.options.source), task.read_row).items()
 
 
 def _replies(store: Store, stored: StoredVerdict) -> list[str]:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -19,9 +20,9 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
 from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
+from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
-from plaudit.sending.probing import harmless
 from plaudit.store.base import ReplyStore
 from plaudit.types import Sample, Verdict
 
@@ -91,6 +92,11 @@ class JudgeSession:
         """Measures the judge's prior, where it has one."""
         promised = client.pool.engine.capabilities.logprobs_promised
         self._unsure = task.readout == "logprob" and not promised
+        memory = client.memory if task.compares else None
+        self._remembering: Callable[[], AbstractContextManager[None]] = (
+            nullcontext if memory is None else partial(remember_in, StoredOutcomes(memory))
+        )
+        """Keeps in the store what long comparisons of formulas came to."""
         self._finding_out = asyncio.Lock()
         self._ignored = False
         self.stage = ""
@@ -149,7 +155,7 @@ class JudgeSession:
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
         """
         keys = question.keys
-        if len(keys) != 1 or not self.prepare.done or self._is_stale(question):
+        if len(keys) != 1 or not self.prepare.done or (self._ignored and _is_stale(question)):
             return None
         reply = question.stored.get(keys[0])
         if reply is None or reply.problem is not None:
@@ -163,20 +169,23 @@ class JudgeSession:
     async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
         """Return the verdict on a sample and the record of what was asked for it.
 
+        Args:
+            question: a sample, or one of `questions` that `judge_stored` did not judge.
+
         Raises:
             EngineUnusableError: no sample can be judged.
         """
         if isinstance(question, Sample):
             (question,) = self.questions([question])
-        known = self.judge_stored(question)
-        if known is not None:
-            return known
+            known = self.judge_stored(question)
+            if known is not None:
+                return known
         try:
             if not self.prepare.done:
                 await self.prepare()
-            if self._may_change and question.requests:
+            if self._unsure and self._may_change and question.requests:
                 await self._find_out(question.requests[0])
-            if self._is_stale(question):
+            if self._ignored and _is_stale(question):
                 self.client.release(question)
                 (question,) = self.questions([question.sample])
             asked = SampleClient(self.client, question)
@@ -188,11 +197,6 @@ class JudgeSession:
         finally:
             self.client.release(question)
         return verdict, asked
-
-    def _remembering(self) -> AbstractContextManager[None]:
-        """Keep in the store what long comparisons of formulas came to."""
-        memory = self.client.memory
-        return nullcontext() if memory is None else remember_in(StoredOutcomes(memory))
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior, each once."""
@@ -293,9 +297,10 @@ class JudgeSession:
         self._unsure, self._ignored = False, True
         _LOG.warning("%s; the json readout is used", why)
 
-    def _is_stale(self, question: Lookup) -> bool:
-        """Whether a question was put in a readout that is no longer used."""
-        return self._ignored and any(request.logprobs for request in question.requests)
+
+def _is_stale(question: Lookup) -> bool:
+    """Whether a question was put in the readout of an endpoint that ignores it."""
+    return any(request.logprobs for request in question.requests)
 
 
 def _worth(engine: Engine, kind: str) -> list[str]:

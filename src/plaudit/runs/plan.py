@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
-from plaudit.errors import Cause, InputError, ReplyError, UsageError
-from plaudit.io.sources import RowReader
+from plaudit.errors import Cause, ReplyError, UsageError
+from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachePolicy, RequestKeys
@@ -143,7 +142,7 @@ class _Counter:
 
 async def plan_file(
     record: JudgeRecord,
-    engine: Engine | Sequence[Engine],
+    engines: Sequence[Engine],
     store: Store,
     cache: CachePolicy,
     prices: Prices | None = None,
@@ -152,7 +151,7 @@ async def plan_file(
 
     Args:
         record: judge, input and options.
-        engine: the engine; for a panel, one a member.
+        engines: the engine; for a panel, one a member.
         store: what is answered already.
         cache: how it would be used.
         prices: what tokens cost.
@@ -161,23 +160,20 @@ async def plan_file(
         UsageError: input, judge or engine do not go together.
     """
     prices = prices or Prices()
-    task = await _settled(record, engine, store, cache)
+    task = await _settled(record, engines, store, cache)
+    plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
+    judges: Sequence[BaseJudge]
+    loads: Sequence[Load]
     if isinstance(task, PanelJudge):
-        assert record.panel is not None
-        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode, members=[])
-        counters = [
-            _Counter(
-                MemberLoad(name=member.name, judge=own.judge_name),
-                own, one, store, cache, prices.of(one, own.identity),
-            )
-            for member, own, one in zip(
-                record.panel.members, task.tasks, cast("Sequence[Engine]", engine), strict=True
-            )
-        ]  # fmt: skip
+        judges = task.tasks
+        named = zip(task.config.members, judges, strict=True)
+        loads = [MemberLoad(name=member.name, judge=own.judge_name) for member, own in named]
     else:
-        engine = cast("Engine", engine)
-        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
-        counters = [_Counter(plan, task, engine, store, cache, prices.of(engine, task.identity))]
+        judges, loads = [task], [plan]
+    counters = [
+        _Counter(load, own, one, store, cache, prices.of(one, own.identity))
+        for load, own, one in zip(loads, judges, engines, strict=True)
+    ]
     await _count_all(record, task, plan, counters)
     for counter in counters:
         counter.finish()
@@ -187,31 +183,26 @@ async def plan_file(
 
 
 async def _settled(
-    record: JudgeRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
+    record: JudgeRecord, engines: Sequence[Engine], store: Store, cache: CachePolicy
 ) -> BaseJudge | PanelJudge:
     """Return the task, in the readouts that an earlier run of the same command settled on."""
-    task = await bind_record(record, engine)
+    task = await bind_record(record, engines)
     known = known_without_logprobs(store, record.identity(task.fingerprint))
-    return await bind_record(record, engine, known) if known and cache.read else task
+    return await bind_record(record, engines, known) if known and cache.read else task
 
 
 async def _count_all(
     record: JudgeRecord, task: BaseJudge | PanelJudge, plan: Plan, counters: Sequence[_Counter]
 ) -> None:
-    for row in RowReader(record.options.source, strict=record.options.strict):
-        try:
-            samples = task.read_row(row.data, plan.samples) if row.data is not None else []
-        except InputError:
-            samples = []
-        plan.rejected += not samples
-        for sample in samples:
-            if plan.samples == record.options.limit:
-                return
+    options = record.options
+    with RowReader(options.source, strict=options.strict) as rows:
+        intake = Intake(rows, task.read_row, limit=options.limit)
+        for sample in intake.items():
             for counter in counters:
-                if not plan.samples:
+                if intake.taken == 1:
                     await counter.prepare()
                 await counter.count(sample)
-            plan.samples += 1
+    plan.samples, plan.rejected = intake.taken, intake.rejected
 
 
 _SUMMED = [

@@ -15,10 +15,9 @@ import msgspec
 from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.engines.base import engine_info
-from plaudit.io.output import Intake
 from plaudit.io.places import rejected_path
 from plaudit.io.progress import Progress
-from plaudit.io.sources import RowReader
+from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import PanelConfig
 from plaudit.runs.cached import CachedClient, CachePolicy

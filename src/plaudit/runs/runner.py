@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
-from plaudit.io.output import Intake, Output
+from plaudit.io.output import Output
 from plaudit.io.places import check_output
-from plaudit.io.sources import RowReader
+from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind
@@ -54,14 +54,14 @@ def known_without_logprobs(store: RunStore, identity: bytes) -> tuple[str, ...]:
 
 async def bind_record(
     record: JudgeRecord,
-    engine: Engine | Sequence[Engine],
+    engines: Sequence[Engine],
     without_logprobs: Collection[str] = (),
 ) -> BaseJudge | PanelJudge:
     """Make the task of a run.
 
     Args:
         record: its judge, or its panel.
-        engine: the engine; for a panel, one a member.
+        engines: the engine; for a panel, one a member.
         without_logprobs: URIs of engines whose open readouts are json.
 
     Raises:
@@ -73,20 +73,20 @@ async def bind_record(
         open_ = config.readout == "auto" and one.uri in without_logprobs
         return replace(config, readout="json") if open_ else config
 
-    if not isinstance(engine, Sequence):
+    if record.panel is None:
+        (engine,) = engines
         return await bind(settled(record.judge, engine), engine)
-    assert record.panel is not None
     members = tuple(
         replace(member, judge=settled(member.judge, one))
-        for member, one in zip(record.panel.members, engine, strict=True)
+        for member, one in zip(record.panel.members, engines, strict=True)
     )
-    return await bind_panel(replace(record.panel, members=members), engine)
+    return await bind_panel(replace(record.panel, members=members), engines)
 
 
 async def run_judge(
     settings: RunSettings,
     record: JudgeRecord,
-    engine: Engine | Sequence[Engine],
+    engines: Sequence[Engine],
     out: str | None = None,
     watch: Take | None = None,
 ) -> JudgeSummary:
@@ -95,7 +95,7 @@ async def run_judge(
     Args:
         settings: what the run works with.
         record: judge, engine URI, input and output; identifies the run.
-        engine: the engine of that URI; for a panel, one a member.
+        engines: the engine of that URI; for a panel, one a member.
         out: where verdicts go when the record names no output.
         watch: called with every verdict.
 
@@ -110,7 +110,7 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = await _begin(settings, record, engine)
+        session = await _begin(settings, record, engines)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -124,18 +124,16 @@ async def run_judge(
 
 
 async def _begin(
-    settings: RunSettings, record: JudgeRecord, engine: Engine | Sequence[Engine]
+    settings: RunSettings, record: JudgeRecord, engines: Sequence[Engine]
 ) -> AnySession:
     def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
         keep = settings.cache.write and pool.engine.capabilities.cacheable
         return CachedClient(pool, task.identity, settings.store if keep else None, settings.cache)
 
-    task = await bind_record(record, engine)
-    if isinstance(engine, Sequence):
-        assert isinstance(task, PanelJudge)
-        return panel_judging(task, pools_of(engine, settings.send), client)
-    assert isinstance(task, BaseJudge)
-    return JudgeSession(task, client(Pool(engine, settings.send), task))
+    task, pools = await bind_record(record, engines), pools_of(engines, settings.send)
+    if isinstance(task, PanelJudge):
+        return panel_judging(task, pools, client)
+    return JudgeSession(task, client(pools[0], task))
 
 
 class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
@@ -164,12 +162,12 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
                 rows, self._task.read_row, output.rejects, settings.progress,
                 limit=options.limit, strict=options.strict,
             )  # fmt: skip
-            wanted = output.wanted
+            write = output.write
 
             def take(verdict: Verdict, asked: Asked) -> None:
                 self._keep(verdict, asked)
-                if wanted:
-                    output.write(verdict.index, self._line(verdict))
+                if write is not None:
+                    write(verdict.index, self._line(verdict))
 
             samples = output.while_read(self._samples(self.intake))
             await judge_rows(self._session, samples, take, progress=settings.progress)

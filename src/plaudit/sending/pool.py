@@ -25,8 +25,8 @@ from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
-from plaudit.sending.admission import Admission, Quota, Ticket
-from plaudit.sending.probing import Endpoint, Meter
+from plaudit.sending.endpoints import Admission, Endpoint, Meter, Ticket
+from plaudit.sending.quota import Quota
 
 MOST_IN_FLIGHT = 10_000
 """Most requests in flight at an endpoint; each takes a connection and some memory."""

@@ -61,8 +61,6 @@ _COOL_S = (0.5, 30.0)
 OVERLOAD = frozenset({Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CONNECTION})
 """Failures by which a server shows that it bears no more, or is away."""
 
-Clock = Callable[[], float]
-
 
 class _Epoch:
     """Answers to requests that were sent since the bound was last changed."""
@@ -97,12 +95,12 @@ class _Cuts:
             self._first = (value, part)
             return lower
         first, before = self._first
-        if value <= _NO_HELP * first and part > before / 2:
-            self.blind_until = now + self._blind_s
-            self._blind_s *= 2
-            self._first = None
-            return first
-        return lower
+        if value > _NO_HELP * first or part <= before / 2:
+            return lower
+        self.blind_until = now + self._blind_s
+        self._blind_s *= 2
+        self._first = None
+        return first
 
     def helped(self) -> None:
         self._first = None
@@ -166,7 +164,8 @@ class Pace:
         self.bound = math.inf
         self.hold_until = -math.inf
         """Nothing is sent before; set by Retry-After."""
-        self._next = -math.inf
+        self.next_at = -math.inf
+        """When the next request may be sent, as far as the bound goes."""
         self._accepted: deque[float] = deque()
         self._cuts = _Cuts()
         self._epoch = _Epoch(now)
@@ -174,15 +173,9 @@ class Pace:
         self._growth = _SLOW
         self._in_a_row = 0
 
-    def ready_at(self) -> float:
-        """When the next request may be sent."""
-        return max(self._next, self.hold_until)
-
     def sent(self, now: float) -> None:
-        """Count one request that is sent now."""
-        if self.bound < math.inf:
-            # A late one is caught up with, but for a moment only.
-            self._next = max(self._next, now - _CATCH_UP_S) + 1 / self.bound
+        """Count one request that is sent now; a late one is caught up with for a moment only."""
+        self.next_at = max(self.next_at, now - _CATCH_UP_S) + 1 / self.bound
 
     def accepted(self, now: float, sent: float) -> None:
         """Take the outcome of a request that was not refused."""
@@ -203,9 +196,9 @@ class Pace:
         if self.bound == math.inf and not self._epoch.away:
             self._epoch = _Epoch(self._epoch.since)  # Of what was before, a second counts.
             self._epoch.answers = len(self._accepted)
-        asked = 1.0 if retry_after is None else retry_after
         self._in_a_row += sent >= self._epoch.since
         if self._in_a_row >= _REFUSALS_IN_A_ROW:  # Nothing gets through, at whatever pace.
+            asked = 1.0 if retry_after is None else retry_after
             self.hold_until = max(self.hold_until, now + asked)
             self._lower(now, self._epoch.part)
             return
@@ -225,7 +218,8 @@ class Pace:
 
     def _lower(self, now: float, part: float) -> None:
         if self.bound == math.inf:
-            self._engage()
+            self._known = 0.0  # What was just accepted may be less than what can be.
+            self.bound = _UNDER * max(1.0, float(len(self._accepted)))
         else:
             self._known = self.bound
             if now - self.hold_until > 1:  # Else the last second says too little.
@@ -236,13 +230,8 @@ class Pace:
             self.bound = math.inf
         self._growth = _SLOW
         self._in_a_row = 0
-        self._next = max(now, self.hold_until)
+        self.next_at = max(now, self.hold_until)
         self._epoch = _Epoch(max(now + _SETTLE_S, self.hold_until))
-
-    def _engage(self) -> None:
-        """Go on at the rate at which requests were just accepted."""
-        self.bound = _UNDER * max(1.0, float(len(self._accepted)))
-        self._known = 0.0  # What was just accepted may be less than what can be.
 
     def _raise(self, now: float) -> None:
         self._epoch = _Epoch(now)
@@ -274,11 +263,8 @@ class Breaker:
         self.failures = 0
         """In a row."""
         self._cool = _COOL_S[0]
-        self._trial_at = -math.inf
-
-    def ready_at(self) -> float:
-        """When a request may be sent."""
-        return -math.inf if self.down_since is None else self._trial_at
+        self.trial_at = -math.inf
+        """When a request may be sent while it is down."""
 
     def is_trial(self, sent: float) -> bool:
         """Whether a request was let in to see if the endpoint is back, and not before it went."""
@@ -286,12 +272,11 @@ class Breaker:
 
     def sent(self, now: float) -> None:
         """While down: no second trial until the first has ended, or has hung for long."""
-        if self.down_since is not None:
-            self._trial_at = now + _COOL_S[1]
+        self.trial_at = now + _COOL_S[1]
 
     def dropped(self, now: float) -> None:
         """Allow another trial, since the last one may have been dropped."""
-        self._trial_at = min(self._trial_at, now + self._cool)
+        self.trial_at = min(self.trial_at, now + self._cool)
 
     def alive(self) -> None:
         """Take an answer of whatever kind."""
@@ -305,17 +290,14 @@ class Breaker:
         self.failures += 1
         if self.failures == 1:
             self._failing_since = now
-        if self.down_since is not None:
-            if sent <= self._opened:  # No trial, but one of those that were in flight.
-                return False
-            self._trial_at = now + self._cool
+        if self.is_trial(sent):
+            self.trial_at = now + self._cool
             self._cool = min(_COOL_S[1], 2 * self._cool)
+        enough = _UNREACHABLE_AFTER if unreachable else _DEAD_AFTER
+        if self.down_since is not None or self.failures < enough:
             return False
-        if self.failures < (_UNREACHABLE_AFTER if unreachable else _DEAD_AFTER):
-            return False
-        self.down_since = self._failing_since
-        self._opened = now
-        self._trial_at = now + self._cool
+        self.down_since, self._opened = self._failing_since, now
+        self.trial_at = now + self._cool
         return True
 
 
@@ -328,7 +310,7 @@ class Throttle:
         *,
         start: int | None = None,
         fixed: bool = False,
-        clock: Clock | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Start careful.
 
@@ -343,14 +325,12 @@ class Throttle:
         self.in_flight = 0
         self.seconds = 0.0
         """How long a request took of late; 0 while unknown."""
-        self.concurrency = Concurrency(most, now, start)
+        self.concurrency = Concurrency(most, now, most if fixed else start)
         self.pace = Pace(now)
         self.breaker = Breaker()
         self.refusal: CallError | None = None
         """The last failure by which the endpoint asked to wait."""
         self._fixed = fixed
-        if fixed:
-            self.concurrency.bound = float(most)
 
     @property
     def full(self) -> bool:
@@ -360,10 +340,8 @@ class Throttle:
     @property
     def free(self) -> bool:
         """Whether a request may be sent now."""
-        if self.full:
-            return False
         ready = self.ready_at()
-        return ready == -math.inf or ready <= self._clock()
+        return not self.full and (ready == -math.inf or ready <= self._clock())
 
     @property
     def work(self) -> float:
@@ -372,25 +350,19 @@ class Throttle:
 
     def ready_at(self) -> float:
         """When a request may be sent, as far as pace and health go."""
-        return max(self.pace.ready_at(), self.breaker.ready_at())
+        pace, breaker = self.pace, self.breaker
+        ready = max(pace.next_at, pace.hold_until)
+        return ready if breaker.down_since is None else max(ready, breaker.trial_at)
 
     def start(self) -> float:
         """Count one request that is sent now; return the time."""
         now = self._clock()
         self.in_flight += 1
-        if not self._fixed:
+        if self.pace.bound < math.inf:
             self.pace.sent(now)
+        if self.breaker.down_since is not None:
             self.breaker.sent(now)
         return now
-
-    def hold(self, until: float, refusal: CallError) -> None:
-        """Send nothing before that time."""
-        self.refusal = refusal
-        self.pace.hold_until = max(self.pace.hold_until, until)
-
-    def release(self) -> None:
-        """Send again; what was to be waited for does not hold for all."""
-        self.pace.hold_until = -math.inf
 
     def dropped(self) -> None:
         """Forget a request that was cancelled or raised what says nothing about the endpoint."""
@@ -416,13 +388,11 @@ class Throttle:
         if self._fixed:
             return False
         now = self._clock()
-        if error.cause is Cause.RATE_LIMITED:
-            self.breaker.alive()
-            self.refusal = error
-            self.pace.refused(now, sent, error.retry_after)
-            return False
         if error.cause not in OVERLOAD:  # It answered, if badly.
             self.breaker.alive()
+            if error.cause is Cause.RATE_LIMITED:
+                self.refusal = error
+                self.pace.refused(now, sent, error.retry_after)
             return False
         self.concurrency.answered(now, sent, away=True, used=False)
         self.seconds = max(self.seconds, now - sent)

@@ -6,7 +6,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from plaudit.engines.http.errors import ErrorReply, Refusal, Unreachable, without_echo
+from plaudit.engines.http.echo import without_echo
+from plaudit.engines.http.errors import ErrorReply, Refusal, Unreachable
 from plaudit.engines.http.transport import Transport
 from plaudit.errors import CallError, Cause, EngineUnusableError, MissingDependencyError, ReplyError
 from tests.support.asking import failure, request

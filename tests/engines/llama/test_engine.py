@@ -16,7 +16,7 @@ import pytest
 
 from plaudit._util.loops import run_sync
 from plaudit.engines.base import Request, Sampling, Schema
-from plaudit.engines.llama import models
+from plaudit.engines.llama.catalogue import known_model
 from plaudit.engines.llama.engine import LlamaEngine
 from plaudit.engines.llama.gguf import read_gguf
 from plaudit.engines.llama.native import Settings, default_threads, make_server
@@ -84,7 +84,7 @@ def no_weights(tmp_path, monkeypatch):
 
 async def test_local_is_known_without_its_weights(no_weights):
     engine = engine_of("local")
-    sha = models.known_model("smollm2-135m-instruct").sha256
+    sha = known_model("smollm2-135m-instruct").sha256
     assert await engine.identify() == f"gguf-sha256:{sha}"
     assert "<|im_start|>" in engine.info.special_tokens and not engine.info.reasoning
     able = engine.capabilities

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from plaudit.engines.llama.catalogue import known_model
 from plaudit.engines.llama.gguf import read_gguf
-from plaudit.engines.llama.models import known_model
 from plaudit.errors import UsageError
 
 STRING, ARRAY, UINT32, INT32, UINT8 = 8, 9, 4, 5, 0

@@ -13,7 +13,8 @@ import pytest
 
 from plaudit.engines.llama import models
 from plaudit.engines.llama.cache import file_identity
-from plaudit.engines.llama.models import KnownModel, Part, ensure
+from plaudit.engines.llama.catalogue import KnownModel, Part, known_model
+from plaudit.engines.llama.models import ensure
 from plaudit.errors import EngineUnusableError, UsageError
 
 CONTENT = b"GGUF" + bytes(range(256)) * 20_000
@@ -178,7 +179,8 @@ import sys, time
 from pathlib import Path
 import msgspec
 from plaudit.engines.llama.cache import file_identity
-from plaudit.engines.llama.models import KnownModel, ensure
+from plaudit.engines.llama.catalogue import KnownModel
+from plaudit.engines.llama.models import ensure
 
 def progress(done, total, label):
     if label.startswith(sys.argv[2]):
@@ -244,7 +246,7 @@ def test_known_models(place):
         ensure("gpt-5")
     assert [local.path for local in models.local_models()] == [None, None]
     assert [local.sha_ok for local in models.local_models()] == [None, None]
-    known = models.known_model("gemma3-270m")
+    known = known_model("gemma3-270m")
     known.cached.parent.mkdir(parents=True)
     known.cached.write_bytes(b"GGUF")
     assert models.local_models()[1].sha_ok is False
@@ -252,7 +254,7 @@ def test_known_models(place):
 
 def test_the_embedded_model_is_the_pinned_one(local_weights, monkeypatch):
     monkeypatch.delenv("PLAUDIT_CACHE")
-    known = models.known_model("smollm2-135m-instruct")
+    known = known_model("smollm2-135m-instruct")
     assert file_identity(local_weights) == known.sha256
     assert local_weights.stat().st_size == known.size
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from plaudit._util.packages import load_package
 from plaudit.engines.llama import models
 from plaudit.engines.llama.cache import file_identity
+from plaudit.engines.llama.catalogue import KnownModel, known_model
 from plaudit.engines.llama.gguf import GGUF, read_gguf
 from plaudit.engines.llama.replies import THINKING_SWITCH
 from plaudit.engines.uri import EngineURI
@@ -100,10 +101,10 @@ class ModelFile:
         return "<think>" in self.template and THINKING_SWITCH not in self.template
 
 
-def _known(uri: EngineURI) -> models.KnownModel | None:
+def _known(uri: EngineURI) -> KnownModel | None:
     """The known model that a URI names, if it is a `local` one."""
     if uri.scheme == "local":
-        return models.known_model(uri.model or LOCAL_MODEL)
+        return known_model(uri.model or LOCAL_MODEL)
     if not uri.model or (uri.scheme == "hf" and uri.model.count("/") < 2):
         form = {"gguf": "gguf:PATH", "hf": "hf:OWNER/REPO/FILE.gguf"}[uri.scheme]
         raise UsageError(f"{uri} names no file; write {form}")

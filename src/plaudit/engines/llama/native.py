@@ -393,12 +393,6 @@ def reuse_is_exact(loaded: LoadedModel, metadata: GGUF) -> bool:
 
 
 def _probe(loaded: LoadedModel, ids: list[int], reuse: bool) -> list[Token]:
-    body = {
-        "prompt": ids,
-        "max_tokens": 1,
-        "temperature": 0,
-        "logprobs": 100,
-        "cache_prompt": reuse,
-        "stream": True,
-    }
-    return loaded.ask(Call(), msgspec.json.encode(body)).tokens
+    asked = {"prompt": ids, "max_tokens": 1, "temperature": 0, "logprobs": 100}
+    body = msgspec.json.encode(asked | {"cache_prompt": reuse, "stream": True})
+    return loaded.ask(Call(), body).tokens

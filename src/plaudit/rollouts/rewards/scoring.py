@@ -13,10 +13,10 @@ from plaudit._util.aio import map_ordered
 from plaudit._util.loops import run_sync
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
-from plaudit.io.output import Intake, Output
+from plaudit.io.output import Output
 from plaudit.io.places import check_lines_output
 from plaudit.io.progress import Progress
-from plaudit.io.sources import RowReader
+from plaudit.io.sources import Intake, RowReader
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
 from plaudit.rollouts.rewards.correctness import Grader
@@ -322,7 +322,8 @@ async def score_file(job: ScoreJob, rewards: Composite, progress: Progress) -> S
         traces = output.while_read(intake.items())
         async with aclosing(scored(traces, rewards, job.window)) as stream:
             async for trace in stream:
-                output.write(tally.traces, encoder.encode(trace))
+                if output.write is not None:
+                    output.write(tally.traces, encoder.encode(trace))
                 tally.add(trace)
                 progress.advance(_status(trace), Usage())
         _check_any(job, intake)

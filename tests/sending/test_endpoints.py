@@ -11,8 +11,8 @@ from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.engines.replicas import Replicas
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Pool, SendPolicy
-from plaudit.sending.probing import harmless
 from plaudit.types import Message, Usage
 
 BAD = CallError(Cause.SERVER_ERROR, "boom", retryable=True)

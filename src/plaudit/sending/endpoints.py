@@ -1,14 +1,21 @@
-"""One endpoint: what it bears, and whether it works although a request to it failed.
+"""The endpoints of one engine: what each has shown, and which of them takes a request.
 
 A request can fail for what it says: a firewall dislikes a word, a parser of the server dies of it.
 So before an endpoint counts as down, or as one that rejects everything, it is probed: with the
 cheapest request of the same kind that it answered before, or, while it has answered none, with
 harmless text. The reply to a probe is evidence and nothing else.
+
+Requests wait in one queue, first come first served, until the throttle of an endpoint lets them in.
+A waiting request holds no slot.
 """
 
 import asyncio
 import math
 import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -25,6 +32,11 @@ _TOKENS = 16
 """Most tokens of the reply to a harmless text."""
 _MOST_SPARED = 32
 """Most rejections that are taken for the requests' own after one probe that worked."""
+_NEAR_ENOUGH = 1.5
+"""An endpoint that knows a request's beginning may have this many times the work that the least
+busy endpoint would have with one more request."""
+_LOOK_AGAIN_S = 1.0
+_WORK = attrgetter("throttle.work")
 
 
 def harmless(request: Request) -> Request:
@@ -69,19 +81,13 @@ class Evidence:
         self._trust = self._spare = 0
         """Rejections taken for the requests' own since the last probe that worked: most, left."""
 
-    def answered(self, request: Request, sent: float) -> _Shown:
-        """Take an answer, whatever it says; return what is known of such requests."""
-        self.answered_at = max(self.answered_at, sent)
+    def answered(self, request: Request, sent: float, usage: Usage | None = None) -> None:
+        """Take an answer, whatever it says; the cheapest completion of each kind is kept."""
         shown = self._shown(request)
         shown.answered_at = max(shown.answered_at, sent)
-        return shown
-
-    def completed(self, request: Request, sent: float, usage: Usage) -> None:
-        """Take a completion; the cheapest request of each kind is kept."""
-        shown = self.answered(request, sent)
-        tokens = usage.input_tokens + usage.output_tokens
-        if tokens < shown.tokens:
-            shown.good, shown.tokens = request, tokens
+        self.answered_at = max(self.answered_at, sent)
+        if usage is not None and usage.input_tokens + usage.output_tokens < shown.tokens:
+            shown.good, shown.tokens = request, usage.input_tokens + usage.output_tokens
 
     def probe(self, request: Request) -> Request:
         """Return a request of the same kind that worked before, or a harmless one."""
@@ -162,18 +168,17 @@ class Endpoint:
     def answered(self, request: Request, sent: float, usage: Usage | None = None) -> None:
         """Take an answer, whatever it says; of a completion, with its usage."""
         self.throttle.answered(sent)
-        if usage is None:
-            self.evidence.answered(request, sent)
-        else:
-            self.evidence.completed(request, sent, usage)
+        self.evidence.answered(request, sent, usage)
         if sent >= self._held_since:  # What the server asked of one request, it does not of all.
             self._held_since = math.inf
-            self.throttle.release()
+            self.throttle.pace.hold_until = -math.inf
 
     def hold(self, until: float, refusal: CallError, sent: float) -> None:
         """Send nothing before a time, unless what was sent after this request is answered."""
         self._held_since = min(sent, self._held_since)
-        self.throttle.hold(until, refusal)
+        self.throttle.refusal = refusal
+        pace = self.throttle.pace
+        pace.hold_until = max(pace.hold_until, until)
 
     def lost(self, outage: float) -> str:
         """Return why nothing is to be expected of it for so many seconds; empty: something is."""
@@ -238,3 +243,120 @@ class Endpoint:
         if probed is None:
             self.evidence.cleared()
         return probed is None
+
+
+Ticket = tuple[Endpoint, float]
+"""The endpoint that lets a request in, and the time of that."""
+
+
+class Admission:
+    """The queue of requests before several endpoints that serve one model.
+
+    Attributes:
+        endpoints: where requests go; none until the engine is open.
+        waiting: requests that wait, and where their tickets go.
+    """
+
+    def __init__(self, outage: float) -> None:
+        """Begin without endpoints.
+
+        Args:
+            outage: seconds without a sign of life from any endpoint after which all is given up.
+        """
+        self.endpoints: Sequence[Endpoint] = ()
+        self.waiting: deque[tuple[Request, asyncio.Future[Ticket]]] = deque()
+        self._outage = outage
+        self._timer: asyncio.TimerHandle | None = None
+
+    def admit(self, request: Request) -> Ticket | None:
+        """Let a request in right now, if an endpoint takes it and none waits before it."""
+        if self.waiting:
+            return None
+        endpoint = self._choose(request)
+        return None if endpoint is None else (endpoint, endpoint.throttle.start())
+
+    def _choose(self, request: Request) -> Endpoint | None:
+        """Return the endpoint with the least outstanding work of those that take a request.
+
+        Requests that begin alike keep to one endpoint, whose cache then holds that beginning,
+        while it has not much more to do than the others.
+        """
+        endpoints = self.endpoints
+        if len(endpoints) == 1:
+            return endpoints[0] if endpoints[0].free else None
+        free = [endpoint for endpoint in endpoints if endpoint.free]
+        if len(free) < 2:
+            return free[0] if free else None
+        least = min(free, key=_WORK)
+        if request.affinity:
+            digest = zlib.crc32(request.affinity.encode(errors="replace"))
+            near = endpoints[digest % len(endpoints)]
+            spare = least.throttle.work + least.throttle.seconds
+            if near in free and near.throttle.work <= _NEAR_ENOUGH * spare:
+                return near
+        return least
+
+    async def wait(self, request: Request) -> Ticket:
+        """Wait until an endpoint takes a request.
+
+        Raises:
+            EngineUnusableError: no endpoint can be expected to take any.
+        """
+        place: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        self.waiting.append((request, place))
+        self.dispatch()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                place.result()[0].throttle.dropped()  # It was let in, and is not coming.
+                self.dispatch()
+            raise
+
+    def dispatch(self) -> None:
+        """Let waiting requests in, first come first served; it is called again when more may go."""
+        waiting = self.waiting
+        while waiting:
+            request, place = waiting[0]
+            if not place.done():
+                endpoint = self._choose(request)
+                if endpoint is None:
+                    break
+                place.set_result((endpoint, endpoint.throttle.start()))
+            waiting.popleft()
+        if waiting:
+            if end := self.end():
+                self.give_up(end)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Dispatch again when the pace or the health of an endpoint allows it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ready = [
+            endpoint.throttle.ready_at()
+            for endpoint in self.endpoints
+            if not (endpoint.throttle.full or endpoint.evidence.probing.locked())
+        ]
+        if ready and self.waiting:
+            delay = max(0.0, min(ready) - time.monotonic())
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(min(delay, _LOOK_AGAIN_S), self.dispatch)
+
+    def end(self) -> EngineUnusableError | None:
+        """Return the error that ends everything, where nothing can be expected of any endpoint."""
+        reasons = [endpoint.lost(self._outage) for endpoint in self.endpoints]
+        if not all(reasons):
+            return None
+        return EngineUnusableError(
+            f"{reasons[0]}. What was answered is kept: give the same command again once the "
+            "server takes requests"
+        )
+
+    def give_up(self, error: EngineUnusableError) -> None:
+        """Raise an error for all requests that wait."""
+        while self.waiting:
+            _, place = self.waiting.popleft()
+            if not place.done():
+                place.set_exception(error)

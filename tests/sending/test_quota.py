@@ -7,7 +7,7 @@ import pytest
 
 from plaudit.engines.base import Request, Sampling
 from plaudit.errors import UsageError
-from plaudit.sending.admission import Quota
+from plaudit.sending.quota import Quota
 from plaudit.types import Usage
 
 ASK = Request(prompt="x" * 396, sampling=Sampling(max_tokens=0))  # 100 tokens, as it is guessed
