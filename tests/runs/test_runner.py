@@ -42,7 +42,7 @@ async def run(folder: Path, uri: str, store: Any = None) -> tuple[JudgeSummary, 
             prices=Prices(),
         )
         watch = lambda verdict, _: seen.append(verdict.index)  # noqa: E731
-        summary = await run_judge(settings, record, [load_engine(uri)], watch=watch)
+        summary = await run_judge(settings, record, load_engine(uri), watch=watch)
     return summary, seen
 
 

@@ -173,7 +173,7 @@ def judge(
     if jury is not None or cascade is not None:
         panel, asked = _read_panel(jury, cascade, settings, engine, servers["launch"])
     else:
-        asked = [_load(engine, LaunchOptions(**servers), verbose)]
+        asked = _load(engine, LaunchOptions(**servers), verbose)
     options = JudgeOptions(source=source, out=out, **reads)
     record = JudgeRecord(judge=settings, engine=engine, options=options, panel=panel)
     job = _Job(
@@ -234,7 +234,7 @@ class _Job(NamedTuple):
     """A command line, ready to run."""
 
     record: JudgeRecord
-    engines: Sequence[Engine]
+    engine: Engine | Sequence[Engine]
     send: SendPolicy
     cache: CachePolicy
     store: Path
@@ -243,7 +243,7 @@ class _Job(NamedTuple):
 
     def plan(self) -> Plan:
         with Store(self.store) as store:
-            return loops.run(plan_file(self.record, self.engines, store, self.cache, self.prices))
+            return loops.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
 
     def run(self, out: str | None = None) -> JudgeSummary:
         """Judge; `out` stands in place of the record's own."""
@@ -255,4 +255,4 @@ class _Job(NamedTuple):
             settings = RunSettings(
                 store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
             )
-            return resumable(run_judge(settings, self.record, self.engines, out, watch))
+            return resumable(run_judge(settings, self.record, self.engine, out, watch))

@@ -63,8 +63,10 @@ async def show_run(
 
 
 async def _bind(record: JudgeRecord) -> BaseJudge | PanelJudge:
-    members = () if record.panel is None else record.panel.members
-    engines = [load_engine(uri) for uri in [one.engine for one in members] or [record.engine]]
+    if record.panel is None:
+        engine = load_engine(record.engine)
+        return await bind_record(record, engine, record.without_logprobs)
+    engines = [load_engine(member.engine) for member in record.panel.members]
     return await bind_record(record, engines, record.without_logprobs)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -142,7 +143,7 @@ class _Counter:
 
 async def plan_file(
     record: JudgeRecord,
-    engines: Sequence[Engine],
+    engine: Engine | Sequence[Engine],
     store: Store,
     cache: CachePolicy,
     prices: Prices | None = None,
@@ -151,7 +152,7 @@ async def plan_file(
 
     Args:
         record: judge, input and options.
-        engines: the engine; for a panel, one a member.
+        engine: the engine; for a panel, one a member.
         store: what is answered already.
         cache: how it would be used.
         prices: what tokens cost.
@@ -160,20 +161,23 @@ async def plan_file(
         UsageError: input, judge or engine do not go together.
     """
     prices = prices or Prices()
-    task = await _settled(record, engines, store, cache)
-    plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
-    judges: Sequence[BaseJudge]
-    loads: Sequence[Load]
+    task = await _settled(record, engine, store, cache)
     if isinstance(task, PanelJudge):
-        judges = task.tasks
-        named = zip(task.config.members, judges, strict=True)
-        loads = [MemberLoad(name=member.name, judge=own.judge_name) for member, own in named]
+        assert record.panel is not None
+        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode, members=[])
+        counters = [
+            _Counter(
+                MemberLoad(name=member.name, judge=own.judge_name),
+                own, one, store, cache, prices.of(one, own.identity),
+            )
+            for member, own, one in zip(
+                record.panel.members, task.tasks, cast("Sequence[Engine]", engine), strict=True
+            )
+        ]  # fmt: skip
     else:
-        judges, loads = [task], [plan]
-    counters = [
-        _Counter(load, own, one, store, cache, prices.of(one, own.identity))
-        for load, own, one in zip(loads, judges, engines, strict=True)
-    ]
+        engine = cast("Engine", engine)
+        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
+        counters = [_Counter(plan, task, engine, store, cache, prices.of(engine, task.identity))]
     await _count_all(record, task, plan, counters)
     for counter in counters:
         counter.finish()
@@ -183,12 +187,12 @@ async def plan_file(
 
 
 async def _settled(
-    record: JudgeRecord, engines: Sequence[Engine], store: Store, cache: CachePolicy
+    record: JudgeRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
 ) -> BaseJudge | PanelJudge:
     """Return the task, in the readouts that an earlier run of the same command settled on."""
-    task = await bind_record(record, engines)
+    task = await bind_record(record, engine)
     known = known_without_logprobs(store, record.identity(task.fingerprint))
-    return await bind_record(record, engines, known) if known and cache.read else task
+    return await bind_record(record, engine, known) if known and cache.read else task
 
 
 async def _count_all(
@@ -199,10 +203,11 @@ async def _count_all(
         intake = Intake(rows, task.read_row, limit=options.limit)
         for sample in intake.items():
             for counter in counters:
-                if intake.taken == 1:
+                if not plan.samples:
                     await counter.prepare()
                 await counter.count(sample)
-    plan.samples, plan.rejected = intake.taken, intake.rejected
+            plan.samples += 1
+    plan.rejected = intake.rejected
 
 
 _SUMMED = [

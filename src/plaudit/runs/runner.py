@@ -1,7 +1,7 @@
 """A run of a judge over a file: rows in, one verdict a sample out, in order."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
@@ -54,14 +54,14 @@ def known_without_logprobs(store: RunStore, identity: bytes) -> tuple[str, ...]:
 
 async def bind_record(
     record: JudgeRecord,
-    engines: Sequence[Engine],
+    engine: Engine | Sequence[Engine],
     without_logprobs: Collection[str] = (),
 ) -> BaseJudge | PanelJudge:
     """Make the task of a run.
 
     Args:
         record: its judge, or its panel.
-        engines: the engine; for a panel, one a member.
+        engine: the engine; for a panel, one a member.
         without_logprobs: URIs of engines whose open readouts are json.
 
     Raises:
@@ -74,8 +74,9 @@ async def bind_record(
         return replace(config, readout="json") if open_ else config
 
     if record.panel is None:
-        (engine,) = engines
-        return await bind(settled(record.judge, engine), engine)
+        single = cast("Engine", engine)
+        return await bind(settled(record.judge, single), single)
+    engines = cast("Sequence[Engine]", engine)
     members = tuple(
         replace(member, judge=settled(member.judge, one))
         for member, one in zip(record.panel.members, engines, strict=True)
@@ -86,7 +87,7 @@ async def bind_record(
 async def run_judge(
     settings: RunSettings,
     record: JudgeRecord,
-    engines: Sequence[Engine],
+    engine: Engine | Sequence[Engine],
     out: str | None = None,
     watch: Take | None = None,
 ) -> JudgeSummary:
@@ -95,7 +96,7 @@ async def run_judge(
     Args:
         settings: what the run works with.
         record: judge, engine URI, input and output; identifies the run.
-        engines: the engine of that URI; for a panel, one a member.
+        engine: the engine of that URI; for a panel, one a member.
         out: where verdicts go when the record names no output.
         watch: called with every verdict.
 
@@ -110,7 +111,7 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = await _begin(settings, record, engines)
+        session = await _begin(settings, record, engine)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -124,16 +125,17 @@ async def run_judge(
 
 
 async def _begin(
-    settings: RunSettings, record: JudgeRecord, engines: Sequence[Engine]
+    settings: RunSettings, record: JudgeRecord, engine: Engine | Sequence[Engine]
 ) -> AnySession:
     def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
         keep = settings.cache.write and pool.engine.capabilities.cacheable
         return CachedClient(pool, task.identity, settings.store if keep else None, settings.cache)
 
-    task, pools = await bind_record(record, engines), pools_of(engines, settings.send)
+    task = await bind_record(record, engine)
     if isinstance(task, PanelJudge):
+        pools = pools_of(cast("Sequence[Engine]", engine), settings.send)
         return panel_judging(task, pools, client)
-    return JudgeSession(task, client(pools[0], task))
+    return JudgeSession(task, client(Pool(cast("Engine", engine), settings.send), task))
 
 
 class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
