@@ -175,7 +175,7 @@ async def test_a_prior_that_cannot_be_measured_ends_the_run_and_is_tried_again_l
 async def test_a_model_that_never_says_the_options_is_refused() -> None:
     task = task_with_prior()
     deaf = Completion(text="The", logprobs=(TokenLogprob("The", -0.01),))
-    with pytest.raises(UsageError, match="--readout json"):
+    with pytest.raises(UsageError, match=r"readout=.json"):
         await judging_of(Engine(prior=deaf), task, Store()).judge(SAMPLE)
 
 

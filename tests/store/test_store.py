@@ -696,7 +696,7 @@ def test_longest_mount_point_counts_and_the_later_of_two(tmp_path: Path):
 
 def test_store_on_a_network_file_system_is_refused(path: Path, monkeypatch):
     monkeypatch.setattr("psutil.disk_partitions", lambda all: [Mount("/", "nfs4")])
-    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*--store PATH"):
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*cache=PATH"):
         Store(path).get_reply(key(1))
     assert not path.exists()
 

@@ -124,7 +124,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if isinstance(request.prompt, str) or request.logprobs:
             lacks = "log-probabilities" if request.logprobs else "completion mode"
             raise EngineUnusableError(
-                f"{self._transport.name} has no {lacks}; use --mode chat --readout json"
+                f'{self._transport.name} has no {lacks}; use mode="chat" and readout="json"'
             )
         sampling = request.sampling
         system, messages = _lift_system(request.prompt)

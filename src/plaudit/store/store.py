@@ -57,9 +57,7 @@ def _file(path: str | Path) -> Path:
     """
     found = possible(path)
     if not found.name:
-        raise StoreError(
-            f"the store {found} is a folder: give the path of a file with --store PATH"
-        )
+        raise StoreError(f"the store {found} is a folder: give the path of a file with cache=PATH")
     return found
 
 

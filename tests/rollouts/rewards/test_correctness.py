@@ -258,7 +258,7 @@ async def test_many_are_asked_at_once_and_alike_only_once() -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"longest": 0}, "'longest' must be at least 1"),
+        ({"longest": 0}, "longest must be at least 1"),
         ({"judge": {"engine": "local"}}, "'judge' cannot set 'engine'"),
         ({"judge": {"nope": 1}}, "no option 'nope'"),
         ({"judge": {"reward_map": {"correct": 1.0}}}, "needs 'correct' and 'incorrect'"),
