@@ -8,7 +8,7 @@ import pytest
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
-from plaudit.runs.judging import JudgeSession, StoredOutcomes
+from plaudit.runs.judging import JudgeSession
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.store.store import Store as StoreFile
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
@@ -414,10 +414,9 @@ async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
 def test_an_outcome_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
     path, key = tmp_path / "store.sqlite", bytes(range(32))
     with StoreFile(path) as store:
-        outcomes = StoredOutcomes(store)
-        assert outcomes.get(key) is None
-        outcomes.put(key, b'{"relation":"open"}')
-        assert outcomes.get(key) == b'{"relation":"open"}'
+        assert store.get_result(key) is None
+        store.put_result(key, b'{"relation":"open"}')
+        assert store.get_result(key) == b'{"relation":"open"}'
     with StoreFile(path) as store:
-        assert StoredOutcomes(store).get(key) == b'{"relation":"open"}'
-        assert StoredOutcomes(store).get(bytes(32)) is None
+        assert store.get_result(key) == b'{"relation":"open"}'
+        assert store.get_result(bytes(32)) is None

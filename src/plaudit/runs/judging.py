@@ -22,7 +22,6 @@ from plaudit.runs.record import Bill, bill
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
 from plaudit.sending.probing import harmless
-from plaudit.store.base import ReplyStore
 from plaudit.types import Sample, Verdict
 
 _LOOKED_UP = 64
@@ -192,7 +191,7 @@ class JudgeSession:
     def _remembering(self) -> AbstractContextManager[None]:
         """Keep in the store what long comparisons of formulas came to."""
         memory = self.client.memory
-        return nullcontext() if memory is None else remember_in(StoredOutcomes(memory))
+        return nullcontext() if memory is None else remember_in(memory)
 
     async def _probe(self, request: Request) -> Completion:
         """Answer one probe of the prior, each once."""
@@ -307,23 +306,3 @@ def _worth(engine: Engine, kind: str) -> list[str]:
         f"the embedded model judges like a coin here ({measured}; a coin: 0.5): name a stronger "
         "model with -e URI"
     ]
-
-
-class StoredOutcomes:
-    """What `maths.remember_in` takes: a place among the replies of a store.
-
-    Its keys are digests of what is compared, so they never meet those of a request.
-    """
-
-    def __init__(self, store: ReplyStore) -> None:
-        """Name the store that keeps the outcomes."""
-        self._store = store
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the outcome of a key as JSON, or None."""
-        found = self._store.get_reply(key)
-        return None if found is None else found.text.encode()
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Keep an outcome, as JSON."""
-        self._store.put_reply(key, Completion(text=value.decode()))
