@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 from plaudit._util.choices import check_choices
 from plaudit._util.options import Help
 from plaudit._util.ranges import COUNT, FROM_ZERO, Range, check_ranges
-from plaudit.errors import ArgumentError
+from plaudit.errors import UsageError
 
 Id = str | int
 """Ids keep their type: the number 1 and the text "1" are two ids."""
@@ -149,15 +149,14 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Check what can be checked.
 
         Raises:
-            ArgumentError: an option is out of range, or none of its choices.
+            UsageError: an option is out of range, or none of its choices.
         """
         check_ranges(self)
         check_choices(self)
         if self.mode not in {"exhaustive", "best-worst", "adjacent"} and self.drawn is None:
-            raise ArgumentError(
-                "mode",
-                f"{self.mode!r}: give exhaustive, best-worst, adjacent or random-K, such as "
-                "random-4",
+            raise UsageError(
+                f"mode {self.mode!r}: give exhaustive, best-worst, adjacent or random-K, such as "
+                "random-4"
             )
 
     @property

@@ -265,7 +265,7 @@ async def test_many_are_asked_at_once_and_alike_only_once() -> None:
         ({"engine": "nope:x"}, "no engine 'nope'"),
         ({"by": "judge"}, "by = 'judge' asks a model: name it"),
         ({"by": "judge", "engine": "none:"}, "by = 'judge' asks a model"),
-        ({"undecided": float("nan")}, "'undecided' must be"),
+        ({"undecided": float("nan")}, "undecided must be"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, why: str) -> None:
