@@ -14,6 +14,8 @@ class Options(msgspec.Struct):
     share: Annotated[float | None, Range(0, 1)] = None
     seconds: Annotated[float, Range(0, 10, above=True)] = 1.0
     count: Annotated[int, Range(1, 5)] = 1
+    chance: Annotated[float, Range(0, 1, below=True)] = 0.5
+    target: Annotated[float, Range(0, 1, above=True, below=True)] = 0.5
     free: int = 0
 
 
@@ -23,6 +25,8 @@ def test_a_field_is_checked_against_its_range_and_named() -> None:
         (Options(share=-0.1), "share must be in 0..1, not -0.1"),
         (Options(share=math.nan), "share must be in 0..1, not nan"),
         (Options(seconds=0), "seconds must be more than 0 and at most 10, not 0"),
+        (Options(chance=1), "chance must be at least 0 and less than 1, not 1"),
+        (Options(target=1), "target must be more than 0 and less than 1, not 1"),
         (Options(count=6), "count must be in 1..5, not 6"),
         (Options(count=10**24), "count must be in 1..5, not a number of 80 bits"),
         (Options(count=True), "count must be in 1..5, not True"),

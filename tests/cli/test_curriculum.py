@@ -55,7 +55,7 @@ def test_the_summary_as_json_is_the_plan(plaudit: Plaudit, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--start", "0"], "start 0.0: give a share"),
+        (["--start", "0"], "--start must be more than 0 and at most 1, not 0"),
         (["--widen", "0.0001"], "stages: give more"),
         (["--min-spread", "9"], "no example is left of 3"),
     ],

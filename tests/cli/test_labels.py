@@ -154,7 +154,7 @@ def test_no_gate_is_said_and_the_map_alone_is_applied(judged: Judged) -> None:
         (["-o", "{tmp}/cal.json", "--plot", "plot.pdf"], "plot.pdf: a diagram is written as .png"),
         (["-o", "{tmp}/none/cal.json"], "does not exist"),
         (["-o", "{tmp}/cal.json", "--plot", "{tmp}/none/plot.svg"], "does not exist"),
-        (["-o", "{tmp}/cal.json", "--target", "1"], "the target must be between 0 and 1"),
+        (["-o", "{tmp}/cal.json", "--target", "1"], "--target must be more than 0 and less than 1"),
         (["-o", "{tmp}/cal.json", "--labels", "{tmp}/none.jsonl"], "no such file"),
     ],
 )

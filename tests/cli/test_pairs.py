@@ -269,3 +269,29 @@ def test_columns_of_other_names_are_given_by_options(plaudit: Plaudit, tmp_path:
     assert "a pair needs prompt" in " ".join(plaudit("pairs", source).stderr.split())
     wrong = plaudit("pairs", source, "--column", "prompt")
     assert (wrong.status, "write it as NAME=COLUMN" in wrong.stderr) == (2, True)
+
+
+def test_verdicts_of_a_judge_of_ones_own_are_paired(plaudit: Plaudit, tmp_path: Path) -> None:
+    question = "How many grams are in an ounce?"
+    answers = [
+        {"id": "good", "question": question, "answer": "About 28.35 grams."},
+        {"id": "bad", "question": question, "answer": "Ask somebody else."},
+    ]
+    replies = [
+        {
+            "match": {"sample_id": name},
+            "replies": [{"text": json.dumps({"reason": "r", "score": score})}],
+        }
+        for name, score in (("good", 5), ("bad", 1))
+    ]
+    rows = write_rows(tmp_path / "rows.jsonl", answers)
+    script = write_rows(tmp_path / "script.jsonl", replies)
+    kind, out = f"{EXAMPLES / 'helpfulness.py'}:HelpfulnessJudge", tmp_path / "verdicts.jsonl"
+    judged = plaudit(
+        "judge", kind, rows, "-e", f"scripted:{script}", "--readout", "json", "-o", out
+    )
+    assert judged.status == 0, judged.stderr
+    assert plaudit("pairs", out, "-o", tmp_path / "pairs.jsonl").status == 0
+    (pair,) = rows_of(tmp_path / "pairs.jsonl")
+    assert (pair["prompt"], pair["chosen"]) == (question, "About 28.35 grams.")
+    assert pair["rejected"] == "Ask somebody else."

@@ -1,17 +1,23 @@
 """Building: stable ids, what is kept and what is not, whole indexes only, and no pickles."""
 
+import inspect
 import json
 import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plaudit.corpus import build, build_corpus, open_corpus
+from plaudit.corpus.build import BuildOptions
 from plaudit.corpus.inputs import SourceFile
 from plaudit.corpus.layout import FILES, chunk_id
-from plaudit.errors import InputError, StoreError, UsageError
+from plaudit.errors import ArgumentError, InputError, StoreError, UsageError
+from plaudit.rollouts.tools.toolset import ToolLimits, ToolSet
+from plaudit.runs.learning import fit_calibration
+from plaudit.scoring.fitting import Promise
 from tests.support.documents import REPORT, pdf, write_report
 
 
@@ -206,3 +212,26 @@ def test_a_damaged_index_is_built_anew(docs: Path, tmp_path: Path) -> None:
 def test_sizes_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="overlap"):
         build_corpus(tmp_path / "nothing", tmp_path / "index", chunk_size=100, overlap=60)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"chunk_size": 19}, "chunk_size must be in 20"),
+        ({"chunk_size": 100, "overlap": 50}, "overlap must be less than half of a chunk"),
+        ({"chunk_size": 100, "overlap": -1}, "overlap must be in 0"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(options: dict[str, int], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        BuildOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("function", "form"),
+    [(build_corpus, BuildOptions), (fit_calibration, Promise), (ToolSet, ToolLimits)],
+)
+def test_a_function_and_its_options_have_the_same_defaults(function, form) -> None:
+    parameters = inspect.signature(function).parameters.items()
+    own = {(field.name, field.default) for field in msgspec.structs.fields(form)}
+    assert own <= {(name, one.default) for name, one in parameters}

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaudit.corpus.chunks import Heading, Part, check_sizes, cut
+from plaudit.corpus.chunks import Heading, Part, cut
 from plaudit.corpus.readers import markdown_parts
-from plaudit.errors import UsageError
 from tests.support.documents import REPORT
 
 TEXTS = st.text(st.sampled_from("ab .!\n\r\t\u3002\u2028é<>/tr"), max_size=400)
@@ -119,13 +118,6 @@ def test_a_document_is_read_as_it_is_cut() -> None:
 
     next(cut(parts(), 200))
     assert len(taken) == 1
-
-
-@pytest.mark.parametrize(("size", "overlap"), [(19, 0), (100, 50), (100, -1)])
-def test_sizes_that_cannot_be_are_refused(size: int, overlap: int) -> None:
-    with pytest.raises(UsageError):
-        check_sizes(size, overlap)
-    check_sizes(100, 49)
 
 
 def test_a_heading_is_not_left_behind() -> None:

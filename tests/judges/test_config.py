@@ -76,7 +76,7 @@ def test_schema_logprobs_and_votes() -> None:
         ("pointwise", {"readout": "json", "calibration": "c.json"}, "nothing to calibrate"),
         ("feedback", {"votes": 3}, "logprob readout reads that distribution"),
         ("feedback", {"readout": "json", "votes": 3, "temperature": 0}, "votes would be alike"),
-        ("feedback", {"all_votes": True}, "goes with --votes"),
+        ("feedback", {"all_votes": True}, "goes with votes="),
     ],
 )
 def test_what_does_not_go_together(kind: str, given: dict[str, Any], problem: str) -> None:

@@ -373,7 +373,7 @@ def test_the_prompt_and_the_schema_of_pairs_name_the_criteria(mode: str) -> None
 
 
 def test_pairs_by_criteria_need_the_json_readout() -> None:
-    with pytest.raises(UsageError, match="--readout json"):
+    with pytest.raises(UsageError, match=r"readout=.json"):
         make("pairwise", readout="logprob", criteria=(TRUE,))
 
 

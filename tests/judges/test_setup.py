@@ -20,13 +20,13 @@ def test_the_logprob_readout_is_the_default_where_there_is_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logprob_readout_is_refused_without_log_probabilities(kind: str) -> None:
-    with pytest.raises(UsageError, match=r"gives no log-probabilities.*--readout json"):
+    with pytest.raises(UsageError, match=r"gives no log-probabilities.*readout=.json"):
         make(kind, facts(DUMB), readout="logprob")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logprob_readout_is_refused_for_a_reasoning_model(kind: str) -> None:
-    with pytest.raises(UsageError, match=r"thinks before it answers.*--readout json"):
+    with pytest.raises(UsageError, match=r"thinks before it answers.*readout=.json"):
         make(kind, facts(reasoning=True), readout="logprob")
 
 

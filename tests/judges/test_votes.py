@@ -306,7 +306,7 @@ def test_votes_that_make_no_sense_are_refused(config, says: str) -> None:
 
 
 def test_all_votes_without_votes_is_refused() -> None:
-    with pytest.raises(UsageError, match="goes with --votes"):
+    with pytest.raises(UsageError, match="goes with votes="):
         make("verify", readout="json", all_votes=True)
 
 

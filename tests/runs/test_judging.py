@@ -8,7 +8,7 @@ import pytest
 from plaudit.engines.base import Capabilities, Completion, Request, TokenLogprob
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
-from plaudit.runs.judging import JudgeSession, StoredOutcomes
+from plaudit.runs.judging import JudgeSession
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.store.store import Store as StoreFile
 from tests.judges.making import GOOD, ROWS, make, over, sample_of, say
@@ -175,7 +175,7 @@ async def test_a_prior_that_cannot_be_measured_ends_the_run_and_is_tried_again_l
 async def test_a_model_that_never_says_the_options_is_refused() -> None:
     task = task_with_prior()
     deaf = Completion(text="The", logprobs=(TokenLogprob("The", -0.01),))
-    with pytest.raises(UsageError, match="--readout json"):
+    with pytest.raises(UsageError, match=r"readout=.json"):
         await judging_of(Engine(prior=deaf), task, Store()).judge(SAMPLE)
 
 
@@ -414,10 +414,9 @@ async def test_measuring_the_prior_is_a_stage_of_its_own() -> None:
 def test_an_outcome_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
     path, key = tmp_path / "store.sqlite", bytes(range(32))
     with StoreFile(path) as store:
-        outcomes = StoredOutcomes(store)
-        assert outcomes.get(key) is None
-        outcomes.put(key, b'{"relation":"open"}')
-        assert outcomes.get(key) == b'{"relation":"open"}'
+        assert store.get_result(key) is None
+        store.put_result(key, b'{"relation":"open"}')
+        assert store.get_result(key) == b'{"relation":"open"}'
     with StoreFile(path) as store:
-        assert StoredOutcomes(store).get(key) == b'{"relation":"open"}'
-        assert StoredOutcomes(store).get(bytes(32)) is None
+        assert store.get_result(key) == b'{"relation":"open"}'
+        assert store.get_result(bytes(32)) is None

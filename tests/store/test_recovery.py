@@ -97,12 +97,12 @@ def test_nothing_comes_back_without_the_first_page(damaged: Path, store: Store):
 
 def test_finished_traces_come_back(tmp_path: Path, store: Store):
     with Store(tmp_path / "damaged") as damaged:
-        damaged.put_trace(key(1), b"one")
-        damaged.put_trace(key(2), b"two")
-    store.put_trace(key(2), b"newer")
+        damaged.put_result(key(1), b"one")
+        damaged.put_result(key(2), b"two")
+    store.put_result(key(2), b"newer")
     done = recover(tmp_path / "damaged", store)
     assert (done.found, done.new) == (2, 1)
-    assert (store.get_trace(key(1)), store.get_trace(key(2))) == (b"one", b"newer")
+    assert (store.get_result(key(1)), store.get_result(key(2))) == (b"one", b"newer")
 
 
 def test_flipped_bits_bring_nothing_wrong_back(damaged: Path, store: Store):

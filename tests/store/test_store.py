@@ -91,15 +91,15 @@ def test_reply_is_seen_at_once_after_commit_and_after_reopening(path: Path):
 
 def test_a_finished_trace_is_seen_at_once_and_after_reopening(path: Path):
     with Store(path) as store:
-        assert store.get_trace(key(1)) is None
-        store.put_trace(key(1), b"trace")
-        assert store.get_trace(key(1)) == b"trace"
+        assert store.get_result(key(1)) is None
+        store.put_result(key(1), b"trace")
+        assert store.get_result(key(1)) == b"trace"
         assert store.get_reply(key(1)) is None
     with Store(path) as store:
-        assert store.get_trace(key(1)) == b"trace"
+        assert store.get_result(key(1)) == b"trace"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("UPDATE trace SET body = substr(body, 1, 4) || x'00'")
-        assert store.get_trace(key(1)) is None
+        assert store.get_result(key(1)) is None
 
 
 def test_store_opens_again_after_close(store: Store):
@@ -696,7 +696,7 @@ def test_longest_mount_point_counts_and_the_later_of_two(tmp_path: Path):
 
 def test_store_on_a_network_file_system_is_refused(path: Path, monkeypatch):
     monkeypatch.setattr("psutil.disk_partitions", lambda all: [Mount("/", "nfs4")])
-    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*--store PATH"):
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*cache=PATH"):
         Store(path).get_reply(key(1))
     assert not path.exists()
 

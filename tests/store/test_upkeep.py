@@ -206,20 +206,20 @@ def test_times_are_noted_while_replies_are_written(tmp_path: Path):
 def test_finished_traces_go_with_the_replies_of_their_time(store: Store):
     for first in range(0, 4_000, 1_000):
         fill(store, range(first, first + 1_000))
-        store.put_trace(key(first), b"t" * 300)
+        store.put_result(key(first), b"t" * 300)
         store.flush()
     number = store.begin_run(b"one", "rollout", b"{}").number
     fill(store, range(4_000, 4_010))
-    store.put_trace(key(4_000), b"t")
+    store.put_result(key(4_000), b"t")
     store.end_run(number, "interrupted", b"{}")
     planned = upkeep.prune(store, size=1_000_000, dry_run=True, pause=at_once)
     done = upkeep.prune(store, size=1_000_000, pause=at_once)
-    kept = [first for first in range(0, 5_000, 1_000) if store.get_trace(key(first))]
+    kept = [first for first in range(0, 5_000, 1_000) if store.get_result(key(first))]
     assert 0 < done.traces == 5 - len(kept) < 4
     assert planned.traces in (done.traces - 1, done.traces, done.traces + 1)
     assert kept == list(range(done.traces * 1_000, 5_000, 1_000))
     done = upkeep.prune(store, size=0, pause=at_once)
-    assert [f for f in range(0, 5_000, 1_000) if store.get_trace(key(f))] == [4_000]
+    assert [f for f in range(0, 5_000, 1_000) if store.get_result(key(f))] == [4_000]
     assert upkeep.store_info(store).traces == 1
 
 

@@ -287,7 +287,7 @@ _DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 _UNWRITABLE = (
     "the store {path} cannot be opened for writing ({text}): make the file and its folder "
-    "writable, or give another place with --store PATH or $PLAUDIT_HOME"
+    "writable, or give another place with cache=PATH or $PLAUDIT_HOME"
 )
 _DISK_FULL = (
     "the store {path} could not be written: {text}. Nothing that was already committed is lost. "
@@ -299,7 +299,7 @@ _DISK_FAILED = (
 )
 _LOCKED = (
     "the store {path} stayed locked by another process ({text}): wait for it, or give another "
-    "store with --store PATH"
+    "store with cache=PATH"
 )
 _DATABASE_ERRORS = {
     sqlite3.SQLITE_BUSY: _LOCKED,

@@ -6,15 +6,26 @@
         votes: Annotated[int, Range(1, 1000), Help("Most judgements.", "Decision")] = 1
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
 from plaudit._util.ranges import Range
+from plaudit.types import Json
 
 Panel = Literal[
-    "Input", "Engine", "Agent", "Prompt", "Decision", "Rewards", "Tokens", "Load", "Store", "Output"
+    "Input",
+    "Engine",
+    "Agent",
+    "Prompt",
+    "Decision",
+    "Pairs",
+    "Rewards",
+    "Tokens",
+    "Load",
+    "Store",
+    "Output",
 ]
 """A group of options in the help, in the order of the help."""
 
@@ -24,14 +35,29 @@ class Help(NamedTuple):
 
     help: str
     """One or two sentences, in Markdown."""
-    panel: Panel
+    panel: Panel | None = None
+    """None: the command is too short for panels."""
     metavar: str = ""
     """What stands for the value in the help; empty: a word for the field's type."""
     flags: tuple[str, ...] = ()
     """Names on the command line; empty: `--field-name`, or `--no-field-name` of a field that is on
-    by default."""
+    by default. `("--on/--off",)`: a switch with both names."""
+    read: Callable[[str], Any] | None = None
+    """Reads what the user types, such as `20GB`; None: the field's type says how."""
     rare: bool = False
     """Whether the option comes after the others of its panel."""
+
+
+TopP = Annotated[float, Range(0, 1), Help("Nucleus of the sampling.", "Engine", "P", rare=True)]
+Generation = Annotated[
+    dict[str, Json],
+    Help(
+        "A further generation parameter, sent as it is; may be repeated.",
+        "Engine",
+        "K=V",
+        rare=True,
+    ),
+]
 
 
 class Described(NamedTuple):

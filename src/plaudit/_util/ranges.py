@@ -33,26 +33,40 @@ class Range(NamedTuple):
     most: float
     above: bool = False
     """Whether `least` itself is excluded."""
+    below: bool = False
+    """Whether `most` itself is excluded."""
     name: str = ""
     """What such a number is called, where the ends would say less."""
 
     def __str__(self) -> str:
         if self.name:
             return self.name
-        if self.above:
-            return f"more than {self.least:g} and at most {_shown(self.most)}"
-        return f"in {_shown(self.least)}..{_shown(self.most)}"
+        if not self.above and not self.below:
+            return f"in {_shown(self.least)}..{_shown(self.most)}"
+        first, last = "more than" if self.above else "at least", "less than" * self.below
+        return f"{first} {self.least:g} and {last or 'at most'} {_shown(self.most)}"
 
     def __contains__(self, value: object) -> bool:
         """Whether a number is in the range; NaN is in none."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        return self.least <= value <= self.most and not (self.above and value == self.least)
+        if (self.above and value == self.least) or (self.below and value == self.most):
+            return False
+        return self.least <= value <= self.most
 
 
 TEMPERATURES = Range(0, 100)
 WHOLE = Range(-WHOLE_64 - 1, WHOLE_64, name="a whole number in -2^63..2^63-1")
 FINITE = Range(-sys.float_info.max, sys.float_info.max, name="a finite number")
+FROM_ZERO = Range(0, sys.float_info.max, name="a number of 0 or more")
+
+
+def at_least(least: int) -> Range:
+    """Return the range of whole numbers from `least` up."""
+    return Range(least, WHOLE_64, name=f"at least {least}")
+
+
+COUNT = at_least(1)
 
 
 def check_ranges(options: msgspec.Struct) -> None:

@@ -243,9 +243,10 @@ def main() -> None:
         app()
     except PlauditError as error:
         from plaudit.cli import display
+        from plaudit.cli.options import with_options
 
         option = isinstance(error, ArgumentError)
-        display.error(error.as_option if option else str(error))
+        display.error(error.as_option if option else with_options(str(error)))
         _exit(error.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

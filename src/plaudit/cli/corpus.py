@@ -1,7 +1,7 @@
 """`plaudit corpus`: documents made searchable, and questions made from them."""
 
 import sys
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from plaudit.cli.options import (
     Fields,
     JsonOption,
     NoCacheOption,
+    RowsOption,
     StoreOption,
     Values,
     WriterOption,
@@ -17,17 +18,12 @@ from plaudit.cli.options import (
     with_fields,
 )
 from plaudit.cli.running import GO_ON
-from plaudit.corpus.build import build_corpus
-from plaudit.corpus.index import open_corpus
-from plaudit.corpus.making import QuestionOptions, make_questions
-from plaudit.corpus.questions import (
-    Question,
-    Split,
-    pick_questions,
-    read_questions,
-    write_questions,
-)
-from plaudit.corpus.quiz import Marks, hold_quiz
+from plaudit.corpus.build import BuildOptions, build_corpus
+from plaudit.corpus.index import Corpus, open_corpus
+from plaudit.corpus.making import QuestionOptions, QuestionReport, make_questions
+from plaudit.corpus.questions import Question, write_questions
+from plaudit.corpus.quiz import Marks, QuizOptions, hold_quiz, read_quiz
+from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import InterruptedRunError, UsageError
 from plaudit.io.places import check_output
@@ -42,41 +38,22 @@ IndexArgument = Annotated[
 ]
 
 
+DocumentsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DOCS...",
+        help="Markdown, text, HTML, PDF, JSON Lines (`text`, and perhaps `id` and `title`), and "
+        "folders of them.",
+    ),
+]
+
+
 @app.command()
+@with_fields
 def build(
-    documents: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DOCS...",
-            help="Markdown, text, HTML, PDF, JSON Lines (`text`, and perhaps `id` and `title`), "
-            "and folders of them.",
-        ),
-    ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", metavar="INDEX", help="The folder of the index.")
-    ],
-    chunk_size: Annotated[
-        int, typer.Option(min=20, metavar="N", help="Most characters of a chunk.")
-    ] = 1000,
-    overlap: Annotated[
-        int,
-        typer.Option(
-            min=0, metavar="N", help="Characters that a chunk repeats from the one before."
-        ),
-    ] = 0,
-    embeddings: Annotated[
-        bool,
-        typer.Option(
-            "--embeddings",
-            help="Search by embeddings too, with the model of plaudit\\[embeddings].",
-        ),
-    ] = False,
-    follow_links: Annotated[
-        bool,
-        typer.Option(
-            "--follow-links", help="In folders, also read links to files outside of them."
-        ),
-    ] = False,
+    documents: DocumentsArgument,
+    out: Annotated[str, option("--out", "-o", metavar="INDEX", help="The folder of the index.")],
+    options: Annotated[Values, Fields(BuildOptions)],
     as_json: JsonOption = False,
 ) -> None:
     """Cut documents into chunks and make an index that can be searched.
@@ -88,14 +65,7 @@ def build(
     read; 130 interrupted.
     """
     try:
-        report = build_corpus(
-            documents,
-            out,
-            chunk_size=chunk_size,
-            overlap=overlap,
-            embed=embeddings,
-            follow_links=follow_links,
-        )
+        report = build_corpus(documents, out, **options)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"interrupted; {out} is as it was before") from None
     if as_json:
@@ -110,7 +80,7 @@ def search(
     index: IndexArgument,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
     number: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most results.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line each.")] = False,
+    as_json: RowsOption = False,
 ) -> None:
     """Show the chunks that are most about QUERY, the best first."""
     hits = open_corpus(index).search(query, number)
@@ -121,58 +91,21 @@ def search(
         display_corpus.hits(hits)
 
 
+QuestionsOption = Annotated[
+    str,
+    option("--out", "-o", panel="Output", metavar="FILE", help="Write the questions here, or - ."),
+]
+
+
 @app.command()
 @with_fields
 def questions(
     index: IndexArgument,
-    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
-    out: Annotated[
-        str,
-        option(
-            "--out", "-o", panel="Output", metavar="FILE", help="Write the questions here, or - ."
-        ),
-    ],
+    out: QuestionsOption,
+    *,
     engine: WriterOption = "local",
-    per_chunk: Annotated[
-        int,
-        option(
-            "--per-chunk", panel="Input", min=1, metavar="N", help="Most questions about a chunk."
-        ),
-    ] = 2,
-    limit: Annotated[
-        int | None,
-        option(
-            "--limit",
-            panel="Input",
-            min=1,
-            metavar="CHUNKS",
-            help="Ask about so many chunks, chosen by the seed.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        option(
-            "--seed",
-            panel="Input",
-            metavar="N",
-            help="Seed of the split and of the choice of chunks.",
-        ),
-    ] = 42,
-    test_fraction: Annotated[
-        float,
-        option(
-            "--test-fraction",
-            panel="Input",
-            min=0,
-            max=1,
-            metavar="P",
-            help="Chance of a chunk to be on the test side.",
-        ),
-    ] = 0.1,
-    max_tokens: Annotated[
-        int,
-        option("--max-tokens", panel="Engine", min=1, metavar="N", help="Most tokens of a reply."),
-    ] = 768,
+    options: Annotated[Values, Fields(QuestionOptions)],
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     no_cache: NoCacheOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -187,27 +120,33 @@ def questions(
     written; 2 wrong usage; 3 the engine cannot be used; 130 interrupted.
     """
     check_output(out, [engine], replaces=True)
-    options = QuestionOptions(
-        per_chunk=per_chunk,
-        limit=limit,
-        seed=seed,
-        test_fraction=test_fraction,
-        max_tokens=max_tokens,
+    found, report = _made(
+        open_corpus(index),
+        load_engine(engine, DownloadProgress()),
+        QuestionOptions(**options),
+        not no_cache and (store or True),
+        SendPolicy(**send),
     )
-    corpus, asked = open_corpus(index), load_engine(engine, DownloadProgress())
-    cache = not no_cache and (store or True)
-    try:
-        found, report = make_questions(
-            corpus, asked, options, cache=cache, send=SendPolicy(**send), progress=True
-        )
-    except KeyboardInterrupt:
-        raise InterruptedRunError(GO_ON) from None
     _write(out, found)
     if as_json:
         display.json_line(report, to_stderr=out == "-")
     else:
         display_corpus.question_report(report, out)
     raise typer.Exit(report.exit_status)
+
+
+def _made(
+    corpus: Corpus, engine: Engine, options: QuestionOptions, cache: bool | str, send: SendPolicy
+) -> tuple[list[Question], QuestionReport]:
+    """Make questions.
+
+    Raises:
+        InterruptedRunError: the user stopped it.
+    """
+    try:
+        return make_questions(corpus, engine, options, cache=cache, send=send, progress=True)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(GO_ON) from None
 
 
 def _write(out: str, found: list[Question]) -> None:
@@ -218,26 +157,22 @@ def _write(out: str, found: list[Question]) -> None:
         write_questions(out, found)
 
 
+MarkerOption = Annotated[
+    str,
+    option("--engine", "-e", metavar="URI", help="Ask this model about what is left undecided."),
+]
+
+
 @app.command()
+@with_fields
 def quiz(
     source: Annotated[
         str, typer.Argument(metavar="FILE", help="Questions, as `plaudit corpus questions` writes.")
     ],
-    number: Annotated[
-        int, typer.Option("--count", "-n", min=1, metavar="N", help="How many questions.")
-    ] = 10,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice.")] = 42,
-    split: Annotated[
-        str | None, typer.Option(metavar="SIDE", help="Only from `train` or `test`.")
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            "--engine", "-e", metavar="URI", help="Ask this model about what is left undecided."
-        ),
-    ] = "none:",
+    options: Annotated[Values, Fields(QuizOptions)],
+    engine: MarkerOption = "none:",
     store: StoreOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
+    as_json: Annotated[bool, option("--json", help="Print the score as JSON.")] = False,
 ) -> None:
     """Answer questions yourself, and see whether you are right.
 
@@ -245,15 +180,9 @@ def quiz(
     """
     if source == "-":
         raise UsageError("the answers come from standard input: give the questions as a file")
-    if split is not None and split not in get_args(Split):
-        raise UsageError(f"--split must be train or test, not {split!r}")
-    found = read_questions(source, split=cast("Split | None", split))
-    answerable = [question for question in found if question.references]
-    if not answerable:
-        raise UsageError(f"no question of {source} has an answer to compare with")
+    picked = read_quiz(source, QuizOptions(**options))
     asked = load_engine(engine, DownloadProgress())
-    judge = Judge("verify", engine=asked, cache=store or True)
-    _hold(pick_questions(answerable, number, seed=seed), judge, as_json)
+    _hold(picked, Judge("verify", engine=asked, cache=store or True), as_json)
 
 
 def _hold(picked: list[Question], judge: Judge, as_json: bool) -> None:

@@ -6,56 +6,41 @@ import typer
 from rich.markup import escape
 
 from plaudit.cli import display
-from plaudit.cli.options import ColumnOption, parse_columns
+from plaudit.cli.options import Fields, JsonOption, Values, option, with_fields
 from plaudit.errors import UsageError
 from plaudit.io.progress import Progress
 from plaudit.preferences.export import FORMATS, ExportOptions, ExportSummary, export_pairs
 from plaudit.preferences.split import SplitOptions
 
+FormatArgument = Annotated[
+    str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")
+]
+PairsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="IN",
+        help="What `plaudit pairs -o` wrote, or rows with prompt, chosen and rejected; or - .",
+    ),
+]
+FolderOption = Annotated[
+    str, option("--out", "-o", metavar="DIR", help="The folder; one exported before is replaced.")
+]
+PlainOption = Annotated[bool, option("--plain", help="Texts; pairs with messages are set aside.")]
+ConversationalOption = Annotated[
+    bool, option("--conversational", help="Messages, also where all is text.")
+]
 
-def export(  # one parameter an option: that is how Typer reads them
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="IN",
-            help="What `plaudit pairs -o` wrote, or rows with prompt, chosen and rejected; or - .",
-        ),
-    ],
-    out: Annotated[
-        str,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="The folder; one exported before is replaced."
-        ),
-    ],
-    val_fraction: Annotated[
-        float,
-        typer.Option(metavar="P", help="Share of the examples for validation; 0 for no such file."),
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 42,
-    strata: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Hold the fraction within each value of this column of the rows or their "
-            "metadata.",
-        ),
-    ] = None,
-    near_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--near-duplicates/--no-near-duplicates",
-            help="Keep examples whose prompts are almost the same on one side.",
-        ),
-    ] = True,
-    column: ColumnOption = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Texts; pairs with messages are set aside.")
-    ] = False,
-    conversational: Annotated[
-        bool, typer.Option("--conversational", help="Messages, also where all is text.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+
+@with_fields
+def export(
+    format: FormatArgument,
+    source: PairsArgument,
+    out: FolderOption,
+    split: Annotated[Values, Fields(SplitOptions)],
+    columns: Annotated[Values, Fields(ExportOptions)],
+    plain: PlainOption = False,
+    conversational: ConversationalOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Split preference pairs by example, and write them as a trainer reads them.
 
@@ -67,11 +52,8 @@ def export(  # one parameter an option: that is how Typer reads them
     """
     if plain and conversational:
         raise UsageError("give --plain or --conversational, not both")
-    split = SplitOptions(
-        val_fraction=val_fraction, seed=seed, strata=strata, near_duplicates=near_duplicates
-    )
     style = "plain" if plain else "conversational" if conversational else "auto"
-    options = ExportOptions(split=split, style=style, columns=parse_columns(column))
+    options = ExportOptions(split=SplitOptions(**split), style=style, **columns)
     with Progress("export") as bar:
         done = export_pairs(source, format, out, options, bar)
     if as_json:

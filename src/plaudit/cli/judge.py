@@ -3,7 +3,6 @@
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -25,7 +24,7 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import collect_seldom, resumable, run_and_show, store_path
+from plaudit.cli.running import RunOptions, Shown, resumable, run_to_end, store_path
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
@@ -37,7 +36,7 @@ from plaudit.judges.load import KINDS, make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, plan_file
-from plaudit.runs.record import JudgeOptions, JudgeRecord, RunSettings
+from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.runs.runner import run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
@@ -63,9 +62,36 @@ InputArgument = Annotated[
 ]
 
 
-class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Servers that are started for a run."""
+class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which engine, jury or cascade a command asks, and the servers that it starts."""
 
+    engine: Annotated[
+        str | None,
+        Help(
+            f"{ENGINE_HELP} Without it: `none:` (verify), which asks no model, and `local`.",
+            "Engine",
+            "URI",
+            ("--engine", "-e"),
+        ),
+    ] = None
+    jury: Annotated[
+        str | None,
+        Help(
+            "Ask several judges about every sample and combine their verdicts: a TOML or JSON "
+            "file of members.",
+            "Engine",
+            "SPEC",
+        ),
+    ] = None
+    cascade: Annotated[
+        str | None,
+        Help(
+            "Ask a cheap judge first, and the next only about what it cannot decide: a TOML or "
+            "JSON file of steps.",
+            "Engine",
+            "SPEC",
+        ),
+    ] = None
     launch: Annotated[
         int | None,
         Range(1, WHOLE_32),
@@ -97,65 +123,28 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = 600.0
 
 
+DryRunOption = Annotated[
+    bool, option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output")
+]
+VerboseOption = Annotated[
+    bool, option("--verbose", "-v", help="Show prompt, reply and reading of each.", panel="Output")
+]
+
+
 @with_fields
 def judge(
     kind: KindArgument,
     source: InputArgument,
+    *,
+    asked: Annotated[Values, Fields(AskedOptions)],
     config: Annotated[Values, Fields(JudgeConfig)],
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
-    cache: Annotated[Values, Fields(CachePolicy)],
-    servers: Annotated[Values, Fields(LaunchOptions)],
-    engine: Annotated[
-        str | None,
-        option(
-            "--engine",
-            "-e",
-            metavar="URI",
-            help=f"{ENGINE_HELP} Without it: `none:` (verify), which asks no model, and `local`.",
-            panel="Engine",
-        ),
-    ] = None,
-    jury: Annotated[
-        str | None,
-        option(
-            "--jury",
-            metavar="SPEC",
-            help="Ask several judges about every sample and combine their verdicts: a TOML or "
-            "JSON file of members.",
-            panel="Engine",
-        ),
-    ] = None,
-    cascade: Annotated[
-        str | None,
-        option(
-            "--cascade",
-            metavar="SPEC",
-            help="Ask a cheap judge first, and the next only about what it cannot decide: a TOML "
-            "or JSON file of steps.",
-            panel="Engine",
-        ),
-    ] = None,
     store: StoreOption = None,
-    out: Annotated[
-        str | None,
-        option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            help="Write verdicts here: JSON Lines, .parquet, DIR/ for `datasets`, or - .",
-            panel="Output",
-        ),
-    ] = None,
+    cache: Annotated[Values, Fields(CachePolicy)],
     as_json: JsonOption = False,
-    dry_run: Annotated[
-        bool,
-        option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output"),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        option("--verbose", "-v", help="Show prompt, reply and reading of each.", panel="Output"),
-    ] = False,
+    dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
     prices: PricesOption = None,
 ) -> None:
     """Judge every sample of INPUT, and say how sure the judge is.
@@ -167,56 +156,56 @@ def judge(
     Exit status: 0 done; 1 done, but rows were rejected or samples failed or are invalid; 2 wrong
     usage or no usable input; 3 the engine cannot be used; 130 interrupted.
     """
-    judge_type = task_type(kind)
-    settings, panel = make_config(judge_type, config), None
-    engine = engine or judge_type.default_engine
-    if jury is not None or cascade is not None:
-        panel, asked = _read_panel(jury, cascade, settings, engine, servers["launch"])
-    else:
-        asked = _load(engine, LaunchOptions(**servers), verbose)
-    options = JudgeOptions(source=source, out=out, **reads)
-    record = JudgeRecord(judge=settings, engine=engine, options=options, panel=panel)
-    job = _Job(
-        record, asked, SendPolicy(**send), cache_policy(cache), store_path(store),
-        Prices.read(prices), verbose,
-    )  # fmt: skip
+    settings, options = make_config(task_type(kind), config), JudgeOptions(source=source, **reads)
+    record, engines = _prepared(AskedOptions(**asked), settings, options, verbose)
+    run = RunOptions(
+        SendPolicy(**send), cache_policy(cache), store_path(store), Prices.read(prices)
+    )
+    job = _Job(record, engines, run, verbose)
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
-    shown = out is None and not as_json
-    summary = (
-        run_and_show(job.run, display_judging.verdicts, "verdicts.jsonl") if shown else job.run()
-    )
-    if as_json:
-        display.json_line(summary, to_stderr=out == "-")
+    summary = functools.partial(display_judging.summary, store=store)
+    shown = Shown(display_judging.verdicts, "verdicts.jsonl", summary)
+    run_to_end(job.run, options.out, as_json, shown)
+
+
+def _prepared(
+    asked: AskedOptions, config: JudgeConfig, options: JudgeOptions, verbose: bool
+) -> tuple[JudgeRecord, Engine | Sequence[Engine]]:
+    """Return what the command asks for, and the engines that it asks."""
+    engine = asked.engine or task_type(config.kind).default_engine
+    if asked.jury is None and asked.cascade is None:
+        panel, engines = None, _load(engine, asked, verbose)
     else:
-        display_judging.summary(summary, to_stderr=out == "-", store=store)
-    raise typer.Exit(summary.exit_status)
+        panel, engines = _read_panel(asked, config, engine)
+    record = JudgeRecord(judge=config, engine=engine, options=options, panel=panel)
+    return record, engines
 
 
 def _read_panel(
-    jury: str | None, cascade: str | None, config: JudgeConfig, engine: str, launch: int | None
+    asked: AskedOptions, config: JudgeConfig, engine: str
 ) -> tuple[PanelConfig, Sequence[Engine]]:
     """Read the jury or the cascade, and load its engines."""
-    if jury is not None and cascade is not None:
+    if asked.jury is not None and asked.cascade is not None:
         raise UsageError("give --jury or --cascade, not both")
-    if launch is not None:
+    if asked.launch is not None:
         raise UsageError("--launch starts servers of one model; start those of a panel yourself")
     EngineURI.parse(engine)  # Kept with the run, whether or not a member uses it.
     load = functools.partial(load_engine, progress=DownloadProgress())
-    if jury is not None:
-        return read_jury(jury, config, engine, load)
-    assert cascade is not None
-    return read_cascade(cascade, config, engine, load)
+    if asked.jury is not None:
+        return read_jury(asked.jury, config, engine, load)
+    assert asked.cascade is not None
+    return read_cascade(asked.cascade, config, engine, load)
 
 
-def _load(engine: str, servers: LaunchOptions, verbose: bool) -> Engine:
+def _load(engine: str, asked: AskedOptions, verbose: bool) -> Engine:
     """Load an engine, or launch its servers."""
-    gpus, arguments = servers.gpus_per_worker, servers.launch_arg or ()
-    if servers.launch is not None:
+    gpus, arguments = asked.gpus_per_worker, asked.launch_arg or ()
+    if asked.launch is not None:
         return launch_engine(
-            engine, servers.launch, gpus,
-            arguments=arguments, timeout=servers.launch_timeout, report=_tell(verbose),
+            engine, asked.launch, gpus,
+            arguments=arguments, timeout=asked.launch_timeout, report=_tell(verbose),
         )  # fmt: skip
     if gpus or arguments:
         raise UsageError("--gpus-per-worker and --launch-arg go with --launch N")
@@ -235,24 +224,18 @@ class _Job(NamedTuple):
 
     record: JudgeRecord
     engine: Engine | Sequence[Engine]
-    send: SendPolicy
-    cache: CachePolicy
-    store: Path
-    prices: Prices
+    options: RunOptions
     verbose: bool
 
     def plan(self) -> Plan:
-        with Store(self.store) as store:
-            return loops.run(plan_file(self.record, self.engine, store, self.cache, self.prices))
+        _, cache, path, prices = self.options
+        with Store(path) as store:
+            return loops.run(plan_file(self.record, self.engine, store, cache, prices))
 
-    def run(self, out: str | None = None) -> JudgeSummary:
+    def run(self, out: str | None) -> JudgeSummary:
         """Judge; `out` stands in place of the record's own."""
         total = count_hint(self.record.options.source)
-        label = f"judge {self.record.judge.kind}"
+        progress = Progress(f"judge {self.record.judge.kind}", total_bytes=total)
         watch = display_runs.Exchanges(display.stderr()).watch if self.verbose else None
-        with Store(self.store) as store, Progress(label, total_bytes=total) as bar:
-            collect_seldom()
-            settings = RunSettings(
-                store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
-            )
+        with self.options.opened(progress) as settings:
             return resumable(run_judge(settings, self.record, self.engine, out, watch))

@@ -11,7 +11,7 @@ from plaudit._util import loops
 from plaudit.bench.rubric import Rubric, labelled_pairs, learn_rubric
 from plaudit.cli import display
 from plaudit.cli.display import count, interval
-from plaudit.cli.options import Fields, StoreOption, Values, WriterOption, with_fields
+from plaudit.cli.options import Fields, StoreOption, Values, WriterOption, option, with_fields
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.partial import write_json
@@ -23,40 +23,41 @@ from plaudit.judges.panel import LearnedWeight
 from plaudit.runs.learning import fit_calibration, learn_from
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.diagram import check_format, save_diagram
+from plaudit.scoring.fitting import Promise
 from plaudit.scoring.stats import Estimate
 
 rubric_app = typer.Typer(help="Learn criteria from labelled pairs.", no_args_is_help=True)
 
 
+VerdictsArgument = Annotated[
+    str, typer.Argument(metavar="VERDICTS", help="What `plaudit judge -o` wrote, of one judge.")
+]
+CalibrationOption = Annotated[
+    str, option("--out", "-o", metavar="CAL.json", help="Write the calibration here.")
+]
+LabelsOption = Annotated[
+    str | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        help="Rows with `label`, and `id` or `index`; without it, the `label` of the judged rows.",
+    ),
+]
+PlotOption = Annotated[
+    str | None,
+    option("--plot", metavar="FILE", help="Draw the reliability diagram: .png or .svg."),
+]
+
+
+@with_fields
 def calibrate(
-    verdicts: Annotated[
-        str,
-        typer.Argument(metavar="VERDICTS", help="What `plaudit judge -o` wrote, of one judge."),
-    ],
-    out: Annotated[
-        str,
-        typer.Option("--out", "-o", metavar="CAL.json", help="Write the calibration here."),
-    ],
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Rows with `label`, and `id` or `index`; without it, the `label` of the judged "
-            "rows.",
-        ),
-    ] = None,
-    target: Annotated[
-        float, typer.Option(metavar="P", help="Agreement with the labels that the gate promises.")
-    ] = 0.8,
-    delta: Annotated[
-        float, typer.Option(metavar="P", help="Probability with which it may break its promise.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Seed of the split, the folds and the resamples.")] = 0,
-    plot: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Draw the reliability diagram: .png or .svg."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
+    verdicts: VerdictsArgument,
+    out: CalibrationOption,
+    *,
+    labels: LabelsOption = None,
+    promise: Annotated[Values, Fields(Promise)],
+    plot: PlotOption = None,
+    as_json: Annotated[bool, option("--json", help="Print the calibration as JSON.")] = False,
 ) -> None:
     """Fit a map from a judge's raw confidence to its chance of being right, and find the gate.
 
@@ -71,7 +72,7 @@ def calibrate(
     if plot is not None:
         check_format(plot)
         check_output(plot, [verdicts, labels, out], replaces=True)
-    found = fit_calibration(verdicts, labels, target=target, delta=delta, seed=seed)
+    found = fit_calibration(verdicts, labels, **promise)
     found.save(out)
     if plot is not None:
         save_diagram(found, plot)

@@ -2,25 +2,28 @@
 
 import functools
 import inspect
-import types
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import typer
 from typer.models import ArgumentInfo
 
+from plaudit._util.choices import alternatives, choices_of
 from plaudit._util.options import Described, Panel, described
 from plaudit._util.ranges import SECONDS, Range, check_number
 from plaudit.errors import UsageError
 from plaudit.runs.cached import CachePolicy
 
-S = TypeVar("S", bound=msgspec.Struct)
+_ARGUMENTS = re.compile(
+    r"\b(cache|readout|mode|gate|calibration|votes|all_votes|temperature|template|shots|pool|select"
+    r"|shot_template|feedback_template|criteria)=(?:\"(\w+)\"|([A-Z]+))?(?=[\s;,.)]|$)"
+)
+"""Arguments that errors name, as Python users write them: `cache=PATH`, `readout="json"`."""
 
 RARE = "rare"
 """Annotates an option that comes after the others of its panel."""
-_FIELD = "field"
-
 Values = dict[str, Any]
 """Values of a configuration's fields, as they were given."""
 
@@ -62,38 +65,22 @@ PricesOption = Annotated[
     ),
     RARE,
 ]
-StrictOption = Annotated[
-    bool, option("--strict", help="Stop at the first malformed row.", panel="Input")
-]
 NoCacheOption = Annotated[
     bool, option("--no-cache", help="Neither read nor keep replies.", panel="Store")
 ]
 JsonOption = Annotated[bool, option("--json", help="Print the summary as JSON.", panel="Output")]
 RowsOption = Annotated[bool, option("--json", help="Print JSON, a line each.", panel="Output")]
 
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        metavar="NAME=COLUMN",
-        help="Another name of a column, such as prompt=instruction; may be repeated.",
-    ),
-]
 
+def with_options(message: str) -> str:
+    """Return a message that names arguments of Python with the options of the command line."""
 
-def parse_columns(pairs: list[str] | None) -> dict[str, str]:
-    """Read `NAME=COLUMN` pairs.
+    def option_of(found: re.Match[str]) -> str:
+        name, value = found[1].replace("_", "-"), found[2] or found[3]
+        flag = "--store" if name == "cache" else f"--{name}"
+        return f"{flag} {value}" if value else flag
 
-    Raises:
-        UsageError: one has no `=`, or nothing on a side of it.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs or ():
-        name, _, column = pair.partition("=")
-        if not name or not column:
-            raise UsageError(f"--column {pair!r}: write it as NAME=COLUMN")
-        found[name] = column
-    return found
+    return _ARGUMENTS.sub(option_of, message)
 
 
 def completer(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -122,57 +109,45 @@ class Fields:
             if not names or name in names
         ]
 
-    @property
-    def parameters(self) -> Iterator[inspect.Parameter]:
-        """The parameters of the command."""
-        return map(_parameter, self._fields)
+    def parameters(self, group: str) -> Iterator[inspect.Parameter]:
+        """Yield the parameters of the command; two groups may have fields of one name."""
+        return (_parameter(field, f"{group}_{field.name}") for field in self._fields)
 
-    def take(self, given: Values) -> Values:
+    def take(self, group: str, given: Values) -> Values:
         """Take the values of the fields out of those of a command.
 
         Raises:
             UsageError: a number is out of its range, or a value cannot be read.
         """
-        return {field.name: _value(field, given.pop(field.name)) for field in self._fields}
+        return {one.name: _value(one, given.pop(f"{group}_{one.name}")) for one in self._fields}
 
 
 def with_fields(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command that has an option for each field of its `Fields` parameters.
 
-    Where every option has a panel, the options come in the order of the panels.
+    Where every option has a panel, the options come in the order of the panels, and within one in
+    that of the parameters.
     """
     groups: dict[str, Fields] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
         found = [one for one in get_args(parameter.annotation) if isinstance(one, Fields)]
         groups.update((parameter.name, one) for one in found)
-        parameters += [made for one in found for made in one.parameters] or [parameter]
+        parameters += [made for one in found for made in one.parameters(parameter.name)] or [
+            parameter
+        ]
     if all(map(_has_panel, parameters)):
         parameters.sort(key=_place)
     parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        taken = {name: fields.take(given) for name, fields in groups.items()}
+        taken = {name: fields.take(name, given) for name, fields in groups.items()}
         function(**given, **taken)
 
     command.__dict__["__signature__"] = inspect.Signature(parameters)
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
-
-
-def build(form: type[S], values: Mapping[str, Any], **more: Any) -> S:
-    """Make a configuration of options.
-
-    Raises:
-        UsageError: a value is none of its field's choices.
-    """
-    for field in described(form):
-        value, allowed = values.get(field.name), _choices(field.hint)
-        if allowed and value is not None and value not in allowed:
-            flag = _flags(field)[0]
-            raise UsageError(f"{flag} {value!r}: there are {', '.join(allowed)}")
-    return form(**values, **more)
 
 
 def cache_policy(values: Values) -> CachePolicy:
@@ -186,17 +161,16 @@ def _has_panel(parameter: inspect.Parameter) -> bool:
     return isinstance(info, ArgumentInfo) or info.rich_help_panel is not None
 
 
-def _place(parameter: inspect.Parameter) -> tuple[int, bool, bool]:
+def _place(parameter: inspect.Parameter) -> tuple[int, bool]:
     """Return where a parameter stands in the help: arguments, then panel by panel."""
     info, *more = get_args(parameter.annotation)[1:]
     panels = get_args(Panel)
     place = -1 if isinstance(info, ArgumentInfo) else panels.index(info.rich_help_panel)
-    return place, RARE in more, _FIELD in more
+    return place, RARE in more
 
 
-def _parameter(field: Described) -> inspect.Parameter:
-    kind, choices = _typed(field.hint), _choices(field.hint)
-    inverted = field.default is True
+def _parameter(field: Described, name: str) -> inspect.Parameter:
+    kind, choices = _typed(field), choices_of(field.hint)
     info = option(
         *_flags(field),
         help=field.option.help + _shown_range(field.range),
@@ -204,11 +178,11 @@ def _parameter(field: Described) -> inspect.Parameter:
         metavar=field.option.metavar or _METAVARS.get(kind, "HOW" if choices else None),
         autocompletion=completer(choices) if choices else None,
     )
-    default = False if inverted else field.default
+    default = False if _is_inverted(field) else field.default
     annotation = kind if default is not None else kind | None
-    marks = [_FIELD, *([RARE] if field.option.rare else [])]
+    marks = [RARE] if field.option.rare else []
     return inspect.Parameter(
-        field.name,
+        name,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
         annotation=Annotated[annotation, info, *marks],
@@ -220,11 +194,17 @@ def _flags(field: Described) -> tuple[str, ...]:
     return field.option.flags or (f"--no-{name}" if field.default is True else f"--{name}",)
 
 
+def _is_inverted(field: Described) -> bool:
+    """Whether the option turns off what is on by default."""
+    return field.default is True and not any("/" in flag for flag in field.option.flags)
+
+
 def _shown_range(allowed: Range | None) -> str:
     """Return the ends of a range for the help, where they are not as good as none."""
     if allowed is None or allowed.most >= SECONDS:
         return ""
-    return f" \\[{allowed.least:g}..{allowed.most:g}]"
+    first, last = "(" if allowed.above else "\\[", ")" if allowed.below else "]"
+    return f" {first}{allowed.least:g}..{allowed.most:g}{last}"
 
 
 # Values
@@ -232,40 +212,44 @@ def _shown_range(allowed: Range | None) -> str:
 _METAVARS: Mapping[Any, str] = {int: "N", float: "X"}
 
 
-def _members(hint: Any) -> list[Any]:
-    """Return the types that a type is a union of, None left out."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return [one for part in get_args(hint) for one in _members(part)]
-    return [] if hint is type(None) else [hint]
-
-
-def _choices(hint: Any) -> list[str]:
-    return [
-        choice for one in _members(hint) if get_origin(one) is Literal for choice in get_args(one)
-    ]
-
-
-def _typed(hint: Any) -> Any:
+def _typed(field: Described) -> Any:
     """Return the type of what a user types: a number, a switch, a text, or several texts."""
-    members = _members(hint)
+    members = list(alternatives(field.hint))
     number = next((one for one in (bool, int, float) if one in members), None)
-    several = _has_dict(hint) or any(get_origin(one) is list for one in members)
+    several = any(get_origin(one) in (dict, Mapping, list) for one in members)
+    if field.option.read is not None:
+        return str
     return number or (list[str] if several else str)
 
 
-def _has_dict(hint: Any) -> bool:
-    return any(get_origin(one) is dict for one in _members(hint)) and int not in _members(hint)
-
-
 def _value(field: Described, given: Any) -> Any:
-    flag = _flags(field)[0]
-    if field.default is True:
+    flag, members = _flags(field)[0], list(alternatives(field.hint))
+    if _is_inverted(field):
         return not given
+    if field.option.read is not None:
+        return None if given is None else field.option.read(given)
     if field.range is not None and given is not None:
         check_number(flag, given, field.range)
-    if not _has_dict(field.hint):
+    if Mapping[str, str] in members:
+        return _names(flag, field.option.metavar, given or [])
+    if int in members or not any(get_origin(one) is dict for one in members):
         return given
-    return _by_mode(flag, given) if str in _members(field.hint) else _by_name(flag, given or [])
+    return _by_mode(flag, given) if str in members else _by_name(flag, given or [])
+
+
+def _names(flag: str, form: str, pairs: list[str]) -> dict[str, str]:
+    """Read pairs of two names.
+
+    Raises:
+        UsageError: a pair has no `=`, or nothing on a side of it.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not name or not value:
+            raise UsageError(f"{flag} {pair!r}: write it as {form}")
+        found[name] = value
+    return found
 
 
 def _by_mode(flag: str, values: list[str] | None) -> str | dict[str, str] | None:

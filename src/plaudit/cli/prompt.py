@@ -40,26 +40,29 @@ _SHOWN = (
 """Options of a judge that change its prompts."""
 
 
+EngineOption = Annotated[
+    str, option("--engine", "-e", metavar="URI", help=ENGINE_HELP, panel="Engine")
+]
+FirstOption = Annotated[
+    int, option("--limit", min=1, metavar="N", help="Show the first N samples.", panel="Input")
+]
+TokensOption = Annotated[
+    bool,
+    option(
+        "--tokens", help="Show the tokens that the model reads, with their ids.", panel="Output"
+    ),
+]
+
+
 @with_fields
 def prompt(
     kind: KindArgument,
     source: InputArgument,
+    *,
+    engine: EngineOption = "local",
     config: Annotated[Values, Fields(JudgeConfig, *_SHOWN)],
-    engine: Annotated[
-        str, option("--engine", "-e", metavar="URI", help=ENGINE_HELP, panel="Engine")
-    ] = "local",
-    limit: Annotated[
-        int,
-        option("--limit", min=1, metavar="N", help="Show the first N samples.", panel="Input"),
-    ] = 1,
-    tokens: Annotated[
-        bool,
-        option(
-            "--tokens",
-            help="Show the tokens that the model reads, with their ids.",
-            panel="Output",
-        ),
-    ] = False,
+    limit: FirstOption = 1,
+    tokens: TokensOption = False,
     as_json: Annotated[
         bool, option("--json", help="Print the requests as JSON.", panel="Output")
     ] = False,

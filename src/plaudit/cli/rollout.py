@@ -1,12 +1,14 @@
 """`plaudit rollout`: agents answer questions with tools."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import msgspec
 import typer
 
-from plaudit.cli import display, display_rollouts
+from plaudit._util.options import Help
+from plaudit.cli import display_rollouts
 from plaudit.cli.options import (
     RARE,
     Fields,
@@ -15,12 +17,11 @@ from plaudit.cli.options import (
     StoreOption,
     Values,
     WriterOption,
-    build,
     cache_policy,
     option,
     with_fields,
 )
-from plaudit.cli.running import collect_seldom, resumable, run_and_show, store_path
+from plaudit.cli.running import RunOptions, Shown, resumable, run_to_end, store_path
 from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
@@ -41,107 +42,95 @@ from plaudit.rollouts.run import (
 )
 from plaudit.rollouts.tools import ToolSet, load_tools
 from plaudit.rollouts.tools.load import recorded
+from plaudit.rollouts.tools.toolset import ToolLimits
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.record import RunSettings
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
-from plaudit.store.store import Store
 
 _SENT = ("concurrency", "timeout", "attempts", "outage")
 
 
-@with_fields
-def rollout(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="QUESTIONS",
-            help="Rows with `question`, and where known `id`, `answer`, `split`; in any form of "
-            "input, or - .",
-        ),
-    ],
-    config: Annotated[Values, Fields(RolloutConfig)],
-    reads: Annotated[Values, Fields(RolloutOptions)],
-    send: Annotated[Values, Fields(SendPolicy, *_SENT, timeout=300.0)],
-    cache: Annotated[Values, Fields(CachePolicy, "read", "write")],
-    engine: WriterOption = "local",
-    tools: Annotated[
-        list[str] | None,
-        option(
-            "--tools",
-            "-t",
-            metavar="TOOL",
-            help="`search:INDEX` (`search:INDEX?k=3`), `module:function`, `FILE.py:function`, "
-            "`mcp:COMMAND` or `mcp:URL`; may be repeated.",
-            panel="Agent",
-        ),
-    ] = None,
-    tool_timeout: Annotated[
-        float,
-        option(
-            "--tool-timeout",
-            min=0.001,
-            metavar="S",
-            help="Most seconds of a tool call.",
-            panel="Agent",
-        ),
-        RARE,
-    ] = 30.0,
-    max_result_chars: Annotated[
-        int,
-        option(
-            "--max-result-chars",
-            min=1,
-            metavar="N",
-            help="Longer tool results are cut.",
-            panel="Agent",
-        ),
-        RARE,
-    ] = 16_000,
+class ScoringOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What rollouts are scored by."""
+
     rewards: Annotated[
         str | None,
-        option(
-            "--rewards",
-            metavar="SPEC",
-            help="Score each rollout by this specification of rewards, or by `default`.",
-            panel="Rewards",
+        Help(
+            "Score each rollout by this specification of rewards, or by `default`.",
+            "Rewards",
+            "SPEC",
         ),
-    ] = None,
+    ] = None
     verifier: Annotated[
         str | None,
-        option(
-            "--verifier",
-            metavar="URI",
-            help="Grade the answers, and ask this engine about what is undecided; `none:` asks "
-            "no model. Without --rewards nothing else is scored.",
-            panel="Rewards",
+        Help(
+            "Grade the answers, and ask this engine about what is undecided; `none:` asks no "
+            "model. Without --rewards nothing else is scored.",
+            "Rewards",
+            "URI",
         ),
-    ] = None,
+    ] = None
+
+    def load(self, run: RunOptions) -> Composite | None:
+        """Return the rewards; None where none is asked for."""
+        if self.rewards is None and self.verifier is None:
+            return None
+        cache = str(run.store) if run.cache.write else False
+        grader = Grader(engine=self.verifier, cache=cache, send=run.send)
+        return load_rewards(GRADED if self.rewards is None else self.rewards, grader)
+
+
+QuestionsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="QUESTIONS",
+        help="Rows with `question`, and where known `id`, `answer`, `split`; in any form of "
+        "input, or - .",
+    ),
+]
+ToolsOption = Annotated[
+    list[str] | None,
+    option(
+        "--tools",
+        "-t",
+        metavar="TOOL",
+        help="`search:INDEX` (`search:INDEX?k=3`), `module:function`, `FILE.py:function`, "
+        "`mcp:COMMAND` or `mcp:URL`; may be repeated.",
+        panel="Agent",
+    ),
+]
+VerboseOption = Annotated[
+    bool, option("--verbose", "-v", help="Show each conversation.", panel="Output")
+]
+TelemetryOption = Annotated[
+    bool,
+    option(
+        "--otel",
+        help="Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+        panel="Output",
+    ),
+    RARE,
+]
+
+
+@with_fields
+def rollout(
+    source: QuestionsArgument,
+    *,
+    engine: WriterOption = "local",
+    tools: ToolsOption = None,
+    limits: Annotated[Values, Fields(ToolLimits)],
+    config: Annotated[Values, Fields(RolloutConfig)],
+    scoring: Annotated[Values, Fields(ScoringOptions)],
+    reads: Annotated[Values, Fields(RolloutOptions)],
+    send: Annotated[Values, Fields(SendPolicy, *_SENT, timeout=300.0)],
     store: StoreOption = None,
-    out: Annotated[
-        str | None,
-        option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            help="Write traces here: JSON Lines, or - .",
-            panel="Output",
-        ),
-    ] = None,
+    cache: Annotated[Values, Fields(CachePolicy, "read", "write")],
     as_json: JsonOption = False,
-    verbose: Annotated[
-        bool, option("--verbose", "-v", help="Show each conversation.", panel="Output")
-    ] = False,
+    verbose: VerboseOption = False,
     prices: PricesOption = None,
-    otel: Annotated[
-        bool,
-        option(
-            "--otel",
-            help="Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
-            panel="Output",
-        ),
-        RARE,
-    ] = False,
+    otel: TelemetryOption = False,
 ) -> None:
     """Let a model answer QUESTIONS with tools, and write what it did, token by token.
 
@@ -153,46 +142,48 @@ def rollout(
     that failed, or could not be scored; 2 wrong usage or no usable input; 3 the engine cannot be
     used; 130 interrupted.
     """
-    settings = build(RolloutConfig, config)
-    options = build(RolloutOptions, reads, source=source, out=out)
-    for written in (out, options.qa_log):
-        check_not_read(written or "-", [rewards, verifier, settings.prompt, settings.system])
-    # Replies of agents are long: to begin with few requests would cost minutes.
-    policy = SendPolicy(start=max(10, send["concurrency"] // 4), **send)
-    replies, path = cache_policy(cache), store_path(store)
-    scored = _scoring(rewards, verifier, policy, str(path) if replies.write else False)
-    if options.qa_log is not None and scored is None:
+    run = RunOptions(_policy(send), cache_policy(cache), store_path(store), Prices.read(prices))
+    wanted, options = ScoringOptions(**scoring), RolloutOptions(source=source, **reads)
+    record, rewards = _prepared(engine, tools or (), RolloutConfig(**config), options, wanted, run)
+    toolset = load_tools(tools or (), **limits)
+    job = _Job(record, load_engine(engine, DownloadProgress()), toolset, run, rewards, verbose)
+    shown = Shown(display_rollouts.traces, "traces.jsonl", display_rollouts.summary)
+    with telemetry.exporting() if otel else nullcontext():
+        run_to_end(job.run, options.out, as_json, shown)
+
+
+def _policy(send: Values) -> SendPolicy:
+    """Begin with many requests: replies of agents are long, so a slow start would cost minutes."""
+    return SendPolicy(start=max(10, send["concurrency"] // 4), **send)
+
+
+def _prepared(
+    engine: str,
+    tools: Sequence[str],
+    config: RolloutConfig,
+    options: RolloutOptions,
+    scoring: ScoringOptions,
+    run: RunOptions,
+) -> tuple[RolloutRecord, Composite | None]:
+    """Return what the command asks for, and its rewards.
+
+    Raises:
+        UsageError: an output would replace what is read, or a log of grades has no grades.
+    """
+    for written in (options.out, options.qa_log):
+        read = [scoring.rewards, scoring.verifier, config.prompt, config.system]
+        check_not_read(written or "-", read)
+    rewards = scoring.load(run)
+    if options.qa_log is not None and rewards is None:
         raise UsageError("--qa-log writes how answers were graded: add --verifier URI or --rewards")
     record = RolloutRecord(
         engine=engine,
-        tools=tuple(map(recorded, tools or ())),
-        config=settings,
+        tools=tuple(map(recorded, tools)),
+        config=config,
         options=options,
-        rewards=None if scored is None else scored.fingerprint,
+        rewards=None if rewards is None else rewards.fingerprint,
     )
-    toolset = load_tools(tools or (), timeout=tool_timeout, max_result_chars=max_result_chars)
-    asked, costs = load_engine(engine, DownloadProgress()), Prices.read(prices)
-    job = _Job(record, asked, toolset, policy, replies, path, scored, costs, verbose)
-    shown = out is None and not as_json
-    with telemetry.exporting() if otel else nullcontext():
-        summary = (
-            run_and_show(job.run, display_rollouts.traces, "traces.jsonl") if shown else job.run()
-        )
-    if as_json:
-        display.json_line(summary, out == "-")
-    else:
-        display_rollouts.summary(summary, to_stderr=out == "-")
-    raise typer.Exit(summary.exit_status)
-
-
-def _scoring(
-    rewards: str | None, verifier: str | None, send: SendPolicy, cache: bool | str
-) -> Composite | None:
-    """Return what rollouts are scored by; None where that is not asked for."""
-    if rewards is None and verifier is None:
-        return None
-    grader = Grader(engine=verifier, cache=cache, send=send)
-    return load_rewards(GRADED if rewards is None else rewards, grader)
+    return record, rewards
 
 
 class _Job(NamedTuple):
@@ -201,20 +192,13 @@ class _Job(NamedTuple):
     record: RolloutRecord
     engine: Engine
     tools: ToolSet
-    send: SendPolicy
-    cache: CachePolicy
-    store: Path
+    options: RunOptions
     rewards: Composite | None
-    prices: Prices
     verbose: bool
 
-    def run(self, out: str | None = None) -> RolloutSummary:
+    def run(self, out: str | None) -> RolloutSummary:
         """Roll out; `out` stands in place of the record's own."""
-        with Store(self.store) as store, Progress("rollout", total_rows=self._total()) as bar:
-            collect_seldom()
-            settings = RunSettings(
-                store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
-            )
+        with self.options.opened(Progress("rollout", total_rows=self._total())) as settings:
             return resumable(self._in_loop(settings, out))
 
     def _total(self) -> int | None:

@@ -10,6 +10,7 @@ from plaudit.cli.options import (
     WRITER_HELP,
     Fields,
     JsonOption,
+    NoCacheOption,
     StoreOption,
     Values,
     option,
@@ -32,66 +33,53 @@ from plaudit.sending.pool import SendPolicy
 T = TypeVar("T")
 
 
+ScoredArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TRACES",
+        help='What `plaudit rollout` wrote, or plain chats, `{"messages": [...]}` a row with '
+        "`reference` where there is one; or - . Left out with --probe.",
+    ),
+]
+RewardsOption = Annotated[
+    str | None,
+    option(
+        "--rewards",
+        "-r",
+        panel="Rewards",
+        metavar="SPEC",
+        help="Which rewards, and how they are combined (TOML or JSON); `default`, or without it, "
+        "those that ship.",
+    ),
+]
+GraderOption = Annotated[
+    str | None,
+    option(
+        "--engine",
+        "-e",
+        panel="Engine",
+        metavar="URI",
+        help="Ask this model about answers that `correctness` leaves undecided; without it no "
+        f"model is asked. {WRITER_HELP}",
+    ),
+]
+ProbeOption = Annotated[
+    bool,
+    option("--probe", panel="Rewards", help="Score known cheats, and say what each would earn."),
+]
+
+
 @with_fields
 def score(
+    traces: ScoredArgument = None,
+    *,
+    rewards: RewardsOption = None,
+    engine: GraderOption = None,
+    run_probe: ProbeOption = False,
+    reads: Annotated[Values, Fields(ScoreJob)],
     send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
-    traces: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TRACES",
-            help='What `plaudit rollout` wrote, or plain chats, `{"messages": [...]}` a row with '
-            "`reference` where there is one; or - . Left out with --probe.",
-        ),
-    ] = None,
-    rewards: Annotated[
-        str | None,
-        option(
-            "--rewards",
-            "-r",
-            panel="Rewards",
-            metavar="SPEC",
-            help="Which rewards, and how they are combined (TOML or JSON); `default`, or "
-            "without it, those that ship.",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        option(
-            "--out",
-            "-o",
-            panel="Output",
-            metavar="OUT",
-            help="Write the traces with their rewards: JSONL, or - .",
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        option(
-            "--engine",
-            "-e",
-            panel="Engine",
-            metavar="URI",
-            help="Ask this model about answers that `correctness` leaves undecided; without it no "
-            f"model is asked. {WRITER_HELP}",
-        ),
-    ] = None,
-    run_probe: Annotated[
-        bool,
-        option(
-            "--probe", panel="Rewards", help="Score known cheats, and say what each would earn."
-        ),
-    ] = False,
-    limit: Annotated[
-        int | None,
-        option("--limit", panel="Input", min=1, metavar="N", help="Score the first N traces only."),
-    ] = None,
-    no_cache: Annotated[
-        bool, option("--no-cache", panel="Store", help="Neither read nor keep the judge's replies.")
-    ] = False,
+    no_cache: NoCacheOption = False,
     store: StoreOption = None,
-    strict: Annotated[
-        bool, option("--strict", panel="Input", help="Stop at the first row that is no trace.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score stored rollouts again; nothing is rolled out, and no tool is called.
@@ -105,8 +93,9 @@ def score(
     """
     if run_probe == (traces is not None):
         raise UsageError("give TRACES to be scored, or --probe to try the specification")
-    if run_probe and (out is not None or limit is not None or strict):
+    if run_probe and reads != {"out": None, "limit": None, "strict": False}:
         raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
+    out = reads["out"]
     check_not_read(out or "-", [traces, rewards, engine])
     grader = Grader(
         engine=None if engine is None else load_engine(engine, DownloadProgress()),
@@ -118,9 +107,7 @@ def score(
         report = _run(_closed(spec, probe(spec)))
         display_rollouts.probe(report, as_json)
         raise typer.Exit(report.exit_status)
-    job = ScoreJob(
-        source=traces, out=out, limit=limit, strict=strict, window=2 * send["concurrency"]
-    )
+    job = ScoreJob(source=traces, window=2 * send["concurrency"], **reads)
     with Progress("score", total_bytes=count_hint(traces)) as bar:
         summary = _run(_closed(spec, score_file(job, spec, bar)))
     display_rollouts.scores(summary, as_json, to_stderr=out == "-")

@@ -8,23 +8,67 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from plaudit._util.options import Help
 from plaudit._util.paths import possible
+from plaudit._util.ranges import WHOLE_32, Range, check_ranges
 from plaudit.corpus import layout, ranking
-from plaudit.corpus.chunks import Document, check_sizes, cut
+from plaudit.corpus.chunks import Document, cut
 from plaudit.corpus.index import Corpus, open_corpus
 from plaudit.corpus.inputs import SourceFile, find_inputs
 from plaudit.corpus.layout import Chunk, DocumentRecord, IndexSettings, Manifest, chunk_id
 from plaudit.corpus.ranking import RANKING, WordScores, npy, searched
 from plaudit.corpus.readers import digest_file, read_documents
-from plaudit.errors import InputError, StoreError, UsageError
+from plaudit.errors import ArgumentError, InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFolder
 
 _BATCH = 1_000
 """Chunks that are embedded at once."""
+
+
+class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How documents are cut and searched."""
+
+    chunk_size: Annotated[int, Range(20, WHOLE_32), Help("Most characters of a chunk.")] = 1000
+    overlap: Annotated[
+        int,
+        Range(0, WHOLE_32),
+        Help("Characters that a chunk repeats from the one before."),
+    ] = 0
+    """Less than half of a chunk."""
+    embed: Annotated[
+        bool,
+        Help(
+            "Search by embeddings too, with the model of plaudit\\[embeddings].",
+            flags=("--embeddings",),
+        ),
+    ] = False
+    """Beside BM25; needs the extra `embeddings`."""
+    follow_links: Annotated[bool, Help("In folders, also read links to files outside of them.")] = (
+        False
+    )
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            ArgumentError: no document can be cut so.
+        """
+        check_ranges(self)
+        if 2 * self.overlap >= self.chunk_size:
+            raise ArgumentError(
+                "overlap",
+                f"must be less than half of a chunk ({self.chunk_size}), not {self.overlap}",
+            )
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What an index keeps of the options."""
+        model = ranking.MODEL if self.embed else ""
+        return IndexSettings(chunk_size=self.chunk_size, overlap=self.overlap, embeddings=model)
 
 
 class BuildReport(msgspec.Struct, kw_only=True):
@@ -83,18 +127,17 @@ def build_corpus(
         MissingDependencyError: a package of the extra `corpus` or `embeddings` is missing.
     """
     started = time.monotonic()
-    check_sizes(chunk_size, overlap)
+    options = BuildOptions(
+        chunk_size=chunk_size, overlap=overlap, embed=embed, follow_links=follow_links
+    )
     out = Path(index)
     _check_place(out)
-    settings = IndexSettings(
-        chunk_size=chunk_size, overlap=overlap, embeddings=ranking.MODEL if embed else ""
-    )
     given = [documents] if isinstance(documents, str | Path) else documents
     found = find_inputs(given, follow_links=follow_links)
     report = BuildReport(
         index=str(out), skipped=dict(sorted(found.skipped.items())), problems=found.problems
     )
-    _write(out, settings, found.inputs, report)
+    _write(out, options.settings, found.inputs, report)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from plaudit.errors import UsageError
-
 _AHEAD = 4
 """Characters after the longest chunk that show whether something ends there."""
 _MAX_HEADING = 200
@@ -57,18 +55,6 @@ class Piece(msgspec.Struct, frozen=True):
     text: str
     heading: tuple[str, ...]
     """Headings of the section in which it begins, the highest first."""
-
-
-def check_sizes(size: int, overlap: int) -> None:
-    """Check how long chunks are to be.
-
-    Raises:
-        UsageError: no document can be cut so.
-    """
-    if size < 20:
-        raise UsageError(f"a chunk must have room for 20 characters at least, not {size}")
-    if not 0 <= 2 * overlap < size:
-        raise UsageError(f"the overlap must be less than half of a chunk ({size}), not {overlap}")
 
 
 def cut(parts: Iterable[Part], size: int, overlap: int = 0) -> Iterator[Piece]:

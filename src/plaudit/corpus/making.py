@@ -4,13 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
 from plaudit._util.aio import for_each
 from plaudit._util.loops import run_sync
-from plaudit.corpus.checks import Draft, Sieve, sample, side, text_key
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT, WHOLE_32, Range, check_ranges
+from plaudit.corpus.checks import Draft, Sieve, sample, text_key
 from plaudit.corpus.index import Corpus
 from plaudit.corpus.layout import Chunk
 from plaudit.corpus.questions import Question
@@ -142,16 +144,29 @@ def _schema(per_chunk: int) -> Mapping[str, Any]:
 class QuestionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How questions are made."""
 
-    per_chunk: int = 2
-    """Most questions about a chunk; what a model writes beyond that is not read."""
-    limit: int | None = None
-    """How many chunks are asked about, chosen by the seed; None: all."""
-    seed: int = 42
-    """Seed of the split and of the choice of chunks."""
-    test_fraction: float = 0.1
-    """Chance of a chunk to be on the test side of the split, 0..1."""
-    max_tokens: int = 768
-    """Most tokens of a reply."""
+    per_chunk: Annotated[
+        int, Range(1, WHOLE_32), Help("Most questions about a chunk.", "Input")
+    ] = 2
+    """What a model writes beyond that is not read."""
+    limit: Annotated[
+        int | None,
+        COUNT,
+        Help("Ask about so many chunks, chosen by the seed.", "Input", "CHUNKS"),
+    ] = None
+    """None: all."""
+    seed: Annotated[int, Help("Seed of the split and of the choice of chunks.", "Input")] = 42
+    test_fraction: Annotated[
+        float, Range(0, 1), Help("Chance of a chunk to be on the test side.", "Input", "P")
+    ] = 0.1
+    max_tokens: Annotated[int, Range(1, WHOLE_32), Help("Most tokens of a reply.", "Engine")] = 768
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ArgumentError: one is out of range.
+        """
+        check_ranges(self)
 
 
 class QuestionReport(msgspec.Struct, kw_only=True):
@@ -253,7 +268,6 @@ async def _make(
     progress: bool,
 ) -> tuple[list[Question], QuestionReport]:
     started = time.monotonic()
-    _check(options)
     questioner = Questioner(engine, options.per_chunk, options.max_tokens)
     keys = [text_key(chunk.text) for chunk in corpus]
     numbers = sample(keys, options.seed, options.limit)
@@ -268,14 +282,6 @@ async def _make(
     sound = [one for reply in replies for one in sieve.sound(reply.number, reply.drafts)]
     kept = sieve.different(sound)
     return kept, _report(replies, kept, sieve, client, time.monotonic() - started)
-
-
-def _check(options: QuestionOptions) -> None:
-    side(b"", options.seed, options.test_fraction)
-    for name in ("per_chunk", "limit", "max_tokens"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}")
 
 
 class _Asking:

@@ -1,16 +1,36 @@
 """A quiz: a person answers, and the verify judge says what is right."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit.corpus.questions import Question
-from plaudit.errors import Cause
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT, check_ranges
+from plaudit.corpus.questions import Question, Split, pick_questions, read_questions
+from plaudit.errors import Cause, UsageError
 from plaudit.judge import Judge
 from plaudit.types import Verdict
 
 Outcome = Literal["right", "wrong", "undecided", "skipped"]
+
+
+class QuizOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which questions a quiz picks."""
+
+    count: Annotated[int, COUNT, Help("How many questions.", flags=("--count", "-n"))] = 10
+    seed: Annotated[int, Help("Seed of the choice.")] = 42
+    split: Annotated[Split | None, Help("Only from `train` or `test`.", metavar="SIDE")] = None
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ArgumentError: one is out of range, or none of its choices.
+        """
+        check_ranges(self)
+        check_choices(self)
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +57,20 @@ class Marks(msgspec.Struct):
         """Count one question."""
         self.asked += 1
         setattr(self, marked.outcome, getattr(self, marked.outcome) + 1)
+
+
+def read_quiz(source: str, options: QuizOptions) -> list[Question]:
+    """Pick questions of a file that can be marked.
+
+    Raises:
+        InputError: the file cannot be read.
+        UsageError: no question of the file has an answer to compare with.
+    """
+    found = read_questions(source, split=options.split)
+    answerable = [question for question in found if question.references]
+    if not answerable:
+        raise UsageError(f"no question of {source} has an answer to compare with")
+    return pick_questions(answerable, options.count, seed=options.seed)
 
 
 def hold_quiz(

@@ -10,7 +10,7 @@ from yarl import URL
 
 from plaudit.engines.base import Capabilities, Completion, Request, ToolSpec
 from plaudit.engines.http.engine import HTTPEngine
-from plaudit.engines.http.features import Feature, complains
+from plaudit.engines.http.features import TEMPERATURE, TOP_P, Feature
 from plaudit.engines.http.transport import TIMEOUTS, Transport, call_timeouts
 from plaudit.engines.replies import (
     arguments_object,
@@ -47,18 +47,8 @@ _FEATURES: tuple[Feature[_Terms], ...] = (
         note="does not take this JSON schema; the reply is not constrained",
     ),
     # Before the temperature: newer models take either, and the temperature matters more.
-    Feature(
-        fields=frozenset({"top_p"}),
-        complaint=complains("top_p"),
-        instead={"top_p": False},
-        note="does not take top_p; its default applies",
-    ),
-    Feature(
-        fields=frozenset({"temperature"}),
-        complaint=complains("temperature"),
-        instead={"temperature": False},
-        note="does not take the temperature; its default applies",
-    ),
+    TOP_P,
+    TEMPERATURE,
 )
 
 
@@ -124,7 +114,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if isinstance(request.prompt, str) or request.logprobs:
             lacks = "log-probabilities" if request.logprobs else "completion mode"
             raise EngineUnusableError(
-                f"{self._transport.name} has no {lacks}; use --mode chat --readout json"
+                f'{self._transport.name} has no {lacks}; use mode="chat" and readout="json"'
             )
         sampling = request.sampling
         system, messages = _lift_system(request.prompt)

@@ -60,13 +60,7 @@ def with_columns(trace: Trace, columns: Mapping[str, Json]) -> Trace:
     question = _question(asked, columns)
     if question is None:
         return trace
-    return msgspec.structs.replace(
-        trace,
-        id=f"{question.id}/{trace.draw}",
-        question_id=question.id,
-        group=question.id,
-        question=question,
-    )
+    return trace.of(question, trace.draw)
 
 
 def _question(asked: str, columns: Mapping[str, Json]) -> Question | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit._util.options import Help
+from plaudit._util.options import Generation, Help, TopP
 from plaudit._util.ranges import (
     TEMPERATURES,
     WHOLE,
@@ -22,7 +22,6 @@ from plaudit.judges.kind import JudgeKind
 from plaudit.judges.shots import Select, Shots
 from plaudit.prompts.template import TemplateChoice
 from plaudit.scoring.votes import MOST_VOTES, VoteRule
-from plaudit.types import Json
 
 Readout = Literal["logprob", "json", "score", "none"]
 """How replies are read. `score`: a reward model's; `none`: no model is asked. Users name neither of
@@ -144,9 +143,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
         Help("Temperature of the sampling; by default 0, with --votes 0.7.", "Engine"),
     ] = None
     """The logprob readout ignores this field and the next two."""
-    top_p: Annotated[
-        float, Range(0, 1), Help("Nucleus of the sampling.", "Engine", "P", rare=True)
-    ] = 1.0
+    top_p: TopP = 1.0
     max_tokens: Annotated[
         int | None, Range(1, WHOLE_32), Help("Most tokens of a reply.", "Engine")
     ] = None
@@ -155,15 +152,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True):
         int | None, WHOLE, Help("Seed of the sampling and of the choice of shots.", "Engine")
     ] = 0
     """None: unset for the engine, 0 for the choice of shots."""
-    generation: Annotated[
-        dict[str, Json],
-        Help(
-            "A further generation parameter, sent as it is; may be repeated.",
-            "Engine",
-            "K=V",
-            rare=True,
-        ),
-    ] = {}
+    generation: Generation = {}
     extract: Annotated[
         Extract,
         Help(
@@ -298,12 +287,12 @@ def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
     if not can:
         raise UsageError(
             f"{facts.identity} gives no log-probabilities, which the logprob readout reads; "
-            "use --readout json"
+            'use readout="json"'
         )
     if facts.reasoning:
         raise UsageError(
             f"{facts.identity} thinks before it answers, so its first token is no answer and the "
-            "logprob readout cannot be used; use --readout json"
+            'logprob readout cannot be used; use readout="json"'
         )
     return "logprob"
 
@@ -311,7 +300,7 @@ def _settle_readout(config: JudgeConfig, facts: EngineFacts) -> Readout:
 def _settle_mode(config: JudgeConfig, capabilities: Capabilities) -> Mode:
     mode = capabilities.default_mode if config.mode == "auto" else config.mode
     if not (capabilities.chat if mode == "chat" else capabilities.completion):
-        raise UsageError(f"this engine has no {mode} mode; leave --mode out")
+        raise UsageError(f"this engine has no {mode} mode; leave out mode=")
     return mode
 
 
@@ -319,9 +308,9 @@ def _refuse_confidence(config: JudgeConfig, kind: JudgeKind, readout: Readout) -
     """Refuse what needs a confidence, for a judge that has none."""
     why = f"the {kind.kind} judge has no confidence in the {readout} readout, so "
     if config.calibration is not None:
-        raise UsageError(f"{why}there is nothing to calibrate; leave --calibration out")
+        raise UsageError(f"{why}there is nothing to calibrate; leave out calibration=")
     if config.gate is not None:
-        raise UsageError(f"{why}it cannot be gated; leave --gate out")
+        raise UsageError(f"{why}it cannot be gated; leave out gate=")
 
 
 def _settle_sampling(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> Sampling:
@@ -347,16 +336,16 @@ def _settle_schema(kind: JudgeKind) -> Schema:
 def _settle_votes(config: JudgeConfig, kind: JudgeKind, readout: Readout) -> VoteRule | None:
     if config.votes == 1:
         if config.all_votes:
-            raise UsageError("--all-votes goes with --votes N")
+            raise UsageError("all_votes= goes with votes=N")
         return None
     if readout == "logprob":
         raise UsageError(
             "votes draw replies to learn how they are distributed, and the logprob readout "
-            "reads that distribution itself, from one token; leave --votes out, or use "
-            "--readout json"
+            "reads that distribution itself, from one token; leave out votes=, or use "
+            'readout="json"'
         )
     if config.temperature == 0:
-        raise UsageError("at temperature 0 all votes would be alike; leave --temperature out")
+        raise UsageError("at temperature 0 all votes would be alike; leave out temperature=")
     return VoteRule(
         votes=config.votes,
         error=config.vote_error,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from operator import mul
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from plaudit.errors import Cause, InputError, UsageError
 from plaudit.judges import json_reply, readout, rows
@@ -48,16 +48,7 @@ class FeedbackJudge(BaseJudge):
         Option("pos_praise", "praise", "the user is pleased or says thanks"),
         Option("topic_shift", "unrelated", "the user changes the subject"),
     )
-    schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "rationale": {"type": "string", "maxLength": 300},
-            "label": {"type": "string", "enum": [option.label for option in options]},
-            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-        "required": ["rationale", "label", "confidence"],
-        "additionalProperties": False,
-    }
+    schema = json_reply.choice_schema("rationale", "label", options)
     json_tokens = 256
     default_gate = 0.6
     json_has_confidence = True

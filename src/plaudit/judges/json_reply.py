@@ -13,6 +13,7 @@ import msgspec
 
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, ReplyError
+from plaudit.judges.readout import Option
 from plaudit.types import Message
 
 R = TypeVar("R")
@@ -326,6 +327,29 @@ def repair_request(
     else:
         prompt = (*request.prompt, Message("assistant", quoted), Message("user", wish))
     return msgspec.structs.replace(request, prompt=prompt, turn=request.turn + REPAIR)
+
+
+# Schemas.
+
+
+def choice_schema(reason: str, choice: str, options: Sequence[Option]) -> dict[str, Any]:
+    """Return the JSON schema of a reply with a reason, a choice and a confidence.
+
+    Args:
+        reason: name of the field for the reason, of at most 300 characters.
+        choice: name of the field for the choice.
+        options: what can be chosen.
+    """
+    return {
+        "type": "object",
+        "properties": {
+            reason: {"type": "string", "maxLength": 300},
+            choice: {"type": "string", "enum": [option.label for option in options]},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "required": [reason, choice, "confidence"],
+        "additionalProperties": False,
+    }
 
 
 # Fields.

@@ -72,7 +72,7 @@ class PairwiseJudge(BaseJudge):
         if config.criteria and self.readout == "logprob":
             raise UsageError(
                 "the pairwise judge reads one choice in the logprob readout, and criteria have one "
-                "each; use --readout json"
+                'each; use readout="json"'
             )
 
     @classmethod

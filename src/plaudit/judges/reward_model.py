@@ -209,22 +209,18 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
+_OF_PROMPTS = (
+    "readout", "template", "shots", "pool", "select", "shot_template", "feedback_template",
+    "criteria", "votes", "reward_map",
+)  # fmt: skip
+"""Options that a reward model has no use for."""
+
+
 def _refuse_prompt_options(config: JudgeConfig) -> None:
-    given = {
-        "--readout": config.readout != "auto",
-        "--template": config.template is not None,
-        "--shots": config.shots is not None,
-        "--pool": config.pool is not None,
-        "--select": config.select != "fixed",
-        "--shot-template": config.shot_template is not None,
-        "--feedback-template": config.feedback_template is not None,
-        "--criteria": bool(config.criteria),
-        "--votes": config.votes > 1,
-        "a reward map": config.reward_map is not None,
-    }
-    for name, is_given in given.items():
-        if is_given:
+    plain = JudgeConfig(kind=config.kind)
+    for name in _OF_PROMPTS:
+        if getattr(config, name) != getattr(plain, name):
             raise UsageError(
-                f"a reward model reads the conversation itself and answers with a score; leave "
-                f"{name} out"
+                "a reward model reads the conversation itself and answers with a score; leave out "
+                f"{name}="
             )

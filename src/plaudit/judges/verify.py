@@ -8,7 +8,7 @@ import math
 from asyncio import to_thread
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -45,16 +45,7 @@ class VerifyJudge(BaseJudge):
         Option("correct", "right", "the answer says what a reference says"),
         Option("incorrect", "wrong", "it says something else, or nothing"),
     )
-    schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "reasoning": {"type": "string", "maxLength": 300},
-            "verdict": {"type": "string", "enum": [option.label for option in options]},
-            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-        "required": ["reasoning", "verdict", "confidence"],
-        "additionalProperties": False,
-    }
+    schema = json_reply.choice_schema("reasoning", "verdict", options)
     json_tokens = 256
     json_has_confidence = True
     default_engine = "none:"

@@ -5,34 +5,40 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit.errors import InputError, UsageError
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT, FROM_ZERO, Range, check_ranges
+from plaudit.errors import ArgumentError, InputError, UsageError
 from plaudit.preferences.margins import scale_of
 from plaudit.preferences.types import Id
 
 Measure = Literal["both", "mean", "spread"]
 
 MOST_STAGES = 100
+_SHARE = Range(0, 1, above=True)
 
 
 class CurriculumOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How examples are put in order, and when they are opened."""
 
-    start: float = 0.3
-    """Share of the examples that is open from the first epoch on, the easiest; above 0, to 1."""
-    widen: float = 0.2
-    """Share that each later stage adds; above 0, to 1."""
-    interval: int = 5
-    """Epochs that a stage lasts."""
-    min_spread: float = 0.1
-    """Examples whose rewards are closer together are dropped; 0 or more."""
-    by: Measure = "both"
-    """What makes an example easy: a high mean of its rewards, a wide spread, or both alike."""
-    seed: int = 0
-    """Orders examples of equal difficulty."""
+    start: Annotated[
+        float, _SHARE, Help("Examples to begin with, the easiest.", metavar="SHARE")
+    ] = 0.3
+    widen: Annotated[
+        float, _SHARE, Help("Examples that each later stage adds.", metavar="SHARE")
+    ] = 0.2
+    interval: Annotated[int, COUNT, Help("Epochs that a stage lasts.")] = 5
+    min_spread: Annotated[
+        float, FROM_ZERO, Help("Drop examples whose rewards are closer together.")
+    ] = 0.1
+    by: Annotated[
+        Measure, Help("What is easy: a high mean of the rewards, a wide spread, or both.")
+    ] = "both"
+    seed: Annotated[int, Help("Orders examples of equal difficulty.")] = 0
 
     def __post_init__(self) -> None:
         """Check what can be checked.
@@ -40,20 +46,13 @@ class CurriculumOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: an option is out of range.
         """
-        for name, value in (("start", self.start), ("widen", self.widen)):
-            if not 0 < value <= 1:
-                raise UsageError(f"{name} {value}: give a share above 0, to 1")
+        check_ranges(self)
+        check_choices(self)
         if self.stages > MOST_STAGES:
-            raise UsageError(
-                f"widen {self.widen} makes {self.stages:,} stages: give more, for at most "
-                f"{MOST_STAGES}"
+            raise ArgumentError(
+                "widen",
+                f"{self.widen} makes {self.stages:,} stages: give more, for at most {MOST_STAGES}",
             )
-        if self.interval < 1:
-            raise UsageError(f"interval {self.interval}: give 1 epoch or more")
-        if not 0 <= self.min_spread < math.inf:
-            raise UsageError(f"min_spread {self.min_spread}: give a number of 0 or more")
-        if self.by not in get_args(Measure):
-            raise UsageError(f"by {self.by!r}: give both, mean or spread")
 
     @property
     def stages(self) -> int:

@@ -5,12 +5,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 from msgspec import UNSET
 
 from plaudit._util import disk
+from plaudit._util.options import Help
 from plaudit.errors import InputError, UsageError
 from plaudit.io.blocks import BlockReader
 from plaudit.io.output import RejectWriter
@@ -169,8 +170,7 @@ class CurriculumJob(msgspec.Struct, frozen=True, kw_only=True):
     out: str
     """A folder."""
     options: CurriculumOptions = CurriculumOptions()
-    strict: bool = False
-    """Stop at the first row that cannot be used."""
+    strict: Annotated[bool, Help("Stop at the first malformed row.")] = False
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):

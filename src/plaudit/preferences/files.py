@@ -4,10 +4,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Help
 from plaudit.errors import InputError, UsageError
 from plaudit.io.output import RejectWriter
 from plaudit.io.places import check_lines_output, is_direct
@@ -38,19 +40,37 @@ class PairJob(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str | Sequence[str]
     """A file, or several: each file is a run of its own (see `ReadOptions.run_column`)."""
-    out: str | None = None
-    """A JSON Lines file, `-`, or None: the pairs are counted only."""
+    out: Annotated[
+        str | None,
+        Help("JSON Lines, or - ; left out: counted.", "Output", "OUT", flags=("--out", "-o")),
+    ] = None
     options: PairOptions = PairOptions()
     read: ReadOptions = ReadOptions()
-    balance: Literal["length"] | None = None
-    report: str | None = None
-    """A folder for the report."""
-    strict: bool = False
-    """Stops at the first row that is no candidate."""
+    balance: Annotated[
+        Literal["length"] | None,
+        Help(
+            "`length`: drop pairs until the chosen response is as often the longer one as the "
+            "shorter.",
+            "Pairs",
+        ),
+    ] = None
+    report: Annotated[
+        str | None,
+        Help("Write what to look at before training: a page, numbers.", "Output", "DIR"),
+    ] = None
+    strict: Annotated[bool, Help("Stop at the first malformed row.", "Input")] = False
     memory: int = BUDGET
     """Bytes of rows that are kept in memory."""
     most_unread: int = MOST_UNREAD
     """A source that begins with so many rows that cannot be read is refused."""
+
+    def __post_init__(self) -> None:
+        """Check the choice.
+
+        Raises:
+            ArgumentError: `balance` is none of its choices.
+        """
+        check_choices(self)
 
     def check(self) -> None:
         """Check, before anything is read, that the output can be written.

@@ -11,12 +11,14 @@ otherwise, those with the lowest are taken.
 from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Raw
 
+from plaudit._util.options import Help
 from plaudit._util.packages import load_package
+from plaudit._util.ranges import Range, check_ranges
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.near_duplicates import NearDuplicates
 from plaudit.preferences.types import Id
@@ -36,22 +38,34 @@ _NONE = "(none)"
 class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How examples are split."""
 
-    val_fraction: float = 0.2
-    """Share of the examples that is wanted for validation, from 0 to below 1."""
-    seed: int = 42
-    strata: str | None = None
-    """A column; the fraction is to hold within each of its values."""
-    near_duplicates: bool = True
-    """Whether examples with the same or almost the same prompt are kept on one side."""
+    val_fraction: Annotated[
+        float,
+        Range(0, 1, below=True),
+        Help("Share of the examples for validation; 0 for no such file.", metavar="P"),
+    ] = 0.2
+    seed: Annotated[int, Help("Seed of the split.")] = 42
+    strata: Annotated[
+        str | None,
+        Help(
+            "Hold the fraction within each value of this column of the rows or their metadata.",
+            metavar="COLUMN",
+        ),
+    ] = None
+    near_duplicates: Annotated[
+        bool,
+        Help(
+            "Keep examples whose prompts are almost the same on one side.",
+            flags=("--near-duplicates/--no-near-duplicates",),
+        ),
+    ] = True
 
     def __post_init__(self) -> None:
         """Check what can be checked.
 
         Raises:
-            UsageError: the fraction is out of range.
+            ArgumentError: the fraction is out of range.
         """
-        if not 0 <= self.val_fraction < 1:
-            raise UsageError(f"val_fraction {self.val_fraction}: give 0 or more, and less than 1")
+        check_ranges(self)
 
 
 class Split:

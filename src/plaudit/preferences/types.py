@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT, FROM_ZERO, Range, check_ranges
 from plaudit.errors import UsageError
 
 Id = str | int
@@ -101,48 +104,60 @@ _RANDOM = re.compile(r"random-([1-9][0-9]{0,8})")
 class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How pairs are made."""
 
-    mode: str = "exhaustive"
-    """`exhaustive`: each two candidates of a turn; `best-worst`: the best and the worst;
-    `adjacent`: each candidate and the next best; `random-K`: K of all pairs, by the seed."""
-    min_margin: float = 0.0
-    """Least difference of scores, 0 or more; a scored pair always needs more than 0."""
-    max_per_turn: int | None = None
-    """Most pairs a turn, those of the widest margins; None: all."""
-    min_confidence: float | None = None
-    """Drops candidates below it, and those without a confidence; None: drops none."""
-    reward: RewardOf = "margin"
-    """The `reward` of a pair: its margin, or the score of the chosen response."""
-    dedupe: bool = False
-    """Drops a pair of the same prompt and responses as an earlier one."""
-    contradictions: Contradictions = "drop"
-    """Drops or keeps two pairs of one prompt that prefer each other's rejected response."""
-    max_pairs: int | None = None
-    """Most pairs in all, drawn by the seed; None: all."""
-    seed: int = 0
+    mode: Annotated[
+        str,
+        Help(
+            "`exhaustive`: each two of a turn; `best-worst`; `adjacent`: each and the next best; "
+            "`random-K`: K of all.",
+            "Pairs",
+            "MODE",
+        ),
+    ] = "exhaustive"
+    """`random-K` draws by the seed."""
+    min_margin: Annotated[
+        float, FROM_ZERO, Help("Least difference of scores; always above 0.", "Pairs")
+    ] = 0.0
+    max_per_turn: Annotated[
+        int | None, COUNT, Help("Most pairs a turn: the widest margins.", "Pairs")
+    ] = None
+    """None: all."""
+    min_confidence: Annotated[
+        float | None, Range(0, 1), Help("Leave out candidates that are less sure.", "Pairs", "P")
+    ] = None
+    """Also drops those without a confidence; None: drops none."""
+    reward: Annotated[
+        RewardOf, Help("A pair's reward: its `margin`, or the `chosen` score.", "Pairs", "REWARD")
+    ] = "margin"
+    dedupe: Annotated[bool, Help("Drop repeated responses of a turn and equal pairs.", "Pairs")] = (
+        False
+    )
+    contradictions: Annotated[
+        Contradictions,
+        Help(
+            "Pairs that prefer what another pair of the same prompt rejects: `drop` or `keep` "
+            "them.",
+            "Pairs",
+        ),
+    ] = "drop"
+    max_pairs: Annotated[
+        int | None, COUNT, Help("Most pairs in all, drawn by the seed.", "Pairs")
+    ] = None
+    """None: all."""
+    seed: Annotated[int, Help("Of what is drawn.", "Pairs")] = 0
 
     def __post_init__(self) -> None:
         """Check what can be checked.
 
         Raises:
-            UsageError: an option is out of range.
+            UsageError: an option is out of range, or none of its choices.
         """
+        check_ranges(self)
+        check_choices(self)
         if self.mode not in {"exhaustive", "best-worst", "adjacent"} and self.drawn is None:
             raise UsageError(
                 f"mode {self.mode!r}: give exhaustive, best-worst, adjacent or random-K, such as "
                 "random-4"
             )
-        if not 0 <= self.min_margin < float("inf"):
-            raise UsageError(f"min_margin {self.min_margin}: give a number of 0 or more")
-        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
-            raise UsageError(f"min_confidence {self.min_confidence}: give a number from 0 to 1")
-        if self.reward not in get_args(RewardOf):
-            raise UsageError(f"reward {self.reward!r}: give margin or chosen")
-        if self.contradictions not in get_args(Contradictions):
-            raise UsageError(f"contradictions {self.contradictions!r}: give drop or keep")
-        for name in ("max_per_turn", "max_pairs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} {value}: give 1 or more")
 
     @property
     def drawn(self) -> int | None:

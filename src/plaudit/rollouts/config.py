@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plaudit._util.options import Help
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Generation, Help, TopP
 from plaudit._util.ranges import (
     SECONDS,
     TEMPERATURES,
@@ -17,7 +18,6 @@ from plaudit._util.ranges import (
 )
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.syntax import CallForm
-from plaudit.types import Json
 
 ToolsAs = Literal["auto", "native", CallForm]
 """How a model is shown its tools, and how its calls are read: `native` by the engine, else as text
@@ -89,21 +89,11 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
         TEMPERATURES,
         Help("Temperature of the sampling; by default 0, for several samples 1.", "Engine"),
     ] = None
-    top_p: Annotated[
-        float, Range(0, 1), Help("Nucleus of the sampling.", "Engine", "P", rare=True)
-    ] = 1.0
+    top_p: TopP = 1.0
     seed: Annotated[
         int | None, WHOLE, Help("Seed of the first sample; the next has the next.", "Engine")
     ] = 0
-    generation: Annotated[
-        dict[str, Json],
-        Help(
-            "A further generation parameter, sent as it is; may be repeated.",
-            "Engine",
-            "K=V",
-            rare=True,
-        ),
-    ] = {}
+    generation: Generation = {}
     tokens: Annotated[
         TokensWanted,
         Help(
@@ -127,12 +117,13 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The mask and the log-probabilities are cut with the tokens."""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check numbers and choices.
 
         Raises:
-            UsageError: one of them is out of range.
+            UsageError: one is out of range, or none of its choices.
         """
         check_ranges(self)
+        check_choices(self)
         check_values("generation", self.generation)
         if self.date and not _DATE.fullmatch(self.date):
             raise UsageError(f"the date {self.date!r} is not of the form YYYY-MM-DD")

@@ -16,7 +16,7 @@ from plaudit.runs.cached import CachedClient, CachePolicy, SampleClient
 from plaudit.runs.record import Bill, bill
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.prices import Prices
-from plaudit.store.base import TraceStore
+from plaudit.store.base import ResultStore
 
 _VERSION = 1
 
@@ -35,7 +35,7 @@ class Rolled(msgspec.Struct, frozen=True):
 class RolloutSession:
     """An agent at work: what a run over a file and a call from Python have in common."""
 
-    def __init__(self, agent: Agent, client: CachedClient, store: TraceStore | None) -> None:
+    def __init__(self, agent: Agent, client: CachedClient, store: ResultStore | None) -> None:
         """Join an agent with what asks for it and what remembers; nothing is asked yet."""
         self.agent = agent
         self._client = client
@@ -51,7 +51,7 @@ class RolloutSession:
         *,
         send: SendPolicy,
         cache: CachePolicy,
-        store: TraceStore | None,
+        store: ResultStore | None,
     ) -> "RolloutSession":
         """Settle how the engine is asked.
 
@@ -135,7 +135,7 @@ class Finished:
     replies that came.
     """
 
-    def __init__(self, store: TraceStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
+    def __init__(self, store: ResultStore | None, cache: CachePolicy, fingerprint: bytes) -> None:
         """Join a store, which may be none."""
         self._reads = store if cache.read else None
         self._writes = store if cache.write else None
@@ -154,16 +154,10 @@ class Finished:
         trace = _decode(stored)
         if trace.unfinished:  # Earlier versions stored rollouts in which a tool failed.
             return None
-        return msgspec.structs.replace(
-            trace,
-            id=f"{question.id}/{draw}",
-            question_id=question.id,
-            group=question.id,
-            question=question,
-        )
+        return trace.of(question, draw)
 
-    def _stored(self, store: TraceStore, place: bytes) -> bytes | None:
-        found = store.get_trace(place)
+    def _stored(self, store: ResultStore, place: bytes) -> bytes | None:
+        found = store.get_result(place)
         if found is None:  # Earlier versions stored traces as the texts of replies.
             reply = store.get_reply(place)
             return None if reply is None else reply.text.encode()
@@ -174,4 +168,4 @@ class Finished:
         if self._writes is None or trace.unfinished:
             return
         bare = msgspec.structs.replace(trace, question=None)
-        self._writes.put_trace(place, _encode(bare))
+        self._writes.put_result(place, _encode(bare))

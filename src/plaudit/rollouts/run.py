@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 
 from plaudit._util.aio import for_each
+from plaudit._util.choices import check_choices
 from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.corpus.questions import Question, QuestionIds, Split, read_question
@@ -37,8 +38,10 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     """Path of the questions, or `-`."""
-    out: str | None = None
-    """Path of the traces, `-` for standard output, or None."""
+    out: Annotated[
+        str | None,
+        Help("Write traces here: JSON Lines, or - .", "Output", "OUT", flags=("--out", "-o")),
+    ] = None
     qa_log: Annotated[
         str | None,
         Help(
@@ -55,6 +58,14 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
         int | None, Range(1, WHOLE_64), Help("The first N questions only.", "Input")
     ] = None
     strict: Annotated[bool, Help("Stop at the first malformed row.", "Input")] = False
+
+    def __post_init__(self) -> None:
+        """Check the choice.
+
+        Raises:
+            ArgumentError: `split` is none of its choices.
+        """
+        check_choices(self)
 
 
 class RolloutRecord(Record, frozen=True, kw_only=True):

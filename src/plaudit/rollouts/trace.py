@@ -2,7 +2,7 @@
 
 import math
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -255,6 +255,16 @@ class Trace(Tabular, msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     """The model's identity."""
     schema: int = SCHEMA
+
+    def of(self, question: Question, draw: int) -> Self:
+        """Return the trace as a rollout of a question."""
+        return msgspec.structs.replace(
+            self,
+            id=f"{question.id}/{draw}",
+            question_id=question.id,
+            group=question.id,
+            question=question,
+        )
 
     def __repr__(self) -> str:
         """Say what it is in a line; trainers log whole rows."""

@@ -13,7 +13,7 @@ from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
 from plaudit.sending.pool import Attempt, Pool, PoolShare, RetryBudget
-from plaudit.store.base import ReplyStore
+from plaudit.store.base import ResultStore
 from plaudit.types import Failure, Message, Sample, Usage
 
 _KEY_VERSION = 2
@@ -178,7 +178,7 @@ class CachedClient:
         self,
         pool: Pool | PoolShare,
         identity: str,
-        store: ReplyStore | None,
+        store: ResultStore | None,
         policy: CachePolicy,
         *,
         keep_problems: bool = True,
@@ -203,7 +203,7 @@ class CachedClient:
         self._wanted: dict[bytes, _Wanted] = {}
 
     @property
-    def memory(self) -> ReplyStore | None:
+    def memory(self) -> ResultStore | None:
         """The store, where stored replies may be used and new ones are kept."""
         return self._written_to if self.policy.read else None
 

@@ -23,7 +23,6 @@ from plaudit.runs.record import Bill, bill
 from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
-from plaudit.store.base import ReplyStore
 from plaudit.types import Sample, Verdict
 
 _LOOKED_UP = 64
@@ -94,7 +93,7 @@ class JudgeSession:
         self._unsure = task.readout == "logprob" and not promised
         memory = client.memory if task.compares else None
         self._remembering: Callable[[], AbstractContextManager[None]] = (
-            nullcontext if memory is None else partial(remember_in, StoredOutcomes(memory))
+            nullcontext if memory is None else partial(remember_in, memory)
         )
         """Keeps in the store what long comparisons of formulas came to."""
         self._finding_out = asyncio.Lock()
@@ -312,23 +311,3 @@ def _worth(engine: Engine, kind: str) -> list[str]:
         f"the embedded model judges like a coin here ({measured}; a coin: 0.5): name a stronger "
         "model with -e URI"
     ]
-
-
-class StoredOutcomes:
-    """What `maths.remember_in` takes: a place among the replies of a store.
-
-    Its keys are digests of what is compared, so they never meet those of a request.
-    """
-
-    def __init__(self, store: ReplyStore) -> None:
-        """Name the store that keeps the outcomes."""
-        self._store = store
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the outcome of a key as JSON, or None."""
-        found = self._store.get_reply(key)
-        return None if found is None else found.text.encode()
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Keep an outcome, as JSON."""
-        self._store.put_reply(key, Completion(text=value.decode()))

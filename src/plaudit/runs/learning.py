@@ -47,7 +47,6 @@ def fit_calibration(
         MissingDependencyError: the extra `stats` is not installed.
     """
     promise = Promise(target=target, delta=delta, seed=seed)
-    promise.check()
     found = match_labels(verdicts, labels)
     return fit(found.judge, found.raw, found.right, promise, found.left_out)
 

@@ -49,8 +49,16 @@ class JudgeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     """Path of the input, or `-`."""
-    out: str | None = None
-    """Path of the verdicts, `-` for standard output, or None: they are only stored."""
+    out: Annotated[
+        str | None,
+        Help(
+            "Write verdicts here: JSON Lines, .parquet, DIR/ for `datasets`, or - .",
+            "Output",
+            "OUT",
+            flags=("--out", "-o"),
+        ),
+    ] = None
+    """None: they are only stored."""
     limit: Annotated[
         int | None, Range(1, WHOLE_64), Help("Judge the first N samples only.", "Input")
     ] = None

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from plaudit._util.options import Help
 from plaudit._util.packages import load_package
-from plaudit.errors import InputError, UsageError
+from plaudit._util.ranges import WHOLE_64, Range, check_ranges
+from plaudit.errors import InputError
 from plaudit.scoring import stats
 from plaudit.scoring.calibration import Bin, Calibration, Isotonic, Platt, Scores, logit
 from plaudit.scoring.gate import Gate, find_gate, threshold_sequence
@@ -19,6 +21,7 @@ _FITTED = 1 / 3
 """Share of them that the map is fitted on. The gate needs more samples than the map does: with a
 half for each it kept less, with a fifth for the map hardly more."""
 _FOLDS = 5
+_SHARE = Range(0, 1, above=True, below=True)
 _NO_PENALTY = 1e6
 """Next to none: it only decides where all confidences are the same, and then for a slope of 0."""
 
@@ -26,23 +29,23 @@ _NO_PENALTY = 1e6
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """What a gate is to promise, and the seed of everything random on the way."""
 
-    target: float = 0.8
-    """Agreement with the labels, in 0..1."""
-    delta: float = 0.05
-    """Probability with which the promise may be broken, in 0..1."""
-    seed: int = 0
+    target: Annotated[
+        float, _SHARE, Help("Agreement with the labels that the gate promises.", metavar="P")
+    ] = 0.8
+    delta: Annotated[
+        float, _SHARE, Help("Probability with which it may break its promise.", metavar="P")
+    ] = 0.05
+    seed: Annotated[
+        int, Range(0, WHOLE_64), Help("Seed of the split, the folds and the resamples.")
+    ] = 0
 
-    def check(self) -> None:
-        """Refuse what cannot be promised.
+    def __post_init__(self) -> None:
+        """Check what can be promised.
 
         Raises:
-            UsageError: a number is out of range.
+            ArgumentError: a number is out of range.
         """
-        for name, number in (("target", self.target), ("delta", self.delta)):
-            if not 0 < number < 1:
-                raise UsageError(f"the {name} must be between 0 and 1, not {number:g}")
-        if self.seed < 0:
-            raise UsageError(f"the seed must not be negative, as {self.seed} is")
+        check_ranges(self)
 
 
 def fit(
@@ -63,10 +66,8 @@ def fit(
 
     Raises:
         InputError: there are too few verdicts.
-        UsageError: target, delta or seed are out of range.
         MissingDependencyError: the extra `stats` is not installed.
     """
-    promise.check()
     if len(raw) < LEAST_SAMPLES:
         others = "".join(f"; {count} {reason}" for reason, count in (left_out or {}).items())
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a store offers: replies, finished traces and runs. One file does, and several files can."""
+"""What a store offers: replies, results and runs. One file does, and several files can."""
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Literal, Protocol
@@ -45,15 +45,19 @@ class ReplyStore(Protocol):
         ...
 
 
-class TraceStore(ReplyStore, Protocol):
-    """Where finished traces are kept too, each by a key of all that it depends on."""
+class ResultStore(ReplyStore, Protocol):
+    """Where results are kept too, each by a key of all that it depends on.
 
-    def get_trace(self, key: bytes) -> bytes | None:
-        """Return the trace under a key, or None."""
+    A result is made of replies, or took long to compute: a finished trace, the outcome of a
+    comparison of formulas.
+    """
+
+    def get_result(self, key: bytes) -> bytes | None:
+        """Return the result under a key, or None."""
         ...
 
-    def put_trace(self, key: bytes, trace: bytes) -> None:
-        """Keep a trace, in place of an earlier one."""
+    def put_result(self, key: bytes, result: bytes) -> None:
+        """Keep a result, in place of an earlier one."""
         ...
 
 
@@ -69,7 +73,7 @@ class HeldLines(Protocol):
         ...
 
 
-class RunStore(TraceStore, HeldLines, Protocol):
+class RunStore(ResultStore, HeldLines, Protocol):
     """Where whole runs are kept: their replies, verdicts and summaries."""
 
     def begin_run(self, identity: bytes, kind: str, config: bytes) -> RunInfo:

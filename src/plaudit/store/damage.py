@@ -145,8 +145,7 @@ def _set_aside_damaged(path: Path, connect: Connect) -> None:
         if not _is_marked(path) and not _has_application_id(path):
             disk.lock_path(path).unlink()
             raise StoreError(
-                f"{path} is not a plaudit store ({error.reason}): give another file with "
-                "--store PATH"
+                f"{path} is not a plaudit store ({error.reason}): give another file with cache=PATH"
             ) from error
         _set_aside(path, error.reason)
 

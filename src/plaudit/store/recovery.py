@@ -104,9 +104,9 @@ def _take_trace(store: Store, key: bytes, body: bytes | None, done: Recovered) -
         done.damaged += 1
         return
     done.found += 1
-    if store.get_trace(key) is None:
+    if store.get_result(key) is None:
         done.new += 1
-        store.put_trace(key, body)
+        store.put_result(key, body)
 
 
 def _rows(

@@ -160,12 +160,12 @@ def _version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     if mark != APPLICATION_ID and (tables or version):
         raise StoreError(
             f"{path} is a SQLite file of another program, not a plaudit store; "
-            "give another file with --store PATH"
+            "give another file with cache=PATH"
         )
     if version > len(migrations):
         raise StoreError(
             f"{path} was made by a newer plaudit (store version {version}; this one knows up to "
             f"{len(migrations)}): upgrade with pip install -U plaudit, or give another file with "
-            "--store PATH"
+            "cache=PATH"
         )
     return version

@@ -34,7 +34,7 @@ def _check_place(path: Path) -> None:
     if kind:
         raise StoreError(
             f"the store {path} would lie on a network file system ({kind}), where SQLite's "
-            "write-ahead log is not safe: give a place on a local disk with --store PATH"
+            "write-ahead log is not safe: give a place on a local disk with cache=PATH"
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection, path: Path, busy_s: flo
         if mode != "wal":
             raise StoreError(
                 f"the store {path} lies on a file system without a write-ahead log: give a place "
-                "on a local disk with --store PATH"
+                "on a local disk with cache=PATH"
             )
         return
 

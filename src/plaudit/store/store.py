@@ -57,9 +57,7 @@ def _file(path: str | Path) -> Path:
     """
     found = possible(path)
     if not found.name:
-        raise StoreError(
-            f"the store {found} is a folder: give the path of a file with --store PATH"
-        )
+        raise StoreError(f"the store {found} is a folder: give the path of a file with cache=PATH")
     return found
 
 
@@ -200,10 +198,10 @@ class Store(RunLog):
         session = self.session or self._open()
         session.queue.put("replies", key, (completion, encoded), len(encoded))
 
-    # Finished traces
+    # Results
 
-    def get_trace(self, key: bytes) -> bytes | None:
-        """Return the finished trace under a key, or None; a damaged one counts as none."""
+    def get_result(self, key: bytes) -> bytes | None:
+        """Return the result under a key, or None; a damaged one counts as none."""
         session = self.open()
         queue = session.queue
         found = queue.queued.traces.get(key) or queue.committing.traces.get(key)
@@ -212,10 +210,10 @@ class Store(RunLog):
         sealed = session.row(_GET_TRACE, key)
         return None if sealed is None else unseal(sealed, key)
 
-    def put_trace(self, key: bytes, trace: bytes) -> None:
-        """Store a finished trace, in place of any earlier one."""
-        sealed = seal(trace, key)
-        self.open().queue.put("traces", key, (trace, sealed), len(sealed))
+    def put_result(self, key: bytes, result: bytes) -> None:
+        """Store a result, in place of any earlier one."""
+        sealed = seal(result, key)
+        self.open().queue.put("traces", key, (result, sealed), len(sealed))
 
 
 def _close_at_exit() -> None:

@@ -44,7 +44,7 @@ class StoreInfo(msgspec.Struct, kw_only=True):
     runs: dict[str, int]
     """By state."""
     traces: int
-    """Finished traces of rollouts."""
+    """Finished traces of rollouts, and outcomes of long comparisons of formulas."""
     verdicts: int
     """Of an unfinished run, at most."""
     damaged: list[str]

@@ -200,7 +200,7 @@ async def test_features_are_given_up_beside_tools(engines):
 async def test_tools_need_a_chat(engines):
     with FakeOpenAI() as server:
         text = msgspec.structs.replace(ask(), prompt="x")
-        with pytest.raises(UsageError, match="--mode chat"):
+        with pytest.raises(UsageError, match=r"mode=.chat"):
             await engines(server).complete(text)
         assert not server.bodies
 

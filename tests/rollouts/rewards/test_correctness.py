@@ -258,14 +258,14 @@ async def test_many_are_asked_at_once_and_alike_only_once() -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"longest": 0}, "'longest' must be at least 1"),
+        ({"longest": 0}, "longest must be at least 1"),
         ({"judge": {"engine": "local"}}, "'judge' cannot set 'engine'"),
         ({"judge": {"nope": 1}}, "no option 'nope'"),
         ({"judge": {"reward_map": {"correct": 1.0}}}, "needs 'correct' and 'incorrect'"),
         ({"engine": "nope:x"}, "no engine 'nope'"),
         ({"by": "judge"}, "by = 'judge' asks a model: name it"),
         ({"by": "judge", "engine": "none:"}, "by = 'judge' asks a model"),
-        ({"undecided": float("nan")}, "'undecided' must be"),
+        ({"undecided": float("nan")}, "undecided must be"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, why: str) -> None:

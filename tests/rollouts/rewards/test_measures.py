@@ -255,7 +255,7 @@ async def test_what_was_broken_off_has_no_value() -> None:
 
 @pytest.mark.parametrize("overlap", [0, -1, 1.1, float("nan")])
 def test_an_overlap_that_is_no_share_is_refused(overlap: float) -> None:
-    with pytest.raises(UsageError, match="'overlap' must be"):
+    with pytest.raises(UsageError, match="overlap must be"):
         ChunkHit(overlap=overlap)
 
 

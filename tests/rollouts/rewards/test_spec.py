@@ -162,7 +162,7 @@ async def test_one_reward_may_stand_there_twice(tmp_path: Path) -> None:
             "on_none is 'zero'; it can be abstain or renormalise",
         ),
         ("[rewards.format]\nrequires = 'x'", "requires 'x', which is no other reward"),
-        ("[rewards.search_effort]\nbest = 0", "search_effort: 'best' must be at least 1"),
+        ("[rewards.search_effort]\nbest = 0", "search_effort: best must be at least 1"),
         ("[rewards.correctness]\njudge = {votes = 'x'}", "correctness: judge options"),
         ("[rewards.f]\nfunction = 'none.py:f'", "f: there is no file"),
         (

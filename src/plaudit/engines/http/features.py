@@ -139,3 +139,17 @@ async def patiently(lock: asyncio.Lock, seconds: float) -> AsyncGenerator[None]:
     finally:
         if held:
             lock.release()
+
+
+TOP_P: Feature[Any] = Feature(
+    fields=frozenset({"top_p"}),
+    complaint=complains("top_p"),
+    instead={"top_p": False},
+    note="does not take top_p; its default applies",
+)
+TEMPERATURE: Feature[Any] = Feature(
+    fields=frozenset({"temperature"}),
+    complaint=complains("temperature"),
+    instead={"temperature": False},
+    note="does not take the temperature; its default applies",
+)

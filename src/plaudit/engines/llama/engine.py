@@ -253,7 +253,7 @@ class LlamaEngine:
     def _check_mode(self, request: Request) -> None:
         if request.mode == "chat" and self._file.is_base:
             raise UsageError(
-                f"{self._uri} is a base model without a chat template; use --mode completion"
+                f'{self._uri} is a base model without a chat template; use mode="completion"'
             )
         if request.tools:
             raise ToolsRefusedError(f"{self._uri} takes no tools; have it write calls as text")

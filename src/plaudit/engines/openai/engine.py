@@ -171,7 +171,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _ask_rollout(self, body: dict[str, Json], request: Request, terms: Terms) -> None:
         if request.tools:
             if "messages" not in body:
-                raise UsageError(f"{self._transport.name}: tools need --mode chat")
+                raise UsageError(f'{self._transport.name}: tools need mode="chat"')
             body["tools"] = offered(request.tools)
             body["messages"] = sendable(body["messages"])
         if request.trace_tokens and terms.token_ids:
@@ -181,7 +181,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         count = min(request.logprobs, terms.logprobs)
         if not count:
             raise EngineUnusableError(
-                f"{self._transport.name} gives no log-probabilities; use --readout json"
+                f'{self._transport.name} gives no log-probabilities; use readout="json"'
             )
         if isinstance(request.prompt, str) or self._provider.counts_only:
             body["logprobs"] = count

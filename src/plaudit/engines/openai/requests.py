@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit.engines.base import Sampling, Schema, ToolSpec
 from plaudit.engines.http.errors import ErrorReply
-from plaudit.engines.http.features import Feature, complains
+from plaudit.engines.http.features import TEMPERATURE, TOP_P, Feature, complains
 from plaudit.engines.replies import arguments_text
 from plaudit.types import Json, Message
 
@@ -102,18 +102,8 @@ FEATURES: tuple[Feature[Terms], ...] = (
         note="wants max_tokens as {max_tokens}",
         quiet=True,
     ),
-    Feature(
-        fields=frozenset({"top_p"}),
-        complaint=complains("top_p"),
-        instead={"top_p": False},
-        note="does not take top_p; its default applies",
-    ),
-    Feature(
-        fields=frozenset({"temperature"}),
-        complaint=complains("temperature"),
-        instead={"temperature": False},
-        note="does not take the temperature; its default applies",
-    ),
+    TOP_P,
+    TEMPERATURE,
     Feature(
         fields=frozenset({"seed", "random_seed"}),
         complaint=complains("seed", "random_seed"),

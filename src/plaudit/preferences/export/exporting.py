@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from plaudit._util import disk
+from plaudit._util.choices import check_choices
 from plaudit.errors import InputError, UsageError
 from plaudit.io.output import RejectWriter
 from plaudit.io.partial import PartialFolder
@@ -26,6 +27,7 @@ from plaudit.preferences.export.shaping import (
     is_text,
     shape,
 )
+from plaudit.preferences.formats.base import COLUMNS
 from plaudit.preferences.split import Split, SplitOptions, Splitter
 from plaudit.types import Json
 
@@ -36,8 +38,15 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     split: SplitOptions = SplitOptions()
     style: Style | Literal["auto"] = "auto"
     """`auto`: plain if every prompt and response is text, else conversational throughout."""
-    columns: Mapping[str, str] = {}
-    """Column of the file by the name that plaudit expects (`ReadOptions.columns`)."""
+    columns: Annotated[Mapping[str, str], COLUMNS] = {}
+
+    def __post_init__(self) -> None:
+        """Check the choice.
+
+        Raises:
+            ArgumentError: `style` is none of its choices.
+        """
+        check_choices(self)
 
 
 class ExportSummary(msgspec.Struct, kw_only=True):

@@ -61,9 +61,7 @@ def _of_verdicts(line: bytes, options: ReadOptions) -> CandidateFormat:
         return Comparisons(options.scores)
     if verdict.kind == "feedback":
         return Feedback()
-    if verdict.kind in ("pointwise", "verify"):
-        return VerdictFormat(verdict.kind)
-    raise InputError(f"no candidates are in verdicts by {verdict.judge!r}")
+    return VerdictFormat(verdict.kind)
 
 
 def _unknown(columns: Sequence[str]) -> InputError:

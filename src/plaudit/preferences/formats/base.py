@@ -3,11 +3,13 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
+from plaudit._util.choices import check_choices
+from plaudit._util.options import Help
 from plaudit.errors import InputError
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.texts import same_text_key
@@ -19,20 +21,41 @@ ABSENT = Raw()
 STEP_NAME = "dpo_candidate_move"
 """The default name of candidate steps in NVIDIA's toolkit."""
 
+COLUMNS = Help(
+    "Another name of a column, such as prompt=instruction; may be repeated.",
+    "Input",
+    "NAME=COLUMN",
+    flags=("--column",),
+)
+"""Column of the file by the name that plaudit expects, such as `{"prompt": "instruction"}`."""
+
 
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How files are read that leave a choice."""
 
-    step_name: str = STEP_NAME
-    """Name of the steps that are candidates, in files of intermediate steps."""
-    scores: Literal["direct", "bradley-terry"] = "direct"
-    """How pairwise verdicts give scores. `direct`: each verdict is a turn of its two responses;
-    `bradley-terry`: all responses to a prompt are a turn, with a strength each."""
-    run_column: str | None = None
-    """A column of the rows, or of their metadata, that names the run; candidates of one run
-    compete. None: each file is a run."""
-    columns: Mapping[str, str] = {}
-    """Column of the file by the name that plaudit expects, such as `{"prompt": "instruction"}`."""
+    scores: Annotated[
+        Literal["direct", "bradley-terry"],
+        Help("Of pairwise verdicts: `direct` preferences, or `bradley-terry` strengths.", "Input"),
+    ] = "direct"
+    """`direct`: each verdict is a turn of its two responses; `bradley-terry`: all responses to a
+    prompt are a turn, with a strength each."""
+    step_name: Annotated[
+        str, Help("Of intermediate steps: which are candidates.", "Input", "NAME")
+    ] = STEP_NAME
+    run_column: Annotated[
+        str | None,
+        Help("Column that names the run; candidates of one run compete.", "Input", "NAME"),
+    ] = None
+    """A column of the rows, or of their metadata; None: each file is a run."""
+    columns: Annotated[Mapping[str, str], COLUMNS] = {}
+
+    def __post_init__(self) -> None:
+        """Check the choice.
+
+        Raises:
+            ArgumentError: `scores` is none of its choices.
+        """
+        check_choices(self)
 
 
 class CandidateFormat(Protocol):

@@ -73,14 +73,14 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 class VerdictFormat(CandidateFormat):
-    """Verdicts on one response: of the pointwise judge, and of `verify` on an answer.
+    """Verdicts on one response: of `pointwise`, of `verify`, and of judges of the user's own.
 
     `example_id`, `turn_id` and `candidate_index` are those columns of what was judged; an id that
     it did not have is a hash of the prompt.
     """
 
     def __init__(self, kind: str) -> None:
-        """Take the kind of the judge, `pointwise` or `verify`."""
+        """Take the kind of the judge."""
         self.name = f"{kind} verdicts"
         self._kind = kind
 
@@ -160,7 +160,9 @@ def _judged(held: _Input) -> tuple[Raw, Raw]:
     for prompt, response in ((held.prompt, held.response), (held.question, held.answer)):
         if bytes(prompt) and bytes(response):
             return prompt, response
-    raise InputError("the verdict's input holds no prompt with a response")
+    raise InputError(
+        "the verdict's input holds no prompt with a response, and no question with an answer"
+    )
 
 
 CORRECTIONS = frozenset({"neg_correction", "neg_constraint_restate"})

@@ -1,12 +1,10 @@
 """What a reward is: a name, the range of its values, and a score for a trace."""
 
-import math
 from collections.abc import Collection
 from typing import ClassVar, Protocol
 
 import msgspec
 
-from plaudit.errors import UsageError
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
@@ -105,15 +103,3 @@ def scored(value: float, reason: str, **parts: float) -> Score:
 def unscored(cause: Unscored, reason: str) -> Score:
     """Return a score without a value."""
     return Score(value=None, reason=reason, cause=cause)
-
-
-def check_range(low: float, high: float, **values: float) -> None:
-    """Refuse options that are no numbers from `low` to `high`.
-
-    Raises:
-        UsageError: one is not; the message names it.
-    """
-    for option, value in values.items():
-        if not math.isfinite(value) or not low <= value <= high:
-            bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise UsageError(f"{option!r} must be {bounds}, not {value:g}")

@@ -1,16 +1,16 @@
 """`correctness`: whether the final answer is right, given the question's references."""
 
-import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from plaudit._util.ranges import COUNT, FINITE, check_ranges
 from plaudit.engines.base import Engine
 from plaudit.engines.replies import mend_text
 from plaudit.errors import Cause, UsageError
 from plaudit.judge import Judge
 from plaudit.judges.verify import REWARDS
-from plaudit.rollouts.rewards.base import broken_off, check_range, scored, unscored
+from plaudit.rollouts.rewards.base import broken_off, scored, unscored
 from plaudit.rollouts.rewards.reading import (
     answer_of,
     is_poured_out,
@@ -48,9 +48,9 @@ class CorrectnessOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     by: Literal["rules", "judge"] | None = None
     """`rules`: types of answers, guards and head, and no model. `judge`: these, and an engine for
     what they leave undecided. None: `judge` where an engine is named, else `rules`."""
-    undecided: float | None = None
+    undecided: Annotated[float | None, FINITE] = None
     """What an answer is worth that nobody decided; None: it has no value."""
-    longest: int = 2000
+    longest: Annotated[int, COUNT] = 2000
     """Characters from which on an answer is wrong unseen, unless it equals a reference."""
     engine: str | None = None
     """Engine URI; None: the one that scoring is given."""
@@ -58,9 +58,7 @@ class CorrectnessOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Further options of the judge, such as `readout`, `gate`, `votes` and `reward_map`."""
 
     def __post_init__(self) -> None:
-        check_range(1, math.inf, longest=self.longest)
-        if self.undecided is not None:
-            check_range(-math.inf, math.inf, undecided=self.undecided)
+        check_ranges(self)
         reserved = sorted(self.judge.keys() & _RESERVED)
         if reserved:
             raise UsageError(f"'judge' cannot set {reserved[0]!r}")

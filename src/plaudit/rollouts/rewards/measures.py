@@ -1,14 +1,14 @@
 """Rewards computed from the trace alone: form, hits, support, searches, length, repetition."""
 
-import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import msgspec
 
+from plaudit._util.ranges import COUNT, Range, at_least, check_number, check_ranges
 from plaudit.rollouts.rewards import reading
-from plaudit.rollouts.rewards.base import Measure, check_range, scored, unscored
+from plaudit.rollouts.rewards.base import Measure, scored, unscored
 from plaudit.rollouts.rewards.reading import (
     Result,
     answer_of,
@@ -105,13 +105,13 @@ class ChunkHit(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`binary`: 1 for any hit. `rank`: 1 / r, where r is the place of the first hit among all
     different chunks that the rollout was shown, in order (the reciprocal rank, Voorhees 1999), so
     that fishing with many searches costs. `share`: the share of the gold chunks that were found."""
-    overlap: float = 0.8
+    overlap: Annotated[float, Range(0.01, 1)] = 0.8
     """By text: least share of the gold passage's words that stand word for word in one result."""
     tools: tuple[str, ...] = ()
     """Tools that search; none: all."""
 
     def __post_init__(self) -> None:
-        check_range(0.01, 1, overlap=self.overlap)
+        check_ranges(self)
 
     def measure(self, trace: Trace) -> Score:
         """Score what was found, 0..1; None where the question names no gold."""
@@ -176,12 +176,11 @@ class AnswerSupport(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: ClassVar[str] = "answer_support"
     reads_tools: ClassVar[bool] = True
 
-    least: float = 0.6
-    words: int = 60
+    least: Annotated[float, Range(0, 1)] = 0.6
+    words: Annotated[int, COUNT] = 60
 
     def __post_init__(self) -> None:
-        check_range(0, 1, least=self.least)
-        check_range(1, math.inf, words=self.words)
+        check_ranges(self)
 
     def measure(self, trace: Trace) -> Score:
         """Score how far results support the answer, 0..1."""
@@ -244,7 +243,7 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: ClassVar[str] = "search_effort"
     reads_tools: ClassVar[bool] = True
 
-    best: int = 2
+    best: Annotated[int, COUNT] = 2
     """Useful searches that are paid in full."""
     zero: int = 10
     """Searches, useful or not, from which on nothing is paid."""
@@ -252,8 +251,8 @@ class SearchEffort(Measure, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Tools that search; none: all."""
 
     def __post_init__(self) -> None:
-        check_range(1, math.inf, best=self.best)
-        check_range(self.best + 1, math.inf, zero=self.zero)
+        check_ranges(self)
+        check_number("zero", self.zero, at_least(self.best + 1))
 
     def measure(self, trace: Trace) -> Score:
         """Score the searches of a rollout, 0..1."""
@@ -333,12 +332,12 @@ class Length(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     of: Literal["answer", "all"] = "answer"
     """Whether the final answer counts, or all thoughts and texts. Calls and results never do."""
-    free: int = 600
+    free: Annotated[int, at_least(0)] = 600
     full: int = 2400
 
     def __post_init__(self) -> None:
-        check_range(0, math.inf, free=self.free)
-        check_range(self.free + 1, math.inf, full=self.full)
+        check_ranges(self)
+        check_number("full", self.full, at_least(self.free + 1))
 
     def measure(self, trace: Trace) -> Score:
         """Score the length of what was written, -1..0."""
@@ -362,10 +361,10 @@ class Repetition(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
     low: ClassVar[float] = -1.0
     high: ClassVar[float] = 0.0
 
-    free: float = 0.2
+    free: Annotated[float, Range(0, 0.99)] = 0.2
 
     def __post_init__(self) -> None:
-        check_range(0, 0.99, free=self.free)
+        check_ranges(self)
 
     def measure(self, trace: Trace) -> Score:
         """Score how far the model repeats itself, -1..0."""

@@ -5,12 +5,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from contextlib import aclosing
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit._util.aio import map_ordered
 from plaudit._util.loops import run_sync
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.io.output import Output
@@ -274,12 +277,18 @@ class ScoreJob(msgspec.Struct, frozen=True, kw_only=True):
     """Which traces are scored, and where they go."""
 
     source: str
-    out: str | None = None
-    """A JSON Lines file, `-`, or None: the scores are summed up only."""
-    limit: int | None = None
-    """Most traces."""
-    strict: bool = False
-    """Whether the first row that is no trace ends it."""
+    out: Annotated[
+        str | None,
+        Help(
+            "Write the traces with their rewards: JSONL, or - .",
+            "Output",
+            "OUT",
+            flags=("--out", "-o"),
+        ),
+    ] = None
+    """None: the scores are summed up only."""
+    limit: Annotated[int | None, COUNT, Help("Score the first N traces only.", "Input")] = None
+    strict: Annotated[bool, Help("Stop at the first row that is no trace.", "Input")] = False
     window: int = WINDOW
     """Most traces under way."""
 

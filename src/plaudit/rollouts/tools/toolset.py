@@ -5,12 +5,14 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from plaudit._util import aio
+from plaudit._util.options import Help
+from plaudit._util.ranges import COUNT, SECONDS, Range, check_ranges
 from plaudit.engines.base import ToolCall, ToolSpec
 from plaudit.errors import UsageError
 from plaudit.rollouts.calls.reply import MalformedCall
@@ -34,6 +36,31 @@ Offered = Tool | ToolSource | Callable[..., Any]
 """What a tool set takes: tools, what has tools while it is open, and functions."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What calls of tools may take and give."""
+
+    timeout: Annotated[
+        float,
+        Range(0, SECONDS, above=True),
+        Help("Most seconds of a tool call.", "Agent", "S", ("--tool-timeout",), rare=True),
+    ] = 30.0
+    """Unless a tool has a limit of its own."""
+    max_result_chars: Annotated[
+        int, COUNT, Help("Longer tool results are cut.", "Agent", rare=True)
+    ] = 16_000
+    """There is a note at the cut."""
+    max_concurrency: Annotated[int, COUNT] = 64
+    """Most calls that run at a time; others wait, outside of their time."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ArgumentError: one is out of range.
+        """
+        check_ranges(self)
 
 
 class ToolSet:
@@ -66,12 +93,11 @@ class ToolSet:
 
         Raises:
             UsageError: two tools have one name, or a model cannot be shown a tool.
+            ArgumentError: a limit is out of range.
         """
-        if timeout <= 0 or max_result_chars < 1 or max_concurrency < 1:
-            raise UsageError("time-out, result length and concurrency of tools must be positive")
-        self._timeout = timeout
-        self._most_chars = max_result_chars
-        self._concurrency = max_concurrency
+        self._limits = ToolLimits(
+            timeout=timeout, max_result_chars=max_result_chars, max_concurrency=max_concurrency
+        )
         self._room: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._room = WeakKeyDictionary()
         self._given_up: set[asyncio.Future[Any]] = set()
@@ -113,7 +139,8 @@ class ToolSet:
             UsageError: the set has sources and is not open.
         """
         parts = [(entry.tool.spec, entry.tool.identity) for entry in self._ready().values()]
-        return hashlib.sha256(msgspec.json.encode((self._most_chars, parts))).hexdigest()
+        identity = self._limits.max_result_chars, parts
+        return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()
 
     def _ready(self) -> "dict[str, _Entry]":
         if self._sources and not self._opened:
@@ -190,7 +217,8 @@ class ToolSet:
             async with self._slot():
                 begun = time.monotonic()
                 result = await self._answer(entry.tool, arguments)
-            (content, truncated), data = cut(result.content, self._most_chars), result.data
+            content, truncated = cut(result.content, self._limits.max_result_chars)
+            data = result.data
         except ToolError as error:
             status, content = error.status, error_text(str(error))
         except Exception as error:  # Of the tool's own properties, or of a schema that misleads.
@@ -216,7 +244,7 @@ class ToolSet:
 
     def _slot(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
-        return self._room.setdefault(loop, asyncio.Semaphore(self._concurrency))
+        return self._room.setdefault(loop, asyncio.Semaphore(self._limits.max_concurrency))
 
     async def _answer(self, tool: Tool, arguments: dict[str, Json]) -> ToolResult:
         """Call a tool in a task of its own, which is given up when its time is over.
@@ -224,7 +252,7 @@ class ToolSet:
         Raises:
             ToolError: there is no result that a model could read.
         """
-        seconds = getattr(tool, "timeout", None) or self._timeout
+        seconds = getattr(tool, "timeout", None) or self._limits.timeout
         task = asyncio.ensure_future(_guarded(tool, arguments))
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)

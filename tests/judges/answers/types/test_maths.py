@@ -45,8 +45,11 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[MathsProcess]:
 
 
 class Memory(dict[bytes, bytes]):
-    def put(self, key: bytes, value: bytes) -> None:
-        self[key] = value
+    def get_result(self, key: bytes) -> bytes | None:
+        return self.get(key)
+
+    def put_result(self, key: bytes, result: bytes) -> None:
+        self[key] = result
 
 
 @pytest.mark.parametrize(("reference", "answer"), EQUAL)

@@ -89,12 +89,12 @@ _BRACED = re.compile(r"(?<!\\)\{(\w)\}")
 class Remembered(Protocol):
     """A place that outlives the process, for outcomes that another day could change."""
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return what was put under a key, or None."""
+    def get_result(self, key: bytes) -> bytes | None:
+        """Return the outcome under a key as JSON, or None."""
         ...
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Keep a value, in place of any earlier one."""
+    def put_result(self, key: bytes, result: bytes) -> None:
+        """Keep an outcome, in place of any earlier one."""
         ...
 
 
@@ -194,7 +194,7 @@ def _outcome_in_limits(answer: str, reference: str, case: AnswerCase) -> Outcome
 def _compared(pair: Pair) -> Outcome:
     """Find an outcome in the store or among the recent ones, else compare."""
     key, memory = _key(pair), _remembered.get()
-    stored = None if memory is None else memory.get(key)
+    stored = None if memory is None else memory.get_result(key)
     if stored is not None:
         return msgspec.json.decode(stored, type=Outcome)
     found = recent.get(key)
@@ -205,7 +205,7 @@ def _compared(pair: Pair) -> Outcome:
             return Outcome("open", str(error))
         recent.put(key, found)
     if memory is not None and found.slow:
-        memory.put(key, msgspec.json.encode(found))
+        memory.put_result(key, msgspec.json.encode(found))
     return found
 
 
