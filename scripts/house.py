@@ -23,8 +23,6 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parents[1]
 NEW = (
     "judges/answers",  # Rules, types and the head that compare answers.
-    "engines/none.py",
-    "sending/probing.py",
     "prompts/sandbox.py",
     "rollouts/call_probe.py",
     "rollouts/form_choice.py",
