@@ -181,4 +181,3 @@ def _compare_audits(one: AuditResults, other: AuditResults) -> ResultsComparison
 def _audit_figures(results: AuditResults) -> Mapping[str, Figure]:
     effects = {effect.name: effect.change for effect in results.effects}
     return effects | {attack.name: attack.success for attack in results.attacks}
-

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from plaudit.bench.datasets import DATASETS, LabelledRows, load_dataset, place_sides
+from plaudit.bench.catalog import DATASETS
+from plaudit.bench.datasets import LabelledRows, load_dataset, place_sides
 from plaudit.bench.prepared import Prepared, prepare
 from plaudit.bench.results import SetCard
 from plaudit.bench.sampling import draw_rows
@@ -54,7 +55,10 @@ def make_job(
         InputError: the file cannot be used, or no row of it.
         StoreError: the folder cannot be written.
     """
-    found = load_dataset(name, path, **(options or {}))
+    form, chosen = DATASETS[name], dict(options or {})
+    if "kind" in form.options and judge:
+        chosen["kind"] = "pairwise" if judge == "pointwise" else judge
+    found = load_dataset(name, path, labelled=True, **chosen)
     pairs = found.kind == "pairwise"
     if judge != found.kind and not (pairs and judge == "pointwise"):
         raise UsageError(f"{name} is for the {found.kind} judge, not for the {judge} judge")
@@ -67,8 +71,9 @@ def make_job(
         raise InputError(f"{path}: no row can be judged{_reason(written, found)}")
     card = SetCard(
         name=name,
-        title=DATASETS[name].title,
-        score=DATASETS[name].score,
+        title=form.title,
+        licence=form.licence,
+        score=form.score,
         source=path,
         digest=written.digest,
         rows=written.rows,

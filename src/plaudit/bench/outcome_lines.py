@@ -31,7 +31,9 @@ def read_outcomes(path: Path) -> Iterator[RowOutcome]:
                 try:
                     yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    raise InputError(f"{path}: line {number}: no outcome of a bench: {error}") from None
+                    raise InputError(
+                        f"{path}: line {number}: no outcome of a bench: {error}"
+                    ) from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, though the results name it") from None
     except OSError as error:

@@ -4,14 +4,16 @@ Runs are runs: their replies are kept, a stopped one goes on, and a repeated one
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from plaudit._util import disk
+from plaudit._util.packages import load_package
 from plaudit.bench.arms import Arm
 from plaudit.bench.card import card_of
 from plaudit.bench.figures import measure_outcomes, paired_differences
@@ -19,6 +21,7 @@ from plaudit.bench.job import BenchJob
 from plaudit.bench.outcome_lines import write_outcomes
 from plaudit.bench.outcomes import RowOutcome, outcomes_of_file
 from plaudit.bench.results import (
+    RESULTS,
     ArmResults,
     BenchResults,
     Figure,
@@ -27,7 +30,9 @@ from plaudit.bench.results import (
 )
 from plaudit.bench.scored_pairs import outcomes_of_pairs
 from plaudit.bench.scores import official_score
+from plaudit.errors import UsageError
 from plaudit.io.partial import PartialFolder
+from plaudit.io.places import check_folder_output, check_not_read
 from plaudit.io.progress import Progress
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
@@ -36,7 +41,10 @@ from plaudit.runs.record import JudgeOptions, JudgeRecord, RunSettings
 from plaudit.runs.runner import bind_settled, run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.prices import cost
-from plaudit.types import Usage, Verdict
+from plaudit.types import Json, Usage, Verdict
+
+_OUTCOMES = "outcomes-"
+"""Begins the names of files of judgements."""
 
 
 async def run_bench(
@@ -66,7 +74,7 @@ async def run_bench(
         with watch(arm.name) as progress:
             own = msgspec.structs.replace(settings, progress=progress)
             run = _ArmRun(own, job, arm)
-            name = f"outcomes-{number}.jsonl" if folder is not None else None
+            name = f"{_OUTCOMES}{number}.jsonl" if folder is not None else None
             opened = nullcontext() if name is None or folder is None else folder.open(name)
             with opened as file:
                 outcomes[arm.name] = await run.judge(file)
@@ -75,9 +83,58 @@ async def run_bench(
     return BenchResults(
         plaudit=version("plaudit"),
         set=job.set,
+        rejected=job.rows.rejected,
         arms=results,
         differences=paired_differences(outcomes, seed=job.seed) if arms[1:] else [],
     )
+
+
+def exit_status(found: BenchResults) -> int:
+    """Return 0, or 1 where rows were rejected, a judgement is missing, or there is no score."""
+    counts = [arm.overall.counts for arm in found.arms]
+    missing = any(one.failed or one.invalid for one in counts)
+    unscored = any(arm.score.value is None for arm in found.arms)
+    return 1 if found.rejected or missing or unscored else 0
+
+
+def check_statistics() -> None:
+    """Refuse to begin where figures could not be computed at the end.
+
+    Raises:
+        MissingDependencyError: a package is not installed.
+    """
+    load_package("numpy", "stats")
+    load_package("scipy", "stats")
+
+
+@contextmanager
+def results_folder(out: str, inputs: Iterable[Json]) -> Generator[PartialFolder]:
+    """Give a folder that takes the place of `out` at the end, unless something went wrong.
+
+    Files of an earlier bench are replaced, and others, such as a report, are taken over.
+
+    Args:
+        out: a new folder, an empty one, or one of results.
+        inputs: what the command reads; see `check_not_read`.
+
+    Raises:
+        UsageError: it cannot be made, or holds what plaudit has not written.
+        StoreError: it cannot be written.
+    """
+    path = check_folder_output(out)
+    if path.is_dir() and any(path.iterdir()) and not (path / RESULTS).is_file():
+        raise UsageError(f"{out} is a folder without results: give -o the name of a new one")
+    check_not_read(out, inputs)
+    try:
+        folder = PartialFolder(path)
+        try:
+            yield folder
+            folder.take_over(lambda name: name == RESULTS or name.startswith(_OUTCOMES))
+            folder.commit()
+        finally:
+            folder.abort()
+    except OSError as error:
+        raise disk.output_error(out, error) from error
 
 
 class _ArmRun:
@@ -101,9 +158,13 @@ class _ArmRun:
             self._summary = await run_judge(
                 self._settings, self._record, self._arm.engine, out, self._count
             )
-            job = self._job
-            found = outcomes_of_pairs(_verdicts(out)) if job.split else outcomes_of_file(out, job.kind)
+            found = self._outcomes(out)
             return list(found if file is None else write_outcomes(found, file))
+
+    def _outcomes(self, path: str) -> Iterator[RowOutcome]:
+        if self._job.split:
+            return outcomes_of_pairs(_verdicts(path))
+        return outcomes_of_file(path, self._job.kind)
 
     def _count(self, verdict: Verdict, asked: Asked) -> None:
         del asked
@@ -126,7 +187,7 @@ class _ArmRun:
             distributions=measured.distributions,
             spending=self._spending(task, len(outcomes)),
             run=summary.run,
-            notes=summary.notes,
+            notes=[*official.notes, *summary.notes],
         )
 
     def _spending(self, task: BaseJudge | PanelJudge, samples: int) -> Spending:

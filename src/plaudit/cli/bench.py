@@ -1,9 +1,10 @@
 """`plaudit bench`: measure judges against people, on published sets and on rows of your own."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import typer
@@ -11,10 +12,10 @@ import typer
 from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE, WHOLE_64, Range
 from plaudit.bench.arms import Arm, Sweep, arms_of_engines, arms_of_panel
-from plaudit.bench.datasets import DATASETS, DatasetFormat
+from plaudit.bench.catalog import DATASETS, DatasetFormat
 from plaudit.bench.job import BenchJob, make_job
-from plaudit.bench.results import BenchResults
-from plaudit.bench.run import Benched, run_bench
+from plaudit.bench.results import BenchResults, write_results
+from plaudit.bench.run import check_statistics, exit_status, results_folder, run_bench
 from plaudit.cli import display, display_bench
 from plaudit.cli.judge import LaunchOptions, load_judging, read_panel
 from plaudit.cli.options import (
@@ -22,18 +23,21 @@ from plaudit.cli.options import (
     Fields,
     JsonOption,
     PricesOption,
+    RowsOption,
     StoreOption,
     Values,
+    build,
     cache_policy,
     option,
     with_fields,
 )
 from plaudit.cli.running import collect_seldom, resumable, store_path
+from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
-from plaudit.io.places import check_folder_output
 from plaudit.io.progress import Progress
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config, task_type
+from plaudit.judges.panel import PanelConfig
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.record import RunSettings
 from plaudit.sending.pool import SendPolicy
@@ -85,9 +89,9 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
 class PandaOptions(PairOptions, frozen=True, kw_only=True):
     """Options of PandaLM's test set."""
 
-    unanimous: Annotated[
-        bool, Help("Only pairs on which all three annotators agree.", "Input")
-    ] = False
+    unanimous: Annotated[bool, Help("Only pairs on which all three annotators agree.", "Input")] = (
+        False
+    )
 
 
 class OwnOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,28 +193,67 @@ def _add(name: str, form: DatasetFormat) -> None:
         prices: PricesOption = None,
     ) -> None:
         options = build(_options_of(name, form), own)
-        kind = getattr(options, "kind", form.kind)
-        sweep = Sweep(_numbers("--shots", shots), _numbers("--votes", votes))
-        panel = jury, cascade
-        given = _Given(
-            job=lambda: _job(name, path, kind, options, rows, store),
-            arms=_arms(kind, config, engine, panel, sweep, LaunchOptions(**servers)),
+        command = _Command(
+            name=name,
+            path=path,
+            kind=getattr(options, "kind", form.kind) or "",
+            options=options,
+            rows=build(RowOptions, rows),
+            config=config,
+            sweep=Sweep(_numbers("--shots", shots), _numbers("--votes", votes)),
+            engines=engine or [],
+            panel=(jury, cascade),
+            servers=LaunchOptions(**servers),
             send=SendPolicy(**send),
             cache=cache_policy(cache),
             store=store_path(store),
             prices=Prices.read(prices),
             out=out,
         )
-        found = given.run()
-        display.json_line(found) if as_json else display_bench.results(found)
+        found = command.run()
+        if as_json:
+            display.json_line(found)
+        else:
+            display_bench.results(found)
         raise typer.Exit(exit_status(found))
 
 
-class _Given(NamedTuple):
-    """A command line, ready to run."""
+def _help(form: DatasetFormat) -> str:
+    return (
+        f"{form.title}: measure judges on {form.kind or 'labelled'} rows.\n\nThe score is the "
+        f"{form.score}.\n\nRuns are kept: the same command again costs no call, and goes on where "
+        "a stopped one stopped.\n\nExit status: 0 done; 1 done, but samples failed or are "
+        "invalid, rows were rejected, or there is no score; 2 wrong usage or no usable input; 3 an "
+        "engine cannot be used; 130 interrupted."
+    )
 
-    job: BenchJob
-    arms: Sequence[Arm]
+
+def _numbers(flag: str, given: str | None) -> list[int]:
+    """Read `N` or `N,N,...`.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    try:
+        return [int(part) for part in given.split(",")] if given is not None else []
+    except ValueError:
+        raise UsageError(f"{flag} {given!r}: write a number, or several such as 0,1,3") from None
+
+
+class _Command(NamedTuple):
+    """A command line that was read."""
+
+    name: str
+    path: str
+    kind: str
+    options: msgspec.Struct
+    rows: RowOptions
+    config: Values
+    sweep: Sweep
+    engines: Sequence[str]
+    panel: tuple[str | None, str | None]
+    """Paths of a jury and of a cascade."""
+    servers: LaunchOptions
     send: SendPolicy
     cache: CachePolicy
     store: Path
@@ -219,23 +262,74 @@ class _Given(NamedTuple):
 
     def run(self) -> BenchResults:
         """Measure, and write the folder of results where one is named."""
-        with Store(self.store) as store:
-            collect_seldom()
-            settings = RunSettings(
-                store=store,
-                progress=Progress("bench", enabled=False),
-                send=self.send,
-                cache=self.cache,
-                prices=self.prices,
-            )
-            work = functools.partial(run_bench, settings, self.job, self.arms, self._watch)
-            if self.out is None:
-                return resumable(work())
-            with results_folder(self.out) as folder:
-                found = resumable(work(folder))
+        check_statistics()
+        with nullcontext() if self.out is None else results_folder(self.out, self._read) as folder:
+            arms = self._arms()
+            job = self._job()
+            with Store(self.store) as store:
+                collect_seldom()
+                settings = RunSettings(
+                    store=store,
+                    progress=Progress("bench", enabled=False),
+                    send=self.send,
+                    cache=self.cache,
+                    prices=self.prices,
+                )
+                found = resumable(run_bench(settings, job, arms, _watch(job), folder))
+            if folder is not None:
                 write_results(found, folder.path)
-            return found
+        return found
 
-    def _watch(self, name: str) -> Progress:
-        samples = self.job.rows.rows * (1 + self.job.split)
-        return Progress(f"bench {self.job.set.name}, {name}", total_rows=samples)
+    @property
+    def _read(self) -> list[str]:
+        """What the command reads."""
+        return [self.path, *self.engines, *(path for path in self.panel if path is not None)]
+
+    def _job(self) -> BenchJob:
+        options = msgspec.structs.asdict(self.options)
+        return make_job(
+            self.name,
+            self.path,
+            self.kind,
+            folder=self.store.with_name(f"{self.store.stem}-rows"),
+            options={name: value for name, value in options.items() if name != "kind" and value},
+            limit=self.rows.limit,
+            seed=self.rows.rows_seed,
+        )
+
+    def _arms(self) -> list[Arm]:
+        judge = task_type(self.kind or "feedback")
+        config = make_config(judge, self.config)
+        usual = judge.default_engine
+        if not any(self.panel):
+            load = functools.partial(load_judging, servers=self.servers, verbose=False)
+            return arms_of_engines(config, self.engines or [usual], load, self.sweep)
+        if self.engines[1:]:
+            raise UsageError("a panel takes one -e at most, for members that name none")
+        uri = (self.engines or [usual])[0]
+        launch = self.servers.launch
+
+        def read(made: JudgeConfig) -> tuple[PanelConfig, Sequence[Engine]]:
+            return read_panel(*self.panel, made, uri, launch)
+
+        return arms_of_panel(config, uri, read, self.sweep)
+
+
+def _watch(job: BenchJob) -> Callable[[str], Progress]:
+    """Return what makes the progress of an arm."""
+    samples = job.rows.rows * (2 if job.split else 1)
+    return lambda name: Progress(f"bench {job.set.name}, {name}", total_rows=samples)
+
+
+@app.command("list")
+def list_sets(as_json: RowsOption = False) -> None:
+    """List the sets: what each is, its licence, how to get it, what counts as its score."""
+    for name, form in DATASETS.items():
+        if as_json:
+            display.json_line({"set": name, **display_bench.set_fields(form)})
+        else:
+            display_bench.set_entry(name, form)
+
+
+for _name, _form in DATASETS.items():
+    _add(_name, _form)

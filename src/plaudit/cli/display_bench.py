@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.text import Text
 
+from plaudit.bench.catalog import DatasetFormat
 from plaudit.bench.comparison import ResultsComparison
 from plaudit.bench.results import (
     FIGURES,
@@ -21,7 +23,7 @@ from plaudit.bench.results import (
 from plaudit.cli import display
 from plaudit.cli.display import count, money, stdout
 
-NONE = "–"
+NONE = "-"
 """Stands for a figure that has no value."""
 _APART = {
     "ties": "ties",
@@ -47,6 +49,31 @@ def results(found: BenchResults) -> None:
         differences(console, found.differences)
     for note in found.notes:
         console.print(escape(note), soft_wrap=True)
+
+
+def set_entry(name: str, form: DatasetFormat) -> None:
+    """Print what a set is, its licence, how to get it, and what counts as its score."""
+    console = stdout()
+    console.print(Text.assemble((name, "bold"), f"  {form.title}, for {judges_of(form)}"))
+    for word, text in (("licence", form.licence), ("get it", form.get), ("score", form.score)):
+        console.print(Padding(Text(f"{word}: {text}"), (0, 0, 0, 4)))
+
+
+def judges_of(form: DatasetFormat) -> str:
+    """Return the judges that a set is for."""
+    return "pairwise, pointwise" if form.kind == "pairwise" else form.kind or "any judge"
+
+
+def set_fields(form: DatasetFormat) -> dict[str, str]:
+    """Return the same by name."""
+    return {
+        "title": form.title,
+        "judges": judges_of(form),
+        "licence": form.licence,
+        "get": form.get,
+        "score": form.score,
+        "fields": form.fields,
+    }
 
 
 def _set_lines(card: SetCard) -> Iterator[str]:
@@ -208,4 +235,3 @@ def _interval(figure: Figure | None, sign: str = "") -> str:
     if figure is None or figure.low is None or figure.high is None:
         return NONE
     return f"{figure.low:{sign}.3f} to {figure.high:{sign}.3f}"
-
