@@ -10,14 +10,19 @@ half is worse than none. What a set itself marks as unusable is left out, and co
 """
 
 import hashlib
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from plaudit.bench.catalog import DATASETS, DatasetFormat, FoundRow, Source, looks_like, subset_of
 from plaudit.bench.formats import Entry, Row
 from plaudit.bench.labels import LABELS
 from plaudit.errors import ArgumentError, InputError, UsageError
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
 from plaudit.judges.load import task_type
 from plaudit.types import Json
 
@@ -100,34 +105,79 @@ def place_sides(rows: Sequence[Mapping[str, Json]], seed: int = 0) -> list[Row]:
         rows: pairwise rows with a label `A`, `B` or `A=B`, as `load_dataset` gives them.
         seed: gives another, equally balanced placement.
     """
-    keys = [(str(row.get("subset")), _pair(row, seed)) for row in rows]
-    order = sorted(range(len(rows)), key=keys.__getitem__)
-    winners = [i for i in order if rows[i]["label"] in ("A", "B")]
-    wanted = {i: "AB"[place % 2] for place, i in enumerate(winners)}
-    placed: list[Row] = []
-    for i, row in enumerate(rows):
-        turn = wanted[i] != row["label"] if i in wanted else _first_is_b(row, seed)
-        placed.append({**(turn_over(row) if turn else row), "turned": turn})
-    return placed
+    turns = _turns([_pair_key(row, seed) for row in rows])
+    return [_placed(row, turn) for row, turn in zip(rows, turns, strict=True)]
+
+
+def place_rows(rows: Iterable[Mapping[str, Json]], seed: int = 0) -> Iterator[Row]:
+    """Place pairs as `place_sides` does, with a digest of each in memory and not the pair.
+
+    Raises:
+        StoreError: temporary files cannot be written.
+    """
+    keys: list[_PairKey] = []
+    file = open_scratch()
+    try:
+        for row in rows:
+            keys.append(_pair_key(row, seed))
+            file.write(msgspec.json.encode(row) + b"\n")
+        file.seek(0)
+        for line, turn in zip(file, _turns(keys), strict=True):
+            yield _placed(msgspec.json.decode(line), turn)
+    except OSError as error:
+        raise scratch_error(error) from error
+    finally:
+        close_scratch(file)
+
+
+class _PairKey(NamedTuple):
+    """By what a pair is placed."""
+
+    subset: str
+    digest: str
+    label: str
+    first_is_b: bool
+
+
+def _pair_key(row: Mapping[str, Json], seed: int) -> _PairKey:
+    a, b = (_response(row, side) for side in "AB")
+    digest = _hash(seed, _text(row.get("prompt")), *sorted((a, b)))
+    label, subset = sys.intern(str(row["label"])), sys.intern(str(row.get("subset")))
+    return _PairKey(subset, digest, label, _hash(seed, b) < _hash(seed, a))
+
+
+def _turns(keys: Sequence[_PairKey]) -> list[bool]:
+    """Return which pairs are turned over."""
+    order = sorted(range(len(keys)), key=lambda place: keys[place][:2])
+    winners = [place for place in order if keys[place].label in ("A", "B")]
+    turns = [key.first_is_b for key in keys]
+    for number, place in enumerate(winners):
+        turns[place] = "AB"[number % 2] != keys[place].label
+    return turns
+
+
+def _placed(row: Mapping[str, Json], turn: bool) -> Row:
+    return {**(turn_over(row) if turn else row), "turned": turn}
 
 
 def turn_over(row: Mapping[str, Json]) -> Row:
     """Exchange the responses of a pair, and its label with them."""
-    turned = dict(row)
-    turned["response_a"], turned["response_b"] = row["response_b"], row["response_a"]
+    turned = {_OTHER.get(name, name): value for name, value in row.items()}
     return turned | {"label": _MIRRORED[row["label"]]}
 
 
 _MIRRORED = {"A": "B", "B": "A", "A=B": "A=B"}
+_SIDES = (("response_a", "response_b"), ("conversation_A", "conversation_B"))
+_OTHER = dict(_SIDES) | {b: a for a, b in _SIDES}
 
 
-def _pair(row: Mapping[str, Json], seed: int) -> str:
-    responses = sorted((row["response_a"], row["response_b"]))
-    return _hash(seed, row["prompt"], *responses)
+def _response(row: Mapping[str, Json], side: str) -> str:
+    """Return one side of a pair as text, also where its row cannot be judged."""
+    return _text(row.get(f"response_{side.lower()}", row.get(f"conversation_{side}")))
 
 
-def _first_is_b(row: Mapping[str, Json], seed: int) -> bool:
-    return _hash(seed, row["response_b"]) < _hash(seed, row["response_a"])
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _hash(seed: int, *texts: str) -> str:

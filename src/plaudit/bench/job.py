@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from plaudit.bench.catalog import DATASETS
-from plaudit.bench.datasets import LabelledRows, load_dataset, place_sides
+from plaudit.bench.datasets import LabelledRows, load_dataset, place_rows
 from plaudit.bench.prepared import Prepared, prepare
 from plaudit.bench.results import SetCard
 from plaudit.bench.sampling import draw_rows
@@ -27,6 +27,8 @@ class BenchJob(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the rows are the single responses of pairs."""
     seed: int = 0
     """Of intervals by resampling."""
+    notes: list[str] = []
+    """What a person should know of the set, such as files without a row."""
 
 
 def make_job(
@@ -65,10 +67,11 @@ def make_job(
     split = pairs and judge == "pointwise"
     rows: Iterable[Mapping[str, Json]] = found if limit is None else draw_rows(found, limit, seed)
     if pairs:
-        rows = place_sides(list(rows), seed)
+        rows = place_rows(rows, seed)
     written = prepare(rows, folder, name, task_type(judge).read_row, split=split)
     if not written.rows:
         raise InputError(f"{path}: no row can be judged{_reason(written, found)}")
+    notes = [f"{file} has no row to judge" for file in found.empty]
     card = SetCard(
         name=name,
         title=form.title,
@@ -81,7 +84,7 @@ def make_job(
         seed=seed,
         left_out=_left_out(written, found),
     )
-    return BenchJob(set=card, rows=written, kind=found.kind, split=split, seed=seed)
+    return BenchJob(set=card, rows=written, kind=found.kind, split=split, seed=seed, notes=notes)
 
 
 def _left_out(written: Prepared, found: LabelledRows) -> dict[str, int]:

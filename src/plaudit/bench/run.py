@@ -86,6 +86,7 @@ async def run_bench(
         rejected=job.rows.rejected,
         arms=results,
         differences=paired_differences(outcomes, seed=job.seed) if arms[1:] else [],
+        notes=job.notes,
     )
 
 
