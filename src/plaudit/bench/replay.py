@@ -19,6 +19,7 @@ import msgspec
 from plaudit.bench.catalog import DATASETS
 from plaudit.bench.datasets import load_dataset
 from plaudit.bench.formats import Row
+from plaudit.bench.outcome_lines import read_outcomes
 from plaudit.bench.outcomes import RowOutcome, outcome_of
 from plaudit.bench.recorded import (
     RECORDINGS,
@@ -186,15 +187,41 @@ class _RecordedVerdicts:
         return [f"{others} verdicts are not of rows of the set"] * bool(others)
 
 
+class _RecordedOutcomes:
+    """Outcomes of a file that `plaudit bench -o` wrote."""
+
+    def __init__(self, path: Path) -> None:
+        self._found = {outcome.id: outcome for outcome in read_outcomes(path)}
+        self._seen: set[str] = set()
+
+    def outcome(self, row: Row) -> RowOutcome | None:
+        """Return the outcome of a row; None: it was not judged."""
+        self._seen.add(str(row["id"]))
+        return self._found.get(str(row["id"]))
+
+    def notes(self) -> list[str]:
+        """Return what the file has beside the rows of the set, in sentences."""
+        others = len(self._found.keys() - self._seen)
+        return [f"{others} outcomes are not of rows of the set"] * bool(others)
+
+
 _JUDGED = frozenset({"id", "prompt", "response_a", "response_b", "question", "answer", "reference"})
 
 
-def _matcher(name: str, kind: str, outputs: Path) -> _RecordedPairs | _RecordedVerdicts:
+_OUTCOME = frozenset({"id", "status", "agrees", "credit", "orders"})
+"""Fields by which a line of `plaudit bench -o` is known."""
+
+
+def _matcher(
+    name: str, kind: str, outputs: Path
+) -> _RecordedPairs | _RecordedVerdicts | _RecordedOutcomes:
     if not outputs.exists():
         raise InputError(f"{outputs}: no such file")
     first = next(recorded_entries(outputs), None)
     if first is not None and {"index", "id", "status"} <= first[1].keys():
         return _RecordedVerdicts(kind, recorded_entries(outputs))
+    if first is not None and outputs.is_file() and first[1].keys() >= _OUTCOME:
+        return _RecordedOutcomes(outputs)
     if name not in RECORDINGS:
         raise InputError(
             f"{outputs} holds no verdicts of plaudit, the only recorded form that is known for "

@@ -14,6 +14,7 @@ from plaudit._util.ranges import WHOLE, WHOLE_64, Range
 from plaudit.bench.arms import Arm, Sweep, arms_of_engines, arms_of_panel
 from plaudit.bench.catalog import DATASETS, DatasetFormat
 from plaudit.bench.job import BenchJob, make_job
+from plaudit.bench.replay import replay as replay_outputs
 from plaudit.bench.results import BenchResults, write_results
 from plaudit.bench.run import check_statistics, exit_status, results_folder, run_bench
 from plaudit.cli import display, display_bench
@@ -210,12 +211,7 @@ def _add(name: str, form: DatasetFormat) -> None:
             prices=Prices.read(prices),
             out=out,
         )
-        found = command.run()
-        if as_json:
-            display.json_line(found)
-        else:
-            display_bench.results(found)
-        raise typer.Exit(exit_status(found))
+        _finish(command.run(), as_json)
 
 
 def _help(form: DatasetFormat) -> str:
@@ -329,6 +325,53 @@ def list_sets(as_json: RowsOption = False) -> None:
             display.json_line({"set": name, **display_bench.set_fields(form)})
         else:
             display_bench.set_entry(name, form)
+
+
+@app.command()
+@with_fields
+def replay(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="SET", help="One of `plaudit bench list`."),
+    ],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="File or folder of the set.")],
+    outputs: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUTS",
+            help="Recorded judgements: a file or folder in the form of the set's own tools, "
+            "verdicts of `plaudit judge`, or a file of `plaudit bench -o`.",
+        ),
+    ],
+    own: Annotated[Values, Fields(OwnOptions)],
+    unanimous: Annotated[
+        bool, option("--unanimous", help="pandalm: as in `plaudit bench pandalm`.", panel="Input")
+    ] = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score judgements that were recorded elsewhere, without asking anything.
+
+    Exit status: 0 done; 1 done, but judgements failed or cannot be read, or there is no score; 2
+    wrong usage or no usable input.
+    """
+    check_statistics()
+    given = {**own, "unanimous": unanimous}
+    options = {option: value for option, value in given.items() if value}
+    with nullcontext() if out is None else results_folder(out, [path, outputs]) as folder:
+        found = replay_outputs(name, path, outputs, **options)
+        if folder is not None:
+            write_results(found, folder.path)
+    _finish(found, as_json)
+
+
+def _finish(found: BenchResults, as_json: bool) -> None:
+    """Print results, and exit with their status."""
+    if as_json:
+        display.json_line(found)
+    else:
+        display_bench.results(found)
+    raise typer.Exit(exit_status(found))
 
 
 for _name, _form in DATASETS.items():
