@@ -68,6 +68,10 @@ class RowOptions(msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = 0
+    revision: Annotated[
+        str | None,
+        Help("Commit, branch or tag on the hub, where PATH is left out.", "Input", rare=True),
+    ] = None
 
 
 class NoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +180,13 @@ def _add(name: str, form: DatasetFormat) -> None:
     @app.command(name, help=_help(form))
     @with_fields
     def bench(
-        path: Annotated[str, typer.Argument(metavar="PATH", help=f"{form.fields}.")],
         own: Annotated[Values, Fields(_options_of(name, form))],
         config: Annotated[Values, Fields(JudgeConfig, *_CONFIG)],
         rows: Annotated[Values, Fields(RowOptions)],
         send: Annotated[Values, Fields(SendPolicy)],
         cache: Annotated[Values, Fields(CachePolicy)],
         servers: Annotated[Values, Fields(LaunchOptions)],
+        path: Annotated[str | None, typer.Argument(help=_path_help(form))] = None,
         engine: EngineOption = None,
         jury: JuryOption = None,
         cascade: CascadeOption = None,
@@ -224,6 +228,11 @@ def _help(form: DatasetFormat) -> str:
     )
 
 
+def _path_help(form: DatasetFormat) -> str:
+    fetched = " Without it the set is fetched from the Hugging Face hub." if form.hub else ""
+    return f"File or folder of {form.title}: {form.fields}.{fetched}"
+
+
 def _numbers(flag: str, given: str | None) -> list[int]:
     """Read `N` or `N,N,...`.
 
@@ -240,7 +249,7 @@ class _Command(NamedTuple):
     """A command line that was read."""
 
     name: str
-    path: str
+    path: str | None
     kind: str
     options: msgspec.Struct
     rows: RowOptions
@@ -279,7 +288,8 @@ class _Command(NamedTuple):
     @property
     def _read(self) -> list[str]:
         """What the command reads."""
-        return [self.path, *self.engines, *(path for path in self.panel if path is not None)]
+        named = (self.path, *self.panel, *self.engines)
+        return [one for one in named if one is not None]
 
     def _job(self) -> BenchJob:
         options = msgspec.structs.asdict(self.options)
@@ -291,6 +301,7 @@ class _Command(NamedTuple):
             options={name: value for name, value in options.items() if name != "kind" and value},
             limit=self.rows.limit,
             seed=self.rows.rows_seed,
+            revision=self.rows.revision,
         )
 
     def _arms(self) -> list[Arm]:
@@ -356,10 +367,10 @@ def replay(
     wrong usage or no usable input.
     """
     check_statistics()
-    given = {**own, "unanimous": unanimous}
+    given: dict[str, str | bool | None] = {**own, "unanimous": unanimous}
     options = {option: value for option, value in given.items() if value}
     with nullcontext() if out is None else results_folder(out, [path, outputs]) as folder:
-        found = replay_outputs(name, path, outputs, **options)
+        found = replay_outputs(name, path, outputs, revision=None, **options)
         if folder is not None:
             write_results(found, folder.path)
     _finish(found, as_json)
