@@ -191,7 +191,7 @@ def test_rows_that_no_judge_can_read_are_rejected(plaudit: Plaudit, tmp_path: Pa
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("evouna", "LLMBAR"), "use llmbar"),
+        (("evouna", "NATURAL"), "use llmbar"),
         (("llmbar", "nowhere"), "no such file"),
         (("llmbar", "LLMBAR", "-e", "none:"), "asks a model"),
         (("llmbar", "LLMBAR", "--shots", "1,x"), "--shots '1,x'"),
@@ -204,7 +204,12 @@ def test_rows_that_no_judge_can_read_are_rejected(plaudit: Plaudit, tmp_path: Pa
 def test_wrong_usage_is_named(
     plaudit: Plaudit, llmbar: Path, command: tuple[str, ...], said: str
 ) -> None:
-    places = {"LLMBAR": str(llmbar), "FEEDBACK": str(EXAMPLES / "feedback.jsonl")}
+    natural = str(llmbar / "natural.json")
+    places = {
+        "LLMBAR": str(llmbar),
+        "NATURAL": natural,
+        "FEEDBACK": str(EXAMPLES / "feedback.jsonl"),
+    }
     done = plaudit("bench", *(places.get(word, word) for word in command))
     assert (done.status, done.stdout) == (2, "")
     assert said in " ".join(done.stderr.split())
@@ -304,10 +309,11 @@ def test_results_are_a_folder(plaudit: Plaudit, llmbar: Path, judge: str, tmp_pa
 def test_two_results_are_compared(
     plaudit: Plaudit, llmbar: Path, judge: str, tmp_path: Path
 ) -> None:
-    other = by_label(llmbar, tmp_path / "other.jsonl", wrong)
+    fewer = write_llmbar(tmp_path / "fewer", 12, 8)
+    other = by_label(fewer, tmp_path / "other.jsonl", wrong)
     one, two = tmp_path / "one", tmp_path / "two"
     plaudit("bench", "llmbar", llmbar, "-e", judge, "-o", one)
-    plaudit("bench", "llmbar", llmbar, "-e", other, "--limit", "20", "-o", two)
+    plaudit("bench", "llmbar", fewer, "-e", other, "-o", two)
     done = plaudit("compare", one, two / "results.json", "--json")
     assert done.status == 0, done.stderr
     (found,) = done.summary["judges"]
