@@ -31,7 +31,7 @@ from plaudit.scoring.influence import FEWEST_CLUSTERS, Influence, Spread
 from plaudit.scoring.stats import Estimate
 
 MOST_RESAMPLED = 20_000
-"""Samples up to which the calibration error has a bootstrap interval; above, the delta method."""
+"""From so many samples on the calibration error has no bootstrap, but the delta method."""
 
 RESAMPLES = 1_000
 PAIRED = (
@@ -84,10 +84,10 @@ def measure_outcomes(
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    measured = [_subset(name, part, seed) for name, part in _parts(table)]
+    resample = seed if len(table.rows) < MOST_RESAMPLED else None
     return Measured(
-        overall=_subset("", table, seed),
-        subsets=measured,
+        overall=_subset("", table, resample),
+        subsets=[_subset(name, part, resample) for name, part in _parts(table)],
         reliability=_reliability(table),
         coverage_curve=_coverage_curve(table),
         distributions=_distributions(table),
@@ -104,7 +104,7 @@ def _parts(table: Columns) -> "Iterable[tuple[str, Columns]]":
             yield name, table.take(order[ends[place] : ends[place + 1]])
 
 
-def _subset(name: str, table: Columns, seed: int) -> SubsetResults:
+def _subset(name: str, table: Columns, seed: int | None) -> SubsetResults:
     return SubsetResults(name=name, counts=_counts(table), figures=_figures(table, seed))
 
 
@@ -134,7 +134,8 @@ def _counts(table: Columns) -> OutcomeCounts:
 # Figures with their intervals.
 
 
-def _figures(table: Columns, seed: int) -> dict[str, Figure]:
+def _figures(table: Columns, seed: int | None) -> dict[str, Figure]:
+    """Return figures by name; without a seed no bootstrap."""
     found: dict[str, Figure] = {}
     for name, statistic in STATISTICS.items():
         seen = statistic(table)
@@ -162,7 +163,7 @@ def _why_undefined(name: str, table: Columns) -> str | None:
     return None
 
 
-def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
+def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Figure:
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
@@ -177,7 +178,7 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
         return _without(bare, _too_few(spread.clusters, "samples" if independent else "clusters"))
     if name == "auroc":
         return _area(bare, table, seen, spread)
-    if name == "ece" and len(table.rows) < MOST_RESAMPLED:
+    if name == "ece" and seed is not None:
         return _resampled(bare, table, seed)
     if spread.flat:
         return _without(bare, _NO_GAPS)

@@ -203,11 +203,8 @@ def _cluster(line: VerdictLine) -> str:
     text = line.input.shared if isinstance(line.input, Asked) else None
     if not text:
         return ""
-    plain = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else _encode(text)
+    plain = str(text).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(plain, digest_size=8).hexdigest()
-
-
-_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def _pairwise(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
@@ -313,7 +310,7 @@ def _is_score(label: Any) -> bool:
 
 
 def _is_rating(label: Any) -> bool:
-    return isinstance(label, bool | int | float) or label in _BINARY
+    return label in _BINARY if isinstance(label, str) else isinstance(label, int | float)
 
 
 _BINARY = {"correct": True, "incorrect": False} | _SIDES

@@ -195,8 +195,11 @@ def share_interval(found: Influence, spread: Spread, independent: bool) -> Estim
 
     With clusters the quantile is Student's (Korn and Graubard 1998), at least two of them.
     """
-    effective = effective_number(found.value, found.size, spread.error**2, spread.clusters)
-    return wilson(found.value, effective, freedom=None if independent else spread.clusters - 1)
+    freedom, variance = spread.clusters - 1, spread.error**2
+    if independent:  # As in Wilson's own, the variance is that of the share, and not estimated.
+        variance *= freedom / spread.clusters if freedom else 1
+    effective = effective_number(found.value, found.size, variance, spread.clusters)
+    return wilson(found.value, effective, freedom=None if independent else freedom)
 
 
 def area_interval(found: Influence, spread: Spread) -> Estimate:
