@@ -7,6 +7,7 @@ import pytest
 
 from plaudit.bench.outcomes import outcome_of, outcome_of_scores
 from plaudit.errors import Cause, InputError, UsageError
+from plaudit.judges.feedback import FeedbackJudge
 from plaudit.types import Failure, Usage, Verdict
 
 
@@ -268,3 +269,13 @@ def test_a_pair_has_the_metadata_of_its_row_and_its_own_label() -> None:
     assert one.cluster == outcome_of("verify", verdict(None, input={"question": "Q"})).cluster
     with pytest.raises(InputError, match="label 'C'"):
         outcome_of_scores(first, scored(2), "C")
+
+
+def test_reactions_of_one_conversation_share_a_cluster() -> None:
+    """As the feedback judge names them."""
+    turn = {"role": "user", "content": "Thanks!"}, {"role": "assistant", "content": "Welcome."}
+    samples = FeedbackJudge.read_row({"id": "talk", "messages": [*turn, *turn, turn[0]]}, 0)
+    said = [Verdict(index=0, id=one.id, status="ok", value="pos_praise") for one in samples]
+    clusters = [outcome_of("feedback", one).cluster for one in said]
+    assert clusters == ["talk", "talk"]
+    assert outcome_of("feedback", verdict("neutral", value="neutral")).cluster == ""

@@ -107,6 +107,10 @@ def test_files_that_cannot_be_measured_are_refused(tmp_path: Path) -> None:
         list(outcomes_of_file(path))
     with pytest.raises(InputError, match="'p-0' has the label 'A'; the verify judge's labels are"):
         list(outcomes_of_file(path, "verify"))
+    unlabelled = write(tmp_path / "kind.jsonl", msgspec.json.encode(VERDICTS[8]))
+    for kind in ("verify", "pointwise", "feedback"):
+        with pytest.raises(InputError, match=f"has the value 'B', which no {kind} judge gives"):
+            list(outcomes_of_file(unlabelled, kind))
 
 
 def test_fields_of_no_judge_are_named() -> None:

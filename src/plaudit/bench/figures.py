@@ -167,15 +167,13 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Fig
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
-    clusters = None if independent else spread.clusters
-    bare = Figure(value=seen.value, n=seen.size, clusters=clusters)
+    bare = _bare(seen, spread, independent)
+    wilson = independent and name in _SHARES
+    if spread.few and not wilson:
+        return _without(bare, _too_few(spread, independent))
     if name in _SHARES:
-        if not independent and spread.few:
-            return _without(bare, _too_few(spread.clusters, "clusters"))
         interval = influence.share_interval(seen, spread, independent)
-        return _with(bare, interval, "wilson" if independent else "cluster")
-    if spread.few:
-        return _without(bare, _too_few(spread.clusters, "samples" if independent else "clusters"))
+        return _with(bare, interval, "wilson" if wilson else "cluster")
     if name == "auroc":
         return _area(bare, table, seen, spread)
     if name == "ece" and seed is not None:
@@ -186,12 +184,25 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Fig
     return _with(bare, interval, "student" if independent else "cluster")
 
 
+def _bare(seen: Influence, spread: Spread, independent: bool) -> Figure:
+    clusters = None if independent else spread.clusters
+    return Figure(value=seen.value, n=seen.size, clusters=clusters)
+
+
+def _too_few(spread: Spread, independent: bool) -> str:
+    return _few(spread.clusters, "samples" if independent else "clusters")
+
+
+def _few(count: int, what: str) -> str:
+    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
+
+
 def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figure:
     positive = table.rows["positive"] == 1
     for name, some in (("positive", positive), ("negative", ~positive)):
         count = int((seen.used & some).sum())
         if count < FEWEST_CLUSTERS:
-            return _without(bare, _too_few(count, f"{name} samples"))
+            return _without(bare, _few(count, f"{name} samples"))
     if not 0 < seen.value < 1:
         return _without(bare, "the scores of the classes do not overlap, so DeLong's variance is 0")
     if table.independent:
@@ -208,10 +219,6 @@ def _resampled(bare: Figure, table: Columns, seed: int) -> Figure:
     interval = stats.within(stats.basic_interval(bare.value, drawn))
     flat = interval.low == interval.high
     return _without(bare, _NO_GAPS) if flat else _with(bare, interval, "bootstrap")
-
-
-def _too_few(count: int, what: str) -> str:
-    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
 
 
 def _with(bare: Figure, interval: Estimate, method: Any) -> Figure:
@@ -289,7 +296,7 @@ def paired_differences(
         seed: of the bootstrap of the calibration error.
 
     Raises:
-        UsageError: an arm has no sample of the first one, or an id twice.
+        UsageError: an arm has samples, and none of the first one's.
         MissingDependencyError: numpy or scipy is not installed.
     """
     (baseline, base), *others = arms.items()
@@ -297,9 +304,8 @@ def paired_differences(
     for judge, own in others:
         pair = _common(base, own)
         for figure in figures:
-            difference = _difference(figure, *pair, seed)
-            if difference is not None:
-                value, p = difference
+            value, p = _difference(figure, *pair, seed)
+            if value is not None:
                 found.append(
                     PairedDifference(
                         figure=figure,
@@ -324,40 +330,43 @@ def _common(first: Sequence[RowOutcome], second: Sequence[RowOutcome]) -> tuple[
     """Return the columns of two arms on the samples that both have, in the order of the first."""
     mine, other = _by_id(first), _by_id(second)
     shared = [name for name in mine if name in other]
-    if not shared:
+    if mine and other and not shared:
         raise UsageError("the two arms have no sample in common")
     return Columns(mine[name] for name in shared), Columns(other[name] for name in shared)
 
 
-def _by_id(outcomes: Sequence[RowOutcome]) -> dict[str, RowOutcome]:
-    found = {outcome.id: outcome for outcome in outcomes}
-    if len(found) < len(outcomes):
-        twice = Counter(outcome.id for outcome in outcomes).most_common(1)[0][0]
-        raise UsageError(f"the id {twice!r} is there twice; arms are compared by unique ids")
+def _by_id(outcomes: Sequence[RowOutcome]) -> dict[tuple[str, int], RowOutcome]:
+    """Return outcomes by id, and by how many before had the same: rows may repeat."""
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, int], RowOutcome] = {}
+    for one in outcomes:
+        found[one.id, seen[one.id]] = one
+        seen[one.id] += 1
     return found
 
 
 def _difference(
     name: str, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None] | None:
-    """Return a difference and its p-value; None where an arm lacks the figure."""
+) -> tuple[Figure | None, float | None]:
+    """Return a difference and its p-value; no figure where an arm lacks it."""
     a, b = STATISTICS[name](first), STATISTICS[name](second)
     if a is None or b is None or math.isnan(a.value - b.value):
-        return None
+        return None, None
     change = Influence(b.value - a.value, b.parts - a.parts, a.used | b.used, len(first.rows))
-    spread = influence.spread(change, None if first.independent else first.clusters)
-    clusters = None if first.independent else spread.clusters
-    bare = Figure(value=change.value, n=change.size, clusters=clusters)
+    independent = first.independent
+    spread = influence.spread(change, None if independent else first.clusters)
+    bare = _bare(change, spread, independent)
     if spread.few:
-        what = "samples" if first.independent else "clusters"
-        return _without(bare, _too_few(spread.clusters, what)), None
+        return _without(bare, _too_few(spread, independent)), None
     if name == "ece" and change.size < MOST_RESAMPLED:
         return _resampled_difference(bare, first, second, seed)
+    if name in _SHARES:
+        spread = influence.change_of_shares(change, spread)
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
     interval = influence.mean_interval(change, spread, *_BOUNDS.get(name, (-1, 1)))
-    return _with(bare, interval, "student" if first.independent else "cluster"), p
+    return _with(bare, interval, "student" if independent else "cluster"), p
 
 
 _BOUNDS = {"alpha": (-2, 2)}

@@ -79,12 +79,13 @@ def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> RowOutcome
         kind: `feedback`, `pairwise`, `pointwise` or `verify`.
         verdict: its metadata hold `label`, and where there are some `subset`, `system`, `tags` and
             `cluster`. Without a `cluster` it is the question or prompt of the input, if that is
-            there. A row without a label is an outcome without one.
+            there, or the conversation that a reaction is from. A row without a label is an outcome
+            without one.
         hard: take the value alone: no probability and no confidence.
 
     Raises:
         UsageError: nothing is measured of this kind.
-        InputError: the label is one that this judge does not know.
+        InputError: the label or the value is one that this judge does not know.
     """
     return _outcome(_kind(kind), line_of(verdict), hard)
 
@@ -173,11 +174,16 @@ def _outcome(kind: "_Kind", line: VerdictLine, hard: bool) -> RowOutcome:
             f"sample {line.id!r} has the label {label!r}; the {kind.name} judge's labels are "
             + kind.labels
         )
+    if line.value is not None and not kind.own(line.value):
+        raise InputError(
+            f"sample {line.id!r} has the value {line.value!r}, which no {kind.name} judge gives; "
+            "name the kind of judge that gave the verdicts"
+        )
     own = label is not None and kind.own(label)
     return RowOutcome(
         id=line.id,
         group=str(about.system or about.subset or ""),
-        cluster=_cluster(line),
+        cluster=_cluster(kind, line),
         status=line.status,
         positive=None if label is None else kind.positive(label),
         tokens=line.usage.input_tokens + line.usage.output_tokens,
@@ -196,10 +202,13 @@ def _tags(given: Any) -> dict[str, Json]:
     return cast("dict[str, Json]", given) if isinstance(given, dict) else {}
 
 
-def _cluster(line: VerdictLine) -> str:
+def _cluster(kind: "_Kind", line: VerdictLine) -> str:
     """Name what a sample shares with others: as its row says, or its question or prompt."""
     if line.metadata and line.metadata.cluster is not None:
         return str(line.metadata.cluster)
+    if kind.name == "feedback":  # Turns of one conversation are `ID#1`, `ID#2` and so on.
+        name, _, turn = line.id.rpartition("#")
+        return name if turn.isdecimal() else ""
     text = line.input.shared if isinstance(line.input, Asked) else None
     if not text:
         return ""
@@ -328,7 +337,7 @@ class _Kind(NamedTuple):
     read: Callable[[VerdictLine, Any, bool], dict[str, Any]]
     positive: Callable[[Any], bool | None]
     own: Callable[[Any], bool]
-    """Whether a label is one of the values that the judge can give."""
+    """Whether it is one of the values that the judge can give."""
 
 
 def _words(
