@@ -188,11 +188,13 @@ def test_a_raw_score_is_on_no_scale_of_labels() -> None:
     assert (side.agrees, side.score, side.positive) == (None, -1.25, True)
 
 
-@pytest.mark.parametrize("label", [[7], {"score": 7}])
+@pytest.mark.parametrize("label", [[7], {"score": 7}, 10**400, float("inf"), float("nan")])
 def test_labels_of_no_form_are_refused(label: Any) -> None:
     for kind in ("pointwise", "pairwise", "feedback", "verify"):
         with pytest.raises(InputError, match="'s' has the label"):
             outcome_of(kind, verdict(label, value=7))
+    with pytest.raises(InputError, match="which no pointwise judge gives"):
+        outcome_of("pointwise", verdict(7, value=10**400))
 
 
 # Pairs by scores

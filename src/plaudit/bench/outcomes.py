@@ -6,6 +6,7 @@ measures that count it as wrong say so in their names.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -315,11 +316,14 @@ def _score(line: VerdictLine, hard: bool) -> float | None:
 
 
 def _is_score(label: Any) -> bool:
-    return not isinstance(label, bool) and isinstance(label, int | float)
+    number = isinstance(label, int | float) and not isinstance(label, bool)
+    return number and abs(label) <= sys.float_info.max
 
 
 def _is_rating(label: Any) -> bool:
-    return label in _BINARY if isinstance(label, str) else isinstance(label, int | float)
+    if isinstance(label, str):
+        return label in _BINARY
+    return isinstance(label, bool) or _is_score(label)
 
 
 _BINARY = {"correct": True, "incorrect": False} | _SIDES

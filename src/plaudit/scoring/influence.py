@@ -28,6 +28,7 @@ FEWEST_CLUSTERS = 10
 """From fewer clusters no interval is computed: their spread is hardly known."""
 
 _ROUNDING = 1e-12
+_DRAWN_AT_ONCE = 200_000
 
 
 class Influence(NamedTuple):
@@ -253,12 +254,16 @@ def drawn_gaps(
     np = load_package("numpy", "stats")
     size = int(clusters.max()) + 1
     tables = [_by_cluster(np, column, clusters, size, bins) for column in columns]
-    random = np.random.default_rng(seed)
+    random, at_once = np.random.default_rng(seed), max(1, _DRAWN_AT_ONCE // size)
     drawn = np.empty((resamples, len(tables)))
-    for row in drawn:
-        times = np.bincount(random.integers(0, size, size), minlength=size)
-        sums = [times @ table for table in tables]
-        row[:] = [np.abs(s[:-1]).sum() / s[-1] if s[-1] else math.nan for s in sums]
+    for start in range(0, resamples, at_once):
+        rows = drawn[start : start + at_once]
+        chosen = random.integers(0, size, (len(rows), size)) + size * np.arange(len(rows))[:, None]
+        times = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)
+        for place, table in enumerate(tables):
+            sums = times @ table
+            with np.errstate(invalid="ignore"):  # An arm may have no confidence in what was drawn.
+                rows[:, place] = np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1]
     return drawn
 
 
