@@ -30,10 +30,6 @@ from plaudit.scoring.calibration import Bin
 from plaudit.scoring.influence import FEWEST_CLUSTERS, Influence, Spread
 from plaudit.scoring.stats import Estimate
 
-MOST_RESAMPLED = 20_000
-"""From so many samples on the calibration error has no bootstrap, but the delta method."""
-
-RESAMPLES = 1_000
 PAIRED = (
     "accuracy",
     "accuracy_of_all",
@@ -50,7 +46,7 @@ _SHARES = frozenset(
 )
 _GATES = 100
 _BINS = 20
-_NO_GAPS = "all samples are alike, so nothing shows how far the figure may be off"
+_ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,16 +74,15 @@ def measure_outcomes(
     Args:
         outcomes: read once; some 70 bytes of each are kept.
         subsets: names that are reported first and also without a sample.
-        seed: of the bootstrap.
+        seed: of the noise that is drawn for the interval of the calibration error.
 
     Raises:
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    resample = seed if len(table.rows) < MOST_RESAMPLED else None
     return Measured(
-        overall=_subset("", table, resample),
-        subsets=[_subset(name, part, resample) for name, part in _parts(table)],
+        overall=_subset("", table, seed),
+        subsets=[_subset(name, part, seed) for name, part in _parts(table)],
         reliability=_reliability(table),
         coverage_curve=_coverage_curve(table),
         distributions=_distributions(table),
@@ -104,7 +99,7 @@ def _parts(table: Columns) -> "Iterable[tuple[str, Columns]]":
             yield name, table.take(order[ends[place] : ends[place + 1]])
 
 
-def _subset(name: str, table: Columns, seed: int | None) -> SubsetResults:
+def _subset(name: str, table: Columns, seed: int) -> SubsetResults:
     return SubsetResults(name=name, counts=_counts(table), figures=_figures(table, seed))
 
 
@@ -134,8 +129,7 @@ def _counts(table: Columns) -> OutcomeCounts:
 # Figures with their intervals.
 
 
-def _figures(table: Columns, seed: int | None) -> dict[str, Figure]:
-    """Return figures by name; without a seed no bootstrap."""
+def _figures(table: Columns, seed: int) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for name, statistic in STATISTICS.items():
         seen = statistic(table)
@@ -163,7 +157,7 @@ def _why_undefined(name: str, table: Columns) -> str | None:
     return None
 
 
-def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Figure:
+def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
@@ -176,10 +170,12 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Fig
         return _with(bare, interval, "wilson" if wilson else "cluster")
     if name == "auroc":
         return _area(bare, table, seen, spread)
-    if name == "ece" and seed is not None:
-        return _resampled(bare, table, seed)
     if spread.flat:
-        return _without(bare, _NO_GAPS)
+        return _without(bare, _ALIKE)
+    if name == "ece":
+        gaps, noise = influence.gap_noise([columns.sureness(table)], table.clusters, seed=seed)
+        interval = influence.gap_interval(seen, spread, gaps[0], noise[:, 0])
+        return _with(bare, interval, "bootstrap")
     interval = influence.mean_interval(seen, spread, -1 if name == "alpha" else 0, 1)
     return _with(bare, interval, "student" if independent else "cluster")
 
@@ -208,17 +204,6 @@ def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figu
     if table.independent:
         spread = influence.area_spread(seen, positive)
     return _with(bare, influence.area_interval(seen, spread), "delong")
-
-
-def _resampled(bare: Figure, table: Columns, seed: int) -> Figure:
-    """Return the calibration error with a basic bootstrap interval, which undoes its bias."""
-    assert bare.value is not None
-    drawn = influence.drawn_gaps(
-        [columns.sureness(table)], table.clusters, seed=seed, resamples=RESAMPLES
-    )[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, drawn))
-    flat = interval.low == interval.high
-    return _without(bare, _NO_GAPS) if flat else _with(bare, interval, "bootstrap")
 
 
 def _with(bare: Figure, interval: Estimate, method: Any) -> Figure:
@@ -293,7 +278,7 @@ def paired_differences(
     Args:
         arms: by name; the first is the baseline.
         figures: names of what is compared; those that an arm does not have are left out.
-        seed: of the bootstrap of the calibration error.
+        seed: of the noise that is drawn for the calibration error.
 
     Raises:
         UsageError: an arm has samples, and none of the first one's.
@@ -358,10 +343,12 @@ def _difference(
     bare = _bare(change, spread, independent)
     if spread.few:
         return _without(bare, _too_few(spread, independent)), None
-    if name == "ece" and change.size < MOST_RESAMPLED:
-        return _resampled_difference(bare, first, second, seed)
     if name in _SHARES:
         spread = influence.change_of_shares(change, spread)
+    elif name == "ece":
+        pair = [columns.sureness(first), columns.sureness(second)]
+        drawn = influence.gap_noise(pair, first.clusters, seed=seed)
+        spread = spread._replace(error=influence.gap_change_error(*drawn))
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
@@ -374,18 +361,3 @@ _BOUNDS = {"alpha": (-2, 2)}
 
 def _no_change(value: float) -> str:
     return "all samples change alike" if abs(value) > 1e-12 else "no sample differs"
-
-
-def _resampled_difference(
-    bare: Figure, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None]:
-    np = load_package("numpy", "stats")
-    assert bare.value is not None
-    pair = [columns.sureness(first), columns.sureness(second)]
-    drawn = influence.drawn_gaps(pair, first.clusters, seed=seed, resamples=RESAMPLES)
-    change = drawn[:, 1] - drawn[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, change), -1)
-    if interval.low == interval.high:
-        return _without(bare, _no_change(bare.value)), 1.0
-    p = influence.normal_p(bare.value, float(np.nanstd(change)))
-    return _with(bare, interval, "bootstrap"), p
