@@ -49,7 +49,8 @@ PUBLIC_IN_CORPUS = {
 }  # fmt: skip
 
 PUBLIC_IN_BENCH = {
-    "counts", "load_dataset", "measure", "outcome_of", "place_sides", "polarity",
+    "load_dataset", "measure_outcomes", "outcome_of", "outcome_of_scores", "outcomes_of_file",
+    "paired_differences", "place_sides", "polarity",
 }  # fmt: skip
 
 PUBLIC_IN_JUDGES = {"BaseJudge", "EngineFacts", "Option", "Reading", "Untrusted"}

@@ -3,10 +3,12 @@
 from plaudit._util.public import lazy_names
 
 _MODULES = {
-    "counts": "plaudit.bench.metrics",
     "load_dataset": "plaudit.bench.datasets",
-    "measure": "plaudit.bench.metrics",
+    "measure_outcomes": "plaudit.bench.figures",
     "outcome_of": "plaudit.bench.outcomes",
+    "outcome_of_scores": "plaudit.bench.outcomes",
+    "outcomes_of_file": "plaudit.bench.outcomes",
+    "paired_differences": "plaudit.bench.figures",
     "place_sides": "plaudit.bench.datasets",
     "polarity": "plaudit.judges.feedback",
 }

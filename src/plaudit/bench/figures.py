@@ -30,10 +30,6 @@ from plaudit.scoring.calibration import Bin
 from plaudit.scoring.influence import FEWEST_CLUSTERS, Influence, Spread
 from plaudit.scoring.stats import Estimate
 
-MOST_RESAMPLED = 20_000
-"""Samples up to which the calibration error has a bootstrap interval; above, the delta method."""
-
-RESAMPLES = 1_000
 PAIRED = (
     "accuracy",
     "accuracy_of_all",
@@ -50,7 +46,7 @@ _SHARES = frozenset(
 )
 _GATES = 100
 _BINS = 20
-_NO_GAPS = "all samples are alike, so nothing shows how far the figure may be off"
+_ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,16 +74,15 @@ def measure_outcomes(
     Args:
         outcomes: read once; some 70 bytes of each are kept.
         subsets: names that are reported first and also without a sample.
-        seed: of the bootstrap.
+        seed: of the noise that is drawn for the interval of the calibration error.
 
     Raises:
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    measured = [_subset(name, part, seed) for name, part in _parts(table)]
     return Measured(
         overall=_subset("", table, seed),
-        subsets=measured,
+        subsets=[_subset(name, part, seed) for name, part in _parts(table)],
         reliability=_reliability(table),
         coverage_curve=_coverage_curve(table),
         distributions=_distributions(table),
@@ -182,23 +177,36 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
-    clusters = None if independent else spread.clusters
-    bare = Figure(value=seen.value, n=seen.size, clusters=clusters)
+    bare = _bare(seen, spread, independent)
+    wilson = independent and name in _SHARES
+    if spread.few and not wilson:
+        return _without(bare, _too_few(spread, independent))
     if name in _SHARES:
-        if not independent and spread.few:
-            return _without(bare, _too_few(spread.clusters, "clusters"))
         interval = influence.share_interval(seen, spread, independent)
-        return _with(bare, interval, "wilson" if independent else "cluster")
-    if spread.few:
-        return _without(bare, _too_few(spread.clusters, "samples" if independent else "clusters"))
+        return _with(bare, interval, "wilson" if wilson else "cluster")
     if name == "auroc":
         return _area(bare, table, seen, spread)
-    if name == "ece" and len(table.rows) < MOST_RESAMPLED:
-        return _resampled(bare, table, seed)
     if spread.flat:
-        return _without(bare, _NO_GAPS)
+        return _without(bare, _ALIKE)
+    if name == "ece":
+        gaps, noise = influence.gap_noise([columns.sureness(table)], table.clusters, seed=seed)
+        interval = influence.gap_interval(seen, spread, gaps[0], noise[:, 0])
+        return _with(bare, interval, "bootstrap")
     interval = influence.mean_interval(seen, spread, -1 if name == "alpha" else 0, 1)
     return _with(bare, interval, "student" if independent else "cluster")
+
+
+def _bare(seen: Influence, spread: Spread, independent: bool) -> Figure:
+    clusters = None if independent else spread.clusters
+    return Figure(value=seen.value, n=seen.size, clusters=clusters)
+
+
+def _too_few(spread: Spread, independent: bool) -> str:
+    return _few(spread.clusters, "samples" if independent else "clusters")
+
+
+def _few(count: int, what: str) -> str:
+    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
 
 
 def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figure:
@@ -206,27 +214,12 @@ def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figu
     for name, some in (("positive", positive), ("negative", ~positive)):
         count = int((seen.used & some).sum())
         if count < FEWEST_CLUSTERS:
-            return _without(bare, _too_few(count, f"{name} samples"))
+            return _without(bare, _few(count, f"{name} samples"))
     if not 0 < seen.value < 1:
         return _without(bare, "the scores of the classes do not overlap, so DeLong's variance is 0")
     if table.independent:
         spread = influence.area_spread(seen, positive)
     return _with(bare, influence.area_interval(seen, spread), "delong")
-
-
-def _resampled(bare: Figure, table: Columns, seed: int) -> Figure:
-    """Return the calibration error with a basic bootstrap interval, which undoes its bias."""
-    assert bare.value is not None
-    drawn = influence.drawn_gaps(
-        [columns.sureness(table)], table.clusters, seed=seed, resamples=RESAMPLES
-    )[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, drawn))
-    flat = interval.low == interval.high
-    return _without(bare, _NO_GAPS) if flat else _with(bare, interval, "bootstrap")
-
-
-def _too_few(count: int, what: str) -> str:
-    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
 
 
 def _with(bare: Figure, interval: Estimate, method: Any) -> Figure:
@@ -301,10 +294,10 @@ def paired_differences(
     Args:
         arms: by name; the first is the baseline.
         figures: names of what is compared; those that an arm does not have are left out.
-        seed: of the bootstrap of the calibration error.
+        seed: of the noise that is drawn for the calibration error.
 
     Raises:
-        UsageError: an arm has no sample of the first one, or an id twice.
+        UsageError: an arm has samples, and none of the first one's.
         MissingDependencyError: numpy or scipy is not installed.
     """
     (baseline, base), *others = arms.items()
@@ -312,9 +305,8 @@ def paired_differences(
     for judge, own in others:
         pair = _common(base, own)
         for figure in figures:
-            difference = _difference(figure, *pair, seed)
-            if difference is not None:
-                value, p = difference
+            value, p = _difference(figure, *pair, seed)
+            if value is not None:
                 found.append(
                     PairedDifference(
                         figure=figure,
@@ -339,40 +331,45 @@ def _common(first: Sequence[RowOutcome], second: Sequence[RowOutcome]) -> tuple[
     """Return the columns of two arms on the samples that both have, in the order of the first."""
     mine, other = _by_id(first), _by_id(second)
     shared = [name for name in mine if name in other]
-    if not shared:
+    if mine and other and not shared:
         raise UsageError("the two arms have no sample in common")
     return Columns(mine[name] for name in shared), Columns(other[name] for name in shared)
 
 
-def _by_id(outcomes: Sequence[RowOutcome]) -> dict[str, RowOutcome]:
-    found = {outcome.id: outcome for outcome in outcomes}
-    if len(found) < len(outcomes):
-        twice = Counter(outcome.id for outcome in outcomes).most_common(1)[0][0]
-        raise UsageError(f"the id {twice!r} is there twice; arms are compared by unique ids")
+def _by_id(outcomes: Sequence[RowOutcome]) -> dict[tuple[str, int], RowOutcome]:
+    """Return outcomes by id, and by how many before had the same: rows may repeat."""
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, int], RowOutcome] = {}
+    for one in outcomes:
+        found[one.id, seen[one.id]] = one
+        seen[one.id] += 1
     return found
 
 
 def _difference(
     name: str, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None] | None:
-    """Return a difference and its p-value; None where an arm lacks the figure."""
+) -> tuple[Figure | None, float | None]:
+    """Return a difference and its p-value; no figure where an arm lacks it."""
     a, b = STATISTICS[name](first), STATISTICS[name](second)
     if a is None or b is None or math.isnan(a.value - b.value):
-        return None
+        return None, None
     change = Influence(b.value - a.value, b.parts - a.parts, a.used | b.used, len(first.rows))
-    spread = influence.spread(change, None if first.independent else first.clusters)
-    clusters = None if first.independent else spread.clusters
-    bare = Figure(value=change.value, n=change.size, clusters=clusters)
+    independent = first.independent
+    spread = influence.spread(change, None if independent else first.clusters)
+    bare = _bare(change, spread, independent)
     if spread.few:
-        what = "samples" if first.independent else "clusters"
-        return _without(bare, _too_few(spread.clusters, what)), None
-    if name == "ece" and change.size < MOST_RESAMPLED:
-        return _resampled_difference(bare, first, second, seed)
+        return _without(bare, _too_few(spread, independent)), None
+    if name in _SHARES:
+        spread = influence.change_of_shares(change, spread)
+    elif name == "ece":
+        pair = [columns.sureness(first), columns.sureness(second)]
+        drawn = influence.gap_noise(pair, first.clusters, seed=seed)
+        spread = spread._replace(error=influence.gap_change_error(*drawn))
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
     interval = influence.mean_interval(change, spread, *_BOUNDS.get(name, (-1, 1)))
-    return _with(bare, interval, "student" if first.independent else "cluster"), p
+    return _with(bare, interval, "student" if independent else "cluster"), p
 
 
 _BOUNDS = {"alpha": (-2, 2)}
@@ -380,18 +377,3 @@ _BOUNDS = {"alpha": (-2, 2)}
 
 def _no_change(value: float) -> str:
     return "all samples change alike" if abs(value) > 1e-12 else "no sample differs"
-
-
-def _resampled_difference(
-    bare: Figure, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None]:
-    np = load_package("numpy", "stats")
-    assert bare.value is not None
-    pair = [columns.sureness(first), columns.sureness(second)]
-    drawn = influence.drawn_gaps(pair, first.clusters, seed=seed, resamples=RESAMPLES)
-    change = drawn[:, 1] - drawn[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, change), -1)
-    if interval.low == interval.high:
-        return _without(bare, _no_change(bare.value)), 1.0
-    p = influence.normal_p(bare.value, float(np.nanstd(change)))
-    return _with(bare, interval, "bootstrap"), p
