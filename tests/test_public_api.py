@@ -49,7 +49,8 @@ PUBLIC_IN_CORPUS = {
 }  # fmt: skip
 
 PUBLIC_IN_BENCH = {
-    "counts", "load_dataset", "measure", "outcome_of", "place_sides", "polarity",
+    "counts", "draw_rows", "load_dataset", "measure", "official_score", "outcome_of",
+    "place_sides", "polarity", "replay",
 }  # fmt: skip
 
 PUBLIC_IN_JUDGES = {"BaseJudge", "EngineFacts", "Option", "Reading", "Untrusted"}
