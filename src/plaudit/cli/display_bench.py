@@ -222,7 +222,7 @@ def _spending(spent: Spending, *, asked: bool) -> Iterator[str]:
         parts += [f"{rate * spent.output_tokens:,.0f} out"]
         parts += ["cost unknown"] if spent.cost_usd is None else []
         parts += [money(rate * spent.cost_usd)] if spent.cost_usd else []
-    if spent.seconds is not None:
+    if spent.seconds is not None and not spent.cached:
         parts.append(f"{rate * spent.seconds:,.1f} s")
     yield f"a thousand rows: {', '.join(parts)}"
     if asked:
