@@ -112,7 +112,10 @@ def test_one_class_has_no_auroc_and_one_value_no_alpha() -> None:
         for n in range(4)
     ]
     found = figures(one_class)
-    assert (found["auroc"].value, found["auroc"].why) == (None, "all samples are of one class")
+    assert (found["auroc"].value, found["auroc"].why) == (
+        None,
+        "all samples with a score are of one class",
+    )
     assert (found["alpha"].value, found["alpha"].why) == (None, "all values are the same")
 
 
@@ -188,6 +191,8 @@ def test_scores_are_counted_by_label() -> None:
     assert (found["other"].low, found["other"].high, sum(found["other"].counts)) == (-1, 1, 1)
     raw = measure_outcomes([outcome(0, score=7.5)]).distributions[0]
     assert (raw.low, raw.high, sum(raw.counts)) == (7.0, 8.0, 1)
+    huge = [outcome(n, score=score) for n, score in enumerate((-1.7e308, 1.7e308, 3.0))]
+    assert [sum(one.counts) for one in measure_outcomes(huge).distributions] == [1]
 
 
 # Intervals
@@ -407,7 +412,13 @@ def test_few_clusters_have_no_test() -> None:
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(UsageError, match="no sample in common"):
         differences([said(0, True)], [said(1, True)])
-    assert differences([said(0, True)]) == differences([], []) == differences([MIXED[0]], []) == {}
+    assert (
+        differences()
+        == differences([said(0, True)])
+        == differences([], [])
+        == differences([MIXED[0]], [])
+        == {}
+    )
 
 
 def test_rows_that_repeat_are_paired_in_their_order() -> None:

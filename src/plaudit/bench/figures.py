@@ -46,6 +46,7 @@ _SHARES = frozenset(
 )
 _GATES = 100
 _BINS = 20
+_LARGEST_SCORE = 1e100  # So that the width of a bin is a number.
 _ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
@@ -167,7 +168,7 @@ def _why_undefined(name: str, table: Columns) -> str | None:
     if name == "accuracy_of_all":
         return "no sample has a label"
     if name == "auroc" and table.there("score", "positive").any():
-        return "all samples are of one class"
+        return "all samples with a score are of one class"
     if name == "alpha" and table.there("value", "label").any():
         return "all values are the same" if table.ok.any() else "no ok verdict"
     return None
@@ -260,7 +261,7 @@ def _coverage_curve(table: Columns) -> list[CoveragePoint]:
 def _distributions(table: Columns) -> list[Histogram]:
     np = load_package("numpy", "stats")
     score, positive = table.rows["score"], table.rows["positive"]
-    there = np.isfinite(score)
+    there = np.abs(score) <= _LARGEST_SCORE
     if not there.any():
         return []
     low, high = _range(float(score[there].min()), float(score[there].max()))
@@ -300,9 +301,10 @@ def paired_differences(
         UsageError: an arm has samples, and none of the first one's.
         MissingDependencyError: numpy or scipy is not installed.
     """
-    (baseline, base), *others = arms.items()
     found: list[PairedDifference] = []
-    for judge, own in others:
+    baseline = next(iter(arms), "")
+    base = arms.get(baseline, ())
+    for judge, own in list(arms.items())[1:]:
         pair = _common(base, own)
         for figure in figures:
             value, p = _difference(figure, *pair, seed)

@@ -289,9 +289,9 @@ def gap_noise(
 def gap_interval(found: Influence, spread: Spread, gaps: "Floats", noise: "Floats") -> Estimate:
     """Return a calibration error with an interval that noise does not move upwards.
 
-    By inverting tests: of gaps that are the observed ones times a factor, those are kept whose
-    error, with noise, is no less likely than the level says to be so far from the observed one.
-    The upper end is at least that of Student's interval.
+    By inverting tests. True gaps are taken to be the observed ones times a factor; noise is added,
+    which makes errors larger. The interval has the factors for which the observed error is between
+    the quantiles of such errors. Its upper end is at least that of Student's interval.
 
     Args:
         found: the calibration error, with the influences of `calibration_gap`.
