@@ -137,9 +137,12 @@ class Columns:
 
 def _places_won(one: RowOutcome) -> tuple[int, int]:
     """Return how many single orders the first place won, and how many have a winner."""
-    first, second = one.orders or (None, None)
-    leans = [lean for lean in (first, None if second is None else 1 - second) if lean is not None]
-    return sum(lean > 0.5 for lean in leans), sum(lean != 0.5 for lean in leans)
+    if one.orders is None:
+        return 0, 0
+    first, second = one.orders
+    won = (first is not None and first > 0.5) + (second is not None and second < 0.5)
+    level = (first is None or first == 0.5) + (second is None or second == 0.5)
+    return won, 2 - level
 
 
 # Figures.

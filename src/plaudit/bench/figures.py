@@ -31,7 +31,7 @@ from plaudit.scoring.influence import FEWEST_CLUSTERS, Influence, Spread
 from plaudit.scoring.stats import Estimate
 
 MOST_RESAMPLED = 20_000
-"""Samples up to which the calibration error has a bootstrap interval; above, the delta method."""
+"""From so many samples on the calibration error has no bootstrap, but the delta method."""
 
 RESAMPLES = 1_000
 PAIRED = (
@@ -84,10 +84,10 @@ def measure_outcomes(
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    measured = [_subset(name, part, seed) for name, part in _parts(table)]
+    resample = seed if len(table.rows) < MOST_RESAMPLED else None
     return Measured(
-        overall=_subset("", table, seed),
-        subsets=measured,
+        overall=_subset("", table, resample),
+        subsets=[_subset(name, part, resample) for name, part in _parts(table)],
         reliability=_reliability(table),
         coverage_curve=_coverage_curve(table),
         distributions=_distributions(table),
@@ -104,7 +104,7 @@ def _parts(table: Columns) -> "Iterable[tuple[str, Columns]]":
             yield name, table.take(order[ends[place] : ends[place + 1]])
 
 
-def _subset(name: str, table: Columns, seed: int) -> SubsetResults:
+def _subset(name: str, table: Columns, seed: int | None) -> SubsetResults:
     return SubsetResults(name=name, counts=_counts(table), figures=_figures(table, seed))
 
 
@@ -134,7 +134,8 @@ def _counts(table: Columns) -> OutcomeCounts:
 # Figures with their intervals.
 
 
-def _figures(table: Columns, seed: int) -> dict[str, Figure]:
+def _figures(table: Columns, seed: int | None) -> dict[str, Figure]:
+    """Return figures by name; without a seed no bootstrap."""
     found = {name: _measured(name, table, seed) for name in STATISTICS}
     return {name: one for name, one in found.items() if one.value is not None or one.why}
 
@@ -154,7 +155,7 @@ def measure_figure(name: str, outcomes: Iterable[RowOutcome], *, seed: int = 0) 
     return found if found.value is not None or found.why else _without(found, "no sample has it")
 
 
-def _measured(name: str, table: Columns, seed: int) -> Figure:
+def _measured(name: str, table: Columns, seed: int | None) -> Figure:
     """Return a figure; without value and reason where no such judge could have it."""
     seen = STATISTICS[name](table)
     if seen is None or math.isnan(seen.value):
@@ -178,22 +179,20 @@ def _why_undefined(name: str, table: Columns) -> str | None:
     return None
 
 
-def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
+def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Figure:
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
-    clusters = None if independent else spread.clusters
-    bare = Figure(value=seen.value, n=seen.size, clusters=clusters)
+    bare = _bare(seen, spread, independent)
+    wilson = independent and name in _SHARES
+    if spread.few and not wilson:
+        return _without(bare, _too_few(spread, independent))
     if name in _SHARES:
-        if not independent and spread.few:
-            return _without(bare, _too_few(spread.clusters, "clusters"))
         interval = influence.share_interval(seen, spread, independent)
-        return _with(bare, interval, "wilson" if independent else "cluster")
-    if spread.few:
-        return _without(bare, _too_few(spread.clusters, "samples" if independent else "clusters"))
+        return _with(bare, interval, "wilson" if wilson else "cluster")
     if name == "auroc":
         return _area(bare, table, seen, spread)
-    if name == "ece" and len(table.rows) < MOST_RESAMPLED:
+    if name == "ece" and seed is not None:
         return _resampled(bare, table, seed)
     if spread.flat:
         return _without(bare, _NO_GAPS)
@@ -201,12 +200,25 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
     return _with(bare, interval, "student" if independent else "cluster")
 
 
+def _bare(seen: Influence, spread: Spread, independent: bool) -> Figure:
+    clusters = None if independent else spread.clusters
+    return Figure(value=seen.value, n=seen.size, clusters=clusters)
+
+
+def _too_few(spread: Spread, independent: bool) -> str:
+    return _few(spread.clusters, "samples" if independent else "clusters")
+
+
+def _few(count: int, what: str) -> str:
+    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
+
+
 def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figure:
     positive = table.rows["positive"] == 1
     for name, some in (("positive", positive), ("negative", ~positive)):
         count = int((seen.used & some).sum())
         if count < FEWEST_CLUSTERS:
-            return _without(bare, _too_few(count, f"{name} samples"))
+            return _without(bare, _few(count, f"{name} samples"))
     if not 0 < seen.value < 1:
         return _without(bare, "the scores of the classes do not overlap, so DeLong's variance is 0")
     if table.independent:
@@ -223,10 +235,6 @@ def _resampled(bare: Figure, table: Columns, seed: int) -> Figure:
     interval = stats.within(stats.basic_interval(bare.value, drawn))
     flat = interval.low == interval.high
     return _without(bare, _NO_GAPS) if flat else _with(bare, interval, "bootstrap")
-
-
-def _too_few(count: int, what: str) -> str:
-    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
 
 
 def _with(bare: Figure, interval: Estimate, method: Any) -> Figure:
@@ -304,7 +312,7 @@ def paired_differences(
         seed: of the bootstrap of the calibration error.
 
     Raises:
-        UsageError: an arm has no sample of the first one, or an id twice.
+        UsageError: an arm has samples, and none of the first one's.
         MissingDependencyError: numpy or scipy is not installed.
     """
     (baseline, base), *others = arms.items()
@@ -312,9 +320,8 @@ def paired_differences(
     for judge, own in others:
         pair = _common(base, own)
         for figure in figures:
-            difference = _difference(figure, *pair, seed)
-            if difference is not None:
-                value, p = difference
+            value, p = _difference(figure, *pair, seed)
+            if value is not None:
                 found.append(
                     PairedDifference(
                         figure=figure,
@@ -339,40 +346,43 @@ def _common(first: Sequence[RowOutcome], second: Sequence[RowOutcome]) -> tuple[
     """Return the columns of two arms on the samples that both have, in the order of the first."""
     mine, other = _by_id(first), _by_id(second)
     shared = [name for name in mine if name in other]
-    if not shared:
+    if mine and other and not shared:
         raise UsageError("the two arms have no sample in common")
     return Columns(mine[name] for name in shared), Columns(other[name] for name in shared)
 
 
-def _by_id(outcomes: Sequence[RowOutcome]) -> dict[str, RowOutcome]:
-    found = {outcome.id: outcome for outcome in outcomes}
-    if len(found) < len(outcomes):
-        twice = Counter(outcome.id for outcome in outcomes).most_common(1)[0][0]
-        raise UsageError(f"the id {twice!r} is there twice; arms are compared by unique ids")
+def _by_id(outcomes: Sequence[RowOutcome]) -> dict[tuple[str, int], RowOutcome]:
+    """Return outcomes by id, and by how many before had the same: rows may repeat."""
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, int], RowOutcome] = {}
+    for one in outcomes:
+        found[one.id, seen[one.id]] = one
+        seen[one.id] += 1
     return found
 
 
 def _difference(
     name: str, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None] | None:
-    """Return a difference and its p-value; None where an arm lacks the figure."""
+) -> tuple[Figure | None, float | None]:
+    """Return a difference and its p-value; no figure where an arm lacks it."""
     a, b = STATISTICS[name](first), STATISTICS[name](second)
     if a is None or b is None or math.isnan(a.value - b.value):
-        return None
+        return None, None
     change = Influence(b.value - a.value, b.parts - a.parts, a.used | b.used, len(first.rows))
-    spread = influence.spread(change, None if first.independent else first.clusters)
-    clusters = None if first.independent else spread.clusters
-    bare = Figure(value=change.value, n=change.size, clusters=clusters)
+    independent = first.independent
+    spread = influence.spread(change, None if independent else first.clusters)
+    bare = _bare(change, spread, independent)
     if spread.few:
-        what = "samples" if first.independent else "clusters"
-        return _without(bare, _too_few(spread.clusters, what)), None
+        return _without(bare, _too_few(spread, independent)), None
     if name == "ece" and change.size < MOST_RESAMPLED:
         return _resampled_difference(bare, first, second, seed)
+    if name in _SHARES:
+        spread = influence.change_of_shares(change, spread)
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
     interval = influence.mean_interval(change, spread, *_BOUNDS.get(name, (-1, 1)))
-    return _with(bare, interval, "student" if first.independent else "cluster"), p
+    return _with(bare, interval, "student" if independent else "cluster"), p
 
 
 _BOUNDS = {"alpha": (-2, 2)}

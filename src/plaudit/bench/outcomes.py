@@ -6,6 +6,7 @@ measures that count it as wrong say so in their names.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -79,12 +80,13 @@ def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> RowOutcome
         kind: `feedback`, `pairwise`, `pointwise` or `verify`.
         verdict: its metadata hold `label`, and where there are some `subset`, `system`, `tags` and
             `cluster`. Without a `cluster` it is the question or prompt of the input, if that is
-            there. A row without a label is an outcome without one.
+            there, or the conversation that a reaction is from. A row without a label is an outcome
+            without one.
         hard: take the value alone: no probability and no confidence.
 
     Raises:
         UsageError: nothing is measured of this kind.
-        InputError: the label is one that this judge does not know.
+        InputError: the label or the value is one that this judge does not know.
     """
     return _outcome(_kind(kind), line_of(verdict), hard)
 
@@ -173,11 +175,16 @@ def _outcome(kind: "_Kind", line: VerdictLine, hard: bool) -> RowOutcome:
             f"sample {line.id!r} has the label {label!r}; the {kind.name} judge's labels are "
             + kind.labels
         )
+    if line.value is not None and not kind.own(line.value):
+        raise InputError(
+            f"sample {line.id!r} has the value {line.value!r}, which no {kind.name} judge gives; "
+            "name the kind of judge that gave the verdicts"
+        )
     own = label is not None and kind.own(label)
     return RowOutcome(
         id=line.id,
         group=str(about.system or about.subset or ""),
-        cluster=_cluster(line),
+        cluster=_cluster(kind, line),
         status=line.status,
         positive=None if label is None else kind.positive(label),
         tokens=line.usage.input_tokens + line.usage.output_tokens,
@@ -196,18 +203,18 @@ def _tags(given: Any) -> dict[str, Json]:
     return cast("dict[str, Json]", given) if isinstance(given, dict) else {}
 
 
-def _cluster(line: VerdictLine) -> str:
+def _cluster(kind: "_Kind", line: VerdictLine) -> str:
     """Name what a sample shares with others: as its row says, or its question or prompt."""
     if line.metadata and line.metadata.cluster is not None:
         return str(line.metadata.cluster)
+    if kind.name == "feedback":  # Turns of one conversation are `ID#1`, `ID#2` and so on.
+        name, _, turn = line.id.rpartition("#")
+        return name if turn.isdecimal() else ""
     text = line.input.shared if isinstance(line.input, Asked) else None
     if not text:
         return ""
-    plain = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else _encode(text)
+    plain = str(text).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(plain, digest_size=8).hexdigest()
-
-
-_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def _pairwise(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
@@ -309,11 +316,14 @@ def _score(line: VerdictLine, hard: bool) -> float | None:
 
 
 def _is_score(label: Any) -> bool:
-    return not isinstance(label, bool) and isinstance(label, int | float)
+    number = isinstance(label, int | float) and not isinstance(label, bool)
+    return number and abs(label) <= sys.float_info.max
 
 
 def _is_rating(label: Any) -> bool:
-    return isinstance(label, bool | int | float) or label in _BINARY
+    if isinstance(label, str):
+        return label in _BINARY
+    return isinstance(label, bool) or _is_score(label)
 
 
 _BINARY = {"correct": True, "incorrect": False} | _SIDES
@@ -331,7 +341,7 @@ class _Kind(NamedTuple):
     read: Callable[[VerdictLine, Any, bool], dict[str, Any]]
     positive: Callable[[Any], bool | None]
     own: Callable[[Any], bool]
-    """Whether a label is one of the values that the judge can give."""
+    """Whether it is one of the values that the judge can give."""
 
 
 def _words(

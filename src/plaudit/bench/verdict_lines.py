@@ -2,26 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from plaudit.errors import InputError
 from plaudit.io.blocks import BlockReader, LineBlock
 from plaudit.types import Status, Usage, Value, Verdict
+
+Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
 class OrderLine(msgspec.Struct, frozen=True, gc=False):
     """One order of a pair, A and B mapped back."""
 
     value: str
-    p_a: float | None = None
+    p_a: Probability | None = None
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
     """What else a judge said, as far as it is measured; see `Verdict.fields`."""
 
-    p_a: float | None = None
+    p_a: Probability | None = None
     orders: list[OrderLine] | None = None
     expected_reward: float | None = None
     expected_score: float | None = None
@@ -54,7 +57,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 class Chances(msgspec.Struct, frozen=True, gc=False):
     """Probabilities that a verdict without a value may have."""
 
-    correct: float | None = None
+    correct: Probability | None = None
 
 
 class CauseLine(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +72,7 @@ class VerdictLine(msgspec.Struct, frozen=True, gc=False):
     id: str
     status: Status
     value: Value | None = None
-    confidence: float | None = None
+    confidence: Probability | None = None
     probabilities: Chances | None = None
     fields: Fields | None = None
     usage: Usage = Usage()
@@ -88,7 +91,8 @@ class _TableLine(msgspec.Struct, frozen=True):
     id: str
     status: Status
     value: Value | None = None
-    confidence: float | None = None
+    confidence: Probability | None = None
+    probabilities: Chances | None = None
     fields: _Text = None
     usage: Usage = Usage()
     judge: str = ""

@@ -28,6 +28,7 @@ FEWEST_CLUSTERS = 10
 """From fewer clusters no interval is computed: their spread is hardly known."""
 
 _ROUNDING = 1e-12
+_DRAWN_AT_ONCE = 200_000
 
 
 class Influence(NamedTuple):
@@ -190,13 +191,28 @@ def area_spread(found: Influence, positive: "Flags") -> Spread:
     return Spread(math.sqrt(error), int(found.used.sum()))
 
 
+def change_of_shares(change: Influence, spread: Spread) -> Spread:
+    """Return a standard error of a difference of two shares that also holds where few change.
+
+    As if two more samples had changed as much as the one that changed most, one in each direction,
+    which is in the spirit of Agresti and Min (2005): where samples change by 0 or 1, the p-value is
+    near the exact one of McNemar's test.
+    """
+    np = load_package("numpy", "stats")
+    own = change.parts + change.value * change.used / change.used.sum()
+    return spread._replace(error=math.hypot(spread.error, math.sqrt(2) * float(np.abs(own).max())))
+
+
 def share_interval(found: Influence, spread: Spread, independent: bool) -> Estimate:
     """Return a share with Wilson's interval for its effective number of observations.
 
     With clusters the quantile is Student's (Korn and Graubard 1998), at least two of them.
     """
-    effective = effective_number(found.value, found.size, spread.error**2, spread.clusters)
-    return wilson(found.value, effective, freedom=None if independent else spread.clusters - 1)
+    freedom, variance = spread.clusters - 1, spread.error**2
+    if independent:  # As in Wilson's own, the variance is that of the share, and not estimated.
+        variance *= freedom / spread.clusters if freedom else 1
+    effective = effective_number(found.value, found.size, variance, spread.clusters)
+    return wilson(found.value, effective, freedom=None if independent else freedom)
 
 
 def area_interval(found: Influence, spread: Spread) -> Estimate:
@@ -238,12 +254,16 @@ def drawn_gaps(
     np = load_package("numpy", "stats")
     size = int(clusters.max()) + 1
     tables = [_by_cluster(np, column, clusters, size, bins) for column in columns]
-    random = np.random.default_rng(seed)
+    random, at_once = np.random.default_rng(seed), max(1, _DRAWN_AT_ONCE // size)
     drawn = np.empty((resamples, len(tables)))
-    for row in drawn:
-        times = np.bincount(random.integers(0, size, size), minlength=size)
-        sums = [times @ table for table in tables]
-        row[:] = [np.abs(s[:-1]).sum() / s[-1] if s[-1] else math.nan for s in sums]
+    for start in range(0, resamples, at_once):
+        rows = drawn[start : start + at_once]
+        chosen = random.integers(0, size, (len(rows), size)) + size * np.arange(len(rows))[:, None]
+        times = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)
+        for place, table in enumerate(tables):
+            sums = times @ table
+            with np.errstate(invalid="ignore"):  # An arm may have no confidence in what was drawn.
+                rows[:, place] = np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1]
     return drawn
 
 

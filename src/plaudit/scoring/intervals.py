@@ -135,7 +135,8 @@ def wilson(
     weight = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / weight
     reach = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / weight
-    return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach))
+    low, high = max(0.0, centre - reach), min(1.0, centre + reach)
+    return Estimate(share, min(low, share), max(high, share))
 
 
 def student(probability: float, freedom: int) -> float:
