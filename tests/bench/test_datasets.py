@@ -481,6 +481,28 @@ def test_a_folder_that_datasets_wrote_is_read(tmp_path: Path) -> None:
     assert [row["subset"] for row in rows] == ["Math"] * 3 + ["Ties"] * 3
 
 
+@pytest.mark.parametrize("place", ["", "data"])
+@pytest.mark.parametrize("form", ["json", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "file"), [("rewardbench", "filtered"), ("rewardbench2", "test"), ("judgebench", "gpt")]
+)
+def test_a_folder_may_hold_each_form(
+    tmp_path: Path, name: str, file: str, form: str, place: str
+) -> None:
+    content = PUBLISHED[name][1]
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{file}-00000-of-00001.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(content), path)
+    else:
+        lines = "\n".join(map(json.dumps, content))
+        path.write_text(json.dumps(content) if form == "json" else lines)
+    ids = [row["prompt"] for row in load_dataset(name, tmp_path)]
+    expected = [row["prompt"] for row in load_dataset(name, publish(tmp_path, name))]
+    assert ids == expected
+
+
 def test_parquet_is_read_by_row_groups(tmp_path: Path) -> None:
     table = pa.Table.from_pylist(REWARDBENCH2 * 50)
     pq.write_table(table, tmp_path / "test-00000-of-00001.parquet", row_group_size=10)

@@ -9,6 +9,7 @@ import pytest
 
 from plaudit.bench.datasets import load_dataset, place_sides
 from plaudit.bench.outcomes import outcome_of
+from plaudit.bench.recorded import RECORDINGS
 from plaudit.bench.replay import replay
 from plaudit.bench.results import ArmResults, BenchResults, read_results, write_results
 from plaudit.errors import InputError, UsageError
@@ -302,6 +303,80 @@ def test_llmbar_scores_evaluators_in_their_folders(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match=r"this row is in .*CoT.*: give the files of one judge"):
         replay("llmbar", tmp_path, tmp_path / "Natural" / "evaluators")
+
+
+PUBLISHED = {  # Pairs; right in the first order, in the swapped one, in both; both the same.
+    "GPT-4/Vanilla_NoRules": {
+        "natural": (100, 92, 95, 92, 97),
+        "adversarial_neighbor": (134, 87, 85, 79, 120),
+        "adversarial_gptinst": (92, 71, 70, 66, 83),
+        "adversarial_gptout": (47, 35, 37, 33, 41),
+        "adversarial_manual": (46, 34, 35, 32, 41),
+    },
+    "GPT-4/Vanilla": {
+        "natural": (100, 95, 96, 93, 95),
+        "adversarial_neighbor": (134, 104, 107, 101, 125),
+        "adversarial_gptinst": (92, 78, 81, 77, 87),
+        "adversarial_gptout": (47, 35, 38, 35, 44),
+        "adversarial_manual": (46, 35, 39, 33, 38),
+    },
+}
+"""Counts that the authors publish beside their results (`statistics.json`, commit caa7bee7)."""
+
+
+@pytest.mark.parametrize(
+    ("judge", "score", "same"),
+    [("GPT-4/Vanilla_NoRules", 76.5, 91.2), ("GPT-4/Vanilla", 84.5, 92.8)],
+)
+def test_published_figures_of_llmbar_come_out(
+    tmp_path: Path, judge: str, score: float, same: float
+) -> None:
+    start = 0
+    for subset, (pairs, first, swapped, both, equal) in PUBLISHED[judge].items():
+        entries = llmbar(pairs, start)
+        start += pairs
+        counts = {"11": both, "10": first - both, "01": swapped - both}
+        counts["00"] = pairs - sum(counts.values())
+        assert counts["11"] + counts["00"] == equal
+        kinds = [kind for kind, count in counts.items() for _ in range(count)]
+        said = [
+            evaluated(e, *(str(e["label"] if k == "1" else 3 - e["label"]) for k in kind))
+            for e, kind in zip(entries, kinds, strict=True)
+        ]
+        write_document(tmp_path / "set" / f"{subset}.json", entries)
+        write_document(tmp_path / "out" / subset / judge / "result.json", said)
+    arm = arm_of(replay("llmbar", tmp_path / "set", tmp_path / "out"))
+    assert round(100 * float(arm.score.value or 0), 1) == score
+    figures = arm.overall.figures
+    assert round(100 * float(figures["both orders agree"].value or 0), 1) == same
+    expected = sum(of[3] for of in PUBLISHED[judge].values()) / start
+    assert figures["both orders right"].value == pytest.approx(expected)
+    assert arm.judge.name == judge
+
+
+HOSTILE: list[Any] = [
+    None, True, "text", 7, -1.5, 10**400, [], [[]], {}, ["A>B"], [{"decision": ["A>B"]}, 3],
+    [{"judgment": "none", "decision": {}}, "B>A"], {"orig": 1, "swap": []}, [{"swap = False": 1}],
+    [{"swap = False": "1", "swap = True": [2]}], [None, None, None], "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_entries_are_read_or_named(name: str, value: Any) -> None:
+    fields = (
+        "pair_id", "judgments", "id", "subset", "domain", "scores", "num_correct", "results",
+        "scores_chosen", "scores_rejected", "score_chosen", "score_rejected", "input", "output_1",
+        "output_2", "result",
+    )  # fmt: skip
+    whole = dict.fromkeys(fields, value)
+    for data in (whole, {"length": [whole]}, {"length": value}):
+        try:
+            for _, judgement in RECORDINGS[name].read(data):
+                leans = (judgement.lean, *(judgement.orders or ()))
+                assert all(lean is None or isinstance(lean, float) for lean in leans)
+        except InputError as error:
+            assert str(error)
 
 
 def test_biasbench_maps_the_swapped_order_back(tmp_path: Path) -> None:

@@ -111,10 +111,28 @@ def _files_named(*patterns: str) -> Callable[[Path], list[Source]]:
     return find
 
 
+def _first_named(*patterns: str) -> Callable[[Path], list[Source]]:
+    """Find the files of the first pattern that has any: a set in one form, not in two."""
+
+    def find(folder: Path) -> list[Source]:
+        for pattern in patterns:
+            if found := _files_named(pattern)(folder):
+                return found
+        return []
+
+    return find
+
+
+def _places(name: str) -> list[str]:
+    """Return where files of a name may be, in each form, the published one first."""
+    forms = ("parquet", "jsonl", "json")
+    return [f"{folder}{name}.{form}" for folder in ("", "data/") for form in forms]
+
+
 def _rmbench_files(folder: Path) -> list[Source]:
     """Find the file of the whole set, or those of its domains, which together hold the same."""
-    whole = _files_named("total_dataset.json", "data/total_dataset.json")(folder)
-    return whole[:1] or _files_named("*_filtered.json", "data/*_filtered.json")(folder)
+    names = "total_dataset.json", "data/total_dataset.json", "*_filtered.json"
+    return _first_named(*names, "data/*_filtered.json")(folder)
 
 
 def _folder_itself(folder: Path) -> list[Source]:
@@ -130,7 +148,7 @@ DATASETS: Mapping[str, DatasetFormat] = {
         score="mean of four sections, in which each subset weighs as many examples as it has "
         "and math-prm as much as all code; a tie or no verdict counts half",
         fields="prompt, chosen, rejected and subset",
-        find=_files_named("filtered*.parquet", "data/filtered*.parquet"),
+        find=_first_named(*_places("filtered*")),
         read=formats.read_rewardbench,
         signature=frozenset({"prompt", "chosen", "rejected", "subset"}),
         hub=HubSource(
@@ -147,7 +165,7 @@ DATASETS: Mapping[str, DatasetFormat] = {
         score="mean over six subsets: the share of items whose chosen response beats all three "
         "others, a tie of k counting 1/k; Ties by accuracy and margins of its scores",
         fields="id, prompt, chosen (a list), rejected (a list), num_correct and subset",
-        find=_files_named("test*.parquet", "data/test*.parquet"),
+        find=_first_named(*_places("test*")),
         read=formats.read_rewardbench2,
         signature=frozenset({"prompt", "chosen", "rejected", "subset", "num_correct"}),
         hub=HubSource("allenai/reward-bench-2", ("data/test*.parquet",)),
@@ -161,7 +179,7 @@ DATASETS: Mapping[str, DatasetFormat] = {
         score="share of pairs with more orders for the right side than against it; an order "
         "without a decision is for neither",
         fields="pair_id, source, question, response_model, response_A, response_B and label",
-        find=_files_named("*.jsonl", "data/*.jsonl"),
+        find=_first_named(*_places("*")),
         read=formats.read_judgebench,
         signature=frozenset({"pair_id", "question", "response_A", "response_B", "label"}),
         hub=HubSource("ScalerLab/JudgeBench", ("data/*.jsonl",)),
@@ -232,7 +250,7 @@ DATASETS: Mapping[str, DatasetFormat] = {
         score="AUROC: chance that a reaction that people rate positive scores above a negative "
         "one; the authors, whose judges rate from 1 to 5, have another score",
         fields="dialogues of lines ROLE, text, action and ratings, with tabs between them",
-        find=_files_named("*.txt", "dataset/*.txt"),
+        find=_first_named("*.txt", "dataset/*.txt"),
         read=formats.read_uss,
         entries=_dialogues,
     ),

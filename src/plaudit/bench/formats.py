@@ -158,7 +158,7 @@ def read_rewardbench(entry: Entry) -> Iterator[Row]:
         "response_b": take_text(data, "rejected"),
         "label": "A",
         "subset": take_text(data, "subset"),
-        "tags": {"item": _item(data)} if "id" in data else {},
+        "tags": {} if data.get("id") is None else {"item": _item(data)},
     }
 
 

@@ -66,7 +66,7 @@ def _score(value: Any) -> float | None:
     """Return the number that a score is, also as text; true and false are none."""
     try:
         number = None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return number if number is not None and math.isfinite(number) else None
 

@@ -136,14 +136,10 @@ def judge_name(entry: RecordedEntry) -> str:
     """Name who judged: as the tool recorded it, else by the file."""
     judged: Any = entry.data.get("judgments")
     first: Any = cast("list[Any]", judged)[0] if isinstance(judged, list) and judged else None
-    inner: Any = cast("dict[str, Any]", first).get("judgment") if isinstance(first, dict) else None
-    models = (
-        cast("dict[str, Any]", inner).get("judge_model") if isinstance(inner, dict) else None,
-        entry.data.get("model"),
-        entry.data.get("judge"),
-    )
-    names = [one for one in (entry.data.get("judge_name"), *models) if isinstance(one, str)]
-    return ", ".join(dict.fromkeys(names)) or _path_name(entry.file)
+    model = _member(_member(first, "judgment"), "judge_model")
+    names = (entry.data.get("judge_name"), model, entry.data.get("model"), entry.data.get("judge"))
+    known = dict.fromkeys(name for name in names if isinstance(name, str))
+    return ", ".join(known) or _path_name(entry.file)
 
 
 def _path_name(file: Path) -> str:
@@ -174,15 +170,12 @@ def _judgebench(data: Mapping[str, Any]) -> Iterator[tuple[Key, Recorded]]:
 
 def _decision(judgement: Any) -> Lean:
     """Return how far a judgement leans to the first response; the authors know three decisions."""
-    if not isinstance(judgement, dict):
-        return None
-    decision: Any = cast("dict[str, Any]", judgement).get("decision")
+    decision = _member(judgement, "decision")
     return _DECISIONS.get(decision) if isinstance(decision, str) else None
 
 
 def _judgement_scores(judgement: Any) -> tuple[Lean, Lean] | None:
-    inner: Any = cast("dict[str, Any]", judgement).get("judgment") if judgement else None
-    scores: Any = cast("dict[str, Any]", inner).get("scores") if isinstance(inner, dict) else None
+    scores = _member(_member(judgement, "judgment"), "scores")
     if not isinstance(scores, list) or len(cast("list[Any]", scores)) != 2:
         return None
     first, second = map(_number, cast("list[Any]", scores))
@@ -244,8 +237,7 @@ def _llmbar(data: Mapping[str, Any]) -> Iterator[tuple[Key, Recorded]]:
 
 
 def _winner(result: Any) -> Lean:
-    winner: Any = cast("dict[str, Any]", result).get("winner") if result else None
-    return {"1": 1.0, "2": 0.0}.get(str(winner))
+    return {"1": 1.0, "2": 0.0}.get(str(_member(result, "winner")))
 
 
 def _biasbench(data: Mapping[str, Any]) -> Iterator[tuple[Key, Recorded]]:
@@ -257,16 +249,14 @@ def _biasbench(data: Mapping[str, Any]) -> Iterator[tuple[Key, Recorded]]:
             result: Any = _need(entry, "result")
             if not isinstance(result, dict):
                 raise InputError("'result' must have 'orig' and 'swap'")
-            both = cast("dict[str, Any]", result)
-            first, swapped = (_prediction(both.get(order)) for order in ("orig", "swap"))
+            first, swapped = (_prediction(_member(result, order)) for order in ("orig", "swap"))
             second = None if swapped is None else 1 - swapped
             texts = (str(_need(entry, n)) for n in ("instruction", "response1", "response2"))
             yield tuple(texts), Recorded(orders=(first, second))
 
 
 def _prediction(result: Any) -> Lean:
-    found: Any = cast("dict[str, Any]", result).get("prediction") if result else None
-    return {"1": 1.0, "2": 0.0, "3": 0.5}.get(str(found))
+    return {"1": 1.0, "2": 0.0, "3": 0.5}.get(str(_member(result, "prediction")))
 
 
 # Shared
@@ -276,6 +266,11 @@ def _need(data: Mapping[str, Any], name: str) -> Any:
     if name not in data:
         raise InputError(f"the field {name!r} is missing")
     return data[name]
+
+
+def _member(thing: Any, name: str) -> Any:
+    """Return a member of an object; None: it is no object, or has none of that name."""
+    return cast("dict[str, Any]", thing).get(name) if isinstance(thing, dict) else None
 
 
 def _scores(data: Mapping[str, Any], name: str) -> list[Lean]:
@@ -290,9 +285,10 @@ def _number(value: Any) -> Lean:
     if isinstance(value, list):
         inner = cast("list[Any]", value)
         return _number(inner[0]) if len(inner) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return float(value) if isinstance(value, bool) else None
-    return float(value)
+    try:
+        return float(value) if isinstance(value, bool | int | float) else None
+    except OverflowError:
+        return None
 
 
 def _own_id(row: Row) -> Key:
