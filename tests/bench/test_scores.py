@@ -186,6 +186,15 @@ def test_evouna_is_over_all_systems_and_its_interval_over_questions() -> None:
     )
 
 
+def test_an_answer_without_a_verdict_is_wrong_in_evouna_whatever_the_judge_leans_to() -> None:
+    rows = [
+        RowOutcome(id=str(n), agrees=True if n else None, credit=1.0, score=0.9) for n in range(10)
+    ]
+    found = official_score("evouna", rows)
+    assert found.score.value == pytest.approx(0.9)
+    assert found.notes == ["1 of 10 rows without a verdict count as wrong"]
+
+
 def test_uss_is_how_well_scores_separate_reactions() -> None:
     draw = random.Random(2)
     sides = [n % 3 == 0 for n in range(90)]

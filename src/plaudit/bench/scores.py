@@ -219,13 +219,15 @@ def _evouna(outcomes: Sequence[RowOutcome]) -> Scored:
         for system, of in sorted(_by(outcomes, lambda o: o.group).items())
         if system
     }
-    return _clustered(outcomes), figures, _undecided(outcomes, "as wrong")
+    silent = sum(o.agrees is None for o in outcomes)
+    note = f"{silent} of {len(outcomes)} rows without a verdict count as wrong"
+    return _clustered(outcomes, lambda o: bool(o.agrees)), figures, [note] * bool(silent)
 
 
-def _clustered(outcomes: Sequence[RowOutcome]) -> Figure:
-    part = Part(_right(o) for o in outcomes if not o.cluster)
+def _clustered(outcomes: Sequence[RowOutcome], earned: Callable[[RowOutcome], float]) -> Figure:
+    part = Part(earned(o) for o in outcomes if not o.cluster)
     for of in _by((o for o in outcomes if o.cluster), lambda o: o.cluster).values():
-        part.add(sum(map(_right, of)), len(of))
+        part.add(sum(map(earned, of)), len(of))
     return weighted_share([part])
 
 
@@ -247,7 +249,7 @@ def _own(outcomes: Sequence[RowOutcome]) -> Scored:
     notes = _undecided(rows, "as wrong")
     if sides := len(outcomes) - len(rows):
         notes.append(f"{sides} rows whose label is no value of the judge are not in the score")
-    return _clustered(rows), {}, notes
+    return _clustered(rows, _right), {}, notes
 
 
 # Shared
