@@ -24,6 +24,8 @@ from plaudit.bench.results import (
 from plaudit.cli import display
 from plaudit.cli.display import count, money, stdout
 
+_OWN = "own"
+"""The set whose score nobody has published."""
 _MODEL_WIDTH = 24
 """Characters of a model's identity that are shown: such as a scheme and the start of a digest."""
 NONE = "-"
@@ -46,7 +48,7 @@ def results(found: BenchResults) -> None:
     for line in _set_lines(found.set):
         console.print(line, soft_wrap=True)
     for arm in found.arms:
-        _arm(console, arm, alone=len(found.arms) == 1)
+        _arm(console, arm, _score_title(found.set), alone=len(found.arms) == 1)
     if found.arms[1:]:
         _sweep(console, found.arms)
         differences(console, found.differences)
@@ -84,13 +86,17 @@ def _set_lines(card: SetCard) -> Iterator[str]:
     yield f"[bold]{escape(card.title)}[/]: {count(card.rows, 'row')}{drawn}"
     for reason, number in card.left_out.items():
         yield f"left out: {number} {escape(reason)}"
-    yield f"published score: {escape(card.score)}"
+    yield f"{_score_title(card)}: {escape(card.score)}"
 
 
-def _arm(console: Console, arm: ArmResults, *, alone: bool) -> None:
+def _score_title(card: SetCard) -> str:
+    return "score" if card.name == _OWN else FIGURES["score"]
+
+
+def _arm(console: Console, arm: ArmResults, score: str, *, alone: bool) -> None:
     if alone:
         _subset_table(console, [*arm.subsets, arm.overall])
-        _figure_table(console, arm)
+        _figure_table(console, arm, score)
     else:
         console.print(f"[bold]{escape(arm.judge.name)}[/]", soft_wrap=True)
     for line in _arm_lines(arm, alone=alone):
@@ -129,14 +135,15 @@ def _counts(counts: OutcomeCounts, names: Iterable[str]) -> Iterator[str]:
     return (str(getattr(counts, name)) for name in names)
 
 
-def _figure_table(console: Console, arm: ArmResults) -> None:
-    """Print the figures of the whole set, the published score the first."""
+def _figure_table(console: Console, arm: ArmResults, score: str) -> None:
+    """Print the figures of the whole set, the score the first."""
     columns = ("value", "95 % interval", "n")
     table = display.table("figure", *columns, numbers=columns)
     for name, figure in {"score": arm.score, **arm.overall.figures}.items():
         if figure.value is not None:
-            title = Text(FIGURES.get(name, name), style="bold" if name == "score" else "")
-            table.add_row(title, _value(figure), _interval(figure), str(figure.n))
+            words = score if name == "score" else FIGURES.get(name, name)
+            styled = Text(words, style="bold" if name == "score" else "")
+            table.add_row(styled, _value(figure), _interval(figure), str(figure.n))
     console.print(table)
 
 
