@@ -22,7 +22,7 @@ The arms build on each other:
 - calibration: the confidence mapped to the measured chance of being right. The samples are halved
   by a seed, and each half is mapped by what was fitted on the other.
 
-Every figure has a bootstrap interval, and every arm its paired difference to the one before it. For
+Every figure has an interval, and every arm its paired difference to the one before it. For
 an arm that asks one order, consistency is measured by asking about the pairs turned over; its
 tokens do not count that. Replies are kept in build/bench, so that a second run asks nothing.
 """
@@ -42,9 +42,11 @@ import msgspec
 from throughput import machine
 
 from plaudit import Judge, JudgeConfig, PlauditError, Verdict
+from plaudit.bench.columns import STATISTICS
 from plaudit.bench.datasets import LabelledRows, Row, load_dataset, place_sides, turn_over
-from plaudit.bench.metrics import Estimate, compare, counts, measure
+from plaudit.bench.figures import measure_outcomes, paired_differences
 from plaudit.bench.outcomes import RowOutcome, outcome_of
+from plaudit.bench.results import Figure, OutcomeCounts
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "judge_quality.json"
@@ -279,13 +281,27 @@ def figures(
     report: dict[str, dict[str, Any]] = {}
     before: Sequence[RowOutcome] | None = None
     for name, seen in found.items():
-        own = measure(seen, seed=options.seed, draws=options.draws)
-        report[name] = counts(seen) | {"figures": plain(own), "by_group": by_group(seen)}
+        own = measure_outcomes(seen, seed=options.seed).overall
+        report[name] = statuses(own.counts) | {
+            "figures": {figure: plain(own.figures.get(figure)) for figure in STATISTICS}
+            | {"tokens": [round(sum(one.tokens for one in seen) / len(seen), 4)]},
+            "by_group": by_group(seen),
+        }
         if before is not None:
-            more = compare(before, seen, seed=options.seed, draws=options.draws)
-            report[name]["more_than_the_arm_before"] = plain(more)
+            arms = {"before": before, name: seen}
+            more = paired_differences(arms, figures=(*STATISTICS,), seed=options.seed)
+            report[name]["more_than_the_arm_before"] = {
+                one.figure: plain(one.difference) for one in more
+            }
         before = seen
     return report
+
+
+def statuses(counts: OutcomeCounts) -> dict[str, int]:
+    """Return how many samples have each status."""
+    other = {name: getattr(counts, name) for name in ("abstained", "invalid", "failed")}
+    ok = counts.samples - sum(other.values())
+    return {"samples": counts.samples, "ok": ok, **other}
 
 
 def by_group(seen: Sequence[RowOutcome]) -> dict[str, dict[str, Any]]:
@@ -300,12 +316,12 @@ def by_group(seen: Sequence[RowOutcome]) -> dict[str, dict[str, Any]]:
     }
 
 
-def plain(estimates: Mapping[str, Estimate | None]) -> dict[str, list[float] | None]:
-    """Return estimates as [value, low, high], rounded."""
-    return {
-        name: one and [round(x, 4) for x in (one.value, one.low, one.high)]
-        for name, one in estimates.items()
-    }
+def plain(figure: Figure | None) -> list[float | None] | None:
+    """Return a figure as [value, low, high], rounded; None where it has no value."""
+    if figure is None or figure.value is None:
+        return None
+    numbers = (figure.value, figure.low, figure.high)
+    return [None if number is None else round(number, 4) for number in numbers]
 
 
 # ------------------------------------------------------------------ the table
@@ -362,8 +378,15 @@ def _cell(line: Mapping[str, Any], metric: str) -> str:
         return f"{own[0]:.2f}"
     more = line.get("more_than_the_arm_before", {}).get(metric)
     if more is None:
-        return f"{own[0]:.3f} [{own[1]:.2f}, {own[2]:.2f}]"
-    return f"{own[0]:.3f}<br>{more[0]:+.3f} [{more[1]:+.2f}, {more[2]:+.2f}]"
+        return _with_interval(own, "")
+    return f"{own[0]:.3f}<br>{_with_interval(more, '+')}"
+
+
+def _with_interval(figure: Sequence[float | None], sign: str) -> str:
+    value, low, high = figure
+    if low is None or high is None:
+        return f"{value:{sign}.3f}"
+    return f"{value:{sign}.3f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def into_page(page: str, table: str) -> str:
@@ -385,7 +408,6 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", choices=[a.name for a in arms()], metavar="NAME")
     parser.add_argument("--limit", type=int, help="rows of each set, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of all draws and placements")
-    parser.add_argument("--draws", type=int, default=2_000, help="of the bootstrap")
     parser.add_argument("--store", type=Path, default=STORE, help="where replies are kept")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the docs")

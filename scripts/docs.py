@@ -56,12 +56,14 @@ _MARK = re.compile(r"^<!-- (test|output)(?:: (.*?))? ?-->$")
 _EXACT = -1
 """Instead of slack: every number must be the same."""
 _PROGRESS = re.compile(
-    r"(judge \w+|questions|rollout|score|export): [\d,]+ .* · |(downloading|unpacking) "
+    r"(judge \w+|bench \w+, .*|questions|rollout|score|export): [\d,]+ .* · |"
+    r"(downloading|unpacking) "
 )
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
     (re.compile(r"[\d.]+ s, [\d.]+ (samples|rollouts)/s"), "TIME"),
     (re.compile(r'"seconds":[\d.e-]+'), '"seconds":TIME'),
+    (re.compile(r"^a thousand rows: .*"), "a thousand rows: TIME"),
     (re.compile(r"\d+ tokens in(, |, at most )\d+ out"), "TOKENS"),
     (re.compile(r'"(input|output)_tokens":\d+'), "TOKENS"),
     (re.compile(r"\b(feedback|pointwise|pairwise|verify)/[0-9a-f]{12}"), r"\1/FINGERPRINT"),

@@ -49,7 +49,9 @@ PUBLIC_IN_CORPUS = {
 }  # fmt: skip
 
 PUBLIC_IN_BENCH = {
-    "counts", "load_dataset", "measure", "outcome_of", "place_sides", "polarity",
+    "draw_rows", "load_dataset", "measure_outcomes", "official_score", "outcome_of",
+    "outcome_of_scores", "outcomes_of_file", "paired_differences", "place_sides", "polarity",
+    "replay",
 }  # fmt: skip
 
 PUBLIC_IN_JUDGES = {"BaseJudge", "EngineFacts", "Option", "Reading", "Untrusted"}

@@ -74,7 +74,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [
             sys.executable, BENCHMARKS / "judge_quality.py", "--data", publish(folder / "data"),
             "--engine", f"scripted:{replies(folder / 'script.jsonl')}", "--json",
-            "--store", folder / "new" / "store.sqlite", "--draws", "40",
+            "--store", folder / "new" / "store.sqlite",
             "--sets", "EvalBiasBench", "PandaLM", "EVOUNA NQ",
         ],
         capture_output=True, text=True, check=False, timeout=110,

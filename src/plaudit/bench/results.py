@@ -187,6 +187,8 @@ class BenchResults(msgspec.Struct, frozen=True, kw_only=True, tag="bench", tag_f
     """Version that wrote it."""
     set: SetCard
     arms: list[ArmResults]
+    rejected: int = 0
+    """Rows that no judge of the kind can read."""
     differences: list[PairedDifference] = []
     notes: list[str] = []
 

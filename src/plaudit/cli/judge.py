@@ -176,14 +176,14 @@ def _prepared(
     """Return what the command asks for, and the engines that it asks."""
     engine = asked.engine or task_type(config.kind).default_engine
     if asked.jury is None and asked.cascade is None:
-        panel, engines = None, _load(engine, asked, verbose)
+        panel, engines = None, load_judging(engine, asked, verbose)
     else:
-        panel, engines = _read_panel(asked, config, engine)
+        panel, engines = read_panel(asked, config, engine)
     record = JudgeRecord(judge=config, engine=engine, options=options, panel=panel)
     return record, engines
 
 
-def _read_panel(
+def read_panel(
     asked: AskedOptions, config: JudgeConfig, engine: str
 ) -> tuple[PanelConfig, Sequence[Engine]]:
     """Read the jury or the cascade, and load its engines."""
@@ -199,7 +199,7 @@ def _read_panel(
     return read_cascade(asked.cascade, config, engine, load)
 
 
-def _load(engine: str, asked: AskedOptions, verbose: bool) -> Engine:
+def load_judging(engine: str, asked: AskedOptions, verbose: bool) -> Engine:
     """Load an engine, or launch its servers."""
     gpus, arguments = asked.gpus_per_worker, asked.launch_arg or ()
     if asked.launch is not None:
