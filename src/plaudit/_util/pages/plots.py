@@ -12,7 +12,7 @@ from plaudit._util.pages import visible
 
 SERIES = ("#0067a5", "#c2410c", "#007a5a", "#a3447d", "#7a6400", "#5b6770")
 """Colours of judges or classes; each plot also gives them a marker, a dash or a hatch."""
-GREY, GRID, ZONE = "#6b7478", "#d9d5cc", "#e9e5dc"
+GREY, GRID, ZONE, CARD = "#6b7478", "#d9d5cc", "#e9e5dc", "#fffffe"
 LINE = "#808080"
 
 _VARIABLES: Mapping[str, str] = {
@@ -20,6 +20,7 @@ _VARIABLES: Mapping[str, str] = {
     GREY: "var(--soft)",
     GRID: "var(--line)",
     ZONE: "var(--zone)",
+    CARD: "var(--card)",
     "#666666": "var(--soft)",  # these three: of `plaudit.scoring.diagram`
     "#999999": "var(--soft)",
     "#e5e5e5": "var(--line)",
