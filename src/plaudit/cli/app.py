@@ -36,11 +36,14 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
         "rubric": _Place("labels", "rubric_app", "Learn criteria from labelled pairs."),
         "jury-weights": _Place("labels", "jury_weights", "Learn the weights of a jury's members."),
     },
+    "Proof": {
+        "bench": _Place("bench", "app", "Measure judges against people, on labelled sets."),
+    },
     "Agents": {
         "corpus": _Place("corpus", "app", "Make documents searchable, and ask about them."),
         "rollout": _Place("rollout", "rollout", "Let a model answer questions with tools."),
         "score": _Place("score", "score", "Score stored rollouts again; try rewards on cheats."),
-        "compare": _Place("score", "compare", "Compare two runs, question by question."),
+        "compare": _Place("score", "compare", "Compare two runs or results, one by one."),
     },
     "Training data": {
         "pairs": _Place("pairs", "pairs", "Make preference pairs from scored answers."),

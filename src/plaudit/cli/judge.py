@@ -171,9 +171,9 @@ def judge(
     settings, panel = make_config(judge_type, config), None
     engine = engine or judge_type.default_engine
     if jury is not None or cascade is not None:
-        panel, asked = _read_panel(jury, cascade, settings, engine, servers["launch"])
+        panel, asked = read_panel(jury, cascade, settings, engine, servers["launch"])
     else:
-        asked = _load(engine, LaunchOptions(**servers), verbose)
+        asked = load_judging(engine, LaunchOptions(**servers), verbose)
     options = JudgeOptions(source=source, out=out, **reads)
     record = JudgeRecord(judge=settings, engine=engine, options=options, panel=panel)
     job = _Job(
@@ -194,7 +194,7 @@ def judge(
     raise typer.Exit(summary.exit_status)
 
 
-def _read_panel(
+def read_panel(
     jury: str | None, cascade: str | None, config: JudgeConfig, engine: str, launch: int | None
 ) -> tuple[PanelConfig, Sequence[Engine]]:
     """Read the jury or the cascade, and load its engines."""
@@ -210,7 +210,7 @@ def _read_panel(
     return read_cascade(cascade, config, engine, load)
 
 
-def _load(engine: str, servers: LaunchOptions, verbose: bool) -> Engine:
+def load_judging(engine: str, servers: LaunchOptions, verbose: bool) -> Engine:
     """Load an engine, or launch its servers."""
     gpus, arguments = servers.gpus_per_worker, servers.launch_arg or ()
     if servers.launch is not None:
