@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from plaudit.bench.report import cells, plots
-from plaudit.bench.report.card import Arm, JudgedSet, drawn
+from plaudit.bench.report.card import JudgedSet, NamedArm, drawn
 from plaudit.bench.report.cells import NONE, sentence, whole
 from plaudit.bench.report.document import (
     Block,
@@ -28,7 +28,7 @@ def agreement(judged: JudgedSet, anchor: str) -> Iterator[Block]:
     name = _agreement_figure(judged.arms)
     arms, cut = drawn(judged.arms)
     rows = [
-        plots.Row(part or "all samples", _marks(arms, part, name))
+        plots.IntervalRow(part or "all samples", _marks(arms, part, name))
         for part in parts
         if any(_part(arm.results, part) for _, arm in arms)
     ]
@@ -49,7 +49,7 @@ def agreement(judged: JudgedSet, anchor: str) -> Iterator[Block]:
     yield _agreement_table(judged, parts, name)
 
 
-def _marks(arms: Sequence[tuple[int, Arm]], part: str, name: str) -> list[plots.Mark]:
+def _marks(arms: Sequence[tuple[int, NamedArm]], part: str, name: str) -> list[plots.Mark]:
     return [
         plots.Mark(series, found.figures.get(name, _missing(found)))
         for series, arm in arms
@@ -62,7 +62,7 @@ def _missing(found: SubsetResults) -> Figure:
     return Figure(value=None, n=samples, why="not measured" if samples else "no samples")
 
 
-def _parts(arms: Sequence[Arm]) -> list[str]:
+def _parts(arms: Sequence[NamedArm]) -> list[str]:
     """Return the names of all subsets, in the order of the set, and "" for all samples."""
     return ["", *dict.fromkeys(one.name for arm in arms for one in arm.results.subsets)]
 
@@ -73,7 +73,7 @@ def _part(found: ArmResults, name: str) -> SubsetResults | None:
     return next((one for one in found.subsets if one.name == name), None)
 
 
-def _agreement_figure(arms: Sequence[Arm]) -> str:
+def _agreement_figure(arms: Sequence[NamedArm]) -> str:
     """Return which figure stands for agreement: the first with a value, of any judge."""
     for name in AGREEMENT:
         figures = [arm.results.overall.figures.get(name) for arm in arms]
@@ -161,7 +161,7 @@ def all_figures(judged: JudgedSet) -> Iterator[Block]:
         yield judged_table(caption, columns, rows, cells.FIGURE_NUMBERS, folded=True)
 
 
-def _figure_names(arms: Sequence[Arm]) -> list[str]:
+def _figure_names(arms: Sequence[NamedArm]) -> list[str]:
     """Return the names of figures: the common ones first, then those of the set."""
     names = dict.fromkeys(name for arm in arms for name in arm.results.overall.figures)
     return [name for name in FIGURES if name in names] + [n for n in names if n not in FIGURES]

@@ -113,7 +113,9 @@ def _effects_of(group: Sequence[Audited], family: str) -> list[JudgedEffect]:
 def _effect_plot(effects: Sequence[JudgedEffect], family: str, anchor: str) -> PlotBlock:
     places = {number: n for n, number in enumerate(sorted({j.number for j, _ in effects}))}
     rows = [
-        plots.Row(title, [plots.Mark(places[judge.number], one.change) for judge, one in group])
+        plots.IntervalRow(
+            title, [plots.Mark(places[judge.number], one.change) for judge, one in group]
+        )
         for title, group in itertools.groupby(effects, key=lambda each: each[1].title)
     ]
     legend = {places[judge.number]: judge.label for judge, _ in effects}
@@ -178,7 +180,9 @@ def _attacks(group: Sequence[Audited], anchor: str) -> Iterator[Block]:
 
 def _attack_plot(judge: NamedJudge, audit: AuditResults, series: int, name: str) -> PlotBlock:
     rows = [
-        plots.Row(one.title, [plots.Mark(series, one.success), plots.Mark(-1, one.baseline, True)])
+        plots.IntervalRow(
+            one.title, [plots.Mark(series, one.success), plots.Mark(-1, one.baseline, True)]
+        )
         for one in audit.attacks
     ]
     legend = {series: "attacked", -1: "clean wrong answers"}

@@ -71,7 +71,7 @@ class NamedJudge(NamedTuple):
     card: JudgeCard
 
 
-class Arm(NamedTuple):
+class NamedArm(NamedTuple):
     """What one judge did on one set."""
 
     judge: NamedJudge
@@ -88,7 +88,7 @@ class JudgedSet(NamedTuple):
 
     title: str
     card: SetCard
-    arms: list[Arm]
+    arms: list[NamedArm]
     """The highest score first; those without one last."""
     differences: list[PairedDifference]
     notes: list[str]
@@ -142,7 +142,7 @@ def sets_of(benches: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge])
     ]
 
 
-def drawn(arms: Sequence[Arm]) -> tuple[list[tuple[int, Arm]], str]:
+def drawn(arms: Sequence[NamedArm]) -> tuple[list[tuple[int, NamedArm]], str]:
     """Return the arms that one plot can hold, each with its series, and what the caption says."""
     most = len(SERIES)
     some = arms[:most]
@@ -154,11 +154,11 @@ def drawn(arms: Sequence[Arm]) -> tuple[list[tuple[int, Arm]], str]:
     return series, f" The {most} judges with the highest scores are drawn." if left else ""
 
 
-def _numbers_of(arms: Sequence[Arm]) -> set[int]:
+def _numbers_of(arms: Sequence[NamedArm]) -> set[int]:
     return {arm.judge.number for arm in arms}
 
 
-def _arms(group: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge]) -> list[Arm]:
+def _arms(group: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge]) -> list[NamedArm]:
     found: list[ArmResults] = []
     for arm in (arm for bench in group for arm in bench.arms):
         if arm not in found:  # One result may be given twice.
@@ -166,13 +166,13 @@ def _arms(group: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge]) -> 
     named = [judges[key_of(arm.judge)] for arm in found]
     labels = _numbered([judge.label for judge in named])
     arms = [
-        Arm(judge._replace(label=label), arm)
+        NamedArm(judge._replace(label=label), arm)
         for judge, label, arm in zip(named, labels, found, strict=True)
     ]
     return sorted(arms, key=_standing)
 
 
-def _standing(arm: Arm) -> tuple[bool, float]:
+def _standing(arm: NamedArm) -> tuple[bool, float]:
     score = arm.results.score.value
     return score is None, -(score or 0)
 

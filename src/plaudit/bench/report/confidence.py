@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from plaudit.bench.report import plots
-from plaudit.bench.report.card import Arm, JudgedSet, drawn
+from plaudit.bench.report.card import JudgedSet, NamedArm, drawn
 from plaudit.bench.report.cells import decimal, in_words, whole
 from plaudit.bench.report.document import (
     Block,
@@ -37,7 +37,7 @@ def sureness(judged: JudgedSet, anchor: str) -> Iterator[Block]:
     yield from _sureness_tables(judged)
 
 
-def _coverage(arms: Sequence[tuple[int, Arm]], cut: str, name: str) -> PlotBlock:
+def _coverage(arms: Sequence[tuple[int, NamedArm]], cut: str, name: str) -> PlotBlock:
     curves = [(n, arm.label, arm.results.coverage_curve) for n, arm in arms]
     samples = max(arm.results.overall.counts.samples for _, arm in arms)
     alt = "Lines: accuracy of what is kept, by coverage. The table of gates has the numbers."
@@ -50,7 +50,7 @@ def _coverage(arms: Sequence[tuple[int, Arm]], cut: str, name: str) -> PlotBlock
     )
 
 
-def _reliability(arm: Arm, series: int, name: str) -> PlotBlock:
+def _reliability(arm: NamedArm, series: int, name: str) -> PlotBlock:
     found = arm.results
     n = sum(one.count for one in found.reliability)
     ece = found.overall.figures.get("ece")
@@ -64,11 +64,11 @@ def _reliability(arm: Arm, series: int, name: str) -> PlotBlock:
     return PlotBlock(caption=caption, picture=picture)
 
 
-def _spread(arm: Arm) -> bool:
+def _spread(arm: NamedArm) -> bool:
     return any(sum(one.counts) for one in arm.results.distributions)
 
 
-def _distribution(arm: Arm, name: str) -> PlotBlock:
+def _distribution(arm: NamedArm, name: str) -> PlotBlock:
     caption = (
         f"Scores of {arm.label} by label, each in shares of its own samples. The further they are "
         "apart, the better the score separates."

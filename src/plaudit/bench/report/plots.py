@@ -35,7 +35,7 @@ class Mark(NamedTuple):
     """Grey, for what the others are compared with."""
 
 
-class Row(NamedTuple):
+class IntervalRow(NamedTuple):
     """Marks of one name, one below the other."""
 
     label: str
@@ -55,7 +55,7 @@ class Axis(NamedTuple):
 
 
 def plot_intervals(
-    name: str, rows: Sequence[Row], axis: Axis, legend: Mapping[int, str], alt: str
+    name: str, rows: Sequence[IntervalRow], axis: Axis, legend: Mapping[int, str], alt: str
 ) -> str:
     """Return dots with their intervals, a label above each; one mark a row has its numbers too.
 
@@ -96,7 +96,7 @@ def _draw_zero(axes: Any, axis: Axis) -> None:
     axes.axvline(axis.zero, color=GREY, linewidth=1, zorder=1)
 
 
-def _draw_row(axes: Any, row: Row, place: float) -> float:
+def _draw_row(axes: Any, row: IntervalRow, place: float) -> float:
     """Draw a row from `place` downwards; return where the next begins."""
     back = {"facecolor": CARD, "edgecolor": "none", "pad": 0.8}
     ends = {"y": place + 0.45, "va": "center", "fontsize": 8.5, "bbox": back, "zorder": 1.5}

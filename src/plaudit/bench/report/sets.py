@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from plaudit.bench.report import cells, plots
 from plaudit.bench.report.agreement import agreement, all_figures, outcomes
-from plaudit.bench.report.card import Arm, JudgedSet
+from plaudit.bench.report.card import JudgedSet, NamedArm
 from plaudit.bench.report.cells import NONE, decimal, sentence, whole
 from plaudit.bench.report.confidence import sureness
 from plaudit.bench.report.costs import cost_plot, costs, rates
@@ -91,7 +91,7 @@ _LEADER_COLUMNS = (
 )  # fmt: skip
 
 
-def _leader(rank: int, arm: Arm) -> Sequence[str]:
+def _leader(rank: int, arm: NamedArm) -> Sequence[str]:
     found = arm.results
     value, interval, n, remark = cells.figure_cells(found.score)
     place = str(rank) if found.score.value is not None else NONE
@@ -126,7 +126,8 @@ def _differences(judged: JudgedSet, anchor: str) -> Iterator[Block]:
 
 def _difference_plot(found: Sequence[PairedDifference], name: str) -> PlotBlock:
     rows = [
-        plots.Row(f"{one.judge}: {one.figure}", [plots.Mark(0, one.difference)]) for one in found
+        plots.IntervalRow(f"{one.judge}: {one.figure}", [plots.Mark(0, one.difference)])
+        for one in found
     ]
     axis = plots.Axis("difference", zero=0)
     alt = "Dots with intervals: differences to the baseline. The next table has the numbers."
