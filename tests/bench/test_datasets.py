@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from plaudit.bench.datasets import DATASETS, load_dataset, place_sides, turn_over
+from plaudit.bench.catalog import DATASETS, looks_like
+from plaudit.bench.datasets import load_dataset, place_sides, turn_over
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.load import task_type
 
@@ -346,6 +347,153 @@ def test_what_is_not_there_is_said_at_once(tmp_path: Path) -> None:
         load_dataset("llmbar", tmp_path / "natural.json")
     with pytest.raises(InputError, match="holds no file of EVOUNA"):
         load_dataset("evouna", tmp_path)
+
+
+# Sets whose items have several pairs
+
+
+def test_rewardbench2_sets_the_chosen_response_against_each_other_one(tmp_path: Path) -> None:
+    rows = list(load_dataset("rewardbench2", publish(tmp_path, "rewardbench2")))
+    best, ties = rows[:3], rows[3:]
+    assert [(row["response_a"], row["response_b"]) for row in best] == [
+        ("Four.", "5"), ("Four.", "6"), ("Four.", "7"),
+    ]  # fmt: skip
+    assert best[2]["id"] == "Math-7-0-2"
+    assert best[2]["tags"] == {"item": "7", "chosen": 0, "rejected": 2, "pairs": 3}
+    assert {row["cluster"] for row in best} == {"Math-7"}
+    assert {row["response_a"] for row in ties} == {"Red.", "Blue."}
+    assert {row["response_b"] for row in ties} == {"Mauve.", "Teal.", "Pink."}
+    assert {(row["cluster"], row["tags"]["item"]) for row in ties} == {("Ties-3", "tied:3")}
+    assert {row["label"] for row in rows} == {"A"}
+
+
+def test_rmbench_crosses_the_styles(tmp_path: Path) -> None:
+    rows = list(load_dataset("rmbench", publish(tmp_path, "rmbench")))
+    assert len(rows) == len({row["id"] for row in rows}) == 9
+    (hard,) = [r for r in rows if (r["tags"]["chosen"], r["tags"]["rejected"]) == (0, 2)]
+    assert (hard["response_a"], hard["response_b"]) == ("Wet.", "# Sand")
+    assert {row["subset"] for row in rows} == {"chat"}
+
+
+def test_rmbench_is_found_whole_or_by_its_domains(tmp_path: Path) -> None:
+    for name in ("chat_filtered.json", "code_filtered.json"):
+        (tmp_path / name).write_text(json.dumps(RMBENCH))
+    assert len(list(load_dataset("rmbench", tmp_path))) == 18
+    publish(tmp_path, "rmbench")
+    assert len(list(load_dataset("rmbench", tmp_path))) == 9
+
+
+# Rows of one's own
+
+
+def test_own_rows_have_their_labels_in_the_spelling_of_the_judge(tmp_path: Path) -> None:
+    rows = load_dataset("own", publish(tmp_path, "own"), kind="pairwise")
+    assert rows.kind == "pairwise"
+    assert [(row["id"], row["label"]) for row in rows] == [("o1", "A"), ("mine-2", "B")]
+
+
+def test_own_rows_without_a_label_are_counted(tmp_path: Path) -> None:
+    content = [OWN[0], {**OWN[0], "label": None}, {**OWN[0], "label": ""}, {"prompt": "x"}]
+    rows = load_dataset("own", publish(tmp_path, "own", content), kind="pairwise")
+    assert len(list(rows)) == 1
+    assert rows.left_out == {"no label": 3}
+    assert rows.empty == []
+
+
+def test_own_rows_can_have_groups(tmp_path: Path) -> None:
+    content = [{**OWN[0], "topic": "greeting"}, {**OWN[0], "topic": 7}]
+    path = publish(tmp_path, "own", content)
+    rows = load_dataset("own", path, kind="pairwise", group="topic")
+    assert [row["subset"] for row in rows] == ["greeting", "7"]
+    with pytest.raises(InputError, match="there is no column 'theme'; there are id, prompt, "):
+        list(load_dataset("own", path, kind="pairwise", group="theme"))
+
+
+def test_an_own_label_of_another_spelling_is_refused_by_name(tmp_path: Path) -> None:
+    path = publish(tmp_path, "own", [OWN[0], {**OWN[0], "label": "left"}])
+    with pytest.raises(
+        InputError, match=r"mine\.json, element 2: the label 'left' is unknown; labels"
+    ):
+        list(load_dataset("own", path, kind="pairwise"))
+
+
+@pytest.mark.parametrize("kind", [None, "juror"])
+def test_own_rows_need_the_judge_that_they_are_for(tmp_path: Path, kind: str | None) -> None:
+    options = {} if kind is None else {"kind": kind}
+    with pytest.raises(UsageError, match="kind must say who judges the rows: pairwise, verify"):
+        load_dataset("own", publish(tmp_path, "own"), **options)
+
+
+# Files of another set, empty ones, and rows without a label
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name not in ("uss", "own")])
+@pytest.mark.parametrize("other", [name for name in PUBLISHED if name not in ("uss", "own")])
+def test_a_file_of_another_set_is_recognised(tmp_path: Path, name: str, other: str) -> None:
+    if name != other:
+        path = publish(tmp_path, other)
+        with pytest.raises(InputError) as caught:
+            list(load_dataset(name, path))
+        assert str(path) in str(caught.value)
+        assert str(caught.value).endswith(f"The fields are those of {TITLES[other]}: use {other}")
+
+
+TITLES = {name: form.title for name, form in DATASETS.items()}
+
+
+def test_own_rows_that_are_of_a_published_set_are_recognised(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="those of LLMBar: use llmbar"):
+        list(load_dataset("own", publish(tmp_path, "llmbar"), kind="pairwise"))
+
+
+def test_files_without_a_row_to_judge_are_named(tmp_path: Path) -> None:
+    (tmp_path / "NQ.json").write_text(json.dumps(EVOUNA[:1]))
+    (tmp_path / "TQ.json").write_text(json.dumps(EVOUNA[1:2]))
+    rows = load_dataset("evouna", tmp_path)
+    assert len(list(rows)) == 2
+    assert rows.empty == [str(tmp_path / "TQ.json")]
+    (tmp_path / "TQ.json").write_text("[]")
+    with pytest.raises(InputError, match=r"TQ\.json is empty"):
+        list(load_dataset("evouna", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["llmbar", "biasbench", "judgebench"])
+def test_a_null_label_is_no_label(tmp_path: Path, name: str) -> None:
+    content = copy.deepcopy(PUBLISHED[name][1])
+    (content["length bias"] if name == "biasbench" else content)[0]["label"] = None
+    path = publish(tmp_path, name, content)
+    everything = list(load_dataset(name, path))
+    rows = load_dataset(name, path, labelled=True)
+    assert len(list(rows)) == len(everything) - 1
+    assert rows.left_out == {"no label": 1}
+
+
+def test_reactions_on_neither_side_have_no_label(tmp_path: Path) -> None:
+    rows = load_dataset("uss", publish(tmp_path, "uss"), labelled=True)
+    assert [row["label"] for row in rows] == ["positive", "negative"]
+    assert rows.left_out == {"no label": 1, "fewer than three ratings": 1}
+
+
+def test_a_folder_that_datasets_wrote_is_read(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_list(REWARDBENCH2).save_to_disk(str(tmp_path / "saved"))
+    rows = list(load_dataset("rewardbench2", tmp_path / "saved"))
+    assert [row["subset"] for row in rows] == ["Math"] * 3 + ["Ties"] * 3
+
+
+def test_parquet_is_read_by_row_groups(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(REWARDBENCH2 * 50)
+    pq.write_table(table, tmp_path / "test-00000-of-00001.parquet", row_group_size=10)
+    rows = load_dataset("rewardbench2", tmp_path)
+    assert next(rows)["response_a"] == "Four."
+    assert sum(1 for _ in rows) == 299
+
+
+def test_the_table_of_sets_says_what_each_is() -> None:
+    for name, form in DATASETS.items():
+        texts = (form.title, form.licence, form.get, form.score, form.fields)
+        assert all(texts), name
+        assert not form.signature or looks_like(dict.fromkeys(form.signature)) == name
 
 
 # Placing the sides

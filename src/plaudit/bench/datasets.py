@@ -20,6 +20,7 @@ import msgspec
 
 from plaudit.bench.catalog import DATASETS, DatasetFormat, FoundRow, Source, looks_like, subset_of
 from plaudit.bench.formats import Entry, Row
+from plaudit.bench.hub import fetch_dataset
 from plaudit.bench.labels import LABELS
 from plaudit.errors import ArgumentError, InputError, UsageError
 from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
@@ -34,14 +35,22 @@ class LabelledRows(Iterator[Row]):
 
     Attributes:
         kind: the judge that the rows are for.
+        source: where they are from: a path, or repository and commit.
         left_out: how many rows the set itself marks as unusable, or that have no label, by reason;
             grows while reading.
         empty: files that hold no row to judge; grows while reading.
     """
 
     def __init__(
-        self, form: DatasetFormat, sources: Sequence[Source], options: Options, labelled: bool
+        self,
+        form: DatasetFormat,
+        sources: Sequence[Source],
+        options: Options,
+        *,
+        source: str,
+        labelled: bool,
     ) -> None:
+        self.source = source
         self.kind = str(options.get("kind") or form.kind)
         self.left_out: Counter[str] = Counter()
         self.empty: list[str] = []
@@ -60,13 +69,20 @@ class LabelledRows(Iterator[Row]):
 
 
 def load_dataset(
-    name: str, path: str | Path, *, labelled: bool = False, **options: bool | str
+    name: str,
+    path: str | Path | None = None,
+    *,
+    labelled: bool = False,
+    revision: str | None = None,
+    **options: bool | str,
 ) -> LabelledRows:
     """Open a labelled set.
 
     Args:
         name: one of `DATASETS`; `own` takes any rows with a label.
-        path: its file, or a folder that holds its files as they were published.
+        path: its file, or a folder that holds its files as they were published; None: it is
+            fetched from the Hugging Face hub.
+        revision: commit, branch or tag on the hub; None: that of the table of sets.
         labelled: leave out, and count, rows without a label, which some sets have.
         options: `unanimous=True` (pandalm): only rows on which all annotators agree; `kind=...`
             (own): the judge that the rows are for; `group=...` (own): the column with the subset.
@@ -74,6 +90,7 @@ def load_dataset(
     Raises:
         UsageError: there is no such set, it has no such option, or `own` has no kind.
         InputError: there is no such file, or (while reading) it is not of that format.
+        MissingDependencyError: the file or the hub takes a package that is not installed.
     """
     form = DATASETS.get(name)
     if form is None:
@@ -84,13 +101,25 @@ def load_dataset(
             raise UsageError(f"the data set {name} has no option {option!r}; it has {known}")
     if not form.kind and options.get("kind") not in LABELS:
         raise ArgumentError("kind", f"must say who judges the rows: {', '.join(LABELS)}")
-    path = Path(path)
-    sources = form.find(path) if path.is_dir() else [(subset_of(path), path)]
+    source = str(path)
+    if path is None:
+        path, source = fetch_dataset(form, revision)
+    elif revision is not None:
+        raise ArgumentError("revision", "is for the hub, and not for files that are given")
+    sources = _sources(form, Path(path))
+    return LabelledRows(form, sources, options, source=source, labelled=labelled)
+
+
+def _sources(form: DatasetFormat, path: Path) -> Sequence[Source]:
+    """Return the files of a set: the path, what its folder holds, or a folder of `datasets`."""
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if not path.is_dir() or (path / "dataset_info.json").is_file():
+        return [(subset_of(path), path)]
+    sources = form.find(path)
     if not sources:
         raise InputError(f"{path} holds no file of {form.title}")
-    return LabelledRows(form, sources, options, labelled)
+    return sources
 
 
 def place_sides(rows: Sequence[Mapping[str, Json]], seed: int = 0) -> list[Row]:

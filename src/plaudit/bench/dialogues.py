@@ -1,6 +1,6 @@
 """Dialogues whose turns people rated, a line a turn: `ROLE<tab>text<tab>action<tab>ratings`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -60,12 +60,13 @@ def satisfaction(rating: float) -> Literal["negative", "positive"] | None:
     return "negative" if rating <= UNHAPPY else "positive" if rating >= HAPPY else None
 
 
-def _lines(path: Path) -> Sequence[str]:
-    try:
-        return path.read_text("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}: line {line} is not UTF-8") from None
+def _lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield line.decode().rstrip("\n")
+            except UnicodeDecodeError:
+                raise InputError(f"{path}: line {number} is not UTF-8") from None
 
 
 def _turn(line: str, where: str) -> DialogueTurn:

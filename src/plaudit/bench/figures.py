@@ -135,16 +135,32 @@ def _counts(table: Columns) -> OutcomeCounts:
 
 
 def _figures(table: Columns, seed: int) -> dict[str, Figure]:
-    found: dict[str, Figure] = {}
-    for name, statistic in STATISTICS.items():
-        seen = statistic(table)
-        if seen is None or math.isnan(seen.value):
-            why = _why_undefined(name, table)
-            if why:
-                found[name] = Figure(value=None, n=0 if seen is None else seen.size, why=why)
-        else:
-            found[name] = _figure(name, table, seen, seed)
-    return found
+    found = {name: _measured(name, table, seed) for name in STATISTICS}
+    return {name: one for name, one in found.items() if one.value is not None or one.why}
+
+
+def measure_figure(name: str, outcomes: Iterable[RowOutcome], *, seed: int = 0) -> Figure:
+    """Measure one figure alone; see `measure_outcomes`.
+
+    Args:
+        name: one of `results.FIGURES`, but for `score`.
+        outcomes: read once.
+        seed: of the bootstrap.
+
+    Raises:
+        MissingDependencyError: numpy or scipy is not installed.
+    """
+    found = _measured(name, Columns(outcomes), seed)
+    return found if found.value is not None or found.why else _without(found, "no sample has it")
+
+
+def _measured(name: str, table: Columns, seed: int) -> Figure:
+    """Return a figure; without value and reason where no such judge could have it."""
+    seen = STATISTICS[name](table)
+    if seen is None or math.isnan(seen.value):
+        size = 0 if seen is None else seen.size
+        return Figure(value=None, n=size, why=_why_undefined(name, table))
+    return _figure(name, table, seen, seed)
 
 
 def _why_undefined(name: str, table: Columns) -> str | None:

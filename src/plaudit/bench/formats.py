@@ -39,7 +39,7 @@ def read_llmbar(entry: Entry) -> Iterator[Row]:
         "prompt": take_text(data, "input"),
         "response_a": take_text(data, "output_1"),
         "response_b": take_text(data, "output_2"),
-        "label": _side(data, "label", "AB"),
+        "label": _side_or_none(data),
         "subset": entry.subset,
     }
 
@@ -65,7 +65,7 @@ def _bias_row(item: Any, bias: str, number: int) -> Row:
         "prompt": take_text(data, "instruction"),
         "response_a": take_text(data, "response1"),
         "response_b": take_text(data, "response2"),
-        "label": _side(data, "label", "AB"),
+        "label": _side_or_none(data),
         "subset": bias,
     }
 
@@ -231,14 +231,14 @@ def read_judgebench(entry: Entry) -> Iterator[Row]:
     """Return the pair of an entry of JudgeBench."""
     data = entry.data
     label = data.get("label")
-    if label not in ("A>B", "B>A"):
+    if label not in ("A>B", "B>A") and ("label" not in data or label is not None):
         raise InputError(f"'label' must be 'A>B' or 'B>A', not {str(label)[:40]!r}")
     yield {
         "id": take_text(data, "pair_id"),
         "prompt": take_text(data, "question"),
         "response_a": take_text(data, "response_A"),
         "response_b": take_text(data, "response_B"),
-        "label": label[0],
+        "label": label and label[0],
         "subset": take_text(data, "source"),
         "system": take_text(data, "response_model"),
     }
@@ -280,6 +280,12 @@ def read_own(entry: Entry) -> Iterator[Row]:
         raise InputError(f"there is no column {group!r}; there are {', '.join(data)}")
     subset = {"subset": str(data[group])} if group else {}
     yield {"id": f"{entry.subset}-{entry.number}", **data, "label": label, **subset}
+
+
+def _side_or_none(data: Mapping[str, Any]) -> str | None:
+    """Return the better side, 1 or 2; None where the label is null."""
+    is_null = "label" in data and data["label"] is None
+    return None if is_null else _side(data, "label", "AB")
 
 
 def _side(data: Mapping[str, Any], name: str, sides: Sequence[str]) -> str:

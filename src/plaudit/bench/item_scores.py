@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import Figure
-from plaudit.bench.shares import Part, Unit, weighted_share
+from plaudit.bench.shares import Part, weighted_share
 
 Scored = tuple[Figure, dict[str, Figure], list[str]]
 """The score, the figures beside it, and notes."""
@@ -69,7 +69,7 @@ def score_rewardbench2(outcomes: Sequence[RowOutcome]) -> Scored:
             figures[subset], part, said = _score_ties(of)
             notes += said
         else:
-            part = Part([Unit(_best_of(pairs)) for pairs in of.values()])
+            part = Part(map(_best_of, of.values()))
             figures[subset] = weighted_share([part], n=rows)
         if part is not None:
             parts[subset] = part
@@ -129,7 +129,7 @@ def _ties_part(ref: dict[str, _Prompt], tied: dict[str, _Prompt]) -> Part:
     both = sorted(ref.keys() & tied.keys())
     earned = [_ties({name: ref[name]}, {name: tied[name]}) for name in both]
     shift = value - _mean(earned)  # Of prompts that lack their other half.
-    return Part([Unit(one + shift) for one in earned] or [Unit(value)])
+    return Part([one + shift for one in earned] or [value])
 
 
 _NOTHING = _Prompt(accurate=False, spread=0.0, margin=0.0)
@@ -190,30 +190,31 @@ def score_rmbench(outcomes: Sequence[RowOutcome]) -> Scored:
     two parts.
     """
     items, notes = whole_items(outcomes)
-    parts: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    domains: defaultdict[str, list[str]] = defaultdict(list)
     for subset in items:
-        domain = next((t for name, t in DOMAINS.items() if subset.startswith(name)), subset)
-        parts[domain].append((subset, 1.0))
-    weights = {subset: 1 / len(of) for of in parts.values() for subset, _ in of}
-    figures = {
-        domain: weighted_share([_part(items[s], LEVELS, weights[s]) for s, _ in of])
-        for domain, of in parts.items()
-    }
-    for level in LEVELS:
-        figures[level] = weighted_share([_part(items[s], (level,), weights[s]) for s in items])
-    missing = sum(row.credit is None for of in items.values() for r in of.values() for row in r)
+        titles = (title for start, title in DOMAINS.items() if subset.startswith(start))
+        domains[next(titles, subset)].append(subset)
+    weights = {subset: 1 / len(of) for of in domains.values() for subset in of}
+
+    def over(subsets: Iterable[str], levels: Sequence[str] = LEVELS) -> Figure:
+        parts = [_part(items[subset], levels, weights[subset]) for subset in subsets]
+        rows = sum(_level(row) in levels for s in subsets for of in items[s].values() for row in of)
+        return weighted_share(parts, n=rows)
+
+    figures = {domain: over(subsets) for domain, subsets in domains.items()}
+    figures |= {level: over(items, (level,)) for level in LEVELS}
+    missing = sum(r.credit is None for of in items.values() for rows in of.values() for r in rows)
     if missing:
         notes.append(f"{missing} of {len(outcomes)} rows without a verdict count as wrong")
-    score = weighted_share([_part(items[s], LEVELS, weights[s]) for s in items])
-    return score, figures, notes
+    return over(items), figures, notes
 
 
 def _part(items: dict[str, list[RowOutcome]], levels: Sequence[str], weight: float) -> Part:
-    units: list[Unit] = []
+    part = Part(weight=weight)
     for rows in items.values():
         won = [[r.credit == 1 for r in rows if _level(r) == level] for level in levels]
-        units.append(Unit(_mean([_mean(of) for of in won])))
-    return Part(units, weight)
+        part.add(_mean([_mean(of) for of in won]))
+    return part
 
 
 def _level(row: RowOutcome) -> str:

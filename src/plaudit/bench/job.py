@@ -33,11 +33,12 @@ class BenchJob(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_job(
     name: str,
-    path: str,
+    path: str | None,
     judge: str,
     *,
     folder: Path,
     options: Mapping[str, Any] | None = None,
+    revision: str | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> BenchJob:
@@ -45,10 +46,11 @@ def make_job(
 
     Args:
         name: one of `plaudit.bench.datasets.DATASETS`.
-        path: file or folder of the set.
+        path: file or folder of the set; None: it is fetched from the Hugging Face hub.
         judge: kind of the judge; `pointwise` also judges pairs, each response alone.
         folder: where the file of rows goes.
         options: of the set.
+        revision: commit, branch or tag on the hub; None: that of the table of sets.
         limit: most rows, drawn from the subsets in proportion; None: all.
         seed: of what is drawn, and of which response of a pair comes first.
 
@@ -60,7 +62,7 @@ def make_job(
     form, chosen = DATASETS[name], dict(options or {})
     if "kind" in form.options and judge:
         chosen["kind"] = "pairwise" if judge == "pointwise" else judge
-    found = load_dataset(name, path, labelled=True, **chosen)
+    found = load_dataset(name, path, labelled=True, revision=revision, **chosen)
     pairs = found.kind == "pairwise"
     if judge != found.kind and not (pairs and judge == "pointwise"):
         raise UsageError(f"{name} is for the {found.kind} judge, not for the {judge} judge")
@@ -70,14 +72,14 @@ def make_job(
         rows = place_rows(rows, seed)
     written = prepare(rows, folder, name, task_type(judge).read_row, split=split)
     if not written.rows:
-        raise InputError(f"{path}: no row can be judged{_reason(written, found)}")
-    notes = [f"{file} has no row to judge" for file in found.empty]
+        raise InputError(f"{found.source}: no row can be judged{_reason(written, found)}")
+    notes = [f"{file} holds no row to judge" for file in found.empty]
     card = SetCard(
         name=name,
         title=form.title,
         licence=form.licence,
         score=form.score,
-        source=path,
+        source=found.source,
         digest=written.digest,
         rows=written.rows,
         limit=limit,

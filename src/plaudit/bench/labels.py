@@ -1,5 +1,6 @@
 """Labels of people in the spellings that are common, mapped to those of the judges."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,11 @@ LABELS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("correct", "true", "yes", "right", "1"), "correct"),
         **dict.fromkeys(("incorrect", "false", "no", "wrong", "0"), "incorrect"),
     },
+    "pointwise": {
+        **dict.fromkeys(("correct", "true", "yes", "right"), "correct"),
+        **dict.fromkeys(("incorrect", "false", "no", "wrong"), "incorrect"),
+        **{side: side for side in ("positive", "negative")},
+    },
     "feedback": {
         **{label: label for label in _FEEDBACK},
         **dict.fromkeys(("satisfied", "thumbs_up", "+1"), "positive"),
@@ -28,17 +34,19 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 spelling do not count. Numbers that sets use in two senses, such as 0 of a pair, are not there."""
 
 
-def read_label(kind: str, value: Any) -> str | None:
+def read_label(kind: str, value: Any) -> str | float | None:
     """Return the judge's label for that of a person; None where there is none.
 
     Args:
-        kind: of the judge, one of `LABELS`.
+        kind: of the judge, one of `LABELS`. For `pointwise` a number is a label, too.
         value: text, a number, true or false; null and blank text are no label.
 
     Raises:
         UsageError: no rows of this kind have labels.
         InputError: the spelling is unknown; names it and those that are known.
     """
+    if kind == "pointwise" and (number := _score(value)) is not None:
+        return number
     known = LABELS.get(kind)
     if known is None:
         raise UsageError(f"labels are read for {', '.join(LABELS)}, not for the {kind} judge")
@@ -52,6 +60,15 @@ def read_label(kind: str, value: Any) -> str | None:
             + f" (or {', '.join(s for s, label in known.items() if s != label.casefold())})"
         )
     return known[spelling]
+
+
+def _score(value: Any) -> float | None:
+    """Return the number that a score is, also as text; true and false are none."""
+    try:
+        number = None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _spelling(value: Any) -> str:

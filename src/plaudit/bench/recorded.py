@@ -13,7 +13,8 @@
   at a1344b20).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -50,51 +51,104 @@ class Recording(NamedTuple):
     """Reads an entry of the recorded file."""
 
 
+class RecordedEntry(NamedTuple):
+    """One entry of a recorded file."""
+
+    file: Path
+    where: str
+    data: Mapping[str, Any]
+
+
 def read_recorded(
-    form: Recording, entries: Iterator[tuple[str, Mapping[str, Any]]]
+    form: Recording, entries: Iterable[RecordedEntry]
 ) -> tuple[dict[Key, Recorded], int]:
     """Return the recorded judgements by key, and how many were recorded again.
 
     Of several for one row the last counts, as in a file to which a tool only appends.
 
     Raises:
-        InputError: an entry is not of that form; names it.
+        InputError: an entry is not of that form, or two files have the same row, as those of two
+            judges have.
     """
     found: dict[Key, Recorded] = {}
+    files: dict[Key, Path] = {}
     again = 0
-    for where, data in entries:
+    for entry in entries:
         try:
-            for key, judgement in form.read(data):
+            for key, judgement in form.read(entry.data):
                 again += key in found
                 found[key] = judgement
+                _refuse_two_judges(files.setdefault(key, entry.file), entry)
         except InputError as error:
-            raise InputError(f"{where}: {error}; a recorded entry has {form.fields}") from None
+            expected = f"a recorded entry has {form.fields}"
+            raise InputError(f"{entry.where}: {error}; {expected}") from None
     return found, again
 
 
-def recorded_entries(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Read the entries of a recorded file, or of all files of a folder."""
-    files = sorted(p for p in path.rglob("*.json*") if p.name != "statistics.json")
-    for file in files if path.is_dir() else [path]:
+def _refuse_two_judges(first: Path, entry: RecordedEntry) -> None:
+    if first != entry.file:
+        raise InputError(f"this row is in {first}, too: give the files of one judge")
+
+
+def recorded_files(outputs: str | Path) -> list[Path]:
+    """Return the recorded files: the file, all that a folder holds, or those of a pattern.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = Path(outputs)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*.json*") if p.name != "statistics.json")
+    else:
+        files = [path] if path.exists() else sorted(map(Path, glob(str(outputs), recursive=True)))
+    if not files:
+        raise InputError(f"{outputs}: no such file, and no recorded judgements")
+    return files
+
+
+def recorded_entries(files: Iterable[Path]) -> Iterator[RecordedEntry]:
+    """Read the entries of recorded files."""
+    for file in files:
         with RowReader(file, strict=True) as rows:
             for row in rows:
                 assert row.data is not None  # strict
-                for number, entry in enumerate(_as_rows(row.data)):
-                    yield row.where + (f", sample {number + 1}" if number else ""), entry
+                for number, data in enumerate(_as_rows(row.data, row.where), 1):
+                    where = row.where if data is row.data else f"{row.where}, sample {number}"
+                    yield RecordedEntry(file, where, data)
 
 
-def _as_rows(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _as_rows(data: Mapping[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
     """Turn columns, in which RewardBench saves its samples, into rows; leave all else."""
     columns = {name: cast("list[Any]", c) for name, c in data.items() if isinstance(c, list)}
-    results = columns.get("subset")
-    if results is None:
+    subsets = columns.get("subset")
+    if subsets is None:
         yield data
         return
-    if any(len(column) != len(results) for column in columns.values()):
+    if any(len(column) != len(subsets) for column in columns.values()):
         sizes = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
-        raise InputError(f"columns of different lengths: {sizes}")
+        raise InputError(f"{where}: columns of different lengths: {sizes}")
+    shared = {name: value for name, value in data.items() if name not in columns}
     for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
+        yield shared | dict(zip(columns, values, strict=True))
+
+
+def judge_name(entry: RecordedEntry) -> str:
+    """Name who judged: as the tool recorded it, else by the file."""
+    judged: Any = entry.data.get("judgments")
+    first: Any = cast("list[Any]", judged)[0] if isinstance(judged, list) and judged else None
+    inner: Any = cast("dict[str, Any]", first).get("judgment") if isinstance(first, dict) else None
+    models = (
+        cast("dict[str, Any]", inner).get("judge_model") if isinstance(inner, dict) else None,
+        entry.data.get("model"),
+        entry.data.get("judge"),
+    )
+    names = [one for one in (entry.data.get("judge_name"), *models) if isinstance(one, str)]
+    return ", ".join(dict.fromkeys(names)) or _path_name(entry.file)
+
+
+def _path_name(file: Path) -> str:
+    """Name a file by its stem; a `result.json` of LLMBar by its folders, model and prompt."""
+    return "/".join(file.parts[-3:-1]) if file.name == "result.json" else file.stem
 
 
 # JudgeBench

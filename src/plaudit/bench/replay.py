@@ -8,34 +8,30 @@ and is an `invalid` outcome here: it is never a number.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from plaudit.bench.catalog import DATASETS
-from plaudit.bench.datasets import load_dataset
+from plaudit.bench.datasets import LabelledRows, load_dataset
+from plaudit.bench.figures import measure_outcomes
 from plaudit.bench.formats import Row
 from plaudit.bench.outcomes import RowOutcome, outcome_of
 from plaudit.bench.recorded import (
     RECORDINGS,
     Key,
     Recorded,
+    RecordedEntry,
     Recording,
+    judge_name,
     read_recorded,
     recorded_entries,
+    recorded_files,
 )
-from plaudit.bench.results import (
-    ArmResults,
-    BenchResults,
-    JudgeCard,
-    OutcomeCounts,
-    SetCard,
-    SubsetResults,
-)
+from plaudit.bench.results import ArmResults, BenchResults, JudgeCard, SetCard
 from plaudit.bench.scores import official_score
 from plaudit.errors import Cause, InputError
 from plaudit.types import Verdict
@@ -43,168 +39,184 @@ from plaudit.types import Verdict
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def replay(name: str, path: str | Path, outputs: str | Path, **options: bool | str) -> BenchResults:
+def replay(
+    name: str,
+    path: str | Path | None,
+    outputs: str | Path,
+    *,
+    revision: str | None = None,
+    **options: bool | str,
+) -> BenchResults:
     """Score recorded judgements of a set.
 
     Args:
         name: the set, one of `plaudit.bench.datasets.DATASETS`.
         path: the set, as `load_dataset` takes it.
-        outputs: the recorded judgements: a file, or a folder of files, in the form of the set's own
-            tools (see `plaudit.bench.recorded`), or verdicts of plaudit for any set.
+        outputs: the recorded judgements of one judge: a file, a folder of files, or a pattern such
+            as `LLMBar/**/GPT-4/CoT/result.json`. In the form of the set's own tools (see
+            `plaudit.bench.recorded`), or verdicts or outcomes of plaudit, for any set.
+        revision: of the set on the hub, where `path` is None.
         options: of the set, as `load_dataset` takes them.
 
     Raises:
         UsageError: there is no such set, or it has no such option.
         InputError: a file cannot be read, is of another form, or has no row of the set.
+        MissingDependencyError: numpy or scipy is not installed.
     """
-    rows = load_dataset(name, path, labelled=True, **options)
-    outputs = Path(outputs)
-    matcher = _matcher(name, rows.kind, outputs)
-    found: list[RowOutcome] = []
-    digest = hashlib.blake2b(digest_size=8)
-    missing = 0
-    for row in rows:
-        outcome = matcher.outcome(row)
-        if outcome is None:
-            missing += 1
-        else:
-            digest.update(_encode(row))
-            found.append(outcome)
-    if not found:
-        raise InputError(f"{outputs} has no judgement of a row of {path}")
-    left_out = dict(rows.left_out) | ({"not in the recorded file": missing} if missing else {})
+    rows = load_dataset(name, path, labelled=True, revision=revision, **options)
+    files = recorded_files(outputs)
+    recorded = _open(name, rows.kind, files)
+    found = _Found(rows, recorded)
+    if not found.outcomes:
+        raise InputError(f"{outputs} has no judgement of a row of {rows.source}")
+    form = DATASETS[name]
     card = SetCard(
         name=name,
-        title=DATASETS[name].title,
-        licence=DATASETS[name].licence,
-        source=str(path),
-        digest=digest.hexdigest(),
-        score=DATASETS[name].score,
-        rows=len(found),
-        left_out=left_out,
+        title=form.title,
+        licence=form.licence,
+        source=rows.source,
+        digest=found.digest,
+        score=form.score,
+        rows=len(found.outcomes),
+        left_out=found.left_out,
     )
-    arm = _arm(name, rows.kind, outputs, found, matcher.notes())
-    return BenchResults(plaudit=version("plaudit"), set=card, arms=[arm])
+    judge = JudgeCard(name=judge_name(next(recorded_entries(files))), kind=rows.kind)
+    return BenchResults(plaudit=version("plaudit"), set=card, arms=[_arm(name, judge, found)])
 
 
-def _arm(
-    name: str, kind: str, outputs: Path, outcomes: list[RowOutcome], notes: list[str]
-) -> ArmResults:
-    score = official_score(name, outcomes)
-    overall = SubsetResults(name="", counts=_counts(outcomes), figures=score.figures)
-    names = dict.fromkeys(outcome.subset for outcome in outcomes)
-    subsets = [
-        SubsetResults(
-            name=subset, counts=_counts([o for o in outcomes if o.subset == subset]), figures={}
-        )
-        for subset in names
-    ]
+def _arm(name: str, judge: JudgeCard, found: "_Found") -> ArmResults:
+    official = official_score(name, found.outcomes)
+    measured = measure_outcomes(found.outcomes, subsets=found.subsets)
+    figures = measured.overall.figures | official.figures
     return ArmResults(
-        judge=JudgeCard(name=outputs.stem, kind=kind),
-        overall=overall,
-        subsets=subsets,
-        score=score.score,
-        notes=[*score.notes, *notes],
+        judge=judge,
+        overall=msgspec.structs.replace(measured.overall, figures=figures),
+        subsets=measured.subsets,
+        score=official.score,
+        reliability=measured.reliability,
+        coverage_curve=measured.coverage_curve,
+        distributions=measured.distributions,
+        notes=[*official.notes, *found.notes],
     )
 
 
-def _counts(outcomes: list[RowOutcome]) -> OutcomeCounts:
-    ok = [o for o in outcomes if o.status == "ok"]
-    status = Counter(o.status for o in outcomes)
-    return OutcomeCounts(
-        samples=len(outcomes),
-        right=sum(o.agrees is True for o in ok),
-        wrong=sum(o.agrees is False and o.credit != 0.5 for o in ok),
-        ties=sum(o.agrees is False and o.credit == 0.5 for o in ok),
-        abstained=status["abstained"],
-        invalid=status["invalid"],
-        failed=status["failed"],
-        causes=dict(Counter(o.cause for o in outcomes if o.cause)),
-    )
+class _Found:
+    """The rows of a set that were judged, and what happened to the others."""
+
+    def __init__(self, rows: LabelledRows, recorded: "_Judgements") -> None:
+        digest = hashlib.blake2b(digest_size=8)
+        subsets: dict[str, None] = {}
+        self.outcomes: list[RowOutcome] = []
+        missing = 0
+        for row in rows:
+            subsets[str(row.get("subset") or "")] = None
+            outcome = recorded.outcome(row)
+            if outcome is None:
+                missing += 1
+            else:
+                digest.update(_encode(row))
+                self.outcomes.append(outcome)
+        self.digest = digest.hexdigest()
+        self.subsets = [subset for subset in subsets if subset]
+        unjudged = {"not in the recorded file": missing} if missing else {}
+        self.left_out = dict(rows.left_out) | unjudged
+        self.notes = [*recorded.notes(), *(f"{file} holds no row to judge" for file in rows.empty)]
 
 
 # From what was recorded to outcomes
 
 
+class _Judgements(Protocol):
+    """Recorded judgements, by the rows of a set."""
+
+    def outcome(self, row: Row) -> RowOutcome | None:
+        """Return the outcome of a row; None: it was not judged."""
+        ...
+
+    def notes(self) -> list[str]:
+        """Return what the files have beside the rows of the set, in sentences."""
+        ...
+
+
 class _RecordedPairs:
     """Outcomes of a file of the set's own tools."""
 
-    def __init__(self, form: Recording, entries: Iterator[tuple[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, form: Recording, entries: Iterable[RecordedEntry]) -> None:
         self._key_of = form.key_of
         self._found, self._again = read_recorded(form, entries)
         self._used: set[Key] = set()
+        self._shared = 0
 
     def outcome(self, row: Row) -> RowOutcome | None:
-        """Return the outcome of a row; None: it was not recorded."""
         key = self._key_of(row)
         recorded = self._found.get(key)
+        self._shared += key in self._used
         self._used.add(key)
         return None if recorded is None else pair_outcome(row, recorded)
 
     def notes(self) -> list[str]:
-        """Return what the recorded file has beside the rows of the set, in sentences."""
         others = len(self._found.keys() - self._used)
-        notes = [f"{self._again} pairs were recorded more than once; the last counts"]
-        other = f"{others} recorded pairs are not in the set"
-        return notes * bool(self._again) + [other] * bool(others)
+        again = f"{self._again} judgements were recorded again; the last one of a row counts"
+        other = f"{others} recorded judgements are of no row of the set"
+        shared = f"{self._shared} rows have the id of another row, and so its judgement"
+        said = ((self._again, again), (others, other), (self._shared, shared))
+        return [sentence for count, sentence in said if count]
 
 
 class _RecordedVerdicts:
-    """Outcomes of a file of plaudit's verdicts."""
+    """Outcomes of plaudit: of verdicts, or as a bench wrote them."""
 
-    def __init__(self, kind: str, entries: Iterator[tuple[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, kind: str, entries: Iterable[RecordedEntry]) -> None:
         self._kind = kind
-        self._found: dict[str, Verdict] = {}
-        for where, data in entries:
-            try:
-                verdict = msgspec.convert(data, Verdict)
-            except msgspec.ValidationError as error:
-                raise InputError(f"{where}: no verdict of plaudit: {error}") from None
-            self._found[verdict.id] = verdict
+        self._found = {one.id: one for one in map(_verdict_or_outcome, entries)}
         self._seen: set[str] = set()
 
     def outcome(self, row: Row) -> RowOutcome | None:
-        """Return the outcome of a row; None: it was not judged."""
-        verdict = self._found.get(str(row["id"]))
-        if verdict is None:
+        one = self._found.get(str(row["id"]))
+        if one is None:
             return None
-        self._seen.add(verdict.id)
-        known = {name: value for name, value in row.items() if name not in _JUDGED}
-        verdict = msgspec.structs.replace(verdict, metadata=known | verdict.metadata)
-        outcome = outcome_of(self._kind, verdict)
-        return msgspec.structs.replace(
-            outcome,
-            subset=str(row.get("subset") or ""),
-            cluster=str(row.get("cluster") or ""),
-            tags=row.get("tags") or {},
-            cause=verdict.error.cause if verdict.error else "",
-        )
+        self._seen.add(one.id)
+        if isinstance(one, RowOutcome):
+            return one
+        known = {name: row[name] for name in _ABOUT if name in row}
+        verdict = msgspec.structs.replace(one, metadata=known | one.metadata)
+        return outcome_of(self._kind, verdict)
 
     def notes(self) -> list[str]:
-        """Return what the file has beside the rows of the set, in sentences."""
         others = len(self._found.keys() - self._seen)
-        return [f"{others} verdicts are not of rows of the set"] * bool(others)
+        return [f"{others} verdicts are of no row of the set"] * bool(others)
 
 
-_JUDGED = frozenset({"id", "prompt", "response_a", "response_b", "question", "answer", "reference"})
+_ABOUT = ("label", "subset", "system", "cluster", "tags")
+"""Columns of a row of a set that a verdict may lack."""
 
 
-def _matcher(name: str, kind: str, outputs: Path) -> _RecordedPairs | _RecordedVerdicts:
-    if not outputs.exists():
-        raise InputError(f"{outputs}: no such file")
-    first = next(recorded_entries(outputs), None)
-    if first is not None and {"index", "id", "status"} <= first[1].keys():
-        return _RecordedVerdicts(kind, recorded_entries(outputs))
+def _verdict_or_outcome(entry: RecordedEntry) -> Verdict | RowOutcome:
+    form = RowOutcome if "index" not in entry.data else Verdict
+    try:
+        return msgspec.convert(entry.data, form)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{entry.where}: no verdict of plaudit: {error}") from None
+
+
+def _open(name: str, kind: str, files: list[Path]) -> _Judgements:
+    first = next(recorded_entries(files)).data
+    if {"id", "status"} <= first.keys():
+        return _RecordedVerdicts(kind, recorded_entries(files))
     if name not in RECORDINGS:
         raise InputError(
-            f"{outputs} holds no verdicts of plaudit, the only recorded form that is known for "
-            f"{name}"
+            f"{files[0]} holds no verdicts of plaudit, which is the only form that is known for "
+            f"recorded judgements of {name}"
         )
-    return _RecordedPairs(RECORDINGS[name], recorded_entries(outputs))
+    return _RecordedPairs(RECORDINGS[name], recorded_entries(files))
 
 
 def pair_outcome(row: Row, recorded: Recorded) -> RowOutcome:
-    """Set a recorded judgement of a pair beside the label of its row."""
+    """Set a recorded judgement of a pair beside the label of its row.
+
+    Orders that contradict each other are an abstention, and a pair that lacks one is invalid: it
+    has no value. Both keep their orders, for scores that count each order.
+    """
     lean = recorded.lean if recorded.orders is None else _combined(recorded.orders)
     label = row["label"]
     outcome = RowOutcome(
@@ -213,25 +225,30 @@ def pair_outcome(row: Row, recorded: Recorded) -> RowOutcome:
         cluster=str(row.get("cluster") or ""),
         subset=str(row.get("subset") or ""),
         tags=row.get("tags") or {},
+        label=label,
         positive={"A": True, "B": False}.get(label),
         orders=recorded.orders,
         scores=recorded.scores,
     )
-    replace = msgspec.structs.replace
     if lean is None:
-        return replace(outcome, status="invalid", cause=str(Cause.UNPARSEABLE))
-    value = "A" if lean > 0.5 else "B" if lean < 0.5 else "A=B"
-    credit = None if label == "A=B" else lean if label == "A" else 1 - lean
+        return msgspec.structs.replace(outcome, status="invalid", cause=str(Cause.UNPARSEABLE))
     conflict = recorded.orders is not None and set(recorded.orders) == {0.0, 1.0}
-    return replace(
+    return msgspec.structs.replace(
         outcome,
         status="abstained" if conflict else "ok",
         cause=str(Cause.ORDER_CONFLICT) if conflict else "",
-        agrees=value == label,
-        credit=None if credit is None else (1 + (credit > 0.5) - (credit < 0.5)) / 2,
-        score=lean,
+        **_said(lean, label),
         consistent=None if recorded.orders is None else len(set(recorded.orders)) == 1,
     )
+
+
+def _said(lean: float, label: str) -> dict[str, Any]:
+    """Return what a judgement that leans to a side is worth beside a label."""
+    side = (lean > 0.5) - (lean < 0.5)
+    value = ("B", "A=B", "A")[side + 1]
+    right = {"A": side, "B": -side}.get(label)
+    credit = None if right is None else (1 + right) / 2
+    return {"value": value, "agrees": value == label, "credit": credit, "score": lean}
 
 
 def _combined(orders: tuple[float | None, float | None]) -> float | None:

@@ -121,8 +121,9 @@ def _unit_key(row: Mapping[str, Json]) -> tuple[str, str] | None:
 
 
 def _unit(rows: Sequence[dict[str, Json]], place: int, seed: int) -> tuple[str, _Drawn]:
+    """Number a unit by its content, or by its prompt: items of one prompt are drawn together."""
     hashed = hashlib.blake2b(str(seed).encode(), digest_size=8)
-    for row in rows:
-        hashed.update(_encode(row))
+    for content in rows if _unit_key(rows[0]) is None else [_unit_key(rows[0])]:
+        hashed.update(_encode(content))
     number = int.from_bytes(hashed.digest())
     return str(rows[0].get("subset") or ""), _Drawn(-number, place, list(rows))

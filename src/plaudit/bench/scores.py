@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from plaudit.bench.figures import measure_figure
 from plaudit.bench.item_scores import Scored, score_rewardbench2, score_rmbench
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import Figure
-from plaudit.bench.shares import Part, Unit, share, weighted_share
+from plaudit.bench.shares import Part, share, weighted_share
 from plaudit.errors import UsageError
-from plaudit.scoring import stats
 
 
 class OfficialScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def _rewardbench(outcomes: Sequence[RowOutcome]) -> Scored:
     for section, weights in SECTIONS.items():
         there = {name: count for name, count in weights.items() if name in earned}
         in_section = [
-            Part([Unit(_half(o)) for o in earned[name]], count / sum(there.values()))
+            Part(map(_half, earned[name]), count / sum(there.values()))
             for name, count in there.items()
         ]
         if in_section:
@@ -173,7 +173,7 @@ def _sign(lean: float) -> int:
 def _llmbar(outcomes: Sequence[RowOutcome]) -> Scored:
     score, figures, notes = _by_order(outcomes)
     subsets = _by(outcomes, lambda o: o.subset)
-    means = {name: Part([Unit(_order_mean(o)) for o in of]) for name, of in subsets.items()}
+    means = {name: Part(map(_order_mean, of)) for name, of in subsets.items()}
     adversarial = [part for name, part in means.items() if name.startswith("adversarial")]
     if adversarial:
         figures["average of adversarial subsets"] = weighted_share(adversarial)
@@ -190,7 +190,7 @@ def _by_order(outcomes: Sequence[RowOutcome]) -> Scored:
     }
     figures = {title: figure for title, figure in figures.items() if figure.n}
     notes = _undecided(outcomes, "as wrong") + _half_decided(outcomes, "as wrong")
-    return share(_order_mean(o) for o in outcomes), figures, notes
+    return share(map(_order_mean, outcomes)), figures, notes
 
 
 def _order_signs(outcome: RowOutcome) -> list[int | None]:
@@ -223,9 +223,10 @@ def _evouna(outcomes: Sequence[RowOutcome]) -> Scored:
 
 
 def _clustered(outcomes: Sequence[RowOutcome]) -> Figure:
-    clusters = _by(outcomes, lambda o: o.cluster or f"\0{o.id}")
-    units = [Unit(sum(map(_right, of)), len(of)) for of in clusters.values()]
-    return weighted_share([Part(units)])
+    part = Part(_right(o) for o in outcomes if not o.cluster)
+    for of in _by((o for o in outcomes if o.cluster), lambda o: o.cluster).values():
+        part.add(sum(map(_right, of)), len(of))
+    return weighted_share([part])
 
 
 def _right(outcome: RowOutcome) -> float:
@@ -235,21 +236,18 @@ def _right(outcome: RowOutcome) -> float:
 
 def _separation(outcomes: Sequence[RowOutcome]) -> Scored:
     """Chance that a positive row scores above a negative one, over those with a score."""
-    rated = [o for o in outcomes if o.positive is not None and o.score is not None]
-    notes = _undecided(outcomes, "not at all")
-    if len({o.positive for o in rated}) < 2:
-        why = "it takes scored rows of both sides"
-        return Figure(value=None, n=len(rated), why=why), {}, notes
-    value = stats.auroc([float(o.score or 0) for o in rated], [bool(o.positive) for o in rated])
-    return Figure(value=float(value), n=len(rated), why="no interval yet"), {}, notes
+    return measure_figure("auroc", outcomes), {}, _undecided(outcomes, "not at all")
 
 
 def _own(outcomes: Sequence[RowOutcome]) -> Scored:
     """Forced accuracy; where the labels are only sides, how well the score separates them."""
-    rows = [o for o in outcomes if o.agrees is not None or o.status in ("invalid", "failed")]
+    rows = [o for o in outcomes if o.labelled]
     if not any(o.agrees is not None for o in rows):
         return _separation(outcomes)
-    return _clustered(rows), {}, _undecided(rows, "as wrong")
+    notes = _undecided(rows, "as wrong")
+    if sides := len(outcomes) - len(rows):
+        notes.append(f"{sides} rows whose label is no value of the judge are not in the score")
+    return _clustered(rows), {}, notes
 
 
 # Shared
@@ -266,12 +264,17 @@ def _by(
 
 def _undecided(outcomes: Sequence[RowOutcome], counted: str) -> list[str]:
     """Return how many rows have no value at all, and how the score counts them."""
-    count = sum(o.agrees is None and o.credit is None and o.score is None for o in outcomes)
+    count = sum(_says_nothing(outcome) for outcome in outcomes)
     return [f"{count} of {len(outcomes)} rows without a verdict count {counted}"] if count else []
 
 
+def _says_nothing(outcome: RowOutcome) -> bool:
+    said = (outcome.agrees, outcome.credit, outcome.score, *(outcome.orders or ()))
+    return all(one is None for one in said)
+
+
 def _half_decided(outcomes: Sequence[RowOutcome], counted: str) -> list[str]:
-    count = sum(o.orders is not None and None in o.orders for o in outcomes)
+    count = sum(o.orders is not None and o.orders.count(None) == 1 for o in outcomes)
     return [f"{count} rows lack the decision of an order, which counts {counted}"] if count else []
 
 

@@ -2,74 +2,85 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from plaudit.bench.results import Figure
-from plaudit.scoring.intervals import wilson
-
-FEWEST_CLUSTERS = 10
-"""Independent units under which there is no interval."""
+from plaudit.scoring.influence import FEWEST_CLUSTERS
+from plaudit.scoring.intervals import effective_number, wilson
 
 
-class Unit(NamedTuple):
-    """Samples that depend on each other, such as all pairs of one prompt, or a single one."""
+class Part:
+    """One part of a set, as the sums that its mean and variance are made of.
 
-    total: float
-    """Sum of what they earned, each in 0..1."""
-    size: int = 1
+    A unit is what does not depend on other units: a sample, or all samples of one prompt.
+    """
 
+    def __init__(self, values: Iterable[float] = (), weight: float = 1.0) -> None:
+        """Take independent samples, each worth 0..1, and the weight of the part in the score."""
+        self.weight = weight
+        self.units = self.size = 0
+        self.total = 0.0
+        self._squares = self._cross = self._sizes = 0.0
+        for value in values:
+            self.add(value)
 
-class Part(NamedTuple):
-    """One part of a set, with its weight in the mean."""
-
-    units: Sequence[Unit]
-    weight: float = 1.0
+    def add(self, total: float, size: int = 1) -> None:
+        """Add a unit: what its samples earned together, and how many they are."""
+        self.units += 1
+        self.size += size
+        self.total += total
+        self._squares += total * total
+        self._cross += total * size
+        self._sizes += size * size
 
     @property
     def mean(self) -> float:
         """Mean over all samples."""
-        return math.fsum(u.total for u in self.units) / sum(u.size for u in self.units)
+        return self.total / self.size
 
     @property
     def variance(self) -> float:
-        """Variance of the mean by the ratio estimator (Cochran 1977, 11.8)."""
-        mean, size = self.mean, sum(u.size for u in self.units)
-        if len(self.units) == 1:
+        """Variance of the mean by the ratio estimator (Cochran 1977, chapter 6)."""
+        mean = self.mean
+        if self.units == 1:
             return mean * (1 - mean)
-        spread = math.fsum((u.total - mean * u.size) ** 2 for u in self.units)
-        return len(self.units) / (len(self.units) - 1) * spread / size**2
+        spread = self._squares - 2 * mean * self._cross + mean * mean * self._sizes
+        return self.units / (self.units - 1) * max(spread, 0.0) / self.size**2
 
 
 def share(values: Iterable[float]) -> Figure:
-    """Return the mean of independent values in 0..1."""
-    return weighted_share([Part([Unit(value) for value in values])])
+    """Return the mean of independent values in 0..1, with Wilson's interval (1927)."""
+    return weighted_share([Part(values)])
 
 
 def weighted_share(parts: Sequence[Part], n: int | None = None) -> Figure:
-    """Return the weighted mean of the means of parts, with a score interval (Wilson 1927).
+    """Return the weighted mean of the means of parts, with a score interval.
 
-    The interval takes the effective number of independent samples: what would give the variance
-    that the parts have (Korn and Graubard 1998). Where no part varies this is the number of units.
+    The interval is Wilson's for the number of independent samples that would give the variance
+    that the parts have (Korn and Graubard 1998).
 
     Args:
-        parts: parts without a unit do not count.
-        n: how many samples the figure is of; by default all that the units hold.
+        parts: a part without a unit does not count.
+        n: samples that the figure is of; by default all that the units hold.
     """
     parts = [part for part in parts if part.units]
-    units = sum(len(part.units) for part in parts)
-    n = sum(u.size for part in parts for u in part.units) if n is None else n
+    units, n = sum(part.units for part in parts), sum(p.size for p in parts) if n is None else n
     if not parts:
         return Figure(value=None, n=0, why="measured on nothing")
-    weights = [part.weight / sum(p.weight for p in parts) for part in parts]
-    mean = math.fsum(w * part.mean for w, part in zip(weights, parts, strict=True))
+    whole = math.fsum(part.weight for part in parts)
+    mean = math.fsum(part.weight / whole * part.mean for part in parts)
     clusters = None if units == n else units
+    bare = Figure(value=mean, n=n, clusters=clusters)
     if units < FEWEST_CLUSTERS:
-        why = f"too few for an interval: {units} of at least {FEWEST_CLUSTERS}"
-        return Figure(value=mean, n=n, clusters=clusters, why=why)
-    variance = math.fsum(w * w * p.variance for w, p in zip(weights, parts, strict=True))
-    centre = min(max(mean, 0.0), 1.0)
-    independent = centre * (1 - centre)
-    trials = units if min(variance, independent) <= 0 else max(independent / variance, 1.0)
-    found = wilson(centre, trials)
+        return _too_few(bare, units)
+    variance = math.fsum((part.weight / whole) ** 2 * part.variance for part in parts)
+    centre = min(max(mean, 0.0), 1.0)  # A score with a bonus can be above 1.
+    trials = effective_number(centre, n, variance, units) if variance > 0 else units
+    found = wilson(centre, trials, freedom=None if clusters is None else units - 1)
     method = "wilson" if clusters is None else "cluster"
     return Figure(value=mean, low=found.low, high=found.high, n=n, clusters=clusters, method=method)
+
+
+def _too_few(bare: Figure, units: int) -> Figure:
+    what = "samples" if bare.clusters is None else "clusters"
+    why = f"too few: {units} {what}, an interval takes {FEWEST_CLUSTERS}"
+    return Figure(value=bare.value, n=bare.n, clusters=bare.clusters, why=why)

@@ -14,6 +14,7 @@ from plaudit._util.ranges import WHOLE, WHOLE_64, Range
 from plaudit.bench.arms import Arm, Sweep, arms_of_engines, arms_of_panel
 from plaudit.bench.catalog import DATASETS, DatasetFormat
 from plaudit.bench.job import BenchJob, make_job
+from plaudit.bench.replay import replay as replay_outputs
 from plaudit.bench.results import BenchResults, write_results
 from plaudit.bench.run import check_statistics, exit_status, results_folder, run_bench
 from plaudit.cli import display, display_bench
@@ -67,6 +68,10 @@ class RowOptions(msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = 0
+    revision: Annotated[
+        str | None,
+        Help("Commit, branch or tag on the hub, where PATH is left out.", "Input", rare=True),
+    ] = None
 
 
 class NoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,13 +180,13 @@ def _add(name: str, form: DatasetFormat) -> None:
     @app.command(name, help=_help(form))
     @with_fields
     def bench(
-        path: Annotated[str, typer.Argument(metavar="PATH", help=f"{form.fields}.")],
         own: Annotated[Values, Fields(_options_of(name, form))],
         config: Annotated[Values, Fields(JudgeConfig, *_CONFIG)],
         rows: Annotated[Values, Fields(RowOptions)],
         send: Annotated[Values, Fields(SendPolicy)],
         cache: Annotated[Values, Fields(CachePolicy)],
         servers: Annotated[Values, Fields(LaunchOptions)],
+        path: Annotated[str | None, typer.Argument(help=_path_help(form))] = None,
         engine: EngineOption = None,
         jury: JuryOption = None,
         cascade: CascadeOption = None,
@@ -210,12 +215,7 @@ def _add(name: str, form: DatasetFormat) -> None:
             prices=Prices.read(prices),
             out=out,
         )
-        found = command.run()
-        if as_json:
-            display.json_line(found)
-        else:
-            display_bench.results(found)
-        raise typer.Exit(exit_status(found))
+        _finish(command.run(), as_json)
 
 
 def _help(form: DatasetFormat) -> str:
@@ -226,6 +226,11 @@ def _help(form: DatasetFormat) -> str:
         "invalid, rows were rejected, or there is no score; 2 wrong usage or no usable input; 3 an "
         "engine cannot be used; 130 interrupted."
     )
+
+
+def _path_help(form: DatasetFormat) -> str:
+    fetched = " Without it the set is fetched from the Hugging Face hub." if form.hub else ""
+    return f"File or folder of {form.title}: {form.fields}.{fetched}"
 
 
 def _numbers(flag: str, given: str | None) -> list[int]:
@@ -244,7 +249,7 @@ class _Command(NamedTuple):
     """A command line that was read."""
 
     name: str
-    path: str
+    path: str | None
     kind: str
     options: msgspec.Struct
     rows: RowOptions
@@ -283,7 +288,8 @@ class _Command(NamedTuple):
     @property
     def _read(self) -> list[str]:
         """What the command reads."""
-        return [self.path, *self.engines, *(path for path in self.panel if path is not None)]
+        named = (self.path, *self.panel, *self.engines)
+        return [one for one in named if one is not None]
 
     def _job(self) -> BenchJob:
         options = msgspec.structs.asdict(self.options)
@@ -295,6 +301,7 @@ class _Command(NamedTuple):
             options={name: value for name, value in options.items() if name != "kind" and value},
             limit=self.rows.limit,
             seed=self.rows.rows_seed,
+            revision=self.rows.revision,
         )
 
     def _arms(self) -> list[Arm]:
@@ -329,6 +336,53 @@ def list_sets(as_json: RowsOption = False) -> None:
             display.json_line({"set": name, **display_bench.set_fields(form)})
         else:
             display_bench.set_entry(name, form)
+
+
+@app.command()
+@with_fields
+def replay(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="SET", help="One of `plaudit bench list`."),
+    ],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="File or folder of the set.")],
+    outputs: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUTS",
+            help="Recorded judgements: a file or folder in the form of the set's own tools, "
+            "verdicts of `plaudit judge`, or a file of `plaudit bench -o`.",
+        ),
+    ],
+    own: Annotated[Values, Fields(OwnOptions)],
+    unanimous: Annotated[
+        bool, option("--unanimous", help="pandalm: as in `plaudit bench pandalm`.", panel="Input")
+    ] = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score judgements that were recorded elsewhere, without asking anything.
+
+    Exit status: 0 done; 1 done, but judgements failed or cannot be read, or there is no score; 2
+    wrong usage or no usable input.
+    """
+    check_statistics()
+    given: dict[str, str | bool | None] = {**own, "unanimous": unanimous}
+    options = {option: value for option, value in given.items() if value}
+    with nullcontext() if out is None else results_folder(out, [path, outputs]) as folder:
+        found = replay_outputs(name, path, outputs, revision=None, **options)
+        if folder is not None:
+            write_results(found, folder.path)
+    _finish(found, as_json)
+
+
+def _finish(found: BenchResults, as_json: bool) -> None:
+    """Print results, and exit with their status."""
+    if as_json:
+        display.json_line(found)
+    else:
+        display_bench.results(found)
+    raise typer.Exit(exit_status(found))
 
 
 for _name, _form in DATASETS.items():

@@ -14,6 +14,7 @@ from plaudit.bench.results import (
     ArmResults,
     BenchResults,
     Figure,
+    JudgeCard,
     OutcomeCounts,
     PairedDifference,
     SetCard,
@@ -23,6 +24,8 @@ from plaudit.bench.results import (
 from plaudit.cli import display
 from plaudit.cli.display import count, money, stdout
 
+_MODEL_WIDTH = 24
+"""Characters of a model's identity that are shown: such as a scheme and the start of a digest."""
 NONE = "-"
 """Stands for a figure that has no value."""
 _APART = {
@@ -81,6 +84,7 @@ def _set_lines(card: SetCard) -> Iterator[str]:
     yield f"[bold]{escape(card.title)}[/]: {count(card.rows, 'row')}{drawn}"
     for reason, number in card.left_out.items():
         yield f"left out: {number} {escape(reason)}"
+    yield f"published score: {escape(card.score)}"
 
 
 def _arm(console: Console, arm: ArmResults, *, alone: bool) -> None:
@@ -101,12 +105,9 @@ def _arm_lines(arm: ArmResults, *, alone: bool) -> Iterator[str]:
         yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in counts.causes.items())
     if alone:
         yield from (escape(line) for line in _whys(arm))
-    yield _spending(arm.spending)
     yield from (escape(note) for note in arm.notes)
-    card = arm.judge
-    model = f", {card.model}" if card.model else ""
-    run = f", run {arm.run}" if arm.run else ""
-    yield escape(f"judge {card.kind}/{card.fingerprint[:12]} by {card.engine}{model}{run}")
+    yield from _spending(arm.spending, asked=arm.judge.readout != "none")
+    yield escape(_judge(arm.judge) + (f", run {arm.run}" if arm.run else ""))
 
 
 def _subset_table(console: Console, subsets: Sequence[SubsetResults]) -> None:
@@ -210,21 +211,31 @@ def _whole(figure: Figure | None) -> str:
     return f"{_value(figure)}{interval}, n {figure.n}"
 
 
-def _spending(spent: Spending) -> str:
-    """Return what a thousand rows take, and what this run asked."""
-    rows = max(1, spent.samples)
-    parts = [
-        f"{1000 * spent.input_tokens / rows:,.0f} tokens in",
-        f"{1000 * spent.output_tokens / rows:,.0f} out",
-    ]
-    if spent.cost_usd is None:
-        parts.append("cost unknown")
-    elif spent.cost_usd:
-        parts.append(money(1000 * spent.cost_usd / rows))
+def _spending(spent: Spending, *, asked: bool) -> Iterator[str]:
+    """Yield what a thousand rows take, and what this run asked; nothing of recorded judgements."""
+    if not spent.samples:
+        return
+    rate = 1000 / spent.samples
+    parts: list[str] = []
+    if asked:
+        parts += [f"{rate * spent.input_tokens:,.0f} tokens in"]
+        parts += [f"{rate * spent.output_tokens:,.0f} out"]
+        parts += ["cost unknown"] if spent.cost_usd is None else []
+        parts += [money(rate * spent.cost_usd)] if spent.cost_usd else []
     if spent.seconds is not None:
-        parts.append(f"{1000 * spent.seconds / rows:,.1f} s")
-    calls = f"{count(spent.engine_calls, 'call')}, {spent.cached} samples from the store"
-    return f"a thousand rows: {', '.join(parts)}; this time {calls}"
+        parts.append(f"{rate * spent.seconds:,.1f} s")
+    yield f"a thousand rows: {', '.join(parts)}"
+    if asked:
+        yield f"this time {count(spent.engine_calls, 'call')}, {spent.cached} from the store"
+
+
+def _judge(card: JudgeCard) -> str:
+    """Return who judged, on one line."""
+    if not card.fingerprint:
+        return f"recorded judgements: {card.name}"
+    model = card.model if len(card.model) <= _MODEL_WIDTH else f"{card.model[:_MODEL_WIDTH]}..."
+    by = f"{card.engine} ({model})" if model and model != "none" else card.engine
+    return f"judge {card.kind}/{card.fingerprint[:12]} by {by}"
 
 
 def _value(figure: Figure | None, sign: str = "") -> str:
