@@ -41,7 +41,7 @@ _STYLE = {
 }
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
-_NUMBERED = re.compile(r' id="[a-z]+[a-zA-Z0-9.]*_\d+"')
+_NUMBERED = re.compile(r' id="[a-zA-Z]+[a-zA-Z0-9.]*_\d+"')
 """Ids that nothing refers to, and that are the same in every picture."""
 _COLOR = re.compile("|".join(_VARIABLES))
 
