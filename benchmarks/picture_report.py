@@ -1,9 +1,9 @@
 """Picture the report card of two judges for docs/reference/report.md.
 
-    python benchmarks/picture_report.py RESULTS... [FILE.png]
+    python benchmarks/picture_report.py [FILE.png]
 
-RESULTS are folders of `plaudit bench -o` and `plaudit audit -o`; the page is what `plaudit report`
-writes, as Chromium (`chromium` on the PATH) shows it.
+The judges and their results are made up, by the generator of the tests; the page is what
+`plaudit report` writes, as Chromium (`chromium` on the PATH) shows it.
 """
 
 import subprocess
@@ -15,11 +15,21 @@ from PIL import Image
 
 from plaudit import __version__
 from plaudit.bench.report import ReportCard, write_card
-from plaudit.bench.results import read_results
 
-OUT = Path(__file__).parents[1] / "docs" / "images" / "report.png"
+REPOSITORY = Path(__file__).parents[1]
+OUT = REPOSITORY / "docs" / "images" / "report.png"
 SIZE = (1180, 1960)
 COLORS = 96
+
+
+def two_judges() -> ReportCard:
+    """Return the results of a small and a large judge that do not exist."""
+    sys.path.insert(0, str(REPOSITORY))
+    from tests.support import results
+
+    bench = results.bench((("small-judge", 0.62, 0.05), ("large-judge", 0.81, 1.9)))
+    audits = [results.audit("small-judge", 0.16), results.audit("large-judge", 0.05)]
+    return ReportCard(plaudit=__version__, results=[bench, *audits])
 
 
 def picture(card: ReportCard, out: Path) -> None:
@@ -38,7 +48,4 @@ def picture(card: ReportCard, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    *given, out = sys.argv[1:] if sys.argv[-1].endswith(".png") else [*sys.argv[1:], str(OUT)]
-    picture(
-        ReportCard(plaudit=__version__, results=[read_results(one) for one in given]), Path(out)
-    )
+    picture(two_judges(), Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)

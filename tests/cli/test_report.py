@@ -14,7 +14,7 @@ from tests.support.command import Here
 
 CHROMIUM = shutil.which("chromium")
 ROWS = [
-    {"id": str(n), "question": "2 + 2?", "response": str(4 + n % 2), "reference": "4"}
+    {"id": str(n), "question": "2 + 2?", "answer": str(4 + n % 2), "reference": "4"}
     | {"label": ("true", "no")[n % 2]}
     for n in range(12)
 ]

@@ -1,4 +1,4 @@
-"""The report: alone, unharmed by hostile text, the same each time, and true about what is missing."""
+"""The report: alone, unharmed by hostile text, deterministic, and true about what is missing."""
 
 import re
 from html.parser import HTMLParser
