@@ -129,12 +129,13 @@ def _outcomes(
     wrong = ""
     for verdict in _verdicts(store, info, record):
         try:
-            found = outcome_of(record.judge.kind, _with_label(verdict, record.judge.kind))
+            labelled = _with_label(verdict, record.judge.kind)
+            found = outcome_of(record.judge.kind, labelled)
         except InputError as error:
             left_out["label unknown"] += 1
             wrong = wrong or str(error)
             continue
-        if verdict.metadata.get("label") is None:
+        if labelled.metadata.get("label") is None:
             left_out["no label"] += 1
         else:
             outcomes.append(found)
