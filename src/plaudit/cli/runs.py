@@ -14,7 +14,8 @@ from plaudit.runs.history import show_run
 from plaudit.store.store import Store, default_store_path
 
 
-def _open(path: str | None) -> Store:
+def open_store(path: str | None) -> Store:
+    """Open a store to look at it: read-only where it cannot be written."""
     place = Path(path) if path else default_store_path()
     writable = os.access(place, os.W_OK) and os.access(place.parent, os.W_OK)
     return Store(place, read_only=place.exists() and not writable)
@@ -26,7 +27,7 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a run a line as JSON.")] = False,
 ) -> None:
     """List runs, the newest first."""
-    with _open(store) as opened:
+    with open_store(store) as opened:
         found = opened.runs(limit)
     if not as_json:
         display_runs.run_list(found)
@@ -55,7 +56,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print a sample a line as JSON.")] = False,
 ) -> None:
     """Show, sample by sample, what was asked, what came back, and how it was read."""
-    with _open(store) as opened:
+    with open_store(store) as opened:
         printer = display_runs.Exchanges(display.stdout())
         for item in loops.run(show_run(opened, run, failed=failed, limit=limit)):
             if as_json:

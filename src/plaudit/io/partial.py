@@ -84,7 +84,15 @@ def write_json(out: str | Path, value: object) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    data = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    write_whole(out, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def write_whole(out: str | Path, data: bytes) -> None:
+    """Write a file: the whole of it, or none.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     try:
         partial = PartialFile(Path(out))
         try:

@@ -1,11 +1,11 @@
 """What a run asked and read, put together again from its record, its replies and its input."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from plaudit.engines.base import Request
+from plaudit.engines.base import Engine, Request
 from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.io.sources import Intake, RowReader
@@ -16,7 +16,10 @@ from plaudit.runs.runner import StoredVerdict, bind_record
 from plaudit.sending.pool import Attempt
 from plaudit.store.base import RunInfo
 from plaudit.store.store import Store
-from plaudit.types import Message, Sample, Verdict
+from plaudit.types import Json, Message, Sample, Verdict
+
+ReadRow = Callable[[Mapping[str, Json], int], Sequence[Sample]]
+"""Returns the samples of a row, or raises `InputError`; see `BaseJudge.read_row`."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,18 +59,25 @@ async def show_run(
     record = msgspec.json.decode(info.config, type=JudgeRecord)
     task, reason = None, ""
     try:
-        task = await _bind(record)
+        task, _ = await bind_again(record)
     except PlauditError as error:
         reason = f"the prompt cannot be shown: {error}"
     return _walk(store, info, record, (task, reason), failed, limit)
 
 
-async def _bind(record: JudgeRecord) -> BaseJudge | PanelJudge:
+async def bind_again(
+    record: JudgeRecord,
+) -> tuple[BaseJudge | PanelJudge, Engine | Sequence[Engine]]:
+    """Return the judge of a run, and the engine that it is bound to; for a panel, one a member.
+
+    Raises:
+        PlauditError: the engine or the model cannot be found.
+    """
     if record.panel is None:
         engine = load_engine(record.engine)
-        return await bind_record(record, engine, record.without_logprobs)
-    engines = [load_engine(member.engine) for member in record.panel.members]
-    return await bind_record(record, engines, record.without_logprobs)
+    else:
+        engine = [load_engine(member.engine) for member in record.panel.members]
+    return await bind_record(record, engine, record.without_logprobs), engine
 
 
 def _walk(
@@ -79,7 +89,8 @@ def _walk(
     limit: int | None,
 ) -> Iterator[Shown]:
     task, reason = bound
-    samples = _Samples(task, record) if task is not None else None
+    source = record.options.source
+    samples = SampleReader(task.read_row, source) if task is not None else None
     statuses = {"failed", "invalid"} if failed else None
     for index, _, payload in store.verdicts(info.number, statuses, limit=limit):
         stored = msgspec.msgpack.decode(payload, type=StoredVerdict)
@@ -108,25 +119,39 @@ def _requests(task: BaseJudge | PanelJudge, sample: Sample, verdict: Verdict) ->
     return task.requests(sample)
 
 
-class _Samples:
-    """Reads the input along with the verdicts, which come in the order of their index."""
+class SampleReader:
+    """Reads the input of a run along with its verdicts, which come in the order of their index."""
 
-    def __init__(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> None:
-        self._samples = self._read(task, record)
+    def __init__(self, read_row: ReadRow, source: str) -> None:
+        """Read from the beginning.
+
+        Args:
+            read_row: takes the samples from a row, as the judge did.
+            source: path of the input; of standard input, nothing is left.
+        """
+        self._samples = self._read(read_row, source)
         self._last: Sample | None = None
+        self.row: Mapping[str, Json] = {}
+        """The row of the sample that was read last."""
 
     def find(self, index: int) -> Sample | None:
+        """Return the sample of an index; None where the input is gone or has changed."""
         while self._last is None or self._last.index < index:
             self._last = next(self._samples, None)
             if self._last is None:
                 return None
         return self._last if self._last.index == index else None
 
-    def _read(self, task: BaseJudge | PanelJudge, record: JudgeRecord) -> Iterator[Sample]:
-        if record.options.source == "-":
+    def _read(self, read_row: ReadRow, source: str) -> Iterator[Sample]:
+        def read(row: Mapping[str, Json], index: int) -> Sequence[Sample]:
+            samples = read_row(row, index)
+            self.row = row
+            return samples
+
+        if source == "-":
             return
         with suppress(InputError):
-            yield from Intake(RowReader(record.options.source), task.read_row).items()
+            yield from Intake(RowReader(source), read).items()
 
 
 def _replies(store: Store, stored: StoredVerdict) -> list[str]:

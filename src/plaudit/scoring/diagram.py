@@ -68,8 +68,8 @@ def _draw(figure: Any, calibration: Calibration) -> None:
         (f"after ({calibration.method})", _AFTER, calibration.after_bins, calibration.after.ece),
     )
     for column, (title, color, bins, ece) in enumerate(sides):
-        _draw_reliability(axes[0, column], bins, color)
-        _draw_counts(axes[1, column], bins, color)
+        draw_reliability(axes[0, column], bins, color)
+        draw_bin_counts(axes[1, column], bins, color)
         axes[0, column].set_title(f"{title}: ECE {_interval(ece)}")
     axes[0, 0].set_ylabel("share that is right")
     axes[1, 0].set_ylabel("verdicts")
@@ -99,7 +99,8 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
-def _draw_reliability(axes: Any, bins: Sequence[Bin], color: str) -> None:
+def draw_reliability(axes: Any, bins: Sequence[Bin], color: str) -> None:
+    """Draw confidence against the share that is right, with exact intervals, and the diagonal."""
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", zorder=1)
     shares = [proportion(round(one.right * one.count), one.count) for one in bins]
     bars = [[s.value - s.low for s in shares], [s.high - s.value for s in shares]]
@@ -112,7 +113,8 @@ def _draw_reliability(axes: Any, bins: Sequence[Bin], color: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_counts(axes: Any, bins: Sequence[Bin], color: str) -> None:
+def draw_bin_counts(axes: Any, bins: Sequence[Bin], color: str) -> None:
+    """Draw how many samples each bin has."""
     places = [(min(int(one.confidence * BINS), BINS - 1) + 0.5) / BINS for one in bins]
     drawn = axes.bar(places, [one.count for one in bins], width=0.9 / BINS, color=color)
     axes.bar_label(drawn, fontsize=7, padding=1)

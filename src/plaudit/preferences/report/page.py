@@ -1,17 +1,14 @@
 """A report as a page that stands alone, and as JSON."""
 
-import io
-import re
-from collections.abc import Callable, Sequence
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from plaudit._util import disk
-from plaudit._util.packages import load_package
-from plaudit.io.partial import PartialFile, write_json
+from plaudit._util.pages import render as render_page
+from plaudit._util.pages.plots import LINE, Draw, svg
+from plaudit.io.partial import write_json, write_whole
 from plaudit.io.places import make_folder
 from plaudit.preferences.report.numbers import (
     Distribution,
@@ -49,15 +46,7 @@ def write_report(numbers: ReportNumbers, folder: str | Path) -> Path:
     place = make_folder(folder)
     write_json(place / NUMBERS, numbers)
     path = place / PAGE
-    try:
-        partial = PartialFile(path)
-        try:
-            partial.file.write(page)
-            partial.commit()
-        finally:
-            partial.abort()
-    except OSError as error:
-        raise disk.output_error(path, error) from error
+    write_whole(path, page)
     return path
 
 
@@ -67,18 +56,9 @@ def render(numbers: ReportNumbers) -> str:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    from jinja2 import Environment, StrictUndefined  # slow, and for reports only
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return render_page(
+        "plaudit.preferences.report", _TEMPLATE, n=numbers, plots=_plots(numbers), ids=_shown
     )
-    environment.filters.update(count=_count, percent=_percent, number=_number, shown=_shown)
-    text = (
-        resources.files("plaudit.preferences.report")
-        .joinpath(_TEMPLATE)
-        .read_text(encoding="utf-8")
-    )
-    return environment.from_string(text).render(n=numbers, plots=_plots(numbers))
 
 
 def _plots(n: ReportNumbers) -> dict[str, str]:
@@ -95,44 +75,12 @@ def _plots(n: ReportNumbers) -> dict[str, str]:
     return found
 
 
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def _number(value: float) -> str:
-    """Return a number with four digits, and whole ones below a million as they are."""
-    if abs(value) < 1e6 and value == round(value):
-        return f"{value:,.0f}".replace("-", "\N{MINUS SIGN}")
-    return f"{value:,.4g}".replace("-", "\N{MINUS SIGN}")
-
-
 def _shown(value: Any) -> str:
     """Return an id as JSON, so that the text "1" and the number 1 look different."""
     return msgspec.json.encode(value).decode()
 
 
-_CHOSEN, _REJECTED, _LINE = "#0d9488", "#c2691c", "#808080"
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _LINE,
-    "axes.axisbelow": True,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "svg.fonttype": "none",
-    "axes.unicode_minus": True,
-}
-_PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
-_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
-_NUMBERED = re.compile(r' id="[a-z]+[a-zA-Z0-9.]*_\d+"')
-"""Ids that nothing refers to, and that are the same in every picture."""
-
-Draw = Callable[[Any], None]
+_CHOSEN, _REJECTED = "#0d9488", "#c2691c"
 
 
 def _plot_margins(found: Distribution) -> str:
@@ -148,7 +96,7 @@ def _plot_differences(found: Lengths) -> str:
         bars = _draw_histogram(axes, spread, "characters of the chosen minus those of the rejected")
         for bar, edges in zip(bars, zip(spread.edges, spread.edges[1:], strict=False), strict=True):
             bar.set_facecolor(_CHOSEN if edges[0] >= 0 else _REJECTED)
-        axes.axvline(0, color=_LINE, linewidth=1)
+        axes.axvline(0, color=LINE, linewidth=1)
 
     return _svg("differences", draw)
 
@@ -178,7 +126,7 @@ def _plot_weights(found: Weights) -> str:
     """Return the share of the pairs that the heaviest examples have."""
 
     def draw(axes: Any) -> None:
-        axes.plot([0, 100], [0, 100], color=_LINE, linewidth=1, linestyle="--")
+        axes.plot([0, 100], [0, 100], color=LINE, linewidth=1, linestyle="--")
         axes.fill_between(range(101), [100 * y for y in found.curve], color=_CHOSEN, alpha=0.15)
         axes.plot(range(101), [100 * y for y in found.curve], color=_CHOSEN)
         axes.set(xlim=(0, 100), ylim=(0, 101))
@@ -214,23 +162,9 @@ def _draw_histogram(axes: Any, found: Distribution, label: str) -> Any:
 
 
 def _svg(name: str, draw: Draw) -> str:
-    matplotlib = load_package("matplotlib", "stats")
-    figures = load_package("matplotlib.figure", "stats")
-    # The salt makes ids, which one page may not have twice, different from plot to plot.
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"plaudit-{name}"}):
-        figure = figures.Figure(figsize=(6.2, 2.9), layout="constrained")
+    def draw_axes(figure: Any) -> None:
         axes = figure.subplots()
-        axes.grid(axis="y", color=_LINE, alpha=0.25, linewidth=0.6)
+        axes.grid(axis="y", color=LINE, alpha=0.25, linewidth=0.6)
         draw(axes)
-        file = io.StringIO()
-        none = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(file, format="svg", transparent=True, metadata=none)
-    return _cleaned(file.getvalue(), name)
 
-
-def _cleaned(svg: str, name: str) -> str:
-    svg = _METADATA.sub("", _PROLOGUE.sub("", svg, count=1))
-    svg = _NUMBERED.sub("", svg)
-    opening, rest = svg.split(">", 1)
-    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
-    return f'{opening} role="img" aria-label="{name}">{rest}'
+    return svg(name, draw_axes)
