@@ -112,7 +112,10 @@ def test_one_class_has_no_auroc_and_one_value_no_alpha() -> None:
         for n in range(4)
     ]
     found = figures(one_class)
-    assert (found["auroc"].value, found["auroc"].why) == (None, "all samples are of one class")
+    assert (found["auroc"].value, found["auroc"].why) == (
+        None,
+        "all samples with a score are of one class",
+    )
     assert (found["alpha"].value, found["alpha"].why) == (None, "all values are the same")
 
 
@@ -188,6 +191,8 @@ def test_scores_are_counted_by_label() -> None:
     assert (found["other"].low, found["other"].high, sum(found["other"].counts)) == (-1, 1, 1)
     raw = measure_outcomes([outcome(0, score=7.5)]).distributions[0]
     assert (raw.low, raw.high, sum(raw.counts)) == (7.0, 8.0, 1)
+    huge = [outcome(n, score=score) for n, score in enumerate((-1.7e308, 1.7e308, 3.0))]
+    assert [sum(one.counts) for one in measure_outcomes(huge).distributions] == [1]
 
 
 # Intervals
@@ -276,16 +281,6 @@ def test_clusters_widen_every_interval() -> None:
         assert wide.value == pytest.approx(narrow.value, rel=0.01), name
         assert (wide.low, wide.high) == pytest.approx((narrow.low, narrow.high), abs=0.01), name
         assert (narrow.clusters, wide.clusters) == (None, 300)
-
-
-def test_from_many_samples_nothing_is_resampled() -> None:
-    few, many = scored(7, 19_999), scored(7, 20_000)
-    assert figures(few)["ece"].method == "bootstrap"
-    found = figures(many)
-    assert {found[n].method for n in ("ece", "brier")} == {"student"}
-    assert (found["ece"].low, found["ece"].high) == pytest.approx(
-        (figures(few)["ece"].low, figures(few)["ece"].high), abs=0.005
-    )
 
 
 def test_a_seed_gives_the_same_figures_again() -> None:
@@ -384,9 +379,11 @@ def test_every_figure_can_be_compared(figure: str) -> None:
     assert one.difference.value == pytest.approx(change)
     assert one.difference.low < change < one.difference.high
     assert 0 <= one.p == one.p_holm <= 1
-    assert one.difference.method == ("bootstrap" if figure == "ece" else "student")
+    assert one.difference.method == "student"
     back = differences(second, first, figures=[figure])["arm 1", figure]
-    assert (back.difference.value, back.p) == pytest.approx((-change, one.p), rel=1e-6)
+    assert (back.difference.value, back.p) == pytest.approx(
+        (-change, one.p), rel=0.1 if figure == "ece" else 1e-6
+    )
 
 
 def test_an_interval_of_no_width_is_explained() -> None:
@@ -415,7 +412,13 @@ def test_few_clusters_have_no_test() -> None:
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(UsageError, match="no sample in common"):
         differences([said(0, True)], [said(1, True)])
-    assert differences([said(0, True)]) == differences([], []) == differences([MIXED[0]], []) == {}
+    assert (
+        differences()
+        == differences([said(0, True)])
+        == differences([], [])
+        == differences([MIXED[0]], [])
+        == {}
+    )
 
 
 def test_rows_that_repeat_are_paired_in_their_order() -> None:

@@ -198,7 +198,8 @@ def test_uss_is_how_well_scores_separate_reactions() -> None:
     assert found.score.method == "delong"
     assert found.notes == ["1 of 91 rows without a verdict count not at all"]
     one_side = official_score("uss", rows[:1])
-    assert (one_side.score.value, one_side.score.why) == (None, "all samples are of one class")
+    assert one_side.score.value is None
+    assert "one class" in str(one_side.score.why)
 
 
 def test_own_rows_count_labels_and_sides_apart() -> None:

@@ -30,10 +30,6 @@ from plaudit.scoring.calibration import Bin
 from plaudit.scoring.influence import FEWEST_CLUSTERS, Influence, Spread
 from plaudit.scoring.stats import Estimate
 
-MOST_RESAMPLED = 20_000
-"""From so many samples on the calibration error has no bootstrap, but the delta method."""
-
-RESAMPLES = 1_000
 PAIRED = (
     "accuracy",
     "accuracy_of_all",
@@ -50,7 +46,8 @@ _SHARES = frozenset(
 )
 _GATES = 100
 _BINS = 20
-_NO_GAPS = "all samples are alike, so nothing shows how far the figure may be off"
+_LARGEST_SCORE = 1e100  # So that the width of a bin is a number.
+_ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,16 +75,15 @@ def measure_outcomes(
     Args:
         outcomes: read once; some 70 bytes of each are kept.
         subsets: names that are reported first and also without a sample.
-        seed: of the bootstrap.
+        seed: of the noise that is drawn for the interval of the calibration error.
 
     Raises:
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    resample = seed if len(table.rows) < MOST_RESAMPLED else None
     return Measured(
-        overall=_subset("", table, resample),
-        subsets=[_subset(name, part, resample) for name, part in _parts(table)],
+        overall=_subset("", table, seed),
+        subsets=[_subset(name, part, seed) for name, part in _parts(table)],
         reliability=_reliability(table),
         coverage_curve=_coverage_curve(table),
         distributions=_distributions(table),
@@ -104,7 +100,7 @@ def _parts(table: Columns) -> "Iterable[tuple[str, Columns]]":
             yield name, table.take(order[ends[place] : ends[place + 1]])
 
 
-def _subset(name: str, table: Columns, seed: int | None) -> SubsetResults:
+def _subset(name: str, table: Columns, seed: int) -> SubsetResults:
     return SubsetResults(name=name, counts=_counts(table), figures=_figures(table, seed))
 
 
@@ -134,8 +130,7 @@ def _counts(table: Columns) -> OutcomeCounts:
 # Figures with their intervals.
 
 
-def _figures(table: Columns, seed: int | None) -> dict[str, Figure]:
-    """Return figures by name; without a seed no bootstrap."""
+def _figures(table: Columns, seed: int) -> dict[str, Figure]:
     found = {name: _measured(name, table, seed) for name in STATISTICS}
     return {name: one for name, one in found.items() if one.value is not None or one.why}
 
@@ -146,7 +141,7 @@ def measure_figure(name: str, outcomes: Iterable[RowOutcome], *, seed: int = 0) 
     Args:
         name: one of `results.FIGURES`, but for `score`.
         outcomes: read once.
-        seed: of the bootstrap.
+        seed: of the noise that is drawn for the interval of the calibration error.
 
     Raises:
         MissingDependencyError: numpy or scipy is not installed.
@@ -155,7 +150,7 @@ def measure_figure(name: str, outcomes: Iterable[RowOutcome], *, seed: int = 0) 
     return found if found.value is not None or found.why else _without(found, "no sample has it")
 
 
-def _measured(name: str, table: Columns, seed: int | None) -> Figure:
+def _measured(name: str, table: Columns, seed: int) -> Figure:
     """Return a figure; without value and reason where no such judge could have it."""
     seen = STATISTICS[name](table)
     if seen is None or math.isnan(seen.value):
@@ -173,13 +168,13 @@ def _why_undefined(name: str, table: Columns) -> str | None:
     if name == "accuracy_of_all":
         return "no sample has a label"
     if name == "auroc" and table.there("score", "positive").any():
-        return "all samples are of one class"
+        return "all samples with a score are of one class"
     if name == "alpha" and table.there("value", "label").any():
         return "all values are the same" if table.ok.any() else "no ok verdict"
     return None
 
 
-def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Figure:
+def _figure(name: str, table: Columns, seen: Influence, seed: int) -> Figure:
     """Return a defined figure with its interval, or with the reason why it has none."""
     independent = table.independent
     spread = influence.spread(seen, None if independent else table.clusters)
@@ -192,10 +187,12 @@ def _figure(name: str, table: Columns, seen: Influence, seed: int | None) -> Fig
         return _with(bare, interval, "wilson" if wilson else "cluster")
     if name == "auroc":
         return _area(bare, table, seen, spread)
-    if name == "ece" and seed is not None:
-        return _resampled(bare, table, seed)
     if spread.flat:
-        return _without(bare, _NO_GAPS)
+        return _without(bare, _ALIKE)
+    if name == "ece":
+        gaps, noise = influence.gap_noise([columns.sureness(table)], table.clusters, seed=seed)
+        interval = influence.gap_interval(seen, spread, gaps[0], noise[:, 0])
+        return _with(bare, interval, "bootstrap")
     interval = influence.mean_interval(seen, spread, -1 if name == "alpha" else 0, 1)
     return _with(bare, interval, "student" if independent else "cluster")
 
@@ -224,17 +221,6 @@ def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figu
     if table.independent:
         spread = influence.area_spread(seen, positive)
     return _with(bare, influence.area_interval(seen, spread), "delong")
-
-
-def _resampled(bare: Figure, table: Columns, seed: int) -> Figure:
-    """Return the calibration error with a basic bootstrap interval, which undoes its bias."""
-    assert bare.value is not None
-    drawn = influence.drawn_gaps(
-        [columns.sureness(table)], table.clusters, seed=seed, resamples=RESAMPLES
-    )[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, drawn))
-    flat = interval.low == interval.high
-    return _without(bare, _NO_GAPS) if flat else _with(bare, interval, "bootstrap")
 
 
 def _with(bare: Figure, interval: Estimate, method: Any) -> Figure:
@@ -275,7 +261,7 @@ def _coverage_curve(table: Columns) -> list[CoveragePoint]:
 def _distributions(table: Columns) -> list[Histogram]:
     np = load_package("numpy", "stats")
     score, positive = table.rows["score"], table.rows["positive"]
-    there = np.isfinite(score)
+    there = np.abs(score) <= _LARGEST_SCORE
     if not there.any():
         return []
     low, high = _range(float(score[there].min()), float(score[there].max()))
@@ -309,15 +295,16 @@ def paired_differences(
     Args:
         arms: by name; the first is the baseline.
         figures: names of what is compared; those that an arm does not have are left out.
-        seed: of the bootstrap of the calibration error.
+        seed: of the noise that is drawn for the calibration error.
 
     Raises:
         UsageError: an arm has samples, and none of the first one's.
         MissingDependencyError: numpy or scipy is not installed.
     """
-    (baseline, base), *others = arms.items()
     found: list[PairedDifference] = []
-    for judge, own in others:
+    baseline = next(iter(arms), "")
+    base = arms.get(baseline, ())
+    for judge, own in list(arms.items())[1:]:
         pair = _common(base, own)
         for figure in figures:
             value, p = _difference(figure, *pair, seed)
@@ -374,10 +361,12 @@ def _difference(
     bare = _bare(change, spread, independent)
     if spread.few:
         return _without(bare, _too_few(spread, independent)), None
-    if name == "ece" and change.size < MOST_RESAMPLED:
-        return _resampled_difference(bare, first, second, seed)
     if name in _SHARES:
         spread = influence.change_of_shares(change, spread)
+    elif name == "ece":
+        pair = [columns.sureness(first), columns.sureness(second)]
+        drawn = influence.gap_noise(pair, first.clusters, seed=seed)
+        spread = spread._replace(error=influence.gap_change_error(*drawn))
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
@@ -390,18 +379,3 @@ _BOUNDS = {"alpha": (-2, 2)}
 
 def _no_change(value: float) -> str:
     return "all samples change alike" if abs(value) > 1e-12 else "no sample differs"
-
-
-def _resampled_difference(
-    bare: Figure, first: Columns, second: Columns, seed: int
-) -> tuple[Figure, float | None]:
-    np = load_package("numpy", "stats")
-    assert bare.value is not None
-    pair = [columns.sureness(first), columns.sureness(second)]
-    drawn = influence.drawn_gaps(pair, first.clusters, seed=seed, resamples=RESAMPLES)
-    change = drawn[:, 1] - drawn[:, 0]
-    interval = stats.within(stats.basic_interval(bare.value, change), -1)
-    if interval.low == interval.high:
-        return _without(bare, _no_change(bare.value)), 1.0
-    p = influence.normal_p(bare.value, float(np.nanstd(change)))
-    return _with(bare, interval, "bootstrap"), p

@@ -28,7 +28,9 @@ FEWEST_CLUSTERS = 10
 """From fewer clusters no interval is computed: their spread is hardly known."""
 
 _ROUNDING = 1e-12
-_DRAWN_AT_ONCE = 200_000
+_DRAWS = 1_000
+_LARGEST_FACTOR = 4.0
+_HALVINGS = 24
 
 
 class Influence(NamedTuple):
@@ -67,17 +69,22 @@ def area(score: "Floats", positive: "Flags", used: "Flags") -> Influence:
     they give the variance of Obuchowski (1997). Both classes must be among what is used.
     """
     np = load_package("numpy", "stats")
-    rank = load_package("scipy.stats", "stats").rankdata
     above, below = np.flatnonzero(used & positive), np.flatnonzero(used & ~positive)
     m, n = len(above), len(below)
-    ranks = rank(np.concatenate([score[above], score[below]]))
-    wins_of_positive = (ranks[:m] - rank(score[above])) / n
-    wins_over_negative = 1 - (ranks[m:] - rank(score[below])) / m
+    ranks = _midranks(np, np.concatenate([score[above], score[below]]))
+    wins_of_positive = (ranks[:m] - _midranks(np, score[above])) / n
+    wins_over_negative = 1 - (ranks[m:] - _midranks(np, score[below])) / m
     value = float(wins_of_positive.mean())
     parts = np.zeros(len(score))
     parts[above] = (wins_of_positive - value) / m
     parts[below] = (wins_over_negative - value) / n
     return Influence(value, parts, used, m + n)
+
+
+def _midranks(np: Any, values: "Floats") -> "Floats":
+    """Return ranks from 1, equal values sharing their mean one; `scipy.stats` is slow to load."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def calibration_gap(
@@ -232,49 +239,90 @@ def mean_interval(found: Influence, spread: Spread, least: float, most: float) -
     return within(Estimate(found.value, found.value - reach, found.value + reach), least, most)
 
 
-def drawn_gaps(
+# The calibration error: a sum of absolute values, which noise makes larger.
+
+
+def gap_noise(
     columns: "Sequence[tuple[Floats, Floats, Flags]]",
     clusters: "Codes",
     *,
     seed: int,
-    resamples: int,
     bins: int = BINS,
-) -> "Floats":
-    """Return expected calibration errors of bootstrap samples, shape (resamples, columns).
+) -> "tuple[Floats, Floats]":
+    """Return the share that each bin has of a calibration gap, and draws of the noise in it.
 
-    Whole clusters are drawn, alike for all columns, which are arms on the same samples.
+    The expected calibration error is the sum of their absolute values. The noise is normal, with
+    the cluster-robust covariance of bins and arms, so that no draw takes more time for more rows.
 
     Args:
-        columns: confidence, right and which samples count, of each arm.
+        columns: confidence, right and which samples count, of each arm on the same samples.
         clusters: a number from 0 for each sample, without gaps.
         seed: of the draws.
-        resamples: how many.
         bins: of the diagram.
+
+    Returns:
+        Signed gaps, shape (arms, bins), and noise, shape (draws, arms, bins).
     """
     np = load_package("numpy", "stats")
-    size = int(clusters.max()) + 1
-    tables = [_by_cluster(np, column, clusters, size, bins) for column in columns]
-    random, at_once = np.random.default_rng(seed), max(1, _DRAWN_AT_ONCE // size)
-    drawn = np.empty((resamples, len(tables)))
-    for start in range(0, resamples, at_once):
-        rows = drawn[start : start + at_once]
-        chosen = random.integers(0, size, (len(rows), size)) + size * np.arange(len(rows))[:, None]
-        times = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)
-        for place, table in enumerate(tables):
-            sums = times @ table
-            with np.errstate(invalid="ignore"):  # An arm may have no confidence in what was drawn.
-                rows[:, place] = np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1]
-    return drawn
+    sparse = load_package("scipy.sparse", "stats")
+    size, arms = int(clusters.max()) + 1, len(columns)
+    blocks: list[Any] = []
+    gaps = np.zeros((arms, arms * bins))
+    for arm, column in enumerate(columns):
+        own, places = _gaps(*column, bins)
+        total = column[2].sum()
+        for values, where, width in ((own, places, bins), (column[2], places * 0, 1)):
+            entries = (values / total, (clusters, where))
+            blocks.append(sparse.csr_array(entries, shape=(size, width)))
+        gaps[arm, arm * bins : (arm + 1) * bins] = blocks[-2].sum(axis=0)
+    parts = sparse.hstack(blocks[::2] + blocks[1::2])
+    products = (parts.T @ parts).toarray()
+    centred = np.hstack([np.eye(arms * bins), -gaps.T])
+    covariance = centred @ products @ centred.T * size / max(size - 1, 1)
+    random = np.random.default_rng(seed)
+    noise = random.multivariate_normal(
+        np.zeros(arms * bins), covariance, _DRAWS, check_valid="ignore", method="eigh"
+    )
+    return gaps.sum(axis=0).reshape(arms, bins), noise.reshape(_DRAWS, arms, bins)
 
 
-def _by_cluster(
-    np: Any, column: "tuple[Floats, Floats, Flags]", clusters: "Codes", size: int, bins: int
-) -> "Floats":
-    """Return for each cluster the gap in each bin, and last how many samples count."""
-    gaps, places = _gaps(*column, bins)
-    sums = np.bincount(clusters * bins + places, gaps, size * bins).reshape(size, bins)
-    counts = np.bincount(clusters, column[2], size)
-    return np.column_stack([sums, counts])
+def gap_interval(found: Influence, spread: Spread, gaps: "Floats", noise: "Floats") -> Estimate:
+    """Return a calibration error with an interval that noise does not move upwards.
+
+    By inverting tests. True gaps are taken to be the observed ones times a factor; noise is added,
+    which makes errors larger. The interval has the factors for which the observed error is between
+    the quantiles of such errors. Its upper end is at least that of Student's interval.
+
+    Args:
+        found: the calibration error, with the influences of `calibration_gap`.
+        spread: of `found`.
+        gaps: of one arm, see `gap_noise`.
+        noise: likewise.
+    """
+    np = load_package("numpy", "stats")
+    tail = (1 + LEVEL) / 2
+    wider = noise * student(tail, spread.clusters - 1) / NormalDist().inv_cdf(tail)
+
+    def factor(quantile: float) -> float:
+        """Return the factor with which the observed error is at a quantile; 0 where none is."""
+        low, high = 0.0, _LARGEST_FACTOR
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            drawn = np.abs(middle * gaps + wider).sum(axis=1)
+            below = float(np.quantile(drawn, quantile)) < found.value
+            low, high = (middle, high) if below else (low, middle)
+        return low
+
+    value = found.value
+    high = max(factor(1 - tail) * value, value + spread.reach())
+    return within(Estimate(value, min(factor(tail), 1.0) * value, high))
+
+
+def gap_change_error(gaps: "Floats", noise: "Floats") -> float:
+    """Return the standard error of the difference of two arms' calibration errors."""
+    np = load_package("numpy", "stats")
+    errors = np.abs(gaps + noise).sum(axis=2)
+    return float((errors[:, 1] - errors[:, 0]).std())
 
 
 # Tests.
@@ -289,13 +337,8 @@ def two_sided_p(value: float, spread: Spread) -> float:
         return 1.0
     if spread.flat:
         return 2.0 ** (1 - spread.clusters)
-    t = load_package("scipy.stats", "stats").t
-    return float(2 * t.sf(abs(value) / spread.error, spread.clusters - 1))
-
-
-def normal_p(value: float, error: float) -> float:
-    """Return the two-sided chance of a value so far from 0 under a normal distribution."""
-    return 2 * NormalDist().cdf(-abs(value) / error) if error > 0 else float(value == 0)
+    student_below = load_package("scipy.special", "stats").stdtr
+    return float(2 * student_below(spread.clusters - 1, -abs(value) / spread.error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
