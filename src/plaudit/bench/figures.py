@@ -141,7 +141,7 @@ def measure_figure(name: str, outcomes: Iterable[RowOutcome], *, seed: int = 0) 
     Args:
         name: one of `results.FIGURES`, but for `score`.
         outcomes: read once.
-        seed: of the bootstrap.
+        seed: of the noise that is drawn for the interval of the calibration error.
 
     Raises:
         MissingDependencyError: numpy or scipy is not installed.
