@@ -272,8 +272,9 @@ def test_a_sweep_compares_each_combination(
     assert found[names[2], "forced_accuracy"]["difference"]["value"] == -1
     assert found[names[1], "forced_accuracy"]["difference"]["value"] == 0
     shown = plaudit("bench", "llmbar", llmbar, *engines, "--shots", "0,2").stdout
-    assert "baseline: " in shown
-    assert max(map(len, (text for text in shown.splitlines() if "  " in text))) <= 80
+    assert f"{names[2]} less {names[0]}:" in shown
+    tables = [text for text in shown.splitlines() if text.startswith("  ")]
+    assert max(map(len, tables)) <= 80
 
 
 def test_votes_are_swept_by_plurality(plaudit: Plaudit, llmbar: Path, judge: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from plaudit.bench.catalog import DatasetFormat
@@ -38,6 +39,16 @@ _APART = {
     "failed": "failed",
 }
 """Counts that are apart from wrong verdicts, with their column."""
+_SHORT = {
+    "accuracy": "right of ok",
+    "accuracy_of_all": "right of all",
+    "forced_accuracy": "side right",
+    "consistency": "consistent",
+    "first_share": "first place",
+    "ece": "ECE",
+    "brier": "Brier score",
+    "auroc": "AUROC",
+}
 _SWEPT = ("accuracy_of_all", "coverage", "consistency")
 """Figures of the compact table, beside the published score."""
 
@@ -47,7 +58,9 @@ def results(found: BenchResults) -> None:
     console = stdout()
     for line in _set_lines(found.set):
         console.print(line, soft_wrap=True)
-    for arm in found.arms:
+    for number, arm in enumerate(found.arms, 1):
+        if found.arms[1:]:
+            console.print(Text(f"{number}  {arm.judge.name}", style="bold"))
         _arm(console, arm, _score_title(found.set), alone=len(found.arms) == 1)
     if found.arms[1:]:
         _sweep(console, found.arms)
@@ -97,8 +110,6 @@ def _arm(console: Console, arm: ArmResults, score: str, *, alone: bool) -> None:
     if alone:
         _subset_table(console, [*arm.subsets, arm.overall])
         _figure_table(console, arm, score)
-    else:
-        console.print(f"[bold]{escape(arm.judge.name)}[/]", soft_wrap=True)
     for line in _arm_lines(arm, alone=alone):
         console.print(line, soft_wrap=True)
 
@@ -158,36 +169,37 @@ def _whys(arm: ArmResults) -> Iterator[str]:
 
 
 def _sweep(console: Console, arms: Sequence[ArmResults]) -> None:
-    """Print a row an arm."""
-    columns = ("score", "95 % interval", "of all", "cover.", "consist.", "tok./row")
-    table = display.table("judge", *columns, numbers=columns)
-    for arm in arms:
+    """Print a row an arm, under the number that it has above, with its tokens a row."""
+    columns = ("score", "95 % interval", *map(title, _SWEPT), "tokens")
+    table = display.table("#", *columns, numbers=("#", *columns))
+    for number, arm in enumerate(arms, 1):
         figures = [_value(arm.overall.figures.get(name)) for name in _SWEPT]
         spent = arm.spending
         tokens = (spent.input_tokens + spent.output_tokens) / max(1, spent.samples)
         cells = [_value(arm.score), _interval(arm.score), *figures, f"{tokens:.0f}"]
-        table.add_row(Text(arm.judge.name), *cells)
+        table.add_row(str(number), *cells)
     console.print(table)
 
 
 def differences(console: Console, found: Sequence[PairedDifference]) -> None:
-    """Print paired differences, those that are more than chance in bold."""
-    if not found:
-        return
-    columns = ("difference", "95 % interval", "n", "p (Holm)")
-    table = display.table("judge less baseline", *columns, numbers=columns)
-    figure = ""
-    for one in found:
-        if one.figure != figure:
-            figure = one.figure
-            table.add_section()
-            table.add_row(Text(title(figure), style="italic"))
-        certain = one.p_holm is not None and one.p_holm < 0.05
-        cells = [_value(one.difference, "+"), _interval(one.difference, "+")]
-        cells += [str(one.difference.n), NONE if one.p_holm is None else f"{one.p_holm:.3f}"]
-        table.add_row(Text(one.judge), *cells, style="bold" if certain else "")
-    console.print(table)
-    console.print(Text(f"baseline: {found[0].baseline}; bold: below 0.05 after Holm's correction"))
+    """Print the paired differences of each judge, those that are more than chance in bold."""
+    for judge in dict.fromkeys(one.judge for one in found):
+        console.print(Text(f"{judge} less {found[0].baseline}:"), soft_wrap=True)
+        columns = ("difference", "95 % interval", "n", "p (Holm)")
+        table = display.table("figure", *columns, numbers=columns)
+        for one in found:
+            if one.judge == judge:
+                _difference(table, one)
+        console.print(table)
+    if found:
+        console.print("bold: p below 0.05 after Holm's correction for all differences")
+
+
+def _difference(table: Table, one: PairedDifference) -> None:
+    certain = one.p_holm is not None and one.p_holm < 0.05
+    cells = [_value(one.difference, "+"), _interval(one.difference, "+")]
+    cells += [str(one.difference.n), NONE if one.p_holm is None else f"{one.p_holm:.3f}"]
+    table.add_row(Text(title(one.figure)), *cells, style="bold" if certain else "")
 
 
 def comparison(found: ResultsComparison) -> None:
@@ -206,8 +218,8 @@ def comparison(found: ResultsComparison) -> None:
 
 
 def title(name: str) -> str:
-    """Return what a figure is in a few words; figures of one set have names of their own."""
-    return FIGURES.get(name, name).partition(",")[0]
+    """Return a figure's name in two or three words; figures of one set have names of their own."""
+    return _SHORT.get(name, name)
 
 
 def _whole(figure: Figure | None) -> str:
