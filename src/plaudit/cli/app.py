@@ -36,6 +36,9 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
         "rubric": _Place("labels", "rubric_app", "Learn criteria from labelled pairs."),
         "jury-weights": _Place("labels", "jury_weights", "Learn the weights of a jury's members."),
     },
+    "Proof": {
+        "audit": _Place("audit", "audit", "Look for biases of a judge, and attack it."),
+    },
     "Agents": {
         "corpus": _Place("corpus", "app", "Make documents searchable, and ask about them."),
         "rollout": _Place("rollout", "rollout", "Let a model answer questions with tools."),

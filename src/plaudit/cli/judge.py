@@ -62,6 +62,37 @@ InputArgument = Annotated[
     ),
 ]
 
+JudgeEngineOption = Annotated[
+    str | None,
+    option(
+        "--engine",
+        "-e",
+        metavar="URI",
+        help=f"{ENGINE_HELP} Without it: `none:` (verify), which asks no model, and `local`.",
+        panel="Engine",
+    ),
+]
+JuryOption = Annotated[
+    str | None,
+    option(
+        "--jury",
+        metavar="SPEC",
+        help="Ask several judges about every sample and combine their verdicts: a TOML or "
+        "JSON file of members.",
+        panel="Engine",
+    ),
+]
+CascadeOption = Annotated[
+    str | None,
+    option(
+        "--cascade",
+        metavar="SPEC",
+        help="Ask a cheap judge first, and the next only about what it cannot decide: a TOML "
+        "or JSON file of steps.",
+        panel="Engine",
+    ),
+]
+
 
 class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Servers that are started for a run."""
@@ -106,36 +137,9 @@ def judge(
     send: Annotated[Values, Fields(SendPolicy)],
     cache: Annotated[Values, Fields(CachePolicy)],
     servers: Annotated[Values, Fields(LaunchOptions)],
-    engine: Annotated[
-        str | None,
-        option(
-            "--engine",
-            "-e",
-            metavar="URI",
-            help=f"{ENGINE_HELP} Without it: `none:` (verify), which asks no model, and `local`.",
-            panel="Engine",
-        ),
-    ] = None,
-    jury: Annotated[
-        str | None,
-        option(
-            "--jury",
-            metavar="SPEC",
-            help="Ask several judges about every sample and combine their verdicts: a TOML or "
-            "JSON file of members.",
-            panel="Engine",
-        ),
-    ] = None,
-    cascade: Annotated[
-        str | None,
-        option(
-            "--cascade",
-            metavar="SPEC",
-            help="Ask a cheap judge first, and the next only about what it cannot decide: a TOML "
-            "or JSON file of steps.",
-            panel="Engine",
-        ),
-    ] = None,
+    engine: JudgeEngineOption = None,
+    jury: JuryOption = None,
+    cascade: CascadeOption = None,
     store: StoreOption = None,
     out: Annotated[
         str | None,
@@ -171,7 +175,7 @@ def judge(
     settings, panel = make_config(judge_type, config), None
     engine = engine or judge_type.default_engine
     if jury is not None or cascade is not None:
-        panel, asked = _read_panel(jury, cascade, settings, engine, servers["launch"])
+        panel, asked = read_panel(jury, cascade, settings, engine, servers["launch"])
     else:
         asked = _load(engine, LaunchOptions(**servers), verbose)
     options = JudgeOptions(source=source, out=out, **reads)
@@ -194,7 +198,7 @@ def judge(
     raise typer.Exit(summary.exit_status)
 
 
-def _read_panel(
+def read_panel(
     jury: str | None, cascade: str | None, config: JudgeConfig, engine: str, launch: int | None
 ) -> tuple[PanelConfig, Sequence[Engine]]:
     """Read the jury or the cascade, and load its engines."""

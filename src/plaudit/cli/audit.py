@@ -1,0 +1,183 @@
+"""`plaudit audit`: how biased a judge is, and how easily misled."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from plaudit._util import loops
+from plaudit.bench.audit.items import AUDITED, AuditBase
+from plaudit.bench.audit.run import (
+    AuditDone,
+    AuditOptions,
+    AuditRecord,
+    load_base,
+    plan_audit,
+    run_audit,
+)
+from plaudit.bench.audit.thresholds import read_thresholds, with_breaches
+from plaudit.bench.results import write_results
+from plaudit.cli import display, display_audit
+from plaudit.cli.judge import CascadeOption, JudgeEngineOption, JuryOption, read_panel
+from plaudit.cli.options import (
+    Fields,
+    JsonOption,
+    PricesOption,
+    StoreOption,
+    Values,
+    cache_policy,
+    completer,
+    option,
+    with_fields,
+)
+from plaudit.cli.running import collect_seldom, resumable, store_path
+from plaudit.engines.base import Engine
+from plaudit.engines.load import load_engine
+from plaudit.io.places import check_folder_output, make_folder
+from plaudit.io.progress import DownloadProgress, Progress
+from plaudit.judges.config import JudgeConfig
+from plaudit.judges.load import make_config, task_type
+from plaudit.judges.panel import PanelConfig
+from plaudit.runs.cached import CachePolicy
+from plaudit.runs.record import RunSettings
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store
+
+
+@with_fields
+def audit(
+    config: Annotated[Values, Fields(JudgeConfig)],
+    tests: Annotated[Values, Fields(AuditOptions)],
+    send: Annotated[Values, Fields(SendPolicy)],
+    cache: Annotated[Values, Fields(CachePolicy)],
+    labels: Annotated[
+        str,
+        typer.Argument(
+            metavar="[LABELS]",
+            help="Rows as for `judge`, with `label` (verify: with `reference`). Without them: 60 "
+            "questions that ship, each with a right and a wrong answer.",
+        ),
+    ] = "",
+    kind: Annotated[
+        str,
+        option(
+            "--kind",
+            metavar="JUDGE",
+            help="`pairwise`, `pointwise`, `verify` or `feedback`; by default as the columns of "
+            "LABELS say, and `pairwise` without LABELS.",
+            panel="Input",
+            autocompletion=completer(AUDITED),
+        ),
+    ] = "",
+    engine: JudgeEngineOption = None,
+    jury: JuryOption = None,
+    cascade: CascadeOption = None,
+    store: StoreOption = None,
+    out: Annotated[
+        str | None,
+        option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write `results.json` and `verdicts.jsonl` here.",
+            panel="Output",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        option(
+            "--fail-on",
+            metavar="FILE",
+            help="End with status 1 where a threshold of this TOML file is passed.",
+            panel="Output",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    dry_run: Annotated[
+        bool,
+        option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output"),
+    ] = False,
+    prices: PricesOption = None,
+) -> None:
+    """Look for biases of a judge, ask it the same again, and attack it.
+
+    Each bias is a mean change of what the judge says when an answer is changed and its content is
+    not; it counts where its interval lies beyond 0.05. The chance that a fair judge is accused of
+    anything is 0.05. The same command again costs no call.
+
+    Exit status: 0 done; 1 done, but a threshold of --fail-on was passed, rows were rejected,
+    samples failed, or no verdict was usable; 2 wrong usage or no usable input; 3 the engine cannot
+    be used; 130 interrupted.
+    """
+    limits = None if fail_on is None else read_thresholds(fail_on)
+    options = AuditOptions(source=labels, out=out, seed=config["seed"] or 0, **tests)
+    options.choice  # noqa: B018  # Refuses unknown names.
+    if out is not None:
+        check_folder_output(out)
+    base = load_base(options, kind)
+    record, asked = _judge(base.kind, config, options, engine, (jury, cascade))
+    cached, priced = cache_policy(cache), Prices.read(prices)
+    job = _Settings(store_path(store), SendPolicy(**send), cached, priced)
+    if dry_run:
+        display_audit.plan(*job.plan(record, asked, base), as_json)
+        return
+    done = job.run(record, asked, base)
+    done = done if limits is None else with_breaches(done, limits)
+    if out is not None:
+        write_results(done.results, make_folder(out))
+    if as_json:
+        display.json_line(done)
+    else:
+        display_audit.audit(done, out)
+    raise typer.Exit(done.exit_status)
+
+
+def _judge(
+    kind: str,
+    given: Values,
+    options: AuditOptions,
+    engine: str | None,
+    panels: tuple[str | None, str | None],
+) -> tuple[AuditRecord, Engine | Sequence[Engine]]:
+    """Return the record of the audit, and the engine of its judge or those of a panel."""
+    judge_type = task_type(kind)
+    config = make_config(judge_type, given)
+    uri = engine or judge_type.default_engine
+    make = functools.partial(AuditRecord, judge=config, engine=uri, options=options)
+    if panels == (None, None):
+        return make(), load_engine(uri, DownloadProgress())
+    panel: PanelConfig
+    panel, engines = read_panel(*panels, config, uri, None)
+    return make(panel=panel), engines
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    """What an audit works with."""
+
+    store: Path
+    send: SendPolicy
+    cache: CachePolicy
+    prices: Prices
+
+    def _open(self, store: Store, bar: Progress) -> RunSettings:
+        return RunSettings(
+            store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
+        )
+
+    def plan(
+        self, record: AuditRecord, engine: Engine | Sequence[Engine], base: AuditBase
+    ) -> display_audit.Planned:
+        with Store(self.store) as store:
+            settings = self._open(store, Progress("audit", enabled=False))
+            return loops.run(plan_audit(record, engine, base, settings))
+
+    def run(
+        self, record: AuditRecord, engine: Engine | Sequence[Engine], base: AuditBase
+    ) -> AuditDone:
+        with Store(self.store) as store, Progress(f"audit {base.kind}") as bar:
+            collect_seldom()
+            return resumable(run_audit(self._open(store, bar), record, engine, base))
