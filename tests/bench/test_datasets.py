@@ -74,6 +74,28 @@ REWARDBENCH = [
         "rejected_model": "y", "subset": "greetings", "id": 4,
     }
 ]  # fmt: skip
+REWARDBENCH2 = [
+    {
+        "id": "7", "prompt": "Add 2 and 2.", "chosen": ["Four."], "rejected": ["5", "6", "7"],
+        "num_correct": 1, "num_incorrect": 3, "total_completions": 4, "models": ["x"] * 4,
+        "subset": "Math",
+    },
+    {
+        "id": "tied:3", "prompt": "Name a primary colour.", "chosen": ["Red.", "Blue."],
+        "rejected": ["Mauve.", "Teal.", "Pink."], "num_correct": 2, "num_incorrect": 3,
+        "total_completions": 5, "models": ["x"] * 5, "subset": "Ties",
+    },
+]  # fmt: skip
+RMBENCH = [
+    {
+        "id": "chat/1", "prompt": "What is rain?", "chosen": ["Wet.", "Wet, falling.", "# Wet"],
+        "rejected": ["Sand.", "Sand, falling.", "# Sand"], "domain": "chat",
+    }
+]  # fmt: skip
+OWN = [
+    {"id": "o1", "prompt": "Say hi.", "response_a": "Hi.", "response_b": "No.", "label": "A>B"},
+    {"prompt": "Say ho.", "response_a": "Hi.", "response_b": "Ho.", "label": "[[B]]"},
+]
 JUDGEBENCH = [
     {
         "pair_id": "p-1", "original_id": "1", "source": "sums", "question": "1 + 1?",
@@ -100,9 +122,13 @@ PUBLISHED: dict[str, tuple[str, Any]] = {
     "biasbench": ("biasbench.json", BIASBENCH),
     "evouna": ("NQ.json", EVOUNA),
     "rewardbench": ("filtered.json", REWARDBENCH),
+    "rewardbench2": ("test.json", REWARDBENCH2),
+    "rmbench": ("total_dataset.json", RMBENCH),
     "judgebench": ("gpt.json", JUDGEBENCH),
     "uss": ("talk.txt", USS),
+    "own": ("mine.json", OWN),
 }
+OPTIONS: dict[str, dict[str, Any]] = {"own": {"kind": "pairwise"}}
 
 
 def publish(folder: Path, name: str, content: Any = None) -> Path:
@@ -119,7 +145,7 @@ def test_every_data_set_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_rows_are_read_by_the_judge_that_they_are_for(tmp_path: Path, name: str) -> None:
-    rows = load_dataset(name, publish(tmp_path, name))
+    rows = load_dataset(name, publish(tmp_path, name), **OPTIONS.get(name, {}))
     for index, row in enumerate(list(rows)):
         (sample,) = task_type(rows.kind).read_row(row, index)
         assert sample.id == row["id"]
@@ -193,11 +219,12 @@ def test_evouna_gives_a_row_a_system_and_counts_what_has_no_judgement(tmp_path: 
         {
             "id": "NQ-1-one", "question": "who sang it", "answer": "Ann Lee.",
             "reference": ["Ann Lee", "A. Lee"], "label": "correct", "subset": "NQ", "system": "one",
+            "cluster": "NQ-1",
         },
         {
             "id": "NQ-1-two", "question": "who sang it", "answer": "Bob.",
             "reference": ["Ann Lee", "A. Lee"], "label": "incorrect", "subset": "NQ",
-            "system": "two",
+            "system": "two", "cluster": "NQ-1",
         },
     ]  # fmt: skip
     assert rows.left_out == {
@@ -286,7 +313,7 @@ def test_a_wrong_entry_is_named(
 def test_another_format_is_not_mistaken_for_it(tmp_path: Path, name: str, other: str) -> None:
     if name != other:
         with pytest.raises(InputError):
-            list(load_dataset(name, publish(tmp_path, other)))
+            list(load_dataset(name, publish(tmp_path, other), **OPTIONS.get(name, {})))
 
 
 def test_a_bias_that_holds_no_entries_is_refused(tmp_path: Path) -> None:
@@ -311,7 +338,7 @@ def test_a_file_that_is_cut_off_is_an_error_after_what_is_whole(tmp_path: Path) 
 
 
 def test_what_is_not_there_is_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no data set 'llmbars'; there are llmbar, "):
+    with pytest.raises(UsageError, match=r"no data set 'llmbars'; there are rewardbench, "):
         load_dataset("llmbars", tmp_path)
     with pytest.raises(UsageError, match="llmbar has no option 'unanimous'; it has none"):
         load_dataset("llmbar", tmp_path, unanimous=True)

@@ -105,10 +105,15 @@ def test_group_is_the_system_else_the_subset() -> None:
 def test_labels_that_do_not_belong_are_refused() -> None:
     with pytest.raises(InputError, match="'s' has the label 'C'; the pairwise judge's labels are"):
         outcome_of("pairwise", verdict("C", value="A"))
-    with pytest.raises(InputError, match="label None"):
-        outcome_of("verify", verdict(None, value="correct"))
-    with pytest.raises(UsageError, match="not measured for the pointwise judge"):
-        outcome_of("pointwise", verdict("7", value=7))
+    with pytest.raises(InputError, match="'s' has the label 'great'; the pointwise judge's"):
+        outcome_of("pointwise", verdict("great", value=7))
+    with pytest.raises(UsageError, match="not measured for the wise judge"):
+        outcome_of("wise", verdict("7", value=7))
+
+
+def test_a_row_without_a_label_is_an_outcome_without_one() -> None:
+    one = outcome_of("verify", verdict(None, value="correct", confidence=0.9))
+    assert (one.labelled, one.agrees, one.credit, one.score) == (False, None, None, 0.9)
 
 
 @pytest.mark.parametrize(("label", "positive"), [("positive", True), ("negative", False)])

@@ -10,55 +10,23 @@ half is worse than none. What a set itself marks as unusable is left out, and co
 """
 
 import hashlib
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from plaudit.bench import formats
-from plaudit.bench.dialogues import read_dialogues
+import msgspec
+
+from plaudit.bench.catalog import DATASETS, DatasetFormat, FoundRow, Source, looks_like, subset_of
 from plaudit.bench.formats import Entry, Row
-from plaudit.errors import InputError, UsageError
-from plaudit.io.sources import RowReader
+from plaudit.bench.labels import LABELS
+from plaudit.errors import ArgumentError, InputError, UsageError
+from plaudit.io.scratch import close_scratch, open_scratch, scratch_error
+from plaudit.judges.load import task_type
 from plaudit.types import Json
 
-Source = tuple[str, Path]
-"""The name of a subset, and its file."""
-
-
-class FoundRow(NamedTuple):
-    """One entry of a published file, as it stands there."""
-
-    where: str
-    data: Mapping[str, Any]
-
-
-def _json_entries(path: Path) -> Iterator[FoundRow]:
-    with RowReader(path, strict=True) as entries:
-        for entry in entries:
-            assert entry.data is not None  # strict
-            yield FoundRow(entry.where, entry.data)
-
-
-def _dialogues(path: Path) -> Iterator[FoundRow]:
-    for dialogue in read_dialogues(path):
-        yield FoundRow(f"{path}: line {dialogue.line}", {"turns": dialogue.turns})
-
-
-class DatasetFormat(NamedTuple):
-    """How one published set is read."""
-
-    kind: str
-    """The judge that its rows are for."""
-    title: str
-    fields: str
-    """What an entry holds, for the message when one does not."""
-    find: Callable[[Path], Sequence[Source]]
-    """Finds the files of the set in a folder."""
-    read: Callable[[Entry], Iterator[Row]]
-    options: frozenset[str] = frozenset()
-    entries: Callable[[Path], Iterator[FoundRow]] = _json_entries
-    """Reads the entries of a file."""
+Options = Mapping[str, bool | str]
 
 
 class LabelledRows(Iterator[Row]):
@@ -66,30 +34,45 @@ class LabelledRows(Iterator[Row]):
 
     Attributes:
         kind: the judge that the rows are for.
-        left_out: how many rows the set itself marks as unusable, by reason; grows while reading.
+        left_out: how many rows the set itself marks as unusable, or that have no label, by reason;
+            grows while reading.
+        empty: files that hold no row to judge; grows while reading.
     """
 
     def __init__(
-        self, form: DatasetFormat, sources: Sequence[Source], options: Mapping[str, bool]
+        self, form: DatasetFormat, sources: Sequence[Source], options: Options, labelled: bool
     ) -> None:
-        self.kind = form.kind
+        self.kind = str(options.get("kind") or form.kind)
         self.left_out: Counter[str] = Counter()
-        self._rows = _read(form, sources, options, self.left_out)
+        self.empty: list[str] = []
+        rows = _read(form, sources, options, self)
+        self._rows = self._with_label(rows) if labelled else rows
 
     def __next__(self) -> Row:
         return next(self._rows)
 
+    def _with_label(self, rows: Iterator[Row]) -> Iterator[Row]:
+        for row in rows:
+            if row["label"] is None:
+                self.left_out["no label"] += 1
+            else:
+                yield row
 
-def load_dataset(name: str, path: str | Path, **options: bool) -> LabelledRows:
-    """Open a published set of human labels.
+
+def load_dataset(
+    name: str, path: str | Path, *, labelled: bool = False, **options: bool | str
+) -> LabelledRows:
+    """Open a labelled set.
 
     Args:
-        name: one of `DATASETS`.
+        name: one of `DATASETS`; `own` takes any rows with a label.
         path: its file, or a folder that holds its files as they were published.
-        options: `unanimous=True` (pandalm): only rows on which all annotators agree.
+        labelled: leave out, and count, rows without a label, which some sets have.
+        options: `unanimous=True` (pandalm): only rows on which all annotators agree; `kind=...`
+            (own): the judge that the rows are for; `group=...` (own): the column with the subset.
 
     Raises:
-        UsageError: there is no such set, or it has no such option.
+        UsageError: there is no such set, it has no such option, or `own` has no kind.
         InputError: there is no such file, or (while reading) it is not of that format.
     """
     form = DATASETS.get(name)
@@ -99,13 +82,15 @@ def load_dataset(name: str, path: str | Path, **options: bool) -> LabelledRows:
         if option not in form.options:
             known = ", ".join(sorted(form.options)) or "none"
             raise UsageError(f"the data set {name} has no option {option!r}; it has {known}")
+    if not form.kind and options.get("kind") not in LABELS:
+        raise ArgumentError("kind", f"must say who judges the rows: {', '.join(LABELS)}")
     path = Path(path)
-    sources = form.find(path) if path.is_dir() else [(_subset(path), path)]
+    sources = form.find(path) if path.is_dir() else [(subset_of(path), path)]
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if not sources:
         raise InputError(f"{path} holds no file of {form.title}")
-    return LabelledRows(form, sources, options)
+    return LabelledRows(form, sources, options, labelled)
 
 
 def place_sides(rows: Sequence[Mapping[str, Json]], seed: int = 0) -> list[Row]:
@@ -120,34 +105,79 @@ def place_sides(rows: Sequence[Mapping[str, Json]], seed: int = 0) -> list[Row]:
         rows: pairwise rows with a label `A`, `B` or `A=B`, as `load_dataset` gives them.
         seed: gives another, equally balanced placement.
     """
-    keys = [(str(row.get("subset")), _pair(row, seed)) for row in rows]
-    order = sorted(range(len(rows)), key=keys.__getitem__)
-    winners = [i for i in order if rows[i]["label"] in ("A", "B")]
-    wanted = {i: "AB"[place % 2] for place, i in enumerate(winners)}
-    placed: list[Row] = []
-    for i, row in enumerate(rows):
-        turn = wanted[i] != row["label"] if i in wanted else _first_is_b(row, seed)
-        placed.append({**(turn_over(row) if turn else row), "turned": turn})
-    return placed
+    turns = _turns([_pair_key(row, seed) for row in rows])
+    return [_placed(row, turn) for row, turn in zip(rows, turns, strict=True)]
+
+
+def place_rows(rows: Iterable[Mapping[str, Json]], seed: int = 0) -> Iterator[Row]:
+    """Place pairs as `place_sides` does, with a digest of each in memory and not the pair.
+
+    Raises:
+        StoreError: temporary files cannot be written.
+    """
+    keys: list[_PairKey] = []
+    file = open_scratch()
+    try:
+        for row in rows:
+            keys.append(_pair_key(row, seed))
+            file.write(msgspec.json.encode(row) + b"\n")
+        file.seek(0)
+        for line, turn in zip(file, _turns(keys), strict=True):
+            yield _placed(msgspec.json.decode(line), turn)
+    except OSError as error:
+        raise scratch_error(error) from error
+    finally:
+        close_scratch(file)
+
+
+class _PairKey(NamedTuple):
+    """By what a pair is placed."""
+
+    subset: str
+    digest: str
+    label: str
+    first_is_b: bool
+
+
+def _pair_key(row: Mapping[str, Json], seed: int) -> _PairKey:
+    a, b = (_response(row, side) for side in "AB")
+    digest = _hash(seed, _text(row.get("prompt")), *sorted((a, b)))
+    label, subset = sys.intern(str(row["label"])), sys.intern(str(row.get("subset")))
+    return _PairKey(subset, digest, label, _hash(seed, b) < _hash(seed, a))
+
+
+def _turns(keys: Sequence[_PairKey]) -> list[bool]:
+    """Return which pairs are turned over."""
+    order = sorted(range(len(keys)), key=lambda place: keys[place][:2])
+    winners = [place for place in order if keys[place].label in ("A", "B")]
+    turns = [key.first_is_b for key in keys]
+    for number, place in enumerate(winners):
+        turns[place] = "AB"[number % 2] != keys[place].label
+    return turns
+
+
+def _placed(row: Mapping[str, Json], turn: bool) -> Row:
+    return {**(turn_over(row) if turn else row), "turned": turn}
 
 
 def turn_over(row: Mapping[str, Json]) -> Row:
     """Exchange the responses of a pair, and its label with them."""
-    turned = dict(row)
-    turned["response_a"], turned["response_b"] = row["response_b"], row["response_a"]
+    turned = {_OTHER.get(name, name): value for name, value in row.items()}
     return turned | {"label": _MIRRORED[row["label"]]}
 
 
 _MIRRORED = {"A": "B", "B": "A", "A=B": "A=B"}
+_SIDES = (("response_a", "response_b"), ("conversation_A", "conversation_B"))
+_OTHER = dict(_SIDES) | {b: a for a, b in _SIDES}
 
 
-def _pair(row: Mapping[str, Json], seed: int) -> str:
-    responses = sorted((row["response_a"], row["response_b"]))
-    return _hash(seed, row["prompt"], *responses)
+def _response(row: Mapping[str, Json], side: str) -> str:
+    """Return one side of a pair as text, also where its row cannot be judged."""
+    return _text(row.get(f"response_{side.lower()}", row.get(f"conversation_{side}")))
 
 
-def _first_is_b(row: Mapping[str, Json], seed: int) -> bool:
-    return _hash(seed, row["response_b"]) < _hash(seed, row["response_a"])
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _hash(seed: int, *texts: str) -> str:
@@ -156,97 +186,33 @@ def _hash(seed: int, *texts: str) -> str:
 
 
 def _read(
-    form: DatasetFormat,
-    sources: Sequence[Source],
-    options: Mapping[str, bool],
-    left_out: Counter[str],
+    form: DatasetFormat, sources: Sequence[Source], options: Options, found: LabelledRows
 ) -> Iterator[Row]:
     for subset, path in sources:
-        for number, found in enumerate(form.entries(path), 1):
+        count = 0
+        for number, entry in enumerate(form.entries(path), 1):
             try:
-                yield from form.read(Entry(found.data, subset, number, options, left_out))
+                if not form.kind and number == 1:
+                    _refuse_other(found.kind, entry)
+                for row in form.read(Entry(entry.data, subset, number, options, found.left_out)):
+                    yield row
+                    count += 1
             except InputError as error:
-                raise InputError(
-                    f"{found.where}: {error}; {form.title} has {form.fields}"
-                ) from None
+                raise InputError(_wrong_entry(form, entry, error)) from None
+        if not count:
+            found.empty.append(str(path))
 
 
-# Where the files of a set are
+def _refuse_other(kind: str, entry: FoundRow) -> None:
+    """Refuse an entry of a published set that the judge of somebody's own rows cannot read."""
+    if looks_like(entry.data):
+        task_type(kind).read_row(entry.data, 0)
 
 
-def _subset(path: Path) -> str:
-    """Name the subset that a file holds: the file's name, or that of its folder."""
-    if path.stem != "dataset":
-        return path.stem
-    parents = [p.name.lower() for p in (path.parent.parent, path.parent)]
-    return "_".join(parents if parents[0] == "adversarial" else parents[1:])
-
-
-def _llmbar_files(folder: Path) -> list[Source]:
-    """Find LLMBar's own layout, a `dataset.json` a subset, or a file a subset."""
-    files = sorted(folder.rglob("dataset.json")) or sorted(folder.glob("*.json"))
-    return [(_subset(file), file) for file in files]
-
-
-def _files_named(*patterns: str) -> Callable[[Path], list[Source]]:
-    def find(folder: Path) -> list[Source]:
-        found = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
-        return [(_subset(file), file) for file in found]
-
-    return find
-
-
-DATASETS: Mapping[str, DatasetFormat] = {
-    "llmbar": DatasetFormat(
-        kind="pairwise",
-        title="LLMBar",
-        fields="input, output_1, output_2 and label (1 or 2)",
-        find=_llmbar_files,
-        read=formats.read_llmbar,
-    ),
-    "pandalm": DatasetFormat(
-        kind="pairwise",
-        title="the test set of PandaLM",
-        fields="instruction, input, response1, response2, cmp_key and annotator1 to annotator3",
-        find=_files_named("testset-v1.json"),
-        read=formats.read_pandalm,
-        options=frozenset({"unanimous"}),
-    ),
-    "biasbench": DatasetFormat(
-        kind="pairwise",
-        title="EvalBiasBench",
-        fields="by bias, lists of instruction, response1, response2 and label (1 or 2)",
-        find=_files_named("biasbench.json"),
-        read=formats.read_biasbench,
-    ),
-    "evouna": DatasetFormat(
-        kind="verify",
-        title="EVOUNA",
-        fields="question, golden_answer, improper, and answer_X and judge_X of each system X",
-        find=_files_named("NQ.json", "TQ.json"),
-        read=formats.read_evouna,
-    ),
-    "rewardbench": DatasetFormat(
-        kind="pairwise",
-        title="RewardBench",
-        fields="prompt, chosen, rejected and subset",
-        find=_files_named("filtered*.parquet", "data/filtered*.parquet"),
-        read=formats.read_rewardbench,
-    ),
-    "judgebench": DatasetFormat(
-        kind="pairwise",
-        title="JudgeBench",
-        fields="pair_id, source, question, response_model, response_A, response_B and label",
-        find=_files_named("*.jsonl", "data/*.jsonl"),
-        read=formats.read_judgebench,
-    ),
-    "uss": DatasetFormat(
-        kind="feedback",
-        title="user-satisfaction-simulation",
-        fields="dialogues of lines ROLE, text, action and ratings, with tabs between them",
-        find=_files_named("*.txt", "dataset/*.txt"),
-        read=formats.read_uss,
-        entries=_dialogues,
-    ),
-}
-"""The published sets that can be read, by name."""
+def _wrong_entry(form: DatasetFormat, entry: FoundRow, error: InputError) -> str:
+    """Name the entry that cannot be read, what was expected, and what it may be instead."""
+    other = looks_like(entry.data)
+    message = f"{entry.where}: {error}; {form.title} has {form.fields}"
+    if other and DATASETS[other] is not form:
+        return f"{message}. The fields are those of {DATASETS[other].title}: use {other}"
+    return message

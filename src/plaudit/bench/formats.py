@@ -6,8 +6,15 @@ from statistics import fmean
 from typing import Any, NamedTuple, cast
 
 from plaudit.bench.dialogues import FEWEST_RATERS, DialogueTurn, satisfaction
+from plaudit.bench.labels import read_label
 from plaudit.errors import InputError
-from plaudit.judges.rows import is_visible, json_type, take_optional_text, take_text
+from plaudit.judges.rows import (
+    is_visible,
+    json_type,
+    take_optional_text,
+    take_text,
+    take_texts,
+)
 from plaudit.types import Json
 
 Row = dict[str, Json]
@@ -20,7 +27,7 @@ class Entry(NamedTuple):
     subset: str
     number: int
     """From 1."""
-    options: Mapping[str, bool]
+    options: Mapping[str, bool | str]
     left_out: Counter[str]
 
 
@@ -125,6 +132,7 @@ def read_evouna(entry: Entry) -> Iterator[Row]:
                 "label": "correct" if verdict else "incorrect",
                 "subset": entry.subset,
                 "system": system,
+                "cluster": f"{entry.subset}-{entry.number}",
             }
 
 
@@ -150,7 +158,73 @@ def read_rewardbench(entry: Entry) -> Iterator[Row]:
         "response_b": take_text(data, "rejected"),
         "label": "A",
         "subset": take_text(data, "subset"),
+        "tags": {"item": _item(data)} if "id" in data else {},
     }
+
+
+def read_rewardbench2(entry: Entry) -> Iterator[Row]:
+    """Return pairs of an entry of RewardBench 2, so that each of its responses is in one.
+
+    An entry with one chosen response has a pair for each rejected one. In the subset Ties several
+    are chosen, and it is their scores that count: they are paired off.
+    """
+    data = entry.data
+    chosen, rejected = _responses(data, "chosen"), _responses(data, "rejected")
+    count = max(len(chosen), len(rejected))
+    places = [(n % len(chosen), n % len(rejected)) for n in range(count)]
+    prompt = take_text(data, "prompt")
+    item, subset = _item(data), take_text(data, "subset")
+    yield from _item_rows(prompt, chosen, rejected, places, item, subset)
+
+
+def read_rmbench(entry: Entry) -> Iterator[Row]:
+    """Return the nine pairs of an entry of RM-Bench: each style chosen, with each rejected."""
+    data = entry.data
+    chosen, rejected = _responses(data, "chosen", 3), _responses(data, "rejected", 3)
+    places = [(n, m) for n in range(3) for m in range(3)]
+    prompt = take_text(data, "prompt")
+    item, domain = _item(data), take_text(data, "domain")
+    yield from _item_rows(prompt, chosen, rejected, places, item, domain)
+
+
+def _item_rows(
+    prompt: str,
+    chosen: Sequence[str],
+    rejected: Sequence[str],
+    places: Sequence[tuple[int, int]],
+    item: str,
+    subset: str,
+) -> Iterator[Row]:
+    for c, r in places:
+        yield {
+            "id": f"{subset}-{item}-{c}-{r}",
+            "prompt": prompt,
+            "response_a": chosen[c],
+            "response_b": rejected[r],
+            "label": "A",
+            "subset": subset,
+            "cluster": f"{subset}-{item.rpartition(':')[2]}",
+            "tags": {"item": item, "chosen": c, "rejected": r, "pairs": len(places)},
+        }
+
+
+def _item(data: Mapping[str, Any]) -> str:
+    """Return the published id of an entry, a text or a number."""
+    value = data.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"'id' must be text or a number, not {json_type(value)}")
+    return str(value)
+
+
+def _responses(data: Mapping[str, Any], name: str, count: int | None = None) -> tuple[str, ...]:
+    if name not in data:
+        raise InputError(f"the field {name!r} is missing")
+    if not isinstance(data[name], list):
+        raise InputError(f"{name!r} must be a list of texts, not {json_type(data[name])}")
+    texts = take_texts(data, name)
+    if count not in (None, len(texts)):
+        raise InputError(f"{name!r} must hold {count} texts, not {len(texts)}")
+    return texts
 
 
 def read_judgebench(entry: Entry) -> Iterator[Row]:
@@ -192,6 +266,20 @@ def read_uss(entry: Entry) -> Iterator[Row]:
                 "rating": rating,
                 "subset": entry.subset,
             }
+
+
+def read_own(entry: Entry) -> Iterator[Row]:
+    """Return a row with its label in the judge's spelling, and the group as its subset."""
+    data, options = entry.data, entry.options
+    label = read_label(str(options["kind"]), data.get("label"))
+    if label is None:
+        entry.left_out["no label"] += 1
+        return
+    group = str(options.get("group") or "")
+    if group and group not in data:
+        raise InputError(f"there is no column {group!r}; there are {', '.join(data)}")
+    subset = {"subset": str(data[group])} if group else {}
+    yield {"id": f"{entry.subset}-{entry.number}", **data, "label": label, **subset}
 
 
 def _side(data: Mapping[str, Any], name: str, sides: Sequence[str]) -> str:

@@ -5,14 +5,25 @@ would have said, without any probability. What was not said is None, never a wro
 measures that count it as wrong say so in their names.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from plaudit.bench.verdict_lines import (
+    Asked,
+    Fields,
+    RowMetadata,
+    VerdictLine,
+    line_of,
+    lines_of_file,
+)
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.feedback import REWARDS
-from plaudit.types import Json, Status, Verdict
+from plaudit.judges.reward_model import sigmoid
+from plaudit.types import Json, Status, Value, Verdict
 
 
 class RowOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,57 +63,172 @@ class RowOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Scores of A and B, where a judge of one response scored each."""
     tags: dict[str, Json] = {}
     """What the set's own score needs of the row, such as its item and style."""
+    labelled: bool = True
+    """Whether the row has a label that values of the judge can be compared with."""
+    value: Value | None = None
+    """What the judge said; None: nothing."""
+    label: Value | None = None
+    """What people said, where it is one of the judge's own values, so that agreement beyond chance
+    can be measured."""
 
 
 def outcome_of(kind: str, verdict: Verdict, *, hard: bool = False) -> RowOutcome:
     """Set a verdict beside the label in its metadata.
 
     Args:
-        kind: `feedback`, `pairwise` or `verify`.
-        verdict: its metadata hold `label`, and where there are some `subset` and `system`.
+        kind: `feedback`, `pairwise`, `pointwise` or `verify`.
+        verdict: its metadata hold `label`, and where there are some `subset`, `system`, `tags` and
+            `cluster`. Without a `cluster` it is the question or prompt of the input, if that is
+            there. A row without a label is an outcome without one.
         hard: take the value alone: no probability and no confidence.
 
     Raises:
         UsageError: nothing is measured of this kind.
-        InputError: there is no label, or one that this judge does not know.
+        InputError: the label is one that this judge does not know.
     """
-    seen = _KINDS.get(kind)
-    if seen is None:
-        raise UsageError(f"agreement with labels is not measured for the {kind} judge")
-    label = verdict.metadata.get("label")
-    if label not in seen.labels:
+    return _outcome(_kind(kind), line_of(verdict), hard)
+
+
+def outcomes_of_file(
+    path: str | Path, kind: str | None = None, *, hard: bool = False
+) -> Iterator[RowOutcome]:
+    """Read verdicts as `plaudit judge` writes them, and set each beside its label; see above.
+
+    Memory does not grow with the file.
+
+    Args:
+        path: a file of verdicts, of the kinds that `RowReader` reads.
+        kind: of the judge; None: as each verdict says.
+        hard: see `outcome_of`.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no verdict, or a label is unknown.
+        UsageError: nothing is measured of this kind.
+    """
+    known = None if kind is None else _kind(kind)
+    for line in lines_of_file(path):
+        yield _outcome(known or _kind(line.judge.partition("/")[0]), line, hard)
+
+
+def outcome_of_scores(
+    first: Verdict,
+    second: Verdict,
+    label: str | None,
+    *,
+    id: str | None = None,
+    hard: bool = False,
+) -> RowOutcome:
+    """Set a pair beside its label that was judged by scoring each response alone.
+
+    Equal scores are a tie, which counts half. A pair of which a side has no score has no credit,
+    and the status and cause of that side. Raw scores of a reward model also give a confidence, by
+    Bradley and Terry (1952).
+
+    Args:
+        first: of response A, by the pointwise judge. Its metadata are read as in `outcome_of`, but
+            for the label.
+        second: of response B.
+        label: `A`, `B` or `A=B`; None: the pair has none.
+        id: of the pair; None: that of the first verdict.
+        hard: compare the values alone, and not the expected scores; no confidence.
+
+    Raises:
+        InputError: the label is none of these.
+    """
+    kind, sides = _KINDS["pairwise"], (line_of(first), line_of(second))
+    scores = _score(sides[0], hard), _score(sides[1], hard)
+    worst = max(sides, key=lambda side: (side.value is None, _STATUSES.index(side.status)))
+    line = msgspec.structs.replace(
+        sides[0],
+        id=sides[0].id if id is None else id,
+        status=worst.status,
+        error=worst.error,
+        value=_winner(*scores),
+        usage=sides[0].usage + sides[1].usage,
+        metadata=msgspec.structs.replace(sides[0].metadata or RowMetadata(), label=label),
+    )
+    found = _outcome(kind, line, hard=True)
+    a, b = scores
+    if a is None or b is None:
+        return msgspec.structs.replace(found, scores=scores)
+    raw = all(side.fields and side.fields.raw_score is not None for side in sides)
+    confidence = sigmoid(abs(a - b)) if raw and not hard else None
+    return msgspec.structs.replace(found, scores=scores, score=a - b, confidence=confidence)
+
+
+_STATUSES = ("ok", "abstained", "invalid", "failed")
+
+
+def _winner(a: float | None, b: float | None) -> str | None:
+    if a is None or b is None:
+        return None
+    return "A=B" if a == b else "A" if a > b else "B"
+
+
+def _outcome(kind: "_Kind", line: VerdictLine, hard: bool) -> RowOutcome:
+    about = line.metadata or RowMetadata()
+    label = about.label
+    if label is not None and not kind.knows(label):
         raise InputError(
-            f"sample {verdict.id!r} has the label {label!r}; the {kind} judge's labels are "
-            + ", ".join(seen.labels)
+            f"sample {line.id!r} has the label {label!r}; the {kind.name} judge's labels are "
+            + kind.labels
         )
-    said = seen.read(verdict, label, hard) if verdict.value is not None else {}
-    tokens = verdict.usage.input_tokens + verdict.usage.output_tokens
+    own = label is not None and kind.own(label)
     return RowOutcome(
-        id=verdict.id,
-        group=str(verdict.metadata.get("system") or verdict.metadata.get("subset") or ""),
-        status=verdict.status,
-        positive=seen.positive(label),
-        tokens=tokens,
-        **said,
+        id=line.id,
+        group=str(about.system or about.subset or ""),
+        cluster=_cluster(line),
+        status=line.status,
+        positive=None if label is None else kind.positive(label),
+        tokens=line.usage.input_tokens + line.usage.output_tokens,
+        subset=str(about.subset or ""),
+        cause=line.error.cause if line.error else "",
+        tags=_tags(about.tags),
+        labelled=own,
+        value=line.value,
+        label=label if own else None,
+        **kind.read(line, label, hard),
     )
 
 
-def _pairwise(verdict: Verdict, label: str, hard: bool) -> dict[str, Any]:
-    p_a = _lean(verdict.value, verdict.fields, hard)
-    orders = verdict.fields.get("orders")
-    sides = {_side(_lean(one["value"], one, hard)) for one in orders or ()}
+def _tags(given: Any) -> dict[str, Json]:
+    """Return the column of that name, where it is one of the bench and no other."""
+    return cast("dict[str, Json]", given) if isinstance(given, dict) else {}
+
+
+def _cluster(line: VerdictLine) -> str:
+    """Name what a sample shares with others: as its row says, or its question or prompt."""
+    if line.metadata and line.metadata.cluster is not None:
+        return str(line.metadata.cluster)
+    text = line.input.shared if isinstance(line.input, Asked) else None
+    if not text:
+        return ""
+    plain = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else _encode(text)
+    return hashlib.blake2b(plain, digest_size=8).hexdigest()
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _pairwise(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
+    if line.value is None:
+        return {}
+    said = line.fields or Fields()
+    p_a = _lean(str(line.value), said.p_a, hard)
+    leans = [_lean(order.value, order.p_a, hard) for order in said.orders or ()]
     return {
-        "agrees": verdict.value == label,
-        "credit": None if label == "A=B" else _credit(p_a, label == "A"),
-        "confidence": None if hard else verdict.confidence,
+        "agrees": None if label is None else line.value == label,
+        "credit": _credit(p_a, label == "A") if label in ("A", "B") else None,
+        "confidence": None if hard else line.confidence,
         "score": p_a,
-        "consistent": len(sides) == 1 if orders else None,
+        "consistent": len(set(map(_side, leans))) == 1 if leans else None,
+        "orders": tuple(leans) if len(leans) == 2 else None,
     }
 
 
-def _lean(value: Any, fields: Mapping[str, Json], hard: bool) -> float:
+def _lean(value: str, p_a: float | None, hard: bool) -> float:
     """Return how far a judgement leans to A: from 0, B, to 1, A."""
-    return _WORD[value] if hard else fields["p_a"]
+    return _WORD[value] if hard or p_a is None else p_a
 
 
 _WORD = {"A": 1.0, "A=B": 0.5, "B": 0.0}
@@ -116,25 +242,37 @@ def _credit(p_a: float, right_is_a: bool) -> float:
     return 0.5 + (0.5 if right_is_a else -0.5) * _side(p_a)
 
 
-def _verify(verdict: Verdict, label: str, hard: bool) -> dict[str, Any]:
-    agrees, said = verdict.value == label, verdict.value == "correct"
-    sure = verdict.confidence
+def _verify(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
+    if line.value is None:
+        return {} if hard else _leaning(line, label)
+    agrees, said = line.value == label, line.value == "correct"
+    sure = line.confidence
     return {
-        "agrees": agrees,
-        "credit": float(agrees),
+        "agrees": None if label is None else agrees,
+        "credit": None if label is None else float(agrees),
         "confidence": None if hard else sure,
         "score": float(said) if hard or sure is None else sure if said else 1 - sure,
     }
 
 
-def _feedback(verdict: Verdict, label: str, hard: bool) -> dict[str, Any]:
-    agrees = None if label in _SIDES else verdict.value == label
-    plain = REWARDS.get(str(verdict.value))
+def _leaning(line: VerdictLine, label: str | None) -> dict[str, Any]:
+    """Read an answer that is left undecided: the head's probability, where there is one."""
+    p = line.probabilities.correct if line.probabilities else None
+    if p is None:
+        return {}
+    return {"score": p, "credit": None if label is None else _credit(p, label == "correct")}
+
+
+def _feedback(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
+    if line.value is None:
+        return {}
+    agrees = None if label is None or label in _SIDES else line.value == label
+    plain = REWARDS.get(str(line.value))
     return {
         "agrees": agrees,
         "credit": None if agrees is None else float(agrees),
-        "confidence": None if hard else verdict.confidence,
-        "score": plain if hard else verdict.fields["expected_reward"],
+        "confidence": None if hard else line.confidence,
+        "score": plain if hard or line.fields is None else line.fields.expected_reward,
     }
 
 
@@ -142,21 +280,96 @@ _SIDES = {"positive": True, "negative": False}
 """Labels of sets that rate satisfaction: a side, and none of the judge's own labels."""
 
 
-def _liked(label: str) -> bool | None:
+def _liked(label: Any) -> bool | None:
     """Return whether a reaction is positive: praise, or negative; the others are neither."""
     if label in _SIDES:
         return _SIDES[label]
     return True if label == "pos_praise" else False if label.startswith("neg_") else None
 
 
+def _pointwise(line: VerdictLine, label: Any, hard: bool) -> dict[str, Any]:
+    """Read a score beside a score or a side; a raw score is on no scale that a label is on."""
+    if line.value is None:
+        return {}
+    raw = line.fields is not None and line.fields.raw_score is not None
+    scored = _is_score(label) and not raw
+    return {
+        "agrees": line.value == float(label) if scored else None,
+        "confidence": line.confidence if scored and not hard else None,
+        "score": _score(line, hard),
+    }
+
+
+def _score(line: VerdictLine, hard: bool) -> float | None:
+    """Return the score that a pointwise judge gave; None: it gave none."""
+    if line.value is None:
+        return None
+    expected = line.fields.expected_score if line.fields else None
+    return float(line.value) if hard or expected is None else expected
+
+
+def _is_score(label: Any) -> bool:
+    return not isinstance(label, bool) and isinstance(label, int | float)
+
+
+def _is_rating(label: Any) -> bool:
+    return isinstance(label, bool | int | float) or label in _BINARY
+
+
+_BINARY = {"correct": True, "incorrect": False} | _SIDES
+
+
+def _good(label: Any) -> bool | None:
+    return label if isinstance(label, bool) else _BINARY.get(label)
+
+
 class _Kind(NamedTuple):
-    labels: tuple[str, ...]
-    read: Callable[[Verdict, str, bool], dict[str, Any]]
-    positive: Callable[[str], bool | None]
+    name: str
+    labels: str
+    """For the message about a label that is none of them."""
+    knows: Callable[[Any], bool]
+    read: Callable[[VerdictLine, Any, bool], dict[str, Any]]
+    positive: Callable[[Any], bool | None]
+    own: Callable[[Any], bool]
+    """Whether a label is one of the values that the judge can give."""
+
+
+def _words(
+    name: str,
+    labels: tuple[str, ...],
+    read: Callable[[VerdictLine, Any, bool], dict[str, Any]],
+    positive: Callable[[Any], bool | None],
+    sides: tuple[str, ...] = (),
+) -> _Kind:
+    """Return a kind with labels that are words; `sides` are labels that are no values."""
+    all_labels = (*labels, *sides)
+    return _Kind(
+        name, ", ".join(all_labels), all_labels.__contains__, read, positive, labels.__contains__
+    )
+
+
+def _kind(name: str) -> _Kind:
+    found = _KINDS.get(name)
+    if found is None:
+        raise UsageError(f"agreement with labels is not measured for the {name} judge")
+    return found
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "feedback": _Kind((*REWARDS, "topic_shift", *_SIDES), _feedback, _liked),
-    "pairwise": _Kind(("A", "B", "A=B"), _pairwise, {"A": True, "B": False}.get),
-    "verify": _Kind(("correct", "incorrect"), _verify, {"correct": True, "incorrect": False}.get),
+    "feedback": _words("feedback", (*REWARDS, "topic_shift"), _feedback, _liked, (*_SIDES,)),
+    "pairwise": _words("pairwise", ("A", "B", "A=B"), _pairwise, {"A": True, "B": False}.get),
+    "pointwise": _Kind(
+        "pointwise",
+        "numbers, true and false, " + ", ".join(_BINARY),
+        _is_rating,
+        _pointwise,
+        _good,
+        _is_score,
+    ),
+    "verify": _words(
+        "verify",
+        ("correct", "incorrect"),
+        _verify,
+        {"correct": True, "incorrect": False}.get,
+    ),
 }

@@ -119,7 +119,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     """None: unknown."""
     seconds: float | None = None
-    """Of the run; None: nothing was asked. Tells little where replies came from the store."""
+    """Of the run; None: nothing was asked. Says little where replies came from the store."""
     cached: int = 0
     """Samples answered from the store."""
 
@@ -187,6 +187,8 @@ class BenchResults(msgspec.Struct, frozen=True, kw_only=True, tag="bench", tag_f
     """Version that wrote it."""
     set: SetCard
     arms: list[ArmResults]
+    rejected: int = 0
+    """Rows that no judge of the kind can read."""
     differences: list[PairedDifference] = []
     notes: list[str] = []
 

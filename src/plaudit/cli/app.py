@@ -37,13 +37,14 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
         "jury-weights": _Place("labels", "jury_weights", "Learn the weights of a jury's members."),
     },
     "Proof": {
+        "bench": _Place("bench", "app", "Measure judges against people, on labelled sets."),
         "audit": _Place("audit", "audit", "Look for biases of a judge, and attack it."),
     },
     "Agents": {
         "corpus": _Place("corpus", "app", "Make documents searchable, and ask about them."),
         "rollout": _Place("rollout", "rollout", "Let a model answer questions with tools."),
         "score": _Place("score", "score", "Score stored rollouts again; try rewards on cheats."),
-        "compare": _Place("score", "compare", "Compare two runs, question by question."),
+        "compare": _Place("score", "compare", "Compare two runs or results, one by one."),
     },
     "Training data": {
         "pairs": _Place("pairs", "pairs", "Make preference pairs from scored answers."),

@@ -177,7 +177,7 @@ def judge(
     if jury is not None or cascade is not None:
         panel, asked = read_panel(jury, cascade, settings, engine, servers["launch"])
     else:
-        asked = _load(engine, LaunchOptions(**servers), verbose)
+        asked = load_judging(engine, LaunchOptions(**servers), verbose)
     options = JudgeOptions(source=source, out=out, **reads)
     record = JudgeRecord(judge=settings, engine=engine, options=options, panel=panel)
     job = _Job(
@@ -214,7 +214,7 @@ def read_panel(
     return read_cascade(cascade, config, engine, load)
 
 
-def _load(engine: str, servers: LaunchOptions, verbose: bool) -> Engine:
+def load_judging(engine: str, servers: LaunchOptions, verbose: bool) -> Engine:
     """Load an engine, or launch its servers."""
     gpus, arguments = servers.gpus_per_worker, servers.launch_arg or ()
     if servers.launch is not None:

@@ -146,7 +146,8 @@ def with_fields(function: Callable[..., None]) -> Callable[..., None]:
     for parameter in inspect.signature(function).parameters.values():
         found = [one for one in get_args(parameter.annotation) if isinstance(one, Fields)]
         groups.update((parameter.name, one) for one in found)
-        parameters += [made for one in found for made in one.parameters] or [parameter]
+        made = [made for one in found for made in one.parameters]
+        parameters += made if found else [parameter]
     if all(map(_has_panel, parameters)):
         parameters.sort(key=_place)
     parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]

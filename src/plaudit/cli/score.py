@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from plaudit.cli import display, display_rollouts
+from plaudit.bench.comparison import ResultsComparison, compare_results, is_results
+from plaudit.cli import display, display_bench, display_rollouts
 from plaudit.cli.options import (
     WRITER_HELP,
     Fields,
@@ -143,23 +144,34 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     )
 
 
-TracesArgument = Annotated[
-    str, typer.Argument(metavar="TRACES", help="What `plaudit rollout -o` or `score -o` wrote.")
+ComparedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="What `plaudit rollout -o` or `score -o` wrote; or results, the folder or file of "
+        "`plaudit bench -o` or `audit -o`.",
+    ),
 ]
 
 
 def compare(
-    first: TracesArgument,
-    second: TracesArgument,
+    first: ComparedArgument,
+    second: ComparedArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Compare two runs over the same questions, paired question by question.
+    """Compare two runs over the same questions or samples, paired one by one.
 
     What counts is the second run less the first. An interval that does not hold 0 shows a
-    difference that is more than chance, at 95 %.
+    difference that is more than chance, at 95 %. Results without judgements on the same samples
+    stand side by side.
     """
-    found = compare_runs(first, second)
+    kinds = is_results(first), is_results(second)
+    if kinds == (True, False) or kinds == (False, True):
+        raise UsageError(f"{first} and {second}: one is results of a judge, the other is not")
+    found = compare_results(first, second) if kinds[0] else compare_runs(first, second)
     if as_json:
         display.json_line(found)
+    elif isinstance(found, ResultsComparison):
+        display_bench.comparison(found)
     else:
         display_rollouts.comparison(found)

@@ -14,7 +14,7 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachePolicy, RequestKeys
 from plaudit.runs.record import JudgeRecord
-from plaudit.runs.runner import bind_record, known_without_logprobs
+from plaudit.runs.runner import bind_record, bind_settled
 from plaudit.sending.prices import Price, Prices, cost
 from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
@@ -161,7 +161,10 @@ async def plan_file(
         UsageError: input, judge or engine do not go together.
     """
     prices = prices or Prices()
-    task = await _settled(record, engine, store, cache)
+    if cache.read:
+        task = await bind_settled(record, engine, store)
+    else:
+        task = await bind_record(record, engine)
     plan, counters = _counters(task, engine, store, cache, prices)
     await _count_all(record, task, plan, counters)
     return _finished(plan, counters)
@@ -212,15 +215,6 @@ def _finished(plan: Plan, counters: Sequence[_Counter]) -> Plan:
     if plan.members is not UNSET:
         _sum_up(plan, [counter.load for counter in counters])
     return plan
-
-
-async def _settled(
-    record: JudgeRecord, engine: Engine | Sequence[Engine], store: Store, cache: CachePolicy
-) -> BaseJudge | PanelJudge:
-    """Return the task, in the readouts that an earlier run of the same command settled on."""
-    task = await bind_record(record, engine)
-    known = known_without_logprobs(store, record.identity(task.fingerprint))
-    return await bind_record(record, engine, known) if known and cache.read else task
 
 
 async def _count_all(

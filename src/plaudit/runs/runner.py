@@ -83,6 +83,20 @@ async def bind_record(
     return await bind_panel(replace(record.panel, members=members), engine)
 
 
+async def bind_settled(
+    record: JudgeRecord, engine: Engine | Sequence[Engine], store: RunStore
+) -> BaseJudge | PanelJudge:
+    """Make the task of a run, in the readouts that an earlier run of the command settled on.
+
+    Raises:
+        UsageError: an engine cannot do what is asked for.
+        EngineUnusableError: a model cannot be found out.
+    """
+    task = await bind_record(record, engine)
+    known = known_without_logprobs(store, record.identity(task.fingerprint))
+    return await bind_record(record, engine, known) if known else task
+
+
 async def run_judge(
     settings: RunSettings,
     record: JudgeRecord,

@@ -46,15 +46,10 @@ class ShareOverQuestions:
         if not self.tries:
             return 0.0
         share = self.successes / self.tries
-        if self.questions < 2 or not 0 < share < 1:
-            return self.questions
         spread = self._squares - 2 * share * self._cross + share * share * self._sizes
-        factor = self.questions / (self.questions - 1)
+        factor = self.questions / max(self.questions - 1, 1)
         variance = factor * spread / (self.tries * self.tries)
-        independent = share * (1 - share)
-        if variance * self.tries <= independent:
-            return self.tries
-        return max(independent / variance, 1.0)
+        return effective_number(share, self.tries, variance, self.questions)
 
 
 class MeanOverQuestions:
@@ -109,15 +104,34 @@ class MeanOverQuestions:
         return wilson(mean, self.questions * (1.0 if alike else independent / spread), level)
 
 
-def wilson(share: float, trials: float, level: float = LEVEL) -> Estimate:
+def effective_number(share: float, tries: int, variance: float, clusters: int) -> float:
+    """Return how many independent tries would give a share the variance that it has.
+
+    At most the tries (Korn and Graubard 1998). Where all or none succeeded, and for a single
+    cluster, it is the number of clusters.
+    """
+    if clusters < 2 or not 0 < share < 1:
+        return clusters
+    independent = share * (1 - share)
+    if variance * tries <= independent:
+        return tries
+    return max(independent / variance, 1.0)
+
+
+def wilson(
+    share: float, trials: float, level: float = LEVEL, freedom: int | None = None
+) -> Estimate:
     """Return a share with its score interval (Wilson 1927), which stays within 0..1.
 
     Args:
         share: successes by trials.
         trials: how many; may be an effective number that is not whole, above 0.
         level: probability that the interval holds the true share.
+        freedom: degrees of freedom of the variance that an effective number comes from, so that
+            the quantile is Student's; None: the variance is known.
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    tail = (1 + level) / 2
+    z = NormalDist().inv_cdf(tail) if freedom is None else student(tail, freedom)
     weight = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / weight
     reach = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / weight

@@ -4,7 +4,7 @@ Pure functions over arrays or lists of equal length. `confidence` is in 0..1, `r
 The packages of the extra `stats` are loaded when a function is called, not with this module.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -142,12 +142,17 @@ def bootstrap(
         picked = random.integers(0, size, size)
         drawn.append(measure(*(array[picked] for array in arrays)))
     return {
-        name: _basic(np, float(value), [found[name] for found in drawn], level)
+        name: basic_interval(float(value), [found[name] for found in drawn], level)
         for name, value in measure(*arrays).items()
     }
 
 
-def _basic(np: Any, value: float, drawn: Sequence[float], level: float) -> Estimate:
+def basic_interval(value: float, drawn: "ArrayLike", level: float = LEVEL) -> Estimate:
+    """Return a statistic with its "basic" bootstrap interval, twice the value less a quantile.
+
+    NaN among the drawn ones is left out; without a number the interval is the value alone.
+    """
+    np = load_package("numpy", "stats")
     tails = [(1 + level) / 2, (1 - level) / 2]
     upper, lower = np.nanquantile(drawn, tails) if np.isfinite(drawn).any() else (value, value)
     return Estimate(value, float(2 * value - upper), float(2 * value - lower))

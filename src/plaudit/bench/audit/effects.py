@@ -13,7 +13,6 @@ from plaudit.bench.audit.statistics import (
     FAMILY_ERROR,
     Paired,
     change_figure,
-    holm,
     p_value,
     pair,
     share_figure,
@@ -22,6 +21,7 @@ from plaudit.bench.audit.statistics import (
 from plaudit.bench.results import AttackExample, AttackResult, AuditEffect, Figure
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
+from plaudit.scoring.influence import holm
 from plaudit.types import Json, Status, Value, Verdict
 
 EXAMPLES = 3
@@ -149,7 +149,8 @@ def measure_plan(plan: AuditPlan, seen: Sequence[Seen], scale: Reward | None = N
     attacks = {n: judged.attack(t) for n, t in plan.trials.items() if n in _ATTACK_TITLES}
     p_values = {n: _p(m) for n, m in biases.items()}
     p_values |= {n: _p(m, upwards=True) for n, (m, _, _) in attacks.items()}
-    corrected = holm({name: p for name, p in p_values.items() if p is not None})
+    tested = {name: p for name, p in p_values.items() if p is not None}
+    corrected = dict(zip(tested, holm([*tested.values()]), strict=True))
     effects = [
         AuditEffect(
             name=name, family="bias", title=_TITLES[name], change=one.figure, p=p_values[name],

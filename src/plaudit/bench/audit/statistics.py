@@ -5,7 +5,7 @@ anything in at most one audit of twenty.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -80,16 +80,6 @@ def p_value(paired: Paired, *, upwards: bool = False) -> float | None:
         return floor
     tail = load_package("scipy.stats", "stats").t.sf(beyond / paired.error, paired.clusters - 1)
     return max(min(1.0, 2 * float(tail)), floor)
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for their number (Holm 1979)."""
-    found: dict[str, float] = {}
-    least = 0.0
-    for place, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        least = max(least, min(1.0, p_values[name] * (len(p_values) - place)))
-        found[name] = least
-    return found
 
 
 def smallest(paired: Paired, tests: int) -> float | None:
