@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-import msgspec
 import typer
 
 from plaudit._util import loops
@@ -18,8 +18,9 @@ from plaudit.bench.audit.run import (
     plan_audit,
     run_audit,
 )
-from plaudit.bench.audit.thresholds import read_thresholds, with_breaches
+from plaudit.bench.audit.thresholds import Thresholds, read_thresholds, with_breaches
 from plaudit.bench.results import write_results
+from plaudit.bench.run import results_folder
 from plaudit.cli import display, display_audit
 from plaudit.cli.judge import CascadeOption, JudgeEngineOption, JuryOption, read_panel
 from plaudit.cli.options import (
@@ -36,7 +37,6 @@ from plaudit.cli.options import (
 from plaudit.cli.running import collect_seldom, resumable, store_path
 from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
-from plaudit.io.places import check_folder_output, make_folder
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import make_config, task_type
@@ -83,7 +83,7 @@ def audit(
             "--out",
             "-o",
             metavar="DIR",
-            help="Write `results.json` and `verdicts.jsonl` here.",
+            help="Write `results.json` and `outcomes-1.jsonl` here.",
             panel="Output",
         ),
     ] = None,
@@ -114,21 +114,17 @@ def audit(
     be used; 130 interrupted.
     """
     limits = None if fail_on is None else read_thresholds(fail_on)
-    options = AuditOptions(source=labels, out=out, seed=config["seed"] or 0, **tests)
+    options = AuditOptions(labels=labels, out=out, seed=config["seed"] or 0, **tests)
     options.choice  # noqa: B018  # Refuses unknown names.
-    if out is not None:
-        check_folder_output(out)
     base = load_base(options, kind)
     record, asked = _judge(base.kind, config, options, engine, (jury, cascade))
-    cached, priced = cache_policy(cache), Prices.read(prices)
-    job = _Settings(store_path(store), SendPolicy(**send), cached, priced)
+    send_by, cached = SendPolicy(**send), cache_policy(cache)
+    job = _Job(record, asked, base, store_path(store), send_by, cached, Prices.read(prices))
     if dry_run:
-        display_audit.plan(*job.plan(record, asked, base), as_json)
+        display_audit.plan(*job.plan(), as_json)
         return
-    done = job.run(record, asked, base)
-    done = done if limits is None else with_breaches(done, limits)
-    if out is not None:
-        write_results(done.results, make_folder(out))
+    read = [labels, engine, jury, cascade, fail_on]
+    done = job.run(limits, [path for path in read if path])
     if as_json:
         display.json_line(done)
     else:
@@ -155,29 +151,39 @@ def _judge(
     return make(panel=panel), engines
 
 
-class _Settings(msgspec.Struct, frozen=True):
-    """What an audit works with."""
+class _Job(NamedTuple):
+    """A command line, ready to run."""
 
+    record: AuditRecord
+    engine: Engine | Sequence[Engine]
+    base: AuditBase
     store: Path
     send: SendPolicy
     cache: CachePolicy
     prices: Prices
 
-    def _open(self, store: Store, bar: Progress) -> RunSettings:
+    def _settings(self, store: Store, bar: Progress) -> RunSettings:
         return RunSettings(
             store=store, progress=bar, send=self.send, cache=self.cache, prices=self.prices
         )
 
-    def plan(
-        self, record: AuditRecord, engine: Engine | Sequence[Engine], base: AuditBase
-    ) -> display_audit.Planned:
+    def plan(self) -> display_audit.Planned:
         with Store(self.store) as store:
-            settings = self._open(store, Progress("audit", enabled=False))
-            return loops.run(plan_audit(record, engine, base, settings))
+            settings = self._settings(store, Progress("audit", enabled=False))
+            return loops.run(plan_audit(settings, self.record, self.engine, self.base))
 
-    def run(
-        self, record: AuditRecord, engine: Engine | Sequence[Engine], base: AuditBase
-    ) -> AuditDone:
-        with Store(self.store) as store, Progress(f"audit {base.kind}") as bar:
-            collect_seldom()
-            return resumable(run_audit(self._open(store, bar), record, engine, base))
+    def run(self, limits: Thresholds | None, read: list[str]) -> AuditDone:
+        """Audit, and write the folder of results where one is named."""
+        out = self.record.options.out
+        with nullcontext() if out is None else results_folder(out, read) as folder:
+            rows = self.store.with_name(f"{self.store.stem}-rows")
+            with Store(self.store) as store, Progress(f"audit {self.base.kind}") as bar:
+                collect_seldom()
+                work = run_audit(
+                    self._settings(store, bar), self.record, self.engine, self.base, rows, folder
+                )
+                done = resumable(work)
+            done = done if limits is None else with_breaches(done, limits)
+            if folder is not None:
+                write_results(done.results, folder.path)
+        return done

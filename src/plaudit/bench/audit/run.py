@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from plaudit._util.options import Help
-from plaudit._util.packages import load_package
 from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.bench.audit.effects import (
     Audited,
@@ -22,19 +24,20 @@ from plaudit.bench.audit.items import (
     ITEMS,
     AuditBase,
     check_kind,
-    read_base,
     shipped_base,
 )
 from plaudit.bench.audit.noise import Repeat, repeat_judges
+from plaudit.bench.audit.own import read_base
 from plaudit.bench.audit.plan import AuditPlan, Choice, make_plan
 from plaudit.bench.card import card_of
+from plaudit.bench.prepared import prepare
 from plaudit.bench.results import AuditEffect, AuditResults, Spending
+from plaudit.bench.run import check_statistics
 from plaudit.engines.base import Engine, engine_info
-from plaudit.io.places import make_folder
+from plaudit.io.partial import PartialFolder
 from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
-from plaudit.judges.prompt import digest_of
 from plaudit.runs.block import AnySession, judge_rows
 from plaudit.runs.judging import Asked
 from plaudit.runs.plan import Plan, plan_samples
@@ -52,15 +55,17 @@ from plaudit.types import Sample, Verdict
 AnyTask = BaseJudge | PanelJudge
 AnyEngine = Engine | Sequence[Engine]
 
-VERDICTS = "verdicts.jsonl"
+VERDICTS = "outcomes-1.jsonl"
 """File of the verdicts in the folder of an audit, in the order of its rows."""
 
 
 class AuditOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit is of. Plain data; with judge and engine it identifies the run."""
 
-    source: str = ""
+    labels: str = ""
     """Path of labelled rows; empty: the shipped base."""
+    source: str = ""
+    """Path of the rows that are judged; empty: they are not written yet."""
     out: str | None = None
     """Folder of the results; None: they are only shown."""
     items: Annotated[
@@ -130,10 +135,10 @@ def load_base(options: AuditOptions, kind: str) -> AuditBase:
     """
     if kind:
         check_kind(kind)
-    if not options.source:
+    if not options.labels:
         return shipped_base(kind or "pairwise", options.items, options.seed)
-    with RowReader(options.source) as rows:
-        return read_base(rows, options.source, kind, options.items, options.seed)
+    with RowReader(options.labels) as rows:
+        return read_base(rows, options.labels, kind, options.items, options.seed)
 
 
 class PreparedAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +149,16 @@ class PreparedAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The engine; of a panel, one a member."""
     base: AuditBase
     plan: AuditPlan
+
+    def written(self, folder: Path, task: AnyTask) -> "PreparedAudit":
+        """Write the rows into a folder, so that the run can be shown, and name them in the record.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        found = prepare(self.plan.rows, folder, "audit", task.read_row)
+        options = replace(self.record.options, source=str(found.path))
+        return replace(self, record=replace(self.record, options=options))
 
     def samples(self, task: AnyTask, rows: Sequence[int] | None = None) -> Iterator[Sample]:
         """Yield the samples of the plan's rows, or of some of them."""
@@ -156,7 +171,7 @@ def prepare_audit(
     record: AuditRecord, engine: AnyEngine, task: AnyTask, base: AuditBase
 ) -> PreparedAudit:
     """Cross the items with what is to be tested; nothing is asked."""
-    load_package("scipy.stats", "stats")  # Missing, it is missed before a call is paid for.
+    check_statistics()
     engines = cast("Sequence[Engine]", engine if isinstance(engine, Sequence) else [engine])
     tokens = {token for one in engines for token in engine_info(one).special_tokens}
     plan = make_plan(
@@ -180,7 +195,7 @@ def _unplaced(task: AnyTask) -> str:
 
 
 async def plan_audit(
-    record: AuditRecord, engine: AnyEngine, base: AuditBase, settings: RunSettings
+    settings: RunSettings, record: AuditRecord, engine: AnyEngine, base: AuditBase
 ) -> tuple[PreparedAudit, list[Plan]]:
     """Count what an audit would ask, noise included; nothing is asked.
 
@@ -200,7 +215,12 @@ async def plan_audit(
 
 
 async def run_audit(
-    settings: RunSettings, record: AuditRecord, engine: AnyEngine, base: AuditBase
+    settings: RunSettings,
+    record: AuditRecord,
+    engine: AnyEngine,
+    base: AuditBase,
+    rows: Path,
+    folder: PartialFolder | None = None,
 ) -> AuditDone:
     """Audit a judge. A kill at any time loses nothing: the same command goes on.
 
@@ -209,6 +229,8 @@ async def run_audit(
         record: judge, engine URI and options; identifies the run.
         engine: the engine of that URI; for a panel, one a member.
         base: the items.
+        rows: the folder in which what is judged is written.
+        folder: takes the verdicts; None: they are in the store only.
 
     Raises:
         UsageError: judge, engine and options do not go together.
@@ -216,10 +238,10 @@ async def run_audit(
         StoreError: store or output cannot be written.
     """
     task = await bind_record(record, engine)
-    audit = prepare_audit(record, engine, task, base)
+    audit = prepare_audit(record, engine, task, base).written(rows, task)
     session = session_of(settings, task, engine)
     try:
-        return await _AuditRun(settings, audit, session).execute()
+        return await _AuditRun(settings, audit, session, folder).execute()
     finally:
         await session.close()
 
@@ -227,8 +249,15 @@ async def run_audit(
 class _AuditRun:
     """One audit on its way."""
 
-    def __init__(self, settings: RunSettings, audit: PreparedAudit, session: AnySession) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        audit: PreparedAudit,
+        session: AnySession,
+        folder: PartialFolder | None,
+    ) -> None:
         self._settings, self._audit, self._session = settings, audit, session
+        self._folder = folder
         self._sessions = [session]
         self._statuses: Counter[str] = Counter()
         self._cached = 0
@@ -237,9 +266,7 @@ class _AuditRun:
     async def execute(self) -> AuditDone:
         """Judge, measure, and keep the run in the store."""
         settings, record = self._settings, self._audit.record
-        identity = record.identity(
-            self._session.task.fingerprint, digest_of([self._audit.plan.rows])
-        )
+        identity = record.identity(self._session.task.fingerprint)
         if settings.cache.read:
             await self._session.settle(known_without_logprobs(settings.store, identity))
         info = settings.store.begin_run(identity, "audit", msgspec.json.encode(record))
@@ -284,16 +311,16 @@ class _AuditRun:
         return [found[index] for index in sorted(found)]
 
     def _keep(self, number: int, verdict: Verdict, asked: Asked) -> None:
-        stored = StoredVerdict(verdict, asked.keys, asked.failed)
+        lean = replace(verdict, input=UNSET, raw=UNSET, metadata={})
+        stored = StoredVerdict(lean, asked.keys, asked.failed)
         payload = msgspec.msgpack.encode(stored)
         self._settings.store.put_verdict(number, verdict.index, verdict.status, payload)
 
     def _write(self, verdicts: Sequence[Verdict]) -> None:
         """Write the verdicts beside the results, where a folder is named."""
-        out = self._audit.record.options.out
-        if out is None:
+        if self._folder is None:
             return
-        with open(make_folder(out) / VERDICTS, "wb") as file:
+        with self._folder.open(VERDICTS) as file:
             file.writelines(msgspec.json.encode(verdict) + b"\n" for verdict in verdicts)
 
     async def _noise(self, reference: Sequence[Seen]) -> list[AuditEffect]:
