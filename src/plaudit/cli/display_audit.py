@@ -89,6 +89,9 @@ def _closing_lines(done: AuditDone, out: str | None) -> Iterable[str]:
     results = done.results
     yield _finding(results)
     yield from _reasons(results)
+    missing = [f"{one.name} {one.abstained}" for one in results.effects if one.abstained]
+    if missing:
+        yield f"pairs without a number on both sides: {', '.join(missing)}"
     yield from (escape(note) for note in results.notes)
     yield (
         f"{count(done.samples, 'verdict')}: {done.ok} ok, {done.abstained} abstained, "

@@ -93,9 +93,14 @@ def level(one: str, other: str) -> tuple[str, str]:
 
     A judge that likes long texts then has no reason to prefer either.
     """
-    short = min(one, other, key=len)
-    gap = "\n\n" if "\n\n" in short else " "
-    lack = abs(len(one) - len(other))
-    before, found, after = short.partition(gap)
-    longer = f"{before}{found}{' ' * lack}{after}" if found else short + " " * lack
-    return (longer, other) if len(one) < len(other) else (one, longer)
+    if len(one) < len(other):
+        return _lengthened(one, len(other)), other
+    return one, _lengthened(other, len(one))
+
+
+def _lengthened(text: str, length: int) -> str:
+    """Return a text of this length: white space is added at its first gap, or at its end."""
+    gap = "\n\n" if "\n\n" in text else " "
+    before, found, after = text.partition(gap)
+    blank = " " * (length - len(text))
+    return f"{before}{found}{blank}{after}"
