@@ -1,6 +1,5 @@
 """`plaudit audit` end to end with scripted replies and without a model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +138,12 @@ def test_an_empty_file_is_refused(plaudit: Plaudit, tmp_path: Path) -> None:
     assert "is empty" in done.stderr
 
 
-def test_a_judge_whose_calls_all_fail_has_no_figures(plaudit: Plaudit, tmp_path: Path) -> None:
-    engine = script(tmp_path, {"error": "timeout"})
+def test_a_judge_without_a_usable_reply_has_no_figures(plaudit: Plaudit, tmp_path: Path) -> None:
+    engine = script(tmp_path, {"text": "", "finish_reason": "length"})
     done = plaudit("audit", "-e", engine, "--items", "12", "--only", "lists", "--only",
                    "master_key", "--only", "draws", "--json")  # fmt: skip
     assert done.status == 1
     results = done.summary["results"]
     assert [one["change"]["value"] for one in results["effects"]] == [None, None]
     assert results["attacks"][0]["success"]["value"] is None
-    assert done.summary["failed"] == done.summary["samples"] > 0
-    assert "nothing" in json.dumps(results) or results["effects"][0]["change"]["why"]
+    assert done.summary["invalid"] == done.summary["samples"] > 0

@@ -191,7 +191,8 @@ class _Judged:
         changes = [(trial, change(trial)) for trial in trials]
         known = [(trial, one) for trial, one in changes if one is not None]
         missing = len(changes) - len(known)
-        if not known or (name != POSITION and not self._any_ok(trials)):
+        moved = any(one for _, one in known)
+        if not known or not (moved or self._any_ok(trials)):  # Silence is no change of 0.
             return Measured(None, Figure(value=None, n=0, why=self._why(trials)), len(trials))
         paired = pair([one for _, one in known], [trial.cluster for trial, _ in known])
         return Measured(paired, change_figure(paired), missing)
