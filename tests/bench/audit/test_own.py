@@ -17,7 +17,7 @@ def base(path: Path | str, kind: str = "", most: int = 60, seed: int = 0) -> Aud
         return read_base(rows, Path(path).name, kind, most, seed)
 
 
-@pytest.mark.parametrize("kind", ["pairwise", "verify", "feedback"])
+@pytest.mark.parametrize("kind", ["pairwise", "pointwise", "verify", "feedback"])
 def test_the_kind_is_seen_from_the_columns_of_the_examples(kind: str) -> None:
     found = base(EXAMPLES / f"{kind}.jsonl")
     assert found.kind == kind

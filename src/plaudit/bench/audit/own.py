@@ -66,6 +66,7 @@ _MARKS = {
     "query_t1": "feedback",
     "reference": "verify",
     "response": "pointwise",
+    "conversation": "pointwise",
 }
 """Columns by which the kind of a row is known, the clearest first."""
 
