@@ -239,6 +239,10 @@ class AttackResult(msgspec.Struct, frozen=True, kw_only=True):
     """Items without a verdict: abstained, invalid or failed."""
     found: bool = False
     """The success is above the baseline beyond 0.05, corrected for all tests of the audit."""
+    p_holm: float | None = None
+    """Of a success that is at most 0.05 above its baseline."""
+    smallest: float | None = None
+    """The smallest rise above the baseline that this audit would have found four times in five."""
     examples: list[AttackExample] = []
 
 

@@ -38,6 +38,7 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
     },
     "Proof": {
         "bench": _Place("bench", "app", "Measure judges against people, on labelled sets."),
+        "audit": _Place("audit", "audit", "Look for biases of a judge, and attack it."),
         "report": _Place("report", "report", "Write the report card of judges, as one page."),
     },
     "Agents": {

@@ -1,6 +1,6 @@
 """A dry run: what a run would ask, counted without asking."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -165,26 +165,54 @@ async def plan_file(
         task = await bind_settled(record, engine, store)
     else:
         task = await bind_record(record, engine)
-    if isinstance(task, PanelJudge):
-        assert record.panel is not None
-        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode, members=[])
-        counters = [
-            _Counter(
-                MemberLoad(name=member.name, judge=own.judge_name),
-                own, one, store, cache, prices.of(one, own.identity),
-            )
-            for member, own, one in zip(
-                record.panel.members, task.tasks, cast("Sequence[Engine]", engine), strict=True
-            )
-        ]  # fmt: skip
-    else:
-        engine = cast("Engine", engine)
-        plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
-        counters = [_Counter(plan, task, engine, store, cache, prices.of(engine, task.identity))]
+    plan, counters = _counters(task, engine, store, cache, prices)
     await _count_all(record, task, plan, counters)
+    return _finished(plan, counters)
+
+
+async def plan_samples(
+    samples: Iterable[Sample],
+    task: BaseJudge | PanelJudge,
+    engine: Engine | Sequence[Engine],
+    store: Store,
+    cache: CachePolicy,
+    prices: Prices,
+) -> Plan:
+    """Count what judging samples would take; see `plan_file`."""
+    plan, counters = _counters(task, engine, store, cache, prices)
+    for sample in samples:
+        await _count(sample, plan, counters)
+    return _finished(plan, counters)
+
+
+def _counters(
+    task: BaseJudge | PanelJudge,
+    engine: Engine | Sequence[Engine],
+    store: Store,
+    cache: CachePolicy,
+    prices: Prices,
+) -> tuple[Plan, list[_Counter]]:
+    """Return an empty plan, with a counter for the judge or for each member."""
+    plan = Plan(judge=task.judge_name, readout=task.readout, mode=task.mode)
+    if not isinstance(task, PanelJudge):
+        engine = cast("Engine", engine)
+        price = prices.of(engine, task.identity)
+        return plan, [_Counter(plan, task, engine, store, cache, price)]
+    plan.members = []
+    members = zip(task.config.members, task.tasks, cast("Sequence[Engine]", engine), strict=True)
+    return plan, [
+        _Counter(
+            MemberLoad(name=member.name, judge=own.judge_name),
+            own, one, store, cache, prices.of(one, own.identity),
+        )
+        for member, own, one in members
+    ]  # fmt: skip
+
+
+def _finished(plan: Plan, counters: Sequence[_Counter]) -> Plan:
     for counter in counters:
         counter.finish()
-    if isinstance(task, PanelJudge):
+    if plan.members is not UNSET:
         _sum_up(plan, [counter.load for counter in counters])
     return plan
 
@@ -196,12 +224,16 @@ async def _count_all(
     with RowReader(options.source, strict=options.strict) as rows:
         intake = Intake(rows, task.read_row, limit=options.limit)
         for sample in intake.items():
-            for counter in counters:
-                if not plan.samples:
-                    await counter.prepare()
-                await counter.count(sample)
-            plan.samples += 1
+            await _count(sample, plan, counters)
     plan.rejected = intake.rejected
+
+
+async def _count(sample: Sample, plan: Plan, counters: Sequence[_Counter]) -> None:
+    for counter in counters:
+        if not plan.samples:
+            await counter.prepare()
+        await counter.count(sample)
+    plan.samples += 1
 
 
 _SUMMED = [

@@ -125,7 +125,7 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = await _begin(settings, record, engine)
+        session = session_of(settings, await bind_record(record, engine), engine)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -138,14 +138,21 @@ async def run_judge(
             await session.close()
 
 
-async def _begin(
-    settings: RunSettings, record: JudgeRecord, engine: Engine | Sequence[Engine]
+def session_of(
+    settings: RunSettings, task: BaseJudge | PanelJudge, engine: Engine | Sequence[Engine]
 ) -> AnySession:
+    """Put a task to work with the store of a run; nothing is contacted.
+
+    Args:
+        settings: what the run works with.
+        task: the judge or the panel.
+        engine: its engine; for a panel, one a member.
+    """
+
     def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
         keep = settings.cache.write and pool.engine.capabilities.cacheable
         return CachedClient(pool, task.identity, settings.store if keep else None, settings.cache)
 
-    task = await bind_record(record, engine)
     if isinstance(task, PanelJudge):
         pools = pools_of(cast("Sequence[Engine]", engine), settings.send)
         return panel_judging(task, pools, client)
