@@ -200,6 +200,8 @@ class CachedClient:
         self.policy = policy
         self.usage = Usage()
         """Tokens of the replies that were asked for, cached ones left out."""
+        self.found = 0
+        """Replies that were found in the store."""
         self.key = RequestKeys(identity).key
         self._store = store
         self._reads = store is not None and policy.read
@@ -230,6 +232,7 @@ class CachedClient:
         keys = [key for question in questions for key in question.keys]
         if self._store is not None and self._reads:
             stored.update(self._store.get_replies(keys))
+            self.found += len(stored)
         if len(stored) < len(keys):
             for key in keys:
                 if key not in stored:
