@@ -13,7 +13,7 @@ from plaudit.server.scorers import Scorer
 
 _LOG = logging.getLogger(__name__)
 
-_PAUSE_S = 1.0
+PAUSE_S = 1.0
 """Seconds until a scorer is asked again whose engine can answer nothing."""
 
 Judged = Callable[[Sequence[ScoredRow]], object]
@@ -52,8 +52,8 @@ class _Job:
 class Desk:
     """Scores rows for many clients at once.
 
-    Equal rows are one job, also for several clients. A job that nobody waits for is dropped before it
-    is begun, and goes on for a while after that. Where an engine can answer nothing, jobs wait.
+    Equal rows are one job, also for several clients. A job that nobody waits for is dropped before
+    it is begun, and goes on for a while after that. Where an engine can answer nothing, jobs wait.
 
     Attributes:
         rows: rows that are taken and not answered yet.
@@ -198,7 +198,7 @@ class Desk:
         self.trouble = str(error)
         for judge in self.scorer.judges:  # What was given up is begun anew.
             await judge.aclose()
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
 
     def _ended(self, job: _Job, task: "asyncio.Task[list[ScoredRow]]") -> None:
         del self._jobs[job.key]
