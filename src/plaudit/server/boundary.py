@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from plaudit.errors import UsageError
 from plaudit.server.desk import QueueFullError
+from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.openapi import ErrorBody, ErrorReply
 from plaudit.server.rows import ScoredRow
 from plaudit.server.security import Gatekeeper
@@ -114,6 +115,9 @@ class Boundary:
         if error.status == 413:
             return RefusedError(413, "too_large", "the body is larger than the server takes")
         if error.status == 404:
+            if missing := _dialect_at(request.path, self._service.spoken):
+                message = f"{missing} is not served: start with --when-unscored {missing}=HOW"
+                return RefusedError(404, "not_found", message)
             spoken = ", ".join(self._service.spoken)
             names = ", ".join(self._service.rewards)
             message = (
@@ -141,6 +145,15 @@ class Boundary:
                 "unscored": unscored,
             }
             _LOG.info("request", extra={"facts": line})
+
+
+def _dialect_at(path: str, served: Collection[str]) -> str | None:
+    """Return the dialect that a path belongs to, where it is not served."""
+    for name, one in DIALECTS.items():
+        routes = (*one.scoring, *one.plain)
+        if name not in served and any(path.endswith(route.path) for route in routes):
+            return name
+    return None
 
 
 def _of_error(error: Exception) -> RefusedError:

@@ -156,6 +156,7 @@ class GroupScorer:
         """Score the members of one group; see `Scorer`."""
         chats = [_chat(row) for row in rows]
         usable = [number for number, chat in enumerate(chats) if isinstance(chat, list)]
+        usable.sort(key=lambda number: row_id(rows[number]))  # Not the order of arrival.
         pairs = list(combinations(usable, 2))
         compared = await _all(self._compare(rows, chats, *pair) for pair in pairs)
         contests: list[Contest] = [

@@ -2,8 +2,9 @@
 
 import re
 
-_BEGINNING = re.compile(r"(?:<[|\w\uff5c][^<>\s]{0,40}>|\[[gs]?[A-Z][A-Z0-9_]{2,}\]){1,3}")
-"""Special tokens, such as those that begin a sequence."""
+_BEGINNING = re.compile(r"(?:<[|\w\uff5c][^<>\s]{0,40}>|\[[gs]?[A-Z][A-Z0-9_]{2,}\])")
+"""A special token, such as one that begins a sequence."""
+_MOST_BEGINNINGS = 4
 _END = re.compile(
     r"(?:<\|[\w.-]{1,40}\|>|<\uff5c[^<>\s]{1,40}\uff5c>|<(?:/s|eos|pad|end_of_turn|EOS_TOKEN|PAD)>)\Z"
 )
@@ -47,13 +48,14 @@ def cut_after(text: str, prompt: str) -> str | None:
     """
     if not prompt:
         return None
-    if text.startswith(prompt):
-        return without_end(text[len(prompt) :])
-    beginning = _BEGINNING.match(text)
-    if beginning is None:
-        return None
-    rest = text[beginning.end() :]
-    return without_end(rest[len(prompt) :]) if rest.startswith(prompt) else None
+    for _ in range(_MOST_BEGINNINGS):
+        if text.startswith(prompt):
+            return without_end(text[len(prompt) :])
+        beginning = _BEGINNING.match(text)
+        if beginning is None:
+            return None
+        text = text[beginning.end() :]
+    return None
 
 
 def cut_chat(text: str) -> tuple[str, str] | None:
