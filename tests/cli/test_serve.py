@@ -6,7 +6,6 @@ import re
 import resource
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from tests.support.command import Here, Plaudit, write_rows
 from tests.support.judged import scored
+from tests.support.launching import until_gone
 from tests.support.serving import RIGHT, RULES, UNKNOWN
 
 CHOSEN = ("--when-unscored", "error")
@@ -281,10 +281,4 @@ def test_its_processes_end_with_it_even_when_it_is_killed(home: Path) -> None:
     with served(home, "own.toml") as server:
         _, body = asyncio.run(post(f"{server.url}/v1/score/own", RIGHT))
         server.stop(signal.SIGKILL)
-    done = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(int(body["value"]))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() in ("", "Z", "Zs")
+    until_gone([int(body["value"])])

@@ -56,7 +56,15 @@ def serve(
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, option("--port", panel="Input", min=0, max=65535, help="Port; 0: a free one.")
+        int,
+        option(
+            "--port",
+            panel="Input",
+            min=0,
+            max=65535,
+            envvar="PLAUDIT_SERVE_PORT",
+            help="Port; 0: a free one.",
+        ),
     ] = 8080,
     token_file: Annotated[
         str | None,
