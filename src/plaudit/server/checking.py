@@ -78,7 +78,7 @@ async def _checked(served: Served, paths: list[str], alone: bool) -> CheckedRewa
     return CheckedReward(
         name=served.name,
         serves=f"judge {served.kind}" if served.kind else f"rewards {', '.join(parts)}",
-        engines=[judge.engine.uri for judge in scorer.judges],
+        engines=[j.engine.uri for j in scorer.judges if j.engine.capabilities.model],
         paths=[*own, *(path if alone else f"/{served.name}{path}" for path in paths)],
         problem=problem,
         unusable=unusable,

@@ -7,6 +7,7 @@ import logging
 import resource
 import signal
 import time
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
@@ -128,6 +129,7 @@ class JSONLines(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        if record.exc_info:
-            found["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, _, frames = record.exc_info  # Not the message, which may hold a row's text.
+            found["traceback"] = "".join([*traceback.format_tb(frames), kind.__name__])
         return json.dumps(found, default=str)
