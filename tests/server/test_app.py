@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from plaudit.server.app import HTTPLimits
+from plaudit.server.desk import DeskLimits
 from tests.support.serving import RIGHT, RULES, UNKNOWN, WRONG, Client, serving
 
 
@@ -86,6 +87,9 @@ async def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
         large = await client.post("/v1/score/rewards", RIGHT | {"x": "a" * 20_000})
         many = await client.post("/v1/score/rewards", [RIGHT] * 4)
         text = await client.post("/v1/score/rewards", data=b"{}")
+        packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        zipped = await client.post("/v1/score/rewards", data=b"no gzip", headers=packed)
+    assert (zipped.status, zipped.body["error"]["type"]) == (415, "encoded")
     assert (large.status, large.body["error"]["type"]) == (413, "too_large")
     assert (many.status, many.body["error"]["type"]) == (413, "too_many_rows")
     assert (text.status, text.body["error"]["type"]) == (415, "not_json")
@@ -164,6 +168,35 @@ async def test_reports(tmp_path: Path) -> None:
     assert "ScoredRow" in api["components"]["schemas"]
     assert request_id["X-Request-Id"] == "step-7"
     assert forged["X-Request-Id"] != "a b"
+
+
+async def test_a_client_that_is_gone_frees_its_place(tmp_path: Path) -> None:
+    slow = "import asyncio\nasync def slow(trace):\n    await asyncio.sleep(1)\n    return 1.0\n"
+    (tmp_path / "own.py").write_text(slow)
+    spec = '[rewards.slow]\nfunction = "own.py:slow"\n'
+
+    async def rows(client: Client, count: int) -> None:
+        line = f'plaudit_rows_open{{reward="rewards"}} {count}'
+        while line not in (await client.get("/metrics")).body.splitlines():
+            await asyncio.sleep(0.01)
+
+    async with serving(spec, folder=tmp_path, desk=DeskLimits(at_once=1)) as client:
+        first = asyncio.create_task(client.post("/v1/score/rewards", RIGHT))
+        await rows(client, 1)
+        second = asyncio.create_task(client.post("/v1/score/rewards", WRONG))
+        await rows(client, 2)
+        second.cancel()
+        await rows(client, 1)
+        assert (await first).body["value"] == 1.0
+
+
+async def test_a_full_queue_is_the_only_refusal_for_load(tmp_path: Path) -> None:
+    limits = DeskLimits(waiting=2)
+    async with serving(RULES, folder=tmp_path, desk=limits) as client:
+        many = await client.post("/v1/score/rewards", [RIGHT, WRONG, UNKNOWN])
+        same = await client.post("/v1/score/rewards", [RIGHT, WRONG, RIGHT])
+    assert (many.status, many.body["error"]["type"]) == (503, "queue_full")
+    assert [row["value"] for row in same.body] == [1.0, 0.0, 1.0]
 
 
 async def test_a_server_that_stops_answers_what_is_under_way(tmp_path: Path) -> None:

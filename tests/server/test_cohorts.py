@@ -146,6 +146,9 @@ async def test_the_mean_of_a_group_stands_for_what_is_unscored(tmp_path: Path) -
         group = await client.post("/v1/score/r", body)
         rows = await client.post("/v1/score/r", [right, unknown])
         none = await client.post("/v1/score/r", {"group": {}, "rows": [unknown, unknown]})
+        other = right | {"prompt": "3+3?"}
+        mixed = await client.post("/v1/score/r", {"group": {}, "rows": [unknown, other]})
+    assert mixed.status == 400
     assert [row["value"] for row in group.body] == [1.0, 0.0, 0.5]
     assert group.body[2]["status"] == "abstained"
     assert [row["value"] for row in rows.body] == [1.0, None]

@@ -150,11 +150,15 @@ async def _body(request: web.Request, form: Any) -> Any:
     """
     if request.content_type != _JSON:
         raise RefusedError(415, "not_json", f"the body must be {_JSON}")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise RefusedError(415, "encoded", "the body must not be compressed")
     try:
         async with asyncio.timeout(_BODY_S):
             data = await request.read()
     except TimeoutError:
         raise RefusedError(408, "slow_body", f"no whole body within {_BODY_S:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise RefusedError(400, "bad_request", "the body ended early") from None
     try:
         return decode_json(data, form)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

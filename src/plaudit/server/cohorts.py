@@ -84,9 +84,8 @@ class Cohorts:
             InputError: the rows make no group; nothing is scored.
             QueueFullError: so many rows wait that no more are taken.
         """
-        size = group.size or len(rows)
-        _check(group, rows, size)
-        if len(rows) == size:
+        check_group(group, rows)
+        if is_whole(group, rows):
             return await self._desk.score_together(rows, seconds)
         cohort = self._join(group, rows)
         try:
@@ -148,12 +147,18 @@ class Cohorts:
 _FOREVER = 3600.0
 
 
-def _check(group: Group, rows: Sequence[Row], size: int) -> None:
+def is_whole(group: Group, rows: Sequence[Row]) -> bool:
+    """Whether a request holds all members of a group."""
+    return len(rows) == (group.size or len(rows))
+
+
+def check_group(group: Group, rows: Sequence[Row]) -> None:
     """Refuse what is no group.
 
     Raises:
         InputError: it is none; the message says why.
     """
+    size = group.size or len(rows)
     if not 2 <= size <= LARGEST:
         raise InputError(f"a group has 2 to {LARGEST} members, not {size}")
     if not rows or len(rows) > size:

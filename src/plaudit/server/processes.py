@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 
 import msgspec
 
@@ -16,6 +17,7 @@ from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.server.worker import LENGTH, ORDER, Task
 
 _MODULE = "plaudit.server.worker"
+_END_S = 5.0
 
 
 class FunctionProcesses:
@@ -40,7 +42,7 @@ class FunctionProcesses:
             try:
                 score = await _ask(process, trace)
             except (asyncio.IncompleteReadError, OSError):
-                status = await self._kill(process)
+                status = await self._end(process)
                 return unscored(
                     Unscored.RAISED, f"the function's process ended with status {status}"
                 )
@@ -65,6 +67,12 @@ class FunctionProcesses:
         )  # fmt: skip
         self._running.add(process)
         return process
+
+    async def _end(self, process: Process) -> int:
+        """Return the status of a process that closed its output; soon it ends by itself."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _END_S)
+        return await self._kill(process)
 
     async def _kill(self, process: Process) -> int:
         self._running.discard(process)

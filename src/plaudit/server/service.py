@@ -11,7 +11,7 @@ import msgspec
 from plaudit.engines.base import similar
 from plaudit.errors import PlauditError, UsageError
 from plaudit.judge import Judge
-from plaudit.server.cohorts import Cohorts, Group
+from plaudit.server.cohorts import Cohorts, Group, check_group, is_whole
 from plaudit.server.desk import Desk, DeskLimits
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt
 from plaudit.server.dialects.table import DIALECTS
@@ -179,14 +179,17 @@ class Service:
         if group is not None and served.name in self._cohorts:
             scored = await self._cohorts[served.name].score(group, whole, seconds)
         else:
+            if group is not None:
+                check_group(group, whole)
             scored = await self._desks[served.name].score(whole, seconds)
+        in_group = group is not None and is_whole(group, whole)
         found = iter(scored)
         answers = [row.answer if isinstance(row, NoPrompt) else next(found) for row in rows]
         lost = [row.answer for row in rows if isinstance(row, NoPrompt)]
         self.metrics.scored(served.name, lost)
         return Answers(
             rows=answers,
-            values=values(answers, spoken.choice, whole_group=_is_whole(group, rows)),
+            values=values(answers, spoken.choice, whole_group=in_group),
             name=served.name,
             low=served.scorer.low,
             high=served.scorer.high,
@@ -233,10 +236,6 @@ class Service:
 
     def _all_desks(self) -> Iterable[tuple[str, Desk]]:
         return (*self._desks.items(), *self._group_desks.items())
-
-
-def _is_whole(group: Group | None, rows: Sequence[Row | NoPrompt]) -> bool:
-    return group is not None and len(rows) == (group.size or len(rows))
 
 
 async def _probe_all(judges: Sequence[Judge]) -> None:
