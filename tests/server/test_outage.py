@@ -62,6 +62,27 @@ async def test_an_engine_that_dies_between_requests(tmp_path: Path, server: Fake
     assert {row["value"] for row in again.body} == {1.0}
 
 
+async def test_a_refused_key_is_an_outage_too(tmp_path: Path) -> None:
+    with FakeOpenAI(scored(10), key="right-key") as server:
+        async with serving(spec(server), folder=tmp_path) as client:
+            lost = await client.post("/v1/score/good", {"rows": [ROW], "deadline": 1.5})
+            ready = await client.get("/readyz")
+    assert (lost.body[0]["value"], lost.body[0]["cause"]) == (None, "engine_down")
+    assert ready.status == 503
+
+
+async def test_a_reply_of_no_use_is_no_number(tmp_path: Path) -> None:
+    with FakeOpenAI("I would give it a 7, or not.") as server:
+        async with serving(spec(server), folder=tmp_path, when_unscored="error") as client:
+            native = await client.post("/v1/score/good", ROW)
+            score = await client.post("/score", {"text_1": "A river?", "text_2": "The Nile."})
+            ready = await client.get("/readyz")
+    assert (native.body["value"], native.body["status"]) == (None, "invalid")
+    assert native.body["cause"] == "unparseable"
+    assert (score.status, score.body["error"]["type"]) == (422, "unscored")
+    assert ready.status == 200
+
+
 async def test_replies_are_kept_in_the_store(tmp_path: Path, server: FakeOpenAI) -> None:
     store = str(tmp_path / "store.sqlite")
     for _ in range(2):

@@ -38,7 +38,7 @@ _LOG = logging.getLogger("plaudit.server")
 
 @with_fields
 def serve(
-    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency", "outage")],
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     spec: Annotated[
         str,
         typer.Argument(

@@ -213,8 +213,9 @@ class Service:
             for _, desk in self._all_desks():
                 if desk.down:
                     with suppress(PlauditError, TimeoutError):
-                        await asyncio.wait_for(_probe_all(desk.scorer.judges), _LOOK_AGAIN_S * 5)
-                        desk.trouble = ""
+                        probes = _all_answer(desk.scorer.judges)
+                        if await asyncio.wait_for(probes, _LOOK_AGAIN_S * 5):
+                            desk.trouble = ""
 
     async def close(self) -> None:
         """Drop what is under way, write what is not written yet, and free engines."""
@@ -238,9 +239,15 @@ class Service:
         return (*self._desks.items(), *self._group_desks.items())
 
 
-async def _probe_all(judges: Sequence[Judge]) -> None:
+async def _all_answer(judges: Sequence[Judge]) -> bool:
+    """Try judges; return whether the engine of each was asked, and answered."""
     for judge in judges:
-        await probe_judge(judge)
+        sent, asks = judge.sent, judge.engine.capabilities.model
+        verdict = await probe_judge(judge) if asks else None
+        unknown = verdict is None or verdict.status == "failed" or judge.sent == sent
+        if asks and unknown:
+            return False
+    return True
 
 
 def _spent(judges: Sequence[Judge], labels: dict[str, str]) -> Iterator[Gauge]:
