@@ -8,7 +8,7 @@ from plaudit.errors import UsageError
 from plaudit.server.scorers import JudgeScorer, RewardScorer
 from plaudit.server.service import DialectChoices, choose_dialects
 from plaudit.server.spec import ServeSpec, load_spec
-from plaudit.server.unscored import Choice
+from plaudit.server.unscored import UnscoredChoice
 from tests.support.serving import RULES
 
 WHOLE = """
@@ -116,15 +116,15 @@ def test_dialects_are_served_where_something_is_chosen() -> None:
 
     assert names() == ["native"]
     everything = ["native", "openrlhf", "slime", "llama-factory", "nemo-gym", "vllm"]
-    assert names(when_unscored=Choice("error")) == everything
-    assert names(when_unscored=Choice("drop")) == ["native", "nemo-gym"]
-    assert names(names=["slime"], when_unscored=Choice("error")) == ["native", "slime"]
-    assert names(by_name={"vllm": Choice("error")}) == ["native", "vllm"]
+    assert names(when_unscored=UnscoredChoice("error")) == everything
+    assert names(when_unscored=UnscoredChoice("drop")) == ["native", "nemo-gym"]
+    assert names(names=["slime"], when_unscored=UnscoredChoice("error")) == ["native", "slime"]
+    assert names(by_name={"vllm": UnscoredChoice("error")}) == ["native", "vllm"]
     for given, problem in (
         ({"names": ["slime"]}, "slime: its trainer takes no null"),
         ({"names": ["slim"]}, "did you mean 'slime'"),
-        ({"names": ["slime"], "when_unscored": Choice("drop")}, "slime cannot carry drop"),
-        ({"by_name": {"slime": Choice("null")}}, "slime cannot carry null"),
+        ({"names": ["slime"], "when_unscored": UnscoredChoice("drop")}, "slime cannot carry drop"),
+        ({"by_name": {"slime": UnscoredChoice("null")}}, "slime cannot carry null"),
     ):
         with pytest.raises(UsageError, match=problem):
             names(**given)
@@ -133,5 +133,5 @@ def test_dialects_are_served_where_something_is_chosen() -> None:
 def test_a_choice_for_all_leaves_null_where_it_can_be_said() -> None:
     found = spec(RULES, "r.toml")
     for word, native in (("error", "null"), ("group-mean", "group-mean")):
-        spoken = choose_dialects(found, DialectChoices(when_unscored=Choice(word)))
+        spoken = choose_dialects(found, DialectChoices(when_unscored=UnscoredChoice(word)))
         assert str(spoken["native"].choice) == native

@@ -4,7 +4,7 @@ import pytest
 
 from plaudit.errors import UsageError
 from plaudit.server.rows import ScoredRow
-from plaudit.server.unscored import Choice, UnscoredError, check_choice, read_choice, values
+from plaudit.server.unscored import UnscoredChoice, UnscoredError, check_choice, read_choice, values
 
 ROWS = [
     ScoredRow(value=1.0, status="ok"),
@@ -14,8 +14,8 @@ ROWS = [
 
 
 def test_choices_are_read() -> None:
-    assert read_choice("null") == Choice("null")
-    assert read_choice("-0.5") == read_choice(-0.5) == Choice("number", -0.5)
+    assert read_choice("null") == UnscoredChoice("null")
+    assert read_choice("-0.5") == read_choice(-0.5) == UnscoredChoice("number", -0.5)
     assert str(read_choice("0.25")) == "0.25"
 
 
@@ -34,8 +34,8 @@ def test_a_dialect_without_null_needs_a_choice_that_it_can_carry() -> None:
     with pytest.raises(UsageError, match="--when-unscored slime=HOW, where HOW is error, a number"):
         check_choice("slime", ("error", "number"), None)
     with pytest.raises(UsageError, match="slime cannot carry drop"):
-        check_choice("slime", ("error", "number"), Choice("drop"))
-    assert check_choice("native", ("null", "error"), None) == Choice("null")
+        check_choice("slime", ("error", "number"), UnscoredChoice("drop"))
+    assert check_choice("native", ("null", "error"), None) == UnscoredChoice("null")
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_choices_are_applied(choice: str, group: bool, found: list[float | None]
 
 def test_a_request_with_rows_without_a_value_is_refused() -> None:
     with pytest.raises(UnscoredError, match="1 of 3 rows have no value: below_gate") as refusal:
-        values(ROWS, Choice("error"), whole_group=False)
+        values(ROWS, UnscoredChoice("error"), whole_group=False)
     assert not refusal.value.may_pass
-    assert values(ROWS[:1], Choice("error"), whole_group=False) == [1.0]
+    assert values(ROWS[:1], UnscoredChoice("error"), whole_group=False) == [1.0]
 
 
 def test_a_wholly_unscored_group_has_no_mean() -> None:
     rows = [ScoredRow(value=None, status="failed", cause="timeout")] * 2
     with pytest.raises(UnscoredError) as refusal:
-        values(rows, Choice("group-mean"), whole_group=True)
+        values(rows, UnscoredChoice("group-mean"), whole_group=True)
     assert refusal.value.may_pass

@@ -31,7 +31,7 @@ from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
-from plaudit.server.unscored import Choice, read_choice
+from plaudit.server.unscored import UnscoredChoice, read_choice
 
 _LOG = logging.getLogger("plaudit.server")
 
@@ -221,8 +221,8 @@ def _choices(dialects: list[str], given: list[str]) -> DialectChoices:
     Raises:
         UsageError: one of them cannot be read, or two say what holds for all.
     """
-    general: list[Choice] = []
-    by_name: dict[str, Choice] = {}
+    general: list[UnscoredChoice] = []
+    by_name: dict[str, UnscoredChoice] = {}
     for text in given:
         name, separator, how = text.rpartition("=")
         try:

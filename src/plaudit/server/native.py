@@ -13,10 +13,10 @@ from plaudit.server.rows import ScoredRow
 from plaudit.types import Json
 
 Body = dict[str, Json] | list[dict[str, Json]]
-"""A row, rows, or a `Batch`."""
+"""A row, rows, or a `RowBatch`."""
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RowBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rows, and how they are scored."""
 
     rows: list[dict[str, Json]]
@@ -43,18 +43,18 @@ NATIVE = Dialect(
 )
 
 
-def read_batch(body: Any) -> Batch:
+def read_batch(body: Any) -> RowBatch:
     """Take the rows of a body.
 
     Raises:
         InputError: a batch has a field that there is not.
     """
     if isinstance(body, list):
-        return Batch(rows=body)  # pyright: ignore[reportUnknownArgumentType]
+        return RowBatch(rows=body)  # pyright: ignore[reportUnknownArgumentType]
     if "rows" not in body:
-        return Batch(rows=[body])
+        return RowBatch(rows=[body])
     try:
-        return msgspec.convert(body, Batch)
+        return msgspec.convert(body, RowBatch)
     except msgspec.ValidationError as error:
         raise InputError(str(error)) from None
 

@@ -20,7 +20,7 @@ from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
 from plaudit.server.rows import Row
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
-from plaudit.server.unscored import Choice, check_choice, values
+from plaudit.server.unscored import UnscoredChoice, check_choice, values
 
 _LOOK_AGAIN_S = 2.0
 
@@ -33,7 +33,7 @@ class Spoken(NamedTuple):
     """A dialect that is served, and how it answers."""
 
     dialect: Dialect
-    choice: Choice
+    choice: UnscoredChoice
     deadline: float
 
 
@@ -42,9 +42,9 @@ class DialectChoices(msgspec.Struct, frozen=True, kw_only=True):
 
     names: Sequence[str] = ()
     """Those that are served; none: those of SPEC, else all that can carry `when_unscored`."""
-    when_unscored: Choice | None = None
+    when_unscored: UnscoredChoice | None = None
     """Of dialects without a choice of their own; None: nothing is chosen."""
-    by_name: Mapping[str, Choice] = {}
+    by_name: Mapping[str, UnscoredChoice] = {}
     """Choices for one dialect each."""
 
 
@@ -77,7 +77,7 @@ def choose_dialects(spec: ServeSpec, given: DialectChoices) -> dict[str, Spoken]
     return spoken
 
 
-def _is_native(choice: Choice | None) -> bool:
+def _is_native(choice: UnscoredChoice | None) -> bool:
     """Whether a choice for all holds for `native` too, which can say null and so needs none."""
     return choice is not None and choice.word in ("null", "group-mean")
 

@@ -22,7 +22,7 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import read_mapping
 from plaudit.server.processes import FunctionProcesses
 from plaudit.server.scorers import GroupScorer, JudgeScorer, RewardScorer, Scorer
-from plaudit.server.unscored import Choice, read_choice
+from plaudit.server.unscored import UnscoredChoice, read_choice
 from plaudit.server.worker import Task
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -50,7 +50,7 @@ class Served(NamedTuple):
 class DialectOptions(NamedTuple):
     """How a dialect answers."""
 
-    when_unscored: Choice | None = None
+    when_unscored: UnscoredChoice | None = None
     """None: nothing was chosen."""
     deadline: float | None = None
     """Seconds until a request is answered; None: what its peer's time-out leaves."""

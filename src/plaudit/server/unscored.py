@@ -16,7 +16,7 @@ of the group's other values."""
 WORDS: tuple[Word, ...] = get_args(Word)
 
 
-class Choice(NamedTuple):
+class UnscoredChoice(NamedTuple):
     """What stands for a value that does not exist."""
 
     word: Word
@@ -39,7 +39,7 @@ class UnscoredError(Exception):
         """Whether the same request may succeed later."""
 
 
-def read_choice(given: str | float) -> Choice:
+def read_choice(given: str | float) -> UnscoredChoice:
     """Read a choice.
 
     Args:
@@ -57,13 +57,15 @@ def read_choice(given: str | float) -> Choice:
                 f"there is no choice {given!r}{similar(str(given), words)}; give "
                 f"{', '.join(words)} or a number"
             ) from None
-        return Choice(words[words.index(given)])  # pyright: ignore[reportArgumentType]
+        return UnscoredChoice(words[words.index(given)])  # pyright: ignore[reportArgumentType]
     if not math.isfinite(number) or isinstance(given, bool):
         raise UsageError(f"{given} is no number that a trainer can learn from")
-    return Choice("number", number)
+    return UnscoredChoice("number", number)
 
 
-def check_choice(dialect: str, allowed: Collection[Word], choice: Choice | None) -> Choice:
+def check_choice(
+    dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None
+) -> UnscoredChoice:
     """Return what a dialect is answered for rows without a value.
 
     Raises:
@@ -72,7 +74,7 @@ def check_choice(dialect: str, allowed: Collection[Word], choice: Choice | None)
     words = ", ".join("a number" if word == "number" else word for word in allowed)
     if choice is None:
         if "null" in allowed:
-            return Choice("null")
+            return UnscoredChoice("null")
         raise UsageError(
             f"{dialect}: its trainer takes no null, so choose what a row without a value is "
             f"answered: --when-unscored {dialect}=HOW, where HOW is {words}"
@@ -84,7 +86,9 @@ def check_choice(dialect: str, allowed: Collection[Word], choice: Choice | None)
     return choice
 
 
-def values(rows: Sequence[ScoredRow], choice: Choice, *, whole_group: bool) -> list[float | None]:
+def values(
+    rows: Sequence[ScoredRow], choice: UnscoredChoice, *, whole_group: bool
+) -> list[float | None]:
     """Return the values that are answered; None: null, or the protocol's own mark.
 
     Args:

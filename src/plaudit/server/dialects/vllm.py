@@ -34,7 +34,7 @@ class ClassifyRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
 
 
-class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
+class TextUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the request, which are not counted here."""
 
     prompt_tokens: int = 0
@@ -67,7 +67,7 @@ class ScoreList(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     data: list[ScoreItem]
-    usage: TokenUsage = TokenUsage()
+    usage: TextUsage = TextUsage()
 
 
 class ClassifyList(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class ClassifyList(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     data: list[ClassifyItem]
-    usage: TokenUsage = TokenUsage()
+    usage: TextUsage = TextUsage()
 
 
 def _pairs(body: ScoreRequest) -> list[Row]:
