@@ -42,6 +42,7 @@ async def test_rows_wait_for_an_engine_that_comes_back(tmp_path: Path, server: F
     (late,) = short.body
     assert (late["value"], late["status"], late["cause"]) == (None, "failed", "engine_down")
     assert "good" in troubles
+    assert 'plaudit_unscored_total{reward="good",cause="engine_down"} 1' in metrics
     assert 'plaudit_ready{reward="good"} 0' in metrics
     assert (found.body["value"], found.body["status"]) == (1.0, "ok")
 

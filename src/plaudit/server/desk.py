@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,9 +15,6 @@ _LOG = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
 """Seconds until a scorer is asked again whose engine can answer nothing."""
-
-Judged = Callable[[Sequence[ScoredRow]], object]
-"""Called with the answers of each computation."""
 
 
 class QueueFullError(Exception):
@@ -62,15 +59,12 @@ class Desk:
         trouble: why the engine can answer nothing; empty: nothing is known against it.
     """
 
-    def __init__(
-        self, scorer: Scorer, limits: DeskLimits | None = None, judged: Judged | None = None
-    ) -> None:
+    def __init__(self, scorer: Scorer, limits: DeskLimits | None = None) -> None:
         """Put a queue before a scorer; nothing is asked."""
         self.scorer = scorer
         self.limits = limits or DeskLimits()
         self.rows = self.running = self.shared = 0
         self.trouble = ""
-        self._judged = judged
         self._jobs: dict[bytes, _Job] = {}
         self._left: OrderedDict[bytes, list[ScoredRow]] = OrderedDict()
         self._slots = asyncio.Semaphore(self.limits.at_once)
@@ -170,12 +164,9 @@ class Desk:
             job.started = True
             self.running += 1
             try:
-                answers = await self._scored(job)
+                return await self._scored(job)
             finally:
                 self.running -= 1
-        if self._judged is not None:
-            self._judged(answers)
-        return answers
 
     async def _scored(self, job: _Job) -> list[ScoredRow]:
         """Score a job, again and again while its engine can answer nothing."""

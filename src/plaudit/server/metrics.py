@@ -15,7 +15,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HELP = {
     "plaudit_requests_total": ("counter", "Requests answered, by dialect and HTTP status."),
-    "plaudit_rows_total": ("counter", "Rows scored, by reward and status."),
+    "plaudit_rows_total": ("counter", "Rows answered, by reward and status."),
     "plaudit_unscored_total": ("counter", "Rows without a value, by reward and cause."),
     "plaudit_shared_rows_total": ("counter", "Rows answered by the work for an equal row."),
     "plaudit_request_seconds": ("histogram", "Seconds from a request to its answer."),

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +17,7 @@ from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.metrics import Gauge, Metrics
 from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
-from plaudit.server.rows import Row
+from plaudit.server.rows import Row, ScoredRow
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
 from plaudit.server.unscored import UnscoredChoice, check_choice, values
 
@@ -94,14 +93,9 @@ class Service:
         self.metrics = Metrics()
         self.open_requests = 0
         self.draining = False
-        self._desks = {
-            name: Desk(one.scorer, limits, partial(self.metrics.scored, name))
-            for name, one in rewards.items()
-        }
+        self._desks = {name: Desk(one.scorer, limits) for name, one in rewards.items()}
         self._group_desks = {
-            name: Desk(one.group, limits, partial(self.metrics.scored, name))
-            for name, one in rewards.items()
-            if one.group is not None
+            name: Desk(one.group, limits) for name, one in rewards.items() if one.group is not None
         }
         self._cohorts = {name: Cohorts(desk) for name, desk in self._group_desks.items()}
 
@@ -176,17 +170,10 @@ class Service:
         """
         seconds = min(deadline or spoken.deadline, spoken.deadline)
         whole = [row for row in rows if not isinstance(row, NoPrompt)]
-        if group is not None and served.name in self._cohorts:
-            scored = await self._cohorts[served.name].score(group, whole, seconds)
-        else:
-            if group is not None:
-                check_group(group, whole)
-            scored = await self._desks[served.name].score(whole, seconds)
-        in_group = group is not None and is_whole(group, whole)
-        found = iter(scored)
+        found = iter(await self._scored(served.name, whole, group, seconds))
         answers = [row.answer if isinstance(row, NoPrompt) else next(found) for row in rows]
-        lost = [row.answer for row in rows if isinstance(row, NoPrompt)]
-        self.metrics.scored(served.name, lost)
+        self.metrics.scored(served.name, answers)
+        in_group = group is not None and is_whole(group, whole)
         return Answers(
             rows=answers,
             values=values(answers, spoken.choice, whole_group=in_group),
@@ -194,6 +181,16 @@ class Service:
             low=served.scorer.low,
             high=served.scorer.high,
         )
+
+    async def _scored(
+        self, name: str, rows: Sequence[Row], group: Group | None, seconds: float
+    ) -> list[ScoredRow]:
+        if group is None:
+            return await self._desks[name].score(rows, seconds)
+        if name in self._cohorts:
+            return await self._cohorts[name].score(group, rows, seconds)
+        check_group(group, rows)
+        return await self._desks[name].score(rows, seconds)
 
     # Health
 
