@@ -34,6 +34,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ DOCS = ROOT / "docs"
 COLUMNS = "100"
 PICTURED = "awk 'NR % 8 == 4' examples/feedback.jsonl | plaudit judge feedback -"
 ENDPOINT = "http://127.0.0.1:8000/v1"
+SERVED = "http://127.0.0.1:8080"
+"""Where pages serve rewards; a free port stands for theirs while they run."""
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "VLLM_API_KEY", "TOGETHER_API_KEY")
 TIMEOUT_S = 110
 
@@ -226,12 +229,16 @@ class Session:
             "PATH": path,
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.served = f"http://127.0.0.1:{port}"
+        self.env["PLAUDIT_SERVE_PORT"] = str(port)
         self._python: subprocess.Popen[str] | None = None
 
     def shell(self, text: str, env: dict[str, str]) -> tuple[int, list[str]]:
         """Run a command; return its status and what it printed."""
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
+            ["bash", "-euo", "pipefail", "-c", text.replace(SERVED, self.served)],
             cwd=self.folder,
             env=self.env | env,
             stdin=subprocess.DEVNULL,
@@ -241,7 +248,8 @@ class Session:
             timeout=TIMEOUT_S,
             check=False,
         )
-        lines = [x for x in done.stdout.splitlines() if not _PROGRESS.match(x)]
+        printed = done.stdout.replace(self.served, SERVED)
+        lines = [x for x in printed.splitlines() if not _PROGRESS.match(x)]
         return done.returncode, lines
 
     def python(self, code: str, env: dict[str, str]) -> tuple[str, list[str]]:

@@ -5,6 +5,7 @@ import pytest
 
 LAYERS = (
     ("cli", "__main__"),
+    ("server",),
     ("integrations",),
     ("bench",),
     ("pairs",),
@@ -55,7 +56,15 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
 @pytest.mark.parametrize(
     ("external", "owners"),
     [
-        ("aiohttp", {"plaudit.engines.http.connections"}),
+        (
+            "aiohttp",
+            {
+                "plaudit.engines.http.connections",
+                "plaudit.server.app",
+                "plaudit.server.boundary",
+                "plaudit.server.running",
+            },
+        ),
         ("xllamacpp", {"plaudit.engines.llama.native"}),
         ("typer", None),
         ("mcp", {"plaudit.rollouts.tools.mcp"}),

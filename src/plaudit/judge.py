@@ -107,8 +107,8 @@ class Judge(Closing):
 
     def _begin(self) -> None:
         """Hold what belongs to this process until the judge is collected."""
-        self._runtimes = Runtimes(self._engines, self.send, self._cache)
-        weakref.finalize(self, self._runtimes.drop).atexit = False
+        self.runtimes = Runtimes(self._engines, self.send, self._cache)
+        weakref.finalize(self, self.runtimes.drop).atexit = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process; add what the prompts are made of.
@@ -116,7 +116,7 @@ class Judge(Closing):
         `datasets` hashes this to find a map that was done before. So the state is the same in every
         process. It changes with plaudit, the templates, the pool and the calibration.
         """
-        return self.__dict__ | {"_runtimes": None, "_made_of": [*map(made_of, self._configs)]}
+        return self.__dict__ | {"runtimes": None, "_made_of": [*map(made_of, self._configs)]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin anew in this process."""
@@ -344,7 +344,7 @@ class Judge(Closing):
     @property
     def sent(self) -> int:
         """Requests sent since the judge was made or closed, retries included."""
-        return self._runtimes.sent
+        return self.runtimes.sent
 
     def close(self) -> None:
         """Write what is not written yet and free the engine; a judge may be used again after it.
@@ -355,7 +355,7 @@ class Judge(Closing):
 
     async def aclose(self) -> None:
         """Write what is not written yet and free the engine; see `close`."""
-        await self._runtimes.close()
+        await self.runtimes.close()
 
     @property
     def _configs(self) -> tuple[JudgeConfig, ...]:
@@ -371,7 +371,7 @@ class Judge(Closing):
     async def _session(
         self, cache: bool | None, generation: Mapping[str, Any]
     ) -> tuple[Runtime, AnySession]:
-        runtime = self._runtimes.here()
+        runtime = self.runtimes.here()
         panel = panel_with_options(self.panel, generation, self._engines)
         config = self.config if panel else with_options(self.config, generation, self.engine)
         return runtime, await runtime.session(config, panel, cache is not False)

@@ -46,6 +46,7 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
         "rollout": _Place("rollout", "rollout", "Let a model answer questions with tools."),
         "score": _Place("score", "score", "Score stored rollouts again; try rewards on cheats."),
         "compare": _Place("score", "compare", "Compare two runs or results, one by one."),
+        "serve": _Place("serve", "serve", "Serve rewards over HTTP, for trainers."),
     },
     "Training data": {
         "pairs": _Place("pairs", "pairs", "Make preference pairs from scored answers."),

@@ -55,7 +55,7 @@ class RunOptions(NamedTuple):
     def opened(self, progress: Progress) -> Generator[RunSettings]:
         """Open the store and show the progress while a run lasts."""
         with Store(self.store) as store, progress:
-            _collect_seldom()
+            collect_seldom()
             yield RunSettings(
                 store=store,
                 progress=progress,
@@ -104,7 +104,7 @@ def _run_and_show(run: Callable[[str | None], S], shown: Shown) -> S:
     return msgspec.structs.replace(summary, out=None)
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Keep the collector of cycles from walking all that is in flight ten times a second."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -72,7 +72,7 @@ class Rewards(msgspec.Struct, frozen=True, gc=False):
     """The widest difference of two rewards of one turn."""
 
 
-class ScoredRow(msgspec.Struct, frozen=True, gc=False):
+class GradedRow(msgspec.Struct, frozen=True, gc=False):
     """Example, turn and scores of a row."""
 
     example_id: Id
@@ -93,7 +93,7 @@ class RewardSums:
         """Rows among them that have none."""
         self._turns: dict[tuple[Id, Id | None, Id | None], _Turn] = {}
 
-    def add(self, row: ScoredRow) -> None:
+    def add(self, row: GradedRow) -> None:
         """Add a row."""
         self.rows += 1
         if not row.scores:

@@ -22,9 +22,9 @@ from plaudit.judges.rows import json_type
 from plaudit.preferences.curriculum import (
     Curriculum,
     CurriculumOptions,
+    GradedRow,
     Rewards,
     RewardSums,
-    ScoredRow,
 )
 from plaudit.preferences.types import Id
 from plaudit.types import Json
@@ -51,7 +51,7 @@ def read_rewards(source: str | Path) -> dict[Id, Rewards]:
     return sums.rewards(source)
 
 
-def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, bytes, ScoredRow]]:
+def scored_rows(source: str | Path, reject: _Reject) -> Iterator[tuple[str, bytes, GradedRow]]:
     """Yield each row that can be used: where it is, its bytes, and what it is worth.
 
     `reject` is called with each other row; see `read_rewards` for the kinds of rows.
@@ -97,10 +97,10 @@ def _fields(line: bytes) -> _Fields:
         raise InputError("not a JSON object") from None
 
 
-def _scored(fields: _Fields, line: bytes) -> ScoredRow:
+def _scored(fields: _Fields, line: bytes) -> GradedRow:
     if fields.rewards is not UNSET and fields.score is UNSET and fields.chosen_score is UNSET:
         group = _id(fields.group or fields.question_id, "group or question_id")
-        return ScoredRow(group, None, _numbers(_total(fields.rewards), "rewards.total"))
+        return GradedRow(group, None, _numbers(_total(fields.rewards), "rewards.total"))
     if fields.example_id is UNSET:
         raise InputError(f"it has no example_id; {_columns(line)}")
     example = _id(fields.example_id, "example_id")
@@ -109,12 +109,12 @@ def _scored(fields: _Fields, line: bytes) -> ScoredRow:
         chosen = _numbers(fields.chosen_score, "chosen_score")
         both = [*chosen, *_numbers(fields.rejected_score, "rejected_score")]
         run = fields.run if isinstance(fields.run, str | int) else None
-        return ScoredRow(example, turn, both if len(both) == 2 else (), run)
+        return GradedRow(example, turn, both if len(both) == 2 else (), run)
     if fields.score is UNSET:
         raise InputError(
             f"it has no score, and no chosen_score and rejected_score; {_columns(line)}"
         )
-    return ScoredRow(example, turn, _numbers(fields.score, "score"))
+    return GradedRow(example, turn, _numbers(fields.score, "score"))
 
 
 def _total(rewards: Json) -> Json:

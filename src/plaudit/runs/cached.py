@@ -197,6 +197,8 @@ class CachedClient:
         self.policy = policy
         self.usage = Usage()
         """Tokens of the replies that were asked for, cached ones left out."""
+        self.found = 0
+        """Replies that were found in the store."""
         self.key = RequestKeys(identity).key
         self._read_from = store if policy.read else None
         self._written_to = store if policy.write else None
@@ -227,6 +229,7 @@ class CachedClient:
         keys = [key for question in questions for key in question.keys]
         if self._read_from is not None:
             stored.update(self._read_from.get_replies(keys))
+            self.found += len(stored)
         if len(stored) < len(keys):
             for key in keys:
                 if key not in stored:

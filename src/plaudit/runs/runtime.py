@@ -25,7 +25,9 @@ from plaudit.runs.block import AnySession, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient, CachePolicy
 from plaudit.runs.judging import JudgeSession
 from plaudit.runs.pools import ANY_ENGINE
+from plaudit.runs.record import Bill
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
+from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path
 
 _SESSIONS = 64
@@ -73,6 +75,27 @@ class Runtimes:
     def sent(self) -> int:
         """Requests sent by those that are open."""
         return sum(runtime.sent for runtime in self.by_loop.values())
+
+    @property
+    def down(self) -> bool:
+        """Whether an engine of an open one answers nothing any more."""
+        return any(runtime.down for runtime in self.by_loop.values())
+
+    def bills(self) -> list[Bill]:
+        """Return what each session of an open one spent."""
+        prices = Prices()
+        sessions = [one for runtime in self.by_loop.values() for one in runtime.sessions.values()]
+        return [session.bill(prices) for session in sessions]
+
+    @property
+    def found(self) -> int:
+        """Replies that open ones found in the store."""
+        return sum(
+            session.client.found
+            for runtime in self.by_loop.values()
+            for session in runtime.sessions.values()
+            if isinstance(session, JudgeSession)
+        )
 
     async def close(self) -> None:
         """Close the store and free the engines; what other event loops use is freed by them."""
@@ -157,6 +180,11 @@ class Runtime:
     def sent(self) -> int:
         """Requests sent so far."""
         return sum(pool.sent for pool in dict.fromkeys(self._pools))
+
+    @property
+    def down(self) -> bool:
+        """Whether an engine answers nothing any more, so that only probes are sent to it."""
+        return any(pool.admission.down for pool in self._pools)
 
     async def client(self) -> CachedClient:
         """Return what asks the only engine for requests that belong to no judge."""

@@ -268,6 +268,11 @@ class Admission:
         self._outage = outage
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def down(self) -> bool:
+        """Whether no endpoint answers, so that nothing but probes is sent."""
+        return bool(self.endpoints) and all(endpoint.down for endpoint in self.endpoints)
+
     def admit(self, request: Request) -> Ticket | None:
         """Let a request in right now, if an endpoint takes it and none waits before it."""
         if self.waiting:

@@ -124,6 +124,7 @@ class Pool:
         engine: the engine.
         policy: how requests are sent.
         sent: attempts so far, retries included.
+        admission: the queue before its endpoints.
     """
 
     def __init__(self, engine: Engine, policy: SendPolicy) -> None:
@@ -131,7 +132,7 @@ class Pool:
         self.engine = engine
         self.policy = policy
         self.sent = 0
-        self._admission = Admission(policy.outage)
+        self.admission = Admission(policy.outage)
         self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
         self._said_until = 0.0
         self._open = Once(self._open_engine)
@@ -144,7 +145,7 @@ class Pool:
     @property
     def busy(self) -> bool:
         """Whether requests wait to be let in, so that sending more gains nothing."""
-        return bool(self._admission.waiting)
+        return bool(self.admission.waiting)
 
     def budget(self) -> RetryBudget:
         """Return the budget of one sample."""
@@ -162,7 +163,7 @@ class Pool:
             ReplyError: the engine answered with no completion.
             EngineUnusableError: no request can succeed, or no endpoint answers any more.
         """
-        if not self._admission.endpoints:
+        if not self.admission.endpoints:
             await self._open()
         budget = budget or self.budget()
         for retry in count():
@@ -179,7 +180,7 @@ class Pool:
     async def _open_engine(self) -> None:
         await self.engine.open()
         policy = self.policy
-        self._admission.endpoints = tuple(
+        self.admission.endpoints = tuple(
             Endpoint(engine, policy.concurrency, start=policy.start, timeout=policy.timeout)
             for engine in engine_info(self.engine).replicas or (self.engine,)
         )
@@ -217,8 +218,8 @@ class Pool:
         else:
             endpoint.answered(request, started, completion.usage)
         finally:
-            if self._admission.waiting:
-                self._admission.dispatch()
+            if self.admission.waiting:
+                self.admission.dispatch()
         if self._quota is not None:
             self._quota.used(request, completion.usage)
         return completion
@@ -231,13 +232,13 @@ class Pool:
         """
         if self._quota is not None:
             await self._quota.take(request)
-        admission = self._admission
+        admission = self.admission
         endpoint, started = admission.admit(request) or await admission.wait(request)
         if endpoint.down:
             endpoint, started = await self._revive(endpoint, started, request, budget.meter)
         if refusal := budget.refused.get(endpoint.name):
             endpoint.throttle.dropped()
-            self._admission.dispatch()
+            self.admission.dispatch()
             raise refusal
         return endpoint, started
 
@@ -282,7 +283,7 @@ class Pool:
             return
         endpoint.hold(until, error, started)
         budget.refused[endpoint.name] = CallError(error.cause, str(error))
-        if end := self._admission.end():
+        if end := self.admission.end():
             raise end from None
 
     # Probes
@@ -294,8 +295,8 @@ class Pool:
             async with endpoint.evidence.probing:
                 yield
         finally:
-            if self._admission.waiting:
-                self._admission.dispatch()
+            if self.admission.waiting:
+                self.admission.dispatch()
 
     async def _is_down(self, endpoint: Endpoint, request: Request, meter: Meter) -> bool:
         """Return whether an endpoint that only failed so far fails a probe too."""
@@ -323,9 +324,9 @@ class Pool:
                 async with self._doubting(endpoint):
                     probed = await endpoint.probe(request, meter)
                     if isinstance(probed, Rejected):
-                        self._admission.give_up(probed)
+                        self.admission.give_up(probed)
                         raise probed
-            admission = self._admission
+            admission = self.admission
             endpoint, started = admission.admit(request) or await admission.wait(request)
         return endpoint, started
 
@@ -348,7 +349,7 @@ class Pool:
                 if alone is None:
                     alone = await endpoint.blames(request, budget.meter)
                 if alone is False:
-                    self._admission.give_up(rejection)
+                    self.admission.give_up(rejection)
         if alone is False:
             return rejection
         failure.retryable = alone is None

@@ -87,12 +87,12 @@ class Correctness:
         engine = None
         if options.by != "rules":
             engine = grader.engine if options.engine is None else options.engine
-        self._judge = Judge(
+        self.judge = Judge(
             "verify", engine=engine, cache=grader.cache, send=grader.send, **options.judge
         )
-        if options.by == "judge" and not self._judge.engine.capabilities.model:
+        if options.by == "judge" and not self.judge.engine.capabilities.model:
             raise UsageError("by = 'judge' asks a model: name it with engine = 'URI', or -e URI")
-        given = self._judge.config.reward_map
+        given = self.judge.config.reward_map
         self._values = dict(REWARDS if given is None else given)
         if self._values.keys() != REWARDS.keys():
             raise UsageError("'reward_map' needs 'correct' and 'incorrect'")
@@ -126,11 +126,11 @@ class Correctness:
             "answer": mend_text(answer_of(trace)),
             "reference": [mend_text(reference) for reference in references],
         }
-        return self._read(await self._judge.ajudge(row))
+        return self._read(await self.judge.ajudge(row))
 
     async def close(self) -> None:
         """Write replies that are not written yet, and free the engine."""
-        await self._judge.aclose()
+        await self.judge.aclose()
 
     def _wrong_unseen(self, trace: Trace) -> str | None:
         """Return why an answer is wrong whatever it says, or None."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -26,6 +26,18 @@ RewardFunction = Callable[..., Any]
 
 _KEYS = frozenset({"value", "reason", "components"})
 _EXCERPT = 200
+
+
+class Elsewhere(Protocol):
+    """Calls a sync function out of this process, so that a call can be ended in the middle."""
+
+    async def call(self, trace: Trace) -> Score:
+        """Return what the function makes of a trace; cancelling ends the call."""
+        ...
+
+    async def close(self) -> None:
+        """End what was started; it can be used again."""
+        ...
 
 
 class FunctionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,14 +84,24 @@ class FunctionReward:
         self.low, self.high = options.low, options.high
         self._call = partial(function, **options.arguments)
         self._async = inspect.iscoroutinefunction(function)
-        self._options = options
+        self.options = options
         self._code = code
+        self._elsewhere: Elsewhere | None = None
 
     @property
     def identity(self) -> Json:
         """The name of the function, its arguments, and the hash of its source."""
-        options = self._options
+        options = self.options
         return [options.function, options.arguments, _text(self.low), _text(self.high), self._code]
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the function is a sync one, which nothing in this process can end."""
+        return not self._async
+
+    def call_by(self, elsewhere: Elsewhere) -> None:
+        """Have the function called out of this process from now on."""
+        self._elsewhere = elsewhere
 
     async def score(self, trace: Trace) -> Score:
         """Call the function.
@@ -87,26 +109,31 @@ class FunctionReward:
         Raises:
             EngineUnusableError: the function asked an engine that can answer nothing.
         """
-        trace, limit = _copy(trace), asyncio.timeout(self._options.timeout)
+        limit = asyncio.timeout(self.options.timeout)
         try:
             async with limit:
                 result = await self._result(trace)
         except TimeoutError as error:
             if not limit.expired():
-                return _raised(error)
+                return raised(error)
             return unscored(
-                Unscored.TIMED_OUT, f"the function took longer than {self._options.timeout:g} s"
+                Unscored.TIMED_OUT, f"the function took longer than {self.options.timeout:g} s"
             )
         except EngineUnusableError:
             raise
         except (Exception, SystemExit) as error:  # The user's code may raise anything.
-            return _raised(error)
-        return self._checked(_score_of(result))
+            return raised(error)
+        return self._checked(score_of(result))
 
     async def close(self) -> None:
-        """Do nothing."""
+        """End the processes in which the function is called, where there are any."""
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
 
     async def _result(self, trace: Trace) -> Any:
+        if self._elsewhere is not None:
+            return await self._elsewhere.call(trace)
+        trace = _copy(trace)
         result = self._call(trace) if self._async else await aside(partial(self._call_aside, trace))
         return await result if inspect.isawaitable(result) else result
 
@@ -133,7 +160,8 @@ def _copy(trace: Trace) -> Trace:
     return msgspec.structs.replace(copied, tokens=tokens)
 
 
-def _raised(error: BaseException) -> Score:
+def raised(error: BaseException) -> Score:
+    """Return the score of a call that raised."""
     return unscored(
         Unscored.RAISED, f"the function raised {type(error).__name__}: {error}"[:_EXCERPT]
     )
@@ -143,7 +171,7 @@ def _bad(problem: str) -> Score:
     return unscored(Unscored.BAD_RESULT, f"the function's result cannot be used: {problem}")
 
 
-def _score_of(result: Any) -> Score:
+def score_of(result: Any) -> Score:
     """Read what a function returned; what cannot be used becomes a score that says why."""
     if isinstance(result, Score):
         found = _score_of_dict({name: getattr(result, name) for name in _KEYS})
@@ -173,11 +201,11 @@ def _score_of_dict(result: Mapping[Any, Any]) -> Score:
     if not isinstance(reason, str) or not isinstance(parts, Mapping):
         return _bad("'reason' must be text and 'components' a dict")
     named = cast("Mapping[Any, Any]", parts).items()
-    score = _score_of(result["value"])
+    score = score_of(result["value"])
     return msgspec.structs.replace(
         score,
         reason=reason or score.reason,
-        components={str(name): _score_of(part) for name, part in named},
+        components={str(name): score_of(part) for name, part in named},
     )
 
 

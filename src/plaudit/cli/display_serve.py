@@ -1,0 +1,26 @@
+"""What `plaudit serve --check` prints."""
+
+from rich.text import Text
+
+from plaudit.cli import display
+from plaudit.server.checking import CheckReport
+
+
+def report(found: CheckReport, as_json: bool) -> None:
+    """Print what would be served, and what the probes gave."""
+    if as_json:
+        display.json_line(found)
+        return
+    console = display.stdout()
+    for reward in found.rewards:
+        console.print(f"{reward.name}: {reward.serves}", markup=False, soft_wrap=True)
+        for engine in reward.engines:
+            console.print(f"  engine {engine}", markup=False, soft_wrap=True)
+        for path in reward.paths:
+            console.print(f"  POST {path}", markup=False, soft_wrap=True)
+        if reward.problem:
+            console.print(Text(f"  problem: {reward.problem}", style="red"), soft_wrap=True)
+    table = display.table("dialect", "without a value", "deadline", numbers=("deadline",))
+    for dialect in found.dialects:
+        table.add_row(dialect.name, dialect.when_unscored, f"{dialect.deadline:g} s")
+    console.print(table)

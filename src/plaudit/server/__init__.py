@@ -1,0 +1,1 @@
+"""The reward server: one specification of rewards, and the protocols that trainers speak."""

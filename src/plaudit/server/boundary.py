@@ -1,0 +1,186 @@
+"""What stands around each request: who asks, its id, refusals as JSON, counters, one log line."""
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+
+from plaudit.errors import UsageError
+from plaudit.server.desk import QueueFullError
+from plaudit.server.dialects.table import DIALECTS
+from plaudit.server.openapi import ErrorBody, Refusal
+from plaudit.server.rows import ScoredRow
+from plaudit.server.security import Gatekeeper
+from plaudit.server.service import NotServedError, Service
+from plaudit.server.unscored import UnscoredError
+
+_LOG = logging.getLogger("plaudit.server")
+_OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths that need no token: they say nothing of rewards."""
+_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_ID_HEADER = "X-Request-Id"
+_CLOSED = 499
+"""Counted where the client was gone before the answer."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+encode = msgspec.json.Encoder().encode
+
+
+_FACTS: ContextVar[dict[str, Any]] = ContextVar("facts of a request")
+
+
+def note(**facts: Any) -> None:
+    """Keep facts of the request that is answered, for its log line and counters."""
+    _FACTS.get().update(facts)
+
+
+class RefusedError(Exception):
+    """A request is refused."""
+
+    def __init__(
+        self, status: int, type: str, message: str, rows: Sequence[ScoredRow] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.rows = rows
+
+
+class Boundary:
+    """Around every handler; see the module."""
+
+    def __init__(self, service: Service, keeper: Gatekeeper) -> None:
+        """Put a service behind a gatekeeper."""
+        self._service = service
+        self._keeper = keeper
+        self.around = web.middleware(partial(self._around))
+        """The middleware."""
+
+    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(_ID_HEADER, "")
+        id = given if _ID.fullmatch(given) else uuid4().hex
+        _FACTS.set({"request_id": id, "dialect": "none", "reward": ""})
+        started, status = time.monotonic(), _CLOSED
+        self._service.open_requests += 1
+        try:
+            response = await self._answer(request, handler)
+            status = response.status
+            response.headers.update({_ID_HEADER: id, "Server": "plaudit"})
+            return response
+        finally:
+            self._service.open_requests -= 1
+            self._count(request, status, time.monotonic() - started)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._check(request)
+            return await handler(request)
+        except RefusedError as error:
+            return _refusal(error)
+        except UnscoredError as error:
+            note(rows=error.rows)
+            status = 502 if error.may_pass else 422
+            return _refusal(RefusedError(status, "unscored", str(error), error.rows))
+        except web.HTTPException as error:
+            return _refusal(self._of_http(request, error))
+        except Exception as error:
+            return _refusal(_of_error(error))
+
+    def _check(self, request: web.Request) -> None:
+        """Refuse who may not ask.
+
+        Raises:
+            RefusedError: the name is forged, the token is wrong, or the server is about to stop.
+        """
+        if not self._keeper.knows(request.host):
+            message = "the server is not asked under this name; --allow-host NAME allows one"
+            raise RefusedError(403, "unknown_host", message)
+        if request.path in _OPEN:
+            return
+        if not self._keeper.admits(request.headers.get("Authorization", "")):
+            raise RefusedError(401, "unauthorized", "send the token as Bearer, or as a password")
+        if self._service.draining and request.method == "POST":
+            raise RefusedError(503, "stopping", "the server is about to stop; ask again later")
+
+    def _of_http(self, request: web.Request, error: web.HTTPException) -> RefusedError:
+        """Return what a refusal of aiohttp comes to."""
+        if error.status == 413:
+            return RefusedError(413, "too_large", "the body is larger than the server takes")
+        if error.status == 404:
+            if missing := _dialect_at(request.path, self._service.spoken):
+                message = f"{missing} is not served: start with --when-unscored {missing}=HOW"
+                return RefusedError(404, "not_found", message)
+            spoken = ", ".join(self._service.spoken)
+            names = ", ".join(self._service.rewards)
+            message = (
+                f"nothing is served at {request.path[:200]}; rewards: {names}; dialects: {spoken}"
+            )
+            return RefusedError(404, "not_found", message)
+        return RefusedError(error.status, "refused", error.reason)
+
+    def _count(self, request: web.Request, status: int, seconds: float) -> None:
+        facts = _FACTS.get()
+        rows: Sequence[ScoredRow] = facts.pop("rows", ())
+        metrics = self._service.metrics
+        metrics.add("plaudit_requests_total", dialect=facts["dialect"], status=str(status))
+        if facts["reward"]:
+            metrics.observe(seconds, facts["dialect"])
+        if _LOG.isEnabledFor(logging.INFO):
+            unscored = sum(row.value is None for row in rows)
+            line = {
+                "method": request.method,
+                "path": request.path,
+                **facts,
+                "status": status,
+                "seconds": round(seconds, 4),
+                "rows": len(rows),
+                "unscored": unscored,
+            }
+            _LOG.info("request", extra={"facts": line})
+
+
+def _dialect_at(path: str, served: Collection[str]) -> str | None:
+    """Return the dialect that a path belongs to, where it is not served."""
+    for name, one in DIALECTS.items():
+        routes = (*one.scoring, *one.plain)
+        if name not in served and any(path.endswith(route.path) for route in routes):
+            return name
+    return None
+
+
+def _of_error(error: Exception) -> RefusedError:
+    """Return what an error comes to; one that nobody expected is logged."""
+    if isinstance(error, NotServedError):
+        return RefusedError(404, "not_found", str(error))
+    if isinstance(error, QueueFullError):
+        return RefusedError(503, "queue_full", f"{error}; ask again later")
+    if isinstance(error, msgspec.ValidationError | UsageError):
+        return RefusedError(400, "bad_request", str(error))
+    if isinstance(error, RecursionError):
+        return RefusedError(400, "bad_request", "the body is nested too deeply")
+    _LOG.exception("request %s failed", _FACTS.get()["request_id"])
+    return RefusedError(500, "internal", "a defect of the server; its log has more")
+
+
+def _refusal(error: RefusedError) -> web.Response:
+    body = ErrorBody(
+        type=error.type,
+        message=str(error),
+        request_id=_FACTS.get()["request_id"],
+        rows=list(error.rows),
+    )
+    headers = {"WWW-Authenticate": 'Bearer, Basic realm="plaudit"'} if error.status == 401 else {}
+    return web.Response(
+        body=encode(Refusal(error=body)),
+        status=error.status,
+        content_type="application/json",
+        headers=headers,
+    )

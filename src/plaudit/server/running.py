@@ -1,0 +1,135 @@
+"""The server's life: it listens, answers, and stops in order."""
+
+import asyncio
+import errno
+import json
+import logging
+import resource
+import signal
+import time
+import traceback
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from aiohttp import web
+
+from plaudit.errors import UsageError
+from plaudit.server.service import Service
+
+_BACKLOG = 8192
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Address(NamedTuple):
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address as clients write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@asynccontextmanager
+async def listening(
+    service: Service, app: web.Application, address: Address, *, drain: float = 30.0
+) -> AsyncGenerator[Address]:
+    """Answer requests while the context lasts; at its end answer what is under way.
+
+    Args:
+        service: what is served.
+        app: its application.
+        address: where it listens; port 0 takes a free one.
+        drain: most seconds for requests under way.
+
+    Yields:
+        The address, with the port that was taken.
+
+    Raises:
+        UsageError: the address cannot be listened at.
+    """
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    watching = asyncio.get_running_loop().create_task(service.watch())
+    try:
+        yield await _listen(runner, address)
+        service.draining = True
+        await _drained(service, drain)
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await runner.cleanup()
+        await service.close()
+
+
+async def serve(
+    service: Service,
+    app: web.Application,
+    address: Address,
+    started: Callable[[Address], object],
+    *,
+    drain: float = 30.0,
+) -> None:
+    """Serve until SIGTERM or SIGINT; see `listening`. `started` gets the address."""
+    _allow_many_connections()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in _STOPS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with listening(service, app, address, drain=drain) as found:
+            started(found)
+            await stop.wait()
+    finally:
+        for number in _STOPS:
+            loop.remove_signal_handler(number)
+
+
+async def _listen(runner: web.AppRunner, address: Address) -> Address:
+    site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {address.port} is in use at {address.host}; give another one with --port, "
+                "or --port 0 for a free one"
+            ) from None
+        raise UsageError(f"cannot listen at {address.url}: {error}") from None
+    return Address(address.host, runner.addresses[0][1])
+
+
+async def _drained(service: Service, seconds: float) -> None:
+    """Wait until no request is under way, while reports are still answered."""
+    end = time.monotonic() + seconds
+    while service.open_requests and time.monotonic() < end:
+        await asyncio.sleep(0.02)
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of open files as far as this process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class JSONLines(logging.Formatter):
+    """Log records as JSON, a line each."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as a line; what a request was about is in its fields."""
+        found = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, _, frames = record.exc_info  # Not the message, which may hold a row's text.
+            found["traceback"] = "".join([*traceback.format_tb(frames), kind.__name__])
+        return json.dumps(found, default=str)
