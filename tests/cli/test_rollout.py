@@ -457,10 +457,10 @@ def test_spans_are_exported_to_where_the_environment_says(
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        (["--tools-as", "smoke"], 2, "--tools-as 'smoke'"),
+        (["--tools-as", "smoke"], 2, "--tools-as is 'smoke'"),
         (["--tools-as", "native"], 0, ""),
-        (["--tokens", "many"], 2, "--tokens 'many'"),
-        (["--split", "dev"], 2, "--split 'dev'"),
+        (["--tokens", "many"], 2, "--tokens is 'many'"),
+        (["--split", "dev"], 2, "--split is 'dev'"),
         (["--qa-log", "x.jsonl"], 2, "add --verifier"),
         (["--system", "nowhere.jinja"], 2, "nowhere.jinja"),
         (["--rewards", "nowhere.toml"], 2, "nowhere.toml"),

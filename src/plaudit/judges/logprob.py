@@ -227,7 +227,7 @@ class LogprobReader:
         if 2 * len(bounds) < len(self.rows):
             raise UsageError(
                 f"the {self._kind.kind} judge's option words are hardly ever this model's next "
-                "token; use --readout json, or shots that show every option (--fresh, if the "
+                'token; use readout="json", or shots that show every option (--fresh, if the '
                 "server merely misbehaved)"
             )
         return readout.mean_bounds(bounds)

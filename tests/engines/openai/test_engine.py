@@ -321,7 +321,7 @@ async def test_no_logprobs_at_all(engines):
     with FakeOpenAI() as server:
         engine = engines(server, "mistral")
         assert engine.capabilities.logprobs == 0
-        with pytest.raises(EngineUnusableError, match="--readout json"):
+        with pytest.raises(EngineUnusableError, match='readout="json"'):
             await engine.complete(request(logprobs=5))
         assert not server.bodies
 

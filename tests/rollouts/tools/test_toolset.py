@@ -382,9 +382,9 @@ def test_specs_are_in_the_order_given_and_the_identity_follows_them() -> None:
         (lambda: ToolSet([add, add]), "two tools are called 'add'"),
         (lambda: ToolSet([function_tool(add, name="a tool")]), "cannot be called 'a tool'"),
         (lambda: ToolSet([function_tool(add, name="x" * 65)]), "at most 64"),
-        (lambda: ToolSet([add], timeout=0), "must be positive"),
-        (lambda: ToolSet([add], max_result_chars=0), "must be positive"),
-        (lambda: ToolSet([add], max_concurrency=0), "must be positive"),
+        (lambda: ToolSet([add], timeout=0), "timeout must be more than 0"),
+        (lambda: ToolSet([add], max_result_chars=0), "max_result_chars must be at least 1"),
+        (lambda: ToolSet([add], max_concurrency=0), "max_concurrency must be at least 1"),
         (lambda: ToolSet([ToolSet([add])]), "a tool set cannot be a tool of another"),
         (lambda: ToolSet([3]), "3 is no function"),  # type: ignore[list-item]
     ],
