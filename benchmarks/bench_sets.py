@@ -4,7 +4,7 @@
 
 DIR holds the published files, in a folder a set: `llmbar`, `pandalm`, `evouna` and so on. What is
 not there is left out, and said. Sets of pairs and of reactions are judged by the engine; sets of
-answers by `none:` and, where it is another one, by the engine. Runs are kept in build/bench, so a
+answers by `none:`, always on all rows, and by the engine. Runs are kept in build/bench, so a
 second run asks nothing, and one that was stopped goes on. A run with `--write` writes
 results/bench_sets.json and the tables of figures in docs/reference/benchmarks.md and README.md.
 """
@@ -54,11 +54,16 @@ def places(data: Path, names: list[str]) -> Iterator[tuple[str, Path, str]]:
             print(f"{name}: not in {data}, left out", file=sys.stderr)
 
 
-def benched(name: str, place: Path, kind: str, given: argparse.Namespace) -> BenchResults:
-    """Bench one set."""
-    job = make_job(name, str(place), kind, folder=STORE.with_name("rows"), limit=given.limit)
-    engines = list(dict.fromkeys(["none:", given.engine])) if kind == "verify" else [given.engine]
-    arms = arms_of_engines(make_config(kind, {}), engines, load_engine, Sweep())
+def engines_of(kind: str, engine: str) -> list[str]:
+    """Return the engines that judge rows of a kind."""
+    return list(dict.fromkeys(["none:", engine])) if kind == "verify" else [engine]
+
+
+def benched(name: str, place: Path, kind: str, engine: str, most: int | None) -> BenchResults:
+    """Bench one engine on one set; without a model, on all of it."""
+    limit = None if engine == "none:" else most
+    job = make_job(name, str(place), kind, folder=STORE.with_name("rows"), limit=limit)
+    arms = arms_of_engines(make_config(kind, {}), [engine], load_engine, Sweep())
     with Store(STORE) as store:
         settings = RunSettings(
             store=store,
@@ -113,15 +118,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--engine", default="local", help="URI of the model")
-    parser.add_argument("--limit", type=int, help="most rows a set")
+    parser.add_argument("--limit", type=int, help="most rows a set for the model")
     parser.add_argument("--sets", nargs="+", default=[], choices=list(DATASETS))
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the docs")
     given = parser.parse_args()
     STORE.parent.mkdir(parents=True, exist_ok=True)
     found: list[BenchResults] = []
     for name, place, kind in places(given.data, given.sets):
-        found.append(benched(name, place, kind, given))
-        print(markdown(found[-1:]), flush=True)
+        for engine in engines_of(kind, given.engine):
+            found.append(benched(name, place, kind, engine, given.limit))
+            print(markdown(found[-1:]), flush=True)
     if not found:
         raise SystemExit(f"{given.data} holds no set: name one with --data")
     if given.write:
