@@ -21,15 +21,16 @@ FILES = {
     "answer-pairs.jsonl": "pairwise.jsonl",
     "solutions.jsonl": "verify.jsonl",
     "questions.jsonl": "questions.jsonl",
+    "labelled.jsonl": "verify.jsonl",
 }
 """What stands for the files that the examples name."""
 
 
-def test_alone_it_shows_five_jobs_with_examples(tmp_path: Path) -> None:
+def test_alone_it_shows_the_jobs_with_examples(tmp_path: Path) -> None:
     done = Here(tmp_path)()
     assert done.status == 2
     titles = [line for line in JOBS.splitlines() if re.fullmatch(r"[A-Z][a-z ]+", line)]
-    assert len(titles) == 5
+    assert len(titles) == 6
     assert all(title in done.stdout for title in titles)
     assert max(map(len, done.stdout.splitlines())) <= 80
 

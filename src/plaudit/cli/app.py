@@ -77,6 +77,10 @@ Roll out and reward an agent
 Make preference data
     plaudit pairs scores.jsonl -o pairs.jsonl
     plaudit export trl-dpo pairs.jsonl -o dpo/
+Prove how far a judge can be trusted
+    plaudit bench own labelled.jsonl --kind verify -o bench
+    plaudit audit --kind verify -o audit
+    plaudit report bench audit -o card
 
 Without -e a small embedded model answers: no key, no GPU. Name another one with
 -e openai:MODEL or -e vllm:MODEL@URL.
