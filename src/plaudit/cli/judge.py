@@ -24,7 +24,7 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import RunOptions, Shown, resumable, run_to_end, store_path
+from plaudit.cli.running import RunDisplay, RunOptions, resumable, run_to_end, store_path
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
@@ -166,7 +166,7 @@ def judge(
         display_judging.plan(job.plan(), as_json)
         return
     summary = functools.partial(display_judging.summary, store=store)
-    shown = Shown(display_judging.verdicts, "verdicts.jsonl", summary)
+    shown = RunDisplay(display_judging.verdicts, "verdicts.jsonl", summary)
     run_to_end(job.run, options.out, as_json, shown)
 
 

@@ -21,7 +21,7 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import RunOptions, Shown, resumable, run_to_end, store_path
+from plaudit.cli.running import RunDisplay, RunOptions, resumable, run_to_end, store_path
 from plaudit.engines.base import Engine
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
@@ -147,7 +147,7 @@ def rollout(
     record, rewards = _prepared(engine, tools or (), RolloutConfig(**config), options, wanted, run)
     toolset = load_tools(tools or (), **limits)
     job = _Job(record, load_engine(engine, DownloadProgress()), toolset, run, rewards, verbose)
-    shown = Shown(display_rollouts.traces, "traces.jsonl", display_rollouts.summary)
+    shown = RunDisplay(display_rollouts.traces, "traces.jsonl", display_rollouts.summary)
     with telemetry.exporting() if otel else nullcontext():
         run_to_end(job.run, options.out, as_json, shown)
 

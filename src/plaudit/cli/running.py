@@ -65,7 +65,7 @@ class RunOptions(NamedTuple):
             )
 
 
-class Shown(NamedTuple):
+class RunDisplay(NamedTuple):
     """How the result of a run is shown."""
 
     rows: Callable[[str], None]
@@ -77,7 +77,7 @@ class Shown(NamedTuple):
 
 
 def run_to_end(
-    run: Callable[[str | None], S], out: str | None, as_json: bool, shown: Shown
+    run: Callable[[str | None], S], out: str | None, as_json: bool, shown: RunDisplay
 ) -> NoReturn:
     """Run, show what came of it, and exit with the status of the summary.
 
@@ -95,7 +95,7 @@ def run_to_end(
     raise typer.Exit(summary.exit_status)
 
 
-def _run_and_show(run: Callable[[str | None], S], shown: Shown) -> S:
+def _run_and_show(run: Callable[[str | None], S], shown: RunDisplay) -> S:
     """Run with an output file that lasts until it was shown; return the summary."""
     with tempfile.TemporaryDirectory(prefix="plaudit-") as folder:
         out = str(Path(folder) / shown.name)

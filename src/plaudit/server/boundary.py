@@ -15,7 +15,7 @@ from aiohttp import web
 from plaudit.errors import UsageError
 from plaudit.server.desk import QueueFullError
 from plaudit.server.dialects.table import DIALECTS
-from plaudit.server.openapi import ErrorBody, Refusal
+from plaudit.server.openapi import ErrorBody, RefusalBody
 from plaudit.server.rows import ScoredRow
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import NotServedError, Service
@@ -179,7 +179,7 @@ def _refusal(error: RefusedError) -> web.Response:
     )
     headers = {"WWW-Authenticate": 'Bearer, Basic realm="plaudit"'} if error.status == 401 else {}
     return web.Response(
-        body=encode(Refusal(error=body)),
+        body=encode(RefusalBody(error=body)),
         status=error.status,
         content_type="application/json",
         headers=headers,

@@ -33,7 +33,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """With `unscored`: the rows, scored and not."""
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class RefusalBody(msgspec.Struct, frozen=True, kw_only=True):
     """The body of each refusal."""
 
     error: ErrorBody
@@ -48,7 +48,7 @@ def describe(dialects: Sequence[Dialect], names: Sequence[str], version: str) ->
         version: of plaudit.
     """
     routes = [route for one in dialects for route in (*one.scoring, *one.plain)]
-    types = [Body, RowBatch, ScoredRow | list[ScoredRow], Refusal]
+    types = [Body, RowBatch, ScoredRow | list[ScoredRow], RefusalBody]
     types += [form for route in routes for form in (route.form, route.reply)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFS)
     own, batch, answer, refusal = schemas[:4]
