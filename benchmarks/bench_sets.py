@@ -23,7 +23,7 @@ from plaudit.bench.arms import Sweep, arms_of_engines
 from plaudit.bench.catalog import DATASETS
 from plaudit.bench.job import make_job
 from plaudit.bench.results import ArmResults, BenchResults, Figure
-from plaudit.bench.run import run_bench
+from plaudit.bench.run import check_statistics, run_bench
 from plaudit.engines.load import load_engine
 from plaudit.io.progress import Progress
 from plaudit.judges.load import make_config
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=[], choices=list(DATASETS))
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the docs")
     given = parser.parse_args()
+    check_statistics()
     STORE.parent.mkdir(parents=True, exist_ok=True)
     found: list[BenchResults] = []
     for name, place, kind in places(given.data, given.sets):
