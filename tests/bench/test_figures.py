@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from plaudit.bench.columns import STATISTICS
-from plaudit.bench.figures import PAIRED, Measured, measure_outcomes, paired_differences
+from plaudit.bench.figures import PAIRED, ArmFigures, measure_outcomes, paired_differences
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import FIGURES, Figure, OutcomeCounts
 from plaudit.errors import MissingDependencyError, UsageError
@@ -449,7 +449,7 @@ def test_without_numpy_the_install_command_is_named(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("status", ["ok", "abstained", "invalid", "failed"])
 def test_every_status_is_counted(status: Status) -> None:
-    measured: Measured = measure_outcomes([outcome(0, status=status, labelled=False)])
+    measured: ArmFigures = measure_outcomes([outcome(0, status=status, labelled=False)])
     counts = measured.overall.counts
     assert counts.samples == 1
     assert counts.unlabelled + counts.abstained + counts.invalid + counts.failed == 1

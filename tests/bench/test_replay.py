@@ -443,6 +443,37 @@ def test_verdicts_on_pairs_that_were_turned_keep_their_own_label(tmp_path: Path)
     assert written.score.value == 1
 
 
+def test_rows_that_share_an_id_keep_their_own_verdicts(tmp_path: Path) -> None:
+    row = {"id": "q", "question": "who?", "answer": "Ann", "reference": ["Ann"], "label": "yes"}
+    data = write_lines(tmp_path / "mine.jsonl", [row, {**row, "label": "no"}, row])
+    said = [
+        Verdict(index=n, id="q", status="ok", value=value)
+        for n, value in enumerate(["correct", "correct", "incorrect"])
+    ]
+    arm = arm_of(replay("own", data, as_lines(tmp_path / "said.jsonl", said), kind="verify"))
+    assert (arm.overall.counts.right, arm.overall.counts.wrong) == (1, 2)
+    assert arm.notes == []
+
+
+def test_verdicts_of_two_judges_are_refused(tmp_path: Path) -> None:
+    row = {"id": "q", "question": "who?", "answer": "Ann", "reference": ["Ann"], "label": "yes"}
+    data = write_lines(tmp_path / "mine.jsonl", [row])
+    (tmp_path / "out").mkdir()
+    for name in ("one", "two"):
+        said = Verdict(index=0, id="q", status="ok", value="correct")
+        as_lines(tmp_path / "out" / f"{name}.jsonl", [said])
+    with pytest.raises(InputError, match="too: give the files of one judge"):
+        replay("own", data, tmp_path / "out", kind="verify")
+
+
+def test_pairs_with_one_prompt_are_a_cluster(tmp_path: Path) -> None:
+    pairs = [pair | {"question": f"prompt {n % 15}"} for n, pair in enumerate(judgebench_pairs(30))]
+    recorded = [judged(pair, RIGHT[pair["label"]], WRONG[pair["label"]]) for pair in pairs]
+    data = write_lines(tmp_path / "data.jsonl", pairs)
+    arm = arm_of(replay("judgebench", data, write_lines(tmp_path / "out.jsonl", recorded)))
+    assert arm.overall.figures["accuracy"].clusters == 15
+
+
 def test_sets_without_a_form_of_their_own_take_verdicts_alone(tmp_path: Path) -> None:
     row = {"id": "q1", "question": "who?", "answer": "Ann", "reference": ["Ann"], "label": "yes"}
     data = write_lines(tmp_path / "mine.jsonl", [row, {**row, "id": "q2", "label": None}])

@@ -50,7 +50,7 @@ _LARGEST_SCORE = 1e100  # So that the width of a bin is a number.
 _ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured of one arm."""
 
     overall: SubsetResults
@@ -66,7 +66,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure_outcomes(
     outcomes: Iterable[RowOutcome], *, subsets: Iterable[str] = (), seed: int = 0
-) -> Measured:
+) -> ArmFigures:
     """Measure one arm.
 
     A figure that is not defined has a reason in place of a value; a figure of what no sample has,
@@ -81,7 +81,7 @@ def measure_outcomes(
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    return Measured(
+    return ArmFigures(
         overall=_subset("", table, seed),
         subsets=[_subset(name, part, seed) for name, part in _parts(table)],
         reliability=_reliability(table),
@@ -207,6 +207,7 @@ def _too_few(spread: Spread, independent: bool) -> str:
 
 
 def _few(count: int, what: str) -> str:
+    what = what.removesuffix("s") if count == 1 else what
     return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
 
 

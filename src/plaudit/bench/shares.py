@@ -8,7 +8,7 @@ from plaudit.scoring.influence import FEWEST_CLUSTERS
 from plaudit.scoring.intervals import effective_number, wilson
 
 
-class Part:
+class SharePart:
     """One part of a set, as the sums that its mean and variance are made of.
 
     A unit is what does not depend on other units: a sample, or all samples of one prompt.
@@ -49,10 +49,10 @@ class Part:
 
 def share(values: Iterable[float]) -> Figure:
     """Return the mean of independent values in 0..1, with Wilson's interval (1927)."""
-    return weighted_share([Part(values)])
+    return weighted_share([SharePart(values)])
 
 
-def weighted_share(parts: Sequence[Part], n: int | None = None) -> Figure:
+def weighted_share(parts: Sequence[SharePart], n: int | None = None) -> Figure:
     """Return the weighted mean of the means of parts, with a score interval.
 
     The interval is Wilson's for the number of independent samples that would give the variance
