@@ -21,9 +21,10 @@ def test_independent_samples_have_the_interval_of_wilson(right: int, n: int) -> 
 
 
 def test_few_units_have_no_interval_and_say_why() -> None:
-    figure = share([1, 0, 1])
+    figure = weighted_share([SharePart([1, 0, 1]), SharePart([1, 0])])
     assert (figure.low, figure.method) == (None, "none")
-    assert figure.why == "too few: 3 samples, an interval takes 10"
+    assert figure.why == "too few: 5 samples, an interval takes 10"
+    assert share([1, 0, 1]).method == "wilson"  # independent: it holds for any number
     clustered = SharePart()
     for _ in range(9):
         clustered.add(2, 4)

@@ -383,6 +383,7 @@ def test_results_of_other_sets_stand_side_by_side(
     assert done.status == 0, done.stderr
     assert "the sets are others (own and llmbar)" in " ".join(done.stdout.split())
     assert plaudit("compare", one, source).status == 2
+    assert "nowhere: no such file" in plaudit("compare", one, tmp_path / "nowhere").stderr
 
 
 def test_the_sets_are_listed(plaudit: Plaudit) -> None:

@@ -24,6 +24,7 @@ from plaudit.bench.results import (
     PairedDifference,
     SubsetResults,
 )
+from plaudit.bench.shares import too_few
 from plaudit.errors import Cause, UsageError
 from plaudit.scoring import influence, stats
 from plaudit.scoring.calibration import Bin
@@ -203,12 +204,7 @@ def _bare(seen: Influence, spread: Spread, independent: bool) -> Figure:
 
 
 def _too_few(spread: Spread, independent: bool) -> str:
-    return _few(spread.clusters, "samples" if independent else "clusters")
-
-
-def _few(count: int, what: str) -> str:
-    what = what.removesuffix("s") if count == 1 else what
-    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
+    return too_few(spread.clusters, "sample" if independent else "cluster")
 
 
 def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figure:
@@ -216,11 +212,13 @@ def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figu
     for name, some in (("positive", positive), ("negative", ~positive)):
         count = int((seen.used & some).sum())
         if count < FEWEST_CLUSTERS:
-            return _without(bare, _few(count, f"{name} samples"))
+            return _without(bare, too_few(count, f"{name} sample"))
     if not 0 < seen.value < 1:
         return _without(bare, "the scores of the classes do not overlap, so DeLong's variance is 0")
     if table.independent:
         spread = influence.area_spread(seen, positive)
+    if spread.flat:
+        return _without(bare, _ALIKE)
     return _with(bare, influence.area_interval(seen, spread), "delong")
 
 
@@ -353,9 +351,10 @@ def _difference(
     name: str, first: Columns, second: Columns, seed: int
 ) -> tuple[Figure | None, float | None]:
     """Return a difference and its p-value; no figure where an arm lacks it."""
-    a, b = STATISTICS[name](first), STATISTICS[name](second)
-    if a is None or b is None or math.isnan(a.value - b.value):
+    pair = _both(name, first, second)
+    if pair is None:
         return None, None
+    (first, a), (second, b) = pair
     change = Influence(b.value - a.value, b.parts - a.parts, a.used | b.used, len(first.rows))
     independent = first.independent
     spread = influence.spread(change, None if independent else first.clusters)
@@ -365,14 +364,35 @@ def _difference(
     if name in _SHARES:
         spread = influence.change_of_shares(change, spread)
     elif name == "ece":
-        pair = [columns.sureness(first), columns.sureness(second)]
-        drawn = influence.gap_noise(pair, first.clusters, seed=seed)
+        sure = [columns.sureness(first), columns.sureness(second)]
+        drawn = influence.gap_noise(sure, first.clusters, seed=seed)
         spread = spread._replace(error=influence.gap_change_error(*drawn))
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
     interval = influence.mean_interval(change, spread, *_BOUNDS.get(name, (-1, 1)))
     return _with(bare, interval, "student" if independent else "cluster"), p
+
+
+_OF_SHARED = frozenset(PAIRED) - {"accuracy", "accuracy_of_all", "coverage"} | {"ece"}
+"""Figures that are compared on the samples on which both arms said something. What an arm lacks
+would else count as if it were harder or easier than the rest. The others are about that lack."""
+
+
+def _both(
+    name: str, first: Columns, second: Columns
+) -> tuple[tuple[Columns, Influence], tuple[Columns, Influence]] | None:
+    """Return a figure of both arms, with the rows that it is of; None: an arm lacks it."""
+    a, b = STATISTICS[name](first), STATISTICS[name](second)
+    if a is None or b is None:
+        return None
+    shared = a.used & b.used
+    if name in _OF_SHARED and not (shared == (a.used | b.used)).all():
+        first, second = first.take(shared), second.take(shared)
+        a, b = STATISTICS[name](first), STATISTICS[name](second)
+    if a is None or b is None or math.isnan(a.value - b.value):
+        return None
+    return (first, a), (second, b)
 
 
 _BOUNDS = {"alpha": (-2, 2)}
