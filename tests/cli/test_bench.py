@@ -208,6 +208,7 @@ def test_rows_that_no_judge_can_read_are_rejected(plaudit: Plaudit, tmp_path: Pa
     [
         (("evouna", "NATURAL"), "use llmbar"),
         (("llmbar", "nowhere"), "no such file"),
+        (("evouna", "LLMBAR"), "holds no file of EVOUNA, which is in the repository"),
         (("llmbar", "LLMBAR", "-e", "none:"), "asks a model"),
         (("llmbar", "LLMBAR", "--shots", "1,x"), "--shots '1,x'"),
         (("llmbar", "LLMBAR", "--shots", "1,1"), "given twice"),

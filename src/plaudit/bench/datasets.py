@@ -149,7 +149,7 @@ def _sources(form: DatasetFormat, path: Path) -> Sequence[Source]:
         return [(subset_of(path), path)]
     sources = form.find(path)
     if not sources:
-        raise InputError(f"{path} holds no file of {form.title}")
+        raise InputError(f"{path} holds no file of {form.title}, which is {form.get}")
     return sources
 
 

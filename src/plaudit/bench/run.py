@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -23,6 +23,7 @@ from plaudit.bench.outcome_lines import write_outcomes
 from plaudit.bench.outcomes import RowOutcome, outcomes_of_file
 from plaudit.bench.results import RESULTS, ArmResults, BenchResults, Spending
 from plaudit.bench.scored_pairs import outcomes_of_pairs
+from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.io.partial import PartialFolder
 from plaudit.io.places import check_folder_output, check_not_read
@@ -191,9 +192,9 @@ class _ArmRun:
 
     def _cost(self, task: BaseJudge | PanelJudge) -> float | None:
         """Return what all replies cost, also those from the store; None: not known."""
-        engine = self._arm.engine
-        if isinstance(engine, Sequence) or isinstance(task, PanelJudge):
+        if isinstance(task, PanelJudge):
             return None if self._summary.cached else self._summary.cost_usd
+        engine = cast("Engine", self._arm.engine)
         return cost(self._settings.prices.of(engine, task.identity), self._usage)
 
 

@@ -52,7 +52,20 @@ def official_score(name: str, outcomes: Sequence[RowOutcome]) -> OfficialScore:
         why = "no verdict is ok" if outcomes else "measured on nothing"
         return OfficialScore(score=Figure(value=None, n=len(outcomes), why=why))
     score, figures, notes = rule(outcomes)
+    if name not in _VERDICTS_ALONE:
+        notes = [*notes, *_leaning(outcomes)]
     return OfficialScore(score=score, figures=figures, notes=notes)
+
+
+_VERDICTS_ALONE = frozenset({"evouna", "uss", "own"})
+"""Sets whose score takes no side that the judge leans to without a verdict."""
+
+
+def _leaning(outcomes: Sequence[RowOutcome]) -> list[str]:
+    """Say how many rows are in a score without an `ok` verdict, by the side that was leant to."""
+    count = sum(o.status == "abstained" and not _says_nothing(o) for o in outcomes)
+    rows = f"{count} of {len(outcomes)} rows that the judge abstained on"
+    return [f"{rows} count by what it leans to"] * bool(count)
 
 
 # RewardBench
