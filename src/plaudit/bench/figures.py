@@ -374,14 +374,12 @@ def _difference(
     return _with(bare, interval, "student" if independent else "cluster"), p
 
 
-_OF_SHARED = frozenset(PAIRED) - {"accuracy", "accuracy_of_all", "coverage"} | {"ece"}
-"""Figures that are compared on the samples on which both arms said something. What an arm lacks
-would else count as if it were harder or easier than the rest. The others are about that lack."""
+_OF_SHARED = ("forced_accuracy", "consistency", "brier", "ece", "auroc")
+"""Compared where both arms said something, so that what one lacks is no difference."""
+_Seen = tuple[Columns, Influence]
 
 
-def _both(
-    name: str, first: Columns, second: Columns
-) -> tuple[tuple[Columns, Influence], tuple[Columns, Influence]] | None:
+def _both(name: str, first: Columns, second: Columns) -> tuple[_Seen, _Seen] | None:
     """Return a figure of both arms, with the rows that it is of; None: an arm lacks it."""
     a, b = STATISTICS[name](first), STATISTICS[name](second)
     if a is None or b is None:
