@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from plaudit.bench.columns import STATISTICS
-from plaudit.bench.figures import PAIRED, Measured, measure_outcomes, paired_differences
+from plaudit.bench.figures import PAIRED, ArmFigures, measure_outcomes, paired_differences
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import FIGURES, Figure, OutcomeCounts
 from plaudit.errors import MissingDependencyError, UsageError
@@ -331,6 +331,25 @@ def test_no_difference_is_found_as_often_as_the_level_says() -> None:
     assert found <= 21  # 10 expected at most; binomial limit at 1 in 1,000
 
 
+def test_what_an_arm_could_not_judge_is_no_difference() -> None:
+    easy, hard = range(20), range(20, 40)
+    one = [outcome(n, agrees=True, credit=1.0) for n in easy]
+    one += [outcome(n, agrees=False, credit=0.0) for n in hard]
+    other = [*one[:20], *(outcome(n, status="failed") for n in hard)]
+    found = differences(one, other)
+    assert found["arm 1", "forced_accuracy"].difference.value == 0
+    assert found["arm 1", "forced_accuracy"].difference.n == 20
+    assert found["arm 1", "coverage"].difference.value == -0.5
+    assert found["arm 1", "accuracy"].difference.value == 0.5  # each of its own ok verdicts
+
+
+def test_equal_scores_of_both_classes_have_no_interval_without_a_width() -> None:
+    rows = [outcome(n, positive=n % 2 == 0, score=0.5) for n in range(40)]
+    found = measure_outcomes(rows).overall.figures["auroc"]
+    assert (found.value, found.low) == (0.5, None)
+    assert found.why is not None
+
+
 def test_arms_are_compared_on_the_samples_that_both_have() -> None:
     first = [said(n, n % 2 == 0) for n in range(30)]
     second = [said(n, n % 2 == 1) for n in range(10, 40)]
@@ -449,7 +468,7 @@ def test_without_numpy_the_install_command_is_named(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("status", ["ok", "abstained", "invalid", "failed"])
 def test_every_status_is_counted(status: Status) -> None:
-    measured: Measured = measure_outcomes([outcome(0, status=status, labelled=False)])
+    measured: ArmFigures = measure_outcomes([outcome(0, status=status, labelled=False)])
     counts = measured.overall.counts
     assert counts.samples == 1
     assert counts.unlabelled + counts.abstained + counts.invalid + counts.failed == 1

@@ -98,6 +98,7 @@ def test_judgebench_follows_the_official_rule(tmp_path: Path) -> None:
     assert arm.notes == [
         "2 of 14 rows without a verdict count as wrong",
         "4 rows lack the decision of an order, which counts a vote for neither side",
+        "1 of 14 rows that the judge abstained on count by what it leans to",
     ]
     assert arm.judge.name == "arena_hard, o9"
     assert arm.overall.figures.keys() >= {"Knowledge", "Reasoning", "Math", "Coding", "coverage"}
@@ -441,6 +442,37 @@ def test_verdicts_on_pairs_that_were_turned_keep_their_own_label(tmp_path: Path)
     outcomes = [outcome_of("pairwise", one) for one in verdicts]
     written = arm_of(replay("llmbar", data, as_lines(tmp_path / "outcomes.jsonl", outcomes)))
     assert written.score.value == 1
+
+
+def test_rows_that_share_an_id_keep_their_own_verdicts(tmp_path: Path) -> None:
+    row = {"id": "q", "question": "who?", "answer": "Ann", "reference": ["Ann"], "label": "yes"}
+    data = write_lines(tmp_path / "mine.jsonl", [row, {**row, "label": "no"}, row])
+    said = [
+        Verdict(index=n, id="q", status="ok", value=value)
+        for n, value in enumerate(["correct", "correct", "incorrect"])
+    ]
+    arm = arm_of(replay("own", data, as_lines(tmp_path / "said.jsonl", said), kind="verify"))
+    assert (arm.overall.counts.right, arm.overall.counts.wrong) == (1, 2)
+    assert arm.notes == []
+
+
+def test_verdicts_of_two_judges_are_refused(tmp_path: Path) -> None:
+    row = {"id": "q", "question": "who?", "answer": "Ann", "reference": ["Ann"], "label": "yes"}
+    data = write_lines(tmp_path / "mine.jsonl", [row])
+    (tmp_path / "out").mkdir()
+    for name in ("one", "two"):
+        said = Verdict(index=0, id="q", status="ok", value="correct")
+        as_lines(tmp_path / "out" / f"{name}.jsonl", [said])
+    with pytest.raises(InputError, match="too: give the files of one judge"):
+        replay("own", data, tmp_path / "out", kind="verify")
+
+
+def test_pairs_with_one_prompt_are_a_cluster(tmp_path: Path) -> None:
+    pairs = [pair | {"question": f"prompt {n % 15}"} for n, pair in enumerate(judgebench_pairs(30))]
+    recorded = [judged(pair, RIGHT[pair["label"]], WRONG[pair["label"]]) for pair in pairs]
+    data = write_lines(tmp_path / "data.jsonl", pairs)
+    arm = arm_of(replay("judgebench", data, write_lines(tmp_path / "out.jsonl", recorded)))
+    assert arm.overall.figures["accuracy"].clusters == 15
 
 
 def test_sets_without_a_form_of_their_own_take_verdicts_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from plaudit.bench.arms import Sweep, arms_of_engines
-from plaudit.bench.datasets import place_rows, place_sides
+from plaudit.bench.datasets import place_rows, place_sides, with_ids
 from plaudit.bench.prepared import prepare
 from plaudit.bench.results import (
     ArmResults,
@@ -52,11 +52,23 @@ def test_rows_are_written_once_under_their_digest(tmp_path: Path) -> None:
 
 def test_ids_are_made_unique_and_unreadable_rows_rejected(tmp_path: Path) -> None:
     rows = [pair(1), pair(1), {**pair(2), "id": None}, pair(3, response_b=" ")]
-    found = prepare(rows, tmp_path, "set", PointwiseJudge.read_row, split=True)
+    found = prepare(with_ids(rows), tmp_path, "set", PointwiseJudge.read_row, split=True)
     assert (found.rows, found.rejected) == (3, 1)
     assert found.first_reject.startswith("p3: ")
     ids = [row["id"] for row in rows_of(found.path)]
     assert ids == ["p1/A", "p1/B", "p1#2/A", "p1#2/B", "3/A", "3/B"]
+
+
+def test_ids_stay_apart_where_one_is_already_numbered() -> None:
+    given = ["q", "q#2", "q", "q", "", None, 6]
+    names = [row["id"] for row in with_ids([{"id": one} for one in given])]
+    assert names == ["q", "q#2", "q#3", "q#4", "", "6", "6#2"]
+
+
+def test_a_subset_whose_rows_are_all_rejected_is_known(tmp_path: Path) -> None:
+    rows = [pair(1, subset="x"), pair(2, subset="empty", response_a=7)]
+    found = prepare(with_ids(rows), tmp_path, "set", PairwiseJudge.read_row)
+    assert (found.rows, list(found.subsets)) == (1, ["x", "empty"])
 
 
 def test_pairs_are_placed_alike_from_a_stream() -> None:

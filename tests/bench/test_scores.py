@@ -216,13 +216,14 @@ def test_own_rows_count_labels_and_sides_apart() -> None:
         outcome(1, agrees=True, credit=1.0),
         outcome(2, agrees=True, credit=None, label="A=B"),
         outcome(3, agrees=False, credit=0.5),
-        outcome(4, status="abstained"),
+        outcome(4, status="abstained", cause="below_gate", agrees=True, credit=1.0, value="neg"),
+        outcome(6, status="abstained", cause="topic_shift", agrees=True, value="topic_shift"),
     ]
     side = outcome(5, labelled=False, positive=True, score=0.4)
     found = official_score("own", [*labelled, side])
-    assert (found.score.value, found.score.n) == (2.5 / 4, 4)
+    assert (found.score.value, found.score.n) == (3.5 / 5, 5)
     assert found.notes == [
-        "1 of 4 rows without a verdict count as wrong",
+        "1 of 5 rows without a verdict count as wrong",
         "1 rows whose label is no value of the judge are not in the score",
     ]
     sides = [outcome(n, labelled=False, positive=n % 2 == 0, score=n / 40) for n in range(40)]

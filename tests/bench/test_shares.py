@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy.stats import binomtest
 
-from plaudit.bench.shares import Part, share, weighted_share
+from plaudit.bench.shares import SharePart, share, weighted_share
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 12), (3, 12), (12, 12), (50, 117)])
@@ -21,28 +21,29 @@ def test_independent_samples_have_the_interval_of_wilson(right: int, n: int) -> 
 
 
 def test_few_units_have_no_interval_and_say_why() -> None:
-    figure = share([1, 0, 1])
+    figure = weighted_share([SharePart([1, 0, 1]), SharePart([1, 0])])
     assert (figure.low, figure.method) == (None, "none")
-    assert figure.why == "too few: 3 samples, an interval takes 10"
-    clustered = Part()
+    assert figure.why == "too few: 5 samples, an interval takes 10"
+    assert share([1, 0, 1]).method == "wilson"  # independent: it holds for any number
+    clustered = SharePart()
     for _ in range(9):
         clustered.add(2, 4)
     assert weighted_share([clustered]).why == "too few: 9 clusters, an interval takes 10"
 
 
 def test_nothing_has_no_value() -> None:
-    assert (weighted_share([Part()]).value, share([]).why) == (None, "measured on nothing")
+    assert (weighted_share([SharePart()]).value, share([]).why) == (None, "measured on nothing")
 
 
 def test_parts_count_by_their_weight_and_empty_ones_not_at_all() -> None:
-    parts = [Part([1.0] * 30, 3.0), Part([0.0] * 60, 1.0), Part([], 5.0)]
+    parts = [SharePart([1.0] * 30, 3.0), SharePart([0.0] * 60, 1.0), SharePart([], 5.0)]
     figure = weighted_share(parts)
     assert figure.value == pytest.approx(0.75)
     assert figure.n == 90
 
 
 def test_samples_of_a_cluster_are_no_evidence_of_their_own() -> None:
-    whole = Part()
+    whole = SharePart()
     for n in range(40):
         whole.add(5.0 * (n % 2), 5)
     figure = weighted_share([whole])
@@ -59,7 +60,7 @@ def test_the_interval_of_a_weighted_mean_holds_the_truth() -> None:
     held = 0
     for _ in range(400):
         parts = [
-            Part([float(draw.random() < p) for _ in range(size)], weight)
+            SharePart([float(draw.random() < p) for _ in range(size)], weight)
             for p, weight, size in zip(truth, weights, sizes, strict=True)
         ]
         figure = weighted_share(parts)

@@ -22,7 +22,7 @@ from tests.support.benching import (
     wrong,
 )
 from tests.support.command import EXAMPLES, Done, Here, Plaudit, rows_of, write_rows
-from tests.support.judged import compared
+from tests.support.judged import compared, labelled
 from tests.support.rewarding import FakeReward, by_length
 from tests.support.waiting import wait_for_replies
 
@@ -149,6 +149,21 @@ def test_feedback_of_ones_own_by_group(plaudit: Plaudit, tmp_path: Path) -> None
     assert arm(done)["score"]["value"] == 1.0
 
 
+def test_a_leaning_that_was_withheld_is_not_right(plaudit: Plaudit, tmp_path: Path) -> None:
+    rows = rows_of(EXAMPLES / "feedback.jsonl")
+    lines = [
+        line(labelled(row["label"], 0.5 if n % 4 else 0.9), sample_id=row["id"])
+        for n, row in enumerate(rows)
+    ]
+    uri = script(tmp_path / "script.jsonl", *lines)
+    command = ("bench", "own", EXAMPLES / "feedback.jsonl", "--kind", "feedback", "-e", uri)
+    found = arm(plaudit(*command, "--gate", "0.8", "--json"))
+    causes = found["overall"]["counts"]["causes"]
+    assert causes["below_gate"] and causes["topic_shift"]
+    assert found["overall"]["figures"]["forced_accuracy"]["value"] == 1
+    assert found["score"]["value"] == pytest.approx(1 - causes["below_gate"] / len(rows))
+
+
 def test_a_jury_is_measured(plaudit: Plaudit, llmbar: Path, judge: str, tmp_path: Path) -> None:
     other = by_label(llmbar, tmp_path / "wrong.jsonl", wrong)
     members = [{"name": n, "engine": e} for n, e in zip("abc", (judge, judge, other), strict=True)]
@@ -193,6 +208,7 @@ def test_rows_that_no_judge_can_read_are_rejected(plaudit: Plaudit, tmp_path: Pa
     [
         (("evouna", "NATURAL"), "use llmbar"),
         (("llmbar", "nowhere"), "no such file"),
+        (("evouna", "LLMBAR"), "holds no file of EVOUNA, which is in the repository"),
         (("llmbar", "LLMBAR", "-e", "none:"), "asks a model"),
         (("llmbar", "LLMBAR", "--shots", "1,x"), "--shots '1,x'"),
         (("llmbar", "LLMBAR", "--shots", "1,1"), "given twice"),
@@ -226,6 +242,7 @@ def test_a_judge_that_abstains_everywhere_has_no_score(
     assert done.status == 1
     assert "no score: " in done.stdout
     assert "24 order_conflict" in done.stdout
+    assert "the first place won 48 of 48" in " ".join(done.stdout.split())
     assert "published score  " not in done.stdout
 
 
@@ -302,9 +319,38 @@ def test_results_are_a_folder(plaudit: Plaudit, llmbar: Path, judge: str, tmp_pa
         "llmbar", 24, "outcomes-1.jsonl"
     )  # fmt: skip
     assert len(rows_of(out / "outcomes-1.jsonl")) == 24
-    again = plaudit("bench", "replay", "llmbar", llmbar, out / "outcomes-1.jsonl", "--json")
+
+
+def test_a_replay_of_a_bench_has_its_very_figures(
+    plaudit: Plaudit, llmbar: Path, tmp_path: Path
+) -> None:
+    def half_right(row: dict[str, Any]) -> str:
+        return "A++" if "7" in row["id"] else right(row)
+
+    half = by_label(llmbar, tmp_path / "half.jsonl", half_right)
+    out, copy = tmp_path / "out", tmp_path / "copy"
+    plaudit("bench", "llmbar", llmbar, "-e", half, "-o", out, "--limit", "20")
+    again = plaudit("bench", "replay", "llmbar", llmbar, out, "-o", copy)
     assert again.status == 0, again.stderr
-    assert arm(again)["score"]["value"] == found.arms[0].score.value
+    (one,), (two,) = results(out).arms, results(copy).arms
+    assert (one.score, one.overall, one.reliability) == (two.score, two.overall, two.reliability)
+    assert sorted(s.name for s in one.subsets) == sorted(s.name for s in two.subsets)
+    (found,) = plaudit("compare", out, copy, "--json").summary["judges"]
+    assert found["common"] == 20
+    assert all(one["difference"]["value"] == 0 for one in found["differences"])
+
+
+def test_rows_of_other_sets_with_the_same_ids_are_not_paired(
+    plaudit: Plaudit, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        row = {"answer": "4", "reference": "4", "label": True}
+        rows = [row | {"id": n, "question": f"{name} {n}?"} for n in range(12)]
+        source = write_rows(tmp_path / f"{name}.jsonl", rows)
+        plaudit("bench", "own", source, "--kind", "verify", "-o", tmp_path / name)
+    done = plaudit("compare", tmp_path / "one", tmp_path / "two")
+    assert done.status == 0, done.stderr
+    assert "no sample is in both" in " ".join(done.stdout.split())
 
 
 def test_two_results_are_compared(
@@ -338,6 +384,7 @@ def test_results_of_other_sets_stand_side_by_side(
     assert done.status == 0, done.stderr
     assert "the sets are others (own and llmbar)" in " ".join(done.stdout.split())
     assert plaudit("compare", one, source).status == 2
+    assert "nowhere: no such file" in plaudit("compare", one, tmp_path / "nowhere").stderr
 
 
 def test_the_sets_are_listed(plaudit: Plaudit) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -31,8 +31,10 @@ def card_of(
         engine: its engine; for a panel, one a member. Their URIs hold no secret.
         name: short and unique within the results; empty: the engine's URI, or the panel's form.
     """
-    engines = engine if isinstance(engine, Sequence) else [engine]
-    tasks = task.tasks if isinstance(task, PanelJudge) else [task]
+    if isinstance(task, PanelJudge):
+        engines, tasks = cast("Sequence[Engine]", engine), task.tasks
+    else:
+        engines, tasks = [cast("Engine", engine)], [task]
     common = {
         "kind": task.kind,
         "fingerprint": task.fingerprint,

@@ -259,8 +259,8 @@ DATASETS: Mapping[str, DatasetFormat] = {
         title="rows of your own",
         licence="yours",
         get="any file of rows with a label",
-        score="share of rows whose label the judge gives, a tie counting half; AUROC where the "
-        "labels are only positive and negative",
+        score="share of rows whose label the judge gives: a tie counts half, and what it withholds "
+        "or fails to say as wrong; AUROC where the labels are only positive and negative",
         fields="label, and what the judge reads",
         find=_folder_itself,
         read=formats.read_own,

@@ -155,12 +155,17 @@ def _paired(
     if a.outcomes is None or b.outcomes is None:
         return None, []
     one, other = _by_id(first / a.outcomes), _by_id(second / b.outcomes)
-    common = [name for name in one if name in other]
+    common = [name for name in one if name in other and _same_row(one[name], other[name])]
     if not common:
         return 0, []
     before, after = _apart(a.judge.name, b.judge.name)
     arms = {before: [one[n] for n in common], after: [other[n] for n in common]}
     return len(common), paired_differences(arms)
+
+
+def _same_row(one: RowOutcome, other: RowOutcome) -> bool:
+    """Whether two outcomes of one id can be of one row: other sets count their rows, too."""
+    return not one.cluster or not other.cluster or one.cluster == other.cluster
 
 
 def _by_id(path: Path) -> dict[str, RowOutcome]:

@@ -110,6 +110,37 @@ def load_dataset(
     return LabelledRows(form, sources, options, source=source, labelled=labelled)
 
 
+class UniqueIds:
+    """Names for the rows of a set: each its id, or its number where it has none.
+
+    What occurs again gets a number, such as `q1#2`. The same rows in the same order get the same
+    names.
+    """
+
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+        self._taken: set[str] = set()
+        self._rows = 0
+
+    def name(self, row: Mapping[str, Json]) -> str:
+        """Return the name of the next row."""
+        self._rows += 1
+        given = row.get("id")
+        name = own = str(self._rows if given is None else given)
+        while name in self._taken:
+            self._given[own] += 1
+            name = f"{own}#{self._given[own] + 1}"
+        self._taken.add(name)
+        return name
+
+
+def with_ids(rows: Iterable[Mapping[str, Json]]) -> Iterator[Row]:
+    """Give each row an id of its own; see `UniqueIds`."""
+    ids = UniqueIds()
+    for row in rows:
+        yield {**row, "id": ids.name(row)}
+
+
 def _sources(form: DatasetFormat, path: Path) -> Sequence[Source]:
     """Return the files of a set: the path, what its folder holds, or a folder of `datasets`."""
     if not path.exists():
@@ -118,7 +149,7 @@ def _sources(form: DatasetFormat, path: Path) -> Sequence[Source]:
         return [(subset_of(path), path)]
     sources = form.find(path)
     if not sources:
-        raise InputError(f"{path} holds no file of {form.title}")
+        raise InputError(f"{path} holds no file of {form.title}, which is {form.get}")
     return sources
 
 

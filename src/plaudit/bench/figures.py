@@ -24,6 +24,7 @@ from plaudit.bench.results import (
     PairedDifference,
     SubsetResults,
 )
+from plaudit.bench.shares import too_few
 from plaudit.errors import Cause, UsageError
 from plaudit.scoring import influence, stats
 from plaudit.scoring.calibration import Bin
@@ -50,7 +51,7 @@ _LARGEST_SCORE = 1e100  # So that the width of a bin is a number.
 _ALIKE = "all samples are alike, so nothing shows how far the figure may be off"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured of one arm."""
 
     overall: SubsetResults
@@ -66,7 +67,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure_outcomes(
     outcomes: Iterable[RowOutcome], *, subsets: Iterable[str] = (), seed: int = 0
-) -> Measured:
+) -> ArmFigures:
     """Measure one arm.
 
     A figure that is not defined has a reason in place of a value; a figure of what no sample has,
@@ -81,7 +82,7 @@ def measure_outcomes(
         MissingDependencyError: numpy or scipy is not installed.
     """
     table = Columns(outcomes, subsets)
-    return Measured(
+    return ArmFigures(
         overall=_subset("", table, seed),
         subsets=[_subset(name, part, seed) for name, part in _parts(table)],
         reliability=_reliability(table),
@@ -203,11 +204,7 @@ def _bare(seen: Influence, spread: Spread, independent: bool) -> Figure:
 
 
 def _too_few(spread: Spread, independent: bool) -> str:
-    return _few(spread.clusters, "samples" if independent else "clusters")
-
-
-def _few(count: int, what: str) -> str:
-    return f"too few: {count} {what}, an interval takes {FEWEST_CLUSTERS}"
+    return too_few(spread.clusters, "sample" if independent else "cluster")
 
 
 def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figure:
@@ -215,11 +212,13 @@ def _area(bare: Figure, table: Columns, seen: Influence, spread: Spread) -> Figu
     for name, some in (("positive", positive), ("negative", ~positive)):
         count = int((seen.used & some).sum())
         if count < FEWEST_CLUSTERS:
-            return _without(bare, _few(count, f"{name} samples"))
+            return _without(bare, too_few(count, f"{name} sample"))
     if not 0 < seen.value < 1:
         return _without(bare, "the scores of the classes do not overlap, so DeLong's variance is 0")
     if table.independent:
         spread = influence.area_spread(seen, positive)
+    if spread.flat:
+        return _without(bare, _ALIKE)
     return _with(bare, influence.area_interval(seen, spread), "delong")
 
 
@@ -352,9 +351,10 @@ def _difference(
     name: str, first: Columns, second: Columns, seed: int
 ) -> tuple[Figure | None, float | None]:
     """Return a difference and its p-value; no figure where an arm lacks it."""
-    a, b = STATISTICS[name](first), STATISTICS[name](second)
-    if a is None or b is None or math.isnan(a.value - b.value):
+    pair = _both(name, first, second)
+    if pair is None:
         return None, None
+    (first, a), (second, b) = pair
     change = Influence(b.value - a.value, b.parts - a.parts, a.used | b.used, len(first.rows))
     independent = first.independent
     spread = influence.spread(change, None if independent else first.clusters)
@@ -364,14 +364,33 @@ def _difference(
     if name in _SHARES:
         spread = influence.change_of_shares(change, spread)
     elif name == "ece":
-        pair = [columns.sureness(first), columns.sureness(second)]
-        drawn = influence.gap_noise(pair, first.clusters, seed=seed)
+        sure = [columns.sureness(first), columns.sureness(second)]
+        drawn = influence.gap_noise(sure, first.clusters, seed=seed)
         spread = spread._replace(error=influence.gap_change_error(*drawn))
     p = influence.two_sided_p(change.value, spread)
     if spread.flat:
         return _without(bare, _no_change(change.value)), p
     interval = influence.mean_interval(change, spread, *_BOUNDS.get(name, (-1, 1)))
     return _with(bare, interval, "student" if independent else "cluster"), p
+
+
+_OF_SHARED = ("forced_accuracy", "consistency", "brier", "ece", "auroc")
+"""Compared where both arms said something, so that what one lacks is no difference."""
+_Seen = tuple[Columns, Influence]
+
+
+def _both(name: str, first: Columns, second: Columns) -> tuple[_Seen, _Seen] | None:
+    """Return a figure of both arms, with the rows that it is of; None: an arm lacks it."""
+    a, b = STATISTICS[name](first), STATISTICS[name](second)
+    if a is None or b is None:
+        return None
+    shared = a.used & b.used
+    if name in _OF_SHARED and not (shared == (a.used | b.used)).all():
+        first, second = first.take(shared), second.take(shared)
+        a, b = STATISTICS[name](first), STATISTICS[name](second)
+    if a is None or b is None or math.isnan(a.value - b.value):
+        return None
+    return (first, a), (second, b)
 
 
 _BOUNDS = {"alpha": (-2, 2)}

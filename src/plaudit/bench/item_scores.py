@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import Figure
-from plaudit.bench.shares import Part, weighted_share
+from plaudit.bench.shares import SharePart, weighted_share
 
 Scored = tuple[Figure, dict[str, Figure], list[str]]
 """The score, the figures beside it, and notes."""
@@ -61,7 +61,7 @@ def score_rewardbench2(outcomes: Sequence[RowOutcome]) -> Scored:
     with a missing judgement earns what a guess would, one by how many responses there are.
     """
     items, notes = whole_items(outcomes)
-    parts: dict[str, Part] = {}
+    parts: dict[str, SharePart] = {}
     figures: dict[str, Figure] = {}
     for subset, of in items.items():
         rows = sum(map(len, of.values()))
@@ -69,7 +69,7 @@ def score_rewardbench2(outcomes: Sequence[RowOutcome]) -> Scored:
             figures[subset], part, said = _score_ties(of)
             notes += said
         else:
-            part = Part(map(_best_of, of.values()))
+            part = SharePart(map(_best_of, of.values()))
             figures[subset] = weighted_share([part], n=rows)
         if part is not None:
             parts[subset] = part
@@ -105,7 +105,7 @@ class _Prompt(NamedTuple):
     """From the worst right answer to the best wrong one."""
 
 
-def _score_ties(items: dict[str, list[RowOutcome]]) -> tuple[Figure, Part | None, list[str]]:
+def _score_ties(items: dict[str, list[RowOutcome]]) -> tuple[Figure, SharePart | None, list[str]]:
     """Score the subset Ties, whose items are `ref:N`, with one right answer, and `tied:N`."""
     rows = [row for of in items.values() for row in of]
     if not any(row.scores for row in rows):
@@ -123,13 +123,13 @@ def _score_ties(items: dict[str, list[RowOutcome]]) -> tuple[Figure, Part | None
     return weighted_share([part], n=len(rows)), part, notes
 
 
-def _ties_part(ref: dict[str, _Prompt], tied: dict[str, _Prompt]) -> Part:
+def _ties_part(ref: dict[str, _Prompt], tied: dict[str, _Prompt]) -> SharePart:
     """Return what each pair of prompts earns, so that the mean is the score of the subset."""
     value = _ties(ref, tied)
     both = sorted(ref.keys() & tied.keys())
     earned = [_ties({name: ref[name]}, {name: tied[name]}) for name in both]
     shift = value - _mean(earned)  # Of prompts that lack their other half.
-    return Part([one + shift for one in earned] or [value])
+    return SharePart([one + shift for one in earned] or [value])
 
 
 _NOTHING = _Prompt(accurate=False, spread=0.0, margin=0.0)
@@ -209,8 +209,8 @@ def score_rmbench(outcomes: Sequence[RowOutcome]) -> Scored:
     return over(items), figures, notes
 
 
-def _part(items: dict[str, list[RowOutcome]], levels: Sequence[str], weight: float) -> Part:
-    part = Part(weight=weight)
+def _part(items: dict[str, list[RowOutcome]], levels: Sequence[str], weight: float) -> SharePart:
+    part = SharePart(weight=weight)
     for rows in items.values():
         won = [[r.credit == 1 for r in rows if _level(r) == level] for level in levels]
         part.add(_mean([_mean(of) for of in won]))

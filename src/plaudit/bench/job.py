@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from plaudit.bench.catalog import DATASETS
-from plaudit.bench.datasets import LabelledRows, load_dataset, place_rows
+from plaudit.bench.datasets import LabelledRows, load_dataset, place_rows, with_ids
 from plaudit.bench.prepared import Prepared, prepare
 from plaudit.bench.results import SetCard
 from plaudit.bench.sampling import draw_rows
@@ -67,7 +67,8 @@ def make_job(
     if judge != found.kind and not (pairs and judge == "pointwise"):
         raise UsageError(f"{name} is for the {found.kind} judge, not for the {judge} judge")
     split = pairs and judge == "pointwise"
-    rows: Iterable[Mapping[str, Json]] = found if limit is None else draw_rows(found, limit, seed)
+    rows: Iterable[Mapping[str, Json]] = with_ids(found)
+    rows = rows if limit is None else draw_rows(rows, limit, seed)
     if pairs:
         rows = place_rows(rows, seed)
     written = prepare(rows, folder, name, task_type(judge).read_row, split=split)

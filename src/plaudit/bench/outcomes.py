@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from plaudit.bench.verdict_lines import (
-    Asked,
+    AskedAbout,
     Fields,
     RowMetadata,
     VerdictLine,
@@ -210,7 +210,11 @@ def _cluster(kind: "_Kind", line: VerdictLine) -> str:
     if kind.name == "feedback":  # Turns of one conversation are `ID#1`, `ID#2` and so on.
         name, _, turn = line.id.rpartition("#")
         return name if turn.isdecimal() else ""
-    text = line.input.shared if isinstance(line.input, Asked) else None
+    return cluster_of(line.input.shared if isinstance(line.input, AskedAbout) else None)
+
+
+def cluster_of(text: Any) -> str:
+    """Name what samples with the same question or prompt share; empty: there is no text."""
     if not text:
         return ""
     plain = str(text).encode("utf-8", "surrogatepass")

@@ -8,7 +8,6 @@ run of the same command writes it again.
 import hashlib
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +39,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that the judge cannot read, which are not in it."""
     first_reject: str = ""
     """Id of the first of them, and what is wrong."""
+    subsets: Sequence[str] = ()
+    """In order of appearance, also those of which all rows were rejected."""
 
 
 def prepare(
@@ -48,7 +49,7 @@ def prepare(
     """Write rows into a folder, which is made.
 
     Args:
-        rows: of a set; ids that are missing or occur again are made unique.
+        rows: of a set, each with an id of its own.
         folder: for the files of all benches of one store.
         name: of the set, for the name of the file.
         read_row: of the judge.
@@ -76,6 +77,7 @@ def prepare(
         rows=checked.rows,
         rejected=checked.rejected,
         first_reject=checked.first_reject,
+        subsets=[name for name in checked.subsets if name],
     )
 
 
@@ -87,10 +89,12 @@ class _Checked:
         self._read_row = read_row
         self._split = split
         self.rows = self.rejected = 0
+        self.subsets: dict[str, None] = {}
         self.first_reject = ""
 
     def lines(self) -> Iterator[bytes]:
-        for number, row in enumerate(_with_ids(self._given), 1):
+        for number, row in enumerate(self._given, 1):
+            self.subsets[str(row.get("subset") or "")] = None
             parts = list(split_pair(row, number)) if self._split else [row]
             try:
                 for part in parts:
@@ -118,13 +122,3 @@ class _Temporary:
             self._file.close()
         with suppress(OSError):
             os.unlink(self._file.name)
-
-
-def _with_ids(rows: Iterable[Row]) -> Iterator[Row]:
-    """Give each row an id of its own."""
-    seen: Counter[str] = Counter()
-    for number, row in enumerate(rows, 1):
-        given = row.get("id")
-        name = str(number if given is None else given)
-        seen[name] += 1
-        yield {**row, "id": name if seen[name] == 1 else f"{name}#{seen[name]}"}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from plaudit.bench.formats import Row
+from plaudit.bench.results import RESULTS
 from plaudit.errors import InputError
 from plaudit.io.sources import RowReader
 
@@ -78,16 +79,29 @@ def read_recorded(
             for key, judgement in form.read(entry.data):
                 again += key in found
                 found[key] = judgement
-                _refuse_two_judges(files.setdefault(key, entry.file), entry)
+                refuse_two_judges(files.setdefault(key, entry.file), entry)
         except InputError as error:
             expected = f"a recorded entry has {form.fields}"
             raise InputError(f"{entry.where}: {error}; {expected}") from None
     return found, again
 
 
-def _refuse_two_judges(first: Path, entry: RecordedEntry) -> None:
+def refuse_two_judges(first: Path, entry: RecordedEntry) -> None:
+    """Refuse an entry whose row another file has, too, as files of two judges do.
+
+    Args:
+        first: the file that the row was found in first.
+        entry: another entry for it.
+
+    Raises:
+        InputError: that file is another one.
+    """
     if first != entry.file:
         raise InputError(f"this row is in {first}, too: give the files of one judge")
+
+
+_BESIDE = ("statistics.json", RESULTS)
+"""Files of figures, which stand beside recorded judgements."""
 
 
 def recorded_files(outputs: str | Path) -> list[Path]:
@@ -98,7 +112,7 @@ def recorded_files(outputs: str | Path) -> list[Path]:
     """
     path = Path(outputs)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*.json*") if p.name != "statistics.json")
+        files = sorted(p for p in path.rglob("*.json*") if p.name not in _BESIDE and p.is_file())
     else:
         files = [path] if path.exists() else sorted(map(Path, glob(str(outputs), recursive=True)))
     if not files:

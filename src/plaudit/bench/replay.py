@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from plaudit.bench.arm_results import OUTCOMES, arm_results
 from plaudit.bench.catalog import DATASETS
-from plaudit.bench.datasets import LabelledRows, load_dataset
-from plaudit.bench.figures import measure_outcomes
+from plaudit.bench.datasets import LabelledRows, UniqueIds, load_dataset
 from plaudit.bench.formats import Row
-from plaudit.bench.outcomes import RowOutcome, outcome_of
+from plaudit.bench.outcome_lines import write_outcomes
+from plaudit.bench.outcomes import RowOutcome, cluster_of, outcome_of
 from plaudit.bench.recorded import (
     RECORDINGS,
     Key,
@@ -30,10 +31,11 @@ from plaudit.bench.recorded import (
     read_recorded,
     recorded_entries,
     recorded_files,
+    refuse_two_judges,
 )
-from plaudit.bench.results import ArmResults, BenchResults, JudgeCard, SetCard
-from plaudit.bench.scores import official_score
+from plaudit.bench.results import BenchResults, JudgeCard, SetCard
 from plaudit.errors import Cause, InputError
+from plaudit.io.partial import PartialFolder
 from plaudit.types import Verdict
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -45,6 +47,7 @@ def replay(
     outputs: str | Path,
     *,
     revision: str | None = None,
+    folder: PartialFolder | None = None,
     **options: bool | str,
 ) -> BenchResults:
     """Score recorded judgements of a set.
@@ -56,6 +59,7 @@ def replay(
             as `LLMBar/**/GPT-4/CoT/result.json`. In the form of the set's own tools (see
             `plaudit.bench.recorded`), or verdicts or outcomes of plaudit, for any set.
         revision: of the set on the hub, where `path` is None.
+        folder: gets a file of the outcomes.
         options: of the set, as `load_dataset` takes them.
 
     Raises:
@@ -81,23 +85,24 @@ def replay(
         left_out=found.left_out,
     )
     judge = JudgeCard(name=judge_name(next(recorded_entries(files))), kind=rows.kind)
-    return BenchResults(plaudit=version("plaudit"), set=card, arms=[_arm(name, judge, found)])
-
-
-def _arm(name: str, judge: JudgeCard, found: "_Found") -> ArmResults:
-    official = official_score(name, found.outcomes)
-    measured = measure_outcomes(found.outcomes, subsets=found.subsets)
-    figures = measured.overall.figures | official.figures
-    return ArmResults(
-        judge=judge,
-        overall=msgspec.structs.replace(measured.overall, figures=figures),
-        subsets=measured.subsets,
-        score=official.score,
-        reliability=measured.reliability,
-        coverage_curve=measured.coverage_curve,
-        distributions=measured.distributions,
-        notes=[*official.notes, *found.notes],
+    arm = arm_results(
+        name,
+        judge,
+        found.outcomes,
+        subsets=found.subsets,
+        notes=found.notes,
+        outcomes=None if folder is None else _write(found.outcomes, folder),
     )
+    return BenchResults(plaudit=version("plaudit"), set=card, arms=[arm])
+
+
+def _write(outcomes: Iterable[RowOutcome], folder: PartialFolder) -> str:
+    """Write outcomes into a folder; return the name of their file."""
+    name = f"{OUTCOMES}1.jsonl"
+    with folder.open(name) as file:
+        for _ in write_outcomes(outcomes, file):
+            pass
+    return name
 
 
 class _Found:
@@ -168,14 +173,26 @@ class _RecordedVerdicts:
 
     def __init__(self, kind: str, entries: Iterable[RecordedEntry]) -> None:
         self._kind = kind
-        self._found = {one.id: one for one in map(_verdict_or_outcome, entries)}
+        self._found: dict[str, Verdict | RowOutcome] = {}
         self._seen: set[str] = set()
+        self._row_ids = UniqueIds()
+        ids = UniqueIds()
+        files: dict[str, Path] = {}
+        for entry in entries:
+            one = _verdict_or_outcome(entry)
+            first = files.setdefault(one.id, entry.file)
+            try:
+                refuse_two_judges(first, entry)
+            except InputError as error:
+                raise InputError(f"{entry.where}: {error}") from None
+            self._found[ids.name({"id": one.id})] = one
 
     def outcome(self, row: Row) -> RowOutcome | None:
-        one = self._found.get(str(row["id"]))
+        name = self._row_ids.name(row)
+        one = self._found.get(name)
         if one is None:
             return None
-        self._seen.add(one.id)
+        self._seen.add(name)
         if isinstance(one, RowOutcome):
             return one
         known = {name: row[name] for name in _ABOUT if name in row}
@@ -222,7 +239,7 @@ def pair_outcome(row: Row, recorded: Recorded) -> RowOutcome:
     outcome = RowOutcome(
         id=str(row["id"]),
         group=str(row.get("system") or row.get("subset") or ""),
-        cluster=str(row.get("cluster") or ""),
+        cluster=str(row.get("cluster") or "") or cluster_of(_prompt(row)),
         subset=str(row.get("subset") or ""),
         tags=row.get("tags") or {},
         label=label,
@@ -240,6 +257,10 @@ def pair_outcome(row: Row, recorded: Recorded) -> RowOutcome:
         **_said(lean, label),
         consistent=None if recorded.orders is None else len(set(recorded.orders)) == 1,
     )
+
+
+def _prompt(row: Row) -> Any:
+    return row.get("prompt") or (row.get("conversation_A") or [None])[0]
 
 
 def _said(lean: float, label: str) -> dict[str, Any]:

@@ -8,28 +8,22 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
 from plaudit._util import disk
 from plaudit._util.packages import load_package
+from plaudit.bench.arm_results import OUTCOMES, arm_results
 from plaudit.bench.arms import Arm
 from plaudit.bench.card import card_of
-from plaudit.bench.figures import measure_outcomes, paired_differences
+from plaudit.bench.figures import paired_differences
 from plaudit.bench.job import BenchJob
 from plaudit.bench.outcome_lines import write_outcomes
 from plaudit.bench.outcomes import RowOutcome, outcomes_of_file
-from plaudit.bench.results import (
-    RESULTS,
-    ArmResults,
-    BenchResults,
-    Figure,
-    Spending,
-    SubsetResults,
-)
+from plaudit.bench.results import RESULTS, ArmResults, BenchResults, Spending
 from plaudit.bench.scored_pairs import outcomes_of_pairs
-from plaudit.bench.scores import official_score
+from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.io.partial import PartialFolder
 from plaudit.io.places import check_folder_output, check_not_read
@@ -42,9 +36,6 @@ from plaudit.runs.runner import bind_settled, run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.prices import cost
 from plaudit.types import Json, Usage, Verdict
-
-_OUTCOMES = "outcomes-"
-"""Begins the names of files of judgements."""
 
 
 async def run_bench(
@@ -74,7 +65,7 @@ async def run_bench(
         with watch(arm.name) as progress:
             own = msgspec.structs.replace(settings, progress=progress)
             run = _ArmRun(own, job, arm)
-            name = f"{_OUTCOMES}{number}.jsonl" if folder is not None else None
+            name = f"{OUTCOMES}{number}.jsonl" if folder is not None else None
             opened = nullcontext() if name is None or folder is None else folder.open(name)
             with opened as file:
                 outcomes[arm.name] = await run.judge(file)
@@ -130,7 +121,7 @@ def results_folder(out: str, inputs: Iterable[Json]) -> Generator[PartialFolder]
         folder = PartialFolder(path)
         try:
             yield folder
-            folder.take_over(lambda name: name == RESULTS or name.startswith(_OUTCOMES))
+            folder.take_over(lambda name: name == RESULTS or name.startswith(OUTCOMES))
             folder.commit()
         finally:
             folder.abort()
@@ -175,20 +166,15 @@ class _ArmRun:
         """Return the figures of the outcomes."""
         job, summary, engine = self._job, self._summary, self._arm.engine
         task = await bind_settled(self._record, engine, self._settings.store)
-        measured = measure_outcomes(outcomes, seed=job.seed)
-        official = official_score(job.set.name, outcomes)
-        figures = measured.overall.figures | official.figures
-        return ArmResults(
-            judge=card_of(task, engine, self._arm.name),
-            overall=msgspec.structs.replace(measured.overall, figures=figures),
-            subsets=measured.subsets,
-            score=_score(official.score, measured.overall),
-            reliability=measured.reliability,
-            coverage_curve=measured.coverage_curve,
-            distributions=measured.distributions,
+        return arm_results(
+            job.set.name,
+            card_of(task, engine, self._arm.name),
+            outcomes,
+            subsets=job.rows.subsets,
+            seed=job.seed,
+            notes=summary.notes,
             spending=self._spending(task, len(outcomes)),
             run=summary.run,
-            notes=[*official.notes, *summary.notes],
         )
 
     def _spending(self, task: BaseJudge | PanelJudge, samples: int) -> Spending:
@@ -206,9 +192,9 @@ class _ArmRun:
 
     def _cost(self, task: BaseJudge | PanelJudge) -> float | None:
         """Return what all replies cost, also those from the store; None: not known."""
-        engine = self._arm.engine
-        if isinstance(engine, Sequence) or isinstance(task, PanelJudge):
+        if isinstance(task, PanelJudge):
             return None if self._summary.cached else self._summary.cost_usd
+        engine = cast("Engine", self._arm.engine)
         return cost(self._settings.prices.of(engine, task.identity), self._usage)
 
 
@@ -216,11 +202,3 @@ def _verdicts(path: str) -> Iterator[Verdict]:
     decoder = msgspec.json.Decoder(Verdict)
     with open(path, "rb") as lines:
         yield from map(decoder.decode, lines)
-
-
-def _score(official: Figure, overall: SubsetResults) -> Figure:
-    """Return the published score; none where the judge decided nothing at all."""
-    counts = overall.counts
-    if counts.right + counts.wrong + counts.ties + counts.unlabelled:
-        return official
-    return Figure(value=None, n=official.n, why="the judge decided no sample: no verdict is ok")

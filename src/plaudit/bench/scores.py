@@ -21,7 +21,7 @@ from plaudit.bench.figures import measure_figure
 from plaudit.bench.item_scores import Scored, score_rewardbench2, score_rmbench
 from plaudit.bench.outcomes import RowOutcome
 from plaudit.bench.results import Figure
-from plaudit.bench.shares import Part, share, weighted_share
+from plaudit.bench.shares import SharePart, share, weighted_share
 from plaudit.errors import UsageError
 
 
@@ -52,7 +52,20 @@ def official_score(name: str, outcomes: Sequence[RowOutcome]) -> OfficialScore:
         why = "no verdict is ok" if outcomes else "measured on nothing"
         return OfficialScore(score=Figure(value=None, n=len(outcomes), why=why))
     score, figures, notes = rule(outcomes)
+    if name not in _VERDICTS_ALONE:
+        notes = [*notes, *_leaning(outcomes)]
     return OfficialScore(score=score, figures=figures, notes=notes)
+
+
+_VERDICTS_ALONE = frozenset({"evouna", "uss", "own"})
+"""Sets whose score takes no side that the judge leans to without a verdict."""
+
+
+def _leaning(outcomes: Sequence[RowOutcome]) -> list[str]:
+    """Say how many rows are in a score without an `ok` verdict, by the side that was leant to."""
+    count = sum(o.status == "abstained" and not _says_nothing(o) for o in outcomes)
+    rows = f"{count} of {len(outcomes)} rows that the judge abstained on"
+    return [f"{rows} count by what it leans to"] * bool(count)
 
 
 # RewardBench
@@ -93,11 +106,11 @@ def _rewardbench(outcomes: Sequence[RowOutcome]) -> Scored:
     """Average the four sections. A tie, or no verdict, earns half, as in `run_generative.py`."""
     earned = _by(outcomes, lambda o: o.subset)
     figures: dict[str, Figure] = {}
-    parts: list[Part] = []
+    parts: list[SharePart] = []
     for section, weights in SECTIONS.items():
         there = {name: count for name, count in weights.items() if name in earned}
         in_section = [
-            Part(map(_half, earned[name]), count / sum(there.values()))
+            SharePart(map(_half, earned[name]), count / sum(there.values()))
             for name, count in there.items()
         ]
         if in_section:
@@ -173,7 +186,7 @@ def _sign(lean: float) -> int:
 def _llmbar(outcomes: Sequence[RowOutcome]) -> Scored:
     score, figures, notes = _by_order(outcomes)
     subsets = _by(outcomes, lambda o: o.subset)
-    means = {name: Part(map(_order_mean, of)) for name, of in subsets.items()}
+    means = {name: SharePart(map(_order_mean, of)) for name, of in subsets.items()}
     adversarial = [part for name, part in means.items() if name.startswith("adversarial")]
     if adversarial:
         figures["average of adversarial subsets"] = weighted_share(adversarial)
@@ -225,14 +238,21 @@ def _evouna(outcomes: Sequence[RowOutcome]) -> Scored:
 
 
 def _clustered(outcomes: Sequence[RowOutcome], earned: Callable[[RowOutcome], float]) -> Figure:
-    part = Part(earned(o) for o in outcomes if not o.cluster)
+    part = SharePart(earned(o) for o in outcomes if not o.cluster)
     for of in _by((o for o in outcomes if o.cluster), lambda o: o.cluster).values():
         part.add(sum(map(earned, of)), len(of))
     return weighted_share([part])
 
 
-def _right(outcome: RowOutcome) -> float:
-    """What a row earned where the judge has to take a side; where the label is a tie, to agree."""
+def _is_decided(outcome: RowOutcome) -> bool:
+    """Whether a row has a verdict, also one that earns no reward, as a change of topic does."""
+    return outcome.status == "ok" or (outcome.value is not None and outcome.value == outcome.cause)
+
+
+def _earned(outcome: RowOutcome) -> float:
+    """What a verdict earned: half by a tie, unless people see one, too; nothing if withheld."""
+    if not _is_decided(outcome):
+        return 0.0
     return float(outcome.agrees or 0) if outcome.credit is None else outcome.credit
 
 
@@ -242,14 +262,15 @@ def _separation(outcomes: Sequence[RowOutcome]) -> Scored:
 
 
 def _own(outcomes: Sequence[RowOutcome]) -> Scored:
-    """Forced accuracy; where the labels are only sides, how well the score separates them."""
+    """Share that is right by a verdict; of labels that are sides, how the score separates them."""
     rows = [o for o in outcomes if o.labelled]
     if not any(o.agrees is not None for o in rows):
         return _separation(outcomes)
-    notes = _undecided(rows, "as wrong")
+    silent = len(rows) - sum(map(_is_decided, rows))
+    notes = [f"{silent} of {len(rows)} rows without a verdict count as wrong"] * bool(silent)
     if sides := len(outcomes) - len(rows):
         notes.append(f"{sides} rows whose label is no value of the judge are not in the score")
-    return _clustered(rows, _right), {}, notes
+    return _clustered(rows, _earned), {}, notes
 
 
 # Shared

@@ -8,7 +8,7 @@ from plaudit.scoring.influence import FEWEST_CLUSTERS
 from plaudit.scoring.intervals import effective_number, wilson
 
 
-class Part:
+class SharePart:
     """One part of a set, as the sums that its mean and variance are made of.
 
     A unit is what does not depend on other units: a sample, or all samples of one prompt.
@@ -49,10 +49,10 @@ class Part:
 
 def share(values: Iterable[float]) -> Figure:
     """Return the mean of independent values in 0..1, with Wilson's interval (1927)."""
-    return weighted_share([Part(values)])
+    return weighted_share([SharePart(values)])
 
 
-def weighted_share(parts: Sequence[Part], n: int | None = None) -> Figure:
+def weighted_share(parts: Sequence[SharePart], n: int | None = None) -> Figure:
     """Return the weighted mean of the means of parts, with a score interval.
 
     The interval is Wilson's for the number of independent samples that would give the variance
@@ -69,9 +69,10 @@ def weighted_share(parts: Sequence[Part], n: int | None = None) -> Figure:
     whole = math.fsum(part.weight for part in parts)
     mean = math.fsum(part.weight / whole * part.mean for part in parts)
     clusters = None if units == n else units
-    bare = Figure(value=mean, n=n, clusters=clusters)
-    if units < FEWEST_CLUSTERS:
-        return _too_few(bare, units)
+    simple = clusters is None and len(parts) == 1  # Wilson's interval holds for any number.
+    if units < FEWEST_CLUSTERS and not simple:
+        why = too_few(units, "sample" if clusters is None else "cluster")
+        return Figure(value=mean, n=n, clusters=clusters, why=why)
     variance = math.fsum((part.weight / whole) ** 2 * part.variance for part in parts)
     centre = min(max(mean, 0.0), 1.0)  # A score with a bonus can be above 1.
     trials = effective_number(centre, n, variance, units) if variance > 0 else units
@@ -80,7 +81,7 @@ def weighted_share(parts: Sequence[Part], n: int | None = None) -> Figure:
     return Figure(value=mean, low=found.low, high=found.high, n=n, clusters=clusters, method=method)
 
 
-def _too_few(bare: Figure, units: int) -> Figure:
-    what = "samples" if bare.clusters is None else "clusters"
-    why = f"too few: {units} {what}, an interval takes {FEWEST_CLUSTERS}"
-    return Figure(value=bare.value, n=bare.n, clusters=bare.clusters, why=why)
+def too_few(count: int, what: str) -> str:
+    """Return why there is no interval: there is too little of something."""
+    noun = what if count == 1 else f"{what}s"
+    return f"too few: {count} {noun}, an interval takes {FEWEST_CLUSTERS}"

@@ -41,7 +41,7 @@ class RowMetadata(msgspec.Struct, frozen=True, gc=False):
     tags: Any = None
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class AskedAbout(msgspec.Struct, frozen=True, gc=False):
     """What was judged, as far as samples may share it."""
 
     question: Any = None
@@ -79,7 +79,7 @@ class VerdictLine(msgspec.Struct, frozen=True, gc=False):
     judge: str = ""
     error: CauseLine | None = None
     metadata: RowMetadata | None = None
-    input: Asked | msgspec.UnsetType | None = msgspec.UNSET
+    input: AskedAbout | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _Text = str | None
@@ -156,7 +156,7 @@ def _from_table(line: bytes) -> VerdictLine | None:
     try:
         row = _decode_table(line)
         columns = {name: getattr(row, name) for name in row.__struct_fields__}
-        for name, form in (("fields", Fields), ("metadata", RowMetadata), ("input", Asked)):
+        for name, form in (("fields", Fields), ("metadata", RowMetadata), ("input", AskedAbout)):
             if columns[name] is not None:
                 columns[name] = msgspec.json.decode(columns[name], type=form)
         return VerdictLine(**columns)

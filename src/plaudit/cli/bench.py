@@ -76,7 +76,7 @@ class NoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of sets that have none."""
 
 
-class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
+class PairSetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of sets of pairs."""
 
     kind: Annotated[
@@ -89,7 +89,7 @@ class PairOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = "pairwise"
 
 
-class PandaOptions(PairOptions, frozen=True, kw_only=True):
+class PandaOptions(PairSetOptions, frozen=True, kw_only=True):
     """Options of PandaLM's test set."""
 
     unanimous: Annotated[bool, Help("Only pairs on which all three annotators agree.", "Input")] = (
@@ -117,7 +117,7 @@ _OPTIONS: Mapping[str, type[msgspec.Struct]] = {"pandalm": PandaOptions, "own": 
 
 
 def _options_of(name: str, form: DatasetFormat) -> type[msgspec.Struct]:
-    return _OPTIONS.get(name, PairOptions if form.kind == "pairwise" else NoOptions)
+    return _OPTIONS.get(name, PairSetOptions if form.kind == "pairwise" else NoOptions)
 
 
 EngineOption = Annotated[
@@ -322,7 +322,7 @@ def replay(
         typer.Argument(
             metavar="OUTPUTS",
             help="Recorded judgements: a file or folder in the form of the set's own tools, "
-            "verdicts of `plaudit judge`, or a file of `plaudit bench -o`.",
+            "verdicts of `plaudit judge`, or what `plaudit bench -o` wrote.",
         ),
     ],
     own: Annotated[Values, Fields(OwnOptions)],
@@ -341,7 +341,7 @@ def replay(
     given: dict[str, str | bool | None] = {**own, "unanimous": unanimous}
     options = {option: value for option, value in given.items() if value}
     with nullcontext() if out is None else results_folder(out, [path, outputs]) as folder:
-        found = replay_outputs(name, path, outputs, revision=None, **options)
+        found = replay_outputs(name, path, outputs, revision=None, folder=folder, **options)
         if folder is not None:
             write_results(found, folder.path)
     _finish(found, as_json)

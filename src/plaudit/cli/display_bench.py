@@ -24,6 +24,7 @@ from plaudit.bench.results import (
 )
 from plaudit.cli import display
 from plaudit.cli.display import count, money, stdout
+from plaudit.errors import Cause
 
 _OWN = "own"
 """The set whose score nobody has published."""
@@ -120,11 +121,23 @@ def _arm_lines(arm: ArmResults, *, alone: bool) -> Iterator[str]:
         yield f"[red]no score: {escape(arm.score.why or 'it is not defined')}[/]"
     if counts.causes:
         yield "not ok: " + ", ".join(f"{n} {cause}" for cause, n in counts.causes.items())
+        yield from _conflicts(arm.overall)
     if alone:
         yield from (escape(line) for line in _whys(arm))
     yield from (escape(note) for note in arm.notes)
     yield from _spending(arm.spending, asked=arm.judge.readout != "none")
     yield escape(_judge(arm.judge) + (f", run {arm.run}" if arm.run else ""))
+
+
+def _conflicts(overall: SubsetResults) -> Iterator[str]:
+    """Yield what orders that contradict each other are, and which place won."""
+    first = overall.figures.get("first_share")
+    if Cause.ORDER_CONFLICT in overall.counts.causes and first and first.value is not None:
+        won = round(first.value * first.n)
+        yield (
+            f"{Cause.ORDER_CONFLICT}: a place won, whichever response stood there; of all orders "
+            f"with a winner the first place won {won} of {first.n}"
+        )
 
 
 def _subset_table(console: Console, subsets: Sequence[SubsetResults]) -> None:
@@ -161,7 +174,8 @@ def _figure_table(console: Console, arm: ArmResults, score: str) -> None:
 def _whys(arm: ArmResults) -> Iterator[str]:
     """Yield why figures have no value or no interval; the same reason once."""
     reasons: dict[str, list[str]] = {}
-    for name, figure in arm.overall.figures.items():
+    score = {"score": arm.score} if arm.score.value is not None else {}
+    for name, figure in (score | arm.overall.figures).items():
         if figure.why:
             reasons.setdefault(figure.why, []).append(title(name))
     for why, names in reasons.items():

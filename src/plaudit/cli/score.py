@@ -1,6 +1,7 @@
 """`plaudit score` and `plaudit compare`: what stored rollouts are worth."""
 
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -19,7 +20,7 @@ from plaudit.cli.options import (
 )
 from plaudit.cli.running import resumable
 from plaudit.engines.load import load_engine
-from plaudit.errors import UsageError
+from plaudit.errors import InputError, UsageError
 from plaudit.io.places import check_not_read
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
@@ -154,6 +155,9 @@ def compare(
     """
     kinds = is_results(first), is_results(second)
     if kinds == (True, False) or kinds == (False, True):
+        missing = next((given for given in (first, second) if not Path(given).exists()), None)
+        if missing is not None:
+            raise InputError(f"{missing}: no such file or folder")
         raise UsageError(f"{first} and {second}: one is results of a judge, the other is not")
     found = compare_results(first, second) if kinds[0] else compare_runs(first, second)
     if as_json:
