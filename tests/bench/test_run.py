@@ -129,8 +129,8 @@ def test_a_sweep_is_every_combination_of_one_engine_after_the_other() -> None:
     config, sweep = JudgeConfig(kind="verify"), Sweep((0, 1), (1, 3))
     arms = arms_of_engines(config, ["none:"], load_engine, sweep)
     assert [arm.name for arm in arms] == [
-        "none:, 0 shots, 1 vote", "none:, 0 shots, 3 votes",
-        "none:, 1 shot, 1 vote", "none:, 1 shot, 3 votes",
+        "no model, 0 shots, 1 vote", "no model, 0 shots, 3 votes",
+        "no model, 1 shot, 1 vote", "no model, 1 shot, 3 votes",
     ]  # fmt: skip
     assert [(a.config.shots, a.config.votes, a.config.all_votes) for a in arms] == [
         (0, 1, False), (0, 3, True), (1, 1, False), (1, 3, True)

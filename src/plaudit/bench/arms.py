@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from plaudit.bench.card import engine_name
 from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.judges.config import JudgeConfig
@@ -67,7 +68,7 @@ def arms_of_engines(
     for uri in uris:
         for words, made in sweep.configs(config):
             engine = load(uri)
-            arms.append(Arm(", ".join([engine.uri, *words]), made, uri, engine))
+            arms.append(Arm(", ".join([engine_name(engine), *words]), made, uri, engine))
     return arms
 
 

@@ -46,7 +46,12 @@ def card_of(
     }
     if isinstance(task, PanelJudge):
         return JudgeCard(name=name or task.form, options=_panel_options(task), **common)
-    return JudgeCard(name=name or engines[0].uri, options=_options(task.config), **common)
+    return JudgeCard(name=name or engine_name(engines[0]), options=_options(task.config), **common)
+
+
+def engine_name(engine: Engine) -> str:
+    """Return what a judge is called after its engine."""
+    return "no model" if engine.uri == "none:" else engine.uri
 
 
 def _joined(texts: Sequence[str]) -> str:

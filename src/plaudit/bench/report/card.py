@@ -106,7 +106,7 @@ def judges_of(results: Iterable[AnyResults]) -> dict[JudgeKey, NamedJudge]:
     first: dict[JudgeKey, JudgeCard] = {}
     for card in cards:
         first.setdefault(key_of(card), card)
-    labels = _distinct([(card.name, card.fingerprint) for card in first.values()])
+    labels = _distinct([(card.name, card.fingerprint[:_DIGITS]) for card in first.values()])
     return {
         key: NamedJudge(number, label, card)
         for number, ((key, card), label) in enumerate(zip(first.items(), labels, strict=True))
@@ -128,7 +128,12 @@ def sets_of(benches: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge])
         card = bench.set
         groups.setdefault((card.name, card.rows, card.digest or number), []).append(bench)
     cards = [group[0].set for group in groups.values()]
-    titles = _distinct([(card.title or card.name, card.digest) for card in cards])
+    titles = _distinct(
+        [
+            (card.title or card.name, origin)
+            for card, origin in zip(cards, _origins(cards), strict=True)
+        ]
+    )
     return [
         JudgedSet(
             title=title,
@@ -140,6 +145,14 @@ def sets_of(benches: Sequence[BenchResults], judges: dict[JudgeKey, NamedJudge])
         )
         for title, group in zip(titles, groups.values(), strict=True)
     ]
+
+
+def _origins(cards: Sequence[SetCard]) -> list[str]:
+    """Return what sets rows apart from others: the names of their files, or their digests."""
+    files = [Path(card.source).name for card in cards]
+    if all(files) and len(set(files)) == len(files):
+        return files
+    return [card.digest[:_DIGITS] for card in cards]
 
 
 def drawn(arms: Sequence[NamedArm]) -> tuple[list[tuple[int, NamedArm]], str]:
@@ -178,13 +191,10 @@ def _standing(arm: NamedArm) -> tuple[bool, float]:
 
 
 def _distinct(named: Sequence[tuple[str, str]]) -> list[str]:
-    """Return names; equal ones with the first digits of what is different about them."""
+    """Return names; equal ones with what is different about them."""
     times = Counter(name for name, _ in named)
     return _numbered(
-        [
-            name if times[name] == 1 or not digits else f"{name} ({digits[:_DIGITS]})"
-            for name, digits in named
-        ]
+        [name if times[name] == 1 or not more else f"{name} ({more})" for name, more in named]
     )
 
 
