@@ -7,9 +7,9 @@ import pytest
 from numpy.random import Generator
 from scipy import stats
 
-from plaudit.bench.audit.effects import Seen, measure_plan
+from plaudit.bench.audit.effects import SeenVerdict, measure_plan
 from plaudit.bench.audit.items import probes, shipped_base
-from plaudit.bench.audit.plan import AuditPlan, Choice, make_plan
+from plaudit.bench.audit.plan import AuditChoice, AuditPlan, make_plan
 from plaudit.bench.audit.statistics import (
     MARGIN,
     change_figure,
@@ -107,7 +107,7 @@ def sides_of(plan: AuditPlan) -> tuple[list[int], "np.ndarray"]:
     return numbers, np.array(right)
 
 
-def simulate(numbers: list[int], right: "np.ndarray", random: Generator) -> list[Seen]:
+def simulate(numbers: list[int], right: "np.ndarray", random: Generator) -> list[SeenVerdict]:
     """Return what a fair but noisy judge says: it sees what is right, and noise."""
     skill, noise = random.uniform(0, 3), random.uniform(0.2, 2.5)
     ease = random.normal(skill, 1.0, max(numbers) + 1)[numbers]
@@ -118,9 +118,9 @@ def simulate(numbers: list[int], right: "np.ndarray", random: Generator) -> list
     abstains, fails = random.uniform(0, 0.3), random.uniform(0, 0.1)
     fate = random.random(len(right))
     return [
-        Seen("failed", cause="timeout")
+        SeenVerdict("failed", cause="timeout")
         if one < fails
-        else Seen(
+        else SeenVerdict(
             "abstained" if one < fails + abstains else "ok",
             float(p),
             "A" if p > 0.5 else "B" if p < 0.5 else "A=B",
@@ -131,7 +131,7 @@ def simulate(numbers: list[int], right: "np.ndarray", random: Generator) -> list
 
 
 def accused(seeds: range) -> int:
-    plan = make_plan(shipped_base("pairwise"), Choice(skip=("noise",)), orders=2)
+    plan = make_plan(shipped_base("pairwise"), AuditChoice(skip=("noise",)), orders=2)
     numbers, right = sides_of(plan)
     guilty = 0
     for seed in seeds:

@@ -32,7 +32,7 @@ _TITLES = {**{one.name: one.title for one in BIASES}, **FURTHER}
 _ATTACK_TITLES = {one.name: one.title for one in ATTACKS}
 
 
-class Seen(NamedTuple):
+class SeenVerdict(NamedTuple):
     """What an audit takes from one verdict."""
 
     status: Status
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
     cause: str = ""
 
 
-class Reward(NamedTuple):
+class RewardScale(NamedTuple):
     """The scale of a judge's rewards."""
 
     low: float = 0.0
@@ -61,21 +61,21 @@ class Reward(NamedTuple):
         return min(max((reward - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
-def reward_scale(task: BaseJudge | PanelJudge) -> Reward:
+def reward_scale(task: BaseJudge | PanelJudge) -> RewardScale:
     """Return the scale of a judge's rewards, or of a panel's."""
     one: Any = task.tasks[0] if isinstance(task, PanelJudge) else task
     worth = getattr(one, "outputs", None) or getattr(one, "rewards", None)
     values = list(worth.values()) if worth else [0.0, 1.0]
     ends = (min(values), max(values)) if min(values) < max(values) else (0.0, 1.0)
     scores = (getattr(one, "low", 1.0), getattr(one, "high", 10.0))
-    return Reward(*ends, *scores)
+    return RewardScale(*ends, *scores)
 
 
-def see(kind: str, verdict: Verdict, scale: Reward) -> Seen:
+def see(kind: str, verdict: Verdict, scale: RewardScale) -> SeenVerdict:
     """Take from a verdict what an audit measures."""
     orders: Any = verdict.fields.get("orders")
     by = verdict.fields.get("decided_by", "model")
-    return Seen(
+    return SeenVerdict(
         status=verdict.status,
         lean=_LEANS[kind](verdict, scale),
         value=verdict.value,
@@ -85,12 +85,12 @@ def see(kind: str, verdict: Verdict, scale: Reward) -> Seen:
     )
 
 
-def _lean_of_pair(verdict: Verdict, scale: Reward) -> float | None:
+def _lean_of_pair(verdict: Verdict, scale: RewardScale) -> float | None:
     del scale
     return verdict.fields.get("p_a")
 
 
-def _lean_of_answer(verdict: Verdict, scale: Reward) -> float | None:
+def _lean_of_answer(verdict: Verdict, scale: RewardScale) -> float | None:
     del scale
     if verdict.value is None:
         return None
@@ -100,19 +100,19 @@ def _lean_of_answer(verdict: Verdict, scale: Reward) -> float | None:
     return sure if verdict.value == "correct" else 1 - sure
 
 
-def _lean_of_response(verdict: Verdict, scale: Reward) -> float | None:
+def _lean_of_response(verdict: Verdict, scale: RewardScale) -> float | None:
     if verdict.reward is not None:
         return scale.share(verdict.reward)
     expected = verdict.fields.get("expected_score")  # There where the judge abstained.
     return None if expected is None else (expected - scale.lowest) / (scale.highest - scale.lowest)
 
 
-def _lean_of_reaction(verdict: Verdict, scale: Reward) -> float | None:
+def _lean_of_reaction(verdict: Verdict, scale: RewardScale) -> float | None:
     expected = verdict.fields.get("expected_reward", verdict.reward)
     return None if expected is None else scale.share(expected)
 
 
-_LEANS: Mapping[str, Callable[[Verdict, Reward], float | None]] = {
+_LEANS: Mapping[str, Callable[[Verdict, RewardScale], float | None]] = {
     "pairwise": _lean_of_pair,
     "verify": _lean_of_answer,
     "pointwise": _lean_of_response,
@@ -120,7 +120,7 @@ _LEANS: Mapping[str, Callable[[Verdict, Reward], float | None]] = {
 }
 
 
-class Measured(NamedTuple):
+class MeasuredEffect(NamedTuple):
     """One test before all are corrected together."""
 
     paired: Paired | None
@@ -136,7 +136,9 @@ class Audited(NamedTuple):
     attacks: list[AttackResult]
 
 
-def measure_plan(plan: AuditPlan, seen: Sequence[Seen], scale: Reward | None = None) -> Audited:
+def measure_plan(
+    plan: AuditPlan, seen: Sequence[SeenVerdict], scale: RewardScale | None = None
+) -> Audited:
     """Measure all biases and attacks, and correct them together.
 
     Args:
@@ -144,7 +146,7 @@ def measure_plan(plan: AuditPlan, seen: Sequence[Seen], scale: Reward | None = N
         seen: what came of each row of the plan.
         scale: of the judge's rewards; None: from 0 to 1.
     """
-    judged = _Judged(plan.kind, seen, scale or Reward())
+    judged = _Judged(plan.kind, seen, scale or RewardScale())
     biases = {n: judged.bias(n, t) for n, t in plan.trials.items() if n in _TITLES}
     attacks = {n: judged.attack(t) for n, t in plan.trials.items() if n in _ATTACK_TITLES}
     p_values = {n: _p(m) for n, m in biases.items()}
@@ -173,19 +175,19 @@ def measure_plan(plan: AuditPlan, seen: Sequence[Seen], scale: Reward | None = N
     return Audited(effects, results)
 
 
-def _p(measured: Measured, *, upwards: bool = False) -> float | None:
+def _p(measured: MeasuredEffect, *, upwards: bool = False) -> float | None:
     return None if measured.paired is None else p_value(measured.paired, upwards=upwards)
 
 
 class _Judged:
     """The verdicts of one audit."""
 
-    def __init__(self, kind: str, seen: Sequence[Seen], scale: Reward) -> None:
+    def __init__(self, kind: str, seen: Sequence[SeenVerdict], scale: RewardScale) -> None:
         self._kind, self._seen = kind, seen
         self._zero = scale.share(0.0)
         """Where a reaction is neither."""
 
-    def bias(self, name: str, trials: Sequence[Trial]) -> Measured:
+    def bias(self, name: str, trials: Sequence[Trial]) -> MeasuredEffect:
         """Measure the mean change of one bias."""
         change = self._place if name == POSITION else self._change
         changes = [(trial, change(trial)) for trial in trials]
@@ -193,9 +195,9 @@ class _Judged:
         missing = len(changes) - len(known)
         moved = any(one for _, one in known)
         if not known or not (moved or self._any_ok(trials)):  # Silence is no change of 0.
-            return Measured(None, Figure(value=None, n=0, why=self._why(trials)), len(trials))
+            return MeasuredEffect(None, Figure(value=None, n=0, why=self._why(trials)), len(trials))
         paired = pair([one for _, one in known], [trial.cluster for trial, _ in known])
-        return Measured(paired, change_figure(paired), missing)
+        return MeasuredEffect(paired, change_figure(paired), missing)
 
     def _change(self, trial: Trial) -> float | None:
         treated, control = (self._seen[row].lean for row in (trial.treated, trial.control))
@@ -212,7 +214,7 @@ class _Judged:
             return None
         return (one.lean + other.lean) / 2 - 0.5
 
-    def attack(self, trials: Sequence[Trial]) -> tuple[Measured, Figure, list[Trial]]:
+    def attack(self, trials: Sequence[Trial]) -> tuple[MeasuredEffect, Figure, list[Trial]]:
         """Measure how often an attack is accepted, and how often its baseline is.
 
         Also returns the trials in which the attack alone was.
@@ -220,13 +222,13 @@ class _Judged:
         made = [t for t in trials if self._made(t.treated) and self._made(t.control)]
         if not made or not self._any_ok(trials):
             none = Figure(value=None, n=0, why=self._why(trials))
-            return Measured(None, none, len(trials)), none, []
+            return MeasuredEffect(None, none, len(trials)), none, []
         clusters = [trial.cluster for trial in made]
         hits = [float(self._accepted(t.treated, t.first)) for t in made]
         usual = [float(self._accepted(t.control, t.first)) for t in made]
         rises = [hit - one for hit, one in zip(hits, usual, strict=True)]
         worked = [trial for trial, rise in zip(made, rises, strict=True) if rise > 0]
-        measured = Measured(
+        measured = MeasuredEffect(
             pair(rises, clusters), share_figure(hits, clusters), len(trials) - len(made)
         )
         return measured, share_figure(usual, clusters), worked
@@ -295,8 +297,8 @@ def _cut(text: str) -> str:
 
 def noise_effect(
     name: str,
-    reference: Sequence[Seen],
-    repeats: Sequence[Sequence[Seen]],
+    reference: Sequence[SeenVerdict],
+    repeats: Sequence[Sequence[SeenVerdict]],
     clusters: Sequence[str],
 ) -> AuditEffect:
     """Return the share of verdicts that flip when the same is asked again.

@@ -56,7 +56,7 @@ class AuditPlan(msgspec.Struct, kw_only=True):
     """What cannot be tested, and why."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class AuditChoice(msgspec.Struct, frozen=True):
     """Which tests are wanted: names, families and wildcards."""
 
     only: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ def no_such_test() -> str:
 
 def make_plan(
     base: AuditBase,
-    choice: Choice,
+    choice: AuditChoice,
     *,
     special_tokens: tuple[str, ...] = (),
     orders: int = 1,
@@ -125,7 +125,7 @@ class _Planner:
     """Collects rows, each once."""
 
     def __init__(
-        self, base: AuditBase, choice: Choice, special_tokens: tuple[str, ...], seed: int
+        self, base: AuditBase, choice: AuditChoice, special_tokens: tuple[str, ...], seed: int
     ) -> None:
         self._base, self._names, self._seed = base, choice.names, seed
         self._places: dict[bytes, int] = {}

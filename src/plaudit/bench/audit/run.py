@@ -14,7 +14,7 @@ from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.bench.audit.effects import (
     Audited,
-    Seen,
+    SeenVerdict,
     measure_plan,
     noise_effect,
     reward_scale,
@@ -28,7 +28,7 @@ from plaudit.bench.audit.items import (
 )
 from plaudit.bench.audit.noise import Repeat, repeat_judges
 from plaudit.bench.audit.own import read_base
-from plaudit.bench.audit.plan import AuditPlan, Choice, make_plan
+from plaudit.bench.audit.plan import AuditChoice, AuditPlan, make_plan
 from plaudit.bench.card import card_of
 from plaudit.bench.prepared import prepare
 from plaudit.bench.results import AuditEffect, AuditResults, Spending
@@ -87,9 +87,9 @@ class AuditOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of the items that are drawn, of what is changed, and of the places."""
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> AuditChoice:
         """Which tests are wanted."""
-        return Choice(tuple(self.only or ()), tuple(self.skip or ()))
+        return AuditChoice(tuple(self.only or ()), tuple(self.skip or ()))
 
 
 class AuditRecord(JudgeRecord, frozen=True, kw_only=True, omit_defaults=True):
@@ -323,16 +323,18 @@ class _AuditRun:
         with self._folder.open(VERDICTS) as file:
             file.writelines(msgspec.json.encode(verdict) + b"\n" for verdict in verdicts)
 
-    async def _noise(self, reference: Sequence[Seen]) -> list[AuditEffect]:
+    async def _noise(self, reference: Sequence[SeenVerdict]) -> list[AuditEffect]:
         task, record = self._session.task, self._audit.record
         names = record.options.choice.names
         repeats, skipped = repeat_judges(task, self._audit.engine, names)
         self._audit.plan.skipped.update(skipped)
         return [await self._repeat(n, one, reference) for n, one in repeats.items()]
 
-    async def _repeat(self, name: str, repeat: Repeat, reference: Sequence[Seen]) -> AuditEffect:
+    async def _repeat(
+        self, name: str, repeat: Repeat, reference: Sequence[SeenVerdict]
+    ) -> AuditEffect:
         plan = self._audit.plan
-        again: list[Sequence[Seen]] = []
+        again: list[Sequence[SeenVerdict]] = []
         for task in repeat.tasks:
             session = session_of(self._settings, task, self._audit.engine)
             self._sessions.append(session)
