@@ -97,7 +97,8 @@ def test_judgebench_follows_the_official_rule(tmp_path: Path) -> None:
     assert counts.causes == {"order_conflict": 1, "unparseable": 6}
     assert arm.notes == [
         "2 of 14 rows without a verdict count as wrong",
-        "4 rows lack the decision of an order, which counts a vote for neither side",
+        "4 of 14 rows have a decision in one order only; the other order counts as a vote "
+        "for neither side",
         "1 of 14 rows that the judge abstained on count by what it leans to",
     ]
     assert arm.judge.name == "arena_hard, o9"

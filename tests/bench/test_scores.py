@@ -111,7 +111,8 @@ def test_judgebench_counts_votes_of_both_orders(label: str) -> None:
             assert official_score("judgebench", [row]).score.value == is_right
     assert found.notes == [
         "1 of 16 rows without a verdict count as wrong",
-        "6 rows lack the decision of an order, which counts a vote for neither side",
+        "6 of 16 rows have a decision in one order only; the other order counts as a vote "
+        "for neither side",
     ]
     assert found.figures["both orders right"].value == 1 / 16
 
@@ -147,7 +148,9 @@ def test_llmbar_averages_the_orders_and_its_subsets() -> None:
     assert found.figures["both orders right"].value == 0.25
     assert found.figures["average of adversarial subsets"].value == pytest.approx(0.375)
     assert found.figures["average of subsets"].value == pytest.approx((0.75 + 0.375) / 2)
-    assert found.notes == ["1 rows lack the decision of an order, which counts as wrong"]
+    assert found.notes == [
+        "1 of 4 rows have a decision in one order only; the other order counts as wrong"
+    ]
 
 
 def test_biasbench_takes_one_order_where_only_one_was_asked() -> None:

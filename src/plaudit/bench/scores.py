@@ -154,7 +154,7 @@ def _judgebench(outcomes: Sequence[RowOutcome]) -> Scored:
         figures |= {f"pairs of {g}": share(_votes(o) > 0 for o in of) for g, of in groups.items()}
     figures["both orders right"] = share(_both_right(outcomes))
     figures = {title: figure for title, figure in figures.items() if figure.n}
-    notes = _undecided(outcomes, "as wrong") + _half_decided(outcomes, "a vote for neither side")
+    notes = _undecided(outcomes, "as wrong") + _half_decided(outcomes, "as a vote for neither side")
     return share(_votes(o) > 0 for o in outcomes), figures, notes
 
 
@@ -298,7 +298,8 @@ def _says_nothing(outcome: RowOutcome) -> bool:
 
 def _half_decided(outcomes: Sequence[RowOutcome], counted: str) -> list[str]:
     count = sum(o.orders is not None and o.orders.count(None) == 1 for o in outcomes)
-    return [f"{count} rows lack the decision of an order, which counts {counted}"] if count else []
+    rows = f"{count} of {len(outcomes)} rows have a decision in one order only"
+    return [f"{rows}; the other order counts {counted}"] if count else []
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:
