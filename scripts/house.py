@@ -29,8 +29,11 @@ NEW = (
     "rollouts/calls",  # Reading calls of the model families.
     "rollouts/tools/identity.py",
     "io/places.py",
+    "bench/audit",  # Proof, and the reward server, came after the rebuild.
+    "bench/report",
+    "server",
 )
-"""Folders and modules of a new subject that the two steps before the rebuild added.
+"""Folders and modules of a new subject that the steps before and after the rebuild added.
 
 `sizes` leaves them out under these names only: a module that moves counts again.
 """

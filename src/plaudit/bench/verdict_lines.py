@@ -21,7 +21,7 @@ class OrderLine(msgspec.Struct, frozen=True, gc=False):
     p_a: Probability | None = None
 
 
-class Fields(msgspec.Struct, frozen=True, gc=False):
+class NarrowFields(msgspec.Struct, frozen=True, gc=False):
     """What else a judge said, as far as it is measured; see `Verdict.fields`."""
 
     p_a: Probability | None = None
@@ -74,7 +74,7 @@ class VerdictLine(msgspec.Struct, frozen=True, gc=False):
     value: Value | None = None
     confidence: Probability | None = None
     probabilities: Chances | None = None
-    fields: Fields | None = None
+    fields: NarrowFields | None = None
     usage: Usage = Usage()
     judge: str = ""
     error: CauseLine | None = None
@@ -156,7 +156,11 @@ def _from_table(line: bytes) -> VerdictLine | None:
     try:
         row = _decode_table(line)
         columns = {name: getattr(row, name) for name in row.__struct_fields__}
-        for name, form in (("fields", Fields), ("metadata", RowMetadata), ("input", AskedAbout)):
+        for name, form in (
+            ("fields", NarrowFields),
+            ("metadata", RowMetadata),
+            ("input", AskedAbout),
+        ):
             if columns[name] is not None:
                 columns[name] = msgspec.json.decode(columns[name], type=form)
         return VerdictLine(**columns)
