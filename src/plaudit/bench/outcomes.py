@@ -15,7 +15,7 @@ import msgspec
 
 from plaudit.bench.verdict_lines import (
     AskedAbout,
-    NarrowFields,
+    FieldsLine,
     RowMetadata,
     VerdictLine,
     line_of,
@@ -224,7 +224,7 @@ def cluster_of(text: Any) -> str:
 def _pairwise(line: VerdictLine, label: str | None, hard: bool) -> dict[str, Any]:
     if line.value is None:
         return {}
-    said = line.fields or NarrowFields()
+    said = line.fields or FieldsLine()
     p_a = _lean(str(line.value), said.p_a, hard)
     leans = [_lean(order.value, order.p_a, hard) for order in said.orders or ()]
     return {

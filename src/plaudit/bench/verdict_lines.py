@@ -21,7 +21,7 @@ class OrderLine(msgspec.Struct, frozen=True, gc=False):
     p_a: Probability | None = None
 
 
-class NarrowFields(msgspec.Struct, frozen=True, gc=False):
+class FieldsLine(msgspec.Struct, frozen=True, gc=False):
     """What else a judge said, as far as it is measured; see `Verdict.fields`."""
 
     p_a: Probability | None = None
@@ -74,7 +74,7 @@ class VerdictLine(msgspec.Struct, frozen=True, gc=False):
     value: Value | None = None
     confidence: Probability | None = None
     probabilities: Chances | None = None
-    fields: NarrowFields | None = None
+    fields: FieldsLine | None = None
     usage: Usage = Usage()
     judge: str = ""
     error: CauseLine | None = None
@@ -157,7 +157,7 @@ def _from_table(line: bytes) -> VerdictLine | None:
         row = _decode_table(line)
         columns = {name: getattr(row, name) for name in row.__struct_fields__}
         for name, form in (
-            ("fields", NarrowFields),
+            ("fields", FieldsLine),
             ("metadata", RowMetadata),
             ("input", AskedAbout),
         ):
