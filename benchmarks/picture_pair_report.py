@@ -8,14 +8,13 @@ as Chromium (`chromium` on the PATH) shows it.
 
 import math
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
 from msgspec import Raw
-from PIL import Image
+from screenshot import screenshot
 
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.report import PairReport, write_report
@@ -59,15 +58,7 @@ def picture(out: Path) -> None:
             report.add_turn(turn)
     with tempfile.TemporaryDirectory() as folder:
         page = write_report(report.finish(tally), folder)
-        shot = Path(folder) / "shot.png"
-        size = ",".join(map(str, SIZE))
-        browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        subprocess.run(
-            [*browser, f"--window-size={size}", f"--screenshot={shot}", page.as_uri()],
-            check=True, capture_output=True, timeout=100,
-        )  # fmt: skip
-        with Image.open(shot) as image:
-            image.convert("RGB").quantize(COLORS).save(out, optimize=True)
+        screenshot(page, out, SIZE, COLORS)
 
 
 if __name__ == "__main__":

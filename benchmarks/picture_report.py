@@ -6,12 +6,11 @@ The judges and their results are made up, by the generator of the tests; the pag
 `plaudit report` writes, as Chromium (`chromium` on the PATH) shows it.
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from screenshot import screenshot
 
 from plaudit import __version__
 from plaudit.bench.report import ReportCard, write_card
@@ -36,15 +35,7 @@ def picture(card: ReportCard, out: Path) -> None:
     """Draw the first part of a report."""
     with tempfile.TemporaryDirectory() as folder:
         page = write_card(card, folder)
-        shot = Path(folder) / "shot.png"
-        size = ",".join(map(str, SIZE))
-        browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        subprocess.run(
-            [*browser, f"--window-size={size}", f"--screenshot={shot}", page.as_uri()],
-            check=True, capture_output=True, timeout=100,
-        )  # fmt: skip
-        with Image.open(shot) as image:
-            image.convert("RGB").quantize(COLORS).save(out, optimize=True)
+        screenshot(page, out, SIZE, COLORS)
 
 
 if __name__ == "__main__":

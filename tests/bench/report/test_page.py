@@ -1,7 +1,6 @@
 """The report: alone, unharmed by hostile text, deterministic, and true about what is missing."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +15,7 @@ from plaudit.bench.report.writing import as_page
 from plaudit.bench.results import AuditResults, BenchResults, Figure, OutcomeCounts, SubsetResults
 from plaudit.errors import InputError, UsageError
 from tests.support import results
+from tests.support.pages import Tags
 
 HOSTILE = (
     "</pre></td><script>alert(1)</script><img src=x onerror=alert(2)>{{ report }}'\"& $x^2$ "
@@ -52,21 +52,6 @@ FORMS = ("results", "plaudit", "version", "method", "family")
 
 def hostile_card() -> ReportCard:
     return msgspec.convert(hostile(msgspec.to_builtins(two_judges())), ReportCard)
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.add(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +14,7 @@ from plaudit.preferences.report.numbers import ReportNumbers
 from plaudit.preferences.report.page import render, write_report
 from plaudit.preferences.types import Tally
 from tests.preferences.report.measured import candidates, report_of
+from tests.support.pages import Tags
 
 HOSTILE = "</pre></td><script>alert(1)</script><img src=x onerror=alert(2)>{{ n }}'\"&\u202e"
 GAP = {"order_gap": 0.25, "orders": [{"value": "A"}, {"value": "A"}]}
@@ -36,25 +36,6 @@ def numbers() -> ReportNumbers:
 @pytest.fixture(scope="module")
 def page() -> str:
     return render(numbers())
-
-
-class Tags(HTMLParser):
-    """Keeps names of tags, attributes and ids; void tags have no end."""
-
-    VOID = frozenset({"meta", "br", "img", "link", "path", "use", "rect"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.add(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_hostile_text_stays_text(page: str) -> None:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from plaudit.bench.arm_results import arm_results
 from plaudit.bench.card import card_of
 from plaudit.bench.catalog import DATASETS
-from plaudit.bench.figures import measure_outcomes, paired_differences
+from plaudit.bench.figures import paired_differences
 from plaudit.bench.labels import LABELS, read_label
 from plaudit.bench.outcomes import RowOutcome, outcome_of
 from plaudit.bench.results import ArmResults, BenchResults, JudgeCard, SetCard, Spending
-from plaudit.bench.scores import official_score
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.judges.load import task_type
 from plaudit.runs.history import SampleReader, bind_again
@@ -178,22 +178,18 @@ async def _arm(
 ) -> ArmResults:
     assert info.summary is not None
     summary = msgspec.json.decode(info.summary, type=JudgeSummary)
-    measured, official = measure_outcomes(outcomes, seed=seed), official_score(_OWN, outcomes)
-    overall = measured.overall
     limit = record.options.limit
     first = [f"The first {limit:,} samples of the input were judged."] if limit else []
-    return ArmResults(
-        judge=await _card(record, summary),
-        overall=msgspec.structs.replace(overall, figures=overall.figures | official.figures),
-        subsets=measured.subsets,
-        score=official.score,
-        reliability=measured.reliability,
-        coverage_curve=measured.coverage_curve,
-        distributions=measured.distributions,
+    arm = arm_results(
+        _OWN,
+        await _card(record, summary),
+        outcomes,
+        seed=seed,
+        notes=summary.notes,
         spending=_spending(summary),
         run=info.name,
-        notes=[*first, *official.notes, *summary.notes],
     )
+    return msgspec.structs.replace(arm, notes=[*first, *arm.notes])
 
 
 def _spending(summary: JudgeSummary) -> Spending:
