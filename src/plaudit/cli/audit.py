@@ -72,16 +72,6 @@ def audit(
         ),
     ] = "",
     store: StoreOption = None,
-    out: Annotated[
-        str | None,
-        option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Write `results.json` and `outcomes-1.jsonl` here.",
-            panel="Output",
-        ),
-    ] = None,
     fail_on: Annotated[
         str | None,
         option(
@@ -106,7 +96,7 @@ def audit(
     be used; 130 interrupted.
     """
     limits = None if fail_on is None else read_thresholds(fail_on)
-    options = AuditOptions(labels=labels, out=out, seed=config["seed"] or 0, **tests)
+    options = AuditOptions(labels=labels, seed=config["seed"] or 0, **tests)
     options.choice  # noqa: B018  # Refuses unknown names.
     base = load_base(options, kind)
     named = AskedOptions(**asked)
@@ -123,7 +113,7 @@ def audit(
     if as_json:
         display.json_line(done)
     else:
-        display_audit.audit(done, out)
+        display_audit.audit(done, options.out)
     raise typer.Exit(done.exit_status)
 
 

@@ -4,15 +4,18 @@ import functools
 import logging
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from plaudit import __version__
+from plaudit._util.options import Help
+from plaudit._util.ranges import SECONDS, WHOLE_32, WHOLE_64, Range
 from plaudit.cli import display, display_serve
 from plaudit.cli.options import (
-    RARE,
     WRITER_HELP,
     Fields,
     JsonOption,
+    NoCacheOption,
     StoreOption,
     Values,
     option,
@@ -36,9 +39,83 @@ from plaudit.server.unscored import UnscoredChoice, read_choice
 _LOG = logging.getLogger("plaudit.server")
 
 
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where rewards are served, to whom, and how much at once."""
+
+    host: Annotated[
+        str,
+        Help("Address to listen at; one that other machines reach needs a token.", "Input", "HOST"),
+    ] = "127.0.0.1"
+    token_file: Annotated[
+        str | None,
+        Help(
+            "Clients send this token, as Bearer or as the password of a URL; or set "
+            "`PLAUDIT_SERVE_TOKEN`.",
+            "Input",
+            "FILE",
+        ),
+    ] = None
+    allow_host: Annotated[
+        list[str] | None,
+        Help("Another name under which clients ask; may be repeated.", "Input", "NAME"),
+    ] = None
+    dialect: Annotated[
+        list[str] | None,
+        Help(
+            "Serve this dialect: `openrlhf`, `slime`, `llama-factory`, `nemo-gym`, `vllm`; may be "
+            "repeated. Without it, all that can carry --when-unscored.",
+            "Input",
+            "NAME",
+        ),
+    ] = None
+    when_unscored: Annotated[
+        list[str] | None,
+        Help(
+            "What a row without a value is answered: `null`, `error`, `drop`, `group-mean` or a "
+            "number; or DIALECT=HOW; may be repeated.",
+            "Rewards",
+            "HOW",
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        Help(
+            f"For rewards and judges that name none. {WRITER_HELP}",
+            "Engine",
+            "URI",
+            ("--engine", "-e"),
+        ),
+    ] = None
+    function_processes: Annotated[
+        int,
+        Range(1, 1024),
+        Help("Processes for each sync function of your own; one that hangs is killed.", "Load"),
+    ] = 4
+    queue: Annotated[
+        int,
+        Range(1, WHOLE_64),
+        Help(
+            "Most rows of a reward that are taken and not answered; more are refused (503).", "Load"
+        ),
+    ] = 20_000
+    at_once: Annotated[
+        int, Range(1, WHOLE_64), Help("Most rows of a reward that are scored at once.", "Load")
+    ] = 256
+    max_body: Annotated[
+        int, Range(1, WHOLE_32), Help("Most MB of a request.", "Load", "MB", rare=True)
+    ] = 32
+    max_rows: Annotated[
+        int, Range(1, WHOLE_64), Help("Most rows of a request.", "Load", rare=True)
+    ] = 4096
+    drain: Annotated[
+        float,
+        Range(0, SECONDS),
+        Help("Seconds that requests under way have after SIGTERM.", "Load", "S", rare=True),
+    ] = 30.0
+
+
 @with_fields
 def serve(
-    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     spec: Annotated[
         str,
         typer.Argument(
@@ -47,14 +124,9 @@ def serve(
             "its options. A file of rewards is served under its stem.",
         ),
     ],
-    host: Annotated[
-        str,
-        option(
-            "--host",
-            panel="Input",
-            help="Address to listen at; one that other machines reach needs a token.",
-        ),
-    ] = "127.0.0.1",
+    *,
+    given: Annotated[Values, Fields(ServeOptions)],
+    send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     port: Annotated[
         int,
         option(
@@ -66,110 +138,7 @@ def serve(
             help="Port; 0: a free one.",
         ),
     ] = 8080,
-    token_file: Annotated[
-        str | None,
-        option(
-            "--token-file",
-            panel="Input",
-            metavar="FILE",
-            help="Clients send this token, as Bearer or as the password of a URL; or set "
-            "`PLAUDIT_SERVE_TOKEN`.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        option(
-            "--allow-host",
-            panel="Input",
-            metavar="NAME",
-            help="Another name under which clients ask; may be repeated.",
-        ),
-    ] = None,
-    dialect: Annotated[
-        list[str] | None,
-        option(
-            "--dialect",
-            panel="Input",
-            metavar="NAME",
-            help="Serve this dialect: `openrlhf`, `slime`, `llama-factory`, `nemo-gym`, `vllm`; "
-            "may be repeated. Without it, all that can carry --when-unscored.",
-        ),
-    ] = None,
-    when_unscored: Annotated[
-        list[str] | None,
-        option(
-            "--when-unscored",
-            panel="Rewards",
-            metavar="HOW",
-            help="What a row without a value is answered: `null`, `error`, `drop`, `group-mean` "
-            "or a number; or DIALECT=HOW; may be repeated.",
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        option(
-            "--engine",
-            "-e",
-            panel="Engine",
-            metavar="URI",
-            help=f"For rewards and judges that name none. {WRITER_HELP}",
-        ),
-    ] = None,
-    processes: Annotated[
-        int,
-        option(
-            "--function-processes",
-            panel="Load",
-            min=1,
-            max=1024,
-            metavar="N",
-            help="Processes for each sync function of your own; one that hangs is killed.",
-        ),
-    ] = 4,
-    queue: Annotated[
-        int,
-        option(
-            "--queue",
-            panel="Load",
-            min=1,
-            metavar="N",
-            help="Most rows of a reward that are taken and not answered; more are refused (503).",
-        ),
-    ] = 20_000,
-    at_once: Annotated[
-        int,
-        option(
-            "--at-once",
-            panel="Load",
-            min=1,
-            metavar="N",
-            help="Most rows of a reward that are scored at once.",
-        ),
-    ] = 256,
-    max_body: Annotated[
-        int,
-        option("--max-body", panel="Load", min=1, metavar="MB", help="Most MB of a request."),
-        RARE,
-    ] = 32,
-    max_rows: Annotated[
-        int,
-        option("--max-rows", panel="Load", min=1, metavar="N", help="Most rows of a request."),
-        RARE,
-    ] = 4096,
-    drain: Annotated[
-        float,
-        option(
-            "--drain",
-            panel="Load",
-            min=0,
-            metavar="S",
-            help="Seconds that requests under way have after SIGTERM.",
-        ),
-        RARE,
-    ] = 30.0,
-    no_cache: Annotated[
-        bool, option("--no-cache", panel="Store", help="Neither read nor keep the judge's replies.")
-    ] = False,
+    no_cache: NoCacheOption = False,
     store: StoreOption = None,
     check: Annotated[
         bool, option("--check", panel="Output", help="Show what would be served, and probe it.")
@@ -187,32 +156,38 @@ def serve(
     Exit status: 0 stopped in order, or --check found no problem; 1 --check found one; 2 wrong
     usage; 3 --check could not use an engine.
     """
-    token = read_token(token_file, host)
+    options = ServeOptions(**given)
+    token = read_token(options.token_file, options.host)
+    engine = options.engine
     defaults = ServeDefaults(
         engine=None if engine is None else load_engine(engine, DownloadProgress()),
         cache=not no_cache and (store or True),
         send=SendPolicy(**send),
-        processes=processes,
+        processes=options.function_processes,
     )
     found = load_spec(spec, defaults)
-    spoken = choose_dialects(found, _choices(dialect or [], when_unscored or []))
+    spoken = choose_dialects(found, _choices(options.dialect or [], options.when_unscored or []))
     if check:
         report = resumable(check_served(found.rewards, spoken), "interrupted")
         display_serve.report(report, as_json)
         raise typer.Exit(report.exit_status)
     _log_as_json(quiet)
     collect_seldom()
-    limits = HTTPLimits(body=max_body * 2**20, rows=max_rows)
-    names = [*(allow_host or []), *([host] if token is None else [])]
 
     async def run() -> None:
-        desks = DeskLimits(waiting=queue, at_once=at_once)
-        service = Service(found.rewards, spoken, desks)
-        app = make_app(service, Gatekeeper(token, names), limits=limits, version=__version__)
-        shown = functools.partial(_started, service)
-        await run_server(service, app, Address(host, port), shown, drain=drain)
+        desks = DeskLimits(waiting=options.queue, at_once=options.at_once)
+        await _serve(options, port, Service(found.rewards, spoken, desks), token)
 
     resumable(run(), "interrupted")
+
+
+async def _serve(options: ServeOptions, port: int, service: Service, token: str | None) -> None:
+    """Serve until a signal ends it."""
+    limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
+    names = [*(options.allow_host or []), *([options.host] if token is None else [])]
+    app = make_app(service, Gatekeeper(token, names), limits=limits, version=__version__)
+    shown = functools.partial(_started, service)
+    await run_server(service, app, Address(options.host, port), shown, drain=options.drain)
 
 
 def _choices(dialects: list[str], given: list[str]) -> DialectChoices:

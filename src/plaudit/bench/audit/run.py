@@ -66,8 +66,10 @@ class AuditOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path of labelled rows; empty: the shipped base."""
     source: str = ""
     """Path of the rows that are judged; empty: they are not written yet."""
-    out: str | None = None
-    """Folder of the results; None: they are only shown."""
+    out: Annotated[
+        str | None,
+        Help("Write `results.json` and `outcomes-1.jsonl` here.", "Output", "DIR", ("--out", "-o")),
+    ] = None
     items: Annotated[
         int, Range(1, WHOLE_32), Help("Items of the base; fewer find less.", "Input", "N")
     ] = ITEMS
