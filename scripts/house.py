@@ -32,6 +32,10 @@ NEW = (
     "bench/audit",  # Proof, and the reward server, came after the rebuild.
     "bench/report",
     "server",
+    "rewarding/rows.py",
+    "rewarding/scorers.py",
+    "rewarding/texts.py",
+    "rewarding/unscored.py",
 )
 """Folders and modules of a new subject that the steps before and after the rebuild added.
 

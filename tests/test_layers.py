@@ -7,6 +7,7 @@ LAYERS = (
     ("cli", "__main__"),
     ("server",),
     ("integrations",),
+    ("rewarding",),
     ("bench",),
     ("pairs",),
     ("preferences",),

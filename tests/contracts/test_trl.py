@@ -23,9 +23,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig  
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 from trl.chat_template_utils import qwen2_5_chat_template  # noqa: E402
 
-from plaudit.integrations.rows import with_columns  # noqa: E402
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func  # noqa: E402
 from plaudit.integrations.trl_sampling import Recorder, sample  # noqa: E402
+from plaudit.rewarding.completions import with_columns  # noqa: E402
 from plaudit.rollouts.calls.forms import write_call  # noqa: E402
 from plaudit.rollouts.rewards.reading import results_of  # noqa: E402
 from plaudit.rollouts.rewards.spec import load_rewards  # noqa: E402

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
-from plaudit.integrations.rows import with_columns
 from plaudit.integrations.trl import as_trl_reward, trl_rollout_func
+from plaudit.rewarding.completions import with_columns
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.trace import StopReason, Trace
 from tests.rollouts.families import QWEN3, make

@@ -8,8 +8,8 @@ import pytest
 
 from plaudit.errors import EngineUnusableError
 from plaudit.judge import Judge
+from plaudit.rewarding.rows import Row, ScoredRow, row_id
 from plaudit.server.desk import Desk, DeskLimits, QueueFullError
-from plaudit.server.rows import Row, ScoredRow, row_id
 
 A, B, C = {"x": "a"}, {"x": "b"}, {"x": "c"}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.server.scorers import JudgeScorer, RewardScorer
+from plaudit.rewarding.scorers import JudgeScorer, RewardScorer
+from plaudit.rewarding.unscored import UnscoredChoice
 from plaudit.server.service import DialectChoices, choose_dialects
 from plaudit.server.spec import ServeSpec, load_spec
-from plaudit.server.unscored import UnscoredChoice
 from tests.support.serving import RULES
 
 WHOLE = """

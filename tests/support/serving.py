@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from plaudit.rewarding.unscored import read_choice
 from plaudit.server.app import HTTPLimits, make_app
 from plaudit.server.desk import DeskLimits
 from plaudit.server.running import Address, listening
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
-from plaudit.server.unscored import read_choice
 
 RULES = '[rewards.correctness]\nby = "rules"\n'
 RIGHT = {"prompt": "What is 2 + 2?", "completion": "4", "answer": "4"}

@@ -25,6 +25,7 @@ from plaudit.cli.running import collect_seldom, resumable
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.progress import DownloadProgress
+from plaudit.rewarding.unscored import UnscoredChoice, read_choice
 from plaudit.sending.pool import SendPolicy
 from plaudit.server.app import HTTPLimits, make_app
 from plaudit.server.checking import check_served
@@ -34,7 +35,6 @@ from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
-from plaudit.server.unscored import UnscoredChoice, read_choice
 
 _LOG = logging.getLogger("plaudit.server")
 

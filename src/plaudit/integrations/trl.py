@@ -8,8 +8,8 @@ from typing import Any, Protocol, cast
 from plaudit._util.aio import together
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError, PlauditError
-from plaudit.integrations.rows import trace_of_completion, with_columns
 from plaudit.integrations.trl_rollouts import TRACE, TRLRollouts
+from plaudit.rewarding.completions import trace_of_completion, with_columns
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.rewards.base import Reward, broken_off, unscored
 from plaudit.rollouts.rewards.correctness import Grader

@@ -13,13 +13,13 @@ import msgspec
 from aiohttp import web
 
 from plaudit.errors import UsageError
+from plaudit.rewarding.rows import ScoredRow
+from plaudit.rewarding.unscored import UnscoredError
 from plaudit.server.desk import QueueFullError
 from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.openapi import ErrorBody, RefusalBody
-from plaudit.server.rows import ScoredRow
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import NotServedError, Service
-from plaudit.server.unscored import UnscoredError
 
 _LOG = logging.getLogger("plaudit.server")
 _OPEN = frozenset({"/healthz", "/readyz"})

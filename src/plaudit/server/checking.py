@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from plaudit.errors import EngineUnusableError, PlauditError
+from plaudit.rewarding.scorers import RewardScorer
 from plaudit.server.probing import probe_judge
-from plaudit.server.scorers import RewardScorer
 from plaudit.server.service import Spoken
 from plaudit.server.spec import Served
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.rewarding.rows import Row, RowCause, ScoredRow, row_id, unscored_row
 from plaudit.server.desk import Desk, same_ids
-from plaudit.server.rows import Row, ScoredRow, ServerCause, row_id, unscored_row
 
 LARGEST = 64
 """Most members of a group; each two of them are compared."""
@@ -91,9 +91,9 @@ class Cohorts:
         try:
             found = await asyncio.wait_for(asyncio.shield(cohort.scoring), seconds)
         except TimeoutError:
-            return [unscored_row(row, ServerCause.DEADLINE, "no answer in time") for row in rows]
+            return [unscored_row(row, RowCause.DEADLINE, "no answer in time") for row in rows]
         late = "the other members of its group were compared before it came"
-        return [found.get(row_id(row)) or unscored_row(row, ServerCause.LATE, late) for row in rows]
+        return [found.get(row_id(row)) or unscored_row(row, RowCause.LATE, late) for row in rows]
 
     def _join(self, group: Group, rows: Sequence[Row]) -> _Cohort:
         """Add members to their group.
@@ -136,7 +136,7 @@ class Cohorts:
         if len(rows) < 2:
             problem = f"{len(rows)} of {cohort.group.size} members came in time"
             answers = [
-                unscored_row(row, ServerCause.GROUP_INCOMPLETE, problem, status="abstained")
+                unscored_row(row, RowCause.GROUP_INCOMPLETE, problem, status="abstained")
                 for row in rows
             ]
         else:

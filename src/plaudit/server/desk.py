@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from plaudit.errors import EngineUnusableError
-from plaudit.server.rows import Row, ScoredRow, ServerCause, digest, row_id, unscored_row
-from plaudit.server.scorers import Scorer
+from plaudit.rewarding.rows import Row, RowCause, ScoredRow, digest, row_id, unscored_row
+from plaudit.rewarding.scorers import Scorer
 
 _LOG = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Desk:
             except Exception:
                 _LOG.exception("scoring failed")
                 problem = "scoring failed; the server's log says how"
-                return [unscored_row(row, ServerCause.INTERNAL, problem) for row in job.rows]
+                return [unscored_row(row, RowCause.INTERNAL, problem) for row in job.rows]
             else:
                 self.trouble = ""
                 return answers
@@ -207,9 +207,9 @@ class Desk:
         task = job.task
         if task is not None and task.done() and not task.cancelled():
             return task.result()
-        cause, reason = ServerCause.DEADLINE, "there was no answer in time; ask again"
+        cause, reason = RowCause.DEADLINE, "there was no answer in time; ask again"
         if self.down:
-            cause, reason = ServerCause.ENGINE_DOWN, self.trouble or "the engine does not answer"
+            cause, reason = RowCause.ENGINE_DOWN, self.trouble or "the engine does not answer"
         return [unscored_row(row, cause, reason) for row in job.rows]
 
 

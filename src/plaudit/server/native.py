@@ -7,9 +7,9 @@ import msgspec
 
 from plaudit._util.ranges import SECONDS, Range, check_ranges
 from plaudit.errors import InputError
+from plaudit.rewarding.rows import ScoredRow
 from plaudit.server.cohorts import Group
 from plaudit.server.dialects.base import Dialect
-from plaudit.server.rows import ScoredRow
 from plaudit.types import Json
 
 Body = dict[str, Json] | list[dict[str, Json]]

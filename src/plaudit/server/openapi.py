@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from plaudit.rewarding.rows import ScoredRow
 from plaudit.server.dialects.base import Dialect, PlainRoute, ScoringRoute
 from plaudit.server.native import Body, RowBatch
-from plaudit.server.rows import ScoredRow
 
 _REFS = "#/components/schemas/{name}"
 _JSON = "application/json"

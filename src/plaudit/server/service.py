@@ -10,6 +10,8 @@ import msgspec
 from plaudit.engines.base import similar
 from plaudit.errors import PlauditError, UsageError
 from plaudit.judge import Judge
+from plaudit.rewarding.rows import Row, ScoredRow
+from plaudit.rewarding.unscored import UnscoredChoice, check_choice, values
 from plaudit.server.cohorts import Cohorts, Group, check_group, is_whole
 from plaudit.server.desk import Desk, DeskLimits
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt
@@ -17,9 +19,7 @@ from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.metrics import Gauge, Metrics
 from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
-from plaudit.server.rows import Row, ScoredRow
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
-from plaudit.server.unscored import UnscoredChoice, check_choice, values
 
 _LOOK_AGAIN_S = 2.0
 

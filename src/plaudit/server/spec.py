@@ -14,6 +14,8 @@ from plaudit.errors import UsageError
 from plaudit.judge import Judge
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import task_type
+from plaudit.rewarding.scorers import GroupScorer, JudgeScorer, RewardScorer, Scorer
+from plaudit.rewarding.unscored import UnscoredChoice, read_choice
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.correctness import Grader
 from plaudit.rollouts.rewards.functions import FunctionReward
@@ -21,8 +23,6 @@ from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import read_mapping
 from plaudit.server.processes import FunctionProcesses
-from plaudit.server.scorers import GroupScorer, JudgeScorer, RewardScorer, Scorer
-from plaudit.server.unscored import UnscoredChoice, read_choice
 from plaudit.server.worker import Task
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

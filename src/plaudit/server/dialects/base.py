@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from plaudit.server.rows import Row, ScoredRow, ServerCause, unscored_row
-from plaudit.server.unscored import Word
+from plaudit.rewarding.rows import Row, RowCause, ScoredRow, unscored_row
+from plaudit.rewarding.unscored import Word
 from plaudit.types import Json
 
 
@@ -18,7 +18,7 @@ class NoPrompt(NamedTuple):
     def answer(self) -> ScoredRow:
         """The answer to it."""
         reason = "it is not certain where the prompt ends and the response begins"
-        return unscored_row(self.row, ServerCause.NO_PROMPT, reason, status="rejected")
+        return unscored_row(self.row, RowCause.NO_PROMPT, reason, status="rejected")
 
 
 class Answers(NamedTuple):

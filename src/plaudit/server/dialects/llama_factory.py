@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from plaudit.rewarding.rows import Row
+from plaudit.rewarding.texts import cut_chat
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt, ScoringRoute
-from plaudit.server.dialects.texts import cut_chat
-from plaudit.server.rows import Row
 
 
 class LlamaFactoryRequest(msgspec.Struct, frozen=True, kw_only=True):

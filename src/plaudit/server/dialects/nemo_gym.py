@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
+from plaudit.rewarding.rows import Row
 from plaudit.server.dialects.base import Answers, Dialect, PlainRoute, ScoringRoute
-from plaudit.server.rows import Row
 from plaudit.types import Json
 
 _OF_GYM = frozenset({"responses_create_params", "response", "prompt", "completion"})

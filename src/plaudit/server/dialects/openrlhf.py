@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from plaudit.rewarding.rows import Row
+from plaudit.rewarding.texts import cut_after
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt, ScoringRoute, column
-from plaudit.server.dialects.texts import cut_after
-from plaudit.server.rows import Row
 from plaudit.types import Json
 
 

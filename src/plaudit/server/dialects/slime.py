@@ -6,8 +6,8 @@ times and then raises, which ends the rollout.
 
 import msgspec
 
+from plaudit.rewarding.rows import Row
 from plaudit.server.dialects.base import Answers, Dialect, ScoringRoute, column
-from plaudit.server.rows import Row
 from plaudit.types import Json
 
 

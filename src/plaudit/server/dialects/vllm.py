@@ -10,9 +10,9 @@ from uuid import uuid4
 import msgspec
 
 from plaudit.errors import InputError
+from plaudit.rewarding.rows import Row
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt, ScoringRoute
 from plaudit.server.dialects.llama_factory import row_of_text
-from plaudit.server.rows import Row
 from plaudit.types import Json
 
 

@@ -3,8 +3,14 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.server.rows import ScoredRow
-from plaudit.server.unscored import UnscoredChoice, UnscoredError, check_choice, read_choice, values
+from plaudit.rewarding.rows import ScoredRow
+from plaudit.rewarding.unscored import (
+    UnscoredChoice,
+    UnscoredError,
+    check_choice,
+    read_choice,
+    values,
+)
 
 ROWS = [
     ScoredRow(value=1.0, status="ok"),

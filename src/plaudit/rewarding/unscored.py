@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 from plaudit.engines.base import similar
 from plaudit.errors import UsageError
-from plaudit.server.rows import ScoredRow
+from plaudit.rewarding.rows import ScoredRow
 
 Word = Literal["null", "error", "drop", "number", "group-mean"]
 """`null`: the value stays null; `error`: the whole request is refused; `drop`: the protocol's own

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plaudit.server.dialects.texts import cut_after, cut_chat, without_end
+from plaudit.rewarding.texts import cut_after, cut_chat, without_end
 
 CHATML = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ?<|im_end|>\n<|im_start|>assistant\n"
 RENDERED = {

@@ -10,10 +10,7 @@ from plaudit._util.aio import together
 from plaudit.errors import Cause, InputError, PlauditError
 from plaudit.judge import Judge
 from plaudit.preferences.strengths import Contest, bradley_terry
-from plaudit.rollouts.rewards.base import broken_off
-from plaudit.rollouts.rewards.composite import Composite
-from plaudit.rollouts.rewards.correctness import Correctness
-from plaudit.server.rows import (
+from plaudit.rewarding.rows import (
     Row,
     ScoredRow,
     chat_of,
@@ -24,6 +21,9 @@ from plaudit.server.rows import (
     row_of_verdict,
     trace_of_row,
 )
+from plaudit.rollouts.rewards.base import broken_off
+from plaudit.rollouts.rewards.composite import Composite
+from plaudit.rollouts.rewards.correctness import Correctness
 from plaudit.types import Verdict
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plaudit.corpus.questions import Question, question_dataset, read_questions
 from plaudit.errors import InputError
-from plaudit.integrations.rows import trace_of_completion, with_columns
+from plaudit.rewarding.completions import trace_of_completion, with_columns
 from plaudit.rollouts.rewards.reading import calls_of, results_of
 from plaudit.rollouts.trace import Trace
 from plaudit.types import Message

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.errors import InputError
-from plaudit.integrations.rows import Chat, trace_of_completion
+from plaudit.rewarding.completions import Chat, trace_of_completion
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Json, Value, Verdict
@@ -28,7 +28,7 @@ _CHATS = frozenset({"messages", "conversation", "schema"})
 """Columns of which a row without a `completion` needs one."""
 
 
-class ServerCause(StrEnum):
+class RowCause(StrEnum):
     """Why a row has no value, where neither its judge nor its reward says so."""
 
     BAD_ROW = "bad_row"
@@ -81,7 +81,7 @@ def digest(*rows: Row) -> bytes:
 
 
 def unscored_row(
-    row: Row, cause: ServerCause, reason: str, *, status: RowStatus = "failed"
+    row: Row, cause: RowCause, reason: str, *, status: RowStatus = "failed"
 ) -> ScoredRow:
     """Return the answer to a row without a value."""
     return ScoredRow(value=None, status=status, cause=cause, reason=reason, id=row_id(row))
@@ -89,7 +89,7 @@ def unscored_row(
 
 def rejected_row(row: Row, error: InputError) -> ScoredRow:
     """Return the answer to a row that cannot be used."""
-    return unscored_row(row, ServerCause.BAD_ROW, str(error), status="rejected")
+    return unscored_row(row, RowCause.BAD_ROW, str(error), status="rejected")
 
 
 def row_of_score(row: Row, score: Score, fingerprint: str) -> ScoredRow:
