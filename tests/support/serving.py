@@ -60,6 +60,7 @@ async def serving(
     http: HTTPLimits | None = None,
     processes: int = 2,
     drain: float = 5.0,
+    port: int = 0,
 ) -> AsyncGenerator[Client]:
     """Serve SPEC, a path or the text of one in `folder`."""
     if isinstance(spec, str):
@@ -72,7 +73,7 @@ async def serving(
     spoken = choose_dialects(found, DialectChoices(names=dialects, when_unscored=choice))
     service = Service(found.rewards, spoken, desk or DeskLimits())
     app = make_app(service, Gatekeeper(token), limits=http, version="test")
-    address = Address("127.0.0.1", 0)
+    address = Address("127.0.0.1", port)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         listening(service, app, address, drain=drain) as address,

@@ -21,7 +21,7 @@ from plaudit.rewarding.rows import (
     row_of_verdict,
     trace_of_row,
 )
-from plaudit.rollouts.rewards.base import broken_off
+from plaudit.rollouts.rewards.base import Reward, broken_off
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Correctness
 from plaudit.types import Verdict
@@ -64,34 +64,40 @@ class Scorer(Protocol):
 
 
 class RewardScorer:
-    """Scores each row by a specification of rewards, as `plaudit score` does."""
+    """Scores each row by a reward, such as a specification of rewards, as `plaudit score` does."""
 
-    def __init__(self, rewards: Composite) -> None:
-        """Take rewards; nothing is asked."""
-        self.rewards = rewards
-        self.low, self.high = rewards.low, rewards.high
-        self._fingerprint = f"rewards/{rewards.fingerprint[:12]}"
+    def __init__(self, reward: Reward) -> None:
+        """Take a reward; nothing is asked."""
+        self.reward = reward
+        self.low, self.high = reward.low, reward.high
+        whole = isinstance(reward, Composite)
+        self._fingerprint = f"rewards/{reward.fingerprint[:12]}" if whole else ""
+
+    @property
+    def parts(self) -> Sequence[Reward]:
+        """The rewards that it is made of."""
+        reward = self.reward
+        return [p.reward for p in reward.parts] if isinstance(reward, Composite) else [reward]
 
     @property
     def judges(self) -> Sequence[Judge]:
         """The judges that parts of it ask."""
-        rewards = [part.reward for part in self.rewards.parts]
-        return [one.judge for one in rewards if isinstance(one, Correctness)]
+        return [one.judge for one in self.parts if isinstance(one, Correctness)]
 
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows, each for itself; see `Scorer`."""
         return await _all(self._one(row) for row in rows)
 
     async def close(self) -> None:
-        """Free what the rewards took."""
-        await self.rewards.close()
+        """Free what the reward took."""
+        await self.reward.close()
 
     async def _one(self, row: Row) -> ScoredRow:
         try:
             trace = trace_of_row(row)
         except InputError as error:
             return rejected_row(row, error)
-        score = broken_off(trace) or await self.rewards.score(trace)
+        score = broken_off(trace) or await self.reward.score(trace)
         return row_of_score(row, score, self._fingerprint)
 
 

@@ -74,7 +74,7 @@ async def _checked(served: Served, paths: list[str], alone: bool) -> CheckedRewa
     finally:
         await served.scorer.close()
     scorer = served.scorer
-    parts = [part.name for part in scorer.rewards.parts] if isinstance(scorer, RewardScorer) else []
+    parts = [part.name for part in scorer.parts] if isinstance(scorer, RewardScorer) else []
     return CheckedReward(
         name=served.name,
         serves=f"judge {served.kind}" if served.kind else f"rewards {', '.join(parts)}",
