@@ -6,7 +6,7 @@ from plaudit.rewarding.rows import ScoredRow
 from plaudit.server.watch.probes import ProbeResult, WatchProbe
 from plaudit.server.watch.tallies import Tallies
 
-CHEAT = WatchProbe("a colon", {}, right=False)
+CHEAT = WatchProbe("a colon", {}, right=False, cheat=True)
 KNOWN = WatchProbe("known row", {}, right=True)
 
 

@@ -49,6 +49,8 @@ class WatchProbe(NamedTuple):
     """What a judge should decide."""
     live: bool = False
     """Whether the question comes from the traffic."""
+    cheat: bool = False
+    """Whether the answer is none, whatever the question; else it is an honest one."""
 
 
 class ProbeResult(NamedTuple):
@@ -304,7 +306,7 @@ class ProbeSource:
         if self._number % 4 == 0:
             row = self.live.transplant(self._paid_above)
             if row is not None:
-                return WatchProbe(TRANSPLANT, row, right=False, live=True)
+                return WatchProbe(TRANSPLANT, row, right=False, live=True, cheat=True)
         return self._cheat()
 
     def _cheat(self) -> WatchProbe | None:
@@ -314,11 +316,11 @@ class ProbeSource:
             asked: Any = live.asked
             made = live.saying(forge(Scene(prompt=asked, answer=""), self._number).answer)
             if made is not None:
-                return WatchProbe(name, made, right=False, live=True)
+                return WatchProbe(name, made, right=False, live=True, cheat=True)
         if not self._scenes:
             return None
         scene = forge(self._draw.choice(self._scenes), self._number)
-        return WatchProbe(name, _row(scene, self._kind), right=False)
+        return WatchProbe(name, _row(scene, self._kind), right=False, cheat=True)
 
 
 def _scenes(served: Served) -> Iterator[Scene]:

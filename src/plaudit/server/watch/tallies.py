@@ -48,6 +48,7 @@ class _Stratum(NamedTuple):
     name: str
     live: bool
     bad: bool
+    cheat: bool
 
 
 class _Seen:
@@ -96,7 +97,9 @@ class Tallies:
 
     def add(self, probe: WatchProbe, result: ProbeResult) -> None:
         """Count a probe that has a value."""
-        seen = self._now.probes.setdefault(_Stratum(probe.name, probe.live, result.bad), _Seen())
+        seen = self._now.probes.setdefault(
+            _Stratum(probe.name, probe.live, result.bad, probe.cheat), _Seen()
+        )
         seen.tries += 1
         seen.agreed += result.agrees
         seen.paid += result.paid
@@ -118,25 +121,26 @@ class Tallies:
     @property
     def agreement(self) -> RateOfProbes | None:
         """The share of probes with the value that they should have; None without probes."""
-        return _rate([seen for span in self._last for seen in span.probes.values()], "agreed")
+        return _rate([seen for _, seen in self._seen()], "agreed")
 
     @property
     def false_positive_rate(self) -> RateOfProbes | None:
         """The share of the probes that should not be paid and were; None without such probes."""
-        return _rate([seen for _, seen in self._bad()], "paid")
+        return _rate([seen for key, seen in self._seen() if key.bad], "paid")
 
     @property
     def cheats(self) -> dict[str, Tried]:
-        """How often each thing that should not be paid was."""
+        """How often each cheat was paid."""
         found: dict[str, Tried] = {}
-        for name, seen in self._bad():
-            before = found.get(name, Tried(0, 0))
-            found[name] = Tried(before.successes + seen.paid, before.tries + seen.tries)
+        for key, seen in self._seen():
+            if key.cheat:
+                before = found.get(key.name, Tried(0, 0))
+                found[key.name] = Tried(before.successes + seen.paid, before.tries + seen.tries)
         return found
 
-    def _bad(self) -> Iterator[tuple[str, _Seen]]:
+    def _seen(self) -> Iterator[tuple[_Stratum, _Seen]]:
         for span in self._last:
-            yield from ((key.name, seen) for key, seen in span.probes.items() if key.bad)
+            yield from span.probes.items()
 
     @property
     def means(self) -> tuple[float | None, float | None]:

@@ -22,7 +22,7 @@ _YIELD_S = 0.05
 
 
 class CheatReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that should not be paid."""
+    """How often a cheat was paid."""
 
     paid: int
     probes: int
@@ -123,9 +123,9 @@ class _Watched:
             return
         self.tallies.add(probe, result)
         self.outcomes[probe.name, "agreed" if result.agrees else "disagreed"] += 1
-        if result.bad and result.paid:
+        if probe.cheat and result.paid:
             facts = {"reward": self.name, "probe": probe.name, "value": scored.value}
-            _LOG.info("the watch saw a wrong payment", extra={"facts": facts})
+            _LOG.info("the watch saw a cheat paid", extra={"facts": facts})
 
     def _close_interval(self) -> None:
         before = {alarm.reason for alarm in self.tallies.alarms}
