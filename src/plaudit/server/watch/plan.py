@@ -49,7 +49,7 @@ def make_watch(spec: ServeSpec) -> WatchPlan | None:
         return None
     try:
         return WatchPlan(spec.watch, _watched(spec.watch, spec.rewards, Path(spec.path).parent))
-    except (InputError, UsageError) as error:
+    except UsageError as error:
         raise UsageError(f"spec {spec.path}: [watch]: {error}") from None
 
 
