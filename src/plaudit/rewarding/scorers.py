@@ -97,8 +97,7 @@ class RewardScorer:
 
     def unstored(self) -> "RewardScorer":
         """Return the same without a store; see `Scorer`."""
-        parts = [replace(part, reward=_unstored(part.reward)) for part in self.rewards.parts]
-        return RewardScorer(Composite(parts, self.rewards.combine))
+        return RewardScorer(_unstored(self.reward))
 
     async def close(self) -> None:
         """Free what the reward took."""
@@ -149,7 +148,10 @@ class JudgeScorer:
 
 
 def _unstored(reward: Reward) -> Reward:
-    """Return a reward whose judge keeps no replies; one without a judge is returned as it is."""
+    """Return a reward whose judges keep no replies; one without a judge is returned as it is."""
+    if isinstance(reward, Composite):
+        parts = [replace(part, reward=_unstored(part.reward)) for part in reward.parts]
+        return Composite(parts, reward.combine)
     if not isinstance(reward, Correctness):
         return reward
     made = copy.copy(reward)
