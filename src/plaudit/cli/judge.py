@@ -24,11 +24,19 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import RunDisplay, RunOptions, resumable, run_to_end, store_path
+from plaudit.cli.running import (
+    RunDisplay,
+    RunOptions,
+    interruptible,
+    resumable,
+    run_to_end,
+    store_path,
+)
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
+from plaudit.integrations.ray.run import ClusterJob, ClusterOptions, judge_on_ray
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
@@ -140,6 +148,7 @@ def judge(
     config: Annotated[Values, Fields(JudgeConfig)],
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
+    cluster: Annotated[Values, Fields(ClusterOptions)],
     store: StoreOption = None,
     cache: Annotated[Values, Fields(CachePolicy)],
     as_json: JsonOption = False,
@@ -161,7 +170,8 @@ def judge(
     run = RunOptions(
         SendPolicy(**send), cache_policy(cache), store_path(store), Prices.read(prices)
     )
-    job = _Job(record, engines, run, verbose)
+    wanted = ClusterOptions(**cluster)
+    job = _Job(kind, record, engines, run, verbose, wanted, bool(asked["launch"]))
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
@@ -222,10 +232,13 @@ def _tell(verbose: bool) -> Callable[[str], None]:
 class _Job(NamedTuple):
     """A command line, ready to run."""
 
+    kind: str
     record: JudgeRecord
     engine: Engine | Sequence[Engine]
     options: RunOptions
     verbose: bool
+    cluster: ClusterOptions
+    launched: bool
 
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
@@ -234,8 +247,20 @@ class _Job(NamedTuple):
 
     def run(self, out: str | None) -> JudgeSummary:
         """Judge; `out` stands in place of the record's own."""
+        if self.cluster.ray is not None:
+            return self._run_on_ray()
         total = count_hint(self.record.options.source)
         progress = Progress(f"judge {self.record.judge.kind}", total_bytes=total)
         watch = display_runs.Exchanges(display.stderr()).watch if self.verbose else None
         with self.options.opened(progress) as settings:
             return resumable(run_judge(settings, self.record, self.engine, out, watch))
+
+    def _run_on_ray(self) -> JudgeSummary:
+        send, cache, store, prices = self.options
+        job = ClusterJob(
+            kind=self.kind, record=self.record, engine=self.engine, launched=self.launched,
+            options=self.cluster, send=send, cache=cache, store=str(store.absolute()),
+            prices=prices,
+        )  # fmt: skip
+        with Progress(f"judge {self.record.judge.kind}") as progress:
+            return interruptible(lambda: judge_on_ray(job, progress))

@@ -62,7 +62,8 @@ def judge_dataset(
 
     ::
 
-        judged = judge_dataset(ray.data.read_parquet(rows), Judge("feedback", engine=uri), actors=16)
+        judge = Judge("feedback", engine=uri)
+        judged = judge_dataset(ray.data.read_parquet(rows), judge, actors=16)
         judged.write_parquet(out)
 
     Every row keeps its columns and gets `plaudit_status`, `plaudit_value`, `plaudit_reward`,

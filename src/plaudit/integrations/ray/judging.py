@@ -1,0 +1,197 @@
+"""What an actor does with a block: judge its rows, and write the part."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from plaudit.engines.base import Completion, Engine
+from plaudit.integrations.ray.blocks import Block, BlockReader
+from plaudit.integrations.ray.parts import Part, PartsFolder, part_name
+from plaudit.io.output import RejectWriter, reject_line
+from plaudit.io.progress import Progress
+from plaudit.io.rows import Row
+from plaudit.io.sources import Intake
+from plaudit.io.tables import VERDICT, ParquetPart, value_type
+from plaudit.judges.load import task_type
+from plaudit.runs.block import AnySession, judge_rows
+from plaudit.runs.cached import CachePolicy
+from plaudit.runs.judging import Asked
+from plaudit.runs.record import Bill, JudgeRecord, RunSettings
+from plaudit.runs.runner import bind_record, session_of
+from plaudit.runs.summary import JudgeTally
+from plaudit.sending.pool import SendPolicy
+from plaudit.sending.prices import Prices
+from plaudit.store.store import Store
+from plaudit.types import Usage, Verdict
+
+_BLOCK = 32
+"""Bits of an index that count the samples of a block; the bits above are the block's number."""
+
+
+class JudgeWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What all actors of a run are given."""
+
+    kind: str
+    """The judge as the command names it; `FILE.py:Class` is imported on every node."""
+    record: JudgeRecord
+    engine: Engine | Sequence[Engine]
+    """The engine; for a panel, one a member."""
+    send: SendPolicy
+    cache: CachePolicy
+    prices: Prices
+    store: str
+    """Path of the store on each node."""
+    out: str
+    """Folder of the parts, which all nodes see."""
+    fingerprint: str
+    """Of what decides the verdicts and the columns."""
+    prior: dict[bytes, Completion] = {}
+    """Replies by which the driver measured the judge's prior, by their keys."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one block."""
+
+    part: Part
+    bill: Bill
+    """What was spent since the actor's last report."""
+    without_logprobs: tuple[str, ...] = ()
+    """URIs of engines that were found to send no log-probabilities."""
+    process: int = 0
+    """Of the actor, on its node."""
+
+
+class BlockJudge:
+    """A judge of blocks: opened once in an actor, and used by all its threads."""
+
+    def __init__(self, work: JudgeWork) -> None:
+        """Take the work; nothing is opened."""
+        self._work = work
+        self._folder = PartsFolder(work.out, work.fingerprint)
+        self._reader = BlockReader()
+        self._spent = Bill(engine_calls=0, usage=Usage(), cost_usd=0.0, notes=[])
+        self._opening: asyncio.Task[AnySession] | None = None
+        self._store = Store(work.store)
+
+    async def judge(self, block: Block) -> Report:
+        """Judge a block and write its part, unless that was finished before.
+
+        Raises:
+            EngineUnusableError: the engine can answer nothing.
+            InputError: the block cannot be read.
+            StoreError: the part or the store cannot be written.
+        """
+        part = await asyncio.to_thread(self._folder.note, block.number)
+        if part is None:
+            session = await self._session()
+            part = await self._judged(session, block)
+        session = await self._session()
+        return Report(
+            part=part,
+            bill=self._new(session.bill(self._work.prices)),
+            without_logprobs=tuple(session.without_logprobs),
+            process=os.getpid(),
+        )
+
+    async def _session(self) -> AnySession:
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> AnySession:
+        work = self._work
+        task_type(work.kind)
+        record = work.record
+        if work.cache.write:
+            for key, completion in work.prior.items():
+                self._store.put_reply(key, completion)
+            await asyncio.to_thread(self._store.flush)
+        settings = RunSettings(
+            store=self._store,
+            progress=Progress("", enabled=False),
+            send=work.send,
+            cache=work.cache,
+            prices=work.prices,
+        )
+        task = await bind_record(record, work.engine, record.without_logprobs)
+        return session_of(settings, task, work.engine)
+
+    async def _judged(self, session: AnySession, block: Block) -> Part:
+        options = self._work.record.options
+        rejects = _Rejects()
+        first = block.number << _BLOCK
+        rows = await asyncio.to_thread(list, self._reader.rows(block))
+        intake = Intake(
+            _Rows(rows), lambda row, place: session.task.read_row(row, first + place), rejects,
+            strict=options.strict,
+        )  # fmt: skip
+        tally, lines = JudgeTally(), dict[int, bytes]()
+        encode = self._encoder()
+
+        def take(verdict: Verdict, asked: Asked) -> None:
+            tally.add(verdict, asked)
+            lines[verdict.index] = encode(verdict)
+
+        await judge_rows(session, intake.items(), take)
+        await asyncio.to_thread(self._store.flush)
+        part = Part(
+            block=block,
+            fingerprint=self._work.fingerprint,
+            rows=len(lines),
+            rejected=rejects.lines,
+            counts=msgspec.Raw(msgspec.json.encode(tally.counts())),
+        )
+        ordered = [lines[index] for index in sorted(lines)]
+        await asyncio.to_thread(self._write, part, ordered)
+        return part
+
+    def _encoder(self) -> Callable[[Verdict], bytes]:
+        options, encode = self._work.record.options, msgspec.json.Encoder().encode
+        shown = {"raw": options.raw, "input": options.input}
+        left_out = {name: UNSET for name, wanted in shown.items() if not wanted}
+        return lambda verdict: encode(replace(verdict, **left_out) if left_out else verdict)
+
+    def _write(self, part: Part, lines: Sequence[bytes]) -> None:
+        options = self._work.record.options
+        more = [name for name in ("input", "raw") if getattr(options, name)]
+        name = part_name(part.block.number)
+        value = value_type(self._work.record.judge.kind)
+        table = ParquetPart(name, [*VERDICT.split(), *more], value)
+        for line in lines:
+            table.write(line)
+        self._folder.finish(part, table.whole())
+
+    def _new(self, bill: Bill) -> Bill:
+        """Return what was spent since the last report."""
+        before, self._spent = self._spent, bill
+        known = None not in (before.cost_usd, bill.cost_usd)
+        return Bill(
+            engine_calls=bill.engine_calls - before.engine_calls,
+            usage=Usage(
+                bill.usage.input_tokens - before.usage.input_tokens,
+                bill.usage.output_tokens - before.usage.output_tokens,
+            ),
+            cost_usd=round((bill.cost_usd or 0) - (before.cost_usd or 0), 9) if known else None,
+            notes=bill.notes,
+        )
+
+
+class _Rejects(RejectWriter):
+    """Keeps rejected rows for the note of a part."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.lines: list[msgspec.Raw] = []
+
+    def write(self, row: Row, error: str | None = None) -> None:
+        self.lines.append(msgspec.Raw(reject_line(row, error or row.error or "")))
+
+
+class _Rows(list[Row]):
+    """Rows that were read already."""
+
+    bytes_read = 0
