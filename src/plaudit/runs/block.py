@@ -12,6 +12,7 @@ from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, JudgeSession
 from plaudit.runs.panel import Cascade, Jury
+from plaudit.sending.leases import LeasedLimits
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.types import Sample, Verdict
 
@@ -69,11 +70,13 @@ async def judge_rows(
     await for_each(judge, chain(first, lookups), session.window, judge_stored)
 
 
-def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
+def pools_of(
+    engines: Sequence[Engine], policy: SendPolicy, limits: LeasedLimits | None = None
+) -> list[Pool]:
     """Return a pool for each engine; the same engine has the same pool, slots and limits."""
     pools: dict[int, Pool] = {}
     for engine in engines:
-        pools.setdefault(id(engine), Pool(engine, policy))
+        pools.setdefault(id(engine), Pool(engine, policy, limits))
     return [pools[id(engine)] for engine in engines]
 
 

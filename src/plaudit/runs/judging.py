@@ -20,8 +20,8 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
 from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
+from plaudit.sending.budget import Attempt
 from plaudit.sending.endpoints import harmless
-from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
 from plaudit.types import Sample, Verdict
 

@@ -21,6 +21,7 @@ from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.panel import PanelConfig
 from plaudit.runs.cached import CachedClient, CachePolicy
+from plaudit.sending.leases import LeasedLimits
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices, cost
 from plaudit.store.base import RunStore
@@ -144,6 +145,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How stored replies are used."""
     prices: Prices
     """What tokens cost."""
+    limits: LeasedLimits | None = None
+    """Hold in place of those of `send`, where several processes share them."""
 
 
 class Run(ABC, Generic[AnyRecord, Done]):

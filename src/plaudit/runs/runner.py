@@ -21,7 +21,8 @@ from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, JudgeSession
 from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
-from plaudit.sending.pool import Attempt, Pool, PoolShare
+from plaudit.sending.budget import Attempt
+from plaudit.sending.pool import Pool, PoolShare
 from plaudit.store.base import RunStore
 from plaudit.types import Sample, Verdict
 
@@ -154,9 +155,10 @@ def session_of(
         return CachedClient(pool, task.identity, settings.store if keep else None, settings.cache)
 
     if isinstance(task, PanelJudge):
-        pools = pools_of(cast("Sequence[Engine]", engine), settings.send)
+        pools = pools_of(cast("Sequence[Engine]", engine), settings.send, settings.limits)
         return panel_judging(task, pools, client)
-    return JudgeSession(task, client(Pool(cast("Engine", engine), settings.send), task))
+    pool = Pool(cast("Engine", engine), settings.send, settings.limits)
+    return JudgeSession(task, client(pool, task))
 
 
 class _JudgeRun(Run[JudgeRecord, JudgeSummary]):

@@ -15,6 +15,7 @@ from plaudit._util.packages import load_package
 from plaudit.errors import PlauditError, UsageError
 from plaudit.integrations.ray.blocks import Block
 from plaudit.integrations.ray.judging import BlockJudge, JudgeWork, Report
+from plaudit.integrations.ray.limits import leased_limits, start_limiter
 
 _AT_ONCE = 2
 """Blocks that an actor works on at once, so that the end of one does not leave it idle."""
@@ -28,9 +29,10 @@ class BlockActor:
     It does nothing when it is made, since an actor that dies then ends the job.
     """
 
-    def __init__(self, work: bytes) -> None:
-        """Take the work, pickled."""
-        self._judge = BlockJudge(pickle.loads(work))
+    def __init__(self, work: bytes, limiter: Any) -> None:
+        """Take the work, pickled, and the handle of the limiter."""
+        given: JudgeWork = pickle.loads(work)
+        self._judge = BlockJudge(given, leased_limits(limiter, given.send))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work on blocks; return the pickled report of each, or its error."""
@@ -62,6 +64,7 @@ def connected(address: str, actors: int) -> Generator[Any]:
     given: dict[str, Any] = {"address": address}
     if address == "local":
         cores = max(actors, os.cpu_count() or 1)
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         given |= {
             "num_cpus": cores, "object_store_memory": _LOCAL_STORE, "include_dashboard": False
         }  # fmt: skip
@@ -93,12 +96,13 @@ def reports(
     data = ray.data
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     data.DataContext.get_current().enable_progress_bars = False
+    limiter = start_limiter(ray, work.send)
     items = [{"block": msgspec.json.encode(block)} for block in blocks]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         judged = data.from_items(items, override_num_blocks=len(items)).map_batches(
             BlockActor,
-            fn_constructor_args=(pickle.dumps(work),),
+            fn_constructor_args=(pickle.dumps(work), limiter),
             compute=data.ActorPoolStrategy(
                 size=min(actors, len(blocks)),
                 max_tasks_in_flight_per_actor=2 * _AT_ONCE,

@@ -23,6 +23,7 @@ from plaudit.runs.judging import Asked
 from plaudit.runs.record import Bill, JudgeRecord, RunSettings
 from plaudit.runs.runner import bind_record, session_of
 from plaudit.runs.summary import JudgeTally
+from plaudit.sending.leases import LeasedLimits
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
@@ -68,9 +69,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class BlockJudge:
     """A judge of blocks: opened once in an actor, and used by all its threads."""
 
-    def __init__(self, work: JudgeWork) -> None:
-        """Take the work; nothing is opened."""
+    def __init__(self, work: JudgeWork, limits: LeasedLimits) -> None:
+        """Take the work and this actor's share of the limits; nothing is opened."""
         self._work = work
+        self._limits = limits
         self._folder = PartsFolder(work.out, work.fingerprint)
         self._reader = BlockReader()
         self._spent = Bill(engine_calls=0, usage=Usage(), cost_usd=0.0, notes=[])
@@ -116,6 +118,7 @@ class BlockJudge:
             send=work.send,
             cache=work.cache,
             prices=work.prices,
+            limits=self._limits,
         )
         task = await bind_record(record, work.engine, record.without_logprobs)
         return session_of(settings, task, work.engine)
