@@ -60,11 +60,12 @@ class _Bucket:
         self._a_second = max(a_minute - self.most, a_minute / 2) / 60
         self._left, self._at = self.most, now
 
-    def take(self, amount: float, now: float) -> float:
-        """Take as much of an amount as there is."""
+    def take(self, amount: float, now: float, *, whole: bool = False) -> float:
+        """Take as much of an amount as there is, or a whole number of it."""
         self._left = min(self.most, self._left + (now - self._at) * self._a_second)
         self._at = now
         taken = min(amount, self._left)
+        taken = math.floor(taken) if whole else taken
         self._left -= taken
         return taken
 
@@ -112,7 +113,7 @@ class LeaseBook:
         self._seen[ask.holder] = now
         requests = tokens = math.inf
         if self._requests is not None:
-            requests = math.floor(self._requests.take(math.floor(ask.requests), now))
+            requests = self._requests.take(ask.requests, now, whole=True)
         if self._tokens is not None:
             tokens = self._tokens.take(min(ask.tokens, self._tokens.most), now)
         return Grant(slots=slots, requests=requests, tokens=tokens)

@@ -3,9 +3,10 @@
 import logging
 import os
 import pickle
+import sys
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import msgspec
@@ -68,6 +69,11 @@ def connected(address: str, actors: int) -> Generator[Any]:
         given |= {
             "num_cpus": cores, "object_store_memory": _LOCAL_STORE, "include_dashboard": False
         }  # fmt: skip
+    with redirect_stdout(sys.stderr):  # Ray prints what went wrong, and goes on.
+        yield from _initialised(ray, address, given)
+
+
+def _initialised(ray: Any, address: str, given: dict[str, Any]) -> Generator[Any]:
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **given)
     except (ConnectionError, RuntimeError, ValueError) as error:
