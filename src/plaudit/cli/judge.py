@@ -130,6 +130,11 @@ class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
         Help("--launch: seconds until all must be ready.", "Engine", "S", rare=True),
     ] = 600.0
 
+    @property
+    def launched_gpus(self) -> int | None:
+        """GPUs of all servers that are started; None: none is."""
+        return None if self.launch is None else self.launch * (self.gpus_per_worker or 1)
+
 
 DryRunOption = Annotated[
     bool, option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output")
@@ -171,7 +176,7 @@ def judge(
         SendPolicy(**send), cache_policy(cache), store_path(store), Prices.read(prices)
     )
     wanted = ClusterOptions(**cluster)
-    job = _Job(kind, record, engines, run, verbose, wanted, bool(asked["launch"]))
+    job = _Job(kind, record, engines, run, verbose, wanted, AskedOptions(**asked).launched_gpus)
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
@@ -238,7 +243,7 @@ class _Job(NamedTuple):
     options: RunOptions
     verbose: bool
     cluster: ClusterOptions
-    launched: bool
+    launched_gpus: int | None
 
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
@@ -258,9 +263,15 @@ class _Job(NamedTuple):
     def _run_on_ray(self) -> JudgeSummary:
         send, cache, store, prices = self.options
         job = ClusterJob(
-            kind=self.kind, record=self.record, engine=self.engine, launched=self.launched,
-            options=self.cluster, send=send, cache=cache, store=str(store.absolute()),
+            kind=self.kind,
+            record=self.record,
+            engine=self.engine,
+            launched_gpus=self.launched_gpus,
+            options=self.cluster,
+            send=send,
+            cache=cache,
+            store=str(store.absolute()),
             prices=prices,
-        )  # fmt: skip
+        )
         with Progress(f"judge {self.record.judge.kind}") as progress:
             return interruptible(lambda: judge_on_ray(job, progress))

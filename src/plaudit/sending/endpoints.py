@@ -277,8 +277,9 @@ class Admission:
         return bool(self.endpoints) and all(endpoint.down for endpoint in self.endpoints)
 
     def leased(self) -> dict[str, Leased]:
-        """Return the endpoints for a limit that several processes share, by their URIs."""
-        return {one.engine.uri: self._leased(one.throttle) for one in self.endpoints}
+        """Return those across a network for a limit that processes share, by URI and base URL."""
+        remote = [one for one in self.endpoints if one.remote]
+        return {f"{one.engine.uri} {one.name}": self._leased(one.throttle) for one in remote}
 
     def _leased(self, throttle: Throttle) -> Leased:
         def limit(most: int) -> None:

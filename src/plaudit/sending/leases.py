@@ -202,7 +202,7 @@ class LeasedLimits:
         self._task: asyncio.Task[None] | None = None
 
     def watch(self, leased: Mapping[str, Leased]) -> None:
-        """Keep to the leases of further endpoints, given by URI, from now on."""
+        """Keep to the leases of further endpoints, given by name, from now on."""
         self._leased = {**self._leased, **leased}
         for one in leased.values():
             one.limit(0)

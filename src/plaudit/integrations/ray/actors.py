@@ -16,7 +16,7 @@ from plaudit._util.packages import load_package
 from plaudit.errors import PlauditError, UsageError
 from plaudit.integrations.ray.blocks import Block
 from plaudit.integrations.ray.judging import BlockJudge, JudgeWork, Report
-from plaudit.integrations.ray.limits import leased_limits, start_limiter
+from plaudit.integrations.ray.limits import Share, start_limiter
 
 _AT_ONCE = 2
 """Blocks that an actor works on at once, so that the end of one does not leave it idle."""
@@ -33,7 +33,7 @@ class BlockActor:
     def __init__(self, work: bytes, limiter: Any) -> None:
         """Take the work, pickled, and the handle of the limiter."""
         given: JudgeWork = pickle.loads(work)
-        self._judge = BlockJudge(given, leased_limits(limiter, given.send))
+        self._judge = BlockJudge(given, Share(limiter, given.send))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work on blocks; return the pickled report of each, or its error."""
@@ -85,7 +85,7 @@ def _initialised(ray: Any, address: str, given: dict[str, Any]) -> Generator[Any
 
 
 def reports(
-    ray: Any, work: JudgeWork, blocks: Sequence[Block], actors: int, **resources: Any
+    ray: Any, work: JudgeWork, blocks: Sequence[Block], actors: int, gpus: int = 0
 ) -> Generator[Report]:
     """Yield what comes of each block, in order of arrival.
 
@@ -94,7 +94,7 @@ def reports(
         work: what the actors do.
         blocks: what they work on.
         actors: their number.
-        resources: of each, such as `num_gpus`.
+        gpus: of each actor, where the cluster has any.
 
     Raises:
         PlauditError: what ended the work of an actor.
@@ -116,7 +116,7 @@ def reports(
                 enable_true_multi_threading=True,
             ),
             batch_size=1,
-            **resources,
+            num_gpus=gpus if ray.cluster_resources().get("GPU") else 0,
         )
         for row in judged.iter_rows():
             report: Report | PlauditError = pickle.loads(row["report"])

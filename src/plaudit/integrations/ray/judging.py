@@ -1,7 +1,6 @@
 """What an actor does with a block: judge its rows, and write the part."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -9,7 +8,11 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from plaudit.engines.base import Completion, Engine
+from plaudit.engines.load import load_engine
+from plaudit.engines.uri import EngineURI
+from plaudit.errors import EngineUnusableError
 from plaudit.integrations.ray.blocks import Block, BlockReader
+from plaudit.integrations.ray.limits import Share
 from plaudit.integrations.ray.parts import Part, PartsFolder, part_name
 from plaudit.io.output import RejectWriter, reject_line
 from plaudit.io.progress import Progress
@@ -29,6 +32,8 @@ from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
 from plaudit.types import Usage, Verdict
 
+_NEAR_OUTAGE_S = 30.0
+"""Most seconds without an answer after which an endpoint that is near is given up for all."""
 _BLOCK = 32
 """Bits of an index that count the samples of a block; the bits above are the block's number."""
 
@@ -62,20 +67,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What was spent since the actor's last report."""
     without_logprobs: tuple[str, ...] = ()
     """URIs of engines that were found to send no log-probabilities."""
-    process: int = 0
-    """Of the actor, on its node."""
 
 
 class BlockJudge:
     """A judge of blocks: opened once in an actor, and used by all its threads."""
 
-    def __init__(self, work: JudgeWork, limits: LeasedLimits) -> None:
-        """Take the work and this actor's share of the limits; nothing is opened."""
+    def __init__(self, work: JudgeWork, share: Share) -> None:
+        """Take the work and the way to the limiter; nothing is opened."""
         self._work = work
-        self._limits = limits
+        self._share = share
+        self._limits: LeasedLimits | None = None
+        self._near = True
+        """Whether only the endpoint that is near is asked, where there are several."""
         self._folder = PartsFolder(work.out, work.fingerprint)
         self._reader = BlockReader()
-        self._spent = Bill(engine_calls=0, usage=Usage(), cost_usd=0.0, notes=[])
+        self._spent = self._earlier = _NOTHING
         self._opening: asyncio.Task[AnySession] | None = None
         self._store = Store(work.store)
 
@@ -89,15 +95,39 @@ class BlockJudge:
         """
         part = await asyncio.to_thread(self._folder.note, block.number)
         if part is None:
-            session = await self._session()
-            part = await self._judged(session, block)
+            part = await self._judged_near(block)
         session = await self._session()
         return Report(
             part=part,
             bill=self._new(session.bill(self._work.prices)),
             without_logprobs=tuple(session.without_logprobs),
-            process=os.getpid(),
         )
+
+    async def _judged_near(self, block: Block) -> Part:
+        """Judge a block at the endpoint that is near; where that is lost, at all of them."""
+        session, near = await self._session(), self._near and self._uri().base_urls[1:]
+        try:
+            return await self._judged(session, block)
+        except EngineUnusableError:
+            if not near:
+                raise
+        if self._near:
+            self._near, self._opening = False, None
+            self._earlier = self._new(session.bill(self._work.prices))
+            self._spent = _NOTHING
+        return await self._judged(await self._session(), block)
+
+    def _uri(self) -> EngineURI:
+        return EngineURI.parse(self._work.record.engine)
+
+    async def _engine(self) -> tuple[Engine | Sequence[Engine], SendPolicy]:
+        """Return the engine that this actor asks, and how."""
+        work, uri = self._work, self._uri()
+        if work.record.panel is not None or not (self._near and uri.base_urls[1:]):
+            return work.engine, work.send
+        url = uri.base_urls[await self._share.near(uri.base_urls)]
+        engine = load_engine(str(replace(uri, base_urls=(url,))))
+        return engine, replace(work.send, outage=min(work.send.outage, _NEAR_OUTAGE_S))
 
     async def _session(self) -> AnySession:
         if self._opening is None:
@@ -112,16 +142,18 @@ class BlockJudge:
             for key, completion in work.prior.items():
                 self._store.put_reply(key, completion)
             await asyncio.to_thread(self._store.flush)
+        engine, send = await self._engine()
+        self._limits = self._limits or self._share.limits()
         settings = RunSettings(
             store=self._store,
             progress=Progress("", enabled=False),
-            send=work.send,
+            send=send,
             cache=work.cache,
             prices=work.prices,
             limits=self._limits,
         )
-        task = await bind_record(record, work.engine, record.without_logprobs)
-        return session_of(settings, task, work.engine)
+        task = await bind_record(record, engine, record.without_logprobs)
+        return session_of(settings, task, engine)
 
     async def _judged(self, session: AnySession, block: Block) -> Part:
         options = self._work.record.options
@@ -170,17 +202,28 @@ class BlockJudge:
 
     def _new(self, bill: Bill) -> Bill:
         """Return what was spent since the last report."""
-        before, self._spent = self._spent, bill
-        known = None not in (before.cost_usd, bill.cost_usd)
-        return Bill(
-            engine_calls=bill.engine_calls - before.engine_calls,
-            usage=Usage(
-                bill.usage.input_tokens - before.usage.input_tokens,
-                bill.usage.output_tokens - before.usage.output_tokens,
-            ),
-            cost_usd=round((bill.cost_usd or 0) - (before.cost_usd or 0), 9) if known else None,
-            notes=bill.notes,
-        )
+        new = _sum(self._earlier, _sum(bill, self._spent, -1))
+        self._spent, self._earlier = bill, _NOTHING
+        return new
+
+
+_NOTHING = Bill(engine_calls=0, usage=Usage(), cost_usd=0.0, notes=[])
+
+
+def _sum(one: Bill, other: Bill, sign: int = 1) -> Bill:
+    """Return two bills together, or the first less the second; the notes are those of the first."""
+    costs = None
+    if one.cost_usd is not None and other.cost_usd is not None:
+        costs = round(one.cost_usd + sign * other.cost_usd, 9)
+    return Bill(
+        engine_calls=one.engine_calls + sign * other.engine_calls,
+        usage=Usage(
+            one.usage.input_tokens + sign * other.usage.input_tokens,
+            one.usage.output_tokens + sign * other.usage.output_tokens,
+        ),
+        cost_usd=costs,
+        notes=one.notes or other.notes,
+    )
 
 
 class _Rejects(RejectWriter):

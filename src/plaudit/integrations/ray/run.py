@@ -13,7 +13,7 @@ from plaudit._util.loops import run_sync
 from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.engines.base import Completion, Engine
-from plaudit.errors import InputError, UsageError
+from plaudit.errors import ArgumentError, InputError, UsageError
 from plaudit.integrations.ray.actors import connected, reports
 from plaudit.integrations.ray.blocks import BLOCK_ROWS, Block, cut
 from plaudit.integrations.ray.judging import JudgeWork, Report
@@ -72,8 +72,8 @@ class ClusterJob(msgspec.Struct, frozen=True, kw_only=True):
     """The judge as the command names it."""
     record: JudgeRecord
     engine: Engine | Sequence[Engine]
-    launched: bool
-    """Whether each actor starts servers of its own."""
+    launched_gpus: int | None
+    """GPUs of the servers that each actor starts; None: it starts none."""
     options: ClusterOptions
     send: SendPolicy
     cache: CachePolicy
@@ -97,7 +97,9 @@ def judge_on_ray(job: ClusterJob, progress: Progress) -> JudgeSummary:
     run = _ClusterRun(job, run_sync(_prepared(job, out)), blocks, progress)
     if run.left:
         with connected(address, job.options.actors) as ray:
-            for report in reports(ray, run.work, run.left, job.options.actors):
+            for report in reports(
+                ray, run.work, run.left, job.options.actors, job.launched_gpus or 0
+            ):
                 run.take(report)
     return replace(run.finish(), seconds=round(time.monotonic() - started, 3))
 
@@ -114,6 +116,8 @@ def _checked(job: ClusterJob) -> str:
     check_folder_output(options.out)
     if job.options.merge is not None:
         check_output(job.options.merge, [options.source], replaces=True)
+    if job.options.actors > job.send.concurrency:
+        raise ArgumentError("actors", f"must be at most {job.send.concurrency}, the concurrency")
     return os.path.abspath(options.out)
 
 
@@ -144,7 +148,7 @@ async def _prepared(job: ClusterJob, out: str) -> _Prepared:
         )  # fmt: skip
         session = session_of(settings, await bind_record(job.record, job.engine), job.engine)
         try:
-            if not job.launched:
+            if job.launched_gpus is None:
                 await session.prepare()
             record = replace(job.record, without_logprobs=tuple(session.without_logprobs))
             work = JudgeWork(
