@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 import pyarrow as arrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
 
+from tests.support.launching import StandIns  # noqa: E402
 from tests.support.server import FakeOpenAI  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
 
@@ -50,6 +51,7 @@ class Command:
 
     def __init__(self, folder: Path, server: FakeOpenAI) -> None:
         self.folder, self.server = folder, server
+        self.engine = f"openai:fake-model@{server.url}"
         self.source = folder / "rows.parquet"
 
     def rows(self, count: int, bad: tuple[int, ...] = ()) -> None:
@@ -64,7 +66,7 @@ class Command:
     def start(self, out: str, *options: str) -> subprocess.Popen[str]:
         command = [
             sys.executable, "-m", "plaudit", "judge", "feedback", str(self.source), "-o", out,
-            "-e", f"openai:fake-model@{self.server.url}", "--readout", "json",
+            "-e", self.engine, "--readout", "json",
             "--concurrency", str(SLOTS), "--json", *options,
         ]  # fmt: skip
         env = os.environ | {"OPENAI_API_KEY": "k", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
@@ -177,11 +179,20 @@ def test_the_rate_is_that_of_the_whole_cluster(command: Command) -> None:
 
 
 @pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    """Commands that the actors find, since they inherit this environment."""
+    made = StandIns(tmp_path / "standins")
+    for name in ("PATH", "PYTHONPATH", "STANDIN_FOLDER"):
+        monkeypatch.setenv(name, made.env[name])
+    return made
+
+
+@pytest.fixture
 def cluster() -> Iterator[Any]:
-    """A cluster of two nodes, each with a place for one actor."""
+    """A cluster of two nodes, each with places for one actor and one GPU."""
     from ray.cluster_utils import Cluster
 
-    small = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    small = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
     made = Cluster(initialize_head=True, head_node_args=small | {"include_dashboard": False})
     made.second = made.add_node(**small)
     yield made
@@ -198,3 +209,28 @@ def test_a_killed_node_repeats_at_most_what_was_in_flight(command: Command, clus
     assert sorted(command.asked()) == list(range(1500))
     assert [row["id"] for row in command.verdicts()] == [f"r{n}" for n in range(1500)]
     assert command.repeated() <= SLOTS + UNCOMMITTED
+
+
+def test_each_actor_starts_servers_of_its_own(
+    command: Command, stand_ins: StandIns, cluster: Any
+) -> None:
+    command.rows(600)
+    command.engine = "vllm:m"
+    told = summary_of(command.on_ray("--launch", "1", address=cluster.address))
+    assert (told["ok"], told["values"]) == (600, {"neg_correction": {"ok": 600}})
+    assert len(stand_ins.starts) == 2
+    assert [start["gpus"] for start in stand_ins.starts] == ["0", "0"]  # Of each node.
+    wait_until(lambda: not any(map(psutil.pid_exists, stand_ins.pids)))
+
+
+def test_each_actor_asks_its_own_endpoint_and_another_when_that_is_gone(command: Command) -> None:
+    command.rows(1500)
+    with FakeOpenAI(reply=answer, delay=0.05) as other:
+        command.engine = f"openai:fake-model@{command.server.url},{other.url}"
+        driver = command.on_ray("--outage", "2", "--concurrency", str(2 * SLOTS))
+        wait_until(lambda: min(len(command.server.bodies), len(other.bodies)) > 150)
+        other.stop()
+        told = summary_of(driver)
+    assert told["ok"] == 1500
+    assert max(command.server.peak, other.peak) <= 2 * SLOTS
+    assert [row["id"] for row in command.verdicts()] == [f"r{n}" for n in range(1500)]
