@@ -60,13 +60,15 @@ class _Environment:
 
 
 def row_of_log(log: Sequence[Message], metadata: Mapping[str, Any] | None) -> Row:
-    """Return a message log and its metadata as a row: the last message is the completion."""
+    """Return a message log and its metadata as a row: the last message is the completion.
+
+    A log that does not end on a message of the model has no completion, and so no value.
+    """
     columns = metadata or {}
     chat = [{"role": one["role"], "content": one["content"]} for one in log]
-    wrote = chat[-1:] if chat and chat[-1]["role"] == "assistant" else []
-    prompt = chat[: len(chat) - len(wrote)]
-    own = {"prompt": prompt, "completion": wrote, "answer": reference_in(columns)}
-    return {**columns, **own}
+    answered = bool(chat) and chat[-1]["role"] == "assistant"
+    own = {"prompt": chat[:-1], "completion": chat[-1:] if answered else None}
+    return {**columns, **own, "answer": reference_in(columns)}
 
 
 def as_nemo_rl_env(
