@@ -1,0 +1,64 @@
+"""The installed NeMo Gym serves a resources server of plaudit's: `scripts/contracts nemo_gym`."""
+
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+gym: Any = pytest.importorskip(
+    "nemo_gym.base_resources_server", reason="scripts/contracts nemo_gym has it"
+)
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
+
+from nemo_gym.server_utils import ServerClient  # noqa: E402
+from starlette.testclient import TestClient  # noqa: E402
+
+from plaudit.integrations.nemo_gym import as_gym_server  # noqa: E402
+from tests.support.rl_peers import GYM_CALL, gym_body, gym_text  # noqa: E402
+
+RULES = {"rewards": {"correctness": {"by": "rules"}}}
+
+
+def client(choice: Any) -> Any:
+    server_class = as_gym_server(RULES, when_unscored=choice)
+    config = gym.BaseResourcesServerConfig(
+        host="127.0.0.1", port=1, entrypoint="app.py", name="quality", domain="other"
+    )
+    server = server_class(config=config, server_client=MagicMock(spec=ServerClient))
+    return TestClient(server.setup_webserver())
+
+
+def post(asked: Any, body: dict[str, Any]) -> dict[str, Any]:
+    reply = asked.post("/verify", json=body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_verify_gives_the_row_back_with_its_reward() -> None:
+    asked = client("drop")
+    assert asked.post("/seed_session", json={}).json() == {}
+    row = {"expected_answer": "4", "task": "sums", "_ng_task_index": 0, "_ng_rollout_index": 0}
+    found = post(asked, gym_body(gym_text("4"), **row))
+    assert {name: found[name] for name in row} == row
+    assert (found["reward"], found["unscored"]) == (1.0, 0.0)
+    assert post(asked, gym_body(gym_text("5"), **row))["reward"] == 0.0
+    assert post(asked, gym_body(*GYM_CALL, answer="5"))["reward"] == 0.0
+    assert post(asked, gym_body(*GYM_CALL, gym_text("It is 5."), answer="5"))["reward"] == 1.0
+
+
+def test_marked_rows_are_left_out_of_gyms_metrics() -> None:
+    asked = client("drop")
+    row = {"_ng_task_index": 0, "answer": "4"}
+    right = post(asked, gym_body(gym_text("4"), **row, _ng_rollout_index=0))
+    lost = post(asked, gym_body(gym_text("4"), _ng_task_index=0, _ng_rollout_index=1))
+    assert (lost["mask_sample"], lost["_ng_failure_class"]) == (True, "judge_failed")
+    found = asked.post("/aggregate_metrics", json={"verify_responses": [right, lost]}).json()
+    assert found["agent_metrics"]["mean/reward"] == 1.0
+    assert found["key_metrics"]["mean/unscored"] == 0.5
+    assert found["group_level_metrics"][0]["num_rollouts"] == 1
+
+
+def test_an_error_refuses_the_request() -> None:
+    reply = client("error").post("/verify", json=gym_body(gym_text("4")))
+    assert reply.status_code == 422
+    assert "no_reference" in reply.json()["detail"]
