@@ -32,8 +32,9 @@ def as_openrlhf_reward(
 
     Queries are prompt and response as one decoded text. The prompt is cut off where the query
     begins with it; else the query has no value. Labels are the references. It returns tensors of
-    one number a query: `rewards`; `scores`, the rewards on a scale from 0 to 1; and in `extra_logs`
-    `unscored`, 1 where `rewards` holds the number that was chosen.
+    one number a query, lists where torch is not installed: `rewards`; `scores`, the rewards on a
+    scale from 0 to 1; and in `extra_logs` `unscored`, 1 where `rewards` holds the number that was
+    chosen.
 
     Args:
         reward: see `RewardSource`; None: the default specification.
@@ -57,7 +58,7 @@ def as_openrlhf_reward(
         scored = run_sync(score_cut(adapted, rows))
         found = values(scored, choice, whole_group=False)
         scorer = adapted.scorer
-        tensor = import_module("torch").tensor
+        tensor = _tensor()
         return {
             "rewards": tensor(found),
             "scores": tensor(on_unit_scale(found, scorer.low, scorer.high)),
@@ -65,3 +66,11 @@ def as_openrlhf_reward(
         }
 
     return reward_func
+
+
+def _tensor() -> Callable[[list[float]], Any]:
+    """Return what makes a tensor of numbers; a list where torch is not installed."""
+    try:
+        return import_module("torch").tensor
+    except ModuleNotFoundError:
+        return list
