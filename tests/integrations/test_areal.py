@@ -61,6 +61,11 @@ def test_what_hangs_is_answered_before_areal_makes_a_zero_of_it() -> None:
         pooled(as_areal_reward(hangs, deadline=0.05, when_unscored="error"), "4", **ROW)
 
 
+def test_what_does_not_pickle_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match=r"does not pickle: .*lambda"):
+        as_areal_reward(lambda trace: 1.0, when_unscored="error")
+
+
 @pytest.mark.parametrize("given", [None, "null", "drop", "group-mean"])
 def test_a_choice_is_required(given: Any) -> None:
     with pytest.raises(UsageError, match="AReaL"):

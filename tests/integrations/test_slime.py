@@ -1,12 +1,17 @@
 """slime's reward function, called as its rollout calls it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plaudit import Judge
 from plaudit.errors import UsageError
 from plaudit.integrations.slime import as_slime_reward
+from plaudit.preferences.strengths import bradley_terry
 from plaudit.rewarding.unscored import UnscoredError
+from tests.support.command import write_rows
+from tests.support.judged import compared
 from tests.support.rl_peers import ASKED, TOOL_TURNS, Sample, slime_args, slime_group
 
 RULES = {"rewards": {"correctness": {"by": "rules"}}}
@@ -95,6 +100,28 @@ async def test_rewards_under_a_key_have_their_parts() -> None:
     group = mixed()
     keyed = slime_args(group_rm=True, reward_key="score")
     assert (await slime_group(rewarding("drop"), keyed, group))[3] == pytest.approx(0)
+
+
+async def test_a_sample_that_was_rewarded_is_worth_the_same_again() -> None:
+    sample = Sample()
+    reward = rewarding("error")
+    assert [await reward(slime_args(), sample) for _ in range(2)] == [1.0, 1.0]
+
+
+async def test_a_pairwise_judge_compares_a_group(tmp_path: Path) -> None:
+    choices = {"a|b": "A++", "a|c": "A+", "b|c": "A=B"}
+    lines = [
+        {"match": {"sample_id": pair}, "replies": [{"text": compared(choice)}]}
+        for pair, choice in choices.items()
+    ]
+    script = write_rows(tmp_path / "script.jsonl", lines)
+    judge = Judge("pairwise", engine=f"scripted:{script}", readout="json", swap=False)
+    reward = as_slime_reward(judge, when_unscored="drop")
+    group = [Sample(response=f"River {id}", metadata={"id": id}) for id in "abc"]
+    found = await reward(GROUP, group)
+    assert found == bradley_terry(3, [(0, 1, 0.95), (0, 2, 0.75), (1, 2, 0.5)])
+    with pytest.raises(UnscoredError, match="bad_row"):
+        await as_slime_reward(judge, when_unscored="error")(slime_args(), group[0])
 
 
 def test_a_choice_is_required() -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from plaudit.engines.base import Engine
+from plaudit.errors import UsageError
 from plaudit.rewarding.adapted import RewardSource, RowReward
 from plaudit.rewarding.chosen import take_choice, value_of
 from plaudit.rewarding.queries import row_of_sample
@@ -26,18 +27,14 @@ class ARealReward:
         deadline: float = DEADLINE_S,
     ) -> None:
         """Take a reward; nothing is asked. See `as_areal_reward`."""
-        self._arguments = {
-            "reward": reward,
-            "when_unscored": when_unscored,
-            "engine": engine,
-            "deadline": deadline,
-        }
         self._reward = RowReward(reward, engine=engine, deadline=deadline)
         self._choice = take_choice("AReaL", ("error", "number"), when_unscored)
         self.__name__ = self._reward.name
+        options = {"when_unscored": when_unscored, "engine": engine, "deadline": deadline}
+        self._pickled = _pickled({"reward": reward, **options})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (pickle.dumps(self._arguments),)
+        return _unpickled, (self._pickled,)
 
     def __call__(
         self,
@@ -57,6 +54,16 @@ class ARealReward:
         asked = row.pop("messages", prompt)  # What AReaL renders `prompt` of.
         (scored,) = self._reward.score([row | row_of_sample(asked, completions, None)])
         return value_of(scored, self._choice)
+
+
+def _pickled(arguments: dict[str, Any]) -> bytes:
+    try:
+        return pickle.dumps(arguments)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"AReaL runs a reward in other processes, and this one does not pickle: {error}; "
+            "define functions at the top of a module, and name engines by their URI"
+        ) from error
 
 
 @lru_cache(maxsize=64)
@@ -89,6 +96,6 @@ def as_areal_reward(
             four times, and the wait for a free process counts.
 
     Raises:
-        UsageError: the specification cannot be used, or nothing was chosen.
+        UsageError: the specification cannot be used or pickled, or nothing was chosen.
     """
     return ARealReward(reward, when_unscored=when_unscored, engine=engine, deadline=deadline)

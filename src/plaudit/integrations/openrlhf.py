@@ -68,7 +68,7 @@ def as_openrlhf_reward(
     return reward_func
 
 
-def _tensor() -> Callable[[list[float]], Any]:
+def _tensor() -> Callable[[Sequence[float | None]], Any]:
     """Return what makes a tensor of numbers; a list where torch is not installed."""
     try:
         return import_module("torch").tensor
