@@ -1,7 +1,15 @@
 """The installed NeMo Gym serves a resources server of plaudit's: `scripts/contracts nemo_gym`."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -11,6 +19,7 @@ gym: Any = pytest.importorskip(
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
 from nemo_gym.server_utils import ServerClient  # noqa: E402
+from scripts import docs  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
 from plaudit.integrations.nemo_gym import as_gym_server  # noqa: E402
@@ -62,3 +71,48 @@ def test_an_error_refuses_the_request() -> None:
     reply = client("error").post("/verify", json=gym_body(gym_text("4")))
     assert reply.status_code == 422
     assert "no_reference" in reply.json()["detail"]
+
+
+def test_gym_starts_the_file_of_the_page(tmp_path: Path) -> None:
+    for fence in docs.fences(docs.DOCS / "reference" / "rl-trainers.md"):
+        if name := fence.marks.get("file"):
+            (tmp_path / name).write_text("\n".join(fence.lines), encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("", 0)) as head:
+        port, unused = free.getsockname()[1], head.getsockname()[1]
+    own = {"entrypoint": "app.py", "host": "127.0.0.1", "port": port, "domain": "other"}
+    config = {
+        "quality": {"resources_servers": {"quality": own}},
+        "head_server": {"host": "127.0.0.1", "port": unused},
+        "dry_run": False,
+    }
+    env = {"NEMO_GYM_CONFIG_PATH": "quality", "NEMO_GYM_CONFIG_DICT": json.dumps(config)}
+    command = [sys.executable, "app.py"]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | env, stdout=log, stderr=log
+        ) as run,
+    ):
+        try:
+            while not answers(port):  # Gym starts Ray first.
+                assert run.poll() is None, (tmp_path / "log").read_text("utf-8")
+                time.sleep(0.2)
+            found = ask(port, gym_body(gym_text("4"), answer="4"))
+        finally:
+            run.terminate()
+    assert found["reward"] == 1.0
+
+
+def answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/") as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+def ask(port: int, body: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{port}/verify"
+    with urlopen(Request(url, json.dumps(body).encode(), headers)) as reply:
+        return json.load(reply)
