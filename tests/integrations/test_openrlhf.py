@@ -36,7 +36,7 @@ def test_a_file_holds_the_function(tmp_path: Path) -> None:
 def test_a_number_is_counted_where_there_is_no_value() -> None:
     reward_func = as_openrlhf_reward(RULES, when_unscored=-1)
     queries = [CHAT + "4", "4", CHAT[5:] + "4", CHAT + "4", CHAT + "5"]
-    labels = ["4", "4", "4", None, "4"]
+    labels = ["4", "4", "4", "", "4"]  # OpenRLHF has "" where there is no label.
     with standing_in():
         found = reward_func(queries, [CHAT] * 5, labels)
         short = reward_func(queries[:2], [CHAT], ["4", "4"])
