@@ -1,109 +1,66 @@
 """The same rows through every adapter and every dialect: the numbers of `plaudit score`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
 from plaudit.integrations import __file__ as INTEGRATIONS
 from plaudit.server.dialects.table import DIALECTS
-from tests.support.command import REPOSITORY, Here, rows_of, write_rows
-from tests.support.equality import (
-    UNSCORED,
-    WAYS,
-    Values,
-    Way,
-    asked,
-    single_turns,
-    tool_chats,
-    wrote,
-)
-from tests.support.serving import serving
+from tests.support.command import REPOSITORY
+from tests.support.equality.over_http import Served
+from tests.support.equality.rows import UNSCORED, Values
+from tests.support.equality.runs import Run, score_all
+from tests.support.equality.table import WAYS, Way
+from tests.support.serving import Client, serving
 
-GRADED = """
-[rewards.correctness]
-by = "rules"
-[rewards.length]
-weight = 0.1
-free = 10
-full = 400
-"""
-UNGRADED = """
-[rewards.answer_support]
-[rewards.length]
-weight = 0.5
-free = 10
-full = 400
-"""
-"""For peers that hand over no reference."""
-PAGE = REPOSITORY / "docs" / "reference" / "other-trainers.md"
+PAGE = REPOSITORY / "docs" / "guides" / "one-reward.md"
 
-
-class Run(NamedTuple):
-    """What `plaudit score` made of rows."""
-
-    spec: Path
-    rows: Sequence[dict[str, Any]]
-    values: Values
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    folder = tmp_path_factory.mktemp("equality")
-    turns, chats = single_turns(), tool_chats()
-    bare = [row | {"answer": None} for row in turns]
-    return {
-        "graded": scored(folder / "graded", GRADED, turns),
-        "ungraded": scored(folder / "ungraded", UNGRADED, bare),
-        "chats": scored(folder / "chats", GRADED + "[rewards.search_effort]\n", chats),
-    }
+    return score_all(tmp_path_factory.mktemp("equality"))
 
 
-def scored(folder: Path, spec: str, rows: Sequence[dict[str, Any]]) -> Run:
-    """Run `plaudit score` on rows, as chats."""
-    folder.mkdir()
-    path, out = folder / "rewards.toml", folder / "out.jsonl"
-    path.write_text(spec, encoding="utf-8")
-    chats = [{"messages": [*asked(row), *wrote(row)], "answer": row["answer"]} for row in rows]
-    source = write_rows(folder / "in.jsonl", chats)
-    done = Here(folder / "home")("score", source, "--rewards", path, "-o", out)
-    assert done.status == 0, done.stderr
-    return Run(path, rows, [row["rewards"]["total"]["value"] for row in rows_of(out)])
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(runs: dict[str, Run]) -> AsyncIterator[Client]:
+    """Of one server, of all rewards in all dialects."""
+    spec = runs["graded"].spec.with_name("serve.toml")
+    rewards = [f'[serve.{run.name}]\nrewards = "{run.spec.name}"\n' for run in runs.values()]
+    spec.write_text("".join(rewards), encoding="utf-8")
+    async with serving(spec, *DIALECTS, when_unscored=str(UNSCORED)) as client:
+        yield client
 
 
-async def values_of(way: Way, run: Run) -> Values:
-    if way.dialect is None:
-        return await way.score(run.spec, run.rows)
-    choice = None if way.dialect == "native" else str(UNSCORED)
-    async with serving(run.spec, way.dialect, when_unscored=choice) as client:
-        return await way.score(client, run.rows)
-
-
-def differences(run: Run, found: Values) -> list[tuple[Any, ...]]:
-    assert len(found) == len(run.rows)
-    pairs = zip(run.rows, run.values, found, strict=True)
-    return [(row, expected, value) for row, expected, value in pairs if expected != value]
+async def values_of(way: Way, run: Run, client: Client) -> Values:
+    return await way.score(Served(client, run.name) if way.dialect else run.spec, run.rows)
 
 
 @pytest.mark.parametrize("name", WAYS)
-async def test_single_turns_are_worth_the_same(name: str, runs: dict[str, Run]) -> None:
+async def test_single_turns_have_the_same_values(
+    name: str, runs: dict[str, Run], client: Client
+) -> None:
     way = WAYS[name]
     run = runs["graded" if way.reference else "ungraded"]
-    found = await values_of(way, run)
-    assert differences(run, found) == []
+    found = await values_of(way, run, client)
+    assert run.differences(found) == []
     unscored = sum(value is None for value in found)
     assert f"| {name} | {len(found)} | {len(found)} | {unscored} |" in PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way.chats])
-async def test_traces_with_tools_are_worth_the_same(name: str, runs: dict[str, Run]) -> None:
+async def test_chats_with_tools_have_the_same_values(
+    name: str, runs: dict[str, Run], client: Client
+) -> None:
     run = runs["chats"]
-    assert differences(run, await values_of(WAYS[name], run)) == []
+    assert run.differences(await values_of(WAYS[name], run, client)) == []
 
 
-def test_the_rows_are_worth_comparing(runs: dict[str, Run]) -> None:
-    """Every outcome is among them, often, and values differ."""
+async def test_the_rows_have_every_outcome_often(runs: dict[str, Run]) -> None:
     for run in runs.values():
         assert None in run.values
         assert len(set(run.values)) > 5
@@ -113,9 +70,13 @@ def test_the_rows_are_worth_comparing(runs: dict[str, Run]) -> None:
     assert sum(value is not None and value < 0.5 for value in turns) > 40
 
 
-def test_every_adapter_and_every_dialect_is_in_the_table() -> None:
-    dialects = {way.dialect for way in WAYS.values()}
-    assert set(DIALECTS) <= dialects
+async def test_every_adapter_and_every_dialect_is_in_the_table() -> None:
+    assert set(DIALECTS) <= {way.dialect for way in WAYS.values()}
     inside = {path.stem.split("_")[0] for path in Path(INTEGRATIONS).parent.glob("[a-z]*.py")}
     named = {name.replace(",", "").split()[0].lower() for name in WAYS}
     assert inside <= named
+
+
+async def test_the_page_has_the_rows_of_the_table_alone() -> None:
+    shown = re.findall(r"^\| (.+?) \| \d+ \| \d+ \| \d+ \|$", PAGE.read_text("utf-8"), re.M)
+    assert shown == list(WAYS)
