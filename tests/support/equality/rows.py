@@ -1,4 +1,4 @@
-"""The rows that every adapter and every dialect scores, and the forms in which trainers hold them."""
+"""The rows that every adapter and every dialect scores, and the forms that trainers give them."""
 
 import random
 from collections.abc import Sequence
