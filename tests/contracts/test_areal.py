@@ -17,6 +17,8 @@ import pytest
 from plaudit.integrations.areal import as_areal_reward
 from plaudit.rewarding.unscored import UnscoredError
 from plaudit.rollouts.trace import Trace
+from tests.support.equality import rl_trainers
+from tests.support.equality.runs import Run
 from tests.support.rl_peers import ASKED, CHAT
 
 pytestmark = [pytest.mark.filterwarnings("default")]
@@ -85,3 +87,13 @@ async def test_what_hangs_is_no_zero(wrapper: Any) -> None:
     erring = as_areal_reward(hangs, deadline=0.2, when_unscored="error")
     with pytest.raises(UnscoredError, match="deadline"):
         await called(wrapper, erring, "4", **ROW)
+
+
+async def test_completions_have_the_values_of_plaudit_score(
+    wrapper: Any, runs: dict[str, Run]
+) -> None:
+    async def call(reward: Any, *args: Any, **row: Any) -> float:
+        return await wrapper(reward, timeout_seconds=300, max_workers=2)(*args, **row)
+
+    run = runs["graded"]
+    assert run.differences(await rl_trainers.areal(run.spec, run.rows, call)) == []

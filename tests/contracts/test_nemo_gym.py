@@ -23,13 +23,16 @@ from scripts import docs  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
 from plaudit.integrations.nemo_gym import as_gym_server  # noqa: E402
+from tests.support.equality import rl_trainers  # noqa: E402
+from tests.support.equality.runs import Run  # noqa: E402
 from tests.support.rl_peers import GYM_CALL, gym_body, gym_text  # noqa: E402
 
+MESSAGE = {"id": "m", "status": "completed"}
 RULES = {"rewards": {"correctness": {"by": "rules"}}}
 
 
-def client(choice: Any) -> Any:
-    server_class = as_gym_server(RULES, when_unscored=choice)
+def client(choice: Any, reward: Any = RULES) -> Any:
+    server_class = as_gym_server(reward, when_unscored=choice)
     config = gym.BaseResourcesServerConfig(
         host="127.0.0.1", port=1, entrypoint="app.py", name="quality", domain="other"
     )
@@ -116,3 +119,21 @@ def ask(port: int, body: dict[str, Any]) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}/verify"
     with urlopen(Request(url, json.dumps(body).encode(), headers)) as reply:
         return json.load(reply)
+
+
+async def test_rollouts_have_the_values_of_plaudit_score(runs: dict[str, Run]) -> None:
+    def serve(spec: Path) -> rl_trainers.GymPost:
+        asked = client("drop", spec)
+
+        async def send(body: dict[str, Any]) -> dict[str, Any]:
+            items = [
+                MESSAGE | one if one["type"] == "message" else one
+                for one in body["response"]["output"]
+            ]
+            return post(asked, body | {"response": gym_body(*items)["response"]})
+
+        return send
+
+    for name in ("graded", "chats"):
+        run = runs[name]
+        assert run.differences(await rl_trainers.nemo_gym(run.spec, run.rows, serve)) == []

@@ -13,16 +13,17 @@ agent = pytest.importorskip("openrlhf.utils.agent", reason="scripts/contracts op
 torch: Any = pytest.importorskip("torch")
 pytestmark = [pytest.mark.filterwarnings("default")]
 
+from tests.support.equality.rows import UNSCORED, without  # noqa: E402
+from tests.support.equality.runs import Run  # noqa: E402
 from tests.support.rl_peers import CHAT  # noqa: E402
 from tests.support.serving import RULES, serving  # noqa: E402
 
 FILE = """
 from plaudit.integrations.openrlhf import as_openrlhf_reward
 
-reward_func = as_openrlhf_reward(
-    {{"rewards": {{"correctness": {{"by": "rules"}}}}}}, when_unscored={choice!r}
-)
+reward_func = as_openrlhf_reward({spec!r}, when_unscored={choice!r})
 """
+BY_RULES = {"rewards": {"correctness": {"by": "rules"}}}
 
 
 class Tokenizer:
@@ -49,11 +50,13 @@ class Engine:
         return SimpleNamespace(outputs=[made])
 
 
-async def rollout(where: str, said: str, label: Any, room: int = 4096) -> dict[str, Any]:
+async def rollout(
+    where: str, said: str, label: Any, room: int = 4096, prompt: str = CHAT
+) -> dict[str, Any]:
     """One sample as OpenRLHF makes it; with little room the prompt is truncated."""
     executor = agent.SingleTurnAgentExecutor([where])
     params = SimpleNamespace(max_tokens=16, logprobs=None)
-    return await executor.execute(CHAT, label, params, room, Tokenizer(), Engine(said))
+    return await executor.execute(prompt, label, params, room, Tokenizer(), Engine(said))
 
 
 def as_number(value: Any) -> float | None:
@@ -61,9 +64,9 @@ def as_number(value: Any) -> float | None:
     return None if value is None else torch.tensor([value]).flatten().item()
 
 
-def written(folder: Path, choice: Any) -> str:
+def written(folder: Path, choice: Any, spec: Any = BY_RULES) -> str:
     file = folder / "reward.py"
-    file.write_text(FILE.format(choice=choice))
+    file.write_text(FILE.format(choice=choice, spec=spec))
     return str(file)
 
 
@@ -93,3 +96,17 @@ async def test_after_an_error_there_is_no_reward(tmp_path: Path) -> None:
     assert as_number((await rollout(where, "4", "4"))["reward"]) == 1.0
     lost = await rollout(where, "4", None)
     assert (lost["reward"], lost["scores"], lost["extra_logs"]) == (None, None, {})
+
+
+async def test_samples_have_the_values_of_plaudit_score(
+    tmp_path: Path, runs: dict[str, Run]
+) -> None:
+    run = runs["graded"]
+    where = written(tmp_path, UNSCORED, str(run.spec))
+    found = [
+        await rollout(where, row["completion"] + "<|im_end|>", row["answer"], prompt=row["prompt"])
+        for row in run.rows
+    ]
+    rewards = [without(as_number(one["reward"])) for one in found]
+    expected = [as_number(value) for value in run.values]  # As floats of 32 bits.
+    assert run._replace(values=expected).differences(rewards) == []
