@@ -1,25 +1,70 @@
-"""Judging a block of rows: samples in, verdicts out, with whatever session judges them."""
+"""Judging a block of rows: rows in, verdicts out, with whatever session judges them.
 
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from itertools import chain, islice
+`judge_block` is what a process, an actor or a batch calls; `judge_rows` takes rows as they come,
+however many.
+"""
+
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-from plaudit._util.aio import for_each
+from plaudit._util.aio import for_each, run_workers
 from plaudit.engines.base import Engine
 from plaudit.io.progress import Progress
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.cached import CachedClient
-from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.judging import Gathered, Judged, JudgeSession, work_through
 from plaudit.runs.panel import Cascade, Jury
+from plaudit.runs.samples import OnReject, Row, Samples
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
-from plaudit.types import Sample, Verdict
+from plaudit.types import Sample
 
 AnySession = JudgeSession | Jury | Cascade
 """One judge at work, or several."""
 
-Take = Callable[[Verdict, Asked], object]
-"""Called with each verdict and what was asked for it, in order of arrival."""
+Take = Callable[[Sequence[Judged]], object]
+"""Called with verdicts and what was asked for each, some at a time, in order of arrival."""
+
+_TAKEN = 64
+"""Verdicts that are taken at once."""
+_WAIT_S = 0.1
+"""Longest time that a verdict waits for others."""
+
+
+async def judge_block(
+    session: AnySession,
+    rows: Iterable[Row],
+    *,
+    first: int = 0,
+    on_reject: OnReject | None = None,
+) -> list[Judged]:
+    """Judge a block of rows; return the verdicts in the order of their samples.
+
+    Replies come from the session's store and go into it; nothing else is written or shown.
+
+    Args:
+        session: what judges them.
+        rows: dicts in the form of input rows, or samples.
+        first: index of the first sample.
+        on_reject: called with the number and the error of each malformed row, which is then left
+            out; None: the first one raises.
+
+    Returns:
+        Each verdict, and what was asked for it.
+
+    Raises:
+        InputError: a row is malformed; nothing was asked.
+        EngineUnusableError: no sample can be judged.
+    """
+    samples = list(Samples(session.task, on_reject, first).of(rows))
+    found: dict[int, Judged] = {}
+
+    def take(judged: Sequence[Judged]) -> None:
+        found.update((one[0].index, one) for one in judged)
+
+    await judge_rows(session, samples, take)
+    return [found[sample.index] for sample in samples]
 
 
 async def judge_rows(
@@ -37,7 +82,8 @@ async def judge_rows(
         samples: in the order of their index; taken only as fast as they are judged.
         take: gets the verdicts.
         progress: counts the verdicts, and shows what the session does.
-        ahead: whether some samples are read ahead and looked up in the store together.
+        ahead: whether some samples are read ahead and looked up in the store together, and some
+            verdicts taken together, each within a tenth of a second.
 
     Raises:
         EngineUnusableError: no sample can be judged.
@@ -45,28 +91,38 @@ async def judge_rows(
     if progress is not None:
         progress.watch(session)
 
-    def finish(verdict: Verdict, asked: Asked) -> None:
+    def finish(judged: Sequence[Judged]) -> None:
         if progress is not None:
-            progress.advance(verdict.status, verdict.usage)
-        take(verdict, asked)
-
-    def judge_stored(lookup: Any) -> bool:
-        known = session.judge_stored(lookup)
-        if known is not None:
-            finish(*known)
-        return known is not None
-
-    async def judge(lookup: Any) -> None:
-        finish(*await session.judge(lookup))
+            progress.advance_all([verdict for verdict, _ in judged])
+        take(judged)
 
     if isinstance(samples, AsyncIterable) or not ahead:
-        await for_each(judge, samples, session.window)
+        await _judge_each(session, samples, finish)
         return
-    lookups = session.questions(samples)
-    first = list(islice(lookups, 1))
-    if first:  # Before the window opens: all of it would wait, and be late for the output.
-        await session.prepare()
-    await for_each(judge, chain(first, lookups), session.window, judge_stored)
+    gathered = Gathered(finish, _TAKEN, _WAIT_S)
+    try:
+        await _judge_ahead(session, samples, gathered)
+    finally:
+        gathered.flush()
+
+
+async def _judge_each(
+    session: AnySession, samples: Iterable[Sample] | AsyncIterable[Sample], take: Take
+) -> None:
+    async def judge(sample: Sample) -> None:
+        take([await session.judge(sample)])
+
+    await for_each(judge, samples, session.window)
+
+
+async def _judge_ahead(session: AnySession, samples: Iterable[Sample], gathered: Gathered) -> None:
+    lookups: Iterator[Any] = session.questions(samples)
+    first: Any = next(lookups, None)
+    if first is None:
+        return
+    await session.open(first)
+    shared = chain((first,), lookups)
+    await run_workers(lambda: work_through(session, shared, gathered), session.window)
 
 
 def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:

@@ -135,7 +135,8 @@ class Pool:
         self.admission = Admission(policy.outage)
         self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
         self._said_until = 0.0
-        self._open = Once(self._open_engine)
+        self.open = Once(self._open_engine)
+        """Opens the engine, which the first request does too."""
 
     @property
     def window(self) -> int:
@@ -164,7 +165,7 @@ class Pool:
             EngineUnusableError: no request can succeed, or no endpoint answers any more.
         """
         if not self.admission.endpoints:
-            await self._open()
+            await self.open()
         budget = budget or self.budget()
         for retry in count():
             try:
@@ -369,6 +370,11 @@ class PoolShare:
     def engine(self) -> Engine:
         """The engine of the pool."""
         return self._pool.engine
+
+    @property
+    def open(self) -> Once:
+        """Opens the engine, once for all users."""
+        return self._pool.open
 
     @property
     def window(self) -> int:
