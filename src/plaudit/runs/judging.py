@@ -4,21 +4,21 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from plaudit._util.aio import BREATHE, Once
+from plaudit._util.aio import Once
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
 from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
+from plaudit.runs.cached import CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
 from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
@@ -62,86 +62,21 @@ class Asked(Protocol):
         ...
 
 
+class AskedRecord(msgspec.Struct, frozen=True):
+    """What was asked for a sample."""
+
+    requests: Sequence[Request]
+    """Everything that was asked."""
+    keys: Sequence[bytes]
+    """The keys of the replies."""
+    failed: Sequence[Attempt] = ()
+    """Requests that brought no reply."""
+    from_store: bool = True
+    """Whether everything that was asked came from the store."""
+
+
 Judged = tuple[Verdict, Asked]
 """A verdict, and what was asked for it."""
-
-
-class Session(Protocol):
-    """Judges questions about samples."""
-
-    def judge_stored(self, question: Any, /) -> Judged | None:
-        """Judge a sample whose replies are stored; None: `judge` must."""
-        ...
-
-    async def judge(self, question: Any, /) -> Judged:
-        """Judge a sample."""
-        ...
-
-
-class Gathered:
-    """Verdicts that wait for each other a moment, so that they are taken many at a time."""
-
-    def __init__(
-        self, take: Callable[[Sequence[Judged]], object], most: int, wait_s: float
-    ) -> None:
-        """Begin with none.
-
-        Args:
-            take: gets the verdicts in order of arrival, at least one.
-            most: so many are taken at once.
-            wait_s: longest time that one waits.
-        """
-        self._take = take
-        self._most = most
-        self._wait_s = wait_s
-        self._judged: list[Judged] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._failure: Exception | None = None
-
-    def add(self, judged: Judged) -> None:
-        """Add a verdict.
-
-        Raises:
-            Exception: what `take` raised, now or since the last call.
-        """
-        self._judged.append(judged)
-        if len(self._judged) >= self._most or self._failure is not None:
-            self.flush()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._wait_s, self._flush_late)
-
-    def flush(self) -> None:
-        """Have everything taken now; raises what `take` raises."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._failure is not None:
-            raise self._failure
-        judged, self._judged = self._judged, []
-        if judged:
-            self._take(judged)
-
-    def _flush_late(self) -> None:
-        try:
-            self.flush()
-        except Exception as error:  # The next one who adds a verdict raises it.
-            self._failure = error
-
-
-async def work_through(session: Session, questions: Iterator[Any], gathered: Gathered) -> None:
-    """Judge questions, one after the other, until there are none; several workers may share them.
-
-    Args:
-        session: of which they are.
-        questions: taken only when the one before is judged.
-        gathered: gets the verdicts.
-    """
-    for taken, question in enumerate(questions, 1):
-        known = session.judge_stored(question)
-        gathered.add(await session.judge(question) if known is None else known)
-        if taken % BREATHE == 0:
-            await asyncio.sleep(0)
 
 
 class _IgnoredError(Exception):

@@ -12,8 +12,8 @@ from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
-from plaudit.runs.cached import AskedRecord, Lookup
-from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.cached import Lookup
+from plaudit.runs.judging import Asked, AskedRecord, JudgeSession
 from plaudit.runs.record import Bill, bill
 from plaudit.runs.summary import Alpha, MemberSummary, PanelSummary
 from plaudit.scoring.agreement import Agreement

@@ -14,7 +14,6 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Annotated
 
 import msgspec
@@ -166,8 +165,8 @@ class Pool:
         """
         if not self.admission.endpoints:
             await self.open()
-        budget = budget or self.budget()
-        for retry in count():
+        budget, retry = budget or self.budget(), 0
+        while True:
             try:
                 return await self._attempt(request, budget)
             except CallError as error:
@@ -176,7 +175,7 @@ class Pool:
                 pause = self._pause(error, retry)
             await asyncio.sleep(pause)
             budget.retries -= 1
-        raise AssertionError  # The loop ends with a reply or an error.
+            retry += 1
 
     async def _open_engine(self) -> None:
         await self.engine.open()
@@ -363,6 +362,8 @@ class PoolShare:
     def __init__(self, pool: Pool) -> None:
         """Take a share; nothing is contacted."""
         self._pool = pool
+        self.open = pool.open
+        """Opens the engine, once for all users."""
         self.sent = 0
         """Attempts of this user so far, retries included."""
 
@@ -370,11 +371,6 @@ class PoolShare:
     def engine(self) -> Engine:
         """The engine of the pool."""
         return self._pool.engine
-
-    @property
-    def open(self) -> Once:
-        """Opens the engine, once for all users."""
-        return self._pool.open
 
     @property
     def window(self) -> int:
