@@ -17,7 +17,8 @@ def take_choice(peer: str, allowed: Collection[Word], given: str | float | None)
     Raises:
         UsageError: nothing was chosen and the peer takes no null, or it cannot carry the choice.
     """
-    return check_choice(peer, allowed, None if given is None else read_choice(given))
+    choice = None if given is None else read_choice(given)
+    return check_choice(peer, allowed, choice, "when_unscored=HOW")
 
 
 def value_of(row: ScoredRow, choice: UnscoredChoice) -> float | None:
