@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
 from openai.types.chat.chat_completion import Choice  # noqa: E402
 from pydantic import ValidationError  # noqa: E402
+from scripts import docs  # noqa: E402
 
 from plaudit.integrations.art import as_art_reward  # noqa: E402
 from plaudit.rewarding.unscored import UnscoredError  # noqa: E402
@@ -98,3 +99,7 @@ def test_art_still_takes_no_none_but_takes_nan() -> None:
     with pytest.raises(ValidationError):
         art.Trajectory(reward=None)
     assert math.isnan(art.Trajectory(reward=math.nan).reward)
+
+
+def test_the_page_shows_what_happens() -> None:
+    assert docs.run_page(docs.DOCS / "reference" / "other-trainers.md") == []

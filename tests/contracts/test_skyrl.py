@@ -11,6 +11,7 @@ skyrl_gym = pytest.importorskip(
 )
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
+from scripts import docs  # noqa: E402
 from skyrl_gym.envs.base_text_env import BaseTextEnv  # noqa: E402
 from skyrl_gym.envs.registration import registry  # noqa: E402
 
@@ -95,3 +96,7 @@ def test_an_episode_of_several_turns_is_scored_at_its_end() -> None:
     assert (last["reward"], last["done"]) == (0.0, True)  # The result says 4, the model does not.
     env = episode(Searching, "4", max_turns=1)
     assert env.step("search: 2 + 2")["done"]
+
+
+def test_the_page_shows_what_happens() -> None:
+    assert docs.run_page(docs.DOCS / "reference" / "other-trainers.md") == []

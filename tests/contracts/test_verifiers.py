@@ -11,6 +11,7 @@ verifiers = pytest.importorskip(
 )
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
+from scripts import docs  # noqa: E402
 from verifiers.v1.configs.agent import AgentConfig  # noqa: E402
 from verifiers.v1.configs.task import TaskConfig  # noqa: E402
 from verifiers.v1.errors import TaskError  # noqa: E402
@@ -135,3 +136,7 @@ async def test_the_branch_of_the_root_agent_counts(plugged: Path) -> None:
     assert (await score(plugged, "quality", trace)).reward == 0
     trace.root_reply = "4"
     assert (await score(plugged, "quality", trace)).reward == 1
+
+
+def test_the_page_shows_what_happens() -> None:
+    assert docs.run_page(docs.DOCS / "reference" / "other-trainers.md") == []
