@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Generic, Protocol, TypeVar, cast
+from typing import BinaryIO, Generic, TypeVar, cast
 
 from plaudit._util.paths import possible
 from plaudit.errors import InputError
@@ -88,23 +88,12 @@ class RowReader(Iterator[Row]):
         self._source.close()
 
 
-class Rows(Protocol):
-    """Rows that are read one after the other."""
-
-    @property
-    def bytes_read(self) -> int:
-        """How much of the source has been read."""
-        ...
-
-    def __iter__(self) -> Iterator[Row]: ...
-
-
 class Intake(Generic[T]):
     """Takes a run's items from the rows of a file, and sets aside what it cannot take."""
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowReader,
         read_row: Callable[[Mapping[str, Json], int], Sequence[T]],
         rejects: RejectWriter | None = None,
         progress: Progress | None = None,

@@ -10,19 +10,17 @@ from msgspec.structs import replace
 from plaudit.engines.base import Completion, Engine
 from plaudit.engines.load import load_engine
 from plaudit.engines.uri import EngineURI
-from plaudit.errors import EngineUnusableError
+from plaudit.errors import EngineUnusableError, InputError
 from plaudit.integrations.ray.blocks import Block, BlockReader
 from plaudit.integrations.ray.limits import Share
 from plaudit.integrations.ray.parts import Part, PartsFolder, part_name
-from plaudit.io.output import RejectWriter, reject_line
+from plaudit.io.output import reject_line
 from plaudit.io.progress import Progress
 from plaudit.io.rows import Row
-from plaudit.io.sources import Intake
 from plaudit.io.tables import VERDICT, ParquetPart, value_type
 from plaudit.judges.load import task_type
-from plaudit.runs.block import AnySession, judge_rows
+from plaudit.runs.block import AnySession, judge_block
 from plaudit.runs.cached import CachePolicy
-from plaudit.runs.judging import Asked
 from plaudit.runs.record import Bill, JudgeRecord, RunSettings
 from plaudit.runs.runner import bind_record, session_of
 from plaudit.runs.summary import JudgeTally
@@ -156,32 +154,35 @@ class BlockJudge:
         return session_of(settings, task, engine)
 
     async def _judged(self, session: AnySession, block: Block) -> Part:
-        options = self._work.record.options
-        rejects = _Rejects()
-        first = block.number << _BLOCK
         rows = await asyncio.to_thread(list, self._reader.rows(block))
-        intake = Intake(
-            _Rows(rows), lambda row, place: session.task.read_row(row, first + place), rejects,
-            strict=options.strict,
-        )  # fmt: skip
-        tally, lines = JudgeTally(), dict[int, bytes]()
-        encode = self._encoder()
+        rejected: dict[int, msgspec.Raw] = {}
 
-        def take(verdict: Verdict, asked: Asked) -> None:
-            tally.add(verdict, asked)
-            lines[verdict.index] = encode(verdict)
+        def reject(row: Row, error: str) -> None:
+            if self._work.record.options.strict:
+                raise InputError(f"{row.where}: {error}")
+            rejected[row.number] = msgspec.Raw(reject_line(row, error))
 
-        await judge_rows(session, intake.items(), take)
+        def on_reject(place: int, error: InputError) -> None:
+            reject(read[place], str(error).removeprefix(f"row {place}: "))
+
+        for row in rows:
+            if row.data is None:
+                reject(row, row.error or "")
+        read = [row for row in rows if row.data is not None]
+        data = [row.data or {} for row in read]
+        judged = await judge_block(session, data, first=block.number << _BLOCK, on_reject=on_reject)
         await asyncio.to_thread(self._store.flush)
+        tally, encode = JudgeTally(), self._encoder()
+        tally.add(judged)
         part = Part(
             block=block,
             fingerprint=self._work.fingerprint,
-            rows=len(lines),
-            rejected=rejects.lines,
+            rows=len(judged),
+            rejected=[rejected[number] for number in sorted(rejected)],
             counts=msgspec.Raw(msgspec.json.encode(tally.counts())),
         )
-        ordered = [lines[index] for index in sorted(lines)]
-        await asyncio.to_thread(self._write, part, ordered)
+        lines = [encode(verdict) for verdict, _ in judged]
+        await asyncio.to_thread(self._write, part, lines)
         return part
 
     def _encoder(self) -> Callable[[Verdict], bytes]:
@@ -224,20 +225,3 @@ def _sum(one: Bill, other: Bill, sign: int = 1) -> Bill:
         cost_usd=costs,
         notes=one.notes or other.notes,
     )
-
-
-class _Rejects(RejectWriter):
-    """Keeps rejected rows for the note of a part."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.lines: list[msgspec.Raw] = []
-
-    def write(self, row: Row, error: str | None = None) -> None:
-        self.lines.append(msgspec.Raw(reject_line(row, error or row.error or "")))
-
-
-class _Rows(list[Row]):
-    """Rows that were read already."""
-
-    bytes_read = 0

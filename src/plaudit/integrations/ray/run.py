@@ -1,6 +1,7 @@
 """A judge's run on a cluster: blocks in, parts out, one summary."""
 
 import hashlib
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.engines.base import Completion, Engine
 from plaudit.errors import ArgumentError, InputError, UsageError
 from plaudit.integrations.ray.actors import connected, reports
-from plaudit.integrations.ray.blocks import BLOCK_ROWS, Block, cut
+from plaudit.integrations.ray.blocks import BLOCK_ROWS, Block, BlockReader, cut
 from plaudit.integrations.ray.judging import JudgeWork, Report
-from plaudit.integrations.ray.parts import REJECTED, PartsFolder
+from plaudit.integrations.ray.parts import REJECTED, Part, PartsFolder
 from plaudit.io.places import check_folder_output, check_output
 from plaudit.io.progress import Progress
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
+from plaudit.runs.block import AnySession, judge_block
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.record import Bill, JudgeRecord, RunSettings
 from plaudit.runs.runner import bind_record, session_of
@@ -63,6 +65,11 @@ class _Prepared(NamedTuple):
     work: JudgeWork
     task: BaseJudge | PanelJudge
     bill: Bill
+    folder: PartsFolder
+    parts: dict[int, Part]
+    """Parts that are finished, by the number of the block."""
+    left: Sequence[Block]
+    """Blocks that are not."""
 
 
 class ClusterJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +101,7 @@ def judge_on_ray(job: ClusterJob, progress: Progress) -> JudgeSummary:
     blocks = cut(job.record.options.source, job.options.block_rows)
     address = job.options.ray
     assert address is not None
-    run = _ClusterRun(job, run_sync(_prepared(job, out)), blocks, progress)
+    run = _ClusterRun(job, run_sync(_prepared(job, out, blocks)), progress)
     if run.left:
         with connected(address, job.options.actors) as ray:
             for report in reports(
@@ -138,8 +145,8 @@ class _NotingStore(Store):
         super().put_reply(key, completion)
 
 
-async def _prepared(job: ClusterJob, out: str) -> _Prepared:
-    """Measure the prior, once for all actors, and say what they do."""
+async def _prepared(job: ClusterJob, out: str, blocks: Sequence[Block]) -> _Prepared:
+    """Find out what is left, and what all actors must see alike: the readout, the prior."""
     store = _NotingStore(job.store)
     with store:
         settings = RunSettings(
@@ -148,8 +155,12 @@ async def _prepared(job: ClusterJob, out: str) -> _Prepared:
         )  # fmt: skip
         session = session_of(settings, await bind_record(job.record, job.engine), job.engine)
         try:
+            fingerprint = _fingerprint(job.record, session.task.fingerprint)
+            folder = PartsFolder(out, fingerprint)
+            parts = folder.open(blocks)
+            left = [block for block in blocks if block.number not in parts]
             if job.launched_gpus is None:
-                await session.prepare()
+                await _judge_first(session, left)
             record = replace(job.record, without_logprobs=tuple(session.without_logprobs))
             work = JudgeWork(
                 kind=job.kind,
@@ -160,12 +171,22 @@ async def _prepared(job: ClusterJob, out: str) -> _Prepared:
                 prices=job.prices,
                 store=job.store,
                 out=out,
-                fingerprint=_fingerprint(record, session.task.fingerprint),
+                fingerprint=fingerprint,
                 prior=store.seen,
             )
-            return _Prepared(work, session.task, session.bill(job.prices))
+            bill = session.bill(job.prices)
+            return _Prepared(work, session.task, bill, folder, parts, left)
         finally:
             await session.close()
+
+
+async def _judge_first(session: AnySession, blocks: Sequence[Block]) -> None:
+    """Judge the first row that can be; no actor asks about it again."""
+    reader = BlockReader()
+    for row in itertools.chain.from_iterable(map(reader.rows, blocks)):
+        data = [] if row.data is None else [row.data]
+        if await judge_block(session, data, on_reject=lambda _, __: None):
+            return
 
 
 def _fingerprint(record: JudgeRecord, task: str) -> str:
@@ -178,16 +199,9 @@ def _fingerprint(record: JudgeRecord, task: str) -> str:
 class _ClusterRun:
     """What is done, and what is left."""
 
-    def __init__(
-        self, job: ClusterJob, prepared: _Prepared, blocks: Sequence[Block], progress: Progress
-    ) -> None:
-        self.work = prepared.work
-        self._job, self._task, self._bills = job, prepared.task, [prepared.bill]
-        self._progress = progress
-        self._folder = PartsFolder(self.work.out, self.work.fingerprint)
-        self._parts = self._folder.open(blocks)
-        self.left = [block for block in blocks if block.number not in self._parts]
-        """Blocks that are not finished."""
+    def __init__(self, job: ClusterJob, prepared: _Prepared, progress: Progress) -> None:
+        self.work, self._task, bill, self._folder, self._parts, self.left = prepared
+        self._job, self._bills, self._progress = job, [bill], progress
         self._tally = JudgeTally()
         self._json_of = list(self.work.record.without_logprobs)
         for part in self._parts.values():
