@@ -11,6 +11,7 @@ from tests.support.nemo_services import NemoServices
 
 PEERS = (
     "trl",
+    "ray",
     "transformers",
     "torch",
     "datasets",
