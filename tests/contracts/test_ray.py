@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 import pyarrow as arrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
 
+from scripts import docs  # noqa: E402
 from tests.support.launching import StandIns  # noqa: E402
 from tests.support.server import FakeOpenAI  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
@@ -234,3 +235,7 @@ def test_each_actor_asks_its_own_endpoint_and_another_when_that_is_gone(command:
     assert told["ok"] == 1500
     assert max(command.server.peak, other.peak) <= 2 * SLOTS
     assert [row["id"] for row in command.verdicts()] == [f"r{n}" for n in range(1500)]
+
+
+def test_the_guide_shows_what_happens() -> None:
+    assert "\n".join(docs.run_page(docs.DOCS / "guides" / "cluster.md")) == ""

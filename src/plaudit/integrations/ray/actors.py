@@ -60,12 +60,12 @@ def connected(address: str, actors: int) -> Generator[Any]:
         UsageError: the cluster does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = load_package("ray", "ray")
     load_package("ray.data", "ray")
     given: dict[str, Any] = {"address": address}
     if address == "local":
         cores = max(actors, os.cpu_count() or 1)
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         given |= {
             "num_cpus": cores, "object_store_memory": _LOCAL_STORE, "include_dashboard": False
         }  # fmt: skip
@@ -75,13 +75,27 @@ def connected(address: str, actors: int) -> Generator[Any]:
 
 def _initialised(ray: Any, address: str, given: dict[str, Any]) -> Generator[Any]:
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **given)
+        with _silent_natively():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **given)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(f"Ray at {address} does not answer: {error}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent_natively() -> Generator[None]:
+    """Drop what native code writes to standard error: Ray reports there that it logs less."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def reports(
