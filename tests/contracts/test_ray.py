@@ -21,7 +21,7 @@ import pyarrow as arrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
 
 from scripts import docs  # noqa: E402
-from tests.support.launching import StandIns  # noqa: E402
+from tests.support.launching import StandIns, until_gone  # noqa: E402
 from tests.support.server import FakeOpenAI  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
 
@@ -221,7 +221,7 @@ def test_each_actor_starts_servers_of_its_own(
     assert (told["ok"], told["values"]) == (600, {"neg_correction": {"ok": 600}})
     assert len(stand_ins.starts) == 2
     assert [start["gpus"] for start in stand_ins.starts] == ["0", "0"]  # Of each node.
-    wait_until(lambda: not any(map(psutil.pid_exists, stand_ins.pids)))
+    until_gone(stand_ins.pids)
 
 
 def test_each_actor_asks_its_own_endpoint_and_another_when_that_is_gone(command: Command) -> None:
