@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
 import pyarrow as arrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
-
 from scripts import docs  # noqa: E402
+
 from tests.support.launching import StandIns, until_gone  # noqa: E402
 from tests.support.server import FakeOpenAI  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
