@@ -1,10 +1,13 @@
 """What scores rows: a specification of rewards, a judge, or a judge that compares a group."""
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from plaudit._util.aio import together
 from plaudit.errors import Cause, InputError, PlauditError
@@ -58,6 +61,10 @@ class Scorer(Protocol):
         """
         ...
 
+    def unstored(self) -> "Scorer":
+        """Return a scorer of the same engines that neither reads nor keeps replies."""
+        ...
+
     async def close(self) -> None:
         """Write what is not written yet, and free what was taken."""
         ...
@@ -87,6 +94,10 @@ class RewardScorer:
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows, each for itself; see `Scorer`."""
         return await _all(self._one(row) for row in rows)
+
+    def unstored(self) -> "RewardScorer":
+        """Return the same without a store; see `Scorer`."""
+        return RewardScorer(_unstored(self.reward))
 
     async def close(self) -> None:
         """Free what the reward took."""
@@ -120,6 +131,10 @@ class JudgeScorer:
         """Score rows, each for itself; see `Scorer`."""
         return await _all(self._one(row) for row in rows)
 
+    def unstored(self) -> "JudgeScorer":
+        """Return the same without a store; see `Scorer`."""
+        return JudgeScorer(_judge_without_store(self.judge))
+
     async def close(self) -> None:
         """Write replies that are not written yet, and free the engine."""
         await self.judge.aclose()
@@ -130,6 +145,24 @@ class JudgeScorer:
         except InputError as error:
             return rejected_row(row, error)
         return row_of_verdict(row, verdict)
+
+
+def _unstored(reward: Reward) -> Reward:
+    """Return a reward whose judges keep no replies; one without a judge is returned as it is."""
+    if isinstance(reward, Composite):
+        parts = [replace(part, reward=_unstored(part.reward)) for part in reward.parts]
+        return Composite(parts, reward.combine)
+    if not isinstance(reward, Correctness):
+        return reward
+    made = copy.copy(reward)
+    made.judge = _judge_without_store(reward.judge)
+    return made
+
+
+def _judge_without_store(judge: Judge) -> Judge:
+    made = copy.copy(judge)
+    made.runtimes = judge.runtimes.unstored()
+    return made
 
 
 class _Compared(NamedTuple):
@@ -177,6 +210,10 @@ class GroupScorer:
             else _member(row, number, strengths[number], compared)
             for number, (row, chat) in enumerate(zip(rows, chats, strict=True))
         ]
+
+    def unstored(self) -> "GroupScorer":
+        """Return the same without a store; see `Scorer`."""
+        return GroupScorer(_judge_without_store(self._judge))
 
     async def close(self) -> None:
         """Do nothing: the judge's own scorer closes it."""
