@@ -1,7 +1,8 @@
 """TRL's GRPO with its reward in another process, which is killed and comes back half-way.
 
-The reward server dies with a batch in its hands, and stays away for a whole step. The training
-goes on; what had no answer is None for TRL, and moves nothing.
+The reward server dies with a batch in its hands, twice. The first time it stays away until the
+batch's deadline: every row is None for TRL, and has no gradient. The second time it comes back at
+once: the batch is asked again, and scored.
 """
 
 import asyncio
@@ -29,9 +30,11 @@ from tests.support.command import Plaudit  # noqa: E402
 from tests.support.served import Served  # noqa: E402
 from tests.support.tiny_model import PLACES, question  # noqa: E402
 
-GROUP, STEPS, DEADLINE = 4, 7, 8.0
-LOST, BACK = 3, 5
-"""The step whose batch the server loses, and the first one after its return that must be scored."""
+GROUP, STEPS = 4, 7
+LOST, ASKED_AGAIN = 3, 5
+"""Steps whose batch the server loses: for good, and until it comes back."""
+SHORT_S, LONG_S = 4.0, 120.0
+"""Deadlines of a batch, of the lost one and of the others."""
 
 SPEC = """\
 [rewards.correctness]
@@ -43,7 +46,7 @@ function = "held.py:held"
 weight = 0.5
 """
 HELD = '''\
-"""Waits where a file says so, as a slow verifier does."""
+"""Waits where a file says so, as a slow verifier does, and cannot say of one answer."""
 
 import asyncio
 from pathlib import Path
@@ -55,7 +58,8 @@ async def held(trace):
     (HERE / "begun").touch()
     while (HERE / "hold").exists():
         await asyncio.sleep(0.05)
-    return float(len(trace.final_answer or "") < 20)
+    answer = trace.final_answer or ""
+    return None if "hut" in answer else float(len(answer) < 20)
 '''
 
 
@@ -65,31 +69,35 @@ class Loop:
     def __init__(self, home: Path) -> None:
         self.home, self.steps = home, []
         self.server = Served(home, "rewards.toml")
-        self.reward = as_trl_reward(
-            f"{self.server.url}/v1/score/rewards", name="served", deadline=DEADLINE
-        )
-
-    @property
-    def step(self) -> int:
-        return len(self.steps) + 1
+        url = f"{self.server.url}/v1/score/rewards"
+        self.hasty = as_trl_reward(url, name="served", deadline=SHORT_S)
+        self.patient = as_trl_reward(url, name="served", deadline=LONG_S)
 
     async def __call__(self, **batch: Any) -> list[float | None]:
-        """Score as TRL asks; in one step the server dies before it has answered."""
-        if self.step == LOST:
-            (self.home / "begun").unlink()
-            (self.home / "hold").touch()
-        asked = asyncio.ensure_future(self.reward(**batch))
-        if self.step == LOST:
-            while not (self.home / "begun").exists():
-                await asyncio.sleep(0.05)
-            self.server.stop(signal.SIGKILL)
-        found = await asked
+        """Score as TRL asks; in two steps the server dies before it has answered."""
+        step = len(self.steps) + 1
+        reward = self.hasty if step == LOST else self.patient
+        if step not in (LOST, ASKED_AGAIN):
+            found = await reward(**batch)
+        else:
+            found = await self.interrupted(reward(**batch), comes_back=step == ASKED_AGAIN)
         self.steps.append((batch["prompts"], batch["completions"], batch["answer"], found))
         return found
 
-    def come_back(self) -> None:
-        """Start the server again; nobody waits for it."""
+    async def interrupted(self, scoring: Any, *, comes_back: bool) -> list[float | None]:
+        """Kill the server while it has a batch, and let it come back then or later."""
+        (self.home / "begun").unlink()
+        (self.home / "hold").touch()
+        asked = asyncio.ensure_future(scoring)
+        while not (self.home / "begun").exists():
+            await asyncio.sleep(0.05)
+        self.server.stop(signal.SIGKILL)
         (self.home / "hold").unlink()
+        if comes_back:
+            await asyncio.to_thread(self.come_back)
+        return await asked
+
+    def come_back(self) -> None:
         self.server = Served(self.home, "rewards.toml", port=self.server.port)
 
 
@@ -184,7 +192,7 @@ def trained(model: Path, loop: Loop) -> Watched:
 def scored_offline(loop: Loop) -> list[list[float | None]]:
     """What `plaudit score` says of the same rows."""
     rows = [
-        {"messages": [*prompt, *completion], "reference": answer}
+        {"messages": [*prompt, *completion], "answer": answer}
         for prompts, completions, answers, _ in loop.steps
         for prompt, completion, answer in zip(prompts, completions, answers, strict=True)
     ]
@@ -196,7 +204,7 @@ def scored_offline(loop: Loop) -> list[list[float | None]]:
     _, problem = done.communicate(timeout=300)
     assert done.returncode == 0, problem
     lines = (loop.home / "scored.jsonl").read_text()
-    values = [json.loads(line)["rewards"]["value"] for line in lines.splitlines()]
+    values = [json.loads(line)["rewards"]["total"]["value"] for line in lines.splitlines()]
     width = 2 * GROUP
     return [values[start : start + width] for start in range(0, len(values), width)]
 
@@ -211,13 +219,10 @@ def test_training_goes_on_without_the_server_and_no_reward_is_made_up(
 
     used = [found for *_, found in loop.steps]
     offline = scored_offline(loop)
-    for given, known in zip(used, offline, strict=True):
-        assert all(value is None or value == own for value, own in zip(given, known, strict=True))
-    lost = [step for step, given in enumerate(used, 1) if None in given]
-    assert LOST in lost
-    assert set(lost) <= set(range(LOST, BACK))
-    assert all(value is None for value in used[LOST - 1])
-    assert all(value is not None for known in offline for value in known)
+    assert set(used[LOST - 1]) == {None} != set(offline[LOST - 1])
+    kept = [step for step in range(STEPS) if step != LOST - 1]
+    assert [used[step] for step in kept] == [offline[step] for step in kept]
+    assert any(None in group and len(set(group)) > 1 for step in used for group in groups_of(step))
 
     for step, (given, entry, advantages) in enumerate(
         zip(used, logs, trainer.advantages, strict=True), 1
@@ -225,7 +230,11 @@ def test_training_goes_on_without_the_server_and_no_reward_is_made_up(
         assert entry["served/unscored"] == given.count(None) / len(given), step
         assert torch.allclose(advantages, expected(given), atol=1e-4), step
     assert logs[LOST - 1]["grad_norm"] == 0
-    assert any(entry["grad_norm"] > 0 for entry in logs[BACK - 1 :])
+    assert any(entry["grad_norm"] > 0 for entry in logs[LOST:])
+
+
+def groups_of(given: list[float | None]) -> list[list[float | None]]:
+    return [given[:GROUP], given[GROUP:]]
 
 
 def expected(given: list[float | None]) -> Any:
@@ -233,7 +242,8 @@ def expected(given: list[float | None]) -> Any:
     groups = torch.tensor([float("nan") if v is None else v for v in given]).view(-1, GROUP)
     means = groups.nanmean(dim=1, keepdim=True)
     known = (~groups.isnan()).sum(dim=1, keepdim=True)
-    spread = ((groups - means).square().nansum(dim=1, keepdim=True) / (known - 1).clamp(min=1)) ** 0.5
+    squares = (groups - means).square().nansum(dim=1, keepdim=True)
+    spread = (squares / (known - 1).clamp(min=1)).sqrt()
     return ((groups - means) / (spread + 1e-4)).nan_to_num(0.0).flatten()
 
 
@@ -241,4 +251,6 @@ def report(logs: list[dict[str, Any]]) -> None:
     """Print what docs/reference/trainers.md shows: pytest -s."""
     for step, entry in enumerate(logs, 1):
         figures = ("rewards/served/mean", "served/unscored", "grad_norm", "step_time")
-        print(f"step {step}:", ", ".join(f"{name} {entry[name]:.3f}" for name in figures))
+        found = ((name, entry[name]) for name in figures)
+        shown = (f"{name} {'none' if value is None else f'{value:.3f}'}" for name, value in found)
+        print(f"step {step}:", ", ".join(shown))
