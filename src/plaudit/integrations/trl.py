@@ -10,8 +10,9 @@ from plaudit.engines.base import Engine
 from plaudit.errors import UsageError
 from plaudit.integrations.trl_rollouts import TRLRollouts
 from plaudit.rewarding.adapted import RewardSource, RowReward
+from plaudit.rewarding.chosen import take_choice
 from plaudit.rewarding.rows import ScoredRow
-from plaudit.rewarding.unscored import UnscoredChoice, adapter_choice, values
+from plaudit.rewarding.unscored import UnscoredChoice, values
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.tools.load import load_tools
 from plaudit.rollouts.tools.toolset import Offered
@@ -143,7 +144,7 @@ def _choose(given: str | float | None) -> UnscoredChoice:
     Raises:
         UsageError: it is no choice, or nothing was chosen and the installed TRL makes None a 0.
     """
-    choice = adapter_choice("TRL", _CHOICES, given)
+    choice = take_choice("TRL", _CHOICES, given)
     installed = _installed()
     if choice.word != "null" or installed is None or _release(installed) >= _LEAVES_OUT:
         return choice

@@ -63,18 +63,6 @@ def read_choice(given: str | float) -> UnscoredChoice:
     return UnscoredChoice("number", number)
 
 
-def adapter_choice(
-    trainer: str, allowed: Collection[Word], given: str | float | None
-) -> UnscoredChoice:
-    """Return what an adapter answers for rows without a value; see `read_choice`.
-
-    Raises:
-        UsageError: nothing was chosen, and the trainer takes no null; or it cannot carry it.
-    """
-    choice = None if given is None else read_choice(given)
-    return check_choice(trainer, allowed, choice, "when_unscored=HOW")
-
-
 def check_choice(
     dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None, option: str = ""
 ) -> UnscoredChoice:
