@@ -18,6 +18,8 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "verl",
+    "ray",
 )
 
 
