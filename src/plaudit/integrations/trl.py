@@ -99,6 +99,8 @@ def as_trl_reward(
         for one in scored:
             if one.status == "rejected":
                 _log.warning("a row without a reward: %s", one.reason)
+        if choice.word == "null":
+            _warn_of_sums(adapted.name, scored, columns.get("environments"))
         _log_scores(adapted.name, scored, log_extra, log_metric)
         return values(scored, choice, whole_group=False)
 
@@ -180,6 +182,20 @@ def _row(
     }
     kept = {name: value for name, value in own.items() if name not in _NO_COLUMNS}
     return kept | {"prompt": prompt, "completion": completion}
+
+
+def _warn_of_sums(name: str, scored: Sequence[ScoredRow], environments: Any) -> None:
+    """Warn where environments reward too: TRL then counts a None of this reward as 0."""
+    lost = sum(row.value is None for row in scored)
+    if lost and any(hasattr(one, "get_reward") for one in environments or ()):
+        _log.warning(
+            "%d of %d rows have no value: TRL adds %s to the reward of the environment "
+            "(get_reward), where None counts as 0; drop get_reward, or choose "
+            "when_unscored='error'",
+            lost,
+            len(scored),
+            name,
+        )
 
 
 def _log_scores(
