@@ -48,9 +48,9 @@ def as_verl_reward(
     and `reward.custom_reward_function.path=rewards.py reward.custom_reward_function.name=
     compute_score`. The reference is `ground_truth`; the question is `question` in `extra_info`.
 
-    verl hands a function the text of a rollout without its special tokens, so what tools answered
-    cannot be told from what the model wrote: a rollout of several turns has no value here. Use
-    `as_verl_manager` for those.
+    verl hands a function the text of a rollout without its special tokens. Such a text does not
+    show where the model's words end and a tool's begin, so a rollout of several turns has no value
+    here: use `as_verl_manager` for those.
 
     Args:
         reward: see `RewardSource`; None: the default specification.
