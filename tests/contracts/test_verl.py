@@ -31,8 +31,11 @@ with warnings.catch_warnings():
 from plaudit.integrations.verl import MASK  # noqa: E402
 from plaudit.rewarding.unscored import UnscoredError  # noqa: E402
 from tests.support import tiny_model  # noqa: E402
+from tests.support.equality import rl_trainers  # noqa: E402
+from tests.support.equality.rows import UNSCORED  # noqa: E402
+from tests.support.equality.runs import Run  # noqa: E402
 from tests.support.tiny_model import PLACES, question, search  # noqa: E402
-from tests.support.verl_peer import TEMPLATE, Rollout, rollout  # noqa: E402
+from tests.support.verl_peer import TEMPLATE, Rollout, fields, rollout  # noqa: E402
 
 FILE = """\
 from plaudit.integrations.verl import as_verl_manager, as_verl_reward
@@ -43,6 +46,8 @@ Manager = as_verl_manager(RULES, when_unscored=-1)
 Strict = as_verl_manager(RULES, when_unscored="error")
 """
 CALL = '<tool_call>\n{"name": "search", "arguments": {"query": "rope"}}\n</tool_call>'
+OF_LOOP = {"__num_turns__", "tool_extra_fields"}
+"""What verl's loop adds to the columns of a row."""
 KEYS = ["score", "abstained", "status", "cause", "reason"]
 
 
@@ -121,31 +126,46 @@ class Loop(AgentLoopWorker):
         self.reward_loop_worker_handles = [SimpleNamespace(compute_score=remote)]
         self.processor, self.mm_processor_kwargs = None, {}
 
-    async def score(
-        self, tokenizer: Any, case: Sequence[Any], *, masked: bool = False
-    ) -> dict[str, Any]:
+    async def score(self, made: Rollout, beside: dict[str, Any]) -> dict[str, Any]:
         """Score a rollout as verl does while others are sampled."""
-        prompt, wrote, answer, info = case
-        made = rollout(tokenizer, prompt, wrote)
-        extra = {"turn_scores": [], "tool_rewards": []} | ({MASK: made.mask} if masked else {})
-        outputs = outputs_of(made, extra)
-        kwargs = {
-            "data_source": "notes",
-            "reward_model": {"ground_truth": answer, "style": "rule"},
-            "raw_prompt": prompt,
-            "extra_info": {"index": 3, "split": "train", **info},
-            "index": 3,
-        }
-        await self._compute_score(outputs, kwargs)
+        columns = {name: value for name, value in beside.items() if name not in OF_LOOP}
+        outputs = outputs_of(made, dict(beside.get("tool_extra_fields", {})))
+        await self._compute_score(outputs, {"index": 3, **columns})
         found = outputs[-1].extra_fields["reward_extra_info"]
         assert list(found) == KEYS
         assert outputs[-1].reward_score == found["score"]
         return found
 
+    async def score_chat(
+        self, tokenizer: Any, case: Sequence[Any], *, masked: bool = False
+    ) -> dict[str, Any]:
+        prompt, wrote, answer, info = case
+        made = rollout(tokenizer, prompt, wrote)
+        extra = {"turn_scores": [], "tool_rewards": []} | ({MASK: made.mask} if masked else {})
+        info = {"index": 3, "split": "train", **info}
+        beside = fields(made, answer, extra_info=info, tool_extra_fields=extra)
+        return await self.score(made, beside)
+
 
 async def scores(worker: RewardLoopWorker, tokenizer: Any, **how: Any) -> list[dict[str, Any]]:
     loop = Loop(worker)
-    return [await loop.score(tokenizer, case, **how) for case, _ in CHATS]
+    return [await loop.score_chat(tokenizer, case, **how) for case, _ in CHATS]
+
+
+async def test_real_rollouts_have_the_values_of_plaudit_score(
+    home: Path, tokenizer: Any, runs: dict[str, Run]
+) -> None:
+    def make(spec: Path) -> tuple[Any, Any]:
+        (home / "rewards.py").write_text(
+            "from plaudit.integrations.verl import as_verl_manager\n"
+            f"Manager = as_verl_manager({str(spec)!r}, when_unscored={UNSCORED})\n"
+        )
+        return tokenizer, Loop(RewardLoopWorker(config(home, tokenizer, manager="Manager"))).score
+
+    for run in runs.values():
+        for masked in (False, True):
+            found = await rl_trainers.verl_manager(run.spec, run.rows, make, masked=masked)
+            assert run.differences(found) == []
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -165,9 +185,9 @@ async def test_a_function_named_in_the_configuration_scores_single_turns(
     loop = Loop(worker)
     for wrote, expected in (("boat", 1.0), ("hut", 0.0)):
         case = chat("rope", wrote, question=question("rope"))
-        assert (await loop.score(tokenizer, case))["score"] == expected
+        assert (await loop.score_chat(tokenizer, case))["score"] == expected
     several = chat("rope", CALL, search("rope"), "hut", question=question("rope"))
-    found = await loop.score(tokenizer, several)
+    found = await loop.score_chat(tokenizer, several)
     assert (found["score"], found["abstained"], found["cause"]) == (-1.0, 1.0, "no_prompt")
 
 
@@ -252,9 +272,9 @@ async def test_a_batch_becomes_rewards_at_the_last_token_and_metrics(
 async def test_error_ends_the_training(home: Path, tokenizer: Any) -> None:
     worker = RewardLoopWorker(config(home, tokenizer, manager="Strict"))
     loop = Loop(worker)
-    assert (await loop.score(tokenizer, CHATS[0][0]))["score"] == 1.0
+    assert (await loop.score_chat(tokenizer, CHATS[0][0]))["score"] == 1.0
     with pytest.raises(UnscoredError):
-        await loop.score(tokenizer, (*chat("map", "hut")[:2], None, {}))
+        await loop.score_chat(tokenizer, (*chat("map", "hut")[:2], None, {}))
 
 
 async def test_rate_limited_makes_0_of_what_failed_so_that_error_does_not_end_it(
