@@ -215,14 +215,20 @@ def _near(x: str, y: str, slack: int) -> bool:
 class Session:
     """Runs the fences of one page."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder ready."""
+    def __init__(self, folder: Path, *, forked: bool = False) -> None:
+        """Make the folder ready; forked: run plaudit and Python as forks of one server."""
         self.folder = folder
+        self._interpreter = [sys.executable, "-W", "error", str(Path(__file__)), "interpreter"]
         for name in ("examples", "benchmarks/data"):
             shutil.copytree(ROOT / name, folder / name)
         home = folder / ".home"
         clean = {k: v for k, v in os.environ.items() if k not in KEYS}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        if forked:
+            from tests.support.forks import forks
+
+            path = f"{forks().folder}{os.pathsep}{path}"
+            self._interpreter = forks().command("interpreter")
         self.env = clean | {
             "PLAUDIT_HOME": str(home),
             "COLUMNS": COLUMNS,
@@ -256,7 +262,7 @@ class Session:
         """Run Python in this page's interpreter; return the error, if any, and what it printed."""
         if self._python is None:
             self._python = subprocess.Popen(
-                [sys.executable, "-W", "error", str(Path(__file__)), "interpreter"],
+                self._interpreter,
                 cwd=self.folder,
                 env=self.env,
                 stdin=subprocess.PIPE,
@@ -301,16 +307,19 @@ def interpreter() -> None:
     out.close()
 
 
-def run_page(page: Path, *, update: bool = False, full: bool = True) -> list[str]:
+def run_page(
+    page: Path, *, update: bool = False, full: bool = True, forked: bool = False
+) -> list[str]:
     """Run a page; return what is wrong with it.
 
     Args:
         page: the Markdown file.
         update: write the real outputs into it instead.
         full: also run what is marked as long.
+        forked: start no interpreter for a command; see `tests/support/forks.py`.
     """
     with tempfile.TemporaryDirectory(prefix="plaudit-docs-") as folder:
-        session = Session(Path(folder))
+        session = Session(Path(folder), forked=forked)
         run = _PageRun(session, update)
         for fence in fences(page):
             if full or "full" not in fence.marks:
