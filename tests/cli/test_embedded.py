@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Forked, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 SOURCES = {
@@ -45,7 +45,7 @@ def few_rows(folder: Path, kind: str, count: int = 2) -> Path:
 
 @pytest.fixture(scope="module")
 def plaudit(tmp_path_factory: pytest.TempPathFactory, local_weights: Path) -> Plaudit:
-    return Plaudit(tmp_path_factory.mktemp("home"))
+    return Forked(tmp_path_factory.mktemp("home"))
 
 
 def check(kind: str, verdicts: list[dict[str, Any]]) -> None:
@@ -143,7 +143,7 @@ def test_shuffled_rows_and_a_new_store_give_the_same_verdicts_to_the_last_digit(
     for name, given in (("a", rows), ("b", shuffled)):
         source = write_rows(tmp_path / f"{name}.jsonl", given)
         out = tmp_path / f"{name}.out.jsonl"
-        Plaudit(tmp_path / name)("judge", kind, source, *EMBEDDED, "-o", out)
+        Forked(tmp_path / name)("judge", kind, source, *EMBEDDED, "-o", out)
         outs.append({v["id"]: v | {"index": None} for v in rows_of(out)})
     assert outs[0] == outs[1]
 

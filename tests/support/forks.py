@@ -24,6 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 CLIENT = Path(__file__).with_name("fork_client.py")
@@ -240,6 +241,7 @@ def main(listener: int, lifeline: int) -> None:
 def _run(job: str, arguments: list[str]) -> NoReturn:
     module, _, name = JOBS[job].partition(":")
     function: Callable[[], Any] = getattr(import_module(module), name)
+    sys.modules["__main__"] = ModuleType("__main__")  # As in a script: usage shows its name alone.
     sys.argv = [job, *arguments]
     if job == "interpreter":
         warnings.simplefilter("error")
