@@ -3,8 +3,8 @@
 The server of forks has no threads and no model; a fork loads what it needs. A command reaches it by
 the client in `Forks.folder`, which goes first in `PATH`. Each fork has the caller's streams,
 folder, environment, arguments and ignored signals. It gets the signals that its client gets, and
-is killed where its client is. It has no start of its own: where that is tested, or how a process
-dies, run `python -m plaudit`.
+is killed where its client is. It has no start of its own: of the variables of Python it heeds
+`PYTHONPATH` alone. Where a start or a death is tested, run `python -m plaudit`.
 """
 
 import atexit
@@ -195,14 +195,20 @@ def _as_the_caller(
     os.fchdir(streams[3])
     for stream in streams:
         os.close(stream)
+    before = _import_paths()
     os.environ.clear()
     os.environ.update({os.fsdecode(k): os.fsdecode(v) for k, v in env.items()})
+    sys.path[:] = [*_import_paths(), *(path for path in sys.path if path not in before)]
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin = sys.__stdin__ = _stream(sys.stdin, "r")
     sys.stdout = sys.__stdout__ = _stream(sys.stdout, "w")
     sys.stderr = sys.__stderr__ = _stream(sys.stderr, "w")
     return job, arguments
+
+
+def _import_paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def _stream(before: Any, mode: str) -> Any:
