@@ -62,7 +62,14 @@ def check(kind: str, verdicts: list[dict[str, Any]]) -> None:
             assert abs(sum(verdict["probabilities"].values()) - 1) < 1e-9
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "feedback",
+        *(pytest.param(k, marks=pytest.mark.full) for k in ("pointwise", "pairwise")),
+        "verify",
+    ],
+)
 def test_logprob_readout_on_examples_is_complete_ordered_and_repeats_for_free(
     plaudit: Plaudit, tmp_path: Path, kind: str
 ) -> None:

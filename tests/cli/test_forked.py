@@ -49,16 +49,19 @@ def slow(folder: Path) -> tuple[str | Path, ...]:
     return ("judge", "feedback", write_rows(folder / "in.jsonl", rows), "-e", f"scripted:{script}")
 
 
-def start(plaudit: Plaudit, *args: str | Path) -> "subprocess.Popen[str]":
-    command = [*forks().command("plaudit"), *map(str, args)]
+def start(plaudit: Forked, *args: str | Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        command, env=plaudit.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        plaudit.fork(*args),
+        env=plaudit.env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_fork_gets_the_signals_of_its_client(tmp_path: Path, number: signal.Signals) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Forked(tmp_path / "home")
     client = start(plaudit, *slow(tmp_path))
     wait_for_replies(plaudit.home / "store.sqlite", 1)
     client.send_signal(number)
@@ -68,7 +71,7 @@ def test_a_fork_gets_the_signals_of_its_client(tmp_path: Path, number: signal.Si
 
 
 def test_a_fork_whose_client_is_killed_is_killed(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Forked(tmp_path / "home")
     client = start(plaudit, *slow(tmp_path))
     wait_for_replies(plaudit.home / "store.sqlite", 1)
     client.kill()

@@ -83,10 +83,13 @@ class Plaudit:
 class Forked(Plaudit):
     """Runs `plaudit` as a fork, which spares most of a start; `start` spares none."""
 
+    def fork(self, *args: str | Path) -> list[str]:
+        return [*forks().command("plaudit"), *map(str, args)]
+
     def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:
         if options.keys() - {"input"}:
             return super().__call__(*args, timeout=timeout, **options)
-        return self._run([*forks().command("plaudit"), *map(str, args)], timeout, **options)
+        return self._run(self.fork(*args), timeout, **options)
 
 
 class Here(Forked):
