@@ -75,6 +75,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         (
             "sqlite3",
             {
+                "plaudit.store.batches",
                 "plaudit.store.session",
                 "plaudit.store.schema",
                 "plaudit._util.disk",

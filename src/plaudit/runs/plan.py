@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
+from plaudit.engines.batch.load import batch_client
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.base import BaseJudge
@@ -253,3 +254,15 @@ def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     costs = [load.cost_usd_limit for load in loads]
     known = [cost for cost in costs if cost is not None]
     plan.cost_usd_limit = round(sum(known), 9) if len(known) == len(costs) else None
+
+
+def batch_cost(plan: Plan, engines: Sequence[Engine]) -> float | None:
+    """Return what a plan would cost at most in batches; None: unknown."""
+    loads: Sequence[Load] = [plan] if isinstance(plan.members, UnsetType) else plan.members
+    costs: list[float] = []
+    for load, engine in zip(loads, engines, strict=True):
+        if load.cost_usd_limit is None:
+            return None
+        client = batch_client(engine)
+        costs.append(load.cost_usd_limit * (1.0 if client is None else client.share()))
+    return round(sum(costs), 9)

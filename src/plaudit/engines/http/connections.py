@@ -14,7 +14,8 @@ import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import aiohttp
@@ -24,7 +25,7 @@ from plaudit.engines.http.errors import Unreachable, shorten
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError
 
 if TYPE_CHECKING:
-    from plaudit.engines.http.transport import Transport
+    from plaudit.engines.http.transport import Transport, Upload
 
 BODY_LIMIT = 8 * 1024 * 1024
 """Most bytes of a reply that are read, and most that a compressed one may become."""
@@ -35,6 +36,8 @@ _KEEPALIVE_SECONDS = 4.0
 # aiohttp warns where a larger body is handed over as bytes.
 _LARGE_BODY = 1024 * 1024
 _BODY = aiohttp.BytesPayload  # Bytes alone are looked up in a registry first.
+_FILE_SILENCE_SECONDS = 300
+"""Longest wait for bytes while a file crosses the network."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -147,15 +150,47 @@ class Connections:
             CallError: nothing came, or too much; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
         """
-        found = await self._try_exchange(method, url, body)
+        data = None if body is None else _payload(body)
+        timeout = _PROBE_TIMEOUT if body is None else self._timeout
+        found = await self._try_exchange(method, url, data, timeout)
         if isinstance(found, PlauditError):
             raise found
         return found
 
+    async def send_file(self, url: URL, upload: "Upload") -> tuple[int, Mapping[str, str], bytes]:
+        """Send a file, as a form or as the whole body; see `exchange`."""
+        with upload.path.open("rb") as file:
+            data: Any = file if upload.fields is None else _form(upload, file)
+            timeout = self._patient
+            found = await self._try_exchange("POST", url, data, timeout, upload.headers)
+        if isinstance(found, PlauditError):
+            raise found
+        return found
+
+    async def fetch_file(self, url: URL, path: Path) -> tuple[int, Mapping[str, str], bytes]:
+        """Write the body of a good reply to a file; see `exchange`."""
+        found = await self._try_exchange("GET", url, None, self._patient, into=path)
+        if isinstance(found, PlauditError):
+            raise found
+        return found
+
+    @property
+    def _patient(self) -> aiohttp.ClientTimeout:
+        connect = self._timeout.sock_connect
+        return aiohttp.ClientTimeout(
+            total=None, sock_connect=connect, sock_read=_FILE_SILENCE_SECONDS
+        )
+
     async def _try_exchange(
-        self, method: str, url: URL, body: bytes | None
+        self,
+        method: str,
+        url: URL,
+        data: Any,
+        timeout: aiohttp.ClientTimeout,
+        headers: Mapping[str, str] = {},
+        into: Path | None = None,
     ) -> tuple[int, Mapping[str, str], bytes] | CallError | EngineUnusableError:
-        """Return what came, or what went wrong.
+        """Return what came, or what went wrong; a good reply is written to the file `into`.
 
         Errors are returned, so that they know nothing of aiohttp's exceptions, which carry the
         request's headers and so the key, nor of the frames here, which hold what came of a body.
@@ -164,18 +199,27 @@ class Connections:
             response = await self._session.request(
                 method,
                 url,
-                data=None if body is None else _payload(body),
-                headers=self._headers,
+                data=data,
+                headers=self._headers_for(data, headers),
                 allow_redirects=False,
-                timeout=_PROBE_TIMEOUT if body is None else self._timeout,
+                timeout=timeout,
                 proxy_headers=self._proxy_headers,
             )
+            if into is not None and response.status == 200:
+                await _write(response, into)
+                return response.status, response.headers, b""
             content = await self._read(response)
         except (aiohttp.ClientError, OSError) as error:
             return self._translate(error)
         if content is None:
             return self._endpoint.bad_response(f"sent more than {BODY_LIMIT // 2**20} MB")
         return response.status, response.headers, content
+
+    def _headers_for(self, data: Any, further: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers of a request; a form names its own content type."""
+        if isinstance(data, aiohttp.FormData):
+            return {k: v for k, v in self._headers.items() if k != "Content-Type"}
+        return {**self._headers, **further} if further else self._headers
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         """Read a body; None where it goes on beyond the limit, of which the rest is not read."""
@@ -228,6 +272,24 @@ class Connections:
             case _:
                 problem = f"{name} dropped the connection: {detail}"
                 return CallError(Cause.CONNECTION, problem, retryable=True)
+
+
+def _form(upload: "Upload", file: io.BufferedReader) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    for name, value in (upload.fields or {}).items():
+        form.add_field(name, value)
+    form.add_field("file", file, filename=upload.path.name, content_type="application/jsonl")
+    return form
+
+
+async def _write(response: aiohttp.ClientResponse, path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            async for chunk in response.content.iter_chunked(_LARGE_BODY):
+                file.write(chunk)
+    except BaseException:
+        response.close()
+        raise
 
 
 def _payload(body: bytes) -> aiohttp.BytesPayload | io.BytesIO:

@@ -12,8 +12,9 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
@@ -106,6 +107,19 @@ def import_for_transports() -> None:
 def bearer(key: str) -> dict[str, str]:
     """Return the header that carries a key; without one, none."""
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+class Upload(NamedTuple):
+    """A file that is sent."""
+
+    path: Path
+    fields: Mapping[str, str] | None = None
+    """Fields of the form that holds the file as `file`; None: the file is the whole body."""
+    headers: Mapping[str, str] = {}
+
+
+Answered = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body of a reply, without the key."""
 
 
 class Transport:
@@ -206,6 +220,25 @@ class Transport:
         """
         status, _, content = await (await self._here()).exchange("GET", url, None)
         return status, self.hide_key(content)
+
+    async def exchange(self, method: str, url: URL, body: bytes | None = None) -> Answered:
+        """Send one request and return what came, whatever the status.
+
+        Raises:
+            CallError: nothing came; `Unreachable` where no connection was made.
+            EngineUnusableError: no request can succeed.
+        """
+        status, headers, content = await (await self._here()).exchange(method, url, body)
+        return status, headers, self.hide_key(content)
+
+    async def send_file(self, url: URL, upload: Upload) -> Answered:
+        """Send a file and return what came; see `exchange`."""
+        status, headers, content = await (await self._here()).send_file(url, upload)
+        return status, headers, self.hide_key(content)
+
+    async def fetch_file(self, url: URL, path: Path) -> Answered:
+        """Write the body of a good reply to a file, the key included; see `exchange`."""
+        return await (await self._here()).fetch_file(url, path)
 
     async def lock(self) -> asyncio.Lock:
         """Return the lock of this event loop."""

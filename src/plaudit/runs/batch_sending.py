@@ -1,0 +1,325 @@
+"""One engine's batches on their way: created, found again after a kill, collected into the store.
+
+Every step is committed to the ledger before the next begins. A create that failed without a clear
+answer is treated like a kill: the batch may exist, so its rows wait until that is known.
+"""
+
+import asyncio
+import logging
+import re
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from plaudit._util.options import Help
+from plaudit._util.ranges import SECONDS, WHOLE_32, Range, check_ranges
+from plaudit.engines.base import Request
+from plaudit.engines.batch.base import MARGIN, BatchClient, BatchLine, BatchState
+from plaudit.engines.http.errors import Rejected, Unreachable
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.runs.cached import trim, unusable_reply
+from plaudit.store.batches import OPEN, Batch, Collected, Ledger, owner_alive
+from plaudit.store.store import Store
+
+_MOST_ROWS = 50_000
+"""Rows of a batch are counted in memory while its results are read."""
+_SKEW_S = 300.0
+"""By how much the clock of a provider may be behind."""
+_LONGEST_PAUSE_S = 60.0
+_UNCLEAR = frozenset({Cause.TIMEOUT, Cause.CONNECTION, Cause.SERVER_ERROR, Cause.BAD_RESPONSE})
+"""Causes of a failed create that leave open whether the batch exists."""
+_QUEUE_FULL = re.compile(r"token_limit|enqueued|queue|too many", re.IGNORECASE)
+_LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run uses batch APIs."""
+
+    batch: Annotated[
+        bool,
+        Help("Ask through the provider's batch API: half the price, within a day.", "Load"),
+    ] = False
+    batch_poll: Annotated[
+        float,
+        Range(0, SECONDS, above=True),
+        Help("--batch: seconds between two looks at the batches.", "Load", "S", rare=True),
+    ] = 30.0
+    batch_rows: Annotated[
+        int | None,
+        Range(1, WHOLE_32),
+        Help("--batch: most rows of one batch.", "Load", rare=True),
+    ] = None
+    """None: 90 % of the provider's limit, and 50,000 at most."""
+    batch_settle: Annotated[
+        float,
+        Range(0, SECONDS),
+        Help(
+            "--batch: seconds after which a batch counts as never created, where the provider "
+            "does not list it.",
+            "Load",
+            "S",
+            rare=True,
+        ),
+    ] = 300.0
+    outage: float = 300.0
+    """Seconds without any answer after which a run ends."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ArgumentError: one is out of range.
+        """
+        check_ranges(self)
+
+
+class BatchSender:
+    """Sends and collects the batches of one engine.
+
+    Attributes:
+        client: the batch API.
+        ledger: what was sent.
+        store: where replies go.
+        looked: what the provider said last, by the batch's number.
+    """
+
+    def __init__(
+        self, client: BatchClient, ledger: Ledger, store: Store, policy: BatchPolicy
+    ) -> None:
+        """Join a batch API, a ledger and a store; nothing is contacted."""
+        self.client = client
+        self.ledger = ledger
+        self.store = store
+        self.policy = policy
+        self.looked: dict[int, BatchState] = {}
+        self._foreign: set[str] = set()
+        """Ids of batches at the provider that are known to be of somebody else."""
+        self._heard = time.monotonic()
+
+    @property
+    def place(self) -> str:
+        """Address of the provider."""
+        return self.client.engine.transport.base_url
+
+    @property
+    def most_rows(self) -> int:
+        """Rows that one batch may hold."""
+        limit = min(int(self.client.limits.rows * MARGIN), _MOST_ROWS)
+        return min(self.policy.batch_rows or limit, limit)
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes that one batch may hold."""
+        return int(self.client.limits.bytes * MARGIN)
+
+    # Creating
+
+    async def create(
+        self, rows: list[tuple[bytes, Request]], path: Path, identity: str, work: str
+    ) -> Batch:
+        """Send a file of rows as a batch.
+
+        Args:
+            rows: keys, with what it takes to read their replies.
+            path: the file.
+            identity: identity of the model.
+            work: what it is for.
+
+        Raises:
+            EngineUnusableError: the provider takes no batch; none was created.
+        """
+        batch = self.ledger.intend(
+            rows, engine=self.client.engine.uri, place=self.place, identity=identity, work=work,
+            share=self.client.share(),
+        )  # fmt: skip
+        try:
+            file = ""
+            if self.client.uploads:
+                file = await self._insist(lambda: self.client.upload(path))
+            batch = self.ledger.creating(batch, file)
+            return await self._insist(lambda: self._create(batch, path))
+        except EngineUnusableError as error:
+            self.ledger.drop(batch, str(error))
+            raise
+
+    async def _create(self, batch: Batch, path: Path) -> Batch:
+        """Create a batch once; where it is unclear whether that worked, it is settled later."""
+        try:
+            remote = await self.client.create(path, batch.file, batch.tag)
+        except CallError as error:
+            if isinstance(error, Unreachable) or error.cause not in _UNCLEAR:
+                raise
+            _LOG.warning("%s; whether the batch was created will be seen", error)
+            return batch
+        return self.ledger.created(batch, remote)
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step, again while the provider is busy or away.
+
+        Raises:
+            EngineUnusableError: it refused, or was away for too long.
+        """
+        started, pause = time.monotonic(), 1.0
+        while True:
+            try:
+                return await step()
+            except CallError as error:
+                late = time.monotonic() - started > self.policy.outage
+                busy = error.cause is Cause.RATE_LIMITED and self._others_open
+                if not error.retryable or (late and not busy):
+                    raise EngineUnusableError(f"no batch could be created: {error}") from None
+                asked = error.retry_after
+            await asyncio.sleep(pause if asked is None else min(asked, self.policy.outage))
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    @property
+    def _others_open(self) -> bool:
+        """Whether batches are at work whose end makes room for another."""
+        return any(b.place == self.place and b.remote for b in self.ledger.batches(OPEN))
+
+    # Waiting
+
+    async def advance(self, batch: Batch) -> None:
+        """Find out what became of an open batch, and collect it if it has ended.
+
+        Raises:
+            EngineUnusableError: the provider has not answered for too long, or refuses the key.
+        """
+        try:
+            if batch.state == "running":
+                await self._look(batch)
+            elif not owner_alive(batch.owner):
+                await self._settle(batch)
+            self._heard = time.monotonic()
+        except CallError as error:
+            if time.monotonic() - self._heard > self.policy.outage:
+                raise EngineUnusableError(
+                    f"{error}. The batches go on at the provider: give the same command again",
+                    outage=True,
+                ) from None
+
+    async def _look(self, batch: Batch) -> None:
+        try:
+            state = await self.client.look(batch.remote)
+        except Rejected as error:
+            if error.status != 404:
+                raise
+            gone = Collected(failures=self._all(batch, Cause.BAD_RESPONSE, str(error)))
+            self.ledger.collect(batch, gone, "the provider has no such batch any more")
+            return
+        self.looked[batch.number] = state
+        if state.state == "ended":
+            await self._collect(batch, state)
+        elif state.state == "refused":
+            self._refuse(batch, state)
+
+    def _refuse(self, batch: Batch, state: BatchState) -> None:
+        others = [one for one in self.ledger.batches(OPEN) if one.number != batch.number]
+        if others and _QUEUE_FULL.search(state.why):
+            self.ledger.drop(batch, f"refused for now: {state.why}")
+            return
+        why = f"the batch was refused whole: {state.why}"
+        found = Collected(failures=self._all(batch, Cause.BAD_REQUEST, why))
+        self.ledger.collect(batch, found, state.why, refused=True)
+
+    def _all(self, batch: Batch, cause: Cause, why: str) -> dict[bytes, tuple[str, str]]:
+        return dict.fromkeys(self.ledger.keys(batch), (str(cause), why))
+
+    async def cancel(self, batch: Batch) -> None:
+        """Have the provider stop a batch; collecting it then brings what is answered."""
+        await self._insist(lambda: self.client.cancel(batch.remote))
+
+    # Finding again
+
+    async def _settle(self, batch: Batch) -> None:
+        """Find out whether a batch exists whose sender died, or got no clear answer."""
+        if batch.state == "intent":
+            self.ledger.drop(batch, "its sender ended before the batch was created")
+            return
+        newest = await self.client.newest(batch.changed - _SKEW_S)
+        found, pending = await self._claim(batch, newest)
+        if found is not None:
+            self.ledger.created(batch, found)
+        elif not pending and time.time() > batch.changed + self.policy.batch_settle:
+            self.ledger.drop(batch, "never created: the provider does not list it")
+
+    async def _claim(self, batch: Batch, newest: list[BatchState]) -> tuple[str | None, bool]:
+        """Return the id of a batch at the provider, and whether one that runs may be it."""
+        if self.client.tagged:
+            same = (one for one in newest if one.tag == batch.tag or one.file == batch.file != "")
+            return next((one.id for one in same), None), False
+        known = self.ledger.known(self.place) | self._foreign
+        pending = False
+        for one in newest:
+            if one.id in known or one.total not in (0, batch.rows):
+                continue
+            if one.state == "running":
+                pending = True
+            elif await self._holds(batch, one):
+                return one.id, False
+            else:
+                self._foreign.add(one.id)
+        return None, pending
+
+    async def _holds(self, batch: Batch, found: BatchState) -> bool:
+        """Return whether the results of a batch at the provider are those of ours."""
+        keys = self.ledger.keys(batch)
+        with tempfile.TemporaryDirectory(prefix="plaudit-batch-") as folder:
+            paths = await self.client.fetch(found, Path(folder))
+            return any(_key(line) in keys for line in self.client.results(paths))
+
+    # Collecting
+
+    async def _collect(self, batch: Batch, state: BatchState) -> None:
+        """Put the results of a batch that ended into the store, and note the failures."""
+        keys, found = self.ledger.keys(batch), Collected()
+        answered: set[bytes] = set()
+        with tempfile.TemporaryDirectory(prefix="plaudit-batch-") as folder:
+            paths = await self.client.fetch(state, Path(folder))
+            for line in self.client.results(paths):
+                key = _key(line)
+                request = keys.get(key)
+                if (
+                    request is not None
+                    and key not in answered
+                    and self._take(key, request, line, found)
+                ):
+                    answered.add(key)
+        found.answered = len(answered)
+        found.failures = {k: why for k, why in found.failures.items() if k not in answered}
+        for key in keys.keys() - answered - found.failures.keys():
+            message = f"the batch ended without a reply to this row ({state.why or 'ended'})"
+            found.failures[key] = str(state.rest), message
+        self.store.flush()
+        self.ledger.collect(batch, found, state.why)
+
+    def _take(self, key: bytes, request: Request, line: BatchLine, found: Collected) -> bool:
+        """Keep the reply in a line of results; return whether there is one."""
+        try:
+            if line.error is not None:
+                raise line.error
+            completion = self.client.engine.read(request, line.body)
+            completion = trim(completion, request)
+        except ReplyError as error:
+            completion = unusable_reply(error)
+        except CallError as error:
+            found.failures[key] = str(error.cause), str(error)
+            return False
+        self.store.put_reply(key, completion)
+        found.input_tokens += completion.usage.input_tokens
+        found.output_tokens += completion.usage.output_tokens
+        return True
+
+
+def _key(line: BatchLine) -> bytes:
+    """Return the request key that an id stands for; empty where it is none of ours."""
+    try:
+        return bytes.fromhex(line.key)
+    except ValueError:
+        return b""
