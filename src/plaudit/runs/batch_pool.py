@@ -87,7 +87,9 @@ class BatchWriter:
             if request.kind not in self._proven and request.mode == "chat":
                 return await self._prove(key, request, live, budget)
             await self._add(key, request)
-        await asyncio.sleep(0)  # What the sample asks at once is added before it ends.
+        await asyncio.sleep(0)
+        async with self._lock:  # What the sample asks at the same time is added before it ends.
+            pass
         raise AwaitedReply
 
     def _look(self, key: bytes) -> None:

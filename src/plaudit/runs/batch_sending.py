@@ -30,6 +30,7 @@ _MOST_ROWS = 50_000
 _SKEW_S = 300.0
 """By how much the clock of a provider may be behind."""
 _LONGEST_PAUSE_S = 60.0
+_MOST_TURNED_AWAY = 3
 _UNCLEAR = frozenset({Cause.TIMEOUT, Cause.CONNECTION, Cause.SERVER_ERROR, Cause.BAD_RESPONSE})
 """Causes of a failed create that leave open whether the batch exists."""
 _QUEUE_FULL = re.compile(r"token_limit|enqueued|queue|too many", re.IGNORECASE)
@@ -101,6 +102,8 @@ class BatchSender:
         self._foreign: set[str] = set()
         """Ids of batches at the provider that are known to be of somebody else."""
         self._heard = time.monotonic()
+        self._turned_away = 0
+        """Batches for which the provider's queue had no room since one was collected."""
 
     @property
     def place(self) -> str:
@@ -217,12 +220,18 @@ class BatchSender:
         if state.state == "ended":
             await self._collect(batch, state)
         elif state.state == "refused":
-            self._refuse(batch, state)
+            await self._refuse(batch, state)
 
-    def _refuse(self, batch: Batch, state: BatchState) -> None:
-        others = [one for one in self.ledger.batches(OPEN) if one.number != batch.number]
-        if others and _QUEUE_FULL.search(state.why):
+    async def _refuse(self, batch: Batch, state: BatchState) -> None:
+        """Fail the rows of a batch that was refused whole; where a queue is full, send them later.
+
+        Rows that a queue without other batches refuses again and again do not fit into it.
+        """
+        others = any(one.number != batch.number for one in self.ledger.batches(OPEN))
+        if _QUEUE_FULL.search(state.why) and (others or self._turned_away < _MOST_TURNED_AWAY):
+            self._turned_away += 1
             self.ledger.drop(batch, f"refused for now: {state.why}")
+            await asyncio.sleep(0 if others else self.policy.batch_poll)
             return
         why = f"the batch was refused whole: {state.why}"
         found = Collected(failures=self._all(batch, Cause.BAD_REQUEST, why))
@@ -296,6 +305,7 @@ class BatchSender:
         for key in keys.keys() - answered - found.failures.keys():
             message = f"the batch ended without a reply to this row ({state.why or 'ended'})"
             found.failures[key] = str(state.rest), message
+        self._turned_away = 0
         self.store.flush()
         self.ledger.collect(batch, found, state.why)
 
