@@ -35,6 +35,7 @@ from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
+from plaudit.server.watch.plan import make_watch
 
 _LOG = logging.getLogger("plaudit.server")
 
@@ -167,8 +168,9 @@ def serve(
     )
     found = load_spec(spec, defaults)
     spoken = choose_dialects(found, _choices(options.dialect or [], options.when_unscored or []))
+    watch = make_watch(found)
     if check:
-        report = resumable(check_served(found.rewards, spoken), "interrupted")
+        report = resumable(check_served(found.rewards, spoken, watch), "interrupted")
         display_serve.report(report, as_json)
         raise typer.Exit(report.exit_status)
     _log_as_json(quiet)
@@ -176,7 +178,7 @@ def serve(
 
     async def run() -> None:
         desks = DeskLimits(waiting=options.queue, at_once=options.at_once)
-        await _serve(options, port, Service(found.rewards, spoken, desks), token)
+        await _serve(options, port, Service(found.rewards, spoken, desks, watch), token)
 
     resumable(run(), "interrupted")
 

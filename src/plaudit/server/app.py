@@ -64,6 +64,7 @@ def make_app(
     made.router.add_get("/readyz", functools.partial(_ready, app))
     made.router.add_get("/metrics", functools.partial(_metrics, app))
     made.router.add_get("/openapi.json", functools.partial(_describe, app))
+    made.router.add_get("/v1/watch", functools.partial(_watch, app))
     made.router.add_post("/v1/score/{name}", functools.partial(_score_named, app))
     made.router.add_post("/v1/judge/{kind}", functools.partial(_judge, app))
     for spoken in service.spoken.values():
@@ -84,16 +85,22 @@ async def _health(app: _App, request: web.Request) -> web.Response:
 
 async def _ready(app: _App, request: web.Request) -> web.Response:
     del request
-    troubles = app.service.troubles
+    troubles, alarms = app.service.troubles, app.service.watch.alarms
+    known = {"troubles": troubles} | ({} if alarms is None else {"alarms": alarms})
     if app.service.draining:
-        return _reply({"ready": False, "draining": True, "troubles": troubles}, 503)
-    return _reply({"ready": not troubles, "troubles": troubles}, 503 if troubles else 200)
+        return _reply({"ready": False, "draining": True, **known}, 503)
+    return _reply({"ready": not troubles, **known}, 503 if troubles else 200)
 
 
 async def _metrics(app: _App, request: web.Request) -> web.Response:
     del request
     text = app.service.metrics.text(app.service.gauges())
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _watch(app: _App, request: web.Request) -> web.Response:
+    del request
+    return _reply(app.service.watch.report())
 
 
 async def _describe(app: _App, request: web.Request) -> web.Response:

@@ -30,6 +30,12 @@ _HELP = {
     "plaudit_reward_count": ("gauge", "Values so far, by fingerprint."),
     "plaudit_reward_mean": ("gauge", "Mean of the values so far."),
     "plaudit_reward_stddev": ("gauge", "Standard deviation of the values so far."),
+    "plaudit_watch_false_positive_rate": ("gauge", "Share of probes paid that should not be."),
+    "plaudit_watch_agreement": ("gauge", "Share of probes with the value that they should have."),
+    "plaudit_watch_window_probes": ("gauge", "Probes behind these shares, in the last intervals."),
+    "plaudit_watch_alarm": ("gauge", "1 while the watch raises an alarm, by reward and reason."),
+    "plaudit_watch_probes_total": ("counter", "Probes, by reward, name and outcome."),
+    "plaudit_watch_calls_total": ("counter", "Engine calls for probes."),
 }
 
 

@@ -54,7 +54,7 @@ async def listening(
     """
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    watching = asyncio.get_running_loop().create_task(service.watch())
+    watching = asyncio.get_running_loop().create_task(service.look_after())
     try:
         yield await _listen(runner, address)
         service.draining = True

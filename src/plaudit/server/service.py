@@ -20,6 +20,8 @@ from plaudit.server.metrics import Gauge, Metrics
 from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
+from plaudit.server.watch.plan import WatchPlan
+from plaudit.server.watch.watch import Watch
 
 _LOOK_AGAIN_S = 2.0
 
@@ -85,7 +87,11 @@ class Service:
     """Rewards by name behind their desks."""
 
     def __init__(
-        self, rewards: Mapping[str, Served], spoken: Mapping[str, Spoken], limits: DeskLimits
+        self,
+        rewards: Mapping[str, Served],
+        spoken: Mapping[str, Spoken],
+        limits: DeskLimits,
+        watch: WatchPlan | None = None,
     ) -> None:
         """Put rewards behind desks; nothing is asked."""
         self.rewards = rewards
@@ -98,6 +104,7 @@ class Service:
             name: Desk(one.group, limits) for name, one in rewards.items() if one.group is not None
         }
         self._cohorts = {name: Cohorts(desk) for name, desk in self._group_desks.items()}
+        self.watch = Watch(watch, self._is_busy)
 
     # Which reward is meant
 
@@ -170,7 +177,9 @@ class Service:
         """
         seconds = min(deadline or spoken.deadline, spoken.deadline)
         whole = [row for row in rows if not isinstance(row, NoPrompt)]
-        found = iter(await self._scored(served.name, whole, group, seconds))
+        scored = await self._scored(served.name, whole, group, seconds)
+        self.watch.take_traffic(served.name, whole, scored)
+        found = iter(scored)
         answers = [row.answer if isinstance(row, NoPrompt) else next(found) for row in rows]
         self.metrics.scored(served.name, answers)
         in_group = group is not None and is_whole(group, whole)
@@ -203,7 +212,14 @@ class Service:
                 found[name] = desk.trouble or "its engine does not answer"
         return found
 
-    async def watch(self) -> None:
+    async def look_after(self) -> None:
+        """Watch rewards and engines until cancelled."""
+        await asyncio.gather(self._look_again(), self.watch.run())
+
+    def _is_busy(self, name: str) -> bool:
+        return any(desk.busy or desk.down for own, desk in self._all_desks() if own == name)
+
+    async def _look_again(self) -> None:
         """Ask engines that answer nothing now and then, so that it shows when they are back."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -216,6 +232,7 @@ class Service:
 
     async def close(self) -> None:
         """Drop what is under way, write what is not written yet, and free engines."""
+        self.watch.close()
         for _, desk in self._all_desks():
             await desk.close()
         for one in self.rewards.values():
@@ -231,6 +248,7 @@ class Service:
             yield Gauge("plaudit_shared_rows_total", sum(desk.shared for desk in desks), labels)
             yield Gauge("plaudit_ready", not any(desk.down for desk in desks), labels)
             yield from _spent(one.scorer.judges, labels)
+        yield from self.watch.gauges()
 
     def _all_desks(self) -> Iterable[tuple[str, Desk]]:
         return (*self._desks.items(), *self._group_desks.items())
