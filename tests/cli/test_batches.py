@@ -3,37 +3,70 @@
 import json
 import re
 import signal
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch_provider import KEYS, SCHEMES, BatchProvider
-from tests.support.command import EXAMPLES, Done, Here, Plaudit
+from tests.support.batch_provider import (
+    FEEDBACK,
+    KEY,
+    KEYS,
+    QUICK,
+    SCHEMES,
+    BatchProvider,
+    arguments,
+    feedback,
+)
+from tests.support.command import EXAMPLES, Here, Plaudit
+from tests.support.waiting import wait_until
 
-FEEDBACK = EXAMPLES / "feedback.jsonl"
 PAIRS = EXAMPLES / "pairwise.jsonl"
-QUICK = ("--batch", "--batch-poll", "0.05", "--batch-settle", "0")
-REQUESTS = {"openai": 7, "together": 7, "mistral": 7, "anthropic": 6, "gemini": 8}
-"""HTTP requests of a run of one batch: models, a live one, upload, create, two looks, results."""
+LEDGER = "store.batches.sqlite"
+
+
+@pytest.fixture(scope="module")
+def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, BatchProvider]]:
+    started: dict[str, BatchProvider] = {}
+    try:
+        for scheme in SCHEMES:
+            started[scheme] = BatchProvider(scheme, tmp_path_factory.mktemp(scheme)).__enter__()
+        yield started
+    finally:
+        for one in started.values():
+            one.__exit__()
+
+
+def fresh(provider: BatchProvider) -> BatchProvider:
+    provider.reset()
+    return provider
 
 
 @pytest.fixture(params=SCHEMES)
-def provider(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BatchProvider]:
-    with BatchProvider(request.param, tmp_path / "provider") as started:
-        yield started
+def each(request: pytest.FixtureRequest, providers: dict[str, BatchProvider]) -> BatchProvider:
+    return fresh(providers[request.param])
+
+
+SLOW = [pytest.param(one, marks=pytest.mark.full) for one in SCHEMES[1:]]
+
+
+@pytest.fixture(params=[SCHEMES[0], *SLOW])
+def provider(request: pytest.FixtureRequest, providers: dict[str, BatchProvider]) -> BatchProvider:
+    """All providers in the full suite, one of them in the fast one."""
+    return fresh(providers[request.param])
 
 
 @pytest.fixture
-def openai(tmp_path: Path) -> Iterator[BatchProvider]:
-    with BatchProvider("openai", tmp_path / "provider") as started:
-        yield started
+def openai(providers: dict[str, BatchProvider]) -> BatchProvider:
+    return fresh(providers["openai"])
 
 
 @pytest.fixture
-def anthropic(tmp_path: Path) -> Iterator[BatchProvider]:
-    with BatchProvider("anthropic", tmp_path / "provider") as started:
-        yield started
+def anthropic(providers: dict[str, BatchProvider]) -> BatchProvider:
+    return fresh(providers["anthropic"])
 
 
 @pytest.fixture
@@ -41,30 +74,21 @@ def plaudit(tmp_path: Path) -> Plaudit:
     return Here(tmp_path / "home", env=KEYS)
 
 
-def feedback(run: Plaudit, provider: BatchProvider, *more: str, rows: int = 6) -> Done:
-    return run(
-        "judge", "feedback", FEEDBACK, "-e", provider.uri, "--readout", "json",
-        "--limit", str(rows), "--json", *QUICK, *more,
-    )  # fmt: skip
-
-
 def listed(run: Plaudit, *more: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in run("batches", "--json", *more).stdout.splitlines()]
 
 
-def test_rows_are_answered_by_a_batch_and_paid_once(
-    provider: BatchProvider, plaudit: Plaudit
-) -> None:
-    provider.plan(reverse=True, twice=True, looks=2)
-    done = feedback(plaudit, provider)
+def test_rows_are_answered_by_a_batch_and_paid_once(each: BatchProvider, plaudit: Plaudit) -> None:
+    each.plan(reverse=True, twice=True, looks=2)
+    done = feedback(plaudit, each)
     assert done.status == 0, done.stderr
     assert done.summary["ok"] == done.summary["samples"] == 6
     assert done.summary["batch"]["batches"] == 1
     assert done.summary["batch"]["answered"] == 5  # One request was asked live, as a trial.
     assert done.summary["input_tokens"] == 600 and done.summary["engine_calls"] == 6
     assert done.summary["cached"] == 0
-    assert provider.created == [5] and set(provider.paid().values()) == {1}
-    assert len(provider.paid("live")) == 1
+    assert each.created == [5] and set(each.paid().values()) == {1}
+    assert len(each.paid("live")) == 1
     (batch,) = listed(plaudit)
     assert (batch["state"], batch["answered"], batch["failed"]) == ("collected", 5, 0)
 
@@ -92,7 +116,7 @@ def test_rows_without_a_reply_fail_with_a_cause_and_are_asked_again(
     done = feedback(plaudit, provider)
     assert done.status == 1, done.stderr
     assert (done.summary["ok"], done.summary["failed"]) == (4, 2)
-    rest = "bad_response" if provider.scheme in ("anthropic", "together*") else "expired"
+    rest = "bad_response" if provider.scheme == "anthropic" else "expired"
     cause = {"expired": "expired", "errored": "bad_request", "lost": rest}[kind]
     if provider.scheme == "gemini" and kind == "expired":
         cause = "bad_request"  # Its stand-in writes one form of error.
@@ -248,20 +272,95 @@ def test_a_reply_that_the_store_lost_is_fetched_again_and_not_paid_again(
     assert openai.created == [5]
 
 
+# What must not be lost, and what must not be said
+
+
+@pytest.mark.parametrize("command", [("batches",), ("judge",)])
+@pytest.mark.parametrize("harm", ["torn", "no ledger", "another program", "later"])
+def test_a_ledger_that_cannot_be_read_stops_before_anything_is_sent(
+    openai: BatchProvider, plaudit: Plaudit, harm: str, command: tuple[str]
+) -> None:
+    plaudit.home.mkdir()
+    path = plaudit.home / LEDGER
+    if harm == "no ledger":
+        path.write_bytes(b"no database at all, " * 300)
+    elif harm == "another program":
+        with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+            foreign.execute("CREATE TABLE song (name TEXT)")
+    else:
+        feedback(plaudit, openai)
+        openai.reset()
+        if harm == "torn":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        else:
+            with closing(sqlite3.connect(path, isolation_level=None)) as later:
+                later.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    done = plaudit(*(command if command == ("batches",) else arguments(openai, rows=8)))
+    said = {"another program": "another program", "later": "later plaudit"}.get(harm, "is damaged")
+    assert done.status == 2 and said in done.stderr and str(path) in done.stderr, done.stderr
+    assert openai.steps().count("upload") == openai.steps().count("create") == 0
+    assert path.read_bytes() == before
+
+
+def test_a_key_that_the_provider_repeats_is_in_no_file_and_no_message(
+    provider: BatchProvider, plaudit: Plaudit
+) -> None:
+    provider.plan(errored=2, said=f"the key {KEY} is fine, the row is not")
+    done = feedback(plaudit, provider)
+    assert done.summary["failed"] == 2, done.stderr
+    shown = plaudit("batches", "--json")
+    assert KEY not in done.stderr + done.stdout + shown.stdout + shown.stderr
+    for file in plaudit.home.rglob("*"):
+        assert file.is_dir() or KEY.encode() not in file.read_bytes(), file
+
+
+def test_results_that_are_deleted_fail_with_a_cause_and_are_asked_again(
+    openai: BatchProvider, plaudit: Plaudit
+) -> None:
+    openai.plan(gone=True)
+    done = feedback(plaudit, openai, "--outage", "0.1")
+    assert (done.status, done.summary["causes"]) == (1, {"bad_response": 5}), done.stderr
+    openai.plan()
+    assert feedback(plaudit, openai).summary["ok"] == 6
+
+
+def test_a_provider_that_creates_nothing_ends_the_run(
+    openai: BatchProvider, plaudit: Plaudit
+) -> None:
+    openai.plan(broken=100)
+    done = feedback(plaudit, openai)
+    assert done.status == 3 and "3 batches in a row were never created" in done.stderr
+    openai.plan()
+    assert feedback(plaudit, openai).summary["ok"] == 6
+    assert set(openai.paid().values()) == {1}
+
+
+@pytest.mark.full
+def test_two_commands_at_once_pay_once(openai: BatchProvider, tmp_path: Path) -> None:
+    openai.plan(looks=3)
+    run = Plaudit(tmp_path / "home", env=KEYS)
+    both = [run.start(*arguments(openai)) for _ in range(2)]
+    ends = [one.communicate(timeout=100) for one in both]
+    assert [one.returncode for one in both] == [0, 0], ends
+    assert set(openai.paid().values()) == {1}
+
+
 # Stopped, and come back
+
+
+def start(run: Plaudit, provider: BatchProvider) -> "subprocess.Popen[str]":
+    """Start a run whose batch never ends, and return when it waits for it."""
+    provider.plan(looks=10_000)
+    child = run.start(*arguments(provider))
+    wait_until(lambda: "look" in provider.steps() or child.poll() is not None)
+    return child
 
 
 def test_ctrl_c_leaves_the_batch_and_says_how_to_come_back(
     provider: BatchProvider, tmp_path: Path
 ) -> None:
-    provider.plan(looks=10_000)
-    run = Plaudit(tmp_path / "home", env=KEYS)
-    child = run.start(
-        "judge", "feedback", FEEDBACK, "-e", provider.uri, "--readout", "json",
-        "--limit", "6", "--json", *QUICK,
-    )  # fmt: skip
-    while provider.created != [5] or provider.lines("requests")[-1]["method"] != "GET":
-        assert child.poll() is None
+    child = start(Plaudit(tmp_path / "home", env=KEYS), provider)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=100)
     assert child.returncode == 130 and "plaudit batches" in said
@@ -277,14 +376,8 @@ def test_ctrl_c_leaves_the_batch_and_says_how_to_come_back(
 
 
 def test_a_canceled_batch_keeps_what_is_answered(provider: BatchProvider, tmp_path: Path) -> None:
-    provider.plan(looks=10_000)
-    here, run = Here(tmp_path / "home", env=KEYS), Plaudit(tmp_path / "home", env=KEYS)
-    child = run.start(
-        "judge", "feedback", FEEDBACK, "-e", provider.uri, "--readout", "json",
-        "--limit", "6", "--json", *QUICK,
-    )  # fmt: skip
-    while not any(line["path"].endswith("/b0") for line in provider.lines("requests")):
-        assert child.poll() is None
+    here = Here(tmp_path / "home", env=KEYS)
+    child = start(Plaudit(tmp_path / "home", env=KEYS), provider)
     child.kill()
     child.communicate()
     done = here("batches", "--cancel", "--poll", "0.05")
@@ -293,49 +386,3 @@ def test_a_canceled_batch_keeps_what_is_answered(provider: BatchProvider, tmp_pa
     again = feedback(here, provider)
     assert (again.status, again.summary["ok"]) == (0, 6), again.stderr
     assert set(provider.paid().values()) == {1}
-
-
-def kill_points(scheme: str) -> list[tuple[str, int, str]]:
-    return [
-        (scheme, number, when)
-        for number in range(1, REQUESTS[scheme] + 1)
-        for when in ("before", "after")
-    ]
-
-
-CREATES = [("openai", 4, "after"), ("anthropic", 3, "after"), ("together", 4, "after")]
-
-
-@pytest.mark.parametrize(("scheme", "number", "when"), CREATES)
-def test_a_kill_while_the_batch_is_created_pays_nothing_twice(
-    tmp_path: Path, scheme: str, number: int, when: str
-) -> None:
-    check_kill(tmp_path, scheme, number, when)
-
-
-@pytest.mark.full
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_kill_at_any_request_pays_nothing_twice(tmp_path: Path, scheme: str) -> None:
-    for place in kill_points(scheme):
-        check_kill(tmp_path / f"{place[1]}-{place[2]}", *place)
-
-
-def check_kill(folder: Path, scheme: str, number: int, when: str) -> None:
-    """Kill a run at a request, give the command again, and count what was paid."""
-    folder.mkdir(exist_ok=True)
-    with BatchProvider(scheme, folder / "provider") as provider:
-        provider.plan(kill=(number, when))
-        run = Plaudit(folder / "home", env=KEYS)
-        child = run.start(
-            "judge", "feedback", FEEDBACK, "-e", provider.uri, "--readout", "json",
-            "--limit", "6", "--json", *QUICK,
-        )  # fmt: skip
-        (folder / "pid").write_text(str(child.pid))
-        (folder / "pid").rename(provider.folder / "pid")
-        child.communicate(timeout=200)
-        assert child.returncode == -signal.SIGKILL, (scheme, number, when)
-        done = feedback(Here(folder / "home", env=KEYS), provider)
-        assert (done.status, done.summary["ok"]) == (0, 6), (scheme, number, when, done.stderr)
-        assert sum(provider.created) + len(provider.paid("live")) == 6, (scheme, number, when)
-        assert set(provider.paid().values()) == {1}, (scheme, number, when)

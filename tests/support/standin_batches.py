@@ -2,8 +2,9 @@
 
 It answers live requests and batches alike. FOLDER/plan.json says how it behaves and is read anew
 for each request; FOLDER/paid has a line for each row that was answered; FOLDER/requests one for
-each HTTP request. With `kill: [N, "before" | "after"]` it kills the process whose id is in
-FOLDER/pid when the Nth request comes: before it is done, or when it is done but not answered.
+each HTTP request. With `kill: [STEP, "before" | "after"]` it kills the process whose id is in
+FOLDER/pid when the first request of that step comes: before it is done, or when it is done but not
+answered. `POST /reset` forgets everything.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ USAGE = (100, 20)
 FILES = {}
 BATCHES = {}
 LOCK = threading.Lock()
-COUNT = {"requests": 0, "creates": 0}
+COUNT = {"creates": 0}
 
 
 def plan():
@@ -98,14 +99,15 @@ def good(key, body):
 
 
 def bad(key, kind):
+    said = plan().get("said", "no")
     if SCHEME == "anthropic":
-        error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}
+        error = {"type": "error", "error": {"type": "invalid_request_error", "message": said}}
         result = {"type": kind} | ({"error": error} if kind == "errored" else {})
         return {"custom_id": key, "result": result}
     if SCHEME == "gemini":
-        return {"key": key, "error": {"code": 3, "message": "no", "status": "INVALID_ARGUMENT"}}
+        return {"key": key, "error": {"code": 3, "message": said, "status": "INVALID_ARGUMENT"}}
     if kind == "errored":
-        response = {"status_code": 400, "body": {"error": {"message": "no"}}}
+        response = {"status_code": 400, "body": {"error": {"message": said}}}
         return {"custom_id": key, "response": response, "error": None}
     code = {"expired": "batch_expired", "canceled": "batch_cancelled"}[kind]
     return {"custom_id": key, "response": None, "error": {"code": code, "message": "too late"}}
@@ -228,6 +230,23 @@ class Refused(Exception):
     pass
 
 
+def step_of(method, path, headers):
+    """The step of a run that a request is."""
+    if path.endswith("/models"):
+        return "models"
+    if path.endswith(("/chat/completions", "/v1/messages")):
+        return "live"
+    if path.startswith("/upload") or path.endswith(("/v1/files", "/files/upload")):
+        return "start" if headers["X-Goog-Upload-Command"] == "start" else "upload"
+    if path.endswith(("/results", "/content", ":download")):
+        return "results"
+    if path.endswith("cancel"):
+        return "cancel"
+    if method == "POST":
+        return "create"
+    return "list" if path.endswith(("/batches", "/batch/jobs")) else "look"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -246,19 +265,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.serve(body)
 
     def serve(self, body):
+        url = urlsplit(self.path)
+        if url.path == "/reset":
+            with LOCK:
+                FILES.clear()
+                BATCHES.clear()
+                COUNT["creates"] = 0
+            return self.send(200, {})
         with LOCK:
-            COUNT["requests"] += 1
-            number = COUNT["requests"]
-            url = urlsplit(self.path)
-            note("requests", method=self.command, path=url.path)
-            kill, when = plan().get("kill", (0, ""))
-            if number == kill and when == "before":
+            step = step_of(self.command, url.path, self.headers)
+            note("requests", step=step, path=url.path)
+            kill, when = plan().get("kill", ("", ""))
+            if step == kill and when == "before":
                 self.kill()
             try:
                 status, answer = self.answer(url.path, parse_qs(url.query), body)
             except Refused as refused:
                 status, answer = refused.args
-            if number == kill and when == "after":
+            if step == kill and when == "after":
                 self.kill()
         if status == 0:
             self.close_connection = True
@@ -267,9 +291,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(status, answer)
 
     def kill(self):
-        path = FOLDER / "pid"
+        path, done = FOLDER / "pid", FOLDER / "killed"
+        if done.exists():
+            return
         while not path.exists():
             time.sleep(0.01)
+        done.touch()
         os.kill(int(path.read_text()), signal.SIGKILL)
         path.unlink()
 
@@ -322,6 +349,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         found = found or re.search(r"/batches/(x)?(.+)/results$", path)
         if found is None:
             return None
+        if plan().get("gone"):
+            return 404, {"error": {"message": "no such file"}}
         batch = next(b for b in BATCHES.values() if b.id.split("/")[-1] == found[2])
         one_file = SCHEME in ("gemini", "anthropic")
         lines = (
@@ -359,6 +388,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if COUNT["creates"] <= plan().get("busy", 0):
             headers = {"Retry-After": "0"}
             return 429, ({"error": {"message": "too many batches"}}, headers)
+        if COUNT["creates"] <= plan().get("broken", 0):
+            return 500, {"error": {"message": "out of order"}}
         file = tag = ""
         if SCHEME == "anthropic":
             lines = [json.dumps(row) for row in asked["requests"]]

@@ -104,11 +104,13 @@ class _Work:
 
     async def do(self, *, cancel: bool, wait: bool) -> None:
         """Look at all open batches, cancel them where that is asked, and wait for their end."""
+        canceled: set[int] = set()
         try:
-            for batch in self._open() if cancel else ():
-                if batch.remote:
-                    await self._sender(batch).cancel(batch)
             while True:
+                for batch in self._open() if cancel else ():
+                    new = batch.remote and batch.number not in canceled
+                    if new and await self._sender(batch).cancel(batch):
+                        canceled.add(batch.number)
                 await self._look()
                 if not (wait and self._open()):
                     return

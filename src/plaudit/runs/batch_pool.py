@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from plaudit.engines.base import Completion, Request, RequestKind
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError, UsageError
-from plaudit.runs.batch_sending import BatchSender
+from plaudit.runs.batch_sending import BatchSender, Rows
 from plaudit.runs.cached import RequestKeys
 from plaudit.sending.pool import Pool, RetryBudget, SendPolicy
 from plaudit.store.batches import OPEN
@@ -153,14 +153,16 @@ class BatchWriter:
                 await self._send()
 
     async def _send(self) -> None:
-        rows, self._rows, self._size = list(self._rows.items()), {}, 0
+        rows = Rows(self._rows, self._path, self._identity, self.work, self._started)
+        self._rows, self._size = {}, 0
         try:
-            batch = await self.sender.create(rows, self._path, self._identity, self.work)
+            batch = await self.sender.create(rows)
         finally:
             with suppress(FileNotFoundError):
                 self._path.unlink()
-        self.awaited.add(batch.number)
-        self.sent += len(rows)
+        if batch is not None:
+            self.awaited.add(batch.number)
+            self.sent += batch.rows
 
 
 def _lean(request: Request) -> Request:

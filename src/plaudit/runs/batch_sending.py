@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from plaudit.engines.batch.base import MARGIN, BatchClient, BatchLine, BatchStat
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
 from plaudit.runs.cached import trim, unusable_reply
-from plaudit.store.batches import OPEN, Batch, Collected, Ledger, owner_alive
+from plaudit.store.batches import KEEP_S, OPEN, Batch, Collected, Ledger, owner_alive, this_process
 from plaudit.store.store import Store
 
 _MOST_ROWS = 50_000
@@ -31,6 +31,8 @@ _SKEW_S = 300.0
 """By how much the clock of a provider may be behind."""
 _LONGEST_PAUSE_S = 60.0
 _MOST_TURNED_AWAY = 3
+_MOST_VANISHED = 3
+_GONE = (404, 410)
 _UNCLEAR = frozenset({Cause.TIMEOUT, Cause.CONNECTION, Cause.SERVER_ERROR, Cause.BAD_RESPONSE})
 """Causes of a failed create that leave open whether the batch exists."""
 _QUEUE_FULL = re.compile(r"token_limit|enqueued|queue|too many", re.IGNORECASE)
@@ -80,6 +82,20 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
         check_ranges(self)
 
 
+class Rows(NamedTuple):
+    """A file of rows, about to be sent."""
+
+    rows: dict[bytes, Request]
+    """Keys, in the file's order, with what it takes to read their replies."""
+    path: Path
+    identity: str
+    """Of the model."""
+    work: str
+    """What they are for, for a person."""
+    since: float
+    """When the command began to look what is missing: seconds since 1970."""
+
+
 class BatchSender:
     """Sends and collects the batches of one engine.
 
@@ -101,9 +117,12 @@ class BatchSender:
         self.looked: dict[int, BatchState] = {}
         self._foreign: set[str] = set()
         """Ids of batches at the provider that are known to be of somebody else."""
-        self._heard = time.monotonic()
+        self._failing: dict[int, float] = {}
+        """Since when the provider gives no answer, by the batch's number."""
         self._turned_away = 0
         """Batches for which the provider's queue had no room since one was collected."""
+        self._vanished = 0
+        """Batches in a row whose creation failed without an answer, and that never existed."""
 
     @property
     def place(self) -> str:
@@ -123,24 +142,21 @@ class BatchSender:
 
     # Creating
 
-    async def create(
-        self, rows: list[tuple[bytes, Request]], path: Path, identity: str, work: str
-    ) -> Batch:
-        """Send a file of rows as a batch.
-
-        Args:
-            rows: keys, with what it takes to read their replies.
-            path: the file.
-            identity: identity of the model.
-            work: what it is for.
+    async def create(self, rows: Rows) -> Batch | None:
+        """Send a file of rows as a batch; return None where other commands sent all of them.
 
         Raises:
             EngineUnusableError: the provider takes no batch; none was created.
         """
-        batch = self.ledger.intend(
-            rows, engine=self.client.engine.uri, place=self.place, identity=identity, work=work,
-            share=self.client.share(),
+        path = rows.path
+        batch, paid = self.ledger.intend(
+            list(rows.rows.items()), engine=self.client.engine.uri, place=self.place,
+            identity=rows.identity, work=rows.work, share=self.client.share(), since=rows.since,
         )  # fmt: skip
+        if batch is None:
+            return None
+        if paid:
+            _leave_out(path, [key in paid for key in rows.rows])
         try:
             file = ""
             if self.client.uploads:
@@ -160,6 +176,7 @@ class BatchSender:
                 raise
             _LOG.warning("%s; whether the batch was created will be seen", error)
             return batch
+        self._vanished = 0
         return self.ledger.created(batch, remote)
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
@@ -199,23 +216,25 @@ class BatchSender:
                 await self._look(batch)
             elif not owner_alive(batch.owner):
                 await self._settle(batch)
-            self._heard = time.monotonic()
-        except CallError as error:
-            if time.monotonic() - self._heard > self.policy.outage:
+            self._failing.pop(batch.number, None)
+        except (CallError, Rejected) as error:
+            gone = isinstance(error, Rejected) and error.status in _GONE and batch.remote != ""
+            if isinstance(error, Rejected) and not gone:
+                raise
+            since = self._failing.setdefault(batch.number, time.monotonic())
+            if time.monotonic() - since < self.policy.outage:
+                return
+            if not gone:
                 raise EngineUnusableError(
                     f"{error}. The batches go on at the provider: give the same command again",
                     outage=True,
                 ) from None
+            why = f"the provider has this batch or its results no more: {error}"
+            lost = Collected(failures=self._all(batch, Cause.BAD_RESPONSE, why))
+            self.ledger.collect(batch, lost, why)
 
     async def _look(self, batch: Batch) -> None:
-        try:
-            state = await self.client.look(batch.remote)
-        except Rejected as error:
-            if error.status != 404:
-                raise
-            gone = Collected(failures=self._all(batch, Cause.BAD_RESPONSE, str(error)))
-            self.ledger.collect(batch, gone, "the provider has no such batch any more")
-            return
+        state = await self.client.look(batch.remote)
         self.looked[batch.number] = state
         if state.state == "ended":
             await self._collect(batch, state)
@@ -227,22 +246,37 @@ class BatchSender:
 
         Rows that a queue without other batches refuses again and again do not fit into it.
         """
-        others = any(one.number != batch.number for one in self.ledger.batches(OPEN))
-        if _QUEUE_FULL.search(state.why) and (others or self._turned_away < _MOST_TURNED_AWAY):
+        full = _QUEUE_FULL.search(state.why)
+        others = any(
+            one.number != batch.number and one.place == self.place
+            for one in self.ledger.batches(OPEN)
+        )
+        if full and (others or self._turned_away < _MOST_TURNED_AWAY):
             self._turned_away += 1
             self.ledger.drop(batch, f"refused for now: {state.why}")
             await asyncio.sleep(0 if others else self.policy.batch_poll)
             return
         why = f"the batch was refused whole: {state.why}"
-        found = Collected(failures=self._all(batch, Cause.BAD_REQUEST, why))
+        cause = Cause.RATE_LIMITED if full else Cause.BAD_REQUEST
+        found = Collected(failures=self._all(batch, cause, why))
         self.ledger.collect(batch, found, state.why, refused=True)
 
     def _all(self, batch: Batch, cause: Cause, why: str) -> dict[bytes, tuple[str, str]]:
         return dict.fromkeys(self.ledger.keys(batch), (str(cause), why))
 
-    async def cancel(self, batch: Batch) -> None:
-        """Have the provider stop a batch; collecting it then brings what is answered."""
-        await self._insist(lambda: self.client.cancel(batch.remote))
+    async def cancel(self, batch: Batch) -> bool:
+        """Have the provider stop a batch; return whether it is worth no further try.
+
+        Collecting the batch brings what is answered by then. One that has ended cannot be stopped.
+        """
+        try:
+            await self.client.cancel(batch.remote)
+        except CallError as error:
+            return not error.retryable
+        except Rejected as error:
+            if error.status not in _GONE:
+                raise
+        return True
 
     # Finding again
 
@@ -251,12 +285,22 @@ class BatchSender:
         if batch.state == "intent":
             self.ledger.drop(batch, "its sender ended before the batch was created")
             return
+        if time.time() > batch.changed + KEEP_S:
+            self.ledger.drop(batch, "too old: its results would be deleted by now")
+            return
         newest = await self.client.newest(batch.changed - _SKEW_S)
         found, pending = await self._claim(batch, newest)
         if found is not None:
             self.ledger.created(batch, found)
         elif not pending and time.time() > batch.changed + self.policy.batch_settle:
             self.ledger.drop(batch, "never created: the provider does not list it")
+            self._vanished += batch.owner == this_process()
+            if self._vanished >= _MOST_VANISHED:
+                raise EngineUnusableError(
+                    f"{self.client.engine.uri}: {self._vanished} batches in a row were never "
+                    "created, and the provider did not say why; see its status page",
+                    outage=True,
+                )
 
     async def _claim(self, batch: Batch, newest: list[BatchState]) -> tuple[str | None, bool]:
         """Return the id of a batch at the provider, and whether one that runs may be it."""
@@ -325,6 +369,14 @@ class BatchSender:
         found.input_tokens += completion.usage.input_tokens
         found.output_tokens += completion.usage.output_tokens
         return True
+
+
+def _leave_out(path: Path, lines: list[bool]) -> None:
+    """Rewrite a file of rows without the lines that are marked."""
+    rest = path.with_suffix(".rest")
+    with path.open("rb") as file, rest.open("wb") as kept:
+        kept.writelines(line for line, out in zip(file, lines, strict=True) if not out)
+    rest.replace(path)
 
 
 def _key(line: BatchLine) -> bytes:

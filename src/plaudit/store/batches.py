@@ -17,16 +17,18 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from plaudit._util import disk
 from plaudit.engines.base import Request
+from plaudit.errors import StoreError
 
 LedgerState = Literal["intent", "creating", "running", "collected", "refused", "dropped"]
 """Intended and uploading; being created, so that it may exist; known by its id; done with; failed
 whole; found never to have been created."""
 OPEN: tuple[LedgerState, ...] = ("intent", "creating", "running")
 
-_KEEP_ROWS_S = 30 * 86400
+KEEP_S = 30 * 86400
 """Results are kept by providers for at most 30 days, so rows that old lead nowhere."""
+APPLICATION_ID = 0x706C6262
+"""Marks a SQLite file as a ledger of batches ("plbb")."""
 _BUSY_S = 30.0
 _VERSION = 1
 _SCHEMA = """
@@ -130,6 +132,21 @@ def this_process() -> str:
     return f"{os.getpid()} {psutil.Process().create_time():.2f}"
 
 
+def _problem(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Say for a person why a ledger cannot be used."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return (
+            f"the ledger of batches {path} is damaged, or no ledger ({error}). It says what was "
+            "sent and paid: restore it from a copy. Without one, wait until the provider lists no "
+            "running batch, then move the file away; rows of its open batches are then paid again"
+        )
+    return (
+        f"the ledger of batches {path} cannot be used ({error}): nothing further was sent. Make "
+        "the file and its folder writable, with space left, and give the same command again"
+    )
+
+
 class Ledger:
     """An open ledger; every method raises `StoreError` where the file cannot be read or written."""
 
@@ -143,22 +160,40 @@ class Ledger:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
+            self._check()
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._make()
 
     def _make(self) -> None:
         with self._transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version < _VERSION:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not tables:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
-            old = time.time() - _KEEP_ROWS_S
+            old = time.time() - KEEP_S
             connection.execute(
                 "DELETE FROM row WHERE batch IN (SELECT number FROM batch WHERE changed < ?"
                 " AND state IN ('collected', 'refused', 'dropped'))",
                 (old,),
+            )
+
+    def _check(self) -> None:
+        """Refuse the database of another program, and of a later plaudit; a new file is neither."""
+        run = self._connection.execute
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = run("PRAGMA application_id").fetchone()
+        (version,) = run("PRAGMA user_version").fetchone()
+        if tables and application != APPLICATION_ID:
+            raise StoreError(
+                f"{self.path} is the database of another program, not a ledger of batches: move it "
+                "away, or give another store with cache=PATH"
+            )
+        if version > _VERSION:
+            raise StoreError(
+                f"the ledger of batches {self.path} was written by a later plaudit: use that one"
             )
 
     def close(self) -> None:
@@ -176,7 +211,7 @@ class Ledger:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise disk.database_error(self.path, error) from error
+            raise StoreError(_problem(self.path, error)) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -201,8 +236,11 @@ class Ledger:
         identity: str,
         work: str,
         share: float,
-    ) -> Batch:
+        since: float,
+    ) -> tuple[Batch | None, set[bytes]]:
         """Commit that a batch of rows is about to be sent.
+
+        Rows that another command has sent by now are left out, since they are paid.
 
         Args:
             rows: keys, with what it takes to read their replies.
@@ -211,9 +249,17 @@ class Ledger:
             identity: identity of the model.
             work: what it is for.
             share: share of the live price that it costs.
+            since: when this command began to look what is missing: seconds since 1970.
+
+        Returns:
+            The batch, None where no row is left for it; and the keys that were left out.
         """
         now, tag = time.time(), f"plaudit-{uuid.uuid4().hex}"
         with self._transaction() as connection:
+            paid = {key for key, _ in rows if self._is_paid(key, since)}
+            rows = [(key, request) for key, request in rows if key not in paid]
+            if not rows:
+                return None, paid
             made = connection.execute(
                 "INSERT INTO batch (tag, engine, place, identity, work, state, rows, owner, made,"
                 " changed, share) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?)",
@@ -225,7 +271,14 @@ class Ledger:
                 "INSERT OR REPLACE INTO row (key, batch, form) VALUES (?, ?, ?)",
                 ((key, number, self._form(forms, request)) for key, request in rows),
             )
-        return self.batch(number)
+        return self.batch(number), paid
+
+    def _is_paid(self, key: bytes, since: float) -> bool:
+        row = self.row(key)
+        if row is None:
+            return False
+        answered = row.state == "collected" and row.cause is None and row.changed >= since
+        return row.state in OPEN or answered
 
     def _form(self, known: dict[bytes, int], request: Request) -> int:
         encoded = msgspec.json.encode(request)
