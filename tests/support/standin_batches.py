@@ -411,8 +411,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # The client was killed.
+            super().handle_error(*_)
+
+
 if __name__ == "__main__":
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     (FOLDER / "port.new").write_text(str(server.server_address[1]))
     (FOLDER / "port.new").rename(FOLDER / "port")

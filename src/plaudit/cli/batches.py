@@ -57,6 +57,8 @@ def batches(
         chosen = _chosen(ledger, numbers or [])
         if follow or collect or cancel:
             work = _Work(opened, ledger, chosen, poll, as_json)
+            if not work.numbers and not as_json:
+                display_batches.none_open()
             resumable(work.do(cancel=cancel, wait=follow or cancel), _LATER)
             failed = any(one.failed for one in map(ledger.batch, work.numbers))
             raise typer.Exit(1 if failed else 0)

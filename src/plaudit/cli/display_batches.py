@@ -20,27 +20,40 @@ GO_ON = (
 """What is said where the user stops a run that waits."""
 
 
-def estimate(plan: Plan, in_batches: float | None) -> None:
-    """Print what a run would ask, and what it would cost in batches and live."""
-    asked = (
-        f"batch: {count(plan.calls, 'request')}, about {plan.input_tokens_estimated:,} tokens in, "
-        f"at most {plan.output_tokens_limit:,} out"
-    )
-    if plan.cost_usd_limit is None or in_batches is None:
-        costs = f"cost {escape(unknown_cost())}"
-    else:
-        costs = f"at most about {money(in_batches)}; live {money(plan.cost_usd_limit)}"
-    stderr().print(f"{asked}\n{costs}", soft_wrap=True)
+def estimate(plan: Plan, still: Sequence[Batch]) -> None:
+    """Print what a run asks at most, what that costs, and which batches are still open."""
+    lines = []
+    if plan.calls:
+        lines = [
+            f"batch: {count(plan.calls, 'request')}, about {plan.input_tokens_estimated:,} tokens "
+            f"in, at most {plan.output_tokens_limit:,} out",
+            costs(plan),
+        ]
+    if plan.calls and still:
+        rows = sum(one.rows for one in still)
+        lines.append(f"{_batches(len(still))} with {rows:,} rows open: those are not sent again")
+    for line in lines:
+        stderr().print(line, soft_wrap=True)
+
+
+def costs(plan: Plan) -> str:
+    """Return what a plan costs in batches, and live."""
+    if plan.cost_usd_limit is None or not isinstance(plan.cost_usd_batch, float):
+        return f"cost {escape(unknown_cost())}"
+    in_batches, live = money(plan.cost_usd_batch), money(plan.cost_usd_limit)
+    return f"cost at most about {in_batches} in batches; {live} live"
 
 
 def batch_lines(bill: BatchBill) -> Iterable[str]:
     """Yield what the batches of a run came to."""
+    if not bill.batches:
+        return
     failed = f", {bill.failed} failed" if bill.failed else ""
     yield f"{_batches(bill.batches)}: {bill.answered} answered{failed}"
     if bill.cost_usd is not None and bill.live_cost_usd:
         saved = bill.live_cost_usd - bill.cost_usd
         yield (
-            f"their cost {money(bill.cost_usd)}; live {money(bill.live_cost_usd)}, "
+            f"cost in batches {money(bill.cost_usd)}; {money(bill.live_cost_usd)} live, "
             f"saved {money(saved)}"
         )
 
@@ -56,6 +69,11 @@ def batch_list(found: Sequence[Batch]) -> None:
     still = sum(one.state in OPEN for one in found)
     if still:
         stdout().print(f"{_batches(still)} open: plaudit batches --follow waits and collects")
+
+
+def none_open() -> None:
+    """Print that there is nothing to wait for."""
+    stdout().print("no batch is open")
 
 
 def progress(waiting: Sequence[Batch], done: int) -> None:

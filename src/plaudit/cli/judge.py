@@ -38,13 +38,13 @@ from plaudit.runs.batch_sending import BatchPolicy
 from plaudit.runs.batches import Batches
 from plaudit.runs.block import Take
 from plaudit.runs.cached import CachePolicy
-from plaudit.runs.plan import Plan, batch_cost, plan_file
+from plaudit.runs.plan import Plan, add_batch_cost, plan_file
 from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.runs.runner import run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
-from plaudit.store.batches import Ledger, ledger_path
+from plaudit.store.batches import OPEN, Ledger, ledger_path
 from plaudit.store.store import Store
 
 KindArgument = Annotated[
@@ -171,10 +171,7 @@ def judge(
     if policy.batch:
         _check_batch(options.source, run.cache)
     if dry_run:
-        found = job.plan()
-        display_judging.plan(found, as_json)
-        if policy.batch and not as_json:
-            display_batches.estimate(found, job.batch_cost(found))
+        display_judging.plan(job.plan(), as_json)
         return
     summary = functools.partial(display_judging.summary, store=store)
     shown = RunDisplay(display_judging.verdicts, "verdicts.jsonl", summary)
@@ -257,7 +254,10 @@ class _Job(NamedTuple):
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
         with Store(path) as store:
-            return loops.run(plan_file(self.record, self.engine, store, cache, prices))
+            found = loops.run(plan_file(self.record, self.engine, store, cache, prices))
+        if self.batch is not None:
+            add_batch_cost(found, self._engines)
+        return found
 
     def run(self, out: str | None) -> JudgeSummary:
         """Judge; `out` stands in place of the record's own."""
@@ -273,17 +273,12 @@ class _Job(NamedTuple):
     def _engines(self) -> Sequence[Engine]:
         return self.engine if isinstance(self.engine, Sequence) else [self.engine]
 
-    def batch_cost(self, found: Plan) -> float | None:
-        """Return what a plan would cost at most in batches."""
-        return batch_cost(found, self._engines)
-
     def _run_in_batches(
         self, policy: BatchPolicy, progress: Progress, out: str | None, watch: Take | None
     ) -> JudgeSummary:
-        found = self.plan()
-        if found.calls:
-            display_batches.estimate(found, self.batch_cost(found))
         path = ledger_path(self.options.store)
+        with Ledger(path) as ledger:
+            display_batches.estimate(self.plan(), ledger.batches(OPEN))
         with self.options.opened(progress) as settings, Ledger(path) as ledger:
             store = cast("Store", settings.store)
             batches = Batches(store, ledger, policy, self._engines)

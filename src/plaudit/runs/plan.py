@@ -65,6 +65,8 @@ class Plan(Load, kw_only=True):
     rejected: int = 0
     members: list[MemberLoad] | UnsetType = UNSET
     """Of a panel: what each member would be asked."""
+    cost_usd_batch: float | UnsetType | None = UNSET
+    """What these tokens would cost in batches; only there with `--batch`."""
 
 
 class _Counter:
@@ -256,13 +258,14 @@ def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     plan.cost_usd_limit = round(sum(known), 9) if len(known) == len(costs) else None
 
 
-def batch_cost(plan: Plan, engines: Sequence[Engine]) -> float | None:
-    """Return what a plan would cost at most in batches; None: unknown."""
+def add_batch_cost(plan: Plan, engines: Sequence[Engine]) -> None:
+    """Put what a plan would cost in batches into it."""
     loads: Sequence[Load] = [plan] if isinstance(plan.members, UnsetType) else plan.members
     costs: list[float] = []
+    plan.cost_usd_batch = None
     for load, engine in zip(loads, engines, strict=True):
         if load.cost_usd_limit is None:
-            return None
+            return
         client = batch_client(engine)
         costs.append(load.cost_usd_limit * (1.0 if client is None else client.share()))
-    return round(sum(costs), 9)
+    plan.cost_usd_batch = round(sum(costs), 9)
