@@ -232,7 +232,7 @@ def test_the_estimate_and_the_bill_have_both_prices(
     prices = tmp_path / "prices.json"
     prices.write_text('{"m": {"input": 10.0, "output": 100.0}}')
     done = feedback(plaudit, openai, "--prices", str(prices))
-    assert re.search(r"at most about \$0\.\d+; live \$0\.\d+", done.stderr), done.stderr
+    assert re.search(r"at most about \$0\.\d+ in batches; \$0\.\d+ live", done.stderr), done.stderr
     bill = done.summary["batch"]
     assert bill["live_cost_usd"] == pytest.approx(5 * (100 * 10 + 20 * 100) / 1e6)
     assert bill["cost_usd"] == pytest.approx(bill["live_cost_usd"] / 2)
