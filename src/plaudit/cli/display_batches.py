@@ -17,7 +17,7 @@ GO_ON = (
     "interrupted; batches that were created go on at the provider. The same command collects them "
     "and goes on; plaudit batches lists them, --follow waits, --cancel stops them"
 )
-"""What is said where the user stops a run that waits."""
+"""Message where the user stops a run that waits."""
 
 
 def estimate(plan: Plan, still: Sequence[Batch]) -> None:

@@ -116,7 +116,7 @@ class BatchSender:
         self.policy = policy
         self.looked: dict[int, BatchState] = {}
         self._foreign: set[str] = set()
-        """Ids of batches at the provider that are known to be of somebody else."""
+        """Ids of batches at the provider that are known to belong to others."""
         self._failing: dict[int, float] = {}
         """Since when the provider gives no answer, by the batch's number."""
         self._turned_away = 0
