@@ -315,14 +315,35 @@ def test_a_key_that_the_provider_repeats_is_in_no_file_and_no_message(
         assert file.is_dir() or KEY.encode() not in file.read_bytes(), file
 
 
-def test_results_that_are_deleted_fail_with_a_cause_and_are_asked_again(
+def test_a_batch_that_the_provider_lost_is_asked_again_on_demand_alone(
     openai: BatchProvider, plaudit: Plaudit
 ) -> None:
     openai.plan(gone=True)
-    done = feedback(plaudit, openai, "--outage", "0.1")
-    assert (done.status, done.summary["causes"]) == (1, {"bad_response": 5}), done.stderr
+    for _ in range(2):
+        done = feedback(plaudit, openai, "--outage", "0.1")
+        assert (done.status, openai.created) == (3, [5]), done.stderr
+        assert "plaudit batches 1 --forget" in done.stderr
     openai.plan()
+    assert plaudit("batches", "--forget").status == 2
+    forgotten = plaudit("batches", "1", "--forget")
+    assert forgotten.status == 0 and "batch 1 dropped" in forgotten.stdout, forgotten.stderr
     assert feedback(plaudit, openai).summary["ok"] == 6
+    assert sum(openai.created) == 9
+
+
+def test_a_batch_is_looked_for_where_it_was_sent(
+    openai: BatchProvider, providers: dict[str, BatchProvider], tmp_path: Path
+) -> None:
+    openai.plan(gone=True)
+    here = Here(tmp_path / "home", env=KEYS | {"OPENAI_BASE_URL": openai.uri.partition("@")[2]})
+    ask = ("judge", "feedback", FEEDBACK, "-e", "openai:m", "--readout", "json", "--limit", "6")
+    assert here(*ask, *QUICK, "--outage", "0.1").status == 3
+    openai.plan()
+    other = providers["mistral"].uri.partition("@")[2]
+    elsewhere = Here(tmp_path / "home", env=KEYS | {"OPENAI_BASE_URL": other})
+    done = elsewhere("batches", "--follow")
+    assert done.status == 2 and "was sent to" in done.stderr, done.stderr
+    assert here("batches", "--follow", "--poll", "0.05").status == 0
 
 
 def test_a_provider_that_creates_nothing_ends_the_run(

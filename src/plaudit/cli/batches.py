@@ -12,7 +12,8 @@ from plaudit.cli.running import resumable, store_path
 from plaudit.engines.batch.load import batch_client
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
-from plaudit.runs.batch_sending import BatchPolicy, BatchSender
+from plaudit.runs.batch_policy import BatchPolicy
+from plaudit.runs.batch_sending import BatchSender
 from plaudit.store.batches import OPEN, Batch, Ledger, ledger_path
 from plaudit.store.store import Store
 
@@ -35,6 +36,13 @@ def batches(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Stop them; what is answered by then is collected.")
     ] = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Give up the batches named, which the provider lost: their rows are paid again.",
+        ),
+    ] = False,
     poll: Annotated[
         float, typer.Option("--poll", metavar="S", help="Seconds between two looks.")
     ] = 30.0,
@@ -55,6 +63,9 @@ def batches(
         return
     with Store(path) as opened, Ledger(ledger_file) as ledger:
         chosen = _chosen(ledger, numbers or [])
+        if forget:
+            _forget(ledger, chosen, named=bool(numbers))
+            return
         if follow or collect or cancel:
             work = _Work(opened, ledger, chosen, poll, as_json)
             if not work.numbers and not as_json:
@@ -71,6 +82,15 @@ def _chosen(ledger: Ledger, numbers: list[int]) -> list[Batch]:
     if missing:
         raise UsageError(f"there is no batch {missing[0]}; plaudit batches lists them")
     return [known[number] for number in numbers] if numbers else list(known.values())
+
+
+def _forget(ledger: Ledger, chosen: list[Batch], *, named: bool) -> None:
+    if not named:
+        raise UsageError("--forget wants the numbers of batches; plaudit batches lists them")
+    for batch in chosen:
+        if batch.state in OPEN:
+            ledger.drop(batch, "forgotten")
+            display_batches.ended(ledger.batch(batch.number))
 
 
 def _show(found: list[Batch], as_json: bool) -> None:

@@ -34,7 +34,7 @@ from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS, make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
-from plaudit.runs.batch_sending import BatchPolicy
+from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batches import Batches
 from plaudit.runs.block import Take
 from plaudit.runs.cached import CachePolicy

@@ -11,16 +11,13 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-import msgspec
-
-from plaudit._util.options import Help
-from plaudit._util.ranges import SECONDS, WHOLE_32, Range, check_ranges
 from plaudit.engines.base import Request
 from plaudit.engines.batch.base import MARGIN, BatchClient, BatchLine, BatchState
 from plaudit.engines.http.errors import Rejected, Unreachable
-from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
+from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.cached import trim, unusable_reply
 from plaudit.store.batches import KEEP_S, OPEN, Batch, Collected, Ledger, owner_alive, this_process
 from plaudit.store.store import Store
@@ -39,47 +36,6 @@ _QUEUE_FULL = re.compile(r"token_limit|enqueued|queue|too many", re.IGNORECASE)
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run uses batch APIs."""
-
-    batch: Annotated[
-        bool,
-        Help("Ask through the provider's batch API: half the price, within a day.", "Load"),
-    ] = False
-    batch_poll: Annotated[
-        float,
-        Range(0, SECONDS, above=True),
-        Help("--batch: seconds between two looks at the batches.", "Load", "S", rare=True),
-    ] = 30.0
-    batch_rows: Annotated[
-        int | None,
-        Range(1, WHOLE_32),
-        Help("--batch: most rows of one batch.", "Load", rare=True),
-    ] = None
-    """None: 90 % of the provider's limit, and 50,000 at most."""
-    batch_settle: Annotated[
-        float,
-        Range(0, SECONDS),
-        Help(
-            "--batch: seconds after which a batch counts as never created, where the provider "
-            "does not list it.",
-            "Load",
-            "S",
-            rare=True,
-        ),
-    ] = 300.0
-    outage: float = 300.0
-    """Seconds without any answer after which a run ends."""
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ArgumentError: one is out of range.
-        """
-        check_ranges(self)
 
 
 class Rows(NamedTuple):
@@ -205,12 +161,30 @@ class BatchSender:
 
     # Waiting
 
+    async def catch_up(self) -> set[int]:
+        """Look at the engine's open batches once; return the numbers of those that have ended."""
+        mine = [
+            one
+            for one in self.ledger.batches(OPEN)
+            if one.engine == self.client.engine.uri and one.place == self.place
+        ]
+        for batch in mine:
+            await self.advance(batch)
+        return {one.number for one in mine if self.ledger.batch(one.number).state not in OPEN}
+
     async def advance(self, batch: Batch) -> None:
         """Find out what became of an open batch, and collect it if it has ended.
 
         Raises:
-            EngineUnusableError: the provider has not answered for too long, or refuses the key.
+            EngineUnusableError: the provider has not answered for too long, refuses the key, or
+                does not know the batch.
+            UsageError: the batch was sent to another address.
         """
+        if batch.place != self.place:
+            raise UsageError(
+                f"batch {batch.number} was sent to {batch.place}, not to {self.place}: "
+                "name that address"
+            )
         try:
             if batch.state == "running":
                 await self._look(batch)
@@ -222,16 +196,26 @@ class BatchSender:
             if isinstance(error, Rejected) and not gone:
                 raise
             since = self._failing.setdefault(batch.number, time.monotonic())
-            if time.monotonic() - since < self.policy.outage:
-                return
-            if not gone:
-                raise EngineUnusableError(
-                    f"{error}. The batches go on at the provider: give the same command again",
-                    outage=True,
-                ) from None
+            if time.monotonic() - since >= self.policy.outage:
+                self._give_up(batch, error, gone=gone)
+
+    def _give_up(self, batch: Batch, error: CallError | Rejected, *, gone: bool) -> None:
+        """End the run, or fail the rows of a batch that is as old as its provider keeps results.
+
+        A younger one is not asked again: the key of another account does not see it either.
+        """
+        if gone and time.time() > batch.changed + KEEP_S:
             why = f"the provider has this batch or its results no more: {error}"
             lost = Collected(failures=self._all(batch, Cause.BAD_RESPONSE, why))
             self.ledger.collect(batch, lost, why)
+            return
+        advice = (
+            "Is the key that of the account which sent it? If the batch or its results were "
+            f"deleted, plaudit batches {batch.number} --forget has its rows asked, and paid, again"
+            if gone
+            else "The batches go on at the provider: give the same command again"
+        )
+        raise EngineUnusableError(f"batch {batch.number}: {error}. {advice}", outage=True) from None
 
     async def _look(self, batch: Batch) -> None:
         state = await self.client.look(batch.remote)

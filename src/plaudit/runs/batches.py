@@ -20,8 +20,9 @@ from plaudit.engines.base import Engine
 from plaudit.engines.batch.load import BATCH_SCHEMES, batch_client
 from plaudit.errors import UsageError
 from plaudit.io.progress import Progress
+from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batch_pool import AwaitedReply, BatchPool, BatchWriter
-from plaudit.runs.batch_sending import BatchPolicy, BatchSender
+from plaudit.runs.batch_sending import BatchSender
 from plaudit.runs.block import AnySession
 from plaudit.runs.record import BatchBill, Bill
 from plaudit.sending.pool import Pool, SendPolicy
@@ -100,6 +101,7 @@ class Batches:
         progress.watch(self)
         for writer in self._writers.values():
             writer.work = work
+            writer.awaited |= await writer.sender.catch_up()
         first = True
         while await self._pass(session, samples(), first=first):
             await self._wait()

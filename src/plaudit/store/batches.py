@@ -174,11 +174,14 @@ class Ledger:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             old = time.time() - KEEP_S
-            connection.execute(
+            deleted = connection.execute(
                 "DELETE FROM row WHERE batch IN (SELECT number FROM batch WHERE changed < ?"
                 " AND state IN ('collected', 'refused', 'dropped'))",
                 (old,),
             )
+            if deleted.rowcount:
+                unused = "number NOT IN (SELECT form FROM row)"
+                connection.execute(f"DELETE FROM form WHERE {unused}")
 
     def _check(self) -> None:
         """Refuse the database of another program, and of a later plaudit; a new file is neither."""
@@ -290,12 +293,25 @@ class Ledger:
         return known[encoded]
 
     def creating(self, batch: Batch, file: str) -> Batch:
-        """Commit that a batch may exist from now on, and the id of its uploaded rows."""
-        return self._set(batch, "creating", file=file)
+        """Commit that a batch may exist from now on, and the id of its uploaded rows.
+
+        Raises:
+            StoreError: another command took its sender for dead, and dropped it.
+        """
+        with self._transaction() as connection:
+            if self.batch(batch.number).state != "intent":
+                raise StoreError(
+                    f"another command dropped batch {batch.number} of {self.path} while it was "
+                    "sent; give the same command again"
+                )
+            self._change(connection, batch, "creating", file=file)
+        return self.batch(batch.number)
 
     def created(self, batch: Batch, remote: str) -> Batch:
         """Commit the id of a batch."""
-        return self._set(batch, "running", remote=remote)
+        with self._transaction() as connection:
+            self._change(connection, batch, "running", remote=remote)
+        return self.batch(batch.number)
 
     def drop(self, batch: Batch, note: str, state: LedgerState = "dropped") -> None:
         """Commit that a batch asked nothing; its rows may be sent again."""
@@ -321,11 +337,6 @@ class Ledger:
         """Have a collected batch collected again, since the store lost a reply of it."""
         with self._transaction() as connection:
             self._change(connection, self.batch(number), "running", note="collected again")
-
-    def _set(self, batch: Batch, state: LedgerState, **fields: object) -> Batch:
-        with self._transaction() as connection:
-            self._change(connection, batch, state, **fields)
-        return self.batch(batch.number)
 
     def _change(
         self, connection: sqlite3.Connection, batch: Batch, state: LedgerState, **fields: object
