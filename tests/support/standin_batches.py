@@ -402,7 +402,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         assert len({key for key, _ in rows}) == len(rows), "an id twice"
         batch = Batch(rows, f"b{len(BATCHES)}", tag, file)
         BATCHES[batch.id] = batch
-        note("created", id=batch.id, rows=len(rows))
+        note("created", id=batch.id, rows=len(rows), bytes=len(FILES.get(file, b"")))
         if plan().get("drop_create") == len(BATCHES):
             return 0, None
         return 200, {"job": batch.shown()} if SCHEME == "together" else batch.shown()

@@ -1,5 +1,6 @@
 """Mistral's batch jobs: one model a job, metadata, output and error files."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,11 @@ class MistralBatches(OpenAIBatches):
 
     async def newest(self, since: float) -> list[BatchState]:
         """See `BatchClient`; the order of the list is not documented, so all pages are read."""
+        after = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
         async def page(number: int | None) -> tuple[list[BatchState], int | None]:
-            found = await self.ask("GET", f"{_PATH}?page={number or 0}&page_size={_PAGE}")
+            place = f"page={number or 0}&page_size={_PAGE}&created_after={after}"
+            found = await self.ask("GET", f"{_PATH}?{place}")
             batches = [self.state(one) for one in parts(found, "data")]
             return batches, (number or 0) + 1 if len(batches) == _PAGE else None
 
