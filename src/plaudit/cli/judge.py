@@ -36,11 +36,10 @@ from plaudit.judges.load import KINDS, make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
 from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batches import Batches
-from plaudit.runs.block import Take
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, add_batch_cost, plan_file
 from plaudit.runs.record import JudgeOptions, JudgeRecord
-from plaudit.runs.runner import run_judge
+from plaudit.runs.runner import Watch, run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
@@ -274,7 +273,7 @@ class _Job(NamedTuple):
         return self.engine if isinstance(self.engine, Sequence) else [self.engine]
 
     def _run_in_batches(
-        self, policy: BatchPolicy, progress: Progress, out: str | None, watch: Take | None
+        self, policy: BatchPolicy, progress: Progress, out: str | None, watch: Watch | None
     ) -> JudgeSummary:
         path = ledger_path(self.options.store)
         with Ledger(path) as ledger:

@@ -64,9 +64,15 @@ def read_choice(given: str | float) -> UnscoredChoice:
 
 
 def check_choice(
-    dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None
+    dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None, option: str = ""
 ) -> UnscoredChoice:
     """Return what a dialect is answered for rows without a value.
+
+    Args:
+        dialect: its name, or that of a trainer.
+        allowed: what it can carry.
+        choice: what was chosen.
+        option: how to choose, for a person; empty: the option of `plaudit serve`.
 
     Raises:
         UsageError: nothing was chosen, and its peer takes no null; or the dialect cannot carry it.
@@ -77,7 +83,7 @@ def check_choice(
             return UnscoredChoice("null")
         raise UsageError(
             f"{dialect}: its trainer takes no null, so choose what a row without a value is "
-            f"answered: --when-unscored {dialect}=HOW, where HOW is {words}"
+            f"answered: {option or f'--when-unscored {dialect}=HOW'}, where HOW is {words}"
         )
     if choice.word not in allowed:
         raise UsageError(

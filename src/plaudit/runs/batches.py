@@ -11,11 +11,13 @@ temporary file until its batch is created, about 90 bytes of the ledger for 30 d
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import msgspec
 
-from plaudit._util.aio import for_each
+from plaudit._util.aio import BREATHE, for_each
 from plaudit.engines.base import Engine
 from plaudit.engines.batch.load import BATCH_SCHEMES, batch_client
 from plaudit.errors import UsageError
@@ -23,7 +25,7 @@ from plaudit.io.progress import Progress
 from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batch_pool import AwaitedReply, BatchPool, BatchWriter
 from plaudit.runs.batch_sending import BatchSender
-from plaudit.runs.block import AnySession
+from plaudit.runs.block import AnySession, Judging
 from plaudit.runs.record import BatchBill, Bill
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.prices import Prices, cost
@@ -110,28 +112,27 @@ class Batches:
             writer.collecting = False
         self._stage = ""
 
-    async def _pass(self, session: AnySession, samples: Iterable[Sample], *, first: bool) -> int:
+    async def _pass(self, session: Judging, samples: Iterable[Sample], *, first: bool) -> int:
         """Judge all samples from the store; return for how many a reply is missing."""
         waiting = stored = done = 0
 
-        def known(lookup: object) -> bool:
-            nonlocal done, stored
+        async def judge(question: Any) -> None:
+            nonlocal waiting, stored, done
             done += 1
             self._stage = f"looking what is to be asked, sample {done:,}"
-            found = session.judge_stored(lookup) is not None  # pyright: ignore[reportArgumentType]
-            stored += found
-            return found
-
-        async def judge(lookup: object) -> None:
-            nonlocal waiting, stored
+            if done % BREATHE == 0:
+                await asyncio.sleep(0)
             try:
-                _, asked = await session.judge(lookup)  # pyright: ignore[reportArgumentType]
+                _, asked = session.judge_stored(question) or await session.judge(question)
                 stored += asked.from_store
             except AwaitedReply:
                 waiting += 1
 
-        await session.prepare()
-        await for_each(judge, session.questions(samples), session.window, known)
+        questions: Iterator[Any] = session.questions(samples)
+        first_question = next(questions, None)
+        if first_question is not None:
+            await session.open(first_question)
+            await for_each(judge, chain((first_question,), questions), session.window)
         for writer in self._writers.values():
             await writer.send()
         self.sent = sum(writer.sent for writer in self._writers.values())

@@ -13,7 +13,7 @@ from yarl import URL
 
 from plaudit.engines.http.engine import HTTPEngine
 from plaudit.engines.http.errors import shorten
-from plaudit.engines.http.transport import Answered, Transport, Upload
+from plaudit.engines.http.transport import Answered, Transfer, Transport, Upload
 from plaudit.engines.replies import read_counts
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from plaudit.types import Json
@@ -154,15 +154,17 @@ class BatchClient(ABC):
         content = None if body is None else msgspec.json.encode(body)
         if method == "POST" and content is None:
             content = b"{}"
-        return self.good(await self.transport.exchange(method, url, content), content or b"")
+        return self.good(
+            await self.transport.transfer(Transfer(method, url, content)), content or b""
+        )
 
     async def send(self, url: URL, upload: Upload) -> dict[str, Any]:
         """Send a file and return the JSON object of a good reply."""
-        return self.good(await self.transport.send_file(url, upload))
+        return self.good(await self.transport.transfer(Transfer("POST", url, upload)))
 
     async def save(self, url: URL, path: Path) -> Path:
         """Write the body of a good reply to a file."""
-        answered = await self.transport.fetch_file(url, path)
+        answered = await self.transport.transfer(Transfer("GET", url, into=path))
         if answered[0] != 200:
             raise self.refused(answered)
         return path

@@ -25,7 +25,7 @@ from plaudit.engines.batch.base import (
     taken,
 )
 from plaudit.engines.http.engine import HTTPEngine
-from plaudit.engines.http.transport import Upload
+from plaudit.engines.http.transport import Transfer, Upload
 from plaudit.errors import Cause, UsageError
 from plaudit.types import Json
 
@@ -85,7 +85,8 @@ class GeminiBatches(BatchClient):
             "X-Goog-Upload-Header-Content-Length": str(size),
             "X-Goog-Upload-Header-Content-Type": "application/jsonl",
         }
-        answered = await self.transport.send_file(self._files, Upload(head, headers=start))
+        starting = Transfer("POST", self._files, Upload(head, headers=start))
+        answered = await self.transport.transfer(starting)
         head.unlink()
         self.good(answered)
         url = URL(answered[1].get("X-Goog-Upload-URL", ""), encoded=True)

@@ -118,6 +118,16 @@ class Upload(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class Transfer(NamedTuple):
+    """An exchange other than a JSON request and its reply."""
+
+    method: str
+    url: URL
+    body: bytes | Upload | None = None
+    into: Path | None = None
+    """The file that takes the body of a good reply."""
+
+
 Answered = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body of a reply, without the key."""
 
@@ -191,7 +201,7 @@ class Transport:
             ReplyError: a content filter stopped it, or the reader found no completion.
             EngineUnusableError: no further request can succeed.
         """
-        status, headers, content = await (await self._here()).exchange("POST", url, body)
+        status, headers, content = await (await self._here()).exchange(url, body)
         try:
             if status == 200:
                 return self.read(self.hide_key(content), reader)
@@ -218,27 +228,20 @@ class Transport:
             CallError: nothing came; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
         """
-        status, _, content = await (await self._here()).exchange("GET", url, None)
+        status, _, content = await (await self._here()).exchange(url, None)
         return status, self.hide_key(content)
 
-    async def exchange(self, method: str, url: URL, body: bytes | None = None) -> Answered:
-        """Send one request and return what came, whatever the status.
+    async def transfer(self, sent: Transfer) -> Answered:
+        """Exchange JSON by any method, or whole files; return what came, whatever the status.
+
+        What goes into a file may hold the key.
 
         Raises:
             CallError: nothing came; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
         """
-        status, headers, content = await (await self._here()).exchange(method, url, body)
+        status, headers, content = await (await self._here()).transfer(sent)
         return status, headers, self.hide_key(content)
-
-    async def send_file(self, url: URL, upload: Upload) -> Answered:
-        """Send a file and return what came; see `exchange`."""
-        status, headers, content = await (await self._here()).send_file(url, upload)
-        return status, headers, self.hide_key(content)
-
-    async def fetch_file(self, url: URL, path: Path) -> Answered:
-        """Write the body of a good reply to a file, the key included; see `exchange`."""
-        return await (await self._here()).fetch_file(url, path)
 
     async def lock(self) -> asyncio.Lock:
         """Return the lock of this event loop."""
