@@ -276,8 +276,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             step = step_of(self.command, url.path, self.headers)
             note("requests", step=step, path=url.path)
             kill, when = plan().get("kill", ("", ""))
-            if step == kill and when == "before":
-                self.kill()
+            if step == kill and when == "before" and self.kill():
+                self.close_connection = True
+                return None
             try:
                 status, answer = self.answer(url.path, parse_qs(url.query), body)
             except Refused as refused:
@@ -286,19 +287,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.kill()
         if status == 0:
             self.close_connection = True
-            self.connection.close()
-            return
-        self.send(status, answer)
+            return self.connection.close()
+        return self.send(status, answer)
 
     def kill(self):
         path, done = FOLDER / "pid", FOLDER / "killed"
         if done.exists():
-            return
+            return False
         while not path.exists():
             time.sleep(0.01)
         done.touch()
         os.kill(int(path.read_text()), signal.SIGKILL)
         path.unlink()
+        return True
 
     def send(self, status, answer):
         headers = {}

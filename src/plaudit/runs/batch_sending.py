@@ -105,6 +105,7 @@ class BatchSender:
             EngineUnusableError: the provider takes no batch; none was created.
         """
         path = rows.path
+        self.store.flush()  # What was asked live is on the disk before the rest depends on it.
         batch, paid = self.ledger.intend(
             list(rows.rows.items()), engine=self.client.engine.uri, place=self.place,
             identity=rows.identity, work=rows.work, share=self.client.share(), since=rows.since,

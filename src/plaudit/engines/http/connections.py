@@ -1,9 +1,8 @@
-"""The connections of one event loop to one endpoint: JSON over aiohttp, which only this file and
-`transfers` know.
+"""The connections of one event loop to one endpoint: JSON over aiohttp.
 
-aiohttp makes, keeps and reads the connections. Its session would make a request and a response
-object for each exchange, which cost more than the exchange itself; here requests to one address
-share one head.
+Only this file and `transfers` know aiohttp, which makes, keeps and reads the connections. Its
+session would make a request and a response object for each exchange, which cost more than the
+exchange itself; here requests to one address share one head.
 
 Imported with the first request: importing aiohttp takes as long as judging thousands of stored
 samples, and a run that is answered from the store never needs it. Every exception of aiohttp and of
