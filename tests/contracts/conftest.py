@@ -20,6 +20,8 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "verl",
+    "ray",
     "areal",
     "nemo-gym",
     "verifiers",

@@ -21,7 +21,6 @@ from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Judged, JudgeSession
 from plaudit.runs.panel import Cascade, Jury
 from plaudit.runs.samples import OnReject, Row, Samples
-from plaudit.sending.leases import LeasedLimits
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.types import Sample
 
@@ -259,12 +258,14 @@ async def _work_through(session: Judging, questions: Iterator[Any], gathered: _G
 
 
 def pools_of(
-    engines: Sequence[Engine], policy: SendPolicy, limits: LeasedLimits | None = None
+    engines: Sequence[Engine],
+    policy: SendPolicy,
+    make: Callable[[Engine, SendPolicy], Pool] = Pool,
 ) -> list[Pool]:
     """Return a pool for each engine; the same engine has the same pool, slots and limits."""
     pools: dict[int, Pool] = {}
     for engine in engines:
-        pools.setdefault(id(engine), Pool(engine, policy, limits))
+        pools.setdefault(id(engine), make(engine, policy))
     return [pools[id(engine)] for engine in engines]
 
 

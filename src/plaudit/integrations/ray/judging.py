@@ -25,7 +25,7 @@ from plaudit.runs.record import Bill, JudgeRecord, RunSettings
 from plaudit.runs.runner import bind_record, session_of
 from plaudit.runs.summary import JudgeTally
 from plaudit.sending.leases import LeasedLimits
-from plaudit.sending.pool import SendPolicy
+from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
 from plaudit.types import Usage, Verdict
@@ -141,17 +141,16 @@ class BlockJudge:
                 self._store.put_reply(key, completion)
             await asyncio.to_thread(self._store.flush)
         engine, send = await self._engine()
-        self._limits = self._limits or self._share.limits()
+        limits = self._limits = self._limits or self._share.limits()
         settings = RunSettings(
             store=self._store,
             progress=Progress("", enabled=False),
             send=send,
             cache=work.cache,
             prices=work.prices,
-            limits=self._limits,
         )
         task = await bind_record(record, engine, record.without_logprobs)
-        return session_of(settings, task, engine)
+        return session_of(settings, task, engine, lambda one, how: Pool(one, how, limits))
 
     async def _judged(self, session: AnySession, block: Block) -> Part:
         rows = await asyncio.to_thread(list, self._reader.rows(block))
