@@ -148,7 +148,8 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = session_of(settings, await bind_record(record, engine), engine, batches)
+        make = Pool if batches is None else batches.pool
+        session = session_of(settings, await bind_record(record, engine), engine, make)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -158,7 +159,7 @@ async def run_judge(
             run = _JudgeRun(settings, record, session, watch)
             run.batches = batches
             if batches is not None:
-                run.ahead = session_of(settings, session.task, engine, batches.pool)
+                run.ahead = session_of(settings, session.task, engine, make)
             return await run.execute(rows, identity, out)
         finally:
             await session.close()
