@@ -22,7 +22,7 @@ import pyarrow.parquet as parquet  # noqa: E402
 from scripts import docs  # noqa: E402
 
 from tests.support.launching import StandIns, until_gone  # noqa: E402
-from tests.support.server import FakeOpenAI  # noqa: E402
+from tests.support.server import FakeOpenAI, error  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
 
 SLOTS = 12
@@ -158,6 +158,18 @@ def test_a_killed_driver_leaves_a_run_that_the_command_continues(command: Comman
     assert sorted(command.asked()) == list(range(1200))
     assert [row["id"] for row in command.verdicts()] == [f"r{n}" for n in range(1200)]
     assert command.repeated() <= SLOTS + UNCOMMITTED
+
+
+def test_rows_that_failed_are_asked_again_by_the_same_command(command: Command) -> None:
+    command.rows(250)
+    command.server.reply = lambda body: error(400, "no") if row_of(body) == 120 else answer(body)
+    told = summary_of(command.on_ray("--attempts", "1"), 1)
+    assert (told["ok"], told["failed"]) == (249, 1)
+    command.server.reply = answer
+    before = len(command.server.bodies)
+    told = summary_of(command.on_ray("--attempts", "1"))
+    assert told["ok"] == 250
+    assert [row_of(body) for body in command.server.bodies[before:]] == [120]
 
 
 def test_ctrl_c_says_how_to_go_on(command: Command) -> None:

@@ -92,7 +92,7 @@ class BlockJudge:
             StoreError: the part or the store cannot be written.
         """
         part = await asyncio.to_thread(self._folder.note, block.number)
-        if part is None:
+        if part is None or part.failed:
             part = await self._judged_near(block)
         session = await self._session()
         return Report(
@@ -177,6 +177,7 @@ class BlockJudge:
             block=block,
             fingerprint=self._work.fingerprint,
             rows=len(judged),
+            failed=sum(verdict.status == "failed" for verdict, _ in judged),
             rejected=[rejected[number] for number in sorted(rejected)],
             counts=msgspec.Raw(msgspec.json.encode(tally.counts())),
         )

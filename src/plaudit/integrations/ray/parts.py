@@ -31,6 +31,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Of all that decides what stands in the part."""
     rows: int
     """Rows of the part."""
+    failed: int = 0
+    """Rows that no reply came for. With any, the next attempt of the command makes it again."""
     rejected: list[msgspec.Raw] = []
     """Rows of the block that could not be used, as JSON."""
     counts: msgspec.Raw = msgspec.Raw(b"null")

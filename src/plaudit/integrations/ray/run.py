@@ -157,7 +157,8 @@ async def _prepared(job: ClusterJob, out: str, blocks: Sequence[Block]) -> _Prep
         try:
             fingerprint = _fingerprint(job.record, session.task.fingerprint)
             folder = PartsFolder(out, fingerprint)
-            parts = folder.open(blocks)
+            known = folder.open(blocks)
+            parts = {number: part for number, part in known.items() if not part.failed}
             left = [block for block in blocks if block.number not in parts]
             if job.launched_gpus is None:
                 await _judge_first(session, left)
