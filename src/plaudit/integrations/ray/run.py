@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from plaudit._util.loops import run_sync
 from plaudit._util.options import Help
+from plaudit._util.packages import load_package
 from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.engines.base import Completion, Engine
 from plaudit.errors import ArgumentError, InputError, UsageError
@@ -94,10 +95,12 @@ def judge_on_ray(job: ClusterJob, progress: Progress) -> JudgeSummary:
 
     Raises:
         UsageError: input, output or options do not go together, or no cluster answers.
+        MissingDependencyError: the extra `ray` is not installed.
         EngineUnusableError: the engine can answer nothing.
         StoreError: a part cannot be written.
     """
     out, started = _checked(job), time.monotonic()
+    load_package("ray", "ray")  # Before anything is asked.
     blocks = cut(job.record.options.source, job.options.block_rows)
     address = job.options.ray
     assert address is not None
@@ -115,11 +118,11 @@ def _checked(job: ClusterJob) -> str:
     """Return the folder of the output."""
     options = job.record.options
     if options.out is None or options.out == "-" or options.out.endswith((".jsonl", ".parquet")):
-        raise UsageError("with --ray the output is a folder of parts: give -o the name of one")
+        raise ArgumentError("out", "must name a folder: on Ray the output is parts")
     if options.limit is not None:
-        raise UsageError("--limit does not go with --ray: cut the input, or try it without --ray")
+        raise ArgumentError("limit", "must be left out on Ray: cut the input")
     if options.source == "-":
-        raise UsageError("with --ray the input is a file that all nodes see, not standard input")
+        raise UsageError("on Ray the input is a file that all nodes see, not standard input")
     check_folder_output(options.out)
     if job.options.merge is not None:
         check_output(job.options.merge, [options.source], replaces=True)
