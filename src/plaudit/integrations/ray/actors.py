@@ -48,12 +48,13 @@ class BlockActor:
 
 
 @contextmanager
-def connected(address: str, actors: int) -> Generator[Any]:
+def connected(address: str, actors: int, launched: bool) -> Generator[Any]:
     """Connect to a cluster, or start one on this machine; yield the package `ray`.
 
     Args:
         address: `local`, or the address of a cluster.
         actors: that must find a place.
+        launched: whether they start servers, which a watchdog ends; Ray would kill that first.
 
     Raises:
         MissingDependencyError: the extra `ray` is not installed.
@@ -64,6 +65,9 @@ def connected(address: str, actors: int) -> Generator[Any]:
     ray = load_package("ray", "ray")
     load_package("ray.data", "ray")
     given: dict[str, Any] = {"address": address}
+    if launched:
+        variables = {"RAY_kill_child_processes_on_worker_exit": "false"}
+        given["runtime_env"] = {"env_vars": variables}
     if address == "local":
         cores = max(actors, os.cpu_count() or 1)
         given |= {

@@ -106,7 +106,7 @@ def judge_on_ray(job: ClusterJob, progress: Progress) -> JudgeSummary:
     assert address is not None
     run = _ClusterRun(job, run_sync(_prepared(job, out, blocks)), progress)
     if run.left:
-        with connected(address, job.options.actors) as ray:
+        with connected(address, job.options.actors, job.launched_gpus is not None) as ray:
             for report in reports(
                 ray, run.work, run.left, job.options.actors, job.launched_gpus or 0
             ):
