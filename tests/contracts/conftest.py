@@ -22,6 +22,8 @@ PEERS = (
     "verifiers",
     "skyrl-gym",
     "openpipe-art",
+    "tinker-cookbook",
+    "tinker",
 )
 
 
