@@ -19,6 +19,8 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "areal",
+    "nemo-gym",
     "verifiers",
     "skyrl-gym",
     "openpipe-art",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from plaudit.engines.base import similar
 from plaudit.errors import UsageError
@@ -37,6 +37,10 @@ class UnscoredError(Exception):
         self.rows = rows
         self.may_pass = any(row.status == "failed" for row in lost)
         """Whether the same request may succeed later."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the rows: trainers raise it in another process than they catch it in."""
+        return type(self), (self.rows,)
 
 
 def read_choice(given: str | float) -> UnscoredChoice:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tests.support.equality import in_process, over_http
+from tests.support.equality import in_process, over_http, rl_trainers
 from tests.support.equality.rows import Row, Values
 
 
@@ -31,6 +31,12 @@ WAYS: Mapping[str, Way] = {
     "rLLM, reward function": Way(in_process.rllm_function),
     "tinker, groups": Way(in_process.tinker),
     "tinker, histories": Way(in_process.tinker_history, chats=True),
+    "OpenRLHF": Way(rl_trainers.openrlhf),
+    "slime, samples": Way(rl_trainers.slime),
+    "slime, groups": Way(rl_trainers.slime_groups, chats=True),
+    "AReaL": Way(rl_trainers.areal),
+    "NeMo Gym": Way(rl_trainers.nemo_gym, chats=True),
+    "NeMo RL": Way(rl_trainers.nemo_rl),
     "server, native": Way(over_http.native, "native", chats=True),
     "server, OpenRLHF": Way(over_http.openrlhf, "openrlhf"),
     "server, slime": Way(over_http.slime, "slime"),
