@@ -60,8 +60,15 @@ def read_reply(
         in_thought: whether the prompt ended within a thought that it had opened, or the tag that
             closes that thought.
     """
-    reader = _Reader(_writable(text), tools, frozenset(forms), turn)
+    text = _writable(text)
+    if not in_thought and not any(one in text for one in _STARTS):
+        return ParsedReply(text=text.strip(), reasoning="")
+    reader = _Reader(text, tools, frozenset(forms), turn)
     return reader.read("</think>" if in_thought is True else in_thought or "")
+
+
+_STARTS = "<[{"
+"""One of them is in each thought and in each call, whatever its form."""
 
 
 def _writable(text: str) -> str:
@@ -104,8 +111,15 @@ class _Marks:
         fixed = {*THOUGHTS, *THOUGHTS.values(), *self.openers, *self.closers}
         fixed |= {*harmony.HEADERS, *harmony.TERMINATORS} if self.framed else set()
         patterns = [re.escape(mark) for mark in sorted(fixed, key=len, reverse=True)]
-        patterns += [harmony.FIRST] if self.framed else []
         self.any = re.compile("|".join(patterns))
+        self._firsts = sorted({mark[0] for mark in fixed})
+
+    def find(self, text: str, place: int) -> re.Match[str] | None:
+        """Return the first mark from a place on."""
+        if self.framed and place == 0 and (first := harmony.FIRST.match(text)):
+            return first
+        starts = [at for one in self._firsts if (at := text.find(one, place)) >= 0]
+        return self.any.search(text, min(starts)) if starts else None
 
 
 _marks = cache(_Marks)
@@ -128,7 +142,7 @@ class _Reader:
         """Read all of it; `closer` ends the thought that the text begins in, if it does."""
         place = self._thought(0, closer) if closer else 0
         while not self._bare.take_all(place):
-            mark = self._marks.any.search(self._text, place)
+            mark = self._marks.find(self._text, place)
             if mark is None:
                 self._parts.say(place, len(self._text))
                 break
