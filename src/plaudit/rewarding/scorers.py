@@ -50,6 +50,15 @@ class Scorer(Protocol):
         """The judges that it asks."""
         ...
 
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether a row that was scored gets the same answer again, from a store."""
+        ...
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Score a row in a running event loop; None where it has to wait for something."""
+        ...
+
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows. Never raises for what a row holds.
 
@@ -65,6 +74,8 @@ class Scorer(Protocol):
 
 class RewardScorer:
     """Scores each row by a specification of rewards, as `plaudit score` does."""
+
+    keeps_replies = False
 
     def __init__(self, rewards: Composite) -> None:
         """Take rewards; nothing is asked."""
@@ -86,6 +97,15 @@ class RewardScorer:
         """Free what the rewards took."""
         await self.rewards.close()
 
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Score a row where nothing has to be waited for; see `Scorer`."""
+        try:
+            trace = trace_of_row(row)
+        except InputError as error:
+            return rejected_row(row, error)
+        score = broken_off(trace) or self.rewards.score_now(trace)
+        return None if score is None else row_of_score(row, score, self._fingerprint)
+
     async def _one(self, row: Row) -> ScoredRow:
         try:
             trace = trace_of_row(row)
@@ -104,6 +124,11 @@ class JudgeScorer:
         """Take a judge; nothing is asked."""
         self.judge = judge
         self._kind = judge.config.kind
+        self.keeps_replies = judge.keeps_replies
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Return None: the judge may ask its engine, or look into its store."""
+        del row
 
     @property
     def judges(self) -> Sequence[Judge]:
@@ -146,6 +171,11 @@ class GroupScorer:
     def __init__(self, judge: Judge) -> None:
         """Take a pairwise judge; nothing is asked."""
         self._judge = judge
+        self.keeps_replies = judge.keeps_replies
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Return None: a row alone cannot be compared."""
+        del row
 
     @property
     def judges(self) -> Sequence[Judge]:

@@ -1,13 +1,13 @@
 """What stands around each request: who asks, its id, refusals as JSON, counters, one log line."""
 
+import itertools
 import logging
 import re
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -16,7 +16,6 @@ from plaudit.errors import UsageError
 from plaudit.rewarding.rows import ScoredRow
 from plaudit.rewarding.unscored import UnscoredError
 from plaudit.server.desk import QueueFullError
-from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.openapi import ErrorBody, RefusalBody
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import NotServedError, Service
@@ -26,10 +25,12 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no token: they say nothing of rewards."""
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _ID_HEADER = "X-Request-Id"
+_PROCESS, _NUMBERS = secrets.token_hex(10), itertools.count(1)
+"""What ids of requests begin with, in this process, and their numbers."""
 _CLOSED = 499
 """Counted where the client was gone before the answer."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 encode = msgspec.json.Encoder().encode
 
@@ -61,25 +62,25 @@ class Boundary:
         """Put a service behind a gatekeeper."""
         self._service = service
         self._keeper = keeper
-        self.around = web.middleware(partial(self._around))
-        """The middleware."""
 
-    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def around(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        """Have a request answered, or refused."""
         given = request.headers.get(_ID_HEADER, "")
-        id = given if _ID.fullmatch(given) else uuid4().hex
+        id = given if given and _ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):012x}"
         _FACTS.set({"request_id": id, "dialect": "none", "reward": ""})
         started, status = time.monotonic(), _CLOSED
         self._service.open_requests += 1
         try:
             response = await self._answer(request, handler)
             status = response.status
-            response.headers.update({_ID_HEADER: id, "Server": "plaudit"})
+            response.headers[_ID_HEADER] = id
+            response.headers["Server"] = "plaudit"
             return response
         finally:
             self._service.open_requests -= 1
             self._count(request, status, time.monotonic() - started)
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         try:
             self._check(request)
             return await handler(request)
@@ -90,11 +91,11 @@ class Boundary:
             status = 502 if error.may_pass else 422
             return _refusal(RefusedError(status, "unscored", str(error), error.rows))
         except web.HTTPException as error:
-            return _refusal(self._of_http(request, error))
+            return _refusal(_of_http(error))
         except Exception as error:
             return _refusal(_of_error(error))
 
-    def _check(self, request: web.Request) -> None:
+    def _check(self, request: web.BaseRequest) -> None:
         """Refuse who may not ask.
 
         Raises:
@@ -110,23 +111,7 @@ class Boundary:
         if self._service.draining and request.method == "POST":
             raise RefusedError(503, "stopping", "the server is about to stop; ask again later")
 
-    def _of_http(self, request: web.Request, error: web.HTTPException) -> RefusedError:
-        """Return what a refusal of aiohttp comes to."""
-        if error.status == 413:
-            return RefusedError(413, "too_large", "the body is larger than the server takes")
-        if error.status == 404:
-            if missing := _dialect_at(request.path, self._service.spoken):
-                message = f"{missing} is not served: start with --when-unscored {missing}=HOW"
-                return RefusedError(404, "not_found", message)
-            spoken = ", ".join(self._service.spoken)
-            names = ", ".join(self._service.rewards)
-            message = (
-                f"nothing is served at {request.path[:200]}; rewards: {names}; dialects: {spoken}"
-            )
-            return RefusedError(404, "not_found", message)
-        return RefusedError(error.status, "refused", error.reason)
-
-    def _count(self, request: web.Request, status: int, seconds: float) -> None:
+    def _count(self, request: web.BaseRequest, status: int, seconds: float) -> None:
         facts = _FACTS.get()
         rows: Sequence[ScoredRow] = facts.pop("rows", ())
         metrics = self._service.metrics
@@ -147,13 +132,11 @@ class Boundary:
             _LOG.info("request", extra={"facts": line})
 
 
-def _dialect_at(path: str, served: Collection[str]) -> str | None:
-    """Return the dialect that a path belongs to, where it is not served."""
-    for name, one in DIALECTS.items():
-        routes = (*one.scoring, *one.plain)
-        if name not in served and any(path.endswith(route.path) for route in routes):
-            return name
-    return None
+def _of_http(error: web.HTTPException) -> RefusedError:
+    """Return what a refusal of aiohttp comes to."""
+    if error.status == 413:
+        return RefusedError(413, "too_large", "the body is larger than the server takes")
+    return RefusedError(error.status, "refused", error.reason)
 
 
 def _of_error(error: Exception) -> RefusedError:

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -41,6 +41,9 @@ class Gauge(NamedTuple):
     labels: dict[str, str]
 
 
+Labels = tuple[tuple[str, str], ...]
+
+
 class _Moments:
     """Mean and spread of numbers as they come (B. P. Welford, Technometrics 4, 1962)."""
 
@@ -62,20 +65,21 @@ class Metrics:
     """Counts what is answered; memory grows with the number of labels alone."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self._counts: dict[str, dict[Labels, float]] = defaultdict(dict)
         self._seconds: dict[str, list[int]] = {}
-        self._sums: Counter[str] = Counter()
+        self._sums: dict[str, float] = {}
         self._rewards: dict[str, _Moments] = defaultdict(_Moments)
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Raise a counter."""
-        self._counts[name][_labels(labels)] += amount  # pyright: ignore[reportArgumentType]
+        counts, key = self._counts[name], tuple(labels.items())
+        counts[key] = counts.get(key, 0) + amount
 
     def observe(self, seconds: float, dialect: str) -> None:
         """Count the time that a request took."""
         counts = self._seconds.setdefault(dialect, [0] * (len(BOUNDS) + 1))
         counts[bisect_left(BOUNDS, seconds)] += 1
-        self._sums[dialect] += seconds  # pyright: ignore[reportArgumentType]
+        self._sums[dialect] = self._sums.get(dialect, 0.0) + seconds
 
     def scored(self, reward: str, rows: Sequence[ScoredRow]) -> None:
         """Count rows that were scored."""
@@ -91,7 +95,7 @@ class Metrics:
         """Return everything in the text format, gauges included."""
         found: dict[str, list[str]] = defaultdict(list)
         for name, counts in self._counts.items():
-            found[name] += [_line(name, labels, count) for labels, count in counts.items()]
+            found[name] += [_line(name, _labels(dict(key)), n) for key, n in counts.items()]
         for gauge in (*gauges, *self._of_rewards()):
             found[gauge.name].append(_line(gauge.name, _labels(gauge.labels), gauge.value))
         found["plaudit_request_seconds"] += self._histogram()

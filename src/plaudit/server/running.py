@@ -36,13 +36,13 @@ class Address(NamedTuple):
 
 @asynccontextmanager
 async def listening(
-    service: Service, app: web.Application, address: Address, *, drain: float = 30.0
+    service: Service, app: web.Server, address: Address, *, drain: float = 30.0
 ) -> AsyncGenerator[Address]:
     """Answer requests while the context lasts; at its end answer what is under way.
 
     Args:
         service: what is served.
-        app: its application.
+        app: its HTTP side.
         address: where it listens; port 0 takes a free one.
         drain: most seconds for requests under way.
 
@@ -52,7 +52,7 @@ async def listening(
     Raises:
         UsageError: the address cannot be listened at.
     """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.ServerRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     watching = asyncio.get_running_loop().create_task(service.watch())
     try:
@@ -69,7 +69,7 @@ async def listening(
 
 async def serve(
     service: Service,
-    app: web.Application,
+    app: web.Server,
     address: Address,
     started: Callable[[Address], object],
     *,
@@ -89,7 +89,7 @@ async def serve(
             loop.remove_signal_handler(number)
 
 
-async def _listen(runner: web.AppRunner, address: Address) -> Address:
+async def _listen(runner: web.ServerRunner, address: Address) -> Address:
     site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
     try:
         await site.start()

@@ -61,14 +61,25 @@ def read_reply(
             closes that thought.
     """
     text = _writable(text)
-    if not in_thought and not any(one in text for one in _STARTS):
-        return ParsedReply(text=text.strip(), reasoning="")
+    if not in_thought and (plain := _plain(text)) is not None:
+        return plain
     reader = _Reader(text, tools, frozenset(forms), turn)
     return reader.read("</think>" if in_thought is True else in_thought or "")
 
 
 _STARTS = "<[{"
 """One of them is in each thought and in each call, whatever its form."""
+
+
+def _plain(text: str) -> ParsedReply | None:
+    """Read a reply that is an answer, after a thought or not; None where it may hold calls."""
+    before, closer, answer = text.partition("</think>")
+    thought = before.removeprefix("<think>")
+    if not closer or len(thought) == len(before):
+        thought, answer = "", text
+    if any(one in answer for one in _STARTS):
+        return None
+    return ParsedReply(text=answer.strip(), reasoning=thought.strip())
 
 
 def _writable(text: str) -> str:
