@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from aiohttp import web
 
 from plaudit import __version__
 from plaudit._util.options import Help
@@ -30,11 +31,13 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.server.app import HTTPLimits, make_app
 from plaudit.server.checking import check_served
 from plaudit.server.desk import DeskLimits
-from plaudit.server.running import Address, JSONLines
+from plaudit.server.peers import Peers
+from plaudit.server.running import Address, Inside, JSONLines
 from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
+from plaudit.server.workers import Worker, bind, supervise
 
 _LOG = logging.getLogger("plaudit.server")
 
@@ -86,6 +89,11 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
             ("--engine", "-e"),
         ),
     ] = None
+    processes: Annotated[
+        int,
+        Range(1, 256),
+        Help("Processes that share the port, each with queues and limits of its own.", "Load"),
+    ] = 1
     function_processes: Annotated[
         int,
         Range(1, 1024),
@@ -174,20 +182,48 @@ def serve(
     _log_as_json(quiet)
     collect_seldom()
 
-    async def run() -> None:
-        desks = DeskLimits(waiting=options.queue, at_once=options.at_once)
-        await _serve(options, port, Service(found.rewards, spoken, desks), token)
+    desks = DeskLimits(waiting=options.queue, at_once=options.at_once)
+    service = Service(found.rewards, spoken, desks)
+    if options.processes == 1:
+        resumable(_serve(options, port, service, token), "interrupted")
+        return
+    sockets = bind(options.host, port, options.processes)
+    address = Address(options.host, sockets[0].getsockname()[1])
+    _started(service, address)
 
-    resumable(run(), "interrupted")
+    def work(worker: Worker) -> None:
+        resumable(_work(options, address, service, token, worker), "interrupted")
+
+    supervise(sockets, work, drain=options.drain)
 
 
 async def _serve(options: ServeOptions, port: int, service: Service, token: str | None) -> None:
     """Serve until a signal ends it."""
-    limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
-    names = [*(options.allow_host or []), *([options.host] if token is None else [])]
-    app = make_app(service, Gatekeeper(token, names), limits=limits, version=__version__)
+    app = _app(options, service, token)
     shown = functools.partial(_started, service)
     await run_server(service, app, Address(options.host, port), shown, drain=options.drain)
+
+
+async def _work(
+    options: ServeOptions, address: Address, service: Service, token: str | None, worker: Worker
+) -> None:
+    """Serve as one of several processes."""
+    peers = Peers(worker)
+    inside = Inside(worker, _app(options, service, token))
+    app = _app(options, service, token, peers)
+    try:
+        await run_server(service, app, address, lambda _: None, drain=options.drain, inside=inside)
+    finally:
+        await peers.close()
+
+
+def _app(
+    options: ServeOptions, service: Service, token: str | None, peers: Peers | None = None
+) -> web.Server:
+    limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
+    names = [*(options.allow_host or []), *([options.host] if token is None else [])]
+    keeper = Gatekeeper(token, names)
+    return make_app(service, keeper, limits=limits, version=__version__, peers=peers)
 
 
 def _choices(dialects: list[str], given: list[str]) -> DialectChoices:

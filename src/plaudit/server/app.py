@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from plaudit.server.boundary import Boundary, RefusedError, note
+from plaudit.server.boundary import Boundary, RefusedError, facts, note
+from plaudit.server.cohorts import is_whole
 from plaudit.server.dialects.base import PlainRoute, ScoringRoute
 from plaudit.server.dialects.table import DIALECTS
-from plaudit.server.metrics import CONTENT_TYPE
+from plaudit.server.metrics import CONTENT_TYPE, by_worker
 from plaudit.server.native import Body, answer_of, read_batch
 from plaudit.server.openapi import describe
+from plaudit.server.peers import PeerGoneError, Peers
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import Service, Spoken
 from plaudit.server.spec import Served
@@ -45,10 +47,16 @@ class _App(NamedTuple):
     service: Service
     limits: HTTPLimits
     version: str
+    peers: Peers | None
 
 
 def make_app(
-    service: Service, keeper: Gatekeeper, *, limits: HTTPLimits | None = None, version: str = ""
+    service: Service,
+    keeper: Gatekeeper,
+    *,
+    limits: HTTPLimits | None = None,
+    version: str = "",
+    peers: Peers | None = None,
 ) -> web.Server:
     """Return the HTTP server of a service; nothing listens. A loop must be running.
 
@@ -60,8 +68,9 @@ def make_app(
         keeper: who may ask.
         limits: what a request may bring.
         version: of plaudit, for the description of the API.
+        peers: the other processes of the server, where there are any.
     """
-    app = _App(service, limits or HTTPLimits(), version)
+    app = _App(service, limits or HTTPLimits(), version, peers)
     routes = {"POST": dict(_posts(app)), "GET": _reports(app)}
     respond = functools.partial(_respond, service, routes | {"HEAD": routes["GET"]})
     boundary = Boundary(service, keeper)
@@ -162,16 +171,20 @@ async def _health(request: web.BaseRequest) -> web.Response:
 
 
 async def _ready(app: _App, request: web.BaseRequest) -> web.Response:
-    del request
     troubles = app.service.troubles
+    if app.peers is not None:
+        troubles = await app.peers.troubles(request.headers) | troubles
     if app.service.draining:
         return _reply({"ready": False, "draining": True, "troubles": troubles}, 503)
     return _reply({"ready": not troubles, "troubles": troubles}, 503 if troubles else 200)
 
 
 async def _metrics(app: _App, request: web.BaseRequest) -> web.Response:
-    del request
     text = app.service.metrics.text(app.service.gauges())
+    if app.peers is not None:
+        others = await app.peers.reports("/metrics", request.headers)
+        texts = {number: body.decode() for number, body in others.items()} | {app.peers.own: text}
+        text = by_worker(dict(sorted(texts.items())))
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -187,14 +200,34 @@ async def _describe(app: _App, request: web.BaseRequest) -> web.Response:
 async def _native(app: _App, meant: Meant, request: web.BaseRequest) -> web.Response:
     spoken, served = app.service.spoken["native"], meant()
     note(dialect="native", reward=served.name)
-    body = _decoded(_decode_native, await _body(app, request))
+    data = await _body(app, request)
+    body = _decoded(_decode_native, data)
     batch = read_batch(body)
     _check_rows(app, len(batch.rows))
+    if app.peers is not None and served.group is not None and batch.group is not None:
+        owner = app.peers.owner(batch.group.key)
+        if owner != app.peers.own and not is_whole(batch.group, batch.rows):
+            return await _passed_on(app.peers, owner, request, data)
     answers = await app.service.score(
         served, batch.rows, spoken, group=batch.group, deadline=batch.deadline
     )
     note(rows=answers.rows)
     return _reply(answer_of(body, answers.rows, answers.values))
+
+
+async def _passed_on(
+    peers: Peers, owner: int, request: web.BaseRequest, data: bytes
+) -> web.Response:
+    """Have the worker answer in which the members of a group meet."""
+    note(dialect="passed-on", reward="")
+    headers = request.headers.copy()
+    headers["X-Request-Id"] = facts()["request_id"]
+    try:
+        reply = await peers.pass_on(owner, request.path, data, headers)
+    except PeerGoneError:
+        message = "the process in which the group met ended; ask again"
+        raise RefusedError(503, "worker_gone", message) from None
+    return web.Response(body=reply.body, status=reply.status, content_type=_JSON)
 
 
 async def _speak(

@@ -43,6 +43,11 @@ def note(**facts: Any) -> None:
     _FACTS.get().update(facts)
 
 
+def facts() -> dict[str, Any]:
+    """Return the facts of the request that is answered."""
+    return _FACTS.get()
+
+
 class RefusedError(Exception):
     """A request is refused."""
 

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from plaudit.rewarding.rows import ScoredRow
@@ -118,6 +118,24 @@ class Metrics:
             labels = _labels({"dialect": dialect})
             yield _line(f"{name}_sum", labels, self._sums[dialect])
             yield _line(f"{name}_count", labels, total)
+
+
+def by_worker(texts: Mapping[int, str]) -> str:
+    """Return the metrics of several workers as one text, each line with its `worker`."""
+    found: dict[str, list[str]] = {}
+    block: list[str] = []
+    for worker, text in texts.items():
+        for line in text.splitlines(keepends=True):
+            if line.startswith("#"):
+                block = found.setdefault(line.split(" ", 3)[2], [])
+                continue
+            name, brace, labels = line.partition("{")
+            if not brace:
+                name, _, value = line.partition(" ")
+                labels = f"}} {value}"
+            comma = "" if labels.startswith("}") else ","
+            block.append(f'{name}{{worker="{worker}"{comma}{labels}')
+    return "".join(_block(name, found[name]) for name in _HELP if name in found)
 
 
 def _block(name: str, lines: Iterable[str]) -> str:

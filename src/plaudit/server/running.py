@@ -1,9 +1,9 @@
 """The server's life: it listens, answers, and stops in order."""
 
 import asyncio
-import errno
 import json
 import logging
+import os
 import resource
 import signal
 import time
@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from plaudit.errors import UsageError
 from plaudit.server.service import Service
+from plaudit.server.workers import Worker, cannot_listen
 
 _BACKLOG = 8192
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -34,9 +34,22 @@ class Address(NamedTuple):
         return f"http://{host}:{self.port}"
 
 
+class Inside(NamedTuple):
+    """The place of a process that is one of several."""
+
+    worker: Worker
+    app: web.Server
+    """Answers the other processes."""
+
+
 @asynccontextmanager
 async def listening(
-    service: Service, app: web.Server, address: Address, *, drain: float = 30.0
+    service: Service,
+    app: web.Server,
+    address: Address,
+    *,
+    drain: float = 30.0,
+    inside: Inside | None = None,
 ) -> AsyncGenerator[Address]:
     """Answer requests while the context lasts; at its end answer what is under way.
 
@@ -45,6 +58,7 @@ async def listening(
         app: its HTTP side.
         address: where it listens; port 0 takes a free one.
         drain: most seconds for requests under way.
+        inside: where this process is one of several.
 
     Yields:
         The address, with the port that was taken.
@@ -54,9 +68,13 @@ async def listening(
     """
     runner = web.ServerRunner(app, shutdown_timeout=1.0)
     await runner.setup()
+    peers = web.ServerRunner(inside.app, shutdown_timeout=1.0) if inside else None
     watching = asyncio.get_running_loop().create_task(service.watch())
     try:
-        yield await _listen(runner, address)
+        if inside is not None and peers is not None:
+            yield await _listen_inside(runner, peers, address, inside.worker)
+        else:
+            yield await _listen(runner, address)
         service.draining = True
         await _drained(service, drain)
     finally:
@@ -64,6 +82,8 @@ async def listening(
         with suppress(asyncio.CancelledError):
             await watching
         await runner.cleanup()
+        if peers is not None:
+            await peers.cleanup()
         await service.close()
 
 
@@ -74,16 +94,21 @@ async def serve(
     started: Callable[[Address], object],
     *,
     drain: float = 30.0,
+    inside: Inside | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; see `listening`. `started` gets the address."""
     _allow_many_connections()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in _STOPS:
         loop.add_signal_handler(number, stop.set)
+    if inside is not None:
+        loop.add_reader(inside.worker.supervisor, stop.set)
     try:
-        async with listening(service, app, address, drain=drain) as found:
+        async with listening(service, app, address, drain=drain, inside=inside) as found:
             started(found)
             await stop.wait()
+            if inside is not None:
+                loop.remove_reader(inside.worker.supervisor)
     finally:
         for number in _STOPS:
             loop.remove_signal_handler(number)
@@ -94,13 +119,20 @@ async def _listen(runner: web.ServerRunner, address: Address) -> Address:
     try:
         await site.start()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(
-                f"port {address.port} is in use at {address.host}; give another one with --port, "
-                "or --port 0 for a free one"
-            ) from None
-        raise UsageError(f"cannot listen at {address.url}: {error}") from None
+        raise cannot_listen(address.host, address.port, error) from None
     return Address(address.host, runner.addresses[0][1])
+
+
+async def _listen_inside(
+    runner: web.ServerRunner, peers: web.ServerRunner, address: Address, worker: Worker
+) -> Address:
+    """Listen for clients, and for the other workers."""
+    with suppress(FileNotFoundError):  # Of a worker that died in this place.
+        os.unlink(worker.path(worker.number))
+    await peers.setup()
+    await web.UnixSite(peers, worker.path(worker.number)).start()
+    await web.SockSite(runner, worker.socket, backlog=_BACKLOG).start()
+    return Address(address.host, worker.socket.getsockname()[1])
 
 
 async def _drained(service: Service, seconds: float) -> None:
