@@ -61,8 +61,10 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
             "aiohttp",
             {
                 "plaudit.engines.http.connections",
+                "plaudit.rewarding.remote",
                 "plaudit.server.app",
                 "plaudit.server.boundary",
+                "plaudit.server.peers",
                 "plaudit.server.running",
             },
         ),

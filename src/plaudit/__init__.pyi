@@ -17,8 +17,11 @@ from plaudit.judge import Judge as Judge
 from plaudit.judges.config import JudgeConfig as JudgeConfig
 from plaudit.types import Message as Message
 from plaudit.errors import MissingDependencyError as MissingDependencyError
+from plaudit.runs.online import OnlineOptions as OnlineOptions
+from plaudit.runs.online import OnlineUpdate as OnlineUpdate
 from plaudit.types import PairSample as PairSample
 from plaudit.errors import PlauditError as PlauditError
+from plaudit.runs.online import PolicyUpdate as PolicyUpdate
 from plaudit.errors import ReplyError as ReplyError
 from plaudit.engines.base import Request as Request
 from plaudit.types import ResponseSample as ResponseSample
@@ -63,8 +66,11 @@ __all__ = [
     "JudgeConfig",
     "Message",
     "MissingDependencyError",
+    "OnlineOptions",
+    "OnlineUpdate",
     "PairSample",
     "PlauditError",
+    "PolicyUpdate",
     "ReplyError",
     "Request",
     "ResponseSample",

@@ -212,4 +212,4 @@ def test_templates_by_mode(plaudit: Plaudit, script: str, pool: Path, tmp_path: 
     assert completion.count("EXAMPLE ") == completion.count("!\n") == 3
     chatted = plaudit("prompt", "verify", source, *options, "--mode", "chat")
     assert (chatted.stdout.count("EXAMPLE "), chatted.stdout.count("!\n")) == (0, 3)
-    assert "--shot-template is for completion mode" in chatted.stderr
+    assert "the template of shots is for completion mode" in chatted.stderr

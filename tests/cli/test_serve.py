@@ -82,6 +82,7 @@ def test_check_shows_what_would_be_served_and_probes_it(home: Path, here: Here) 
         assert text in shown.stdout
     report = json.loads(here("serve", "spec.toml", "--check", "--json").stdout)
     assert [one["problem"] for one in report["rewards"]] == ["", ""]
+    assert report["watch"] == []
     script.write_text('{"match": {}, "replies": [{"text": "no verdict"}]}\n')
     bad = here("serve", "spec.toml", "--check")
     assert bad.status == 1
@@ -90,6 +91,22 @@ def test_check_shows_what_would_be_served_and_probes_it(home: Path, here: Here) 
         '[serve.good]\njudge = "pointwise"\nengine = "vllm:m@http://127.0.0.1:9"\n'
     )
     assert here("serve", "spec.toml", "--check").status == 3
+
+
+def test_check_shows_what_is_watched_and_reads_its_rows(home: Path, here: Here) -> None:
+    rows = write_rows(home / "known.jsonl", [RIGHT | {"right": True}, UNKNOWN | {"value": 0.5}])
+    watch = '[watch]\nrows = "known.jsonl"\nprobes = 12\ncheats = ["Certainly!"]\n'
+    (home / "spec.toml").write_text(f'[serve.sums]\nrewards = "rules.toml"\n{watch}')
+    shown = here("serve", "spec.toml", "--check")
+    assert shown.status == 0, shown.stderr
+    for text in ("watch sums", "up to 12 probes", "2 known rows; cheats: a colon", "Certainly!"):
+        assert text in shown.stdout
+    (one,) = json.loads(here("serve", "spec.toml", "--check", "--json").stdout)["watch"]
+    assert (one["known"], one["paid_above"], one["every"]) == (2, 0.5, 300)
+    rows.write_text('{"prompt": "a"}\n')
+    bad = here("serve", "spec.toml")
+    assert bad.status == 2
+    assert "known.jsonl:1: the row needs one of right" in re.sub(r"\s+", " ", bad.stderr)
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_template_is_used_in_its_mode_only(tmp_path: Path) -> None:
     assert completion.prompt.template.name == "verify.completion"
     assert chat.notes == []
     assert completion.notes == [
-        "--template is for chat mode, and the run is in completion mode: it is not used"
+        "the template is for chat mode, and the run is in completion mode: it is not used"
     ]
     assert completion.fingerprint == make("verify", mode="completion").fingerprint
 

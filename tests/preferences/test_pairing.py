@@ -171,7 +171,7 @@ def test_too_many_candidates_are_refused_with_their_turn() -> None:
 
 def test_more_pairs_than_memory_holds_need_a_cap() -> None:
     turn = [candidate(float(score)) for score in range(1500)]
-    with pytest.raises(InputError, match="1,124,250 pairs: give --max-per-turn"):
+    with pytest.raises(InputError, match="1,124,250 pairs: give max_per_turn"):
         pair_turn(turn, PairOptions(), Tally())
     pairs = pairs_of(turn, max_per_turn=2)
     assert scores_of(pairs) == [(1499.0, 0.0), (1498.0, 0.0)]

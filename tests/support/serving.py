@@ -14,6 +14,7 @@ from plaudit.server.running import Address, listening
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import DialectChoices, Service, choose_dialects
 from plaudit.server.spec import ServeDefaults, load_spec
+from plaudit.server.watch.plan import make_watch
 
 RULES = '[rewards.correctness]\nby = "rules"\n'
 RIGHT = {"prompt": "What is 2 + 2?", "completion": "4", "answer": "4"}
@@ -60,6 +61,7 @@ async def serving(
     http: HTTPLimits | None = None,
     processes: int = 2,
     drain: float = 5.0,
+    port: int = 0,
 ) -> AsyncGenerator[Client]:
     """Serve SPEC, a path or the text of one in `folder`."""
     if isinstance(spec, str):
@@ -70,9 +72,9 @@ async def serving(
     found = load_spec(spec, ServeDefaults(engine=engine, cache=cache, processes=processes))
     choice = None if when_unscored is None else read_choice(when_unscored)
     spoken = choose_dialects(found, DialectChoices(names=dialects, when_unscored=choice))
-    service = Service(found.rewards, spoken, desk or DeskLimits())
+    service = Service(found.rewards, spoken, desk or DeskLimits(), make_watch(found))
     app = make_app(service, Gatekeeper(token), limits=http, version="test")
-    address = Address("127.0.0.1", 0)
+    address = Address("127.0.0.1", port)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         listening(service, app, address, drain=drain) as address,

@@ -50,7 +50,7 @@ class Questioner:
             UsageError: the engine writes no text.
         """
         if engine.capabilities.scores:
-            raise UsageError(f"{engine.uri} gives scores and writes no text: name another --engine")
+            raise UsageError(f"{engine.uri} gives scores and writes no text: name another engine")
         self._template = Template(builtin("questions"), "questions", _VARIABLES)
         special = engine_info(engine).special_tokens
         self._escape = Escaper(self._template.delimiters, special).escape

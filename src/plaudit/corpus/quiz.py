@@ -119,7 +119,7 @@ def _decide(question: Question, answer: str, judge: Judge) -> tuple[Outcome, str
 def _why_not(verdict: Verdict) -> str:
     error = verdict.error
     if error is None or error.cause == Cause.UNDECIDED:
-        return "nothing decides it; compare it yourself, or give an --engine"
+        return "nothing decides it; compare it yourself, or name an engine"
     return f"the judge could not decide: {error.message}"
 
 

@@ -2,28 +2,19 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
-from plaudit._util.aio import together
 from plaudit.engines.base import Engine
-from plaudit.errors import InputError, PlauditError
-from plaudit.integrations.trl_rollouts import TRACE, TRLRollouts
-from plaudit.rewarding.completions import trace_of_completion, with_columns
+from plaudit.integrations.trl_rollouts import TRLRollouts
+from plaudit.rewarding.adapted import RewardSource, RowReward
+from plaudit.rewarding.rows import ScoredRow
 from plaudit.rollouts.config import RolloutConfig
-from plaudit.rollouts.rewards.base import Reward, broken_off, unscored
-from plaudit.rollouts.rewards.correctness import Grader
-from plaudit.rollouts.rewards.functions import FunctionOptions, FunctionReward, RewardFunction
-from plaudit.rollouts.rewards.spec import Spec, load_rewards
 from plaudit.rollouts.tools.load import load_tools
 from plaudit.rollouts.tools.toolset import Offered
-from plaudit.rollouts.trace import Score, Trace, Unscored
-from plaudit.types import Json
 
 _log = logging.getLogger(__name__)
 
-_NO_COLUMNS = frozenset({TRACE, "trainer_state", "environments"})
-_NO_OUTCOME: tuple[type[PlauditError], ...] = ()
+_NO_COLUMNS = frozenset({"trainer_state", "environments"})
 
 LogExtra = Callable[[str, list[Any]], object]
 LogMetric = Callable[[str, float], object]
@@ -40,7 +31,7 @@ class TRLReward(Protocol):
 
 
 def as_trl_reward(
-    reward: Reward | RewardFunction | Spec | None = None,
+    reward: RewardSource | None = None,
     *,
     name: str | None = None,
     engine: str | Engine | None = None,
@@ -61,8 +52,9 @@ def as_trl_reward(
     of rows without a value, are logged as metrics; parts and reasons as columns of the completions.
 
     Args:
-        reward: a reward; a function from a trace to a number, None or a `Score`; the path of a
-            specification, or a dict of the same form; None: the default specification.
+        reward: a reward; a function from a trace to a number, None or a `Score`; a judge; the path
+            of a specification, or a dict of the same form; the URL of a reward that `plaudit serve`
+            serves; None: the default specification.
         name: what TRL calls it in its metrics; None: its own name, or that of the file.
         engine: asked by `correctness` about what is undecided, as a URI or an engine; None: no
             model is asked.
@@ -70,12 +62,7 @@ def as_trl_reward(
     Raises:
         UsageError: the specification cannot be used.
     """
-    scorer = _reward(reward, name, engine)
-    return _scoring(scorer, name or _name(reward, scorer))
-
-
-def _scoring(scorer: Reward, called: str) -> TRLReward:
-    """Return a reward function of that name."""
+    adapted = RowReward(reward, name=name, engine=engine)
 
     async def score(
         prompts: Sequence[Any],
@@ -87,13 +74,15 @@ def _scoring(scorer: Reward, called: str) -> TRLReward:
         **columns: Any,
     ) -> list[float | None]:
         del completion_ids
-        rows = [_row(columns, number, len(prompts)) for number in range(len(prompts))]
-        batch = zip(prompts, completions, rows, strict=True)
-        scores = await _scores(scorer, [_trace(*row) for row in batch])
-        _log_scores(called, scores, log_extra, log_metric)
-        return [one.value for one in scores]
+        batch = enumerate(zip(prompts, completions, strict=True))
+        scored = await adapted.ascore([_row(columns, n, len(prompts), *one) for n, one in batch])
+        for one in scored:
+            if one.status == "rejected":
+                _log.warning("a row without a reward: %s", one.reason)
+        _log_scores(adapted.name, scored, log_extra, log_metric)
+        return [one.value for one in scored]
 
-    score.__name__ = score.__qualname__ = called
+    score.__name__ = score.__qualname__ = adapted.name
     return cast("TRLReward", score)
 
 
@@ -129,71 +118,31 @@ def trl_rollout_func(
     return TRLRollouts(load_tools(tools, **limits), config or RolloutConfig())
 
 
-def _reward(
-    given: Reward | RewardFunction | Spec | None, name: str | None, engine: str | Engine | None
-) -> Reward:
-    if given is None or isinstance(given, str | Path | Mapping):
-        return load_rewards(cast("Spec | None", given), Grader(engine=engine))
-    if hasattr(given, "score"):
-        return cast("Reward", given)
-    function = cast("RewardFunction", given)
-    called = name or getattr(function, "__name__", type(function).__name__)
-    return FunctionReward(called, function, FunctionOptions(function=called))
-
-
-def _name(given: object, scorer: Reward) -> str:
-    return Path(given).stem if isinstance(given, str | Path) else scorer.name
-
-
-def _row(columns: Mapping[str, Any], number: int, rows: int) -> dict[str, Any]:
-    """Return one row of the columns; what is no list of one value a row is none of them."""
-    return {
+def _row(
+    columns: Mapping[str, Any], number: int, rows: int, prompt: Any, completion: Any
+) -> dict[str, Any]:
+    """Return one row of a batch; what is no list of one value a row is none of its columns."""
+    own: dict[str, Any] = {
         name: column[number]
         for name, column in columns.items()
         if isinstance(column, list) and len(cast("list[Any]", column)) == rows
     }
-
-
-def _trace(prompt: Any, completion: Any, row: dict[str, Any]) -> Trace | InputError:
-    columns: dict[str, Json] = {k: v for k, v in row.items() if k not in _NO_COLUMNS}
-    made = row.get(TRACE)
-    try:
-        if isinstance(made, Trace):
-            return with_columns(made, columns)
-        return trace_of_completion(prompt, completion, columns)
-    except InputError as error:
-        return error
-
-
-async def _scores(reward: Reward, traces: Sequence[Trace | InputError]) -> list[Score]:
-    async def score(trace: Trace | InputError) -> Score:
-        if isinstance(trace, Trace):
-            return broken_off(trace) or await reward.score(trace)
-        _log.warning("a row without a reward: %s", trace)
-        return unscored(Unscored.NOT_RECORDED, str(trace))
-
-    if not traces:
-        return []
-    return cast("list[Score]", await together(map(score, traces), _NO_OUTCOME))
+    kept = {name: value for name, value in own.items() if name not in _NO_COLUMNS}
+    return kept | {"prompt": prompt, "completion": completion}
 
 
 def _log_scores(
-    name: str, scores: Sequence[Score], extra: LogExtra | None, metric: LogMetric | None
+    name: str, scored: Sequence[ScoredRow], extra: LogExtra | None, metric: LogMetric | None
 ) -> None:
-    parts = {part: None for score in scores for part in score.components}
-    values = {part: [_part(score, part) for score in scores] for part in parts}
-    if extra is not None and scores:
-        extra(f"{name}/reason", [score.reason for score in scores])
+    parts = {part: None for row in scored for part in row.components}
+    values = {part: [row.components.get(part) for row in scored] for part in parts}
+    if extra is not None and scored:
+        extra(f"{name}/reason", [row.reason for row in scored])
         for part, column in values.items():
             extra(f"{name}/{part}", column)
-    if metric is not None and scores:
-        metric(f"{name}/unscored", sum(score.value is None for score in scores) / len(scores))
+    if metric is not None and scored:
+        metric(f"{name}/unscored", sum(row.value is None for row in scored) / len(scored))
         for part, column in values.items():
             known = [value for value in column if value is not None]
             if known:
                 metric(f"{name}/{part}/mean", sum(known) / len(known))
-
-
-def _part(score: Score, part: str) -> float | None:
-    found = score.components.get(part)
-    return None if found is None else found.value

@@ -15,14 +15,12 @@ from plaudit.corpus.questions import Question
 from plaudit.engines.base import Engine
 from plaudit.errors import EngineUnusableError, PlauditError, UsageError
 from plaudit.integrations.trl_sampling import trainer_engine
+from plaudit.rewarding.rows import TRACE
 from plaudit.rollouts.agent import Agent
 from plaudit.rollouts.config import RolloutConfig
 from plaudit.rollouts.policy import Policy
 from plaudit.rollouts.tools.toolset import ToolSet
 from plaudit.rollouts.trace import Trace
-
-TRACE = "trace"
-"""The column in which each row's trace reaches rewards."""
 
 Rows = dict[str, Any]
 """What TRL expects of a rollout function, one value a prompt in each list."""

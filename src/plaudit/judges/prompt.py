@@ -236,9 +236,9 @@ def _load_template(kind: JudgeKind, config: JudgeConfig, mode: Mode) -> Template
 
 def _unused_templates(config: JudgeConfig, mode: Mode) -> list[str]:
     choices = {
-        "--template": config.template,
-        "--shot-template": config.shot_template,
-        "--feedback-template": config.feedback_template,
+        "the template": config.template,
+        "the template of shots": config.shot_template,
+        "the template of replies in shots": config.feedback_template,
     }
     return [
         f"{name} is for {' and '.join(choice)} mode, and the run is in {mode} mode: it is not used"

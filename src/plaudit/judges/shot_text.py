@@ -119,7 +119,7 @@ class ShotText:
         if self._as_json and shot.feedback is None:
             raise InputError(
                 f"{shot.where}: it has a label but no 'feedback', which the json readout shows; "
-                "give it, or use --readout logprob"
+                'give it, or use readout="logprob"'
             )
         feedback = self._escape(shot.feedback)
         if self._feedback is None:

@@ -213,7 +213,7 @@ class Splitter:
         if number >= MOST_STRATA:
             raise UsageError(
                 f"column {self._options.strata!r} has more than {MOST_STRATA:,} values: give "
-                "--strata a column that few values share"
+                "strata a column that few values share"
             )
         return number
 

@@ -9,18 +9,23 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.errors import InputError
-from plaudit.rewarding.completions import Chat, trace_of_completion
+from plaudit.rewarding.completions import Chat, trace_of_completion, with_columns
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Json, Value, Verdict
 
-Row = Mapping[str, Json]
-"""One row: TRL's columns (`prompt`, `completion` and others), or what `plaudit score` reads."""
+Row = Mapping[str, Any]
+"""One row: TRL's columns (`prompt`, `completion` and others), or what `plaudit score` reads.
+
+In process the column `trace` may hold a `Trace`, which is scored in place of the texts."""
 
 RowStatus = Literal["ok", "abstained", "invalid", "failed", "rejected"]
 """The outcomes of a verdict; `rejected`: the row itself cannot be used."""
 
-_OWN = frozenset({"prompt", "completion", "completion_ids"})
+TRACE = "trace"
+"""The column that holds a rollout's own trace."""
+
+_OWN = frozenset({"prompt", "completion", "completion_ids", TRACE})
 """Columns of TRL that say nothing of the question."""
 
 
@@ -39,6 +44,10 @@ class RowCause(StrEnum):
     """There was no answer in time."""
     ENGINE_DOWN = "engine_down"
     """There was no answer in time, since no engine answers."""
+    SERVER_DOWN = "server_down"
+    """There was no answer in time, since the reward server does not answer."""
+    BAD_ANSWER = "bad_answer"
+    """What the reward server answered is none."""
     GROUP_INCOMPLETE = "group_incomplete"
     """Fewer than two members of a group came in time."""
     LATE = "late"
@@ -76,7 +85,7 @@ def row_id(row: Row) -> str:
 
 def digest(*rows: Row) -> bytes:
     """Return what equal rows have in common."""
-    encoded = msgspec.json.encode(rows, order="deterministic")
+    encoded = msgspec.json.encode(rows, enc_hook=repr, order="deterministic")
     return hashlib.blake2b(encoded, digest_size=16).digest()
 
 
@@ -142,7 +151,8 @@ def trace_of_row(row: Row) -> Trace:
     Raises:
         InputError: it has neither a `completion` nor a chat, or a column has the wrong type.
     """
-    if "completion" not in row:
+    made = row.get(TRACE)
+    if "completion" not in row and not isinstance(made, Trace):
         if not _CHATS & row.keys():
             raise InputError("a row needs 'prompt' and 'completion', or 'messages'")
         return read_trace(row)[0]
@@ -150,6 +160,8 @@ def trace_of_row(row: Row) -> Trace:
     reference = columns.pop("reference", None)
     if columns.get("answer") is None:
         columns["answer"] = reference
+    if isinstance(made, Trace):
+        return with_columns(made, columns) if any(columns.values()) else made
     return trace_of_completion(row.get("prompt", ""), row["completion"], columns)
 
 

@@ -1,10 +1,13 @@
 """What scores rows: a specification of rewards, a judge, or a judge that compares a group."""
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from plaudit._util.aio import together
 from plaudit.errors import Cause, InputError, PlauditError
@@ -21,7 +24,7 @@ from plaudit.rewarding.rows import (
     row_of_verdict,
     trace_of_row,
 )
-from plaudit.rollouts.rewards.base import broken_off
+from plaudit.rollouts.rewards.base import ImmediateReward, Reward, broken_off
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Correctness
 from plaudit.types import Verdict
@@ -67,51 +70,68 @@ class Scorer(Protocol):
         """
         ...
 
+    def unstored(self) -> "Scorer":
+        """Return a scorer of the same engines that neither reads nor keeps replies."""
+        ...
+
     async def close(self) -> None:
         """Write what is not written yet, and free what was taken."""
         ...
 
 
 class RewardScorer:
-    """Scores each row by a specification of rewards, as `plaudit score` does."""
+    """Scores each row by a reward, such as a specification of rewards, as `plaudit score` does."""
 
     keeps_replies = False
 
-    def __init__(self, rewards: Composite) -> None:
-        """Take rewards; nothing is asked."""
-        self.rewards = rewards
-        self.low, self.high = rewards.low, rewards.high
-        self._fingerprint = f"rewards/{rewards.fingerprint[:12]}"
+    def __init__(self, reward: Reward) -> None:
+        """Take a reward; nothing is asked."""
+        self.reward = reward
+        self.low, self.high = reward.low, reward.high
+        whole = isinstance(reward, Composite)
+        self._fingerprint = f"rewards/{reward.fingerprint[:12]}" if whole else ""
+        self._immediate = reward if isinstance(reward, ImmediateReward) else None
+
+    @property
+    def parts(self) -> Sequence[Reward]:
+        """The rewards that it is made of."""
+        reward = self.reward
+        return [p.reward for p in reward.parts] if isinstance(reward, Composite) else [reward]
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Score a row where nothing has to be waited for; see `Scorer`."""
+        if self._immediate is None:
+            return None
+        try:
+            trace = trace_of_row(row)
+        except InputError as error:
+            return rejected_row(row, error)
+        score = broken_off(trace) or self._immediate.score_now(trace)
+        return None if score is None else row_of_score(row, score, self._fingerprint)
 
     @property
     def judges(self) -> Sequence[Judge]:
         """The judges that parts of it ask."""
-        rewards = [part.reward for part in self.rewards.parts]
-        return [one.judge for one in rewards if isinstance(one, Correctness)]
+        return [one.judge for one in self.parts if isinstance(one, Correctness)]
 
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows, each for itself; see `Scorer`."""
         return await _all(self._one(row) for row in rows)
 
-    async def close(self) -> None:
-        """Free what the rewards took."""
-        await self.rewards.close()
+    def unstored(self) -> "RewardScorer":
+        """Return the same without a store; see `Scorer`."""
+        return RewardScorer(_unstored(self.reward))
 
-    def score_now(self, row: Row) -> ScoredRow | None:
-        """Score a row where nothing has to be waited for; see `Scorer`."""
-        try:
-            trace = trace_of_row(row)
-        except InputError as error:
-            return rejected_row(row, error)
-        score = broken_off(trace) or self.rewards.score_now(trace)
-        return None if score is None else row_of_score(row, score, self._fingerprint)
+    async def close(self) -> None:
+        """Free what the reward took."""
+        await self.reward.close()
 
     async def _one(self, row: Row) -> ScoredRow:
         try:
             trace = trace_of_row(row)
         except InputError as error:
             return rejected_row(row, error)
-        score = broken_off(trace) or await self.rewards.score(trace)
+        score = broken_off(trace) or await self.reward.score(trace)
         return row_of_score(row, score, self._fingerprint)
 
 
@@ -139,6 +159,10 @@ class JudgeScorer:
         """Score rows, each for itself; see `Scorer`."""
         return await _all(self._one(row) for row in rows)
 
+    def unstored(self) -> "JudgeScorer":
+        """Return the same without a store; see `Scorer`."""
+        return JudgeScorer(_judge_without_store(self.judge))
+
     async def close(self) -> None:
         """Write replies that are not written yet, and free the engine."""
         await self.judge.aclose()
@@ -149,6 +173,24 @@ class JudgeScorer:
         except InputError as error:
             return rejected_row(row, error)
         return row_of_verdict(row, verdict)
+
+
+def _unstored(reward: Reward) -> Reward:
+    """Return a reward whose judges keep no replies; one without a judge is returned as it is."""
+    if isinstance(reward, Composite):
+        parts = [replace(part, reward=_unstored(part.reward)) for part in reward.parts]
+        return Composite(parts, reward.combine)
+    if not isinstance(reward, Correctness):
+        return reward
+    made = copy.copy(reward)
+    made.judge = _judge_without_store(reward.judge)
+    return made
+
+
+def _judge_without_store(judge: Judge) -> Judge:
+    made = copy.copy(judge)
+    made.runtimes = judge.runtimes.unstored()
+    return made
 
 
 class _Compared(NamedTuple):
@@ -201,6 +243,10 @@ class GroupScorer:
             else _member(row, number, strengths[number], compared)
             for number, (row, chat) in enumerate(zip(rows, chats, strict=True))
         ]
+
+    def unstored(self) -> "GroupScorer":
+        """Return the same without a store; see `Scorer`."""
+        return GroupScorer(_judge_without_store(self._judge))
 
     async def close(self) -> None:
         """Do nothing: the judge's own scorer closes it."""

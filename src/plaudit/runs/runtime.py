@@ -71,6 +71,10 @@ class Runtimes:
             self.by_loop[loop] = Runtime(self._engines, self._send, self._store)
         return self.by_loop[loop]
 
+    def unstored(self) -> "Runtimes":
+        """Return others for the same engines, without a store."""
+        return Runtimes(self._engines, self._send, False)
+
     @property
     def keeps_replies(self) -> bool:
         """Whether there is a store, and the replies of all engines may be kept in it."""

@@ -12,10 +12,10 @@ from plaudit.server.boundary import Boundary, RefusedError, facts, note
 from plaudit.server.cohorts import is_whole
 from plaudit.server.dialects.base import PlainRoute, ScoringRoute
 from plaudit.server.dialects.table import DIALECTS
-from plaudit.server.metrics import CONTENT_TYPE, by_worker
+from plaudit.server.metrics import CONTENT_TYPE
 from plaudit.server.native import Body, answer_of, read_batch
 from plaudit.server.openapi import describe
-from plaudit.server.peers import PeerGoneError, Peers
+from plaudit.server.peers import SNAPSHOT, PeerGoneError, Peers
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import Service, Spoken
 from plaudit.server.spec import Served
@@ -25,6 +25,8 @@ _BODY_S = 60.0
 """Seconds within which a body must have come."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+App = web.Server
+"""The HTTP side of a service."""
 Meant = Callable[[], Served]
 """Returns the reward that a path means."""
 
@@ -48,6 +50,12 @@ class _App(NamedTuple):
     limits: HTTPLimits
     version: str
     peers: Peers | None
+    inner: bool
+
+    @property
+    def others(self) -> Peers | None:
+        """The other processes, where they are asked too."""
+        return None if self.inner else self.peers
 
 
 def make_app(
@@ -57,7 +65,8 @@ def make_app(
     limits: HTTPLimits | None = None,
     version: str = "",
     peers: Peers | None = None,
-) -> web.Server:
+    inner: bool = False,
+) -> App:
     """Return the HTTP server of a service; nothing listens. A loop must be running.
 
     Paths are looked up in a table. The router and middlewares of aiohttp would cost a tenth of what
@@ -69,11 +78,12 @@ def make_app(
         limits: what a request may bring.
         version: of plaudit, for the description of the API.
         peers: the other processes of the server, where there are any.
+        inner: whether it is them that ask.
     """
-    app = _App(service, limits or HTTPLimits(), version, peers)
+    app = _App(service, limits or HTTPLimits(), version, peers, inner)
     routes = {"POST": dict(_posts(app)), "GET": _reports(app)}
     respond = functools.partial(_respond, service, routes | {"HEAD": routes["GET"]})
-    boundary = Boundary(service, keeper)
+    boundary = Boundary(service, keeper, inner=inner)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return await boundary.around(request, respond)
@@ -138,6 +148,8 @@ def _reports(app: _App) -> dict[str, Handler]:
         "/readyz": functools.partial(_ready, app),
         "/metrics": functools.partial(_metrics, app),
         "/openapi.json": functools.partial(_describe, app),
+        "/v1/watch": functools.partial(_watch, app),
+        **({SNAPSHOT: functools.partial(_snapshot, app)} if app.inner else {}),
     }
 
 
@@ -171,21 +183,38 @@ async def _health(request: web.BaseRequest) -> web.Response:
 
 
 async def _ready(app: _App, request: web.BaseRequest) -> web.Response:
-    troubles = app.service.troubles
-    if app.peers is not None:
-        troubles = await app.peers.troubles(request.headers) | troubles
+    troubles, alarms = app.service.troubles, app.service.watch.alarms
+    if app.others is not None:
+        ready = await app.others.readiness(request.headers)
+        troubles = ready.troubles | troubles
+        alarms = ready.alarms if alarms is None else alarms
+    known = {"troubles": troubles} | ({} if alarms is None else {"alarms": alarms})
     if app.service.draining:
-        return _reply({"ready": False, "draining": True, "troubles": troubles}, 503)
-    return _reply({"ready": not troubles, "troubles": troubles}, 503 if troubles else 200)
+        return _reply({"ready": False, "draining": True, **known}, 503)
+    return _reply({"ready": not troubles, **known}, 503 if troubles else 200)
 
 
 async def _metrics(app: _App, request: web.BaseRequest) -> web.Response:
-    text = app.service.metrics.text(app.service.gauges())
+    found = app.service.snapshot()
+    if app.others is not None:
+        found = await app.others.metrics(found, request.headers)
+    return web.Response(body=found.text().encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _snapshot(app: _App, request: web.BaseRequest) -> web.Response:
+    """Report to another process, which sums up."""
+    del request
+    found = app.service.snapshot()
     if app.peers is not None:
-        others = await app.peers.reports("/metrics", request.headers)
-        texts = {number: body.decode() for number, body in others.items()} | {app.peers.own: text}
-        text = by_worker(dict(sorted(texts.items())))
-    return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+        app.peers.keep(found)
+    return _reply(found)
+
+
+async def _watch(app: _App, request: web.BaseRequest) -> web.Response:
+    report = app.service.watch.report()
+    if app.others is not None and not report:
+        return _reply(await app.others.watch_report(request.headers))
+    return _reply(report)
 
 
 async def _describe(app: _App, request: web.BaseRequest) -> web.Response:
@@ -204,10 +233,10 @@ async def _native(app: _App, meant: Meant, request: web.BaseRequest) -> web.Resp
     body = _decoded(_decode_native, data)
     batch = read_batch(body)
     _check_rows(app, len(batch.rows))
-    if app.peers is not None and served.group is not None and batch.group is not None:
-        owner = app.peers.owner(batch.group.key)
-        if owner != app.peers.own and not is_whole(batch.group, batch.rows):
-            return await _passed_on(app.peers, owner, request, data)
+    if app.others is not None and served.group is not None and batch.group is not None:
+        owner = app.others.owner(batch.group.key)
+        if owner != app.others.own and not is_whole(batch.group, batch.rows):
+            return await _passed_on(app.others, owner, request, data)
     answers = await app.service.score(
         served, batch.rows, spoken, group=batch.group, deadline=batch.deadline
     )

@@ -63,8 +63,9 @@ class RefusedError(Exception):
 class Boundary:
     """Around every handler; see the module."""
 
-    def __init__(self, service: Service, keeper: Gatekeeper) -> None:
-        """Put a service behind a gatekeeper."""
+    def __init__(self, service: Service, keeper: Gatekeeper, *, inner: bool = False) -> None:
+        """Put a service behind a gatekeeper; reports to other processes are not counted."""
+        self._inner = inner
         self._service = service
         self._keeper = keeper
 
@@ -117,6 +118,8 @@ class Boundary:
             raise RefusedError(503, "stopping", "the server is about to stop; ask again later")
 
     def _count(self, request: web.BaseRequest, status: int, seconds: float) -> None:
+        if self._inner and request.method == "GET":
+            return
         facts = _FACTS.get()
         rows: Sequence[ScoredRow] = facts.pop("rows", ())
         metrics = self._service.metrics

@@ -1,6 +1,6 @@
 """What would be served, and whether it works: `plaudit serve --check`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -9,6 +9,8 @@ from plaudit.rewarding.scorers import RewardScorer
 from plaudit.server.probing import probe_judge
 from plaudit.server.service import Spoken
 from plaudit.server.spec import Served
+from plaudit.server.watch.plan import WatchPlan
+from plaudit.server.watch.probes import cheats_for
 
 
 class CheckedReward(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +36,25 @@ class CheckedDialect(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
 
 
+class CheckedWatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One reward that is watched."""
+
+    name: str
+    paid_above: float
+    known: int
+    """Rows whose value is known."""
+    cheats: list[str]
+    every: float
+    probes: int
+    calls: int
+
+
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """What would be served."""
 
     rewards: list[CheckedReward]
     dialects: list[CheckedDialect]
+    watch: list[CheckedWatch] = []
 
     @property
     def exit_status(self) -> int:
@@ -48,7 +64,9 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         return 1 if any(one.problem for one in self.rewards) else 0
 
 
-async def check_served(rewards: Mapping[str, Served], spoken: Mapping[str, Spoken]) -> CheckReport:
+async def check_served(
+    rewards: Mapping[str, Served], spoken: Mapping[str, Spoken], watch: WatchPlan | None = None
+) -> CheckReport:
     """Try each reward with one harmless row for each of its judges; nothing listens."""
     paths = [route.path for one in spoken.values() for route in one.dialect.scoring]
     checked = [await _checked(one, paths, len(rewards) == 1) for one in rewards.values()]
@@ -61,7 +79,23 @@ async def check_served(rewards: Mapping[str, Served], spoken: Mapping[str, Spoke
         )
         for name, one in spoken.items()
     ]
-    return CheckReport(rewards=checked, dialects=dialects)
+    return CheckReport(rewards=checked, dialects=dialects, watch=list(_watched(watch)))
+
+
+def _watched(watch: WatchPlan | None) -> Iterator[CheckedWatch]:
+    if watch is None:
+        return
+    options = watch.options
+    for name, one in watch.rewards.items():
+        yield CheckedWatch(
+            name=name,
+            paid_above=one.paid_above,
+            known=len(one.known),
+            cheats=list(cheats_for(one.served.kind, options.cheats)),
+            every=options.every,
+            probes=options.probes,
+            calls=options.calls,
+        )
 
 
 async def _checked(served: Served, paths: list[str], alone: bool) -> CheckedReward:
@@ -74,7 +108,7 @@ async def _checked(served: Served, paths: list[str], alone: bool) -> CheckedRewa
     finally:
         await served.scorer.close()
     scorer = served.scorer
-    parts = [part.name for part in scorer.rewards.parts] if isinstance(scorer, RewardScorer) else []
+    parts = [part.name for part in scorer.parts] if isinstance(scorer, RewardScorer) else []
     return CheckedReward(
         name=served.name,
         serves=f"judge {served.kind}" if served.kind else f"rewards {', '.join(parts)}",

@@ -80,6 +80,11 @@ class Desk:
         """Whether an engine that it needs answers nothing."""
         return bool(self.trouble) or any(judge.runtimes.down for judge in self.scorer.judges)
 
+    @property
+    def busy(self) -> bool:
+        """Whether rows wait for others to be scored."""
+        return len(self._jobs) > self.running
+
     async def score(self, rows: Sequence[Row], seconds: float) -> list[ScoredRow]:
         """Score rows, each for itself; their answers come in their order.
 

@@ -111,6 +111,7 @@ def _reports() -> Iterator[tuple[str, Any]]:
         "/readyz": "Every engine answers; 503: not, or the server is about to stop.",
         "/metrics": "Counters in Prometheus's text format.",
         "/openapi.json": "This description.",
+        "/v1/watch": "What the hacking watch saw, by reward.",
     }.items():
         responses = {"200": {"description": text}}
         yield path, {"get": {"summary": text, "responses": responses}}

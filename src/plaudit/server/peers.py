@@ -1,19 +1,27 @@
 """What workers that share a port ask each other: metrics, health, and members of groups."""
 
 import asyncio
+import os
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
 
+from plaudit.server.metrics import Snapshot, joined
 from plaudit.server.workers import Worker
 
 _REPORT_S = 5.0
 """Seconds within which another worker must report."""
 _PASSED_ON = ("Authorization", "Content-Type", "Host", "X-Request-Id", "traceparent", "tracestate")
+_REPORTED = (200, 503)
 _URL = "http://worker"
+SNAPSHOT = "/snapshot"
+"""Where a worker reports its metrics to the others."""
+
+T = TypeVar("T")
 
 
 class PeerGoneError(Exception):
@@ -25,6 +33,13 @@ class PeerReply(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """What a worker says of its health."""
+
+    troubles: dict[str, str] = {}
+    alarms: dict[str, list[str]] | None = None
 
 
 class Peers:
@@ -55,30 +70,49 @@ class Peers:
         kept = {name: headers[name] for name in _PASSED_ON if name in headers}
         return await self._ask(number, "POST", path, data=body, headers=kept)
 
-    async def reports(self, path: str, headers: Mapping[str, str]) -> dict[int, bytes]:
-        """Return what the others report, by number; those that are about to start are left out."""
-        others = [n for n in range(self._worker.workers) if n != self.own]
-        kept = {name: headers[name] for name in _PASSED_ON if name in headers}
-        asked = [self._report(number, path, kept) for number in others]
-        found = dict(zip(others, await asyncio.gather(*asked), strict=True))
-        return {number: body for number, body in found.items() if body is not None}
+    async def metrics(self, own: Snapshot, headers: Mapping[str, str]) -> Snapshot:
+        """Return the metrics of all workers as one."""
+        self.keep(own)
+        return joined([own, *await self._reports(SNAPSHOT, headers, Snapshot)])
 
-    async def troubles(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return why rewards are not ready for the others."""
-        found: dict[str, str] = {}
-        for body in (await self.reports("/readyz", headers)).values():
-            found |= msgspec.json.decode(body, type=_Ready).troubles
-        return found
+    def keep(self, own: Snapshot) -> None:
+        """Keep what this worker reports, so that counters never fall when another replaces it."""
+        path = _kept_path(self._worker)
+        with open(path + ".new", "wb") as file:
+            file.write(msgspec.json.encode(own.counters))
+        os.replace(path + ".new", path)
+
+    async def readiness(self, headers: Mapping[str, str]) -> Readiness:
+        """Return why rewards are not ready for others, and the alarms of the one that watches."""
+        troubles: dict[str, str] = {}
+        alarms: dict[str, list[str]] | None = None
+        for one in await self._reports("/readyz", headers, Readiness):
+            troubles |= one.troubles
+            alarms = alarms if one.alarms is None else one.alarms
+        return Readiness(troubles, alarms)
+
+    async def watch_report(self, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the worker that watches saw."""
+        found = await self._reports("/v1/watch", headers, dict[str, Any])
+        return next((one for one in found if one), dict[str, Any]())
 
     async def close(self) -> None:
         """Close the connections to the others."""
         for session in self._sessions.values():
             await session.close()
 
+    async def _reports(self, path: str, headers: Mapping[str, str], form: type[T]) -> list[T]:
+        """Return what the others report; those that are about to start are left out."""
+        others = [n for n in range(self._worker.workers) if n != self.own]
+        kept = {name: headers[name] for name in _PASSED_ON if name in headers}
+        bodies = await asyncio.gather(*(self._report(number, path, kept) for number in others))
+        return [msgspec.json.decode(body, type=form) for body in bodies if body is not None]
+
     async def _report(self, number: int, path: str, headers: Mapping[str, str]) -> bytes | None:
         timeout = aiohttp.ClientTimeout(total=_REPORT_S)
         try:
-            return (await self._ask(number, "GET", path, headers=headers, timeout=timeout)).body
+            reply = await self._ask(number, "GET", path, headers=headers, timeout=timeout)
+            return reply.body if reply.status in _REPORTED else None
         except (PeerGoneError, TimeoutError):
             return None
 
@@ -100,7 +134,12 @@ class Peers:
         return found
 
 
-class _Ready(msgspec.Struct, frozen=True):
-    """What a worker says of its health."""
+def kept_snapshot(worker: Worker) -> Snapshot | None:
+    """Return what the process before this one reported last, in the same place."""
+    with suppress(FileNotFoundError), open(_kept_path(worker), "rb") as file:
+        return msgspec.json.decode(file.read(), type=Snapshot)
+    return None
 
-    troubles: dict[str, str] = {}
+
+def _kept_path(worker: Worker) -> str:
+    return os.path.join(worker.folder, f"{worker.number}.metrics")

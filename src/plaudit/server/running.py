@@ -69,7 +69,7 @@ async def listening(
     runner = web.ServerRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     peers = web.ServerRunner(inside.app, shutdown_timeout=1.0) if inside else None
-    watching = asyncio.get_running_loop().create_task(service.watch())
+    watching = asyncio.get_running_loop().create_task(service.look_after())
     try:
         if inside is not None and peers is not None:
             yield await _listen_inside(runner, peers, address, inside.worker)

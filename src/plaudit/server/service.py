@@ -16,10 +16,12 @@ from plaudit.server.cohorts import Cohorts, Group, check_group, is_whole
 from plaudit.server.desk import Desk, DeskLimits
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt
 from plaudit.server.dialects.table import DIALECTS
-from plaudit.server.metrics import Gauge, Metrics
+from plaudit.server.metrics import Gauge, Metrics, Snapshot
 from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
+from plaudit.server.watch.plan import WatchPlan
+from plaudit.server.watch.watch import Watch
 
 _LOOK_AGAIN_S = 2.0
 
@@ -85,12 +87,25 @@ class Service:
     """Rewards by name behind their desks."""
 
     def __init__(
-        self, rewards: Mapping[str, Served], spoken: Mapping[str, Spoken], limits: DeskLimits
+        self,
+        rewards: Mapping[str, Served],
+        spoken: Mapping[str, Spoken],
+        limits: DeskLimits,
+        watch: WatchPlan | None = None,
+        counted: Snapshot | None = None,
     ) -> None:
-        """Put rewards behind desks; nothing is asked."""
+        """Put rewards behind desks; nothing is asked.
+
+        Args:
+            rewards: by name.
+            spoken: the dialects.
+            limits: of each desk.
+            watch: what is watched; None: nothing.
+            counted: by the process that this one takes the place of.
+        """
         self.rewards = rewards
         self.spoken = spoken
-        self.metrics = Metrics()
+        self.metrics = Metrics(counted)
         self.open_requests = 0
         self.draining = False
         self._desks = {name: Desk(one.scorer, limits) for name, one in rewards.items()}
@@ -98,6 +113,7 @@ class Service:
             name: Desk(one.group, limits) for name, one in rewards.items() if one.group is not None
         }
         self._cohorts = {name: Cohorts(desk) for name, desk in self._group_desks.items()}
+        self.watch = Watch(watch, self._is_busy)
 
     # Which reward is meant
 
@@ -170,7 +186,9 @@ class Service:
         """
         seconds = min(deadline or spoken.deadline, spoken.deadline)
         whole = [row for row in rows if not isinstance(row, NoPrompt)]
-        found = iter(await self._scored(served.name, whole, group, seconds))
+        scored = await self._scored(served.name, whole, group, seconds)
+        self.watch.take_traffic(served.name, whole, scored)
+        found = iter(scored)
         answers = [row.answer if isinstance(row, NoPrompt) else next(found) for row in rows]
         self.metrics.scored(served.name, answers)
         in_group = group is not None and is_whole(group, whole)
@@ -203,7 +221,14 @@ class Service:
                 found[name] = desk.trouble or "its engine does not answer"
         return found
 
-    async def watch(self) -> None:
+    async def look_after(self) -> None:
+        """Watch rewards and engines until cancelled."""
+        await asyncio.gather(self._look_again(), self.watch.run())
+
+    def _is_busy(self, name: str) -> bool:
+        return any(desk.busy or desk.down for own, desk in self._all_desks() if own == name)
+
+    async def _look_again(self) -> None:
         """Ask engines that answer nothing now and then, so that it shows when they are back."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -216,13 +241,17 @@ class Service:
 
     async def close(self) -> None:
         """Drop what is under way, write what is not written yet, and free engines."""
+        self.watch.close()
         for _, desk in self._all_desks():
             await desk.close()
         for one in self.rewards.values():
             await one.scorer.close()
 
-    def gauges(self) -> Iterator[Gauge]:
-        """Yield what is read when the metrics are."""
+    def snapshot(self) -> Snapshot:
+        """Return what the metrics report."""
+        return self.metrics.snapshot(self._gauges())
+
+    def _gauges(self) -> Iterator[Gauge]:
         yield Gauge("plaudit_requests_open", self.open_requests, {})
         for name, one in self.rewards.items():
             labels, desks = {"reward": name}, [d for n, d in self._all_desks() if n == name]
@@ -231,6 +260,7 @@ class Service:
             yield Gauge("plaudit_shared_rows_total", sum(desk.shared for desk in desks), labels)
             yield Gauge("plaudit_ready", not any(desk.down for desk in desks), labels)
             yield from _spent(one.scorer.judges, labels)
+        yield from self.watch.gauges()
 
     def _all_desks(self) -> Iterable[tuple[str, Desk]]:
         return (*self._desks.items(), *self._group_desks.items())

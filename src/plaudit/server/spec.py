@@ -23,6 +23,7 @@ from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import read_mapping
 from plaudit.server.processes import FunctionProcesses
+from plaudit.server.watch.options import WatchOptions
 from plaudit.server.worker import Task
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -62,6 +63,8 @@ class ServeSpec(NamedTuple):
     rewards: Mapping[str, Served]
     dialects: Mapping[str, DialectOptions]
     """Those that SPEC names."""
+    path: str = ""
+    watch: WatchOptions | None = None
 
 
 class ServeDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,7 @@ class ServeDefaults(msgspec.Struct, frozen=True, kw_only=True):
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serve: dict[str, dict[str, Any]]
     dialect: dict[str, dict[str, Any]] = {}
+    watch: dict[str, Any] | None = None
 
 
 class _Dialect(msgspec.Struct, frozen=True):
@@ -103,7 +107,7 @@ def load_spec(path: str | Path, defaults: ServeDefaults | None = None) -> ServeS
     make = _Maker(defaults or ServeDefaults(), Path(path).parent)
     if "rewards" in table and "serve" not in table:
         name = _check_name(Path(path).stem, where)
-        return ServeSpec({name: make.rewards(name, str(path), None)}, {})
+        return ServeSpec({name: make.rewards(name, str(path), None)}, {}, str(path))
     _check_keys(where, table, _Table.__struct_fields__)
     if "serve" not in table:
         raise UsageError(f"{where}: it has no [serve.NAME] and no [rewards.NAME]")
@@ -113,6 +117,8 @@ def load_spec(path: str | Path, defaults: ServeDefaults | None = None) -> ServeS
     return ServeSpec(
         {name: make.served(name, fields, where) for name, fields in found.serve.items()},
         {name: _dialect(name, fields, where) for name, fields in found.dialect.items()},
+        str(path),
+        None if found.watch is None else _watch(found.watch, where),
     )
 
 
@@ -182,6 +188,12 @@ def _dialect(name: str, fields: dict[str, Any], where: str) -> DialectOptions:
         return DialectOptions(None if choice is None else read_choice(choice), given.deadline)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def _watch(fields: dict[str, Any], where: str) -> WatchOptions:
+    where = f"{where}: [watch]"
+    _check_keys(where, fields, WatchOptions.__struct_fields__)
+    return _convert(where, fields, WatchOptions)
 
 
 def _check_name(name: str, where: str) -> str:

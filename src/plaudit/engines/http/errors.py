@@ -245,7 +245,7 @@ class _Meaning(NamedTuple):
 _KEY_ADVICE = "set {variable} to a key that this endpoint accepts"
 _PATH_ADVICE = (
     "check the model's name, that the base URL is complete (most end in /v1), and that the "
-    "endpoint offers this mode (--mode)"
+    "endpoint offers this mode"
 )
 _STATUS: dict[int, _Meaning] = {
     401: _Meaning(None, advice=_KEY_ADVICE),

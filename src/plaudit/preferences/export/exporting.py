@@ -226,7 +226,9 @@ def _look(
         seen.simple = seen.simple and is_simple(pair)
         seen.tools = seen.tools or tools_of(pair) is not None
     if seen.count and strata is not None and not reported:
-        raise InputError(f"no row has a column {strata!r}, nor has its metadata: see --strata")
+        raise InputError(
+            f"no row has a column {strata!r}, nor has its metadata: give strata another one"
+        )
     return seen
 
 

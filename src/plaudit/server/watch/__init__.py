@@ -1,0 +1,1 @@
+"""The hacking watch: probes whose right value is known, scored beside the traffic."""
