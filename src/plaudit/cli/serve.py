@@ -31,7 +31,7 @@ from plaudit.server.app import App, HTTPLimits, make_app
 from plaudit.server.checking import check_served
 from plaudit.server.desk import DeskLimits
 from plaudit.server.metrics import Snapshot
-from plaudit.server.peers import Peers, kept_snapshot
+from plaudit.server.peers import Peers
 from plaudit.server.running import Address, Inside, JSONLines
 from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
@@ -216,7 +216,7 @@ class _Serving(NamedTuple):
         """Serve as one of several processes; the first one watches."""
         options, peers = self.options, Peers(worker)
         watch = self.watch if worker.number == 0 else None
-        service = self._service(watch, kept_snapshot(worker))
+        service = self._service(watch, peers.before())
         inside = Inside(worker, self._app(service, peers, inner=True))
         app, address = self._app(service, peers), Address(options.host, 0)
         try:
@@ -230,9 +230,7 @@ class _Serving(NamedTuple):
         desks = DeskLimits(waiting=self.options.queue, at_once=self.options.at_once)
         return Service(self.rewards, self.spoken, desks, watch, counted)
 
-    def _app(
-        self, service: Service, peers: Peers | None = None, *, inner: bool = False
-    ) -> App:
+    def _app(self, service: Service, peers: Peers | None = None, *, inner: bool = False) -> App:
         options = self.options
         limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
         names = [*(options.allow_host or []), *([options.host] if self.token is None else [])]

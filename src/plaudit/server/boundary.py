@@ -25,8 +25,6 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no token: they say nothing of rewards."""
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _ID_HEADER = "X-Request-Id"
-_PROCESS, _NUMBERS = secrets.token_hex(10), itertools.count(1)
-"""What ids of requests begin with, in this process, and their numbers."""
 _CLOSED = 499
 """Counted where the client was gone before the answer."""
 
@@ -68,11 +66,12 @@ class Boundary:
         self._inner = inner
         self._service = service
         self._keeper = keeper
+        self._process, self._numbers = secrets.token_hex(10), itertools.count(1)
 
     async def around(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         """Have a request answered, or refused."""
         given = request.headers.get(_ID_HEADER, "")
-        id = given if given and _ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):012x}"
+        id = given if given and _ID.fullmatch(given) else self._new_id()
         _FACTS.set({"request_id": id, "dialect": "none", "reward": ""})
         started, status = time.monotonic(), _CLOSED
         self._service.open_requests += 1
@@ -85,6 +84,9 @@ class Boundary:
         finally:
             self._service.open_requests -= 1
             self._count(request, status, time.monotonic() - started)
+
+    def _new_id(self) -> str:
+        return f"{self._process}{next(self._numbers):012x}"
 
     async def _answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         try:

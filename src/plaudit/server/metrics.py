@@ -195,7 +195,7 @@ class Metrics:
             for key, n in counts.items()
         ]
         own = Snapshot(
-            values=[*counted, *gauges],
+            values=[*counted, *(one._replace(value=float(one.value)) for one in gauges)],
             buckets=self._buckets,
             seconds=self._seconds,
             rewards=dict(self._rewards),

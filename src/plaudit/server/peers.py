@@ -13,8 +13,8 @@ import msgspec
 from plaudit.server.metrics import Snapshot, joined
 from plaudit.server.workers import Worker
 
-_REPORT_S = 5.0
-"""Seconds within which another worker must report."""
+_REPORT_S = 1.0
+"""Seconds within which another worker must report; one that is replaced just then does not."""
 _PASSED_ON = ("Authorization", "Content-Type", "Host", "X-Request-Id", "traceparent", "tracestate")
 _REPORTED = (200, 503)
 _URL = "http://worker"
@@ -73,40 +73,57 @@ class Peers:
     async def metrics(self, own: Snapshot, headers: Mapping[str, str]) -> Snapshot:
         """Return the metrics of all workers as one."""
         self.keep(own)
-        return joined([own, *await self._reports(SNAPSHOT, headers, Snapshot)])
+        found = await self._reports(SNAPSHOT, headers, Snapshot)
+        last = [one or self._kept(number) for number, one in found.items()]
+        return joined([own, *(one for one in last if one is not None)])
 
     def keep(self, own: Snapshot) -> None:
         """Keep what this worker reports, so that counters never fall when another replaces it."""
-        path = _kept_path(self._worker)
+        path = self._worker.kept(self.own)
         with open(path + ".new", "wb") as file:
             file.write(msgspec.json.encode(own.counters))
         os.replace(path + ".new", path)
+
+    def before(self) -> Snapshot | None:
+        """Return what the process before this one reported last, in the same place."""
+        return self._kept(self.own)
+
+    def _kept(self, number: int) -> Snapshot | None:
+        with suppress(FileNotFoundError), open(self._worker.kept(number), "rb") as file:
+            return msgspec.json.decode(file.read(), type=Snapshot)
+        return None
 
     async def readiness(self, headers: Mapping[str, str]) -> Readiness:
         """Return why rewards are not ready for others, and the alarms of the one that watches."""
         troubles: dict[str, str] = {}
         alarms: dict[str, list[str]] | None = None
-        for one in await self._reports("/readyz", headers, Readiness):
-            troubles |= one.troubles
-            alarms = alarms if one.alarms is None else one.alarms
+        for one in (await self._reports("/readyz", headers, Readiness)).values():
+            if one is not None:
+                troubles |= one.troubles
+                alarms = alarms if one.alarms is None else one.alarms
         return Readiness(troubles, alarms)
 
     async def watch_report(self, headers: Mapping[str, str]) -> dict[str, Any]:
         """Return what the worker that watches saw."""
         found = await self._reports("/v1/watch", headers, dict[str, Any])
-        return next((one for one in found if one), dict[str, Any]())
+        return next((one for one in found.values() if one), dict[str, Any]())
 
     async def close(self) -> None:
         """Close the connections to the others."""
         for session in self._sessions.values():
             await session.close()
 
-    async def _reports(self, path: str, headers: Mapping[str, str], form: type[T]) -> list[T]:
-        """Return what the others report; those that are about to start are left out."""
+    async def _reports(
+        self, path: str, headers: Mapping[str, str], form: type[T]
+    ) -> dict[int, T | None]:
+        """Return what the others report, by number; None: no answer in time."""
         others = [n for n in range(self._worker.workers) if n != self.own]
         kept = {name: headers[name] for name in _PASSED_ON if name in headers}
         bodies = await asyncio.gather(*(self._report(number, path, kept) for number in others))
-        return [msgspec.json.decode(body, type=form) for body in bodies if body is not None]
+        return {
+            number: None if body is None else msgspec.json.decode(body, type=form)
+            for number, body in zip(others, bodies, strict=True)
+        }
 
     async def _report(self, number: int, path: str, headers: Mapping[str, str]) -> bytes | None:
         timeout = aiohttp.ClientTimeout(total=_REPORT_S)
@@ -132,14 +149,3 @@ class Peers:
                 connector=connector, timeout=timeout, auto_decompress=False
             )
         return found
-
-
-def kept_snapshot(worker: Worker) -> Snapshot | None:
-    """Return what the process before this one reported last, in the same place."""
-    with suppress(FileNotFoundError), open(_kept_path(worker), "rb") as file:
-        return msgspec.json.decode(file.read(), type=Snapshot)
-    return None
-
-
-def _kept_path(worker: Worker) -> str:
-    return os.path.join(worker.folder, f"{worker.number}.metrics")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import resource
 import signal
 import time
@@ -127,12 +126,10 @@ async def _listen_inside(
     runner: web.ServerRunner, peers: web.ServerRunner, address: Address, worker: Worker
 ) -> Address:
     """Listen for clients, and for the other workers."""
-    with suppress(FileNotFoundError):  # Of a worker that died in this place.
-        os.unlink(worker.path(worker.number))
     await peers.setup()
-    await web.UnixSite(peers, worker.path(worker.number)).start()
-    await web.SockSite(runner, worker.socket, backlog=_BACKLOG).start()
-    return Address(address.host, worker.socket.getsockname()[1])
+    await web.SockSite(peers, worker.inner, backlog=_BACKLOG).start()
+    await web.SockSite(runner, worker.outer, backlog=_BACKLOG).start()
+    return Address(address.host, worker.outer.getsockname()[1])
 
 
 async def _drained(service: Service, seconds: float) -> None:

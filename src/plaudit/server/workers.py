@@ -1,8 +1,9 @@
 """Several processes that share a port: they are started, watched, replaced and stopped.
 
 Each worker has a listening socket of its own at the same address, and the kernel spreads
-connections over them. The sockets belong to the supervisor, so connections that wait for a worker
-that died are answered by the next one. Workers end with the supervisor, also when it is killed.
+connections over them. Another one is for the other workers. All belong to the supervisor, so
+connections that wait for a worker that died are answered by the next one. Workers end with the
+supervisor, also when it is killed.
 """
 
 import contextlib
@@ -19,13 +20,14 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
-from plaudit.errors import UsageError
+from plaudit.errors import PlauditError, UsageError
 
 _LOG = logging.getLogger("plaudit.server")
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (*_STOPS, signal.SIGCHLD, signal.SIGALRM)
 _BACKLOG = 8192
-_YOUNG_S, _LONGEST_PAUSE_S = 5.0, 30.0
+_YOUNG_S, _MOST_YOUNG_DEATHS = 5.0, 5
+"""Workers that end within so many seconds, so often in a row, end the server."""
 _SPARE_S = 10.0
 """Seconds after the drain within which a worker must have ended; then it is killed."""
 
@@ -38,15 +40,21 @@ class Worker(NamedTuple):
     workers: int
     """How many there are."""
     folder: str
-    """Where each worker has a socket for the others."""
-    socket: socket.socket
+    """Where workers keep what concerns the others."""
+    outer: socket.socket
     """Listens at the server's address."""
+    inner: socket.socket
+    """Listens for the other workers."""
     supervisor: int
     """A file descriptor that can be read once the supervisor is gone."""
 
     def path(self, number: int) -> str:
         """Return the path of a worker's socket for the others."""
-        return os.path.join(self.folder, f"{number}.sock")
+        return _inner_path(self.folder, number)
+
+    def kept(self, number: int) -> str:
+        """Return the path of the counters that a worker reported last."""
+        return os.path.join(self.folder, f"{number}.metrics")
 
 
 def bind(host: str, port: int, count: int) -> list[socket.socket]:
@@ -95,10 +103,25 @@ def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.
     return made
 
 
+def _inner_path(folder: str, number: int) -> str:
+    return os.path.join(folder, f"{number}.sock")
+
+
+def _inner(folder: str, number: int) -> socket.socket:
+    """Return a socket at which others reach a worker, also before it has started."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.bind(_inner_path(folder, number))
+    made.listen(_BACKLOG)
+    return made
+
+
 def supervise(
     sockets: Sequence[socket.socket], work: Callable[[Worker], object], *, drain: float
 ) -> None:
     """Run workers until SIGTERM or SIGINT; one that ends before is replaced.
+
+    Raises:
+        PlauditError: a worker ended again and again as soon as it was started.
 
     Args:
         sockets: one for each worker; see `bind`.
@@ -108,11 +131,14 @@ def supervise(
     with _signals_wait(), _folder() as folder, _lifeline() as (reading, writing):
         workers = _Workers(work)
         for number, one in enumerate(sockets):
-            worker = Worker(number, len(sockets), folder, one, reading)
+            inner = _inner(folder, number)
+            worker = Worker(number, len(sockets), folder, one, inner, reading)
             workers.start(worker, writing)
-        while signal.sigwait(_WATCHED) not in _STOPS:
-            workers.replace(writing)
-        workers.stop(drain + _SPARE_S)
+        try:
+            while signal.sigwait(_WATCHED) not in _STOPS:
+                workers.replace(writing)
+        finally:
+            workers.stop(drain + _SPARE_S)
 
 
 @contextlib.contextmanager
@@ -123,6 +149,8 @@ def _signals_wait() -> Generator[None]:
     try:
         yield
     finally:
+        while signal.sigpending() & set(_WATCHED):  # A second SIGTERM does not change the status.
+            signal.sigwait(_WATCHED)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         signal.signal(signal.SIGCHLD, before)
 
@@ -168,18 +196,22 @@ class _Workers:
         self._running: dict[int, _Running] = {}
 
     def start(self, worker: Worker, writing: int, young_deaths: int = 0) -> None:
-        """Fork a worker; after young deaths it waits before it begins."""
+        """Fork a worker; it waits a second for each young death before it begins."""
         pid = os.fork()
         if pid:
-            self._running[pid] = _Running(worker, time.monotonic(), young_deaths)
+            self._running[pid] = _Running(worker, time.monotonic() + young_deaths, young_deaths)
             return
         os.close(writing)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _end_with(self._work, worker, min(2.0**young_deaths - 1, _LONGEST_PAUSE_S))
+        _end_with(self._work, worker, young_deaths)
 
     def replace(self, writing: int) -> None:
-        """Start another worker for each one that has ended."""
+        """Start another worker for each one that has ended.
+
+        Raises:
+            PlauditError: it ended again and again as soon as it was started.
+        """
         for pid, status in _ended():
             one = self._running.pop(pid, None)
             if one is None:
@@ -187,8 +219,14 @@ class _Workers:
             died_young = time.monotonic() - one.since < _YOUNG_S
             code = os.waitstatus_to_exitcode(status)
             facts = {"worker": one.worker.number, "pid": pid, "status": code}
+            young_deaths = one.young_deaths + 1 if died_young else 0
+            if young_deaths == _MOST_YOUNG_DEATHS:
+                raise PlauditError(
+                    f"worker {one.worker.number} ended {young_deaths} times right after its start, "
+                    f"at last with status {code}; the server ends"
+                )
             _LOG.error("a worker ended; another one takes its place", extra={"facts": facts})
-            self.start(one.worker, writing, one.young_deaths + 1 if died_young else 0)
+            self.start(one.worker, writing, young_deaths)
 
     def stop(self, seconds: float) -> None:
         """End all workers; those that do not end in time are killed."""
@@ -214,7 +252,7 @@ def _ended() -> Generator[tuple[int, int]]:
             yield found
 
 
-def _end_with(work: Callable[[Worker], object], worker: Worker, pause: float) -> None:
+def _end_with(work: Callable[[Worker], object], worker: Worker, pause: int) -> None:
     """Do the work of a worker, and end this process: what the supervisor holds is not its own."""
     status = 1
     try:
