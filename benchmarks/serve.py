@@ -16,7 +16,9 @@ by that of plaudit.
 - open: the 99th percentile where requests come at random times, at half the measured rate; a
   request's time begins when it is due, whatever came of those before it;
 - crowd: the 99th percentile with 500 requests in flight, by 500 / rate;
-- memory: resident memory of the server while it answers so many requests.
+- memory: resident memory of the server while it answers so many requests;
+- processes: the rate of `--processes 2` by that of one process. The client keeps one core busy, so
+  two processes gain by what is left of the others.
 
 The last line is JSON.
 """
@@ -113,14 +115,14 @@ def running(*command: str, **environment: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def plaudit(folder: Path) -> Iterator[Server]:
-    """Serve both rewards."""
+def plaudit(folder: Path, *options: str) -> Iterator[Server]:
+    """Serve all rewards."""
     script = folder / "script.jsonl"
     script.write_text(json.dumps({"match": {}, "replies": [{"text": json.dumps(REPLY)}]}) + "\n")
     spec = folder / "spec.toml"
     (folder / "measures.toml").write_text(MEASURES)
     spec.write_text(SPEC.format(folder=folder, examples=ROOT / "examples", script=script))
-    command = ("-m", "plaudit", "serve", str(spec), "--port", "0", "--quiet")
+    command = ("-m", "plaudit", "serve", str(spec), "--port", "0", "--quiet", *options)
     with running(*command, PLAUDIT_HOME=str(folder)) as server:
         yield server
 
@@ -202,6 +204,23 @@ def latencies(server: Server, name: str, requests: int, rate: float) -> dict[str
     }
 
 
+def processes(one: Server, folder: Path, requests: int, rounds: int) -> dict[str, Any]:
+    """Measure one process and two by turns."""
+    rates: list[tuple[float, float]] = []
+    with plaudit(folder, "--processes", "2") as two:
+        measure(two, "graded", STORED)
+        for _ in range(rounds):
+            found = [measure(server, "graded", requests).load.rate for server in (one, two)]
+            rates.append((found[0], found[1]))
+            note("processes", *(f"{rate:.0f}/s" for rate in found))
+    return {
+        "cores": psutil.cpu_count(),
+        "one": round(_median(rate for rate, _ in rates)),
+        "two": round(_median(rate for _, rate in rates)),
+        "two_by_one": _median(two / one for one, two in rates),
+    }
+
+
 def memory(server: Server, requests: int) -> dict[str, Any]:
     """Watch the server's memory over many requests, a tenth at a time."""
     taken, sizes = bodies("measures"), [server.megabytes]
@@ -245,6 +264,7 @@ def main() -> None:
             found = compare(ours, theirs, kind, options.requests, options.rounds)
             found |= latencies(ours, kind, options.requests, found["requests_a_second"])
             report[kind] = found
+        report["processes"] = processes(ours, Path(name), options.requests, options.rounds)
         if options.memory:
             report["memory"] = memory(ours, options.memory)
     report["machine"] = machine()
@@ -264,6 +284,8 @@ def show(report: dict[str, Any]) -> None:
             f"({one['cpu_ratio']} by CPU time); p99 {one['open_p99_ms']} ms at half of that; "
             f"with {CROWD} in flight p99 {one['crowd_p99_by_500_over_rate']} x {CROWD} / rate"
         )
+    one = report["processes"]
+    print(f"two processes: {one['two_by_one']} of one's rate, on {one['cores']} cores")
     if "memory" in report:
         one = report["memory"]
         print(f"memory over {one['requests']:,} requests: {one['mb_by_tenth']} MB")
