@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.progress import DownloadProgress
 from plaudit.rewarding.unscored import UnscoredChoice, read_choice
+from plaudit.rollouts import telemetry
 from plaudit.sending.pool import SendPolicy
 from plaudit.server.app import App, HTTPLimits, make_app
 from plaudit.server.checking import check_served
@@ -116,6 +118,14 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: Annotated[
         int, Range(1, WHOLE_64), Help("Most rows of a request.", "Load", rare=True)
     ] = 4096
+    otel: Annotated[
+        bool,
+        Help(
+            "Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+            "Output",
+            rare=True,
+        ),
+    ] = False
     drain: Annotated[
         float,
         Range(0, SECONDS),
@@ -186,13 +196,15 @@ def serve(
 
     serving = _Serving(options, token, found.rewards, spoken, watch)
     if options.processes == 1:
-        resumable(serving.alone(port), "interrupted")
+        with telemetry.exporting() if options.otel else nullcontext():
+            resumable(serving.alone(port), "interrupted")
         return
     sockets = bind(options.host, port, options.processes)
     serving.started(Address(options.host, sockets[0].getsockname()[1]))
 
     def work(worker: Worker) -> None:
-        resumable(serving.beside_others(worker), "interrupted")
+        with telemetry.exporting() if options.otel else nullcontext():
+            resumable(serving.beside_others(worker), "interrupted")
 
     supervise(sockets, work, drain=options.drain)
 

@@ -81,7 +81,9 @@ def make_app(
         inner: whether it is them that ask.
     """
     app = _App(service, limits or HTTPLimits(), version, peers, inner)
-    routes = {"POST": dict(_posts(app)), "GET": _reports(app)}
+    routes = {"POST": dict(_scores(app)), "GET": _reports(app)}
+    for method, path, handler in _dialects(app):
+        routes[method][path] = handler
     respond = functools.partial(_respond, service, routes | {"HEAD": routes["GET"]})
     boundary = Boundary(service, keeper, inner=inner)
 
@@ -126,20 +128,26 @@ async def _respond(
     raise RefusedError(404, "not_found", _nothing_at(service, path))
 
 
-def _posts(app: _App) -> Iterator[tuple[str, Handler]]:
+def _scores(app: _App) -> Iterator[tuple[str, Handler]]:
     service = app.service
     for name, served in service.rewards.items():
         named = functools.partial(service.named, name)
         yield f"/v1/score/{name}", functools.partial(_native, app, named)
-        judge = functools.partial(service.judge_of, served.kind)
-        yield f"/v1/judge/{served.kind or '-'}", functools.partial(_native, app, judge)
+        if served.kind:
+            judge = functools.partial(service.judge_of, served.kind)
+            yield f"/v1/judge/{served.kind}", functools.partial(_native, app, judge)
+
+
+def _dialects(app: _App) -> Iterator[tuple[str, str, Handler]]:
+    service = app.service
     for spoken in service.spoken.values():
         for route in (*spoken.dialect.scoring, *spoken.dialect.plain):
+            method = "GET" if route.form is None else "POST"
             speak = functools.partial(_speak, app, spoken, route, msgspec.json.Decoder(route.form))
-            yield route.path, functools.partial(speak, service.only)
+            yield method, route.path, functools.partial(speak, service.only)
             for name in service.rewards:
                 named = functools.partial(service.named, name)
-                yield f"/{name}{route.path}", functools.partial(speak, named)
+                yield method, f"/{name}{route.path}", functools.partial(speak, named)
 
 
 def _reports(app: _App) -> dict[str, Handler]:
@@ -269,7 +277,7 @@ async def _speak(
 ) -> web.Response:
     served = meant()
     note(dialect=spoken.dialect.name, reward=served.name)
-    body = _decoded(decoder.decode, await _body(app, request))
+    body = None if route.form is None else _decoded(decoder.decode, await _body(app, request))
     if isinstance(route, PlainRoute):
         return _reply(route.answer(body))
     rows = route.rows(body)

@@ -19,6 +19,7 @@ from plaudit.server.desk import QueueFullError
 from plaudit.server.openapi import ErrorBody, RefusalBody
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import NotServedError, Service
+from plaudit.server.spans import RequestSpans, record, trace_id
 
 _LOG = logging.getLogger("plaudit.server")
 _OPEN = frozenset({"/healthz", "/readyz"})
@@ -66,10 +67,19 @@ class Boundary:
         self._inner = inner
         self._service = service
         self._keeper = keeper
+        self._spans = RequestSpans()
         self._process, self._numbers = secrets.token_hex(10), itertools.count(1)
 
     async def around(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         """Have a request answered, or refused."""
+        if not self._spans.wanted:
+            return await self._observed(request, handler, None)
+        with self._spans.request(request.method, request.headers) as span:
+            return await self._observed(request, handler, span)
+
+    async def _observed(
+        self, request: web.BaseRequest, handler: Handler, span: Any
+    ) -> web.StreamResponse:
         given = request.headers.get(_ID_HEADER, "")
         id = given if given and _ID.fullmatch(given) else self._new_id()
         _FACTS.set({"request_id": id, "dialect": "none", "reward": ""})
@@ -83,7 +93,7 @@ class Boundary:
             return response
         finally:
             self._service.open_requests -= 1
-            self._count(request, status, time.monotonic() - started)
+            self._count(request, status, time.monotonic() - started, span)
 
     def _new_id(self) -> str:
         return f"{self._process}{next(self._numbers):012x}"
@@ -119,7 +129,7 @@ class Boundary:
         if self._service.draining and request.method == "POST":
             raise RefusedError(503, "stopping", "the server is about to stop; ask again later")
 
-    def _count(self, request: web.BaseRequest, status: int, seconds: float) -> None:
+    def _count(self, request: web.BaseRequest, status: int, seconds: float, span: Any) -> None:
         if self._inner and request.method == "GET":
             return
         facts = _FACTS.get()
@@ -128,18 +138,21 @@ class Boundary:
         metrics.add("plaudit_requests_total", dialect=facts["dialect"], status=str(status))
         if facts["reward"]:
             metrics.observe(seconds, facts["dialect"])
-        if _LOG.isEnabledFor(logging.INFO):
-            unscored = sum(row.value is None for row in rows)
-            line = {
-                "method": request.method,
-                "path": request.path,
-                **facts,
-                "status": status,
-                "seconds": round(seconds, 4),
-                "rows": len(rows),
-                "unscored": unscored,
-            }
-            _LOG.info("request", extra={"facts": line})
+        if span is None and not _LOG.isEnabledFor(logging.INFO):
+            return
+        line = {
+            "method": request.method,
+            "path": request.path,
+            **facts,
+            "status": status,
+            "seconds": round(seconds, 4),
+            "rows": len(rows),
+            "unscored": sum(row.value is None for row in rows),
+        }
+        if span is not None:
+            record(span, line)
+            line["trace_id"] = trace_id(span)
+        _LOG.info("request", extra={"facts": line})
 
 
 def _of_http(error: web.HTTPException) -> RefusedError:

@@ -60,8 +60,9 @@ def describe(dialects: Sequence[Dialect], names: Sequence[str], version: str) ->
     rest = iter(schemas[4:])
     for route in routes:
         form, reply = next(rest), next(rest)
+        asked = None if route.form is None else form
         for path in _paths(route, names):
-            paths[path] = _operation(_summary(dialects, route), form, reply, refusal)
+            paths[path] = _operation(_summary(dialects, route), asked, reply, refusal)
     return {
         "openapi": "3.1.0",
         "info": {"title": "plaudit reward server", "version": version},
@@ -96,13 +97,17 @@ def _operation(
     responses = {"200": {"description": "Answered.", "content": {_JSON: {"schema": answer}}}}
     for status, text in _REFUSALS.items():
         responses[status] = {"description": text, "content": {_JSON: {"schema": refusal}}}
-    post: dict[str, Any] = {
+    found: dict[str, Any] = {
         "summary": summary,
-        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": responses,
         "security": [{}, {"bearer": []}, {"basic": []}],
     }
-    return {"post": post | ({"parameters": parameters} if parameters else {})}
+    if parameters:
+        found["parameters"] = parameters
+    if body is None:
+        return {"get": found}
+    found["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
+    return {"post": found}
 
 
 def _reports() -> Iterator[tuple[str, Any]]:

@@ -67,6 +67,7 @@ class PlainRoute(NamedTuple):
 
     path: str
     form: Any
+    """None: it is asked by GET, without a body."""
     reply: Any
     answer: Callable[[Any], Json]
 

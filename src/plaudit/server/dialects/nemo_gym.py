@@ -141,10 +141,16 @@ def _counts(row: Mapping[str, Any]) -> bool:
     return number and not row.get(_FAILED) and not row.get("mask_sample")
 
 
-def _seed(body: dict[str, Json]) -> dict[str, Json]:
+def _session(body: dict[str, Json]) -> dict[str, Json]:
     """Keep no session; newer clients want their id back."""
     id = body.get("resources_session_id")
     return {} if id is None else {"resources_session_id": id}
+
+
+def _mode(body: None) -> str:
+    """Say that a rollout may be verified again, at any time."""
+    del body
+    return "stateless"
 
 
 NEMO_GYM = Dialect(
@@ -154,7 +160,9 @@ NEMO_GYM = Dialect(
     deadline=300.0,
     scoring=[ScoringRoute("/nemo-gym/verify", dict[str, Json], VerifyReply, _rows, _answer)],
     plain=[
-        PlainRoute("/nemo-gym/seed_session", dict[str, Json], dict[str, Json], _seed),
+        PlainRoute("/nemo-gym/seed_session", dict[str, Json], dict[str, Json], _session),
+        PlainRoute("/nemo-gym/close_session", dict[str, Json], dict[str, Json], _session),
+        PlainRoute("/nemo-gym/reverify_mode", None, str, _mode),
         PlainRoute("/nemo-gym/aggregate_metrics", AggregateRequest, AggregateReply, _aggregate),
     ],
 )
