@@ -123,7 +123,9 @@ async def _respond(
     handler = routes.get(request.method, {}).get(path)
     if handler is not None:
         return await handler(request)
-    if any(path in paths for paths in routes.values()):
+    allowed = [method for method, paths in routes.items() if path in paths]
+    if allowed:
+        note(allow=", ".join(allowed))
         raise RefusedError(405, "refused", "Method Not Allowed")
     raise RefusedError(404, "not_found", _nothing_at(service, path))
 
@@ -228,7 +230,8 @@ async def _watch(app: _App, request: web.BaseRequest) -> web.Response:
 async def _describe(app: _App, request: web.BaseRequest) -> web.Response:
     del request
     dialects = [spoken.dialect for spoken in app.service.spoken.values()]
-    return _reply(describe(dialects, list(app.service.rewards), app.version))
+    kinds = {name: one.kind for name, one in app.service.rewards.items()}
+    return _reply(describe(dialects, kinds, app.version))
 
 
 # Scoring

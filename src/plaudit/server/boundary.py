@@ -184,6 +184,8 @@ def _refusal(error: RefusedError) -> web.Response:
         rows=list(error.rows),
     )
     headers = {"WWW-Authenticate": 'Bearer, Basic realm="plaudit"'} if error.status == 401 else {}
+    if error.status == 405:
+        headers["Allow"] = _FACTS.get()["allow"]
     return web.Response(
         body=encode(RefusalBody(error=body)),
         status=error.status,

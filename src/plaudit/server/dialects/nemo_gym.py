@@ -158,7 +158,11 @@ NEMO_GYM = Dialect(
     title="a resources server of NeMo Gym",
     choices=("drop", "error", "number"),
     deadline=300.0,
-    scoring=[ScoringRoute("/nemo-gym/verify", dict[str, Json], VerifyReply, _rows, _answer)],
+    scoring=[
+        ScoringRoute(
+            "/nemo-gym/verify", dict[str, Json], VerifyReply, _rows, _answer, VerifyRequest
+        )
+    ],
     plain=[
         PlainRoute("/nemo-gym/seed_session", dict[str, Json], dict[str, Json], _session),
         PlainRoute("/nemo-gym/close_session", dict[str, Json], dict[str, Json], _session),
