@@ -18,6 +18,7 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "schemathesis",
 )
 
 
