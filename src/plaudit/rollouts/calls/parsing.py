@@ -18,7 +18,7 @@ belongs to that call. The time is linear in the text's length.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.calls import harmony
@@ -67,17 +67,18 @@ def read_reply(
     return reader.read("</think>" if in_thought is True else in_thought or "")
 
 
-_STARTS = "<[{"
-"""One of them is in each thought and in each call, whatever its form."""
+_STARTS = re.compile(r"[<[{]")
+"""Is in each thought and in each call, whatever its form."""
 
 
+@lru_cache(maxsize=8)
 def _plain(text: str) -> ParsedReply | None:
     """Read a reply that is an answer, after a thought or not; None where it may hold calls."""
     before, closer, answer = text.partition("</think>")
     thought = before.removeprefix("<think>")
     if not closer or len(thought) == len(before):
         thought, answer = "", text
-    if any(one in answer for one in _STARTS):
+    if _STARTS.search(answer):
         return None
     return ParsedReply(text=answer.strip(), reasoning=thought.strip())
 

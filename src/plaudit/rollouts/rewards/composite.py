@@ -195,6 +195,8 @@ def _added(parts: Sequence[RewardPart], found: Mapping[str, Score]) -> dict[str,
             return value
     if not added and any(not part.is_penalty for part in parts):
         return unscored(Unscored.PART_MISSING, "none of the rewards could be scored")
+    if len(added) == len(parts):
+        return added
     whole = _weight(parts)
     return {name: amount * (whole / present) for name, amount in added.items()}
 
@@ -209,6 +211,8 @@ def _counted(part: RewardPart, found: Mapping[str, Score]) -> float | Score:
 
 def _gate(part: RewardPart, found: Mapping[str, Score]) -> bool | Score:
     """Return whether a part's requirements hold, or why that is unknown."""
+    if not part.requires:
+        return True
     values = [(one, _value(one.part, found)) for one in part.requires]
     if any(not isinstance(value, Score) and not one.holds(value) for one, value in values):
         return False
