@@ -264,6 +264,7 @@ class Session:
                 text=True,
             )
         assert self._python.stdin and self._python.stdout
+        code = code.replace(SERVED, self.served)
         self._python.stdin.write(json.dumps({"code": code, "env": env}) + "\n")
         self._python.stdin.flush()
         answer = json.loads(self._python.stdout.readline() or '{"error": "it died", "printed": ""}')
@@ -280,6 +281,7 @@ class Session:
 def interpreter() -> None:
     """Run code that comes in on standard input, all of it in one namespace."""
     space: dict[str, Any] = {"__name__": "__main__"}
+    sys.path[0] = ""  # As where Python is begun: modules of the page's folder.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     loop = asyncio.new_event_loop()
@@ -330,7 +332,8 @@ class _PageRun:
         self.edits: list[tuple[int, int, list[str]]] = []
         self._session = session
         self._update = update
-        self._printed: list[str] = []
+        self._printed: list[str] | None = []
+        """By the last Python; None: it was left out."""
 
     def take(self, fence: Fence) -> None:
         """Run, write or compare one fence."""
@@ -338,8 +341,11 @@ class _PageRun:
             target = self._session.folder / fence.marks["file"]
             target.write_text("\n".join(fence.lines) + "\n", encoding="utf-8")
         elif "output" in fence.marks:
-            self._check(fence, fence.first, fence.lines, self._printed, "")
-        elif not _skipped(fence):
+            if self._printed is not None:
+                self._check(fence, fence.first, fence.lines, self._printed, "")
+        elif _skipped(fence):
+            self._printed = None
+        else:
             with _server(fence) as env:
                 self._run(fence, env.pop("URL", ENDPOINT), env)
 

@@ -95,6 +95,11 @@ class _TableFile(ABC):
         if len(self._rows) >= self._group_rows or self._bytes >= _ROW_GROUP_BYTES:
             self._write_rows()
 
+    def write_all(self, lines: Iterable[bytes]) -> None:
+        """Take more verdicts, as JSON."""
+        for line in lines:
+            self.write(line)
+
     def commit(self) -> None:
         """Write what is left and put the table in its place."""
         if self._rows or self._writer is None:

@@ -18,7 +18,7 @@ from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, Repl
 from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
+from plaudit.runs.cached import CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
 from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
@@ -60,6 +60,23 @@ class Asked(Protocol):
     def from_store(self) -> bool:
         """Whether everything that was asked came from the store."""
         ...
+
+
+class AskedRecord(msgspec.Struct, frozen=True):
+    """What was asked for a sample."""
+
+    requests: Sequence[Request]
+    """Everything that was asked."""
+    keys: Sequence[bytes]
+    """The keys of the replies."""
+    failed: Sequence[Attempt] = ()
+    """Requests that brought no reply."""
+    from_store: bool = True
+    """Whether everything that was asked came from the store."""
+
+
+Judged = tuple[Verdict, Asked]
+"""A verdict, and what was asked for it."""
 
 
 class _IgnoredError(Exception):
@@ -148,7 +165,20 @@ class JudgeSession:
                 for question in found:
                     self.client.release(question)
 
-    def judge_stored(self, question: Lookup) -> tuple[Verdict, Asked] | None:
+    async def open(self, question: Lookup) -> None:
+        """Do what all samples wait for: measure the prior, open the engine if it is asked at all.
+
+        Args:
+            question: the first.
+
+        Raises:
+            EngineUnusableError: no sample can be judged.
+        """
+        await self.prepare()
+        if any(key not in question.stored for key in question.keys):
+            await self.client.pool.open()
+
+    def judge_stored(self, question: Lookup) -> Judged | None:
         """Judge a sample whose only reply is stored and can be used.
 
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
@@ -169,7 +199,7 @@ class JudgeSession:
         """Return the verdict on a sample about which nothing is asked; None where it takes more."""
         return self.task.decide_now(sample) if self.prepare.done else None
 
-    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
+    async def judge(self, question: Lookup | Sample) -> Judged:
         """Return the verdict on a sample and the record of what was asked for it.
 
         Args:
