@@ -13,6 +13,8 @@ Rounds alternate, with 64 requests in flight, and medians are given, since share
 noisy. `ratio` is the rate of plaudit by that of the echo, `cpu_ratio` the echo's CPU time a request
 by that of plaudit.
 
+Latencies are given for the echo too, since a busy machine holds up both:
+
 - open: the 99th percentile where requests come at random times, at half the measured rate; a
   request's time begins when it is due, whatever came of those before it;
 - crowd: the 99th percentile with 500 requests in flight, by 500 / rate;
@@ -191,7 +193,7 @@ def compare(ours: Server, theirs: Server, name: str, requests: int, rounds: int)
 
 
 def latencies(server: Server, name: str, requests: int, rate: float) -> dict[str, Any]:
-    """Measure an open loop at half a rate, and a crowd."""
+    """Measure an open loop at half a server's rate, and a crowd."""
     taken = iter(list(itertools.islice(bodies(name), requests)))
     calm = _answered(uvloop.run(open_loop(server.port, taken, requests, rate / 2)))
     crowd = measure(server, name, requests, CROWD).load
@@ -253,39 +255,53 @@ def main() -> None:
     """Run what was asked for; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0 leaves rates and latencies out")
     parser.add_argument("--memory", type=int, default=0, help="requests; 0 leaves it out")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument(
+        "--write", action="store_true", help=f"write what was measured into {RESULTS.name}"
+    )
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     options = parser.parse_args()
-    report: dict[str, Any] = {"row_bytes": len(next(bodies("measures"))), "rounds": options.rounds}
+    report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name, plaudit(Path(name)) as ours, echo() as theirs:
-        for kind in KINDS:
-            found = compare(ours, theirs, kind, options.requests, options.rounds)
-            found |= latencies(ours, kind, options.requests, found["requests_a_second"])
-            report[kind] = found
-        report["processes"] = processes(ours, Path(name), options.requests, options.rounds)
+        if options.rounds:
+            report |= rates(ours, theirs, Path(name), options.requests, options.rounds)
         if options.memory:
             report["memory"] = memory(ours, options.memory)
-    report["machine"] = machine()
     if not options.json:
         show(report)
     print(json.dumps(report))
     if options.write:
-        RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+        before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(before | report, indent=2) + "\n")
+
+
+def rates(ours: Server, theirs: Server, folder: Path, requests: int, rounds: int) -> dict[str, Any]:
+    """Measure rates and latencies of each reward, and of two processes."""
+    report: dict[str, Any] = {"row_bytes": len(next(bodies("measures"))), "rounds": rounds}
+    for kind in KINDS:
+        found = compare(ours, theirs, kind, requests, rounds)
+        found |= latencies(ours, kind, requests, found["requests_a_second"])
+        same = latencies(theirs, "echo", requests, found["echo_requests_a_second"])
+        report[kind] = found | {f"echo_{name}": value for name, value in same.items()}
+    report["processes"] = processes(ours, folder, requests, rounds)
+    return report | {"requests": requests, "machine": machine()}
 
 
 def show(report: dict[str, Any]) -> None:
     """Print the figures in a few lines."""
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if kind in report):
         one = report[kind]
         print(
             f"{kind}: {one['requests_a_second']:,} requests/s, {one['ratio']} of the echo's "
-            f"({one['cpu_ratio']} by CPU time); p99 {one['open_p99_ms']} ms at half of that; "
-            f"with {CROWD} in flight p99 {one['crowd_p99_by_500_over_rate']} x {CROWD} / rate"
+            f"({one['cpu_ratio']} by CPU time); p99 {one['open_p99_ms']} ms at half of that, the "
+            f"echo's {one['echo_open_p99_ms']}; with {CROWD} in flight p99 "
+            f"{one['crowd_p99_by_500_over_rate']} x {CROWD} / rate, the echo's "
+            f"{one['echo_crowd_p99_by_500_over_rate']}"
         )
-    one = report["processes"]
-    print(f"two processes: {one['two_by_one']} of one's rate, on {one['cores']} cores")
+    if "processes" in report:
+        one = report["processes"]
+        print(f"two processes: {one['two_by_one']} of one's rate, on {one['cores']} cores")
     if "memory" in report:
         one = report["memory"]
         print(f"memory over {one['requests']:,} requests: {one['mb_by_tenth']} MB")
