@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from plaudit.server.accepting import Acceptor
 from plaudit.server.service import Service
-from plaudit.server.workers import Worker, cannot_listen
+from plaudit.server.workers import BACKLOG, Worker, bind
 
-_BACKLOG = 8192
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,15 +68,20 @@ async def listening(
     runner = web.ServerRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     peers = web.ServerRunner(inside.app, shutdown_timeout=1.0) if inside else None
+    accepting: Acceptor | None = None
     watching = asyncio.get_running_loop().create_task(service.look_after())
     try:
         if inside is not None and peers is not None:
-            yield await _listen_inside(runner, peers, address, inside.worker)
-        else:
-            yield await _listen(runner, address)
+            await peers.setup()
+            await web.SockSite(peers, inside.worker.inner, backlog=BACKLOG).start()
+        listener = bind(address.host, address.port, 1)[0] if inside is None else inside.worker.outer
+        accepting = Acceptor(listener, app)
+        yield Address(address.host, listener.getsockname()[1])
         service.draining = True
         await _drained(service, drain)
     finally:
+        if accepting is not None:
+            accepting.close()
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
@@ -111,25 +116,6 @@ async def serve(
     finally:
         for number in _STOPS:
             loop.remove_signal_handler(number)
-
-
-async def _listen(runner: web.ServerRunner, address: Address) -> Address:
-    site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
-    try:
-        await site.start()
-    except OSError as error:
-        raise cannot_listen(address.host, address.port, error) from None
-    return Address(address.host, runner.addresses[0][1])
-
-
-async def _listen_inside(
-    runner: web.ServerRunner, peers: web.ServerRunner, address: Address, worker: Worker
-) -> Address:
-    """Listen for clients, and for the other workers."""
-    await peers.setup()
-    await web.SockSite(peers, worker.inner, backlog=_BACKLOG).start()
-    await web.SockSite(runner, worker.outer, backlog=_BACKLOG).start()
-    return Address(address.host, worker.outer.getsockname()[1])
 
 
 async def _drained(service: Service, seconds: float) -> None:

@@ -25,7 +25,7 @@ from plaudit.errors import PlauditError, UsageError
 _LOG = logging.getLogger("plaudit.server")
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (*_STOPS, signal.SIGCHLD, signal.SIGALRM)
-_BACKLOG = 8192
+BACKLOG = 8192
 _YOUNG_S, _MOST_YOUNG_DEATHS = 5.0, 5
 """Workers that end within so many seconds, so often in a row, end the server."""
 _SPARE_S = 10.0
@@ -69,7 +69,7 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         first = _bound(family, address, shared=False)
-        if sys.platform != "linux":
+        if count == 1 or sys.platform != "linux":
             return [first] * count
         address = (address[0], first.getsockname()[1], *address[2:])
         first.close()  # It showed that nobody else listens there.
@@ -96,7 +96,7 @@ def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.
         if shared:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind(address)
-        made.listen(_BACKLOG)
+        made.listen(BACKLOG)
     except OSError:
         made.close()
         raise
@@ -111,7 +111,7 @@ def _inner(folder: str, number: int) -> socket.socket:
     """Return a socket at which others reach a worker, also before it has started."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.bind(_inner_path(folder, number))
-    made.listen(_BACKLOG)
+    made.listen(BACKLOG)
     return made
 
 
