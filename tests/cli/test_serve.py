@@ -16,7 +16,7 @@ import pytest
 from tests.support.command import Here, Plaudit, write_rows
 from tests.support.judged import scored
 from tests.support.launching import until_gone
-from tests.support.serve_process import Served, post, served
+from tests.support.served import Served, post, served
 from tests.support.serving import RIGHT, RULES, UNKNOWN
 
 CHOSEN = ("--when-unscored", "error")

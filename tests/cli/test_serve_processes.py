@@ -16,7 +16,7 @@ import pytest
 from tests.support.command import Here, write_rows
 from tests.support.judged import compared
 from tests.support.launching import until, until_gone
-from tests.support.serve_process import Served, served
+from tests.support.served import Served, served
 from tests.support.serving import RIGHT, RULES
 
 MEMBERS = [

@@ -20,6 +20,8 @@ PEERS = (
     "axolotl",
     "openrlhf",
     "schemathesis",
+    "verl",
+    "ray",
     "areal",
     "nemo-gym",
     "verifiers",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.command import write_rows
 from tests.support.judged import compared
-from tests.support.serve_process import served
+from tests.support.served import served
 from tests.support.serving import RULES
 
 pytest.importorskip("schemathesis")

@@ -31,6 +31,7 @@ from plaudit.store.schema import MIGRATIONS, migrate
 from plaudit.store.session import Session
 from plaudit.store.store import Store, default_store_path
 from plaudit.types import Usage
+from tests.support.examples import drawn
 from tests.support.waiting import wait_for_replies, wait_until
 
 Mount = namedtuple("Mount", "mountpoint fstype")
@@ -141,7 +142,9 @@ def test_replies_stored_before_rollouts_are_still_read() -> None:
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(30),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     text=st.text(),

@@ -119,6 +119,13 @@ def trim(completion: Completion, request: Request) -> Completion:
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
 
 
+def unusable_reply(error: ReplyError) -> Completion:
+    """Return what is stored in place of a reply of no use."""
+    none = isinstance(error, NoLogprobsError)
+    problem = Failure(error.cause, str(error))
+    return Completion(text="", logprobs=None if none else (), problem=problem)
+
+
 def _refuse(completion: Completion, problem: Failure) -> NoReturn:
     """Raise the `ReplyError` that a completion of no use stands for."""
     if problem.cause is Cause.OPTIONS_NOT_VISIBLE and completion.logprobs is None:
@@ -268,9 +275,7 @@ class CachedClient:
         except ReplyError as error:
             if not self._keep_problems:
                 raise
-            none = isinstance(error, NoLogprobsError)
-            problem = Failure(error.cause, str(error))
-            return Completion(text="", logprobs=None if none else (), problem=problem)
+            return unusable_reply(error)
 
     def stored(self, key: bytes) -> Completion | None:
         """Return what the store has under a key that was not looked up before."""

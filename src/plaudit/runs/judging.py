@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from plaudit._util.aio import Once
+from plaudit._util.packages import DeferredModule
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
-from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
 from plaudit.runs.cached import CachedClient, Lookup, SampleClient
@@ -24,6 +24,11 @@ from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
 from plaudit.types import Sample, Verdict
+
+if TYPE_CHECKING:
+    from plaudit.judges.answers.types import maths
+else:
+    maths = DeferredModule("plaudit.judges.answers.types.maths")
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
@@ -110,7 +115,7 @@ class JudgeSession:
         self._unsure = task.readout == "logprob" and not promised
         memory = client.memory if task.compares else None
         self._remembering: Callable[[], AbstractContextManager[None]] = (
-            nullcontext if memory is None else partial(remember_in, memory)
+            nullcontext if memory is None else partial(maths.remember_in, memory)
         )
         """Keeps in the store what long comparisons of formulas came to."""
         self._finding_out = asyncio.Lock()

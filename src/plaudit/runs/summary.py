@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from plaudit.engines.http.errors import shorten
 from plaudit.runs.judging import Judged
-from plaudit.runs.record import Summary
+from plaudit.runs.record import BatchBill, Summary
 from plaudit.scoring.cascade import GatePromise, Promised, Saved
 from plaudit.scoring.jury import Combine
 from plaudit.types import Failure, Json, Value, Verdict
@@ -115,6 +115,8 @@ class JudgeSummary(Summary, kw_only=True):
     """What was given up, and which shots were withheld."""
     panel: PanelSummary | UnsetType = UNSET
     """What each member of a jury or a cascade did; not there for a single judge."""
+    batch: BatchBill | UnsetType = UNSET
+    """What went through batches; only there with `--batch`."""
 
     @property
     def exit_status(self) -> int:
