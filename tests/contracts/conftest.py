@@ -19,6 +19,7 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "schemathesis",
     "verl",
     "ray",
     "areal",
