@@ -20,6 +20,7 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "schemathesis",
     "verl",
     "ray",
     "areal",
@@ -27,6 +28,8 @@ PEERS = (
     "verifiers",
     "skyrl-gym",
     "openpipe-art",
+    "tinker-cookbook",
+    "tinker",
 )
 
 

@@ -200,6 +200,10 @@ class JudgeSession:
         self._unsure = False
         return verdict, AskedRecord(question.requests, keys)
 
+    def judge_now(self, sample: Sample) -> Verdict | None:
+        """Return the verdict on a sample about which nothing is asked; None where it takes more."""
+        return self.task.decide_now(sample) if self.prepare.done else None
+
     async def judge(self, question: Lookup | Sample) -> Judged:
         """Return the verdict on a sample and the record of what was asked for it.
 
