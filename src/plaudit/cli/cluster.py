@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from plaudit.cli.running import RunOptions, interruptible
 from plaudit.engines.base import Engine
-from plaudit.integrations.ray.run import ClusterJob, ClusterOptions, judge_on_ray
+from plaudit.integrations.ray.judge_run import ClusterJob, judge_on_ray
+from plaudit.integrations.ray.run import ClusterOptions
 from plaudit.io.progress import Progress
 from plaudit.runs.record import JudgeRecord
 from plaudit.runs.summary import JudgeSummary

@@ -15,7 +15,7 @@ from plaudit.cli.display import cost_line, count, interval, spending, stderr, st
 from plaudit.rollouts.evaluation import RunComparison
 from plaudit.rollouts.rewards.composite import TOTAL
 from plaudit.rollouts.rewards.probe import ProbeReport, ProbeRow
-from plaudit.rollouts.rewards.scoring import RewardSummary, ScoreSummary
+from plaudit.rollouts.rewards.tally import RewardSummary, ScoreSummary
 from plaudit.rollouts.run import RolloutSummary
 from plaudit.rollouts.trace import Score, StopReason, Trace
 from plaudit.rollouts.traces import read_traces

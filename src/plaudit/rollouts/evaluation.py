@@ -11,7 +11,7 @@ from plaudit.errors import UsageError
 from plaudit.rollouts.rewards.base import Reward
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Correctness
-from plaudit.rollouts.rewards.scoring import RewardSummary, ScoreTally
+from plaudit.rollouts.rewards.tally import RewardSummary, ScoreTally
 from plaudit.rollouts.trace import Trace
 from plaudit.rollouts.traces import read_traces
 from plaudit.scoring.intervals import MeanOverQuestions, ShareOverQuestions, pass_at_k

@@ -7,6 +7,7 @@ interval here is over questions. Sums are all that is kept, so that memory does 
 import math
 from fractions import Fraction
 from statistics import NormalDist
+from typing import NamedTuple
 
 from plaudit.scoring.stats import LEVEL, Estimate
 
@@ -52,6 +53,16 @@ class ShareOverQuestions:
         return effective_number(share, self.tries, variance, self.questions)
 
 
+class ExactSums(NamedTuple):
+    """The sums behind a mean over questions, exact, as fractions in text."""
+
+    questions: int
+    total: str
+    """Sum of the numbers."""
+    squares: str
+    """Sum of their squares."""
+
+
 class MeanOverQuestions:
     """The mean of one number a question; the same to the last bit in every order of questions."""
 
@@ -65,6 +76,16 @@ class MeanOverQuestions:
         self.questions += 1
         self._sum += exact
         self._sum_of_squares += exact * exact
+
+    def sums(self) -> "ExactSums":
+        """Return all that was added, to be merged elsewhere."""
+        return ExactSums(self.questions, str(self._sum), str(self._sum_of_squares))
+
+    def merge(self, sums: "ExactSums") -> None:
+        """Add what was added elsewhere."""
+        self.questions += sums.questions
+        self._sum += Fraction(sums.total)
+        self._sum_of_squares += Fraction(sums.squares)
 
     @property
     def _mean(self) -> float:

@@ -6,7 +6,8 @@ import pytest
 
 from plaudit.engines.load import load_engine
 from plaudit.errors import MissingDependencyError, UsageError
-from plaudit.integrations.ray.run import ClusterJob, ClusterOptions, judge_on_ray
+from plaudit.integrations.ray.judge_run import ClusterJob, judge_on_ray
+from plaudit.integrations.ray.run import ClusterOptions
 from plaudit.io.progress import Progress
 from plaudit.judges.config import JudgeConfig
 from plaudit.runs.cached import CachePolicy

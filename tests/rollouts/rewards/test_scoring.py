@@ -8,13 +8,13 @@ import pytest
 
 from plaudit.errors import EngineUnusableError
 from plaudit.rollouts.rewards.scoring import (
-    ScoreTally,
     ascore_traces,
     grouped,
     score_traces,
     scored,
 )
 from plaudit.rollouts.rewards.spec import load_rewards
+from plaudit.rollouts.rewards.tally import ScoreTally
 from plaudit.rollouts.trace import Score, StopReason, Trace, Unscored
 from tests.rollouts.rewards.playing import RIGHT, Found, Judge, careful, grader, rollout
 

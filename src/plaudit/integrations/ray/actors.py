@@ -15,8 +15,8 @@ from plaudit._util.loops import run_sync
 from plaudit._util.packages import load_package
 from plaudit.errors import PlauditError, UsageError
 from plaudit.integrations.ray.blocks import Block
-from plaudit.integrations.ray.judging import BlockJudge, JudgeWork, Report
 from plaudit.integrations.ray.limits import Share, start_limiter
+from plaudit.integrations.ray.work import Report, Work
 
 _AT_ONCE = 2
 """Blocks that an actor works on at once, so that the end of one does not leave it idle."""
@@ -32,8 +32,8 @@ class BlockActor:
 
     def __init__(self, work: bytes, limiter: Any) -> None:
         """Take the work, pickled, and the handle of the limiter."""
-        given: JudgeWork = pickle.loads(work)
-        self._judge = BlockJudge(given, Share(limiter, given.send))
+        given: Work = pickle.loads(work)
+        self._worker = given.begin(Share(limiter, given.send))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work on blocks; return the pickled report of each, or its error."""
@@ -42,7 +42,7 @@ class BlockActor:
 
     def _report(self, block: Block) -> Report | PlauditError:
         try:
-            return run_sync(self._judge.judge(block))
+            return run_sync(self._worker.work(block))
         except PlauditError as error:
             return error
 
@@ -103,7 +103,7 @@ def _silent_natively() -> Generator[None]:
 
 
 def reports(
-    ray: Any, work: JudgeWork, blocks: Sequence[Block], actors: int, gpus: int = 0
+    ray: Any, work: Work, blocks: Sequence[Block], actors: int, gpus: int = 0
 ) -> Generator[Report]:
     """Yield what comes of each block, in order of arrival.
 

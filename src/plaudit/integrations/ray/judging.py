@@ -1,6 +1,7 @@
 """What an actor does with a block: judge its rows, and write the part."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -13,10 +14,9 @@ from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, InputError
 from plaudit.integrations.ray.blocks import Block, BlockReader
 from plaudit.integrations.ray.limits import Share
-from plaudit.integrations.ray.parts import Part, PartsFolder, part_name
-from plaudit.io.output import reject_line
+from plaudit.integrations.ray.parts import BITS_IN_BLOCK, Part, PartsFolder, part_name
+from plaudit.integrations.ray.work import Rejects, Report
 from plaudit.io.progress import Progress
-from plaudit.io.rows import Row
 from plaudit.io.tables import VERDICT, ParquetPart, value_type
 from plaudit.judges.load import task_type
 from plaudit.runs.block import AnySession, judge_block
@@ -32,8 +32,6 @@ from plaudit.types import Usage, Verdict
 
 _NEAR_OUTAGE_S = 30.0
 """Most seconds without an answer after which an endpoint that is near is given up for all."""
-_BLOCK = 32
-"""Bits of an index that count the samples of a block; the bits above are the block's number."""
 
 
 class JudgeWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +54,14 @@ class JudgeWork(msgspec.Struct, frozen=True, kw_only=True):
     prior: dict[bytes, Completion] = {}
     """Replies by which the driver measured the judge's prior, by their keys."""
 
+    def begin(self, share: Share) -> "BlockJudge":
+        """Return what judges in one actor; nothing is opened."""
+        return BlockJudge(self, share)
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one block."""
 
-    part: Part
+class JudgeReport(Report, frozen=True, kw_only=True):
+    """What came of one block, and what it took."""
+
     bill: Bill
     """What was spent since the actor's last report."""
     without_logprobs: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ class BlockJudge:
         self._opening: asyncio.Task[AnySession] | None = None
         self._store = Store(work.store)
 
-    async def judge(self, block: Block) -> Report:
+    async def work(self, block: Block) -> JudgeReport:
         """Judge a block and write its part, unless that was finished before.
 
         Raises:
@@ -95,7 +96,7 @@ class BlockJudge:
         if part is None or part.failed:
             part = await self._judged_near(block)
         session = await self._session()
-        return Report(
+        return JudgeReport(
             part=part,
             bill=self._new(session.bill(self._work.prices)),
             without_logprobs=tuple(session.without_logprobs),
@@ -154,22 +155,19 @@ class BlockJudge:
 
     async def _judged(self, session: AnySession, block: Block) -> Part:
         rows = await asyncio.to_thread(list, self._reader.rows(block))
-        rejected: dict[int, msgspec.Raw] = {}
-
-        def reject(row: Row, error: str) -> None:
-            if self._work.record.options.strict:
-                raise InputError(f"{row.where}: {error}")
-            rejected[row.number] = msgspec.Raw(reject_line(row, error))
+        rejects = Rejects(self._work.record.options.strict)
 
         def on_reject(place: int, error: InputError) -> None:
-            reject(read[place], str(error).removeprefix(f"row {place}: "))
+            rejects.add(read[place], str(error).removeprefix(f"row {place}: "))
 
         for row in rows:
             if row.data is None:
-                reject(row, row.error or "")
+                rejects.add(row, row.error or "")
         read = [row for row in rows if row.data is not None]
         data = [row.data or {} for row in read]
-        judged = await judge_block(session, data, first=block.number << _BLOCK, on_reject=on_reject)
+        judged = await judge_block(
+            session, data, first=block.number << BITS_IN_BLOCK, on_reject=on_reject
+        )
         await asyncio.to_thread(self._store.flush)
         tally, encode = JudgeTally(), self._encoder()
         tally.add(judged)
@@ -178,7 +176,8 @@ class BlockJudge:
             fingerprint=self._work.fingerprint,
             rows=len(judged),
             failed=sum(verdict.status == "failed" for verdict, _ in judged),
-            rejected=[rejected[number] for number in sorted(rejected)],
+            statuses=Counter(verdict.status for verdict, _ in judged),
+            rejected=rejects.lines,
             counts=msgspec.Raw(msgspec.json.encode(tally.counts())),
         )
         lines = [encode(verdict) for verdict, _ in judged]

@@ -19,6 +19,8 @@ from plaudit.integrations.ray.blocks import Block
 
 _NOTES = ".parts"
 """Folder of the notes, within the output."""
+BITS_IN_BLOCK = 32
+"""Bits of an index that count the rows of a block; the bits above are the block's number."""
 REJECTED = "rejected.jsonl"
 """Rows that could not be used, where there are any."""
 
@@ -33,6 +35,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the part."""
     failed: int = 0
     """Rows that no reply came for. With any, the next attempt of the command makes it again."""
+    statuses: dict[str, int] = {}
+    """Rows by status, for a display."""
     rejected: list[msgspec.Raw] = []
     """Rows of the block that could not be used, as JSON."""
     counts: msgspec.Raw = msgspec.Raw(b"null")
@@ -124,7 +128,7 @@ class PartsFolder:
         return len(lines)
 
     def merge(self, parts: Sequence[Part], out: str) -> None:
-        """Write all parts as one Parquet file, whose `index` counts from 0.
+        """Write all parts as one Parquet file; an `index`, where there is one, counts from 0.
 
         Raises:
             StoreError: a part is gone or damaged, or the file cannot be written.
@@ -135,9 +139,10 @@ class PartsFolder:
         new = _new_name(path)
         try:
             for table in self._tables(parts):
-                place = table.schema.get_field_index("index")
-                count = arrow.array(range(first, first + table.num_rows), arrow.int64())
-                table = table.set_column(place, "index", count)
+                if "index" in table.column_names:
+                    place = table.schema.get_field_index("index")
+                    count = arrow.array(range(first, first + table.num_rows), arrow.int64())
+                    table = table.set_column(place, "index", count)
                 writer = writer or parquet.ParquetWriter(new, table.schema, compression="zstd")
                 writer.write_table(table)
                 first += table.num_rows
