@@ -6,7 +6,10 @@ from plaudit.cli.running import RunOptions, interruptible
 from plaudit.engines.base import Engine
 from plaudit.integrations.ray.judge_run import ClusterJob, judge_on_ray
 from plaudit.integrations.ray.run import ClusterOptions
+from plaudit.integrations.ray.score_run import ScoreOnRay, score_on_ray
 from plaudit.io.progress import Progress
+from plaudit.rollouts.rewards.composite import Composite
+from plaudit.rollouts.rewards.tally import ScoreSummary
 from plaudit.runs.record import JudgeRecord
 from plaudit.runs.summary import JudgeSummary
 
@@ -46,3 +49,9 @@ def on_ray(
             return interruptible(lambda: judge_on_ray(job, progress))
 
     return judge
+
+
+def score_on_cluster(asked: ScoreOnRay, rewards: Composite) -> ScoreSummary:
+    """Score traces on a cluster; `rewards` is the specification as this process reads it."""
+    with Progress("score") as progress:
+        return interruptible(lambda: score_on_ray(asked, rewards, progress))

@@ -8,6 +8,7 @@ import typer
 
 from plaudit.bench.comparison import ResultsComparison, compare_results, is_results
 from plaudit.cli import display, display_bench, display_rollouts
+from plaudit.cli.cluster import score_on_cluster
 from plaudit.cli.options import (
     WRITER_HELP,
     Fields,
@@ -18,9 +19,11 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import resumable
+from plaudit.cli.running import resumable, store_path
 from plaudit.engines.load import load_engine
 from plaudit.errors import InputError, UsageError
+from plaudit.integrations.ray.run import ClusterOptions
+from plaudit.integrations.ray.score_run import ScoreOnRay
 from plaudit.io.places import check_not_read
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
@@ -82,6 +85,7 @@ def score(
     send: Annotated[Values, Fields(SendPolicy, "timeout", "concurrency")],
     no_cache: NoCacheOption = False,
     store: StoreOption = None,
+    cluster: Annotated[Values, Fields(ClusterOptions)],
     as_json: JsonOption = False,
 ) -> None:
     """Score stored rollouts again; nothing is rolled out, and no tool is called.
@@ -97,12 +101,16 @@ def score(
         raise UsageError("give TRACES to be scored, or --probe to try the specification")
     if run_probe and reads != {"out": None, "limit": None, "strict": False}:
         raise UsageError("--probe scores rollouts of its own: leave out -o, --limit and --strict")
+    on = ClusterOptions(**cluster)
+    if run_probe and on.ray is not None:
+        raise UsageError("--probe does not go with --ray")
     out = reads["out"]
     check_not_read(out or "-", [traces, rewards, engine])
+    policy = SendPolicy(**send)
     grader = Grader(
         engine=None if engine is None else load_engine(engine, DownloadProgress()),
         cache=not no_cache and (store or True),
-        send=SendPolicy(**send),
+        send=policy,
     )
     spec = load_rewards(rewards, grader)
     if traces is None:
@@ -110,8 +118,15 @@ def score(
         display_rollouts.probe(report, as_json)
         raise typer.Exit(report.exit_status)
     job = ScoreJob(source=traces, window=2 * send["concurrency"], **reads)
-    with Progress("score", total_bytes=count_hint(traces)) as bar:
-        summary = _run(_closed(spec, score_file(job, spec, bar)))
+    if on.ray is None:
+        with Progress("score", total_bytes=count_hint(traces)) as bar:
+            summary = _run(_closed(spec, score_file(job, spec, bar)))
+    else:
+        cache = not no_cache and str(store_path(store).absolute())
+        asked = ScoreOnRay(
+            job=job, spec=rewards, engine=engine, send=policy, cache=cache, options=on
+        )
+        summary = score_on_cluster(asked, spec)
     display_rollouts.scores(summary, as_json, to_stderr=out == "-")
     raise typer.Exit(summary.exit_status)
 

@@ -47,7 +47,11 @@ _COLUMNS: dict[str, Any] = {
     "engine": "string",
     "schema": "int64",
 }
-_MAP = {"probabilities": {"string": "float64"}}
+_MAP = {
+    "probabilities": {"string": "float64"},
+    "scores": {"string": "float64"},
+    "unscored": {"string": "string"},
+}
 VERDICT = "index id status value reward confidence probabilities fields usage judge error metadata"
 """The columns of a verdict that are always there."""
 
@@ -95,6 +99,7 @@ class _TableFile(ABC):
         self._writer: Any = None
         self._schema: Any = None
         self._texts: list[str] = []
+        self._maps: list[str] = []
 
     @abstractmethod
     def _open_writer(self) -> Any:
@@ -158,11 +163,14 @@ class _TableFile(ABC):
     def _schema_of(self, names: Sequence[str], value: str) -> Any:
         kinds = self.columns | {"value": value}
         self._texts = [name for name in names if name not in kinds]
+        self._maps = [name for name in names if isinstance(kinds.get(name), dict)]
         return self._arrow.schema([(name, self._type(kinds.get(name, "string"))) for name in names])
 
     def _type(self, kind: Any) -> Any:
         if isinstance(kind, dict):
-            return self._arrow.map_(self._arrow.string(), self._arrow.float64())
+            types = cast("dict[str, str]", kind)
+            ((key, item),) = types.items()
+            return self._arrow.map_(self._type(key), self._type(item))
         if isinstance(kind, tuple):
             fields = cast("tuple[tuple[str, str], ...]", kind)
             return self._arrow.struct([(name, self._type(part)) for name, part in fields])
@@ -172,9 +180,9 @@ class _TableFile(ABC):
         for name in self._texts:
             if row.get(name) is not None:
                 row[name] = msgspec.json.encode(row[name]).decode()
-        probabilities = row.get("probabilities")
-        if isinstance(probabilities, dict):
-            row["probabilities"] = list(cast("dict[str, float]", probabilities).items())
+        for name in self._maps:
+            if row.get(name) is not None:
+                row[name] = list(row[name].items())
         value = row.get("value")
         if value is not None and self._schema.field("value").type == self._arrow.string():
             row["value"] = str(value)

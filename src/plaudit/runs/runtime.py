@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,8 @@ from plaudit.runs.record import Bill
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store, default_store_path
+
+MakePool = Callable[[Engine, SendPolicy], Pool]
 
 _SESSIONS = 64
 """Most configurations that are kept; calls may each have shots of their own."""
@@ -61,6 +63,8 @@ class Runtimes:
             self._store = Store(default_store_path() if cache is True else Path(cache))
         self._pid = os.getpid()
         self.by_loop: dict[asyncio.AbstractEventLoop, Runtime] = {}
+        self.make_pool: MakePool = Pool
+        """Makes the pool of an engine, such as one whose limits are shared with other processes."""
 
     def here(self) -> "Runtime":
         """Return the runtime of the running event loop."""
@@ -68,7 +72,8 @@ class Runtimes:
         loop = asyncio.get_running_loop()
         if loop not in self.by_loop:
             drop_closed(self.by_loop)
-            self.by_loop[loop] = Runtime(self._engines, self._send, self._store)
+            made = Runtime(self._engines, self._send, self._store, self.make_pool)
+            self.by_loop[loop] = made
         return self.by_loop[loop]
 
     def unstored(self) -> "Runtimes":
@@ -146,9 +151,15 @@ _inherited: "list[dict[asyncio.AbstractEventLoop, Runtime]]" = []
 class Runtime:
     """What a judge holds in one event loop."""
 
-    def __init__(self, engines: Sequence[Engine], send: SendPolicy, store: Store | None) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        send: SendPolicy,
+        store: Store | None,
+        make_pool: MakePool = Pool,
+    ) -> None:
         """Put engines and a store together; none is opened."""
-        self._pools = pools_of(engines, send)
+        self._pools = pools_of(engines, send, make_pool)
         self._store = store if any(engine.capabilities.cacheable for engine in engines) else None
         self.sessions: dict[tuple[bytes, bool], AnySession] = {}
         """By configuration, and by whether the store is used."""

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import msgspec
-
 from plaudit._util.packages import load_package
 from plaudit.errors import ArgumentError
+from plaudit.integrations.ray.limits import Share, start_limiter
 from plaudit.judge import Judge
 
 BATCH_ROWS = 256
 """Rows that an actor judges at once, unless another number is asked for."""
-
-_SHARED = ("concurrency", "requests_per_minute", "tokens_per_minute")
 
 
 class RayJudge:
@@ -25,14 +22,18 @@ class RayJudge:
         )
     """
 
-    def __init__(self, judge: Judge, prefix: str = "plaudit_") -> None:
+    def __init__(self, judge: Judge, prefix: str = "plaudit_", limiter: Any = None) -> None:
         """Take a judge, which begins anew in this actor.
 
         Args:
-            judge: its limits hold for this actor alone.
+            judge: what judges the rows.
             prefix: what the names of the new columns begin with.
+            limiter: handle of the actor that shares the judge's limits among all; None: they hold
+                for this actor alone.
         """
         self.judge = judge
+        if limiter is not None:
+            judge.runtimes.make_pool = Share(limiter, judge.send).pool
         self.prefix = prefix
 
     def __call__(self, table: Any) -> Any:
@@ -74,7 +75,8 @@ def judge_dataset(
 
     Args:
         dataset: of `ray.data`; each row is in the form of an input row of the judge.
-        judge: the limits of its `send` hold for all actors together: each gets its share.
+        judge: the limits of its `send` hold for all actors together; an actor of their own, the
+            limiter, shares them out.
         actors: how many actors judge, each on a CPU of its own unless `resources` say otherwise.
         batch_size: rows that an actor judges at once.
         prefix: what the names of the new columns begin with.
@@ -85,35 +87,20 @@ def judge_dataset(
         A data set of Ray. Nothing is judged before its rows are taken or written.
 
     Raises:
-        ArgumentError: there is no actor, or the limits are too low for so many.
+        ArgumentError: there is no actor, or there are more than requests that may be in flight.
         MissingDependencyError: the extra `ray` is not installed.
     """
-    data = load_package("ray", "ray").data
-    given = {"fn_constructor_args": (_with_share(judge, actors), prefix), **resources}
+    ray = load_package("ray", "ray")
+    if not 1 <= actors <= judge.send.concurrency:
+        most = judge.send.concurrency
+        raise ArgumentError("actors", f"must be from 1 to {most}, the concurrency of the judge")
+    limiter = start_limiter(ray, judge.send)
+    given = {"fn_constructor_args": (judge, prefix, limiter), **resources}
     return dataset.map_batches(
         RayJudge,
-        compute=data.ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(size=actors),
         batch_size=batch_size,
         batch_format="pyarrow",
         zero_copy_batch=True,
         **given,
     )
-
-
-def _with_share(judge: Judge, actors: int) -> Judge:
-    """Return a judge like it, whose limits are the share of one of several actors."""
-    if actors < 1:
-        raise ArgumentError("actors", "must be at least 1")
-    send = judge.send
-    shares = {name: _share(name, getattr(send, name), actors) for name in _SHARED}
-    made = Judge.__new__(type(judge))
-    made.__setstate__(judge.__getstate__() | {"send": msgspec.structs.replace(send, **shares)})
-    return made
-
-
-def _share(name: str, limit: int | None, actors: int) -> int | None:
-    if limit is None:
-        return None
-    if limit < actors:
-        raise ArgumentError("actors", f"must be at most {limit}, the limit of {name}")
-    return limit // actors

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from plaudit._util.packages import load_package
+from plaudit.engines.base import Engine
 from plaudit.sending.leases import Ask, Grant, LeaseBook, LeasedLimits
-from plaudit.sending.pool import SendPolicy
+from plaudit.sending.pool import Pool, SendPolicy
 
 _LOOPBACK = re.compile(r"//(127\.|localhost|\[::1\])")
 
@@ -66,6 +67,10 @@ class Share:
         send = self._send
         limited = (send.requests_per_minute is not None, send.tokens_per_minute is not None)
         return LeasedLimits(name, self._ask, *limited)
+
+    def pool(self, engine: Engine, send: SendPolicy) -> Pool:
+        """Return a pool whose limits are a share of those of the cluster."""
+        return Pool(engine, send, self.limits())
 
     async def near(self, urls: Sequence[str]) -> int:
         """Return which of several endpoints this actor goes to first."""
