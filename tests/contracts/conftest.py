@@ -22,7 +22,6 @@ PEERS = (
     "openrlhf",
     "schemathesis",
     "verl",
-    "ray",
     "areal",
     "nemo-gym",
     "verifiers",

@@ -1,12 +1,8 @@
 """On the installed Ray: `scripts/contracts ray`, or wherever Ray can be imported."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,28 +13,21 @@ import pytest
 ray = pytest.importorskip("ray", reason="Ray is not installed: scripts/contracts ray has it")
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
-import pyarrow as arrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
 from scripts import docs  # noqa: E402
 
 from tests.support.launching import StandIns, until_gone  # noqa: E402
+from tests.support.on_ray import (  # noqa: E402
+    SLOTS,
+    UNCOMMITTED,
+    Command,
+    answer,
+    processes_of,
+    row_of,
+    summary_of,
+)
 from tests.support.server import FakeOpenAI, error  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
-
-SLOTS = 12
-UNCOMMITTED = 100
-"""Replies of the last tenth of a second, which a store may not have committed; busy disks lag."""
-REPLY = json.dumps({"rationale": "r", "label": "pos_praise", "confidence": 0.9})
-
-
-def answer(body: Any) -> str:
-    label = "pos_praise" if row_of(body) % 3 else "neg_correction"
-    return json.dumps({"rationale": "r", "label": label, "confidence": 0.9})
-
-
-def row_of(body: Any) -> int:
-    """The row that a request is about."""
-    return int(str(body["messages"][-1]["content"]).split("row#")[1].split(" ")[0])
 
 
 @pytest.fixture
@@ -47,66 +36,9 @@ def server() -> Iterator[FakeOpenAI]:
         yield running
 
 
-class Command:
-    """`plaudit judge` on rows, in a folder of its own."""
-
-    def __init__(self, folder: Path, server: FakeOpenAI) -> None:
-        self.folder, self.server = folder, server
-        self.engine = f"openai:fake-model@{server.url}"
-        self.source = folder / "rows.parquet"
-
-    def rows(self, count: int, bad: tuple[int, ...] = ()) -> None:
-        rows = [
-            {"id": f"r{n}", "query": f"row#{n} ?", "answer": "a", "follow_up": "thanks"}
-            for n in range(count)
-        ]
-        for n in bad:
-            rows[n]["follow_up"] = " "
-        parquet.write_table(arrow.Table.from_pylist(rows), self.source)
-
-    def start(self, out: str, *options: str) -> subprocess.Popen[str]:
-        command = [
-            sys.executable, "-m", "plaudit", "judge", "feedback", str(self.source), "-o", out,
-            "-e", self.engine, "--readout", "json",
-            "--concurrency", str(SLOTS), "--json", *options,
-        ]  # fmt: skip
-        env = os.environ | {"OPENAI_API_KEY": "k", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
-        return subprocess.Popen(
-            command, cwd=self.folder, env=env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def on_ray(self, *options: str, address: str = "local") -> subprocess.Popen[str]:
-        on = ("--ray", address, "--actors", "2", "--block-rows", "100", "--store", "ray.db")
-        return self.start("out", *on, *options)
-
-    def asked(self) -> Counter[int]:
-        """How often each row was asked about."""
-        return Counter(map(row_of, self.server.bodies))
-
-    def repeated(self) -> int:
-        asked = self.asked()
-        return asked.total() - len(asked)
-
-    def verdicts(self) -> list[dict[str, Any]]:
-        parts = sorted((self.folder / "out").glob("part-*.parquet"))
-        return [row for part in parts for row in parquet.read_table(part).to_pylist()]
-
-
 @pytest.fixture
 def command(tmp_path: Path, server: FakeOpenAI) -> Command:
     return Command(tmp_path, server)
-
-
-def summary_of(process: subprocess.Popen[str], status: int = 0) -> dict[str, Any]:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == status, err
-    return json.loads(out)
-
-
-def processes_of(driver: int, name: str) -> list[psutil.Process]:
-    found = psutil.Process(driver).children(recursive=True)
-    return [one for one in found if name in " ".join(one.cmdline())]
 
 
 def test_the_verdicts_are_those_of_a_local_run(command: Command) -> None:
