@@ -1,6 +1,7 @@
 """Many traces: in order, bounded, and none is no error."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 
 import msgspec
@@ -14,7 +15,7 @@ from plaudit.rollouts.rewards.scoring import (
     scored,
 )
 from plaudit.rollouts.rewards.spec import load_rewards
-from plaudit.rollouts.rewards.tally import ScoreTally
+from plaudit.rollouts.rewards.tally import BlockCounts, ScoreTally
 from plaudit.rollouts.trace import Score, StopReason, Trace, Unscored
 from tests.rollouts.rewards.playing import RIGHT, Found, Judge, careful, grader, rollout
 
@@ -162,3 +163,30 @@ def test_search_results_do_not_reach_a_reward_of_the_models_words() -> None:
         for trace in score_traces([plain, poisoned], spec)
     ]
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("bounds", [(0, 40), (0, 3, 4, 17, 40), tuple(range(41))])
+def test_blocks_in_their_order_give_the_summary_of_the_whole(bounds: tuple[int, ...]) -> None:
+    rewards = load_rewards(RULES)
+    traces = score_traces(many(40), RULES)
+    whole, joined = ScoreTally(rewards), ScoreTally(rewards)
+    for trace in traces:
+        whole.add(trace)
+    for start, stop in itertools.pairwise(bounds):
+        counts = ScoreTally(rewards).block(traces[start:stop])
+        sent = msgspec.json.decode(msgspec.json.encode(counts), type=BlockCounts)
+        joined.take_block(sent)
+    joined.take_block(ScoreTally(rewards).block([]))
+    assert joined.summary() == whole.summary()
+
+
+def test_a_group_that_comes_twice_is_two_questions_in_blocks_too() -> None:
+    rewards = load_rewards(RULES)
+    traces = score_traces(many(12), RULES)
+    again = [msgspec.structs.replace(trace, group="g0") for trace in traces[8:]]
+    traces = [*traces[:8], *again]
+    whole, joined = ScoreTally(rewards), ScoreTally(rewards)
+    for trace in traces:
+        whole.add(trace)
+    joined.take_block(ScoreTally(rewards).block(traces))
+    assert joined.summary() == whole.summary()
