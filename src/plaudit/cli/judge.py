@@ -38,6 +38,7 @@ from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batches import Batches
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, add_batch_cost, plan_file
+from plaudit.runs.processes.crew import Crew, CrewJob
 from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.runs.runner import Watch, run_judge
 from plaudit.runs.summary import JudgeSummary
@@ -126,6 +127,16 @@ class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = 600.0
 
 
+ProcessesOption = Annotated[
+    int,
+    option(
+        "--processes",
+        metavar="N",
+        min=1,
+        help="Judge in N processes, to use N cores. Limits are those of all together.",
+        panel="Load",
+    ),
+]
 DryRunOption = Annotated[
     bool, option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output")
 ]
@@ -143,6 +154,7 @@ def judge(
     config: Annotated[Values, Fields(JudgeConfig)],
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
+    processes: ProcessesOption = 1,
     store: StoreOption = None,
     cache: Annotated[Values, Fields(CachePolicy)],
     batch: Annotated[Values, Fields(BatchPolicy)],
@@ -169,6 +181,12 @@ def judge(
     job = _Job(record, engines, run, verbose, policy if policy.batch else None)
     if policy.batch:
         _check_batch(options.source, run.cache)
+    if processes > 1:
+        _check_processes(job, launched=asked["launch"] is not None)
+        engine = cast("Engine", engines)
+        job = job._replace(
+            crew=CrewJob(processes, kind, engine, run.send, run.cache, str(run.store))
+        )
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
@@ -190,6 +208,23 @@ def _check_batch(source: str, cache: CachePolicy) -> None:
             "--batch keeps replies in the store and reads them there: "
             "--fresh, --no-cache and --retry-invalid go without it"
         )
+
+
+def _check_processes(job: "_Job", *, launched: bool) -> None:
+    """Refuse what one process must do alone.
+
+    Raises:
+        UsageError: the command asks for it.
+    """
+    alone = {
+        "--jury and --cascade": job.record.panel is not None,
+        "--launch": launched,
+        "--batch": job.batch is not None,
+        "--verbose": job.verbose,
+    }
+    for what, wanted in alone.items():
+        if wanted:
+            raise UsageError(f"{what} cannot be used with --processes: leave one of them out")
 
 
 def _prepared(
@@ -249,6 +284,7 @@ class _Job(NamedTuple):
     options: RunOptions
     verbose: bool
     batch: BatchPolicy | None
+    crew: CrewJob | None = None
 
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
@@ -266,7 +302,9 @@ class _Job(NamedTuple):
         if self.batch is not None:
             return self._run_in_batches(self.batch, progress, out, watch)
         with self.options.opened(progress) as settings:
-            return resumable(run_judge(settings, self.record, self.engine, out, watch))
+            crew = None if self.crew is None else Crew(self.crew)
+            work = run_judge(settings, self.record, self.engine, out, watch, crew=crew)
+            return resumable(work)
 
     @property
     def _engines(self) -> Sequence[Engine]:
