@@ -30,6 +30,8 @@ _FIRST = 1
 """Samples of the first block, which finds out what all workers must know."""
 _TRIES = 2
 """Times that a block is given to a worker; a second one that dies of it ends the run."""
+_IDLE = -1
+"""Stands for the block of a worker that has none."""
 _END_S = 10.0
 """Longest wait for a worker that was asked to end."""
 _START = 10
@@ -152,8 +154,8 @@ class Crew:
                 await self._feed(process, place, work, mine)
                 return
             except (EOFError, OSError):
-                tries.update(mine.keys())
-                self._mourn(await process.end(), mine, max(tries.values(), default=_TRIES))
+                tries.update(mine.keys() or [_IDLE])
+                self._mourn(await process.end(), mine, max(tries.values()))
             finally:
                 await process.end()
 
