@@ -65,6 +65,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.rewarding.remote",
                 "plaudit.server.app",
                 "plaudit.server.boundary",
+                "plaudit.server.peers",
                 "plaudit.server.running",
             },
         ),

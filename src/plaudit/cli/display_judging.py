@@ -210,9 +210,8 @@ def _closing_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
         yield from batch_lines(done.batch)
     yield from (escape(note) for note in done.notes)
     how = readout_and_mode(done.readout, done.mode)
-    yield f"judge {done.judge} ({how}), run {done.run}" + (
-        f", verdicts in {done.out}" if done.out else ""
-    )
+    run = f", run {done.run}" if done.run else ""
+    yield f"judge {done.judge} ({how}){run}" + (f", verdicts in {done.out}" if done.out else "")
 
 
 def readout_and_mode(readout: str, mode: str) -> str:
@@ -227,6 +226,8 @@ def _example_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
     frequent = sorted(done.examples, key=lambda cause: -done.causes[cause])
     for cause in frequent[:_EXAMPLES]:
         yield escape(f"  {cause}: {done.examples[cause]}")
+    if not done.run:  # On a cluster, whose stores keep replies alone.
+        return
     where = f" --store {shlex.quote(store)}" if store else ""
     yield escape(f"  all of them: plaudit show {done.run} --failed{where}")
 

@@ -12,6 +12,7 @@ from plaudit._util import loops
 from plaudit._util.options import Help
 from plaudit._util.ranges import SECONDS, WHOLE_32, Range
 from plaudit.cli import display, display_batches, display_judging, display_runs
+from plaudit.cli.cluster import on_ray
 from plaudit.cli.options import (
     ENGINE_HELP,
     Fields,
@@ -24,11 +25,18 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import RunDisplay, RunOptions, resumable, run_to_end, store_path
+from plaudit.cli.running import (
+    RunDisplay,
+    RunOptions,
+    resumable,
+    run_to_end,
+    store_path,
+)
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
+from plaudit.integrations.ray.run import ClusterOptions
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
@@ -126,6 +134,11 @@ class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
         Help("--launch: seconds until all must be ready.", "Engine", "S", rare=True),
     ] = 600.0
 
+    @property
+    def launched_gpus(self) -> int | None:
+        """GPUs of all servers that are started; None: none is."""
+        return None if self.launch is None else self.launch * (self.gpus_per_worker or 1)
+
 
 ProcessesOption = Annotated[
     int,
@@ -155,6 +168,7 @@ def judge(
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
     processes: ProcessesOption = 1,
+    cluster: Annotated[Values, Fields(ClusterOptions)],
     store: StoreOption = None,
     cache: Annotated[Values, Fields(CachePolicy)],
     batch: Annotated[Values, Fields(BatchPolicy)],
@@ -182,17 +196,20 @@ def judge(
     if policy.batch:
         _check_batch(options.source, run.cache)
     if processes > 1:
-        _check_processes(job, launched=asked["launch"] is not None)
-        engine = cast("Engine", engines)
-        job = job._replace(
-            crew=CrewJob(processes, kind, engine, run.send, run.cache, str(run.store))
-        )
+        job = _in_processes(job, processes, kind, {**asked, **cluster})
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
     summary = functools.partial(display_judging.summary, store=store)
     shown = RunDisplay(display_judging.verdicts, "verdicts.jsonl", summary)
-    run_to_end(job.run, options.out, as_json, shown)
+    on = ClusterOptions(**cluster)
+    if on.ray is not None and policy.batch:
+        raise UsageError("--batch does not go with --ray")
+    wanted = AskedOptions(**asked)
+    start = (
+        job.run if on.ray is None else on_ray(kind, record, engines, on, wanted.launched_gpus, run)
+    )
+    run_to_end(start, options.out, as_json, shown)
 
 
 def _check_batch(source: str, cache: CachePolicy) -> None:
@@ -210,21 +227,25 @@ def _check_batch(source: str, cache: CachePolicy) -> None:
         )
 
 
-def _check_processes(job: "_Job", *, launched: bool) -> None:
-    """Refuse what one process must do alone.
+def _in_processes(job: "_Job", processes: int, kind: str, given: Values) -> "_Job":
+    """Let several processes judge.
 
     Raises:
-        UsageError: the command asks for it.
+        UsageError: the command asks for what one process must do alone.
     """
     alone = {
         "--jury and --cascade": job.record.panel is not None,
-        "--launch": launched,
+        "--launch": given["launch"] is not None,
+        "--ray": given["ray"] is not None,
         "--batch": job.batch is not None,
         "--verbose": job.verbose,
     }
     for what, wanted in alone.items():
         if wanted:
             raise UsageError(f"{what} cannot be used with --processes: leave one of them out")
+    send, cache, store, _ = job.options
+    engine = cast("Engine", job.engine)
+    return job._replace(crew=CrewJob(processes, kind, engine, send, cache, str(store)))
 
 
 def _prepared(

@@ -119,7 +119,7 @@ class Batches:
         async def judge(question: Any) -> None:
             nonlocal waiting, stored, done
             done += 1
-            self._stage = f"looking what is to be asked, sample {done:,}"
+            self._stage = f"looking up what is to be asked, sample {done:,}"
             if done % BREATHE == 0:
                 await asyncio.sleep(0)
             try:

@@ -12,7 +12,8 @@ from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
-from plaudit.sending.pool import Attempt, Pool, PoolShare, RetryBudget
+from plaudit.sending.budget import Attempt, RetryBudget
+from plaudit.sending.pool import Pool, PoolShare
 from plaudit.store.base import ResultStore
 from plaudit.types import Failure, Message, Sample, Usage
 

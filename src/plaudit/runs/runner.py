@@ -24,7 +24,8 @@ from plaudit.runs.processes.crew import Crew
 from plaudit.runs.processes.messages import Report
 from plaudit.runs.record import Bill, JudgeOptions, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
-from plaudit.sending.pool import Attempt, Pool, PoolShare
+from plaudit.sending.budget import Attempt
+from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.store.base import RunStore
 from plaudit.types import Sample, Verdict
 
@@ -171,7 +172,8 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = session_of(settings, await bind_record(record, engine), engine, batches)
+        make = Pool if batches is None else batches.pool
+        session = session_of(settings, await bind_record(record, engine), engine, make)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -181,7 +183,7 @@ async def run_judge(
             run = _JudgeRun(settings, record, session, watch)
             run.batches, run.crew = batches, crew
             if batches is not None:
-                run.ahead = session_of(settings, session.task, engine, batches)
+                run.ahead = session_of(settings, session.task, engine, make)
             return await run.execute(rows, identity, out)
         finally:
             await session.close()
@@ -191,7 +193,7 @@ def session_of(
     settings: RunSettings,
     task: BaseJudge | PanelJudge,
     engine: Engine | Sequence[Engine],
-    batches: Batches | None = None,
+    make: Callable[[Engine, SendPolicy], Pool] = Pool,
 ) -> AnySession:
     """Put a task to work with the store of a run; nothing is contacted.
 
@@ -199,9 +201,8 @@ def session_of(
         settings: what the run works with.
         task: the judge or the panel.
         engine: its engine; for a panel, one a member.
-        batches: what asks the engines in batches; None: all is asked live.
+        make: makes the pool of an engine, such as one that asks in batches.
     """
-    make = Pool if batches is None else batches.pool
 
     def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
         keep = settings.cache.write and pool.engine.capabilities.cacheable
