@@ -12,6 +12,8 @@ output of both must be the same bytes. No process is bound to a core.
   `free / busy` of the speed can be reached, where `busy` is the cores that the command keeps busy;
 - on_free_cores: the ratio of speed that the CPU times allow where each process has its own core.
 
+- puts_a_second: replies that one process can commit to one store file.
+
 Medians of the rounds are given. nginx takes CPU time of the same cores, and other work too.
 """
 
@@ -31,6 +33,9 @@ from typing import Any
 import psutil
 from judge import ROOT, usual_environment, write_rows
 from throughput import machine, nginx
+
+from plaudit.engines.base import Completion
+from plaudit.store.store import Store
 
 RESULTS = ROOT / "benchmarks" / "results" / "scale.json"
 MAIN = """
@@ -93,6 +98,17 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def puts(folder: Path, count: int = 200_000) -> float:
+    """Return the replies of 300 characters that one process commits a second, and no other."""
+    reply = Completion(text="x" * 300)
+    with Store(folder / "puts.sqlite") as store:
+        started = time.perf_counter()
+        for number in range(count):
+            store.put_reply(hashlib.blake2b(b"%d" % number, digest_size=16).digest(), reply)
+        store.flush()
+        return round(count / (time.perf_counter() - started), 1)
+
+
 SHOWN = ("samples_a_second", "cpu_us", "parent_us", "busy", "free")
 
 
@@ -121,12 +137,14 @@ def main() -> None:
     options = parser.parse_args()
     load = round(os.getloadavg()[0], 2)
     with tempfile.TemporaryDirectory() as name:
+        stored = puts(Path(name))
         found = measure(Path(name), options)
     report = {
         "samples": options.samples,
         "processes": options.processes,
         "rounds": options.rounds,
         "gained": compared(found, options.processes),
+        "puts_a_second": stored,
         **found,
         "machine": machine() | {"load_at_start": load},
     }

@@ -9,6 +9,8 @@ import socket
 import struct
 
 _LENGTH = struct.Struct("!Q")
+_BUFFER = 2**21
+"""Bytes that may wait on the way: some messages, so that a process seldom waits for the other."""
 
 
 class Wire:
@@ -22,7 +24,9 @@ class Wire:
     @classmethod
     async def on(cls, end: socket.socket) -> "Wire":
         """Return the wire on a connected socket, which it closes."""
-        return cls(*await asyncio.open_unix_connection(sock=end))
+        for side in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, side, _BUFFER)
+        return cls(*await asyncio.open_unix_connection(sock=end, limit=_BUFFER))
 
     async def send(self, message: object) -> None:
         """Send a message. Several may be sent at once; each arrives whole.
