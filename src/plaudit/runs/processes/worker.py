@@ -7,6 +7,8 @@ import asyncio
 import signal
 import socket
 import sys
+import traceback
+from contextlib import suppress
 from typing import cast
 
 from plaudit._util import loops
@@ -63,9 +65,12 @@ async def _work_for(wire: Wire, work: Work, store: Store) -> None:
 async def _answer(wire: Wire, worker: "Worker", block: Block) -> None:
     try:
         answer: Report | Failed = await worker.judge(block)
-    except Exception as error:  # The run raises it, whatever it is.
+    except PlauditError as error:
         answer = Failed(error)
-    await wire.send(answer)
+    except Exception:  # The run raises it, whatever it is; not all exceptions can be pickled.
+        answer = Failed(RuntimeError(f"a worker process failed:\n{traceback.format_exc()}"))
+    with suppress(OSError):  # The run has ended meanwhile.
+        await wire.send(answer)
 
 
 class Worker:
