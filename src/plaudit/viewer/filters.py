@@ -102,18 +102,20 @@ def read_view(kind: RowKind, given: Iterable[tuple[str, str]]) -> View:
     words: dict[str, list[str]] = {}
     ranges: dict[str, Bounds] = {}
     single: dict[str, str] = {}
+    shown: list[str] = []
     for name, text in given:
         column = kind.by_name.get(name)
-        if name in _RESERVED:
+        if name == "columns":
+            shown += [one for one in text.split(",") if one]
+        elif name in _RESERVED:
             single[name] = text
-        elif column is None:
+        elif column is None or column.type == "key":
             raise UsageError(f"{kind.name} have no column {name!r}; {_known(kind)}")
         elif column.type == "word":
             words.setdefault(name, []).append(text)
         elif text:
             ranges[name] = _bounds(name, text)
-    sort, columns = single.get("sort", ""), single.get("columns", "")
-    shown = tuple(name for name in columns.split(",") if name)
+    sort = single.get("sort", "")
     _check(kind, [*([sort.removeprefix("-")] if sort else []), *shown])
     return View(
         Filter(
@@ -125,18 +127,18 @@ def read_view(kind: RowKind, given: Iterable[tuple[str, str]]) -> View:
         sort,
         _row(single, "after"),
         _row(single, "before"),
-        shown,
+        tuple(dict.fromkeys(shown)),
     )
 
 
 def _check(kind: RowKind, names: Sequence[str]) -> None:
     for name in names:
-        if name not in kind.by_name:
+        if name not in kind.by_name or kind.by_name[name].type == "key":
             raise UsageError(f"{kind.name} have no column {name!r}; {_known(kind)}")
 
 
 def _known(kind: RowKind) -> str:
-    return f"there are {', '.join(kind.by_name)}"
+    return f"there are {', '.join(c.name for c in kind.columns if c.type != 'key')}"
 
 
 def _bounds(name: str, text: str) -> Bounds:

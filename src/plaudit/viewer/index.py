@@ -18,7 +18,7 @@ import platformdirs
 
 from plaudit._util.packages import load_package
 from plaudit.errors import InputError
-from plaudit.viewer.kinds import KINDS, MALFORMED, RowKind, kind_of
+from plaudit.viewer.kinds import KINDS, MALFORMED, ColumnType, RowKind, kind_of
 
 EXTRA = "view"
 _VERSION = 1
@@ -28,7 +28,9 @@ _HEAD = 65_536
 _MOST_WORDS = 2_000
 OTHERS = "(others)"
 """In place of words beyond the first 2,000 of a column."""
-_MISSING_WHOLE = -(2**31)
+MISSING = -(2**31)
+"""In place of an integer that is missing."""
+_CODES: Mapping[ColumnType, str] = {"word": "i", "number": "d", "whole": "i", "key": "Q"}
 _SEEN = 64
 """Lines by which the kind of a file is found."""
 
@@ -73,7 +75,7 @@ class Index:
     keys: Any
     """uint64: a hash of its id; 0 where it has none."""
     columns: Mapping[str, Any]
-    """By name: int32 (a word's number, or -1), float64 (NaN where missing) or int32."""
+    """By name: int32 (a word's number, or -1), float64 (NaN where missing), int32 or uint64."""
     words: Mapping[str, list[str]]
     """The words of a column, by their number."""
     end: int
@@ -99,7 +101,7 @@ class _Growing:
         self.kind = kind
         self.offsets, self.lengths, self.lines = array("q"), array("q"), array("q")
         self.keys = array("Q")
-        self.columns: list[Any] = [array("d" if c.type == "number" else "i") for c in kind.columns]
+        self.columns: list[Any] = [array(_CODES[column.type]) for column in kind.columns]
         self.words = {
             c.name: {word: n for n, word in enumerate(words.get(c.name, ()))}
             for c in kind.columns
@@ -125,8 +127,10 @@ class _Growing:
                 column.append(-1 if fact is None else _word(words, fact))
             elif type == "number":
                 column.append(float("nan") if fact is None else fact)
+            elif type == "key":
+                column.append(key_of(fact or ""))
             else:
-                column.append(_MISSING_WHOLE if fact is None else min(fact, 2**31 - 1))
+                column.append(MISSING if fact is None else min(fact, 2**31 - 1))
 
 
 def _word(words: dict[str, int], word: str) -> int:

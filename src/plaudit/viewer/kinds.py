@@ -7,8 +7,9 @@ import msgspec
 
 from plaudit._util.decoding import decode_json
 
-ColumnType = Literal["word", "number", "whole"]
-"""`word`: one of few texts; `number`: a float; `whole`: an integer. Any value may be missing."""
+ColumnType = Literal["word", "number", "whole", "key"]
+"""`word`: one of few texts; `number`: a float; `whole`: an integer; `key`: the hash of a text, by
+which equal ones are found. Any value may be missing."""
 
 MALFORMED = "malformed"
 """The status of a line that is no row of its file's kind."""
@@ -123,7 +124,7 @@ class _Trace(msgspec.Struct, frozen=True, gc=False):
 
 _TRACE_COLUMNS = (
     Column(STATUS, "word", facet=True),
-    Column("group", "word"),
+    Column("group", "key"),
     Column("draw", "whole"),
     Column("reward", "number"),
     Column("unscored", "word", facet=True),

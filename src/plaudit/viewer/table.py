@@ -13,7 +13,7 @@ import msgspec
 from plaudit._util.packages import load_package
 from plaudit.errors import InputError
 from plaudit.viewer.filters import Bounds, Filter, View
-from plaudit.viewer.index import EXTRA, Index, Progress, key_of, open_index
+from plaudit.viewer.index import EXTRA, MISSING, Index, Progress, key_of, open_index
 from plaudit.viewer.kinds import RowKind
 
 PAGE = 50
@@ -110,6 +110,13 @@ class Table:
             raise InputError(f"{self.path} was cut after it was indexed; open it again")
         return line
 
+    def id(self, row: int) -> str:
+        """Return the id of a row; empty where it has none."""
+        try:
+            return self.kind.read(self.line(row))[0]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ""
+
     def where(self, row: int) -> str:
         """Return the place of a row, as errors name it."""
         return f"{self.path.name}:{int(self.index.lines[row])}"
@@ -123,12 +130,21 @@ class Table:
             case "number":
                 return None if math.isnan(value) else float(value)
             case "whole":
-                return None if value == -(2**31) else int(value)
+                return None if value == MISSING else int(value)
+            case "key":
+                return None
 
     def find(self, id: str) -> int | None:
         """Return the first row of an id."""
         found = self._np.flatnonzero(self.index.keys == self._np.uint64(key_of(id)))
         return int(found[0]) if id and len(found) else None
+
+    def alike(self, row: int, column: str, most: int = 64) -> list[int]:
+        """Return the first rows that have the key of a row in a column, itself among them."""
+        keys = self.index.columns[column]
+        if not keys[row]:
+            return []
+        return self._np.flatnonzero(keys == keys[row])[:most].tolist()
 
     # Pages
 
@@ -223,7 +239,7 @@ class Table:
             ranks[-1] = np.nan
             column = ranks[self.index.columns[name]]
         elif self.kind.by_name[name].type == "whole":
-            column = np.where(column == -(2.0**31), np.nan, column)
+            column = np.where(column == MISSING, np.nan, column)
         return np.argsort(-column if sort.startswith("-") else column, kind="stable")
 
     # Counts
