@@ -6,7 +6,7 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from aiohttp import web
 
@@ -14,6 +14,8 @@ from plaudit._util.pages import render
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.server.security import Gatekeeper
 from plaudit.viewer import rows
+from plaudit.viewer.compare import Comparison, settings_apart
+from plaudit.viewer.compare_pages import flip_lines, sides
 from plaudit.viewer.filters import Bounds, View, read_view
 from plaudit.viewer.groups import group_of
 from plaudit.viewer.kinds import TRACES
@@ -87,6 +89,9 @@ def make_app(library: Library, token: str, names: tuple[str, ...] = ()) -> web.A
         "/d/{slug}/rows.jsonl": _lines,
         "/d/{slug}/{row:[0-9]+}": _row,
         "/d/{slug}/{row:[0-9]+}.json": _raw,
+        "/compare": _choose,
+        "/compare/{first}/{second}": _compare,
+        "/compare/{first}/{second}/{row:[0-9]+}": _flip,
         "/static/{name}": _static,
     }
     for path, handler in pages.items():
@@ -311,6 +316,89 @@ async def _blocks(table: Table, view: View, size: int = 500) -> AsyncIterator[by
         view = view._replace(after=last)
 
 
+async def _choose(app: _App, request: web.Request) -> web.StreamResponse:
+    del app
+    first, second = (quote(request.query.get(name, ""), safe="") for name in ("first", "second"))
+    return web.Response(status=303, headers={"Location": f"/compare/{first}/{second}"})
+
+
+@functools.lru_cache(4)
+def _comparison(first: Table, second: Table) -> Comparison:
+    return Comparison(first, second)
+
+
+async def _compared(app: _App, request: web.Request) -> tuple[Document, Document, Comparison]:
+    """Return two documents and what they share.
+
+    Raises:
+        UsageError: they hold no verdicts, or share no row.
+    """
+    first, one = await _opened(app, request, "first")
+    second, other = await _opened(app, request, "second")
+    return first, second, await asyncio.to_thread(_comparison, one, other)
+
+
+async def _compare(app: _App, request: web.Request) -> web.StreamResponse:
+    first, second, found = await _compared(app, request)
+    cell = None
+    if "first" in request.query or "second" in request.query:
+        cell = request.query.get("first", ""), request.query.get("second", "")
+    all_rows = "all" in request.query
+    start = request.query.get("after", "0")
+    page = await asyncio.to_thread(
+        functools.partial(
+            found.page, cell, all_rows=all_rows, start=int(start) if start.isdigit() else 0
+        )
+    )
+    words, cells = found.confusion()
+    kept: dict[str, Any] = {"all": "1"} if all_rows else {}
+    if cell is not None:
+        kept = {"first": cell[0], "second": cell[1]}
+    records = [await asyncio.to_thread(app.library.record_of, one) for one in (first, second)]
+    return _page(
+        app,
+        "compare.html.jinja",
+        title=f"{first.title} beside {second.title}",
+        first=first,
+        second=second,
+        found=found,
+        mcnemar=found.mcnemar(),
+        difference=found.difference(),
+        words=words,
+        cells=cells,
+        settings=settings_apart(*records) if all(records) else [],
+        cell=cell,
+        all_rows=all_rows,
+        page=page,
+        lines=flip_lines(found, page),
+        query=functools.partial(_place, kept),
+    )
+
+
+def _place(kept: Mapping[str, Any], place: int) -> str:
+    """Return the query of a page of shared rows."""
+    return urlencode({**kept, "after": place})
+
+
+async def _flip(app: _App, request: web.Request) -> web.StreamResponse:
+    first, second, found = await _compared(app, request)
+    row = int(request.match_info["row"])
+    other = found.partner(row)
+    if other is None:
+        raise NotFoundError(f"{second.title} has no row that goes with row {row}")
+    return _page(
+        app,
+        "flip.html.jinja",
+        title="both verdicts",
+        first=first,
+        second=second,
+        row=row,
+        other=other,
+        shown=sides(found, row, other, "whole" in request.query),
+        view=View(),
+    )
+
+
 async def _static(app: _App, request: web.Request) -> web.StreamResponse:
     del app
     name = request.match_info["name"]
@@ -323,20 +411,20 @@ async def _static(app: _App, request: web.Request) -> web.StreamResponse:
     return web.Response(text=text, content_type=_STATIC[name])
 
 
-async def _opened(app: _App, request: web.Request) -> tuple[Document, Table]:
+async def _opened(app: _App, request: web.Request, name: str = "slug") -> tuple[Document, Table]:
     """Return a document whose index is made.
 
     Raises:
         InputError: the file cannot be read.
     """
-    document = _document(app, request)
+    document = _document(app, request, name)
     while (table := await document.ready(5.0)) is None:
         pass
     return document, table
 
 
-def _document(app: _App, request: web.Request) -> Document:
-    document = app.library.documents.get(request.match_info["slug"])
+def _document(app: _App, request: web.Request, name: str = "slug") -> Document:
+    document = app.library.documents.get(request.match_info[name])
     if document is None:
         raise NotFoundError("this file is not open: start `plaudit view` with it")
     return document

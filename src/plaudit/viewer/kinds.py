@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from plaudit._util.decoding import decode_json
+from plaudit.runs.labels import as_text
 
 ColumnType = Literal["word", "number", "whole", "key"]
 """`word`: one of few texts; `number`: a float; `whole`: an integer; `key`: the hash of a text, by
@@ -85,8 +86,8 @@ def _read_verdict(line: bytes) -> tuple[str, Facts]:
     metadata = row.metadata
     if isinstance(metadata, str):  # In tables it is JSON text.
         metadata = decode_json(metadata, _Labelled)
-    label = None if metadata is None or metadata.label is None else str(metadata.label)
-    value = None if row.value is None else str(row.value)
+    label = None if metadata is None or metadata.label is None else as_text(metadata.label)
+    value = None if row.value is None else as_text(row.value)
     agrees = None
     if label is not None and row.status == "ok":
         agrees = YES if label == value else NO

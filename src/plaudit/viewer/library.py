@@ -37,6 +37,9 @@ class Document:
         self.title = title or path.name
         self.notice = notice
         """What a reader must know of where the rows come from."""
+        self.run = ""
+        """The run of the store whose verdicts these are; empty: not known."""
+        """What a reader must know of where the rows come from."""
         self.slug = slug_of(path)
         self.table: Table | None = None
         self.problem = ""
@@ -134,13 +137,30 @@ class Library:
             out = _record(info).get("options", {}).get("out")
             path = None if out in (None, "-") else Path(str(out)).absolute()
             if path is not None and path.is_file():
-                return self._keep(Document(path, f"{info.name}: {path.name}"))
+                return self._of_run(info, Document(path, f"{info.name}: {path.name}"))
             why = "kept no output" if path is None else f"wrote {out}, which is gone"
             file = _of_store(store, info)
         if file is None:
             raise UsageError(f"{info.name} {why}, and the store has no verdicts of it")
         notice = f"{info.name} {why}. These are its verdicts in the store, without their inputs."
-        return self._keep(Document(file, info.name, notice))
+        return self._of_run(info, Document(file, info.name, notice))
+
+    def record_of(self, document: Document) -> dict[str, Any]:
+        """Return what the newest run that wrote a file was asked for; empty where none is known."""
+        if self._open_store is None:
+            return {}
+        place = document.path.absolute()
+        try:
+            with self._store() as store:
+                for info in store.runs():
+                    record = _record(info)
+                    options: dict[str, Any] = record.get("options") or {}
+                    out = options.get("out")
+                    if info.name == document.run or (out and Path(str(out)).absolute() == place):
+                        return {name: one for name, one in record.items() if name != "options"}
+        except PlauditError:
+            return {}
+        return {}
 
     def runs(self, limit: int = 500) -> list[RunLine]:
         """Return the newest runs, newest first.
@@ -157,6 +177,10 @@ class Library:
         if self._open_store is None:
             raise UsageError("no store of runs is open")
         return self._open_store()
+
+    def _of_run(self, info: RunInfo, document: Document) -> Document:
+        document.run = info.name
+        return self._keep(document)
 
     def _keep(self, document: Document) -> Document:
         return self.documents.setdefault(document.slug, document)

@@ -7,6 +7,7 @@ import msgspec
 
 from plaudit._util.decoding import decode_json
 from plaudit.errors import InputError
+from plaudit.runs.labels import as_text as label_text
 from plaudit.types import Json
 from plaudit.viewer.chats import (
     Bubble,
@@ -168,10 +169,10 @@ def verdict_page(row: Mapping[str, Json], whole: bool = False) -> VerdictPage:
     return VerdictPage(
         id=str(found.get("id", "")),
         status=str(found.get("status", "")),
-        value="" if found.get("value") is None else str(found["value"]),
+        value="" if found.get("value") is None else label_text(found["value"]),
         reward=_number(found.get("reward")),
         confidence=_number(found.get("confidence")),
-        label=None if label is None else str(label),
+        label=None if label is None else label_text(label),
         cause=str(error.get("cause", "")),
         message=str(error.get("message", "")),
         shares=_shares(found.get("probabilities")),
