@@ -16,6 +16,7 @@ from plaudit.cli.runs import open_store
 from plaudit.errors import UsageError
 from plaudit.server.security import is_loopback
 from plaudit.viewer.app import make_app
+from plaudit.viewer.label_pages import LabelOptions
 from plaudit.viewer.library import Library
 from plaudit.viewer.serving import serve
 
@@ -38,12 +39,24 @@ def view(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the URL, and open no browser.")
     ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels go here, a line each; without it, to NAME.labels.jsonl beside what was "
+            "judged.",
+        ),
+    ] = None,
+    annotator: Annotated[
+        str, typer.Option(metavar="NAME", help="Who labels; without it, the name of the user.")
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random draws.")] = 0,
     store: StoreOption = None,
 ) -> None:
     """Look at runs, verdicts, traces and pairs in a browser, on your own machine.
 
-    Nothing that is looked at is changed. The URL holds a token, and nothing is loaded from a
-    network. Ctrl-C ends it.
+    Nothing that is looked at is changed; labels go to a file of their own. The URL holds a token,
+    and nothing is loaded from a network. Ctrl-C ends it.
 
     Exit status: 0 ended by the user; 2 wrong usage, or a file cannot be read.
     """
@@ -64,9 +77,10 @@ def view(
             with suppress(webbrowser.Error):
                 webbrowser.open(address)
 
+    options = LabelOptions(file=labels, annotator=annotator, seed=seed)
     names = () if is_loopback(host) else (host,)
     try:
-        loops.run(serve(make_app(library, token, names), host, port, started))
+        loops.run(serve(make_app(library, token, names, options), host, port, started))
     except KeyboardInterrupt:
         raise UsageError("ended") from None
     finally:

@@ -19,6 +19,8 @@ from plaudit.viewer.compare_pages import flip_lines, sides
 from plaudit.viewer.filters import Bounds, View, read_view
 from plaudit.viewer.groups import group_of
 from plaudit.viewer.kinds import TRACES
+from plaudit.viewer.label_pages import Labelling, LabelOptions, Promised
+from plaudit.viewer.labels import LOOKS
 from plaudit.viewer.library import Document, Library
 from plaudit.viewer.snippets import snippet
 from plaudit.viewer.table import Table
@@ -70,17 +72,26 @@ class _App(NamedTuple):
     library: Library
     keeper: Gatekeeper
     token: str
+    options: LabelOptions
+    labellings: dict[str, Labelling]
+    """By the slug of the document."""
 
 
-def make_app(library: Library, token: str, names: tuple[str, ...] = ()) -> web.Application:
+def make_app(
+    library: Library,
+    token: str,
+    names: tuple[str, ...] = (),
+    options: LabelOptions | None = None,
+) -> web.Application:
     """Return the application of the viewer; nothing is started.
 
     Args:
         library: what is looked at.
         token: the first page's URL holds it, and a cookie the requests after it.
         names: under which the viewer may be asked, besides those of this machine.
+        options: how people label.
     """
-    app = _App(library, Gatekeeper(None, names), token)
+    app = _App(library, Gatekeeper(None, names), token, options or LabelOptions(), {})
     made = web.Application(middlewares=[web.middleware(functools.partial(_around, app))])
     pages: Mapping[str, Callable[[_App, web.Request], Awaitable[web.StreamResponse]]] = {
         "/": _home,
@@ -92,10 +103,12 @@ def make_app(library: Library, token: str, names: tuple[str, ...] = ()) -> web.A
         "/compare": _choose,
         "/compare/{first}/{second}": _compare,
         "/compare/{first}/{second}/{row:[0-9]+}": _flip,
+        "/label/{slug}": _label,
         "/static/{name}": _static,
     }
     for path, handler in pages.items():
         made.router.add_get(path, functools.partial(handler, app))
+    made.router.add_post("/label/{slug}", functools.partial(_answer, app))
     return made
 
 
@@ -397,6 +410,73 @@ async def _flip(app: _App, request: web.Request) -> web.StreamResponse:
         shown=sides(found, row, other, "whole" in request.query),
         view=View(),
     )
+
+
+async def _labelling(app: _App, request: web.Request) -> tuple[Document, Labelling]:
+    """Return the labels of a document, which is opened where it is not yet.
+
+    Raises:
+        UsageError: it holds no verdicts.
+    """
+    document, table = await _opened(app, request)
+    known = app.labellings.get(document.slug)
+    if known is None or known.table is not table:
+        known = await asyncio.to_thread(Labelling, document, table, app.options)
+        app.labellings[document.slug] = known
+    return document, known
+
+
+async def _label(app: _App, request: web.Request) -> web.StreamResponse:
+    document, labelling = await _labelling(app, request)
+    return await _label_page(app, document, labelling)
+
+
+async def _answer(app: _App, request: web.Request) -> web.StreamResponse:
+    """Take an answer of a person, then show the next sample."""
+    document, labelling = await _labelling(app, request)
+    form = await request.post()
+    said, row = str(form.get("answer", "")), str(form.get("row", ""))
+    try:
+        if said == "calibrate":
+            target, delta = (_share(str(form.get(name, ""))) for name in ("target", "delta"))
+            promised = await labelling.calibrate(target, delta)
+            return await _label_page(app, document, labelling, promised=promised)
+        await labelling.answer(int(row) if row.isdigit() else -1, said)
+    except PlauditError as error:
+        return await _label_page(app, document, labelling, problem=str(error))
+    return web.Response(status=303, headers={"Location": f"/label/{document.slug}"})
+
+
+async def _label_page(
+    app: _App,
+    document: Document,
+    labelling: Labelling,
+    *,
+    problem: str = "",
+    promised: Promised | None = None,
+) -> web.Response:
+    return _page(
+        app,
+        "label.html.jinja",
+        400 if problem else 200,
+        title=f"Label {document.title}",
+        document=document,
+        labelling=labelling,
+        problem=problem,
+        promised=promised,
+        shown=await labelling.shown(),
+        last=labelling.last(),
+        progress=labelling.queue.progress(),
+        looks=LOOKS,
+        view=View(),
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no share: write it as 0.8") from None
 
 
 async def _static(app: _App, request: web.Request) -> web.StreamResponse:

@@ -29,6 +29,11 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, textarea, select");
   if (event.key === "Escape" && typing) event.target.blur();
+  const button = document.querySelector(`button[data-key="${CSS.escape(event.key)}"]`);
+  if (button && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && !help.open) {
+    event.preventDefault();
+    return button.click();
+  }
   if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
   if (help.open && event.key !== "?") return;
   event.preventDefault();
