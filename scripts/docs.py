@@ -21,7 +21,8 @@ Comments before a fence say more:
     <!-- test: skip REASON -->   not run
 
 Outputs are compared number by number: decimals may be off by 0.02; times, tokens and fingerprints
-do not count; a line `...` stands for lines left out.
+do not count, nor do the numbers of runs after a long fence that was not run. A line `...` stands
+for lines left out.
 """
 
 import ast
@@ -62,6 +63,8 @@ _PROGRESS = re.compile(
     r"(judge \w+|bench \w+, .*|questions|rollout|score|export): [\d,]+ .* · |"
     r"(downloading|unpacking) "
 )
+_RUN = re.compile(r"\b([a-z]+)-\d{4}\b")
+"""The id of a run, which counts all runs of a page: its number holds where every fence is run."""
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VOLATILE = (
     (re.compile(r"[\d.]+ s, [\d.]+ (samples|rollouts)/s"), "TIME"),
@@ -215,14 +218,20 @@ def _near(x: str, y: str, slack: int) -> bool:
 class Session:
     """Runs the fences of one page."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder ready."""
+    def __init__(self, folder: Path, *, forked: bool = False) -> None:
+        """Make the folder ready; forked: run plaudit and Python as forks of one server."""
         self.folder = folder
+        self._interpreter = [sys.executable, "-W", "error", str(Path(__file__)), "interpreter"]
         for name in ("examples", "benchmarks/data"):
             shutil.copytree(ROOT / name, folder / name)
         home = folder / ".home"
         clean = {k: v for k, v in os.environ.items() if k not in KEYS}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        if forked:
+            from tests.support.forks import forks
+
+            path = f"{forks().folder}{os.pathsep}{path}"
+            self._interpreter = forks().command("interpreter")
         self.env = clean | {
             "PLAUDIT_HOME": str(home),
             "COLUMNS": COLUMNS,
@@ -256,7 +265,7 @@ class Session:
         """Run Python in this page's interpreter; return the error, if any, and what it printed."""
         if self._python is None:
             self._python = subprocess.Popen(
-                [sys.executable, "-W", "error", str(Path(__file__)), "interpreter"],
+                self._interpreter,
                 cwd=self.folder,
                 env=self.env,
                 stdin=subprocess.PIPE,
@@ -264,6 +273,7 @@ class Session:
                 text=True,
             )
         assert self._python.stdin and self._python.stdout
+        code = code.replace(SERVED, self.served)
         self._python.stdin.write(json.dumps({"code": code, "env": env}) + "\n")
         self._python.stdin.flush()
         answer = json.loads(self._python.stdout.readline() or '{"error": "it died", "printed": ""}')
@@ -280,6 +290,7 @@ class Session:
 def interpreter() -> None:
     """Run code that comes in on standard input, all of it in one namespace."""
     space: dict[str, Any] = {"__name__": "__main__"}
+    sys.path[0] = ""  # As where Python is begun: modules of the page's folder.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     loop = asyncio.new_event_loop()
@@ -301,20 +312,25 @@ def interpreter() -> None:
     out.close()
 
 
-def run_page(page: Path, *, update: bool = False, full: bool = True) -> list[str]:
+def run_page(
+    page: Path, *, update: bool = False, full: bool = True, forked: bool = False
+) -> list[str]:
     """Run a page; return what is wrong with it.
 
     Args:
         page: the Markdown file.
         update: write the real outputs into it instead.
         full: also run what is marked as long.
+        forked: start no interpreter for a command; see `tests/support/forks.py`.
     """
     with tempfile.TemporaryDirectory(prefix="plaudit-docs-") as folder:
-        session = Session(Path(folder))
+        session = Session(Path(folder), forked=forked)
         run = _PageRun(session, update)
         for fence in fences(page):
             if full or "full" not in fence.marks:
                 run.take(fence)
+            else:
+                run.runs_left_out = True
         if session.close():
             run.problems.append(f"{page.name}: the interpreter ended with an error")
     if run.edits:
@@ -328,9 +344,11 @@ class _PageRun:
     def __init__(self, session: Session, update: bool) -> None:
         self.problems: list[str] = []
         self.edits: list[tuple[int, int, list[str]]] = []
+        self.runs_left_out = False
         self._session = session
         self._update = update
-        self._printed: list[str] = []
+        self._printed: list[str] | None = []
+        """By the last Python; None: it was left out."""
 
     def take(self, fence: Fence) -> None:
         """Run, write or compare one fence."""
@@ -338,8 +356,11 @@ class _PageRun:
             target = self._session.folder / fence.marks["file"]
             target.write_text("\n".join(fence.lines) + "\n", encoding="utf-8")
         elif "output" in fence.marks:
-            self._check(fence, fence.first, fence.lines, self._printed, "")
-        elif not _skipped(fence):
+            if self._printed is not None:
+                self._check(fence, fence.first, fence.lines, self._printed, "")
+        elif _skipped(fence):
+            self._printed = None
+        else:
             with _server(fence) as env:
                 self._run(fence, env.pop("URL", ENDPOINT), env)
 
@@ -366,6 +387,8 @@ class _PageRun:
     def _check(
         self, fence: Fence, first: int, shown: list[str], real: list[str], what: str
     ) -> None:
+        if self.runs_left_out:
+            shown, real = ([_RUN.sub(r"\1-RUN", x) for x in lines] for lines in (shown, real))
         wrong = difference(shown, real, _EXACT if self._update else _slack(fence))
         if wrong and self._update:
             self.edits.append((first, len(shown), _renewed(shown, real)))

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from plaudit.engines.llama import models
+from tests.support.examples import drawn
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the suite in the background ignores interrupts, and commands inherit that.
@@ -16,7 +17,9 @@ with suppress(ImportError):  # Environments of trainers have no hypothesis.
     import hypothesis
 
     # The same examples each time, and as much time for each as a busy machine takes.
-    hypothesis.settings.register_profile("plaudit", deadline=None, derandomize=True)
+    hypothesis.settings.register_profile(
+        "plaudit", deadline=None, derandomize=True, max_examples=drawn(100)
+    )
     hypothesis.settings.load_profile("plaudit")
 
 

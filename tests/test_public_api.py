@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,14 @@ def test_public_names_are_pinned_and_documented(package: str) -> None:
     assert set(module.__all__) <= set(dir(module))
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
         module.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_hides_a_public_name_once_it_is_imported(package: str) -> None:
+    module = importlib.import_module(package)
+    assert (
+        PACKAGES[package] & {found.name for found in pkgutil.iter_modules(module.__path__)} == set()
+    )
 
 
 def test_type_checkers_see_the_same_names() -> None:

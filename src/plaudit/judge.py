@@ -29,7 +29,7 @@ from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, judge_fields, make_config, register, task_type
 from plaudit.judges.panel import PanelConfig, Spec, read_cascade, read_jury
 from plaudit.runs.block import AnySession, judge_rows
-from plaudit.runs.judging import Asked
+from plaudit.runs.judging import Judged
 from plaudit.runs.runtime import (
     Runtime,
     Runtimes,
@@ -283,10 +283,11 @@ class Judge(Closing):
         runtime, session = await self._session(cache, generation)
         verdicts: dict[int, Verdict] = {}
 
-        def take(verdict: Verdict, _: Asked) -> None:
-            if callable(progress):
-                progress(verdict)
-            verdicts[verdict.index] = verdict
+        def take(judged: Sequence[Judged]) -> None:
+            for verdict, _ in judged:
+                if callable(progress):
+                    progress(verdict)
+                verdicts[verdict.index] = verdict
 
         with self._progress(progress, rows) as bar:
             try:

@@ -121,43 +121,6 @@ async def test_async_input_is_read_by_one_at_a_time() -> None:
     assert sorted(done) == list(range(20))
 
 
-async def test_what_is_done_at_once_is_done_in_order_and_waits_for_nobody() -> None:
-    done: list[int] = []
-
-    def at_once(item: int) -> bool:
-        if item % 3:
-            done.append(item)
-        return item % 3 != 0
-
-    waited: list[int] = []
-
-    async def wait(item: int) -> None:
-        waited.append(item)
-        await asyncio.sleep(0.01)
-
-    await for_each(wait, range(300), 10, at_once)
-    assert done == [n for n in range(300) if n % 3]
-    assert waited == list(range(0, 300, 3))
-
-
-async def test_what_is_done_at_once_lets_others_run() -> None:
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def never(_: int) -> None:
-        raise AssertionError
-
-    other = asyncio.create_task(count())
-    await for_each(never, range(6_400), 1, lambda _: True)
-    other.cancel()
-    assert turns >= 99
-
-
 async def test_no_input_is_no_work() -> None:
     await for_each(asyncio.sleep, [], 3)
 

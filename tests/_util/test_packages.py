@@ -1,11 +1,12 @@
 """Optional packages: loaded when needed, and named when missing."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
-from plaudit._util.packages import load_package
+from plaudit._util.packages import DeferredModule, load_package
 from plaudit.errors import MissingDependencyError
 
 
@@ -31,3 +32,25 @@ def test_a_missing_package_is_named_with_its_extra(
         f"markdown-it-py is not installed. Install it with: pip install 'plaudit[{extra}]'"
         in str(caught.value)
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        ("judge", "plaudit.judges.answers.decision"),
+        ("rollout", "plaudit.judges.answers.decision"),
+        ("pairs", "plaudit.judges.load"),
+        ("export", "plaudit.judges.load"),
+    ],
+)
+def test_a_command_starts_without_what_it_may_never_use(command: str, unused: str) -> None:
+    code = f"import sys\nimport plaudit.cli.{command}\nprint({unused!r} in sys.modules)\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_deferred_module_is_the_module() -> None:
+    deferred = DeferredModule("plaudit.judges.answers.decision")
+    assert deferred.decide is importlib.import_module("plaudit.judges.answers.decision").decide
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = deferred.no_such_name

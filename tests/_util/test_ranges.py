@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from plaudit._util.ranges import FINITE, WHOLE, Range, check_number, check_ranges, check_values
 from plaudit.errors import ArgumentError
+from tests.support.examples import drawn
 
 
 class Options(msgspec.Struct):
@@ -43,7 +44,7 @@ def test_the_command_line_names_the_option() -> None:
     assert ArgumentError("-k", "is wrong").as_option == "-k is wrong"
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=drawn(50), derandomize=True, deadline=None)
 @given(st.integers() | st.floats())
 def test_a_number_is_in_the_range_or_an_argument_error(value: float) -> None:
     allowed = WHOLE if isinstance(value, int) else FINITE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import EXAMPLES, Here, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Forked, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, Reply
 
 GOOD = {"query": "2+2?", "answer": "4", "follow_up": "thanks"}
@@ -17,7 +17,7 @@ PRAISE = '{"rationale": "r", "label": "pos_praise", "confidence": 0.9}'
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Forked(tmp_path / "home")
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_server_that_is_not_there(plaudit: Plaudit) -> None:
 
 
 def test_a_wrong_key_is_never_shown(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home", {"OPENAI_API_KEY": "sk-planted-secret"})
+    plaudit = Forked(tmp_path / "home", {"OPENAI_API_KEY": "sk-planted-secret"})
     out = tmp_path / "out.jsonl"
     out.write_text("untouched")
     with FakeOpenAI(key="another") as server:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Here, Plaudit, rows_of, write_rows
+from tests.support.command import Forked, Here, Plaudit, rows_of, write_rows
 from tests.support.documents import write_report
 from tests.support.questions import NOTHING, WHO, WHY, YEAR, line, passage, reply, script
 
@@ -228,17 +228,17 @@ QUESTIONS = [
 
 
 def quiz(
-    plaudit: Plaudit, folder: Path, answers: str, *options: str
+    plaudit: Forked, folder: Path, answers: str, *options: str
 ) -> "subprocess.CompletedProcess[bytes]":
     source = write_rows(folder / "questions.jsonl", QUESTIONS)
-    command = plaudit.command("corpus", "quiz", source, *options)
+    command = plaudit.fork("corpus", "quiz", source, *options)
     return subprocess.run(
         command, env=plaudit.env, input=answers.encode("latin-1"), capture_output=True, timeout=100,
         check=False,
     )  # fmt: skip
 
 
-def test_a_quiz_at_the_terminal(plaudit: Plaudit, tmp_path: Path) -> None:
+def test_a_quiz_at_the_terminal(plaudit: Forked, tmp_path: Path) -> None:
     done = quiz(plaudit, tmp_path, "640 fathoms\nOrre\n")
     said = done.stdout.decode()
     assert done.returncode == 0
@@ -247,7 +247,7 @@ def test_a_quiz_at_the_terminal(plaudit: Plaudit, tmp_path: Path) -> None:
     assert "\x1b" not in said and "What is the sea?" not in said
 
 
-def test_a_quiz_ends_with_its_input(plaudit: Plaudit, tmp_path: Path) -> None:
+def test_a_quiz_ends_with_its_input(plaudit: Forked, tmp_path: Path) -> None:
     done = quiz(plaudit, tmp_path, "rather deep caf\xe9\n", "--json")
     marks = json.loads(done.stdout)
     assert done.returncode == 0
@@ -257,7 +257,7 @@ def test_a_quiz_ends_with_its_input(plaudit: Plaudit, tmp_path: Path) -> None:
     assert (done.returncode, b"0 right, 0 wrong" in done.stdout) == (0, True)
 
 
-def test_a_quiz_with_a_judge(plaudit: Plaudit, tmp_path: Path) -> None:
+def test_a_quiz_with_a_judge(plaudit: Forked, tmp_path: Path) -> None:
     verdict = {"reasoning": "So it is.", "verdict": "correct", "confidence": 0.9}
     engine = script(tmp_path, [line({}, {"text": json.dumps(verdict)})])
     done = quiz(plaudit, tmp_path, "rather deep\n\n", "-e", engine, "--json")
@@ -265,7 +265,7 @@ def test_a_quiz_with_a_judge(plaudit: Plaudit, tmp_path: Path) -> None:
     assert (marks["right"], marks["skipped"]) == (1, 1), done.stderr
 
 
-def test_wrong_usage_of_quiz(plaudit: Plaudit, tmp_path: Path) -> None:
+def test_wrong_usage_of_quiz(plaudit: Forked, tmp_path: Path) -> None:
     assert quiz(plaudit, tmp_path, "", "--split", "dev").returncode == 2
     assert quiz(plaudit, tmp_path, "", "--split", "train").returncode == 2
     done = plaudit("corpus", "quiz", "-")
@@ -274,7 +274,7 @@ def test_wrong_usage_of_quiz(plaudit: Plaudit, tmp_path: Path) -> None:
     assert done.status == 2 and "has an answer to compare with" in done.stderr
 
 
-def test_a_quiz_that_is_interrupted_says_the_score(plaudit: Plaudit, tmp_path: Path) -> None:
+def test_a_quiz_that_is_interrupted_says_the_score(plaudit: Forked, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "questions.jsonl", QUESTIONS)
     process = plaudit.start("corpus", "quiz", source, stdin=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None

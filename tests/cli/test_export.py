@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from plaudit.cli.app import app
 from plaudit.errors import PlauditError
 from plaudit.preferences.export import FORMATS
-from tests.support.command import Plaudit, rows_of
+from tests.support.command import Forked, rows_of
 from tests.support.preferences import LOOKED_UP, chat, many, pair, question, write
 
 
@@ -130,7 +130,7 @@ def test_wrong_usage(home: Path) -> None:
 
 def test_from_standard_input(home: Path) -> None:
     data = (home / "pairs.jsonl").read_bytes() + b"bad\n"
-    command = Plaudit(home / "home")
+    command = Forked(home / "home")
     done = command("export", "trl-sft", "-", "-o", home / "out", "--json", input=data.decode())
     assert done.status == 1, done.stderr
     assert done.summary["pairs"] == 60

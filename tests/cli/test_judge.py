@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Here, Plaudit, rows_of, write_rows
+from tests.support.command import Forked, Here, Plaudit, rows_of, write_rows
 from tests.support.waiting import wait_for_replies
 
 KEYS = {
@@ -217,7 +217,7 @@ def test_killed_at_random_moments_the_output_is_that_of_an_undisturbed_run(
     store = tmp_path / "b" / "store.sqlite"
     out = tmp_path / "out.jsonl"
     args = ("judge", "feedback", source, "-e", script, "-o", out, "--json", "--concurrency", "10")
-    plaudit, draw = Plaudit(tmp_path / "b"), random.Random(7)
+    plaudit, draw = Forked(tmp_path / "b"), random.Random(7)
     for number in range(kills):
         process = plaudit.start(*args)
         if number % 2:  # By the clock, and so during the start too.

@@ -14,7 +14,7 @@ import pytest
 from plaudit.rollouts.tokens.tokenizer import load_tokenizer
 from plaudit.rollouts.traces import read_traces
 from tests.rollouts.call_templates import HARMONY, TURNS, write_model
-from tests.support.command import Done, Here, Plaudit, rows_of, write_rows
+from tests.support.command import Done, Forked, Here, Plaudit, rows_of, write_rows
 from tests.support.server import FakeOpenAI, completion
 
 TOOLS = '''
@@ -331,7 +331,7 @@ def test_defect_21_a_call_that_a_tool_declines_is_the_models(plaudit, tmp_path: 
 def test_defect_30_a_tool_whose_helper_was_edited_is_called_again(
     engine, tools, questions, tmp_path
 ) -> None:
-    plaudit = Plaudit(tmp_path / "home")  # A process loads a file once.
+    plaudit = Forked(tmp_path / "home")  # A process loads a file once.
     file, out = tmp_path / "mytools.py", tmp_path / "out.jsonl"
     edited = TOOLS.replace('f"It was {query}."', "shown(query)") + (
         '\ndef shown(query):\n    return f"It was {query}."\n'

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Forked, Plaudit, write_rows
 
 _INTERRUPTED = """
 import signal, sys
@@ -34,7 +34,7 @@ def _interrupted(plaudit: Plaudit, *args: str | Path) -> bytes:
 
 
 def test_an_unbuffered_python_loses_no_part_of_a_row(tmp_path: Path) -> None:
-    plaudit = Plaudit(tmp_path / "home")
+    plaudit = Forked(tmp_path / "home")
     reply = {"rationale": "r", "label": "neutral", "confidence": 0.9}
     script = write_rows(
         tmp_path / "script.jsonl",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import EXAMPLES, Plaudit, rows_of, write_rows
+from tests.support.command import EXAMPLES, Forked, Plaudit, rows_of, write_rows
 
 OPEN = {
     "id": "open",
@@ -26,7 +26,7 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Forked(tmp_path / "home")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.equality.runs import Run, score_all
 from tests.support.nemo_services import NemoServices
 
 PEERS = (
@@ -18,6 +19,11 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "areal",
+    "nemo-gym",
+    "verifiers",
+    "skyrl-gym",
+    "openpipe-art",
 )
 
 
@@ -38,3 +44,9 @@ def installed(peer: str) -> str | None:
 def nemo() -> Iterator[NemoServices]:
     with NemoServices() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """The rows of the equality table, with the values of `plaudit score`."""
+    return score_all(tmp_path_factory.mktemp("equality"))

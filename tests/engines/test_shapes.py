@@ -20,6 +20,7 @@ from plaudit.engines.openai.engine import OpenAIEngine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError, ReplyError
 from plaudit.judges.readout import read_options
+from tests.support.examples import drawn
 from tests.support.server import FakeAny, Reply
 from tests.support.shapes import BROKEN, FORMS, SHAPES, Form
 
@@ -147,7 +148,7 @@ def bodies(draw: Any, good: Any) -> bytes:
 
 
 BOUNDED = settings(
-    max_examples=25,
+    max_examples=drawn(25),
     derandomize=True,
     database=None,
     deadline=None,

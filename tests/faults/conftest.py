@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.serving import Server, row
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Forked, Plaudit, write_rows
 
 
 @pytest.fixture
 def plaudit(tmp_path: Path) -> Plaudit:
-    return Plaudit(tmp_path / "home")
+    return Forked(tmp_path / "home")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from plaudit.io.sources import RowReader
 from plaudit.io.tables import is_verdict_folder
 from plaudit.store.store import Store
 from plaudit.types import Failure, Usage, Verdict
+from tests.support.examples import drawn
 
 
 @pytest.fixture
@@ -53,7 +54,9 @@ def names(folder: Path) -> list[str]:
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     order=st.integers(1, 40).flatmap(lambda n: st.permutations(range(n))), memory=st.integers(0, 9)

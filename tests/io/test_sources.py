@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from plaudit.errors import InputError, MissingDependencyError, UsageError
 from plaudit.io.rows import Row, Sizes
 from plaudit.io.sources import RowReader, count_hint
+from tests.support.examples import drawn
 
 ROWS = [{"id": "a", "n": 1}, {"id": "b", "text": 'quote " and ] } [ { , \\ "'}, {"id": "ü😀"}]
 
@@ -347,7 +348,9 @@ rows_of_anything = st.lists(st.dictionaries(st.text(), json_values, max_size=5),
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(30),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rows=rows_of_anything, indent=st.sampled_from([None, 0, 3]), ascii=st.booleans())
 def test_any_rows_survive(write, rows: list[dict], indent: int | None, ascii: bool):
@@ -360,7 +363,9 @@ def test_any_rows_survive(write, rows: list[dict], indent: int | None, ascii: bo
 
 
 @settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(80),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     text=st.binary(max_size=60)

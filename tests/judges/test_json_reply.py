@@ -13,6 +13,7 @@ from plaudit import CallableEngine, Judge, Request, Verdict
 from plaudit.errors import Cause, ReplyError
 from plaudit.judges.json_reply import read_object
 from tests.judges.making import DECIDING, GOOD, KINDS, ROWS, say
+from tests.support.examples import drawn
 
 REPAIRED = "cannot be used"
 
@@ -92,7 +93,7 @@ WORDS = st.text(string.ascii_letters + string.punctuation + " \n", min_size=1, m
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=drawn(60))
 @given(before=WORDS | st.just(""), after=WORDS | st.just(""))
 def test_words_beside_an_object_never_leave_it_readable(before: str, after: str) -> None:
     reply = before + json.dumps(GOOD["feedback"]) + after

@@ -19,6 +19,7 @@ from tests.judges.making import (
     show,
     text_of,
 )
+from tests.support.examples import drawn
 
 OTHER = {"A": "B", "B": "A", "A=B": "A=B"}
 CHOICE_OTHER = {"A++": "B++", "A+": "B+", "A=B": "A=B", "B+": "A+", "B++": "A++"}
@@ -121,7 +122,7 @@ WEIGHTS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=drawn(60), deadline=None)
 @given(WEIGHTS, WEIGHTS)
 def test_swapping_the_responses_mirrors_the_distribution(first, second) -> None:
     task = make("pairwise", readout="logprob")

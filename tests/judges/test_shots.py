@@ -28,6 +28,7 @@ from tests.judges.making import (
     text_of,
 )
 from tests.support.command import EXAMPLES, rows_of, write_rows
+from tests.support.examples import drawn
 
 SELECTIONS = ("fixed", "random", "similar")
 
@@ -298,7 +299,7 @@ def pair_task(select: str, mode: str) -> BaseJudge:
 @pytest.mark.parametrize("select", SELECTIONS)
 @pytest.mark.parametrize("mode", MODES)
 @given(row=PAIRS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=drawn(25), deadline=None)
 def test_swapping_the_responses_swaps_the_requests_and_nothing_else(
     select: str, mode: str, row: dict[str, str]
 ) -> None:

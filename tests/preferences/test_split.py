@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError, UsageError
 from plaudit.preferences.split import MOST_STRATA, Split, SplitOptions, Splitter
+from tests.support.examples import drawn
 from tests.support.preferences import question, raw
 
 Row = tuple[str | int, Any, str | None]
@@ -237,7 +238,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=drawn(60), deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 9), fraction=st.floats(0, 0.99), strata=st.booleans())
 def test_no_example_and_no_prompt_is_on_both_sides(
     rows: list[Row], seed: int, fraction: float, strata: bool

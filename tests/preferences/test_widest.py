@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from plaudit.preferences.pairing import pair_turn
 from plaudit.preferences.types import Candidate, CandidateGroup, PairOptions, Tally
 from tests.preferences.making import candidate
+from tests.support.examples import drawn
 
 GRID = st.integers(0, 5).map(lambda n: 0.1 * n)
 SCORES = st.one_of(GRID, GRID, st.floats(-9, 9), st.sampled_from([1e308, -1e308, 0.1 + 0.2, 5e6]))
@@ -34,7 +35,7 @@ def paired(turn: list[Candidate], options: PairOptions) -> tuple[CandidateGroup 
     return pair_turn(turn, options, tally), tally
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=drawn(80), deadline=None, derandomize=True)
 @given(CANDIDATES, OPTIONS)
 def test_defect_31_a_cap_keeps_the_first_of_all_pairs(
     rows: list[tuple[float, str, int | None]], options: PairOptions

@@ -16,7 +16,7 @@ import pytest
 from plaudit import InputError, Judge, SendPolicy, UsageError, Verdict
 from plaudit.store.store import Store
 from plaudit.types import Json
-from tests.support.command import Plaudit, rows_of, write_rows
+from tests.support.command import Forked, rows_of, write_rows
 from tests.support.waiting import await_until
 
 PRAISE = json.dumps({"rationale": "r", "label": "pos_praise", "confidence": 0.9})
@@ -506,7 +506,7 @@ def test_datasets_own_cache_knows_a_map_again(tmp_path: Path, datasets: Any) -> 
 
 
 def test_verdicts_go_to_a_folder_of_datasets(tmp_path: Path, datasets: Any) -> None:
-    plaudit, engine = Plaudit(tmp_path / "home"), script(tmp_path, MIXED)
+    plaudit, engine = Forked(tmp_path / "home"), script(tmp_path, MIXED)
     source, folder = tmp_path / "data", tmp_path / "verdicts"
     datasets.Dataset.from_list(rows(30)).save_to_disk(str(source))
     done = plaudit("judge", "feedback", source, "-o", f"{folder}/", "-e", engine, "--json")
@@ -528,7 +528,7 @@ def test_verdicts_go_to_a_folder_of_datasets(tmp_path: Path, datasets: Any) -> N
 def test_a_folder_is_untouched_by_a_run_that_cannot_reach_its_engine(
     tmp_path: Path, datasets: Any
 ) -> None:
-    plaudit, folder = Plaudit(tmp_path / "home"), tmp_path / "verdicts"
+    plaudit, folder = Forked(tmp_path / "home"), tmp_path / "verdicts"
     source = write_rows(tmp_path / "rows.jsonl", rows(3))
     plaudit("judge", "feedback", source, "-o", f"{folder}/", "-e", script(tmp_path))
     before = {file.name: file.read_bytes() for file in folder.iterdir()}

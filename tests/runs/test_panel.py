@@ -111,8 +111,9 @@ async def test_what_is_at_hand_is_judged_and_counted_as_by_asking(cascade: bool)
     await judge_all(await work(config, engines, store), SAMPLES[:9])
     asking, at_once = [await work(config, engines, store) for _ in range(2)]
     expected, asked = await judge_all(asking, SAMPLES[:9])
-    await at_once.prepare()
-    known = [at_once.judge_stored(question) for question in at_once.questions(SAMPLES[:9])]
+    questions = list(at_once.questions(SAMPLES[:9]))
+    await at_once.open(questions[0])
+    known = [at_once.judge_stored(question) for question in questions]
     left = [number for number, one in enumerate(known) if one is None]
     assert left == ([0, 3, 6] if cascade else [])
     for number in left:

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import drawn
 from tests.support.serving import RULES, serving
 
 NAMES = (
@@ -49,7 +50,7 @@ def test_no_body_makes_it_fail(tmp_path: Path) -> None:
                     statuses.add(found.status)
                     assert found.status < 500, (path, body, found.body)
 
-    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=drawn(12), suppress_health_check=list(HealthCheck))
     @given(st.lists(BODIES | SHAPED, min_size=20, max_size=40))
     def fuzz(bodies: list[Any]) -> None:
         asyncio.run(ask(bodies))

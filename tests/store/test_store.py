@@ -31,6 +31,7 @@ from plaudit.store.schema import MIGRATIONS, migrate
 from plaudit.store.session import Session
 from plaudit.store.store import Store, default_store_path
 from plaudit.types import Usage
+from tests.support.examples import drawn
 from tests.support.waiting import wait_for_replies, wait_until
 
 Mount = namedtuple("Mount", "mountpoint fstype")
@@ -141,7 +142,9 @@ def test_replies_stored_before_rollouts_are_still_read() -> None:
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(30),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     text=st.text(),
@@ -177,7 +180,7 @@ def test_verdicts_wait_for_company_but_no_reply_waits_with_them(path: Path):
         contextlib.closing(sqlite3.connect(path)) as other,
     ):
         number = store.begin_run(b"a", "feedback", b"{}").number
-        store.put_verdict(number, 0, "ok", b"x")
+        store.put_verdicts(number, [(0, "ok", b"x")])
         time.sleep(0.3)
         assert other.execute("SELECT count(*) FROM verdict").fetchone()[0] == 0
         store.put_reply(key(1), completion(1))
@@ -187,7 +190,7 @@ def test_verdicts_wait_for_company_but_no_reply_waits_with_them(path: Path):
 
 def test_verdicts_alone_are_committed_within_seconds(store: Store, path: Path):
     number = store.begin_run(b"a", "feedback", b"{}").number
-    store.put_verdict(number, 0, "ok", b"x")
+    store.put_verdicts(number, [(0, "ok", b"x")])
     with contextlib.closing(sqlite3.connect(path)) as other:
         wait_until(lambda: other.execute("SELECT count(*) FROM verdict").fetchone()[0])
 
@@ -229,7 +232,7 @@ def test_a_flipped_bit_is_never_read(store: Store, path: Path, caplog):
     stored = completion(1_000)
     store.put_reply(key(1), stored)
     store.put_reply(key(2), completion(2))
-    store.put_verdict(1, 0, "ok", b"verdict")
+    store.put_verdicts(1, [(0, "ok", b"verdict")])
     store.hold(1, 0, b"line")
     store.flush()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -307,7 +310,7 @@ def test_killed_writer_loses_nothing_that_was_committed(path: Path):
         store = Store(sys.argv[1])
         for number in range(10**9):
             store.put_reply(number.to_bytes(16, "big"), Completion(text=str(number)))
-            store.put_verdict(1, number, "ok", b"x")
+            store.put_verdicts(1, [(number, "ok", b"x")])
             if number % 100 == 0:
                 store.flush()
                 print(number, flush=True)
@@ -498,16 +501,16 @@ def test_a_fork_waits_for_a_store_that_was_collected_and_still_writes(path: Path
 
 def test_verdicts_come_in_order_and_filtered(store: Store):
     for index in reversed(range(2_500)):
-        store.put_verdict(3, index, "failed" if index % 7 == 0 else "ok", str(index).encode())
-    store.put_verdict(2, 0, "ok", b"other run")
-    store.put_verdict(4, 0, "ok", b"other run")
+        store.put_verdicts(3, [(index, "failed" if index % 7 == 0 else "ok", str(index).encode())])
+    store.put_verdicts(2, [(0, "ok", b"other run")])
+    store.put_verdicts(4, [(0, "ok", b"other run")])
     assert [index for index, _, _ in store.verdicts(3)] == list(range(2_500))
     failed = list(store.verdicts(3, {"failed"}, start=8, limit=3))
     assert failed == [(n, "failed", str(n).encode()) for n in (14, 21, 28)]
     assert list(store.verdicts(3, [])) == []
     assert list(store.verdicts(5)) == []
     assert len(list(store.verdicts(3, limit=1_500))) == 1_500
-    store.put_verdict(3, 0, "ok", b"again")
+    store.put_verdicts(3, [(0, "ok", b"again")])
     assert next(store.verdicts(3)) == (0, "ok", b"again")
 
 
@@ -547,7 +550,7 @@ def test_run_is_begun_ended_and_found(store: Store):
     assert (run.number, run.name, run.state) == (1, "feedback-0001", "running")
     assert (run.config, run.finished, run.summary) == (b'{"a": 1}', None, None)
     assert run.started.endswith("+00:00")
-    store.put_verdict(run.number, 0, "ok", b"v")
+    store.put_verdicts(run.number, [(0, "ok", b"v")])
     store.end_run(run.number, "finished", b'{"n": 1}')
     ended = store.find_run("feedback-0001")
     assert (ended.state, ended.summary) == ("finished", b'{"n": 1}')
@@ -572,7 +575,7 @@ def test_unknown_run_lists_close_ones(store: Store):
 
 def test_interrupted_run_is_continued_with_nothing_of_the_earlier_attempt(store: Store):
     run = store.begin_run(b"one", "feedback", b"first")
-    store.put_verdict(run.number, 5, "ok", b"v")
+    store.put_verdicts(run.number, [(5, "ok", b"v")])
     store.hold(run.number, 6, b"line")
     store.end_run(run.number, "interrupted", b"{}")
     assert store.find_run("last").state == "interrupted"
@@ -595,13 +598,13 @@ def test_run_left_open_is_interrupted_by_close(path: Path):
 
 def test_run_that_is_being_run_is_left_alone(store: Store, path: Path):
     first = store.begin_run(b"one", "feedback", b"{}")
-    store.put_verdict(first.number, 0, "ok", b"first")
+    store.put_verdicts(first.number, [(0, "ok", b"first")])
     with Store(path) as second:
         other = second.begin_run(b"one", "feedback", b"{}")
         assert other.number != first.number
         assert second.find_run("1").state == "running"
         assert store.begin_run(b"one", "feedback", b"{}").number == 3
-        second.put_verdict(other.number, 0, "ok", b"second")
+        second.put_verdicts(other.number, [(0, "ok", b"second")])
     assert list(store.verdicts(first.number)) == [(0, "ok", b"first")]
     assert store.find_run("2").state == "interrupted"
 

@@ -47,7 +47,7 @@ def run(store: Store, name: bytes, numbers: range, state: str | None = "finished
     number = store.begin_run(name, "feedback", b"{}").number
     fill(store, numbers)
     for index, reply in enumerate(numbers):
-        store.put_verdict(number, index, "ok", verdict(reply))
+        store.put_verdicts(number, [(index, "ok", verdict(reply))])
     store.flush()
     if state is not None:
         store.end_run(number, state, b"{}")  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_what_an_unfinished_run_needs_is_spared(store: Store, state: str | None)
     fill(store, range(1_000, 2_000))
     for index in range(500):
         old = index * 2
-        store.put_verdict(number, index, "ok", verdict(old, 1_000 + index))
+        store.put_verdicts(number, [(index, "ok", verdict(old, 1_000 + index))])
     store.flush()
     if state is not None:
         store.end_run(number, "interrupted", b"{}")
@@ -156,7 +156,7 @@ def test_a_run_given_up_spares_nothing(store: Store):
 def test_a_run_given_up_later_spares_nothing_any_more(store: Store):
     fill(store, range(500))
     number = store.begin_run(b"one", "feedback", b"{}").number
-    store.put_verdict(number, 0, "ok", verdict(*range(100)))
+    store.put_verdicts(number, [(0, "ok", verdict(*range(100)))])
     store.end_run(number, "interrupted", b"{}")
     upkeep.prune(store, size=0, pause=at_once)
     assert have(store, range(500)) == list(range(100))
@@ -291,7 +291,7 @@ def _write(path: Path, ready, stop, waits) -> None:
         ready.set()
         while not stop.is_set():
             fill(store, range(number, number + 50))
-            store.put_verdict(begun, number, "ok", verdict(number))
+            store.put_verdicts(begun, [(number, "ok", verdict(number))])
             number += 50
         waits.put((number, len(have(store, range(10_000, number)))))
 

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: a real process, or most of the time quicker than that."""
+"""The command line as a user runs it: a real process, or what is quicker than that."""
 
 import io
 import logging
@@ -17,6 +17,7 @@ import msgspec
 from rich.console import Console
 
 from plaudit.cli import main
+from tests.support.forks import forks
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -63,8 +64,11 @@ class Plaudit:
         )
 
     def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:
+        return self._run(self.command(*args), timeout, **options)
+
+    def _run(self, command: list[str], timeout: float, **options: Any) -> Done:
         done = subprocess.run(
-            self.command(*args),
+            command,
             env=self.env,
             capture_output=True,
             text=True,
@@ -76,7 +80,19 @@ class Plaudit:
         return Done(done.returncode, done.stdout, done.stderr)
 
 
-class Here(Plaudit):
+class Forked(Plaudit):
+    """Runs `plaudit` as a fork, which spares most of a start; `start` spares none."""
+
+    def fork(self, *args: str | Path) -> list[str]:
+        return [*forks().command("plaudit"), *map(str, args)]
+
+    def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:
+        if options.keys() - {"input"}:
+            return super().__call__(*args, timeout=timeout, **options)
+        return self._run(self.fork(*args), timeout, **options)
+
+
+class Here(Forked):
     """Runs `plaudit` in the process of the tests, which spares a start; `start` spares none."""
 
     def __call__(self, *args: str | Path, timeout: float = 280, **options: Any) -> Done:

@@ -14,7 +14,6 @@ from collections.abc import (
     Coroutine,
     Generator,
     Iterable,
-    Iterator,
 )
 from concurrent.futures import Future
 from functools import partial
@@ -125,11 +124,18 @@ class Deadlines:
             self._look_later()
 
 
+async def run_workers(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """Await `work()` so many times at once; the first exception cancels the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(work())
+    except BaseExceptionGroup as group_error:
+        raise _first(group_error) from None
+
+
 async def for_each(
-    function: Callable[[T], Awaitable[object]],
-    items: Iterable[T] | AsyncIterable[T],
-    limit: int,
-    at_once: Callable[[T], bool] = lambda _: False,
+    function: Callable[[T], Awaitable[object]], items: Iterable[T] | AsyncIterable[T], limit: int
 ) -> None:
     """Await `function(item)` for every item, with at most `limit` in flight.
 
@@ -140,50 +146,20 @@ async def for_each(
         function: async function of one item; what it returns is dropped.
         items: any iterable or async iterable; it is never entered twice at a time.
         limit: most items in flight, at least 1.
-        at_once: tries to do an item without waiting; returns whether the item is done then;
-            `function` gets the others.
     """
     _check_limit(limit)
-    shared = None if isinstance(items, AsyncIterable) else iter(items)
-    take = _taker(items if shared is None else ())
+    take = _taker(items)
 
-    def work() -> Coroutine[Any, Any, None]:
-        if shared is not None:
-            return _work_shared(shared, function, at_once)
-        return _work(take, function, at_once)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(limit):
-                group.create_task(work())
-    except BaseExceptionGroup as group_error:
-        raise _first(group_error) from None
-
-
-async def _work(
-    take: Callable[[], Awaitable[T | object]],
-    function: Callable[[T], Awaitable[object]],
-    at_once: Callable[[T], bool],
-) -> None:
-    for taken in itertools.count(1):
-        item = await take()
-        if item is _END:
-            return
-        if not at_once(cast("T", item)):
+    async def work() -> None:
+        for taken in itertools.count(1):
+            item = await take()
+            if item is _END:
+                return
             await function(cast("T", item))
-        if taken % _BREATHE == 0:
-            await asyncio.sleep(0)
+            if taken % BREATHE == 0:
+                await asyncio.sleep(0)
 
-
-async def _work_shared(
-    items: Iterator[T], function: Callable[[T], Awaitable[object]], at_once: Callable[[T], bool]
-) -> None:
-    """Do the same without a coroutine for each item, which is a matter in long runs."""
-    for taken, item in enumerate(items, 1):
-        if not at_once(item):
-            await function(item)
-        if taken % _BREATHE == 0:
-            await asyncio.sleep(0)
+    await run_workers(work, limit)
 
 
 async def together(
@@ -315,7 +291,7 @@ def _check_limit(limit: int) -> None:
 
 
 _END = object()
-_BREATHE = 64
+BREATHE = 64
 """Items that one worker may finish without waiting before others get their turn."""
 
 

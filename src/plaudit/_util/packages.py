@@ -1,11 +1,35 @@
-"""Optional packages, imported on first use."""
+"""Optional packages and costly modules, imported on first use."""
 
 import importlib
 import logging
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 from plaudit._util.forks import finished_before_a_fork
 from plaudit.errors import MissingDependencyError
+
+
+class DeferredModule:
+    """Stands for a module of plaudit that is imported when something of it is first used.
+
+    For what compiles hundreds of patterns, so that commands that never use it start fast. Types
+    come from an import of the same name under `TYPE_CHECKING`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module has by this name."""
+        return getattr(_imported(self._name), name)
+
+
+@cache
+def _imported(name: str) -> ModuleType:
+    with finished_before_a_fork():
+        return importlib.import_module(name)
+
 
 _INSTALLED_AS = {
     "markdown_it": "markdown-it-py",

@@ -13,7 +13,7 @@ _MODULES = {
     "paired_differences": "plaudit.bench.figures",
     "place_sides": "plaudit.bench.datasets",
     "polarity": "plaudit.judges.feedback",
-    "replay": "plaudit.bench.replay",
+    "replay": "plaudit.bench.replays",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -10,7 +10,7 @@ from plaudit.bench.outcomes import outcomes_of_file as outcomes_of_file
 from plaudit.bench.figures import paired_differences as paired_differences
 from plaudit.bench.datasets import place_sides as place_sides
 from plaudit.judges.feedback import polarity as polarity
-from plaudit.bench.replay import replay as replay
+from plaudit.bench.replays import replay as replay
 
 __all__ = [
     "draw_rows",

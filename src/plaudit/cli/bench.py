@@ -14,7 +14,7 @@ from plaudit._util.ranges import WHOLE, WHOLE_64, Range
 from plaudit.bench.arms import Arm, Sweep, arms_of_engines, arms_of_panel
 from plaudit.bench.catalog import DATASETS, DatasetFormat
 from plaudit.bench.job import BenchJob, make_job
-from plaudit.bench.replay import replay as replay_outputs
+from plaudit.bench.replays import replay as replay_outputs
 from plaudit.bench.results import BenchResults, write_results
 from plaudit.bench.run import check_statistics, exit_status, results_folder, run_bench
 from plaudit.cli import display, display_bench

@@ -7,18 +7,24 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from plaudit._util.packages import DeferredModule
 from plaudit.corpus.index import Corpus
 from plaudit.corpus.layout import Chunk
 from plaudit.corpus.questions import Question, Split
 from plaudit.errors import UsageError
-from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase
-from plaudit.judges.answers.guards import guard as guards
 from plaudit.prompts.selection import UNSPACED, Lookalikes, words
+
+if TYPE_CHECKING:
+    from plaudit.judges.answers import decision
+    from plaudit.judges.answers.guards import guard as guards
+else:
+    decision = DeferredModule("plaudit.judges.answers.decision")
+    guards = DeferredModule("plaudit.judges.answers.guards.guard")
 
 
 class Drop(StrEnum):

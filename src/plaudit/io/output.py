@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -96,6 +96,9 @@ class Output:
         self.write: Callable[[int, bytes], None] | None
         self.write = None if self._writer is None else self._writer.write
         """Writes the line of the item of an index, in whatever order they come; None: nowhere."""
+        self.write_all: Callable[[Iterable[tuple[int, bytes]]], None] | None
+        self.write_all = None if self._writer is None else self._writer.write_all
+        """Writes lines, each with its index."""
         self.rejects = RejectWriter(rejects_of)
 
     def while_read(self, items: Iterator[T]) -> Iterator[T]:

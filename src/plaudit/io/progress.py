@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Protocol, TextIO
 
-from plaudit.types import Usage
+from plaudit.types import Usage, Verdict
 
 _DRAW_EVERY_S = 0.25
 _SAY_EVERY_S = 10.0
@@ -91,6 +92,14 @@ class Progress:
         self.counts[status] += 1
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
+
+    def advance_all(self, verdicts: Sequence[Verdict]) -> None:
+        """Count finished samples."""
+        self.done += len(verdicts)
+        for verdict in verdicts:
+            self.counts[verdict.status] += 1
+            self.input_tokens += verdict.usage.input_tokens
+            self.output_tokens += verdict.usage.output_tokens
 
     def follow(self, source: Input) -> None:
         """Look at an input for how much of it has been read."""

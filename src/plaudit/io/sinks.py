@@ -8,7 +8,7 @@ million others finish costs no memory. OUT is untouched until `commit` replaces 
 import contextlib
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,13 @@ from plaudit.store.base import HeldLines
 
 _MEMORY_BYTES = 32 * 2**20
 _LINES_A_WRITE = 5_000
+_LINES_AT_ONCE = 200
 
 
 class _Target(Protocol):
     """Lines go in one after another; then it is committed or aborted."""
 
-    def write(self, line: bytes) -> None: ...
+    def write_all(self, lines: Sequence[bytes]) -> None: ...
     def commit(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -86,19 +87,23 @@ class OrderedWriter:
         Raises:
             StoreError: the disk is full, or the output cannot be written.
         """
-        if index == self._top == self._next:
-            self._top += 1
-            self._emit(line)
-            return
-        if index >= self._top:
-            self._missing.update(range(self._top, index))
-            self._top = index + 1
-        else:
-            self._missing.discard(index)
-        if index == self._next:
-            self._emit(line)
-        else:
-            self._wait(index, line)
+        self.write_all(((index, line),))
+
+    def write_all(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        """Write lines, each with the index of its sample; see `write`."""
+        ready: list[bytes] = []
+        for index, line in lines:
+            if index < self._top:
+                self._missing.discard(index)
+            else:
+                self._missing.update(range(self._top, index))
+                self._top = index + 1
+            if index == self._next:
+                ready.append(line)
+                self._next += 1
+            else:
+                self._wait(index, line)
+        self._emit(ready)
         if self._next < self._top:
             self._drain(_LINES_A_WRITE)
 
@@ -120,13 +125,10 @@ class OrderedWriter:
         self._waiting.clear()
         self._target.abort()
 
-    def _emit(self, line: bytes) -> None:
-        try:  # Not by the context manager, which would cost as much as the write.
-            self._target.write(line)
-        except BaseException:
-            self._target.abort()
-            raise
-        self._next += 1
+    def _emit(self, lines: list[bytes]) -> None:
+        if lines:
+            with undone_on_error(self._target):
+                self._target.write_all(lines)
 
     def _wait(self, index: int, line: bytes) -> None:
         fits = self._waiting_bytes + len(line) <= _MEMORY_BYTES
@@ -140,22 +142,31 @@ class OrderedWriter:
         """Emit the lines that no longer wait; at most `most`, so that no single write is long."""
         stop = self._top if most is None else min(self._top, self._next + most)
         while self._next < stop and self._next not in self._missing:
-            line = self._waiting.pop(self._next, None)
-            if line is not None:
-                self._waiting_bytes -= len(line)
-                self._emit(line)
-            elif not self._emit_held(stop):
-                return
+            self._emit_waiting(stop)
+            before = self._next
+            if before < stop and before not in self._missing:
+                self._emit_held(stop)
+                if self._next == before:  # The store has none, though it should.
+                    return
 
-    def _emit_held(self, stop: int) -> bool:
-        """Emit lines from the store; False if it has none, though it should."""
-        before = self._next
+    def _emit_waiting(self, stop: int) -> None:
+        lines: list[bytes] = []
+        while self._next < stop and (line := self._waiting.pop(self._next, None)) is not None:
+            self._waiting_bytes -= len(line)
+            self._next += 1
+            lines.append(line)
+            if len(lines) == _LINES_AT_ONCE:
+                self._emit(lines)
+                lines = []
+        self._emit(lines)
+
+    def _emit_held(self, stop: int) -> None:
         with contextlib.closing(self._held.take_held(self._run, self._next)) as lines:
             for line in lines:
-                self._emit(line)
+                self._next += 1
+                self._emit([line])
                 if self._next >= stop:
                     break
-        return self._next > before
 
 
 @contextlib.contextmanager
@@ -262,8 +273,8 @@ class _Direct:
         self._file = file
         self.broken = False
 
-    def write(self, line: bytes) -> None:
-        self.write_block(line + b"\n")
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        self.write_block(b"\n".join((*lines, b"")))
 
     def write_block(self, lines: bytes) -> None:
         if not self.broken:
@@ -319,6 +330,10 @@ class LinesFile:
     def write(self, line: bytes) -> None:
         """Write a line, given without its end."""
         self.write_block(line + b"\n")
+
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        """Write lines, given without their ends."""
+        self.write_block(b"\n".join((*lines, b"")))
 
     def write_block(self, lines: bytes) -> None:
         """Write whole lines."""

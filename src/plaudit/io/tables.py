@@ -6,16 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import msgspec
 
 from plaudit._util import disk
-from plaudit._util.packages import load_package
+from plaudit._util.packages import DeferredModule, load_package
 from plaudit.errors import InputError, StoreError, UsageError
 from plaudit.io.partial import PartialFile, PartialFolder
-from plaudit.judges.load import kind_of
 from plaudit.types import Json, Verdict
+
+if TYPE_CHECKING:
+    from plaudit.judges import load
+else:
+    load = DeferredModule("plaudit.judges.load")
 
 GROUP_ROWS = 10_000
 """Most rows of a table that are written at once."""
@@ -94,6 +98,11 @@ class _TableFile(ABC):
         self._bytes += len(line)
         if len(self._rows) >= self._group_rows or self._bytes >= _ROW_GROUP_BYTES:
             self._write_rows()
+
+    def write_all(self, lines: Iterable[bytes]) -> None:
+        """Take more verdicts, as JSON."""
+        for line in lines:
+            self.write(line)
 
     def commit(self) -> None:
         """Write what is left and put the table in its place."""
@@ -250,7 +259,7 @@ def value_type(judge: str) -> str:
     Args:
         judge: the kind of the judge, or `kind/fingerprint`.
     """
-    kind = kind_of(judge)
+    kind = load.kind_of(judge)
     return "float64" if kind is not None and kind.scale == "scores" else "string"
 
 

@@ -8,14 +8,14 @@ import math
 from asyncio import to_thread
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from plaudit._util.packages import DeferredModule
 from plaudit.engines.base import Completion, Request
 from plaudit.errors import ArgumentError, Cause, UsageError
 from plaudit.judges import json_reply, readout, rows
-from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import (
     ANSWER_TYPES,
     AnswerCase,
@@ -29,6 +29,11 @@ from plaudit.judges.kind import Untrusted
 from plaudit.judges.readout import Option
 from plaudit.judges.verdict import Ask, Reading, Transcript
 from plaudit.types import AnswerSample, Failure, Json, Sample, Usage, Verdict
+
+if TYPE_CHECKING:
+    from plaudit.judges.answers import decision
+else:
+    decision = DeferredModule("plaudit.judges.answers.decision")
 
 REWARDS: Mapping[str, float] = {"correct": 1.0, "incorrect": 0.0}
 _MOST_KEPT = 4_096

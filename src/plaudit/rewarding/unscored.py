@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from plaudit.engines.base import similar
 from plaudit.errors import UsageError
@@ -38,6 +38,10 @@ class UnscoredError(Exception):
         self.may_pass = any(row.status == "failed" for row in lost)
         """Whether the same request may succeed later."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the rows: trainers raise it in another process than they catch it in."""
+        return type(self), (self.rows,)
+
 
 def read_choice(given: str | float) -> UnscoredChoice:
     """Read a choice.
@@ -64,9 +68,15 @@ def read_choice(given: str | float) -> UnscoredChoice:
 
 
 def check_choice(
-    dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None
+    dialect: str, allowed: Collection[Word], choice: UnscoredChoice | None, option: str = ""
 ) -> UnscoredChoice:
     """Return what a dialect is answered for rows without a value.
+
+    Args:
+        dialect: its name, or that of a trainer.
+        allowed: what it can carry.
+        choice: what was chosen.
+        option: how to choose, for a person; empty: the option of `plaudit serve`.
 
     Raises:
         UsageError: nothing was chosen, and its peer takes no null; or the dialect cannot carry it.
@@ -77,7 +87,7 @@ def check_choice(
             return UnscoredChoice("null")
         raise UsageError(
             f"{dialect}: its trainer takes no null, so choose what a row without a value is "
-            f"answered: --when-unscored {dialect}=HOW, where HOW is {words}"
+            f"answered: {option or f'--when-unscored {dialect}=HOW'}, where HOW is {words}"
         )
     if choice.word not in allowed:
         raise UsageError(

@@ -158,19 +158,6 @@ class Lookup(msgspec.Struct, frozen=True):
     """Replies that may be used; shared with other questions."""
 
 
-class AskedRecord(msgspec.Struct, frozen=True):
-    """What was asked for a sample."""
-
-    requests: Sequence[Request]
-    """Everything that was asked."""
-    keys: Sequence[bytes]
-    """The keys of the replies."""
-    failed: Sequence[Attempt] = ()
-    """Requests that brought no reply."""
-    from_store: bool = True
-    """Whether everything that was asked came from the store."""
-
-
 class CachedClient:
     """Answers requests from the store or the engine, and counts."""
 

@@ -8,22 +8,27 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from plaudit._util.aio import Once
+from plaudit._util.packages import DeferredModule
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.errors import CallError, EngineUnusableError, NoLogprobsError, ReplyError, UsageError
-from plaudit.judges.answers.types.maths import remember_in
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
-from plaudit.runs.cached import AskedRecord, CachedClient, Lookup, SampleClient
+from plaudit.runs.cached import CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
 from plaudit.sending.endpoints import harmless
 from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
 from plaudit.types import Sample, Verdict
+
+if TYPE_CHECKING:
+    from plaudit.judges.answers.types import maths
+else:
+    maths = DeferredModule("plaudit.judges.answers.types.maths")
 
 _LOOKED_UP = 64
 """Samples that are looked up in the store at once."""
@@ -62,6 +67,23 @@ class Asked(Protocol):
         ...
 
 
+class AskedRecord(msgspec.Struct, frozen=True):
+    """What was asked for a sample."""
+
+    requests: Sequence[Request]
+    """Everything that was asked."""
+    keys: Sequence[bytes]
+    """The keys of the replies."""
+    failed: Sequence[Attempt] = ()
+    """Requests that brought no reply."""
+    from_store: bool = True
+    """Whether everything that was asked came from the store."""
+
+
+Judged = tuple[Verdict, Asked]
+"""A verdict, and what was asked for it."""
+
+
 class _IgnoredError(Exception):
     """An endpoint ignores that log-probabilities are asked for."""
 
@@ -93,7 +115,7 @@ class JudgeSession:
         self._unsure = task.readout == "logprob" and not promised
         memory = client.memory if task.compares else None
         self._remembering: Callable[[], AbstractContextManager[None]] = (
-            nullcontext if memory is None else partial(remember_in, memory)
+            nullcontext if memory is None else partial(maths.remember_in, memory)
         )
         """Keeps in the store what long comparisons of formulas came to."""
         self._finding_out = asyncio.Lock()
@@ -148,7 +170,20 @@ class JudgeSession:
                 for question in found:
                     self.client.release(question)
 
-    def judge_stored(self, question: Lookup) -> tuple[Verdict, Asked] | None:
+    async def open(self, question: Lookup) -> None:
+        """Do what all samples wait for: measure the prior, open the engine if it is asked at all.
+
+        Args:
+            question: the first.
+
+        Raises:
+            EngineUnusableError: no sample can be judged.
+        """
+        await self.prepare()
+        if any(key not in question.stored for key in question.keys):
+            await self.client.pool.open()
+
+    def judge_stored(self, question: Lookup) -> Judged | None:
         """Judge a sample whose only reply is stored and can be used.
 
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
@@ -165,7 +200,7 @@ class JudgeSession:
         self._unsure = False
         return verdict, AskedRecord(question.requests, keys)
 
-    async def judge(self, question: Lookup | Sample) -> tuple[Verdict, Asked]:
+    async def judge(self, question: Lookup | Sample) -> Judged:
         """Return the verdict on a sample and the record of what was asked for it.
 
         Args:

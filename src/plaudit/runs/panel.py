@@ -12,8 +12,8 @@ from plaudit._util.aio import for_each
 from plaudit.engines.base import Engine
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
-from plaudit.runs.cached import AskedRecord, Lookup
-from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.cached import Lookup
+from plaudit.runs.judging import Asked, AskedRecord, JudgeSession
 from plaudit.runs.record import Bill, bill
 from plaudit.runs.summary import Alpha, MemberSummary, PanelSummary
 from plaudit.scoring.agreement import Agreement
@@ -38,9 +38,10 @@ class _Seat:
     def task(self) -> BaseJudge:
         return self.session.task
 
-    async def prepare(self) -> None:
-        with named(self.member.name):
-            await self.session.prepare()
+    async def open(self, question: Lookup | Sample) -> None:
+        if isinstance(question, Lookup):
+            with named(self.member.name):
+                await self.session.open(question)
 
     async def settle(self, without_logprobs: Collection[str]) -> None:
         with named(self.member.name):
@@ -234,13 +235,14 @@ class Jury(_Panel):
             for questions in zip(*asking, strict=True):
                 yield _Sitting(questions[0].sample, questions)
 
-    async def prepare(self) -> None:
-        """Prepare all members.
+    async def open(self, question: _Sitting) -> None:
+        """Open all members.
 
         Raises:
             EngineUnusableError: a member can answer nothing; the message names it.
         """
-        await for_each(_Seat.prepare, self._seats, len(self._seats))
+        sitting = zip(self._seats, question.questions, strict=True)
+        await for_each(lambda pair: pair[0].open(pair[1]), sitting, len(self._seats))
 
     def judge_stored(self, question: _Sitting) -> tuple[Verdict, AskedRecord] | None:
         """Judge a sample whose replies are stored for all members."""
@@ -327,13 +329,13 @@ class Cascade(_Panel):
         """Look samples up for the first step; later ones look up what reaches them."""
         return self._seats[0].session.questions(samples)
 
-    async def prepare(self) -> None:
-        """Prepare the first step; later ones prepare when a sample reaches them.
+    async def open(self, question: Lookup) -> None:
+        """Open the first step; later ones open when a sample reaches them.
 
         Raises:
             EngineUnusableError: it can answer nothing; the message names it.
         """
-        await self._seats[0].prepare()
+        await self._seats[0].open(question)
 
     def judge_stored(self, question: Lookup) -> tuple[Verdict, AskedRecord] | None:
         """Judge a sample that the first step settles by a stored reply."""

@@ -1,6 +1,6 @@
 """A run of a judge over a file: rows in, one verdict a sample out, in order."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -16,14 +16,17 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.judges.panel import PanelJudge, bind_panel
-from plaudit.runs.block import AnySession, Take, judge_rows, panel_judging, pools_of
+from plaudit.runs.block import AnySession, judge_rows, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient
-from plaudit.runs.judging import Asked, JudgeSession
+from plaudit.runs.judging import Asked, Judged, JudgeSession
 from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
 from plaudit.sending.pool import Attempt, Pool, PoolShare
 from plaudit.store.base import RunStore
-from plaudit.types import Sample, Verdict
+from plaudit.types import Verdict
+
+Watch = Callable[[Verdict, Asked], object]
+"""Called with each verdict and what was asked for it."""
 
 
 class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
@@ -36,6 +39,22 @@ class StoredVerdict(msgspec.Struct, frozen=True, array_like=True):
     keys: Sequence[bytes]
     attempts: Sequence[Attempt] = ()
     """Requests that brought no reply; not every reply that came."""
+
+
+def stored_verdicts(judged: Sequence[Judged], *, raw: bool) -> list[tuple[int, str, bytes]]:
+    """Return verdicts as a store takes them: index, status, and the rest of it as bytes.
+
+    Args:
+        judged: verdicts, and what was asked for each.
+        raw: whether the replies are kept with them.
+    """
+    encode, found = msgspec.msgpack.Encoder().encode, list[tuple[int, str, bytes]]()
+    for verdict, asked in judged:
+        replies = verdict.raw if raw else UNSET
+        lean = replace(verdict, input=UNSET, raw=replies, metadata={})
+        payload = encode(StoredVerdict(lean, asked.keys, asked.failed))
+        found.append((verdict.index, verdict.status, payload))
+    return found
 
 
 class _Settled(msgspec.Struct):
@@ -103,7 +122,7 @@ async def run_judge(
     record: JudgeRecord,
     engine: Engine | Sequence[Engine],
     out: str | None = None,
-    watch: Take | None = None,
+    watch: Watch | None = None,
 ) -> JudgeSummary:
     """Judge a file. What can be refused is refused before the engine is contacted.
 
@@ -163,7 +182,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     """One run on its way."""
 
     def __init__(
-        self, settings: RunSettings, record: JudgeRecord, session: AnySession, watch: Take | None
+        self, settings: RunSettings, record: JudgeRecord, session: AnySession, watch: Watch | None
     ) -> None:
         super().__init__(settings, record, record.options.out)
         self.kind = session.task.kind
@@ -171,7 +190,6 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
         self._watch = watch
         self._task = session.task
         self._encoder = msgspec.json.Encoder()
-        self._packer = msgspec.msgpack.Encoder()
         self._tally = JudgeTally()
         self._keeps_replies = session.keeps_replies
         shown = {"raw": record.options.raw, "input": record.options.input}
@@ -185,15 +203,20 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
                 rows, self._task.read_row, output.rejects, settings.progress,
                 limit=options.limit, strict=options.strict,
             )  # fmt: skip
-            write = output.write
+            write = output.write_all
 
-            def take(verdict: Verdict, asked: Asked) -> None:
-                self._keep(verdict, asked)
+            def take(judged: Sequence[Judged]) -> None:
+                self._keep(judged)
                 if write is not None:
-                    write(verdict.index, self._line(verdict))
+                    write(self._lines(judged))
 
-            samples = output.while_read(self._samples(self.intake))
+            samples = output.while_read(self.intake.items())
             await judge_rows(self._session, samples, take, progress=settings.progress)
+            if not self.intake.taken:
+                raise InputError(
+                    f"{options.source}: no row can be judged by the {self._task.kind} judge; "
+                    f"{self.intake.rejected} rejected, the first: {self.intake.rejects.first}"
+                )
 
     def _note_readouts(self) -> None:
         """Keep which engines send no log-probabilities, for those who give the command again."""
@@ -230,26 +253,19 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
         self._tally.fill(summary)
         return summary
 
-    def _keep(self, verdict: Verdict, asked: Asked) -> None:
+    def _keep(self, judged: Sequence[Judged]) -> None:
         if not self._tally.values:  # The first verdict: all that it depends on is settled.
             self._note_readouts()
-        self._tally.add(verdict, asked)
+        self._tally.add(judged)
         if self._watch is not None:
-            self._watch(verdict, asked)
-        raw = UNSET if self._keeps_replies else verdict.raw
-        lean = replace(verdict, input=UNSET, raw=raw, metadata={})
-        payload = self._packer.encode(StoredVerdict(lean, asked.keys, asked.failed))
-        self.settings.store.put_verdict(self.number, verdict.index, verdict.status, payload)
+            for verdict, asked in judged:
+                self._watch(verdict, asked)
+        stored = stored_verdicts(judged, raw=not self._keeps_replies)
+        self.settings.store.put_verdicts(self.number, stored)
 
-    def _line(self, verdict: Verdict) -> bytes:
-        if self._left_out:
-            verdict = replace(verdict, **self._left_out)
-        return self._encoder.encode(verdict)
-
-    def _samples(self, intake: Intake[Sample]) -> Iterator[Sample]:
-        yield from intake.items()
-        if not intake.taken:
-            raise InputError(
-                f"{self.record.options.source}: no row can be judged by the {self._task.kind} "
-                f"judge; {intake.rejected} rejected, the first: {intake.rejects.first}"
-            )
+    def _lines(self, judged: Sequence[Judged]) -> list[tuple[int, bytes]]:
+        encode, left_out = self._encoder.encode, self._left_out
+        return [
+            (verdict.index, encode(replace(verdict, **left_out) if left_out else verdict))
+            for verdict, _ in judged
+        ]

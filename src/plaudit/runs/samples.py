@@ -8,6 +8,7 @@ import msgspec
 
 from plaudit.errors import InputError, UsageError
 from plaudit.judges.base import BaseJudge
+from plaudit.judges.panel import PanelJudge
 from plaudit.judges.rows import plain_row, plain_sample
 from plaudit.types import Json, Sample
 
@@ -21,18 +22,24 @@ OnReject = Callable[[int, InputError], object]
 class Samples:
     """Takes the samples from rows, one row after another."""
 
-    def __init__(self, task_type: type[BaseJudge], on_reject: OnReject | None = None) -> None:
+    def __init__(
+        self,
+        judge: type[BaseJudge] | BaseJudge | PanelJudge,
+        on_reject: OnReject | None = None,
+        first: int = 0,
+    ) -> None:
         """Begin.
 
         Args:
-            task_type: reads the rows.
+            judge: reads the rows.
             on_reject: called with each malformed row, which is then left out; None: the first one
                 raises.
+            first: index of the first sample.
         """
-        self._task_type = task_type
+        self._judge = judge
         self._on_reject = on_reject
         self._number = itertools.count()
-        self._index = 0
+        self._index = first
 
     def of(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """Yield the samples of rows.
@@ -76,7 +83,7 @@ class Samples:
             return [msgspec.structs.replace(plain_sample(row), index=self._index)]
         if not isinstance(cast(Any, row), Mapping):
             raise InputError(f"not a dict, but of type {type(row).__name__}")
-        return self._task_type.read_row(plain_row(row), self._index)
+        return self._judge.read_row(plain_row(row), self._index)
 
     def only(self, row: Row) -> Sample | InputError:
         """Return the one sample of a row, or why there is none."""

@@ -1,17 +1,18 @@
 """What a judge's run did, counted as verdicts come in."""
 
 from collections import Counter
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.engines.http.errors import shorten
-from plaudit.runs.judging import Asked
+from plaudit.runs.judging import Judged
 from plaudit.runs.record import Summary
 from plaudit.scoring.cascade import GatePromise, Promised, Saved
 from plaudit.scoring.jury import Combine
-from plaudit.types import Failure, Verdict
+from plaudit.types import Failure, Json, Value, Verdict
 
 
 class MemberSummary(msgspec.Struct, kw_only=True):
@@ -137,33 +138,44 @@ class JudgeTally:
         self.votes = self.voted = 0
         self.deciders: Counter[str] = Counter()
 
-    def add(self, verdict: Verdict, asked: Asked) -> None:
-        """Count a verdict."""
-        value = verdict.value
-        if not isinstance(value, str):
-            value = _counted_as(value)
-        self.values[value, verdict.status] += 1
-        self.cached += asked.from_store
-        if "votes" in verdict.fields:
-            self.votes += verdict.fields["votes"]
-            self.voted += 1
-        if "decided_by" in verdict.fields:
-            self.deciders[verdict.fields["decided_by"]] += 1
-        if verdict.error is not None:
-            self._add_cause(verdict, verdict.error)
-        if verdict.reward is not None:
-            self.rewards += round(verdict.reward * _REWARD_UNIT)
-        label = verdict.metadata.get("label")
-        comparable = label is not None and not isinstance(verdict.value, float)
-        if verdict.status == "ok" and comparable:
-            self.labelled += 1
-            self.agree += str(label) == value
+    def add(self, judged: Sequence[Judged]) -> None:
+        """Count verdicts."""
+        verdicts = [verdict for verdict, _ in judged]
+        self.values.update(
+            [
+                (v.value if isinstance(v.value, str) else _counted_as(v.value), v.status)
+                for v in verdicts
+            ]
+        )
+        self.cached += sum([asked.from_store for _, asked in judged])
+        for verdict in verdicts:
+            if verdict.reward is not None:
+                self.rewards += round(verdict.reward * _REWARD_UNIT)
+        self._add_fields([verdict.fields for verdict in verdicts])
+        self._add_labelled([v for v in verdicts if v.status == "ok" and "label" in v.metadata])
+        self._add_causes([v for v in verdicts if v.error is not None])
 
-    def _add_cause(self, verdict: Verdict, error: Failure) -> None:
-        self.causes[error.cause] += 1
-        if verdict.status in ("failed", "invalid"):
+    def _add_fields(self, fields: Sequence[Mapping[str, Json]]) -> None:
+        votes = [one["votes"] for one in fields if "votes" in one]
+        self.votes += sum(votes)
+        self.voted += len(votes)
+        self.deciders.update([one["decided_by"] for one in fields if "decided_by" in one])
+
+    def _add_labelled(self, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            label = verdict.metadata["label"]
+            if label is not None and not isinstance(verdict.value, float):
+                self.labelled += 1
+                self.agree += str(label) == str(verdict.value)
+
+    def _add_causes(self, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            error = cast("Failure", verdict.error)
+            self.causes[error.cause] += 1
             known = self.examples.get(error.cause)
-            if known is None or verdict.index < known[0]:
+            if verdict.status in ("failed", "invalid") and (
+                known is None or verdict.index < known[0]
+            ):
                 message = " ".join(error.message.split())
                 self.examples[error.cause] = verdict.index, shorten(message)
 
@@ -185,8 +197,8 @@ class JudgeTally:
         summary.cached, summary.labelled, summary.agree = self.cached, self.labelled, self.agree
 
 
-def _counted_as(value: int | float | None) -> str:
-    """Return what a value is counted as that is no text; raw scores by the nearest whole number."""
+def _counted_as(value: Value | None) -> str:
+    """Return what a value is counted as; raw scores by the nearest whole number."""
     if isinstance(value, float):
         return f"~{round(value)}"
     return "-" if value is None else str(value)

@@ -14,7 +14,6 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Annotated
 
 import msgspec
@@ -135,7 +134,8 @@ class Pool:
         self.admission = Admission(policy.outage)
         self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
         self._said_until = 0.0
-        self._open = Once(self._open_engine)
+        self.open = Once(self._open_engine)
+        """Opens the engine, which the first request does too."""
 
     @property
     def window(self) -> int:
@@ -164,9 +164,9 @@ class Pool:
             EngineUnusableError: no request can succeed, or no endpoint answers any more.
         """
         if not self.admission.endpoints:
-            await self._open()
-        budget = budget or self.budget()
-        for retry in count():
+            await self.open()
+        budget, retry = budget or self.budget(), 0
+        while True:
             try:
                 return await self._attempt(request, budget)
             except CallError as error:
@@ -175,7 +175,7 @@ class Pool:
                 pause = self._pause(error, retry)
             await asyncio.sleep(pause)
             budget.retries -= 1
-        raise AssertionError  # The loop ends with a reply or an error.
+            retry += 1
 
     async def _open_engine(self) -> None:
         await self.engine.open()
@@ -362,6 +362,8 @@ class PoolShare:
     def __init__(self, pool: Pool) -> None:
         """Take a share; nothing is contacted."""
         self._pool = pool
+        self.open = pool.open
+        """Opens the engine, once for all users."""
         self.sent = 0
         """Attempts of this user so far, retries included."""
 

@@ -13,8 +13,9 @@ from contextlib import suppress
 import msgspec
 
 from plaudit.rollouts.rewards.base import unscored
+from plaudit.rollouts.rewards.functions import timed_out
 from plaudit.rollouts.trace import Score, Trace, Unscored
-from plaudit.server.worker import LENGTH, ORDER, Task
+from plaudit.server.worker import LENGTH, ORDER, READY, Task
 
 _MODULE = "plaudit.server.worker"
 _END_S = 5.0
@@ -35,12 +36,22 @@ class FunctionProcesses:
         self._slots = asyncio.Semaphore(count)
         self._running: set[Process] = set()
 
-    async def call(self, trace: Trace) -> Score:
-        """Call the function with a trace; cancelling kills its process."""
+    async def call(self, trace: Trace, seconds: float) -> Score:
+        """Call the function with a trace; cancelling kills its process.
+
+        Args:
+            trace: what it is called with.
+            seconds: that the call may take, without waiting for a process and its start.
+        """
         async with self._slots:
             process = self._free.pop() if self._free else await self._start()
             try:
-                score = await _ask(process, trace)
+                await _ready(process)
+                async with asyncio.timeout(seconds):
+                    score = await _ask(process, trace)
+            except TimeoutError:
+                await self._kill(process)
+                return timed_out(seconds)
             except (asyncio.IncompleteReadError, OSError):
                 status = await self._end(process)
                 return unscored(
@@ -79,6 +90,12 @@ class FunctionProcesses:
         if process.returncode is None:
             process.kill()
         return await process.wait()
+
+
+async def _ready(process: Process) -> None:
+    """Wait until a process has loaded the function, and is done with the call before."""
+    assert process.stdout is not None
+    await process.stdout.readexactly(len(READY))
 
 
 async def _ask(process: Process, trace: Trace) -> Score:

@@ -1,7 +1,8 @@
 """The program that calls a user's function; `FunctionProcesses` starts it.
 
-It reads traces from standard input and writes scores to standard output, each after its length. It
-ends with its standard input. What the function prints goes to standard error.
+It reads traces from standard input and writes scores to standard output, each after its length, and
+`READY` before each trace that it waits for. It ends with its standard input. What the function
+prints goes to standard error.
 """
 
 import os
@@ -19,6 +20,8 @@ from plaudit.types import Json
 LENGTH = 8
 """Bytes of a length."""
 ORDER: Literal["big"] = "big"
+READY = b"\0"
+"""Written when the function is loaded, and after each score."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +40,14 @@ def main(task: Task) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     function, _ = load_function(task.function, Path(task.folder))
-    while (trace := _read(source)) is not None:
+    while True:
+        sink.write(READY)
+        sink.flush()
+        trace = _read(source)
+        if trace is None:
+            return
         body = msgspec.msgpack.encode(_call(function, task, trace))
         sink.write(len(body).to_bytes(LENGTH, ORDER) + body)
-        sink.flush()
 
 
 def _read(source: BinaryIO) -> Trace | None:

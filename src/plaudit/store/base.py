@@ -92,8 +92,8 @@ class RunStore(ResultStore, HeldLines, Protocol):
         """Return the newest run of an identity, in whatever state; None where there is none."""
         ...
 
-    def put_verdict(self, run: int, index: int, status: str, payload: bytes) -> None:
-        """Store the verdict of sample `index`, in place of an earlier one."""
+    def put_verdicts(self, run: int, verdicts: Sequence[tuple[int, str, bytes]]) -> None:
+        """Store verdicts in place of earlier ones: index of the sample, status, payload."""
         ...
 
 

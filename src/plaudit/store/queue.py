@@ -7,7 +7,7 @@ second. What fails in the thread is raised by the next put, flush or close.
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
 from plaudit.store.base import Limits
 from plaudit.store.limit import Keeper
+from plaudit.store.schema import seal_all, seal_rows
 
 Table = Literal["replies", "traces", "verdicts", "held"]
 
@@ -24,12 +25,12 @@ _ROWS_A_STATEMENT = 200
 
 
 class Batch:
-    """Entries that are committed together."""
+    """Entries that are committed together; they are sealed when they are written."""
 
     def __init__(self) -> None:
         self.replies: dict[bytes, tuple[Completion, bytes]] = {}
-        self.traces: dict[bytes, tuple[bytes, bytes]] = {}
-        self.verdicts: dict[int, tuple[int, str, bytes]] = {}
+        self.traces: dict[bytes, bytes] = {}
+        self.verdicts: dict[int, tuple[str, bytes]] = {}
         self.held: dict[int, bytes] = {}
         self.taken: list[tuple[int, int]] = []
         self.entries = 0
@@ -42,26 +43,28 @@ class Batch:
         # First, because a line that is held again was held after the earlier one was taken.
         for ids in self.taken:
             connection.execute("DELETE FROM held WHERE id BETWEEN ? AND ?", ids)
-        replies = [(key, encoded) for key, (_, encoded) in self.replies.items()]
-        _insert(connection, "reply (key, completion)", replies)
-        _insert(connection, "verdict (id, status, payload)", list(self.verdicts.values()))
-        _insert(connection, "held (id, line)", list(self.held.items()))
-        traces = [(key, sealed) for key, (_, sealed) in self.traces.items()]
+        replies = seal_all([(key, encoded) for key, (_, encoded) in self.replies.items()])
+        _insert(connection, "reply (key, completion)", self.replies, replies)
+        payloads = seal_rows({id: payload for id, (_, payload) in self.verdicts.items()})
+        statuses = [status for status, _ in self.verdicts.values()]
+        _insert(connection, "verdict (id, status, payload)", self.verdicts, statuses, payloads)
+        _insert(connection, "held (id, line)", self.held, seal_rows(self.held))
         connection.executemany(
             "INSERT OR REPLACE INTO trace (key, body, reply)"
             " VALUES (?, ?, (SELECT coalesce(max(rowid), 0) FROM reply))",
-            traces,
+            zip(self.traces, seal_all(self.traces.items()), strict=True),
         )
 
 
 def _insert(
-    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[int | bytes | str, ...]]
+    connection: sqlite3.Connection, into: str, *columns: Collection[int | bytes | str]
 ) -> None:
+    rows = list(zip(*columns, strict=True))
     # Many rows a statement, because sqlite3 gives up the GIL once a statement and gets it back
     # only after the switch interval (5 ms) when another thread computes.
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         chunk = rows[start : start + _ROWS_A_STATEMENT]
-        statement = _insert_statement(into, len(chunk[0]), len(chunk))
+        statement = _insert_statement(into, len(columns), len(chunk))
         connection.execute(statement, list(chain.from_iterable(chunk)))
 
 
@@ -114,8 +117,8 @@ class Queue:
         self._thread = threading.Thread(target=self._run, name="plaudit-store", daemon=True)
         self._thread.start()
 
-    def put(self, table: Table, key: int | bytes, value: Any, size: int) -> None:
-        """Queue one entry of `size` bytes; waits while the queue is full.
+    def put(self, table: Table, entries: Mapping[Any, Any], size: int) -> None:
+        """Queue entries by key, `size` bytes together; waits while the queue is full.
 
         Raises:
             StoreError: an earlier entry could not be committed, or the store is only read.
@@ -127,14 +130,15 @@ class Queue:
                 self._progress.wait()
                 self.check()
             batch, limits = self.queued, self._limits
-            entries: dict[int | bytes, Any] = getattr(batch, table)
-            entries[key] = value
-            batch.entries += 1
+            known: dict[Any, Any] = getattr(batch, table)
+            known.update(entries)
+            before, batch.entries = batch.entries, batch.entries + len(entries)
             batch.bytes += size
             batch.full = batch.entries >= limits.queue_entries or batch.bytes >= limits.queue_bytes
-            self._put += 1
-            paid = table == "replies" and len(entries) in (1, limits.commit_replies)
-            if paid or batch.entries in (1, limits.commit_entries) or batch.full:
+            self._put += len(entries)
+            paid = table == "replies" and len(known) in (1, limits.commit_replies)
+            due = before < limits.commit_entries <= batch.entries
+            if paid or due or not before or batch.full:
                 self._wake.notify()
 
     def drop_held(self, first: int, last: int) -> None:

@@ -8,14 +8,14 @@ Beginning one that is held makes a new run beside it, and the two share nothing 
 import difflib
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 from plaudit.errors import StoreError, UsageError
 from plaudit.store.base import RunInfo, RunState
-from plaudit.store.schema import row_id, row_owner, seal, unseal
+from plaudit.store.schema import row_id, row_owner, unseal
 from plaudit.store.session import Session
 
 _PAGE = 1_000
@@ -38,11 +38,12 @@ class RunLog(ABC):
 
     # Verdicts
 
-    def put_verdict(self, run: int, index: int, status: str, payload: bytes) -> None:
-        """Store the verdict of sample `index`, in place of any earlier one."""
-        id = row_id(run, index)
-        sealed = seal(payload, row_owner(id))
-        self.open().queue.put("verdicts", id, (id, status, sealed), len(sealed))
+    def put_verdicts(self, run: int, verdicts: Sequence[tuple[int, str, bytes]]) -> None:
+        """Store verdicts in place of any earlier ones: index of the sample, status, payload."""
+        first = row_id(run, 0)
+        entries = {first + index: (status, payload) for index, status, payload in verdicts}
+        size = sum([len(payload) for _, _, payload in verdicts])
+        self.open().queue.put("verdicts", entries, size)
 
     def verdicts(
         self,
@@ -84,8 +85,7 @@ class RunLog(ABC):
 
     def hold(self, run: int, index: int, line: bytes) -> None:
         """Keep the output line of sample `index` until an earlier one is finished."""
-        id = row_id(run, index)
-        self.open().queue.put("held", id, seal(line, row_owner(id)), len(line))
+        self.open().queue.put("held", {row_id(run, index): line}, len(line))
 
     def take_held(self, run: int, start: int) -> Generator[bytes]:
         """Yield the held lines of `start`, `start + 1`, ... up to the first that is not held.

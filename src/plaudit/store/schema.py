@@ -21,7 +21,7 @@ unseal.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -48,12 +48,24 @@ def seal(body: bytes, owner: bytes) -> bytes:
     return crc32(body, crc32(owner)).to_bytes(_SEAL_BYTES, "big") + body
 
 
+def seal_all(entries: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """Seal many; each is given as its owner and its bytes."""
+    return [
+        crc32(body, crc32(owner)).to_bytes(_SEAL_BYTES, "big") + body for owner, body in entries
+    ]
+
+
 def unseal(stored: bytes, owner: bytes) -> bytes | None:
     """Return the body of sealed bytes; None where they are damaged or another owner's."""
     body = stored[_SEAL_BYTES:]
     if crc32(body, crc32(owner)).to_bytes(_SEAL_BYTES, "big") != stored[:_SEAL_BYTES]:
         return None
     return body
+
+
+def seal_rows(rows: Mapping[int, bytes]) -> list[bytes]:
+    """Seal the bytes of many rows without a key, given by their rowids."""
+    return seal_all([(id.to_bytes(8, "big"), body) for id, body in rows.items()])
 
 
 def row_owner(id: int) -> bytes:

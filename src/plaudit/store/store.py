@@ -24,7 +24,7 @@ from plaudit.engines.base import Completion
 from plaudit.errors import StoreError
 from plaudit.store.base import LIMITS, Limits
 from plaudit.store.runs import RunLog
-from plaudit.store.schema import seal, unseal
+from plaudit.store.schema import unseal
 from plaudit.store.session import Session, open_sessions
 
 _logger = logging.getLogger(__name__)
@@ -194,9 +194,9 @@ class Store(RunLog):
 
     def put_reply(self, key: bytes, completion: Completion) -> None:
         """Store the reply of a request key, in place of any earlier one."""
-        encoded = seal(self._encode(completion), key)
+        encoded = self._encode(completion)
         session = self.session or self._open()
-        session.queue.put("replies", key, (completion, encoded), len(encoded))
+        session.queue.put("replies", {key: (completion, encoded)}, len(encoded))
 
     # Results
 
@@ -204,16 +204,15 @@ class Store(RunLog):
         """Return the result under a key, or None; a damaged one counts as none."""
         session = self.open()
         queue = session.queue
-        found = queue.queued.traces.get(key) or queue.committing.traces.get(key)
-        if found:
-            return found[0]
+        for batch in (queue.queued, queue.committing):  # Entries move from one to the other.
+            if key in batch.traces:
+                return batch.traces[key]
         sealed = session.row(_GET_TRACE, key)
         return None if sealed is None else unseal(sealed, key)
 
     def put_result(self, key: bytes, result: bytes) -> None:
         """Store a result, in place of any earlier one."""
-        sealed = seal(result, key)
-        self.open().queue.put("traces", key, (result, sealed), len(sealed))
+        self.open().queue.put("traces", {key: result}, len(result))
 
 
 def _close_at_exit() -> None:

@@ -19,7 +19,7 @@ from plaudit.engines.launch.servers import divide, free_ports
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.types import Message
-from tests.support.command import Plaudit, write_rows
+from tests.support.command import Forked, Plaudit, write_rows
 from tests.support.launching import StandIns, alive, until, until_gone, where_is
 
 ROWS = [
@@ -55,7 +55,7 @@ class Launching:
         self.standins, self.home, self.source = standins, home, source
 
     def plaudit(self, **env: str) -> Plaudit:
-        return Plaudit(self.home, self.standins.env | env)
+        return Forked(self.home, self.standins.env | env)
 
     def args(self, *args: object, engine: str = "vllm:some-model") -> list[str]:
         fixed = ["judge", "feedback", self.source, "-e", engine, "--readout", "json", "--json"]

@@ -9,6 +9,7 @@ from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, Comparison, Decision
 from plaudit.judges.answers.head import model as head
 from plaudit.judges.answers.types import maths
+from tests.support.examples import drawn
 
 WHO = "Who wrote it?"
 
@@ -208,7 +209,7 @@ def test_ten_thousand_references_are_compared() -> None:
     assert decide("No. 9999", *(f"No. {n}" for n in range(10_000))).value == "correct"
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=drawn(60), derandomize=True)
 @given(st.text(max_size=80), st.text(min_size=1, max_size=40), st.text(max_size=40))
 def test_any_text_gives_a_decision(answer: str, reference: str, question: str) -> None:
     found = decide(answer, reference, question=question)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.judges.answers.extraction import extract, without_thought
+from tests.support.examples import drawn
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_hostile_texts_are_read(text: str) -> None:
         extract(text, text, how)  # pyright: ignore[reportArgumentType]
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=drawn(200))
 @given(st.text(max_size=80), st.sampled_from(["\\boxed{", "<answer>", "answer: ", "**", "\n"]))
 def test_any_text_is_read(text: str, mark: str) -> None:
     extract(mark + text + mark)

@@ -20,6 +20,7 @@ from plaudit.preferences.export.exporting import MANIFEST
 from plaudit.preferences.export.rows import PairSource
 from plaudit.preferences.split import SplitOptions
 from tests.support.command import rows_of
+from tests.support.examples import drawn
 from tests.support.preferences import chat, many, pair, question, write
 
 WHOLE = b'{"example_id":"e","prompt":"p","chosen":"a","rejected":"b","margin":%b}'
@@ -69,7 +70,7 @@ EXAMPLES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=drawn(25), deadline=None)
 @given(rows=EXAMPLES, seed=st.integers(0, 99), name=st.sampled_from(["trl-dpo", "trl-kto"]))
 def test_D7_no_prompt_of_an_example_is_in_both_files(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], seed: int, name: str

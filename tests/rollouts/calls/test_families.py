@@ -12,6 +12,7 @@ from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
 from plaudit.rollouts.calls.reply import ParsedReply
 from plaudit.rollouts.calls.syntax import TAGGED
 from tests.rollouts.calls.test_parsing import objects
+from tests.support.examples import drawn
 
 SCHEMA = {
     "type": "object",
@@ -415,21 +416,21 @@ def test_defect_28_a_closing_tag_that_closes_nothing_is_no_part_of_the_answer(
 QUOTED = objects.map(lambda made: {f"k{n}": value for n, value in enumerate(made.values())})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=drawn(25), deadline=None)
 @given(arguments=objects, form=st.sampled_from(["harmony", "deepseek", "kimi"]))
 def test_any_arguments_survive_the_forms_that_hold_json(arguments: dict, form: CallForm) -> None:
     reply = read(f"Look: {write_call(form, 'search', arguments)}", form)
     assert (made(reply), reply.malformed) == ([("search", arguments)], ())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=drawn(25), deadline=None)
 @given(arguments=QUOTED)
 def test_any_values_survive_the_form_of_python(arguments: dict) -> None:
     reply = read(write_call("lfm2", "search", arguments), "lfm2")
     assert (made(reply), reply.malformed) == ([("search", arguments)], ())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=drawn(25), deadline=None)
 @given(arguments=QUOTED, form=st.sampled_from(["gemma", "glm", "minimax"]))
 def test_values_survive_the_forms_without_escapes_or_are_refused(
     arguments: dict, form: CallForm
@@ -460,7 +461,7 @@ FRAGMENTS = [
 hostile = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=30).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=drawn(150), deadline=None)
 @given(text=hostile, form=st.sampled_from([*FORMS, None]))
 def test_no_text_of_any_family_makes_it_raise(text: str, form: CallForm | None) -> None:
     reply = read(text, *([form] if form else ()))

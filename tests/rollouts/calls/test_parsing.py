@@ -7,6 +7,7 @@ from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.calls.forms import FORMS, CallForm, write_call
 from plaudit.rollouts.calls.parsing import MOST_CALLS, read_reply
 from plaudit.rollouts.calls.reply import MalformedCall, ParsedReply
+from tests.support.examples import drawn
 
 SCHEMA = (
     b'{"type": "object", "properties": {"query": {"type": "string"}, "k": {"type": "integer"}}}'
@@ -348,7 +349,7 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=drawn(60), deadline=None)
 @given(arguments=st.lists(objects, min_size=1, max_size=3), form=st.sampled_from(QUOTING))
 def test_any_arguments_survive_every_form_that_quotes(
     arguments: list[dict], form: CallForm

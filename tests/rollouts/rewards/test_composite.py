@@ -14,6 +14,7 @@ from plaudit.rollouts.rewards.composite import Composite, Requirement, RewardPar
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 from tests.rollouts.rewards.playing import is_no_number, rollout
+from tests.support.examples import drawn
 
 
 class Fixed:
@@ -244,7 +245,7 @@ def composites(draw: st.DrawFn) -> tuple[list[RewardPart], Mapping[str, Score], 
     return parts, {}, draw(st.sampled_from(["sum", "mean"]))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=drawn(300))
 @given(composites())
 async def test_every_total_is_in_the_stated_range_or_none(made) -> None:
     parts, _, combine = made

@@ -18,6 +18,7 @@ from plaudit.rollouts.trace import CallRecord, Question, Score, StopReason, Trac
 from plaudit.rollouts.traces import read_trace
 from plaudit.types import Message
 from tests.rollouts.rewards.playing import PASSAGE, RIGHT, Found, Judge, rollout, verdict
+from tests.support.examples import drawn
 
 SEEDS = [
     "", " ", ":", RIGHT, PASSAGE, "Thought process:", "<think>", "</think>", "<tool_call>{",
@@ -78,7 +79,9 @@ REWARDS: list[Reward] = [
     SearchEffort(best=1, zero=2, tools=("",)),
     load_rewards({"rewards": {"correctness": {"by": "rules"}, **{n: {} for n in MEASURES}}}),
 ]
-many = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+many = settings(
+    deadline=None, max_examples=drawn(200), suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def is_sound(reward: Reward, score: Score) -> bool:
@@ -97,7 +100,7 @@ async def test_any_trace_gives_a_number_in_range_or_none(trace: Trace) -> None:
         assert await reward.score(trace) == score
 
 
-@settings(many, max_examples=40)
+@settings(many, max_examples=drawn(40))
 @given(trace=TRACES, reply=st.sampled_from([verdict(), verdict("incorrect"), "?"]) | TEXTS)
 async def test_any_trace_and_any_reply_of_a_judge_give_a_number_in_range_or_none(
     trace: Trace, reply: str

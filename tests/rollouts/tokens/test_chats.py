@@ -20,6 +20,7 @@ from plaudit.rollouts.tokens.tokenizer import FileTokenizer, load_tokenizer
 from plaudit.rollouts.trace import Tokens
 from plaudit.types import Message
 from tests.rollouts.families import DAY, FAMILIES, GEMMA, LLAMA3, MISTRAL, QWEN3, Family, folder_of
+from tests.support.examples import drawn
 
 Chat = list[dict[str, Any]]
 Model = tuple[Family, FileTokenizer, ChatTemplate]
@@ -173,7 +174,9 @@ TEXTS = st.lists(WORDS | MARKS | st.text(max_size=2), min_size=1, max_size=6).ma
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(TEXTS, min_size=2, max_size=5))
 def test_ids_alone_and_places_in_the_text_agree(
@@ -200,7 +203,9 @@ def with_calls(exchanges: list[tuple[int, str, str]], system: str) -> Chat:
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=drawn(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(EXCHANGES, st.just("") | TEXTS)
 def test_they_agree_on_calls_too(

@@ -51,7 +51,7 @@ async def sample(engine: LlamaEngine, renderer: Renderer, log: TokenLog, seed: i
     return done.text
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 2))])
 async def test_ids_are_those_that_the_model_read_and_sampled(
     engine: LlamaEngine, renderer: Renderer, seed: int
 ) -> None:

@@ -18,6 +18,7 @@ from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.tools import Tool, ToolError, ToolResult, ToolSet, function_tool
 from plaudit.rollouts.trace import CallRecord
 from plaudit.types import Json, Message
+from tests.support.examples import drawn
 
 
 def call(name: str, arguments: str = "{}", number: int = 0) -> ToolCall:
@@ -468,7 +469,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=drawn(60), deadline=None)
 @given(
     name=st.sampled_from(["add", "no", ""]) | st.text(max_size=5),
     arguments=st.text(max_size=30)

@@ -75,7 +75,8 @@ async def test_openrlhf_with_a_number_counts_what_is_unscored(numbered: Client) 
 async def test_slime(erring: Client, numbered: Client) -> None:
     body = {"prompt": CHAT, "response": "4", "label": "4"}
     chat = body | {"prompt": [{"role": "user", "content": "2+2?"}]}
-    for given in (body, chat):
+    ended = body | {"response": "4<|im_end|>"}  # slime keeps the end of the turn.
+    for given in (body, chat, ended):
         found = await erring.post("/slime", given)
         assert (found.status, found.body) == (200, 1.0)
     lost = body | {"label": None}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from plaudit._util.options import Help
@@ -39,14 +38,14 @@ from plaudit.io.sources import RowReader
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.block import AnySession, judge_rows
-from plaudit.runs.judging import Asked
+from plaudit.runs.judging import Judged
 from plaudit.runs.plan import Plan, plan_samples
 from plaudit.runs.record import Bill, JudgeRecord, RunSettings
 from plaudit.runs.runner import (
-    StoredVerdict,
     bind_record,
     known_without_logprobs,
     session_of,
+    stored_verdicts,
 )
 from plaudit.sending.prices import Prices
 from plaudit.store.store import Store
@@ -301,22 +300,17 @@ class _AuditRun:
         """Judge rows of the plan, in their order; those of the main judge are kept in the store."""
         found: dict[int, Verdict] = {}
 
-        def take(verdict: Verdict, asked: Asked) -> None:
-            found[verdict.index] = verdict
-            self._statuses[verdict.status] += 1
-            self._cached += asked.from_store
+        def take(judged: Sequence[Judged]) -> None:
+            for verdict, asked in judged:
+                found[verdict.index] = verdict
+                self._statuses[verdict.status] += 1
+                self._cached += asked.from_store
             if number is not None:
-                self._keep(number, verdict, asked)
+                self._settings.store.put_verdicts(number, stored_verdicts(judged, raw=False))
 
         samples = self._audit.samples(session.task, rows)
         await judge_rows(session, samples, take, progress=self._settings.progress)
         return [found[index] for index in sorted(found)]
-
-    def _keep(self, number: int, verdict: Verdict, asked: Asked) -> None:
-        lean = replace(verdict, input=UNSET, raw=UNSET, metadata={})
-        stored = StoredVerdict(lean, asked.keys, asked.failed)
-        payload = msgspec.msgpack.encode(stored)
-        self._settings.store.put_verdict(number, verdict.index, verdict.status, payload)
 
     def _write(self, verdicts: Sequence[Verdict]) -> None:
         """Write the verdicts beside the results, where a folder is named."""

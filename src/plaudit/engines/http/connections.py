@@ -1,23 +1,28 @@
 """The connections of one event loop to one endpoint: JSON over aiohttp, which only this file knows.
 
-It is imported with the first request, because importing aiohttp takes as long as judging thousands
-of stored samples, and a run that is answered from the store never needs it. Every exception of
-aiohttp and of the operating system becomes one of plaudit's own here.
+aiohttp makes, keeps and reads the connections. Its session would make a request and a response
+object for each exchange, which cost more than the exchange itself; here requests to one address
+share one head.
+
+Imported with the first request: importing aiohttp takes as long as judging thousands of stored
+samples, and a run that is answered from the store never needs it. Every exception of aiohttp and of
+the operating system becomes one of plaudit's own here.
 """
 
 import asyncio
 import base64
 import encodings.idna  # pyright: ignore[reportUnusedImport] # noqa: F401 - asyncio needs it later.
-import io
 import os
 import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from plaudit.engines.http.errors import Unreachable, shorten
@@ -29,12 +34,11 @@ if TYPE_CHECKING:
 BODY_LIMIT = 8 * 1024 * 1024
 """Most bytes of a reply that are read, and most that a compressed one may become."""
 
-_PROBE_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
+_PROBE_SECONDS = 8
+_PROBE_TIMEOUT = aiohttp.ClientTimeout(connect=4)
 # uvicorn (vLLM, SGLang) drops idle connections after 5 s; one that we drop first is never lost.
 _KEEPALIVE_SECONDS = 4.0
-# aiohttp warns where a larger body is handed over as bytes.
-_LARGE_BODY = 1024 * 1024
-_BODY = aiohttp.BytesPayload  # Bytes alone are looked up in a registry first.
+_OF_BODIES = ("Content-Length", "Transfer-Encoding")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -52,27 +56,37 @@ class _Connector(aiohttp.TCPConnector):
             super().__del__()
 
 
-async def _keep(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
-    """Close the session when this is closed, or when `asyncio.run` shuts the loop down."""
+async def _keep(connector: _Connector) -> AsyncGenerator[None]:
+    """Close the connections when this is closed, or when `asyncio.run` shuts the loop down."""
     try:
         yield
     finally:
-        await session.close()
+        await connector.close()
 
 
-def _close_dropped(
-    loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, connector: _Connector
-) -> None:
-    """Close a session that is not used any more; called at any time, in any thread.
+async def _close(connector: _Connector) -> None:
+    await connector.close()
 
-    Where its event loop does not run, the sockets are left to the end of that loop.
+
+def _close_dropped(loop: asyncio.AbstractEventLoop, connector: _Connector) -> None:
+    """Close connections that are not used any more; called at any time, in any thread.
+
+    Where their event loop does not run, the sockets are left to the end of that loop.
     """
     if loop.is_running():
         with suppress(RuntimeError):  # The loop has just been closed.
-            asyncio.run_coroutine_threadsafe(session.close(), loop)
+            asyncio.run_coroutine_threadsafe(_close(connector), loop)
             return
-    session.detach()
     connector.owner = 0
+
+
+class _Head(NamedTuple):
+    """What all requests to one address begin with."""
+
+    request: aiohttp.ClientRequest
+    """Says where to connect to, and through which proxy; it is never sent."""
+    text: bytes
+    """Request line and headers, up to the length of a body where there is one."""
 
 
 class Connections:
@@ -84,7 +98,7 @@ class Connections:
     """
 
     def __init__(self, endpoint: "Transport") -> None:
-        """Make a session of the running event loop; nothing is contacted."""
+        """Prepare for the running event loop; nothing is contacted."""
         self.loop = asyncio.get_running_loop()
         self.lock = asyncio.Lock()
         self._endpoint = endpoint
@@ -98,19 +112,20 @@ class Connections:
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=connect, sock_read=first_byte
         )
-        connector = _Connector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300)
-        connector.owner = os.getpid()
-        self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), proxy=proxy
+        self._connector = _Connector(
+            limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300
         )
-        self._keeper = _keep(self._session)
-        self._dropped = weakref.finalize(self, _close_dropped, self.loop, self._session, connector)
+        self._connector.owner = os.getpid()
+        self._proxy = proxy
+        self._heads: dict[tuple[URL, bool], _Head] = {}
+        self._keeper = _keep(self._connector)
+        self._dropped = weakref.finalize(self, _close_dropped, self.loop, self._connector)
         self._dropped.atexit = False
 
     @property
     def closed(self) -> bool:
         """Whether they can no longer be used."""
-        return self._session.closed
+        return self._connector.closed
 
     async def open(self) -> None:
         """Let them be closed with the event loop."""
@@ -133,12 +148,10 @@ class Connections:
     def detach(self) -> None:
         """Leave them alone, for whose they are."""
         self._dropped.detach()
-        self._session.detach()
+        self._connector.owner = 0
 
-    async def exchange(
-        self, method: str, url: URL, body: bytes | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send one request, without a body to probe for seconds only; return what came.
+    async def exchange(self, url: URL, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
+        """POST a body, or GET without one, for seconds only; return what came.
 
         Returns:
             Status, headers and body of the reply.
@@ -147,13 +160,13 @@ class Connections:
             CallError: nothing came, or too much; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
         """
-        found = await self._try_exchange(method, url, body)
+        found = await self._try_exchange(url, body)
         if isinstance(found, PlauditError):
             raise found
         return found
 
     async def _try_exchange(
-        self, method: str, url: URL, body: bytes | None
+        self, url: URL, body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes] | CallError | EngineUnusableError:
         """Return what came, or what went wrong.
 
@@ -161,40 +174,73 @@ class Connections:
         request's headers and so the key, nor of the frames here, which hold what came of a body.
         """
         try:
-            response = await self._session.request(
-                method,
-                url,
-                data=None if body is None else _payload(body),
-                headers=self._headers,
-                allow_redirects=False,
-                timeout=_PROBE_TIMEOUT if body is None else self._timeout,
-                proxy_headers=self._proxy_headers,
-            )
-            content = await self._read(response)
-        except (aiohttp.ClientError, OSError) as error:
+            if body is None:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    return await self._probe(url)
+            return await self._send(url, body, self._timeout)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             return self._translate(error)
-        if content is None:
-            return self._endpoint.bad_response(f"sent more than {BODY_LIMIT // 2**20} MB")
-        return response.status, response.headers, content
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """Read a body; None where it goes on beyond the limit, of which the rest is not read."""
-        stream = response.content
-        chunks: list[bytes] = []
-        size = 0
+    async def _probe(self, url: URL) -> tuple[int, Mapping[str, str], bytes] | CallError:
+        """GET; once more where a kept connection was lost, as servers may close idle ones."""
         try:
-            while not stream.at_eof():
-                chunk = await stream.readany()
-                size += len(chunk)
-                if size > BODY_LIMIT:
-                    response.close()
-                    return None
-                chunks.append(chunk)
+            return await self._send(url, None, _PROBE_TIMEOUT)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            return await self._send(url, None, _PROBE_TIMEOUT)
+
+    async def _send(
+        self, url: URL, body: bytes | None, timeout: aiohttp.ClientTimeout
+    ) -> tuple[int, Mapping[str, str], bytes] | CallError:
+        head = self._heads.get((url, body is None)) or self._make_head(url, body is None)
+        try:
+            connection = await self._connector.connect(head.request, [], timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        chunks: list[bytes] = []
+        try:
+            protocol, transport = connection.protocol, connection.transport
+            assert protocol is not None and transport is not None
+            protocol.set_response_params(read_until_eof=True, read_timeout=timeout.sock_read)
+            protocol.start_timeout()
+            if body is None:
+                transport.write(head.text)
+            else:
+                transport.writelines((head.text, b"%d\r\n\r\n" % len(body), body))
+            status, headers = await _read(protocol, chunks)
         except BaseException:
-            response.close()
+            connection.close()
             chunks.clear()  # A time-out keeps this frame for a while.
             raise
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if sum(map(len, chunks)) > BODY_LIMIT:
+            connection.close()
+            return self._endpoint.bad_response(f"sent more than {BODY_LIMIT // 2**20} MB")
+        connection.release()
+        return status, headers, chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _make_head(self, url: URL, probes: bool) -> _Head:
+        """Write the head of all requests to an address; aiohttp knows what belongs into it."""
+        method = "GET" if probes else "POST"
+        request = aiohttp.ClientRequest(
+            method,
+            url,
+            headers=self._headers,
+            loop=self.loop,
+            proxy=self._proxy,
+            proxy_headers=self._proxy_headers if self._proxy else None,
+        )
+        through = self._proxy is not None and not request.is_ssl()
+        lines = [f"{method} {url if through else url.raw_path_qs} HTTP/1.1"]
+        lines += [f"{k}: {v}" for k, v in request.headers.items() if k not in _OF_BODIES]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise aiohttp.InvalidURL(url, "it holds line breaks")
+        text = "".join(f"{line}\r\n" for line in lines)
+        head = _Head(request, f"{text}{'' if probes else 'Content-Length: '}".encode())
+        if probes:
+            head = _Head(request, head.text + b"\r\n")
+        self._heads[url, probes] = head
+        return head
 
     def _translate(self, error: Exception) -> CallError | EngineUnusableError:
         """Turn an exception of aiohttp or the operating system into one of ours."""
@@ -219,7 +265,7 @@ class Connections:
                 return self._endpoint.bad_response(
                     f"broke off in the middle of its reply: {detail}"
                 )
-            case aiohttp.ClientResponseError():
+            case HttpProcessingError():
                 problem = f"does not speak HTTP as it should: {error.message}"
                 return self._endpoint.bad_response(problem)
             case TimeoutError():
@@ -230,10 +276,22 @@ class Connections:
                 return CallError(Cause.CONNECTION, problem, retryable=True)
 
 
-def _payload(body: bytes) -> aiohttp.BytesPayload | io.BytesIO:
-    if len(body) < _LARGE_BODY:
-        return _BODY(body, content_type="application/json")
-    return io.BytesIO(body)
+async def _read(protocol: ResponseHandler, chunks: list[bytes]) -> tuple[int, Mapping[str, str]]:
+    """Read a reply; return its status and headers.
+
+    Args:
+        protocol: of a connection on which a request was sent.
+        chunks: takes the body, up to the first chunk that goes beyond the limit.
+    """
+    message, stream = await protocol.read()
+    while 100 <= message.code < 200 and message.code != 101:
+        message, stream = await protocol.read()
+    size = 0
+    while size <= BODY_LIMIT and not stream.at_eof():
+        chunk = await stream.readany()
+        size += len(chunk)
+        chunks.append(chunk)
+    return message.code, message.headers
 
 
 def _proxy(url: URL) -> tuple[URL | None, dict[str, str]]:

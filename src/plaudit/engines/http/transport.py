@@ -177,7 +177,7 @@ class Transport:
             ReplyError: a content filter stopped it, or the reader found no completion.
             EngineUnusableError: no further request can succeed.
         """
-        status, headers, content = await (await self._here()).exchange("POST", url, body)
+        status, headers, content = await (await self._here()).exchange(url, body)
         try:
             if status == 200:
                 return self.read(self.hide_key(content), reader)
@@ -204,7 +204,7 @@ class Transport:
             CallError: nothing came; `Unreachable` where no connection was made.
             EngineUnusableError: no request can succeed.
         """
-        status, _, content = await (await self._here()).exchange("GET", url, None)
+        status, _, content = await (await self._here()).exchange(url, None)
         return status, self.hide_key(content)
 
     async def lock(self) -> asyncio.Lock:

@@ -31,8 +31,11 @@ _EXCERPT = 200
 class Elsewhere(Protocol):
     """Calls a sync function out of this process, so that a call can be ended in the middle."""
 
-    async def call(self, trace: Trace) -> Score:
-        """Return what the function makes of a trace; cancelling ends the call."""
+    async def call(self, trace: Trace, seconds: float) -> Score:
+        """Return what the function makes of a trace; cancelling ends the call.
+
+        It may take so many seconds, without waiting for its turn.
+        """
         ...
 
     async def close(self) -> None:
@@ -109,16 +112,14 @@ class FunctionReward:
         Raises:
             EngineUnusableError: the function asked an engine that can answer nothing.
         """
+        if self._elsewhere is not None:
+            return self._checked(await self._elsewhere.call(trace, self.options.timeout))
         limit = asyncio.timeout(self.options.timeout)
         try:
             async with limit:
                 result = await self._result(trace)
         except TimeoutError as error:
-            if not limit.expired():
-                return raised(error)
-            return unscored(
-                Unscored.TIMED_OUT, f"the function took longer than {self.options.timeout:g} s"
-            )
+            return timed_out(self.options.timeout) if limit.expired() else raised(error)
         except EngineUnusableError:
             raise
         except (Exception, SystemExit) as error:  # The user's code may raise anything.
@@ -131,8 +132,6 @@ class FunctionReward:
             await self._elsewhere.close()
 
     async def _result(self, trace: Trace) -> Any:
-        if self._elsewhere is not None:
-            return await self._elsewhere.call(trace)
         trace = _copy(trace)
         result = self._call(trace) if self._async else await aside(partial(self._call_aside, trace))
         return await result if inspect.isawaitable(result) else result
@@ -148,6 +147,11 @@ class FunctionReward:
         if value is None or self.low <= value <= self.high:
             return score
         return _bad(f"{value:g} is not in its range of {self.low:g} to {self.high:g}")
+
+
+def timed_out(seconds: float) -> Score:
+    """Return the score of a call that took too long."""
+    return unscored(Unscored.TIMED_OUT, f"the function took longer than {seconds:g} s")
 
 
 def _copy(trace: Trace) -> Trace:

@@ -9,19 +9,25 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
+from plaudit._util.packages import DeferredModule
 from plaudit.judges import rows
-from plaudit.judges.answers import decision
 from plaudit.judges.answers.base import AnswerCase
-from plaudit.judges.answers.guards import guard as guards
 from plaudit.rollouts.calls.parsing import read_reply
 from plaudit.rollouts.calls.reply import MalformedCall
 from plaudit.rollouts.tools.base import shown_chars
 from plaudit.rollouts.trace import CallRecord, CallStatus, Trace
 from plaudit.types import Json, Message
+
+if TYPE_CHECKING:
+    from plaudit.judges.answers import decision
+    from plaudit.judges.answers.guards import guard as guards
+else:
+    decision = DeferredModule("plaudit.judges.answers.decision")
+    guards = DeferredModule("plaudit.judges.answers.guards.guard")
 
 
 class Result(NamedTuple):

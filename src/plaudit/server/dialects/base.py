@@ -1,24 +1,12 @@
 """What a dialect is: the paths, forms and limits of one peer's protocol."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from plaudit.rewarding.rows import Row, RowCause, ScoredRow, unscored_row
+from plaudit.rewarding.queries import NoPrompt
+from plaudit.rewarding.rows import Row, ScoredRow
 from plaudit.rewarding.unscored import Word
 from plaudit.types import Json
-
-
-class NoPrompt(NamedTuple):
-    """A row without a certain end of the prompt, so that its response is unknown."""
-
-    row: Row
-
-    @property
-    def answer(self) -> ScoredRow:
-        """The answer to it."""
-        reason = "it is not certain where the prompt ends and the response begins"
-        return unscored_row(self.row, RowCause.NO_PROMPT, reason, status="rejected")
 
 
 class Answers(NamedTuple):
@@ -37,14 +25,6 @@ class Answers(NamedTuple):
     def unscored(self) -> list[float]:
         """1 for each row without a value, else 0."""
         return [float(row.value is None) for row in self.rows]
-
-    def scaled(self) -> list[float]:
-        """Return the values on a scale from 0 to 1, cut off there where their range is unknown."""
-        span = self.high - self.low
-        known = math.isfinite(span) and span > 0
-        found = [0.0 if value is None else value for value in self.values]
-        scaled = [(value - self.low) / span if known else value for value in found]
-        return [min(1.0, max(0.0, value)) for value in scaled]
 
 
 class ScoringRoute(NamedTuple):
@@ -83,8 +63,3 @@ class Dialect(NamedTuple):
     """Seconds within which it is answered, under the time-out of the peer."""
     scoring: Sequence[ScoringRoute]
     plain: Sequence[PlainRoute] = ()
-
-
-def column(row: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a row without columns that are null."""
-    return {name: value for name, value in row.items() if value is not None}

@@ -6,13 +6,12 @@ labels. It waits 180 s and tries five times; a request that fails leaves the rew
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
+from plaudit.rewarding.queries import NoPrompt, on_unit_scale, rows_of_queries
 from plaudit.rewarding.rows import Row
-from plaudit.rewarding.texts import cut_after
-from plaudit.server.dialects.base import Answers, Dialect, NoPrompt, ScoringRoute, column
+from plaudit.server.dialects.base import Answers, Dialect, ScoringRoute
 from plaudit.types import Json
 
 
@@ -37,28 +36,14 @@ class OpenRLHFReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _rows(body: OpenRLHFRequest) -> Sequence[Row | NoPrompt]:
-    prompts = _padded(body.prompts, len(body.query), "")
-    labels = _padded(body.labels, len(body.query), None)
-    return [_row(*one) for one in zip(body.query, prompts, labels, strict=True)]
-
-
-def _padded(given: list[Any], count: int, empty: Any) -> list[Any]:
-    """Return as many values as there are queries; none where their number is another one."""
-    return given if len(given) == count else [empty] * count
-
-
-def _row(query: str, prompt: str, label: Json) -> Row | NoPrompt:
-    response = cut_after(query, prompt)
-    if response is None:
-        return NoPrompt({"query": query})
-    return column({"prompt": prompt, "completion": response, "answer": label})
+    return rows_of_queries(body.query, body.prompts, body.labels)
 
 
 def _answer(body: OpenRLHFRequest, answers: Answers) -> OpenRLHFReply:
     del body
     return OpenRLHFReply(
         rewards=[value for value in answers.values if value is not None],
-        scores=answers.scaled(),
+        scores=on_unit_scale(answers.values, answers.low, answers.high),
         extra_logs={"unscored": answers.unscored},
     )
 

@@ -6,8 +6,9 @@ times and then raises, which ends the rollout.
 
 import msgspec
 
+from plaudit.rewarding.queries import row_of_sample
 from plaudit.rewarding.rows import Row
-from plaudit.server.dialects.base import Answers, Dialect, ScoringRoute, column
+from plaudit.server.dialects.base import Answers, Dialect, ScoringRoute
 from plaudit.types import Json
 
 
@@ -21,7 +22,7 @@ class SlimeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _rows(body: SlimeRequest) -> list[Row]:
-    return [column({"prompt": body.prompt, "completion": body.response, "answer": body.label})]
+    return [row_of_sample(body.prompt, body.response, body.label)]
 
 
 def _answer(body: SlimeRequest, answers: Answers) -> float | None:

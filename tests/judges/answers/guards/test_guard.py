@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions
 from plaudit.judges.answers.extraction import extract
 from plaudit.judges.answers.guards.guard import gives_up, guard, says_nothing
+from tests.support.examples import drawn
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -185,7 +186,7 @@ def test_huge_answers_and_ten_thousand_references_are_read(answer: str) -> None:
     guarded(answer, *["a " * 500_000] * 3)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=drawn(200))
 @given(st.text(max_size=250), st.text(max_size=50), st.text(max_size=20))
 def test_any_text_is_judged(answer: str, question: str, reference: str) -> None:
     says_nothing(question, answer)

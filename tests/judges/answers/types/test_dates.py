@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions, DayFirst
 from plaudit.judges.answers.types.dates import Date, applies, compare, read_date
+from tests.support.examples import drawn
 
 WHEN = "When did it happen?"
 YEAR = "In what year did it happen?"
@@ -222,7 +223,7 @@ def test_a_date_holds_what_a_text_gives() -> None:
     assert read_date("4 March or 5 March") is None
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=drawn(150), deadline=None)
 @given(st.dates(min_value=datetime.date(1000, 1, 1)))
 def test_every_day_is_read_in_words_and_in_digits(day: datetime.date) -> None:
     spelled = f"{day.day} {day:%B} {day.year}"
@@ -266,7 +267,7 @@ def test_hostile_texts_are_compared_without_an_error(text: str) -> None:
         verdict(answer, reference, text)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=drawn(300), deadline=None)
 @given(st.text(alphabet="0123456789/-.:, apmTMarchJulybcdsth'", max_size=24))
 def test_texts_of_dates_are_compared_without_an_error(text: str) -> None:
     verdict(text, "4 March 2020", text)

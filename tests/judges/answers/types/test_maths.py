@@ -19,6 +19,7 @@ from plaudit.judges.answers.types import maths
 from plaudit.judges.answers.types.symbolic.outcome import Budget, Outcome
 from plaudit.judges.answers.types.symbolic.process import MathsProcess
 from tests.judges.answers.maths_cases import DIFFERENT, EQUAL, NOT_EQUAL
+from tests.support.examples import drawn
 
 ENDLESS = r"\prod_{k=1}^{9999} (x+k)"
 
@@ -159,7 +160,7 @@ def test_a_number_is_no_maths_otherwise(reference: str, answer: str, question: s
     assert not maths.applies(reference, asked)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=drawn(50))
 @given(st.text() | st.text("x1^{}()[]\\$|,.=<>!%+-*/ ", max_size=60))
 def test_any_text_can_be_looked_at(text: str) -> None:
     maths.applies(text, case())

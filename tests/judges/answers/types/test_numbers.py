@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from plaudit.judges.answers.base import AnswerCase, AnswerOptions
 from plaudit.judges.answers.types.numbers import applies, compare
+from tests.support.examples import drawn
 
 HOW_MANY = "How many apples are in the basket?"
 PERCENT = "What percentage of the vote did she get?"
@@ -460,7 +461,7 @@ def test_hostile_texts_are_compared_without_an_error(text: str) -> None:
         verdict(answer, reference, text)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=drawn(200), deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_texts_are_compared_without_an_error(answer: str, reference: str) -> None:
     verdict(answer, reference, answer)
@@ -469,20 +470,20 @@ def test_any_texts_are_compared_without_an_error(answer: str, reference: str) ->
 SIGNS = st.text(alphabet="0123456789.,'/^%$\u20ac-+ xekmn\u00b2\u00bd\u2030()", max_size=14)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=drawn(300), deadline=None)
 @given(SIGNS, SIGNS)
 def test_texts_of_digits_and_signs_are_compared_alike_in_both_directions(a: str, b: str) -> None:
     if verdict(a, b) is True:
         assert verdict(b, a) is not False
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=drawn(200), deadline=None)
 @given(st.integers(-(10**12), 10**12))
 def test_a_number_equals_itself_with_separators(value: int) -> None:
     assert verdict(f"{value:,}", str(value)) is True
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=drawn(200), deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_numbers_of_different_values_are_never_equal(a: int, b: int) -> None:
     assert (verdict(str(a), f"{b:,}") is True) == (a == b)

@@ -8,6 +8,7 @@ from plaudit.judges.answers.base import AnswerCase, AnswerOptions
 from plaudit.judges.answers.types import quantities, units
 from plaudit.judges.answers.types.quantities import applies, compare
 from plaudit.judges.answers.types.units import asked_unit, read_unit, worth
+from tests.support.examples import drawn
 
 pytest.importorskip("pint")
 
@@ -319,14 +320,14 @@ def test_hostile_texts_are_compared_without_an_error(text: str) -> None:
         verdict(answer, reference, text)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=drawn(300), deadline=None)
 @given(st.text(alphabet="0123456789. /^*'\"-+mskgKCFhin\u00b0\u00b2\u00b5", max_size=16))
 def test_texts_of_units_are_compared_without_an_error(text: str) -> None:
     verdict(text, "5 m")
     verdict("5 m", text, text)
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=drawn(100), deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_metres_are_equal_to_kilometres_only_where_they_are(a: int, b: int) -> None:
     assert (verdict(f"{a / 1000} km", f"{b} m") is True) == (a == b)

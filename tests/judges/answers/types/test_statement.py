@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from plaudit.judges.answers.base import AnswerCase, Comparer
 from plaudit.judges.answers.types import dates, lists, numbers, quantities
+from tests.support.examples import drawn
 
 TYPES: dict[str, Comparer] = {
     "number": numbers,
@@ -108,7 +109,7 @@ def test_numbers_of_the_question_are_no_second_value() -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=drawn(100), deadline=None)
 @given(answer=st.text(max_size=60), question=st.text(max_size=30))
 def test_any_text_is_compared_without_an_error(kind: str, answer: str, question: str) -> None:
     for reference in ("5 km", "12, 13", "May 1932"):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from plaudit.judges.answers.base import AnswerCase, Comparison
 from plaudit.judges.answers.types import text
+from tests.support.examples import drawn
 
 FRANCE = "What is the capital of France?"
 CAESAR = "Who killed Caesar?"
@@ -434,7 +435,7 @@ def test_hostile_text_raises_nothing(hostile: str) -> None:
 ANSWERS = st.text(alphabet="aA the.-'\"+&*_!(1²é", max_size=20) | st.text(max_size=20)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=drawn(200))
 @given(ANSWERS, ANSWERS)
 def test_sameness_is_symmetric_and_holds_for_a_text_itself(one: str, other: str) -> None:
     assert text.same_text(one, other) == text.same_text(other, one)

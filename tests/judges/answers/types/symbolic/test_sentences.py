@@ -10,6 +10,7 @@ from plaudit.judges.answers.types.symbolic.sentences import (
     same_words,
     without_letter,
 )
+from tests.support.examples import drawn
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_letter_before_a_value_is_left_out_unless_it_is_asked_for() -> None:
     assert without_letter(r"\text{ab}", "12") == r"\text{ab}"
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=drawn(50))
 @given(st.text(max_size=200) | st.text("x1$\\()[]{} .,isnotand", max_size=80))
 def test_any_text_can_be_read(text: str) -> None:
     formula_of(text)

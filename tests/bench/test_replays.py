@@ -10,7 +10,7 @@ import pytest
 from plaudit.bench.datasets import load_dataset, place_sides
 from plaudit.bench.outcomes import outcome_of
 from plaudit.bench.recorded import RECORDINGS
-from plaudit.bench.replay import replay
+from plaudit.bench.replays import replay
 from plaudit.bench.results import ArmResults, BenchResults, read_results, write_results
 from plaudit.errors import InputError, UsageError
 from plaudit.types import Failure, Verdict
