@@ -16,7 +16,7 @@ from plaudit.cli.runs import open_store
 from plaudit.errors import UsageError
 from plaudit.server.security import is_loopback
 from plaudit.viewer.app import make_app
-from plaudit.viewer.label_pages import LabelOptions
+from plaudit.viewer.labelling import LabelOptions
 from plaudit.viewer.library import Library
 from plaudit.viewer.serving import serve
 

@@ -145,22 +145,27 @@ class Library:
         notice = f"{info.name} {why}. These are its verdicts in the store, without their inputs."
         return self._of_run(info, Document(file, info.name, notice))
 
-    def record_of(self, document: Document) -> dict[str, Any]:
-        """Return what the newest run that wrote a file was asked for; empty where none is known."""
+    def config_of(self, document: Document) -> bytes | None:
+        """Return the record of the newest run that wrote a file, as JSON; None: none is known."""
         if self._open_store is None:
-            return {}
+            return None
         place = document.path.absolute()
         try:
             with self._store() as store:
                 for info in store.runs():
-                    record = _record(info)
-                    options: dict[str, Any] = record.get("options") or {}
+                    options: dict[str, Any] = _record(info).get("options") or {}
                     out = options.get("out")
                     if info.name == document.run or (out and Path(str(out)).absolute() == place):
-                        return {name: one for name, one in record.items() if name != "options"}
+                        return info.config
         except PlauditError:
-            return {}
-        return {}
+            return None
+        return None
+
+    def record_of(self, document: Document) -> dict[str, Any]:
+        """Return what that run was asked for, without its files; empty where none is known."""
+        config = self.config_of(document)
+        found: dict[str, Any] = msgspec.json.decode(config) if config else {}
+        return {name: one for name, one in found.items() if name != "options"}
 
     def runs(self, limit: int = 500) -> list[RunLine]:
         """Return the newest runs, newest first.

@@ -157,6 +157,11 @@ def decode_row(line: bytes, where: str) -> dict[str, Json]:
         raise InputError(f"{where}: not a row: {error}") from None
 
 
+def judged_row(row: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what a verdict is of, in the form of an input row; empty where the file lacks it."""
+    return _object(unpacked(row, ("input",)).get("input"))
+
+
 def verdict_page(row: Mapping[str, Json], whole: bool = False) -> VerdictPage:
     """Return a verdict for its page."""
     found = unpacked(row, _PACKED)
