@@ -13,7 +13,8 @@ are distinct, of 1.5 KB; json replies have 300 characters, logprob replies 20 lo
 - cached: the same command again on more samples, answered from the store, on all cores;
 - memory: peak resident memory for 10,000 samples and for many more.
 
-Rounds alternate, and medians are given, since shared machines are noisy. The last line is JSON.
+Rounds alternate, and medians are given, since shared machines are noisy. `cpu_ratio` compares the
+CPU time of whole processes, which other work on the machine disturbs less. The last line is JSON.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import shutil
 import socket
 import statistics
@@ -138,15 +140,23 @@ def _lines(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def bare(url: str, body: Path, prompts: Path, *options: str) -> float:
-    """Return the requests a second of the bare loop."""
+def bare(url: str, body: Path, prompts: Path, *options: str) -> tuple[float, float]:
+    """Return the requests a second of the bare loop, and the CPU time of a request in us."""
+    before = _cpu_seconds()
     script = str(ROOT / "benchmarks" / "bare_loop.py")
     command = [*on_core(0), sys.executable, script, f"{url}/chat/completions", str(body)]
     done = subprocess.run(
         [*command, str(prompts), *options], stdout=subprocess.PIPE, text=True, check=True
     )
     answered, seconds = done.stdout.split()
-    return int(answered) / float(seconds)
+    cpu_us = (_cpu_seconds() - before) / int(answered) * 1e6
+    return int(answered) / float(seconds), cpu_us
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -161,13 +171,15 @@ def measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, A
         for _ in range(options.rounds):
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
-            slow = bare(url, body, prompts)
+            slow, bare_cpu_us = bare(url, body, prompts)
             done = judge(home, str(rows), *args, prefix=on_core(0))
-            fast = bare(url, body, prompts, "--uvloop")
+            fast, _ = bare(url, body, prompts, "--uvloop")
             rounds.append(
                 {
                     "plaudit": done["samples_a_second"],
                     "cpu_us": done["cpu_us_a_sample"],
+                    "bare_cpu_us": round(bare_cpu_us, 1),
+                    "cpu_ratio": round(bare_cpu_us / done["cpu_us_a_sample"], 3),
                     "bare": round(slow, 1),
                     "bare_uvloop": round(fast, 1),
                     "ratio": round(done["samples_a_second"] / slow, 3),
@@ -226,6 +238,7 @@ def main() -> None:
     report = {
         "ratio": {kind: done["ratio"] for kind, done in found.items()},
         "ratio_uvloop": {kind: done["ratio_uvloop"] for kind, done in found.items()},
+        "cpu_ratio": {kind: done["cpu_ratio"] for kind, done in found.items()},
         **found,
         "machine": machine(),
     }

@@ -17,6 +17,7 @@ import pytest
 from tests.support.command import Here, Plaudit, write_rows
 from tests.support.judged import scored
 from tests.support.launching import until_gone
+from tests.support.served import Served
 from tests.support.serving import RIGHT, RULES, UNKNOWN
 
 CHOSEN = ("--when-unscored", "error")
@@ -31,27 +32,6 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def here(home: Path) -> Here:
     return Here(home / "store", folder=home)
-
-
-class Served:
-    """A server in a process of its own."""
-
-    def __init__(self, home: Path, *options: str | Path, port: int = 0) -> None:
-        plaudit = Plaudit(home / "store", folder=home)
-        self.process = plaudit.start("serve", *options, "--port", str(port), "--quiet")
-        assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        found = re.search(r"http://\S+:(\d+)", line)
-        assert found, line + self.process.stderr.read()
-        self.url, self.port = found[0], int(found[1])
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        assert self.process.stdout is not None and self.process.stderr is not None
-        self.process.stdout.close()
-        self.errors = self.process.stderr.read()
-        self.process.stderr.close()
-        return self.process.wait(100)
 
 
 @contextmanager

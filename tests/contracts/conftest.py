@@ -19,6 +19,8 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "verl",
+    "ray",
     "areal",
     "nemo-gym",
     "verifiers",

@@ -172,6 +172,54 @@ def test_a_reward_reads_tool_calls_and_results_of_TRLs_own_loop(
     assert all("right/unscored" in entry for entry in logs)
 
 
+class Notes:
+    """An environment of TRL, with one tool."""
+
+    def reset(self, **row: Any) -> None:
+        self.searches = 0
+
+    def search(self, query: str) -> str:
+        """Search the notes.
+
+        Args:
+            query: a thing.
+        """
+        self.searches += 1
+        return search(query)
+
+
+class RewardedNotes(Notes):
+    """An environment that rewards too."""
+
+    def get_reward(self) -> float:
+        return float(self.searches)
+
+
+@pytest.mark.parametrize("environment", [Notes, RewardedNotes])
+def test_a_reward_reads_what_environments_answer(
+    native: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, environment: type[Notes]
+) -> None:
+    seen = Seen()
+
+    def picky(trace: Trace) -> float | None:
+        seen(trace)
+        return None if "map" in trace.messages[0].text else 1.0
+
+    rewards = as_trl_reward(picky)
+    config = settings(tmp_path, shuffle_dataset=False)
+    trainer = train(native, rewards, config, rows(), environment_factory=environment)
+    logs = [entry for entry in trainer.state.log_history if "reward" in entry]
+    assert len(seen.traces) == 2 * 2 * GROUP
+    searched = [result for trace in seen.traces for result in results_of(trace)]
+    assert searched
+    for result in searched:
+        assert result.text == str(search(**result.call.arguments))
+    assert sum(entry["picky/unscored"] for entry in logs) == pytest.approx(0.5)
+    own = environment is RewardedNotes
+    assert all(("rewards/RewardedNotes/mean" in entry) == own for entry in logs)
+    assert ("counts as 0" in caplog.text) == own
+
+
 # The rollout function
 
 

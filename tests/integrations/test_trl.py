@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
 from plaudit.integrations.trl import as_trl_reward
+from plaudit.rewarding.unscored import UnscoredError
 from plaudit.rollouts.rewards.base import scored
 from plaudit.rollouts.trace import Score, StopReason, Trace
 
@@ -173,3 +175,94 @@ def test_it_works_in_several_loops_and_threads() -> None:
     reward = as_trl_reward(RULES)
     for _ in range(2):
         assert asyncio.run(call(reward, [said("boat")], answer=["boat"])) == [1.0]
+
+
+# What has no value
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let a version of TRL be installed."""
+
+    def install(version: str) -> None:
+        info = tmp_path / f"trl-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: trl\nVersion: {version}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return install
+
+
+@pytest.mark.parametrize("version", ["0.29.0", "1.5.1", "1.5.0.dev0"])
+async def test_a_TRL_that_makes_None_a_0_needs_a_choice(
+    version: str, installed: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    installed(version)
+    with pytest.raises(UsageError, match=rf"TRL {version} trains on 0.*update to TRL 1\.6"):
+        as_trl_reward(RULES)
+    assert caplog.text == ""
+    accepted = as_trl_reward(RULES, when_unscored="null")
+    assert f"TRL {version} trains on 0" in caplog.text
+    assert await call(accepted, [said("boat")], answer=[None]) == [None]
+    assert as_trl_reward(RULES, when_unscored="error").__name__ == "total"
+    assert as_trl_reward(RULES, when_unscored=-1).__name__ == "total"
+
+
+@pytest.mark.parametrize("version", ["1.6.0", "1.16.0", "2.0.0rc1"])
+def test_a_TRL_that_leaves_None_out_needs_none(
+    version: str, installed: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    installed(version)
+    assert as_trl_reward(RULES).__name__ == "total"
+    assert caplog.text == ""
+
+
+async def test_a_chosen_number_stands_for_what_has_no_value_and_the_metric_counts_it() -> None:
+    metrics: dict[str, float] = {}
+    reward = as_trl_reward(RULES, when_unscored=-0.5)
+    found = await call(
+        reward,
+        [said("boat"), said("boat")],
+        answer=["boat", None],
+        log_metric=metrics.__setitem__,
+    )
+    assert found == [1.0, -0.5]
+    assert metrics["total/unscored"] == 0.5
+    with pytest.raises(UsageError, match="TRL cannot carry group-mean"):
+        as_trl_reward(RULES, when_unscored="group-mean")
+
+
+async def test_error_ends_the_training() -> None:
+    reward = as_trl_reward(RULES, when_unscored="error")
+    assert await call(reward, [said("boat")], answer=["boat"]) == [1.0]
+    with pytest.raises(UnscoredError, match="1 of 2 rows have no value"):
+        await call(reward, [said("boat")] * 2, answer=["boat", None])
+
+
+class Rewarding:
+    """An environment that rewards by itself."""
+
+    def get_reward(self) -> float:
+        return 1.0
+
+
+async def test_a_None_beside_a_reward_of_the_environment_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reward = as_trl_reward(RULES)
+    await call(reward, [said("boat")], answer=[None], environments=[object()])
+    await call(reward, [said("boat")], answer=["boat"], environments=[Rewarding()])
+    assert "counts as 0" not in caplog.text
+    found = await call(reward, [said("boat")], answer=[None], environments=[Rewarding()])
+    assert found == [None]
+    assert "1 of 1 rows have no value: TRL adds total" in caplog.text
+
+
+async def test_a_row_that_takes_too_long_costs_no_other_its_reward() -> None:
+    async def slow(trace: Trace) -> float:
+        if trace.final_answer == "wait":
+            await asyncio.Event().wait()
+        return 1.0
+
+    found = await call(as_trl_reward(slow, deadline=0.2), [said("wait"), said("boat")])
+    assert found == [None, 1.0]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from plaudit.errors import EngineUnusableError, UsageError
+from plaudit.judge import Judge
 from plaudit.rewarding.adapted import RowReward
+from plaudit.rewarding.grouped import GroupReward
 from plaudit.rewarding.remote import RemoteScorer
 from plaudit.rewarding.rows import TRACE, RowCause, trace_of_row
 from plaudit.rollouts.trace import Trace
@@ -131,3 +133,12 @@ async def test_the_token_comes_from_the_URL_and_is_in_no_message(tmp_path: Path)
 def test_a_URL_that_names_no_reward_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="/v1/score/NAME"):
         RemoteScorer(url)
+
+
+def test_a_pairwise_judge_needs_whole_groups(tmp_path: Path) -> None:
+    script = tmp_path / "judge.jsonl"
+    script.write_text("", encoding="utf-8")
+    judge = Judge("pairwise", engine=f"scripted:{script}")
+    with pytest.raises(UsageError, match="scores each answer for itself"):
+        RowReward(judge)
+    assert GroupReward(judge).name == "pairwise"

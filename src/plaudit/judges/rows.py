@@ -202,6 +202,8 @@ def _judged(sample: Sample) -> Sequence[tuple[str, Iterable[str]]]:
 
 def is_visible(text: str) -> bool:
     """Return whether a text holds more than white space and invisible characters."""
+    if text[:1].isalnum():  # As most are.
+        return True
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 

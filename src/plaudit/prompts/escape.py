@@ -133,7 +133,10 @@ class Escaper:
             for text in (*tokens, *(sections - lettered), *(_SHAPE_STARTS if shapes else ()))
             if text[0].isascii()
         }
-        self._starts = tuple(sorted(starts))
+        self._starts: dict[str, tuple[str, ...]] = {}
+        """By their first characters, which are found much faster than two."""
+        for start in sorted(starts):
+            self._starts[start[0]] = (*self._starts.get(start[0], ()), start)
         self._folded = tuple(section.lower() for section in lettered)
         exact = "|".join(re.escape(t) for t in sorted(tokens, key=_longest_first))
         folded = "|".join(re.escape(d) for d in sorted(sections, key=_longest_first))
@@ -168,8 +171,8 @@ class Escaper:
         """
         if not text.isascii():
             return False
-        for start in self._starts:
-            if start in text:
+        for first, starts in self._starts.items():
+            if first in text and any(start in text for start in starts):
                 return False
         return not self._folded or not self._holds_section(text)
 

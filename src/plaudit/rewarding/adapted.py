@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from plaudit._util.loops import run_sync
 from plaudit.engines.base import Engine
-from plaudit.errors import ArgumentError
+from plaudit.errors import ArgumentError, UsageError
 from plaudit.judge import Judge
 from plaudit.rewarding.remote import RemoteScorer, is_url
 from plaudit.rewarding.rows import Row, RowCause, ScoredRow, unscored_row
@@ -32,6 +32,9 @@ class RowReward:
         deadline: seconds until every row has an answer; a row without one then has no value.
     """
 
+    groups = False
+    """Whether rows come as whole groups, which a pairwise judge needs."""
+
     def __init__(
         self,
         reward: RewardSource | None = None,
@@ -51,7 +54,8 @@ class RowReward:
                 those behind a server for `remote.PATIENCE_S`.
 
         Raises:
-            UsageError: the specification cannot be used, or the deadline is not above 0.
+            UsageError: the specification cannot be used, the deadline is not above 0, or the judge
+                compares answers while each row is scored for itself.
         """
         if deadline is not None and not deadline > 0:
             raise ArgumentError("deadline", "must be more than 0 seconds")
@@ -59,6 +63,11 @@ class RowReward:
         self.deadline = deadline
         self.scorer, own = _open(reward, name, engine)
         self.name = name or own
+        if not self.groups and _compares(self.scorer):
+            raise UsageError(
+                "a pairwise judge compares the answers of a group, and this adapter scores each "
+                "answer for itself: give a judge of one answer, such as Judge('pointwise')"
+            )
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self._arguments
@@ -108,6 +117,10 @@ def _open(
     called = name or getattr(function, "__name__", type(function).__name__)
     options = FunctionOptions(function=called)
     return RewardScorer(FunctionReward(called, function, options)), called
+
+
+def _compares(scorer: Scorer) -> bool:
+    return isinstance(scorer, JudgeScorer) and scorer.judge.config.kind == "pairwise"
 
 
 async def _score_within(scorer: Scorer, rows: Sequence[Row], seconds: float) -> list[ScoredRow]:

@@ -16,6 +16,8 @@ class GroupReward(RowReward):
     value is the logarithm of a member's strength, so it compares within the group alone.
     """
 
+    groups = True
+
     async def ascore(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score the members of one group; see `RowReward.ascore`."""
         scorer = self.scorer

@@ -1,9 +1,10 @@
-"""How OpenRLHF, slime, AReaL and NeMo call their adapters: a specification and rows in, values out.
+"""How verl, OpenRLHF, slime, AReaL and NeMo call adapters: a specification and rows in, values out.
 
 What calls them is a stand-in; tests/contracts passes the installed peer's own.
 """
 
 import asyncio
+import json
 import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -15,11 +16,85 @@ from plaudit.integrations.nemo_gym import as_gym_server
 from plaudit.integrations.nemo_rl import as_nemo_rl_env
 from plaudit.integrations.openrlhf import as_openrlhf_reward
 from plaudit.integrations.slime import as_slime_reward
+from plaudit.integrations.verl import MASK, as_verl_manager, as_verl_reward
+from plaudit.rollouts.calls.forms import write_call
+from tests.support import verl_peer
 from tests.support.equality.over_http import gym_request
 from tests.support.equality.rows import UNSCORED, Row, Values, asked, without, wrote
 from tests.support.rl_peers import Body, Sample, slime_args, standing_in
 
+VerlScore = Callable[[verl_peer.Rollout, Row], Awaitable[Row]]
 GymPost = Callable[[Row], Awaitable[Row]]
+
+
+async def verl(spec: Path, rows: Sequence[Row]) -> Values:
+    compute_score = as_verl_reward(spec, when_unscored=UNSCORED)
+
+    async def one(row: Row) -> float | None:
+        info = {"question": row["prompt"], "num_turns": 2}
+        found = await compute_score("rows", row["completion"], row["answer"], info)
+        return _of_verl(found)
+
+    return await asyncio.gather(*map(one, rows))
+
+
+def verl_manager_of(spec: Path) -> tuple[Any, VerlScore]:
+    """A tokenizer, and what scores rollouts of its ids."""
+    with verl_peer.standing_in():
+        manager_class = as_verl_manager(spec, when_unscored=UNSCORED)
+    tokenizer = verl_peer.Characters()
+    manager = manager_class({}, tokenizer, None)
+
+    async def score(made: verl_peer.Rollout, beside: Row) -> Row:
+        found = await manager.run_single(verl_peer.data(made, beside))
+        return found["reward_extra_info"]
+
+    return tokenizer, score
+
+
+async def verl_manager(
+    spec: Path,
+    rows: Sequence[Row],
+    make: Callable[[Path], tuple[Any, VerlScore]] = verl_manager_of,
+    *,
+    masked: bool = False,
+) -> Values:
+    tokenizer, score = make(spec)
+
+    async def one(row: Row) -> float | None:
+        made = verl_peer.rollout(tokenizer, asked(row), _sampled(wrote(row)))
+        extra = {MASK: made.mask} if masked else {}
+        beside = verl_peer.fields(made, row["answer"], tool_extra_fields=extra)
+        return _of_verl(await score(made, beside))
+
+    return await asyncio.gather(*map(one, rows))
+
+
+async def verl_manager_masked(spec: Path, rows: Sequence[Row]) -> Values:
+    return await verl_manager(spec, rows, masked=True)
+
+
+def _of_verl(found: Row) -> float | None:
+    value = without(found["score"])
+    assert found["abstained"] == (value is None)
+    return value
+
+
+def _sampled(chat: Sequence[Row]) -> list[Row]:
+    """A chat as the model samples it: calls as text; after a result it writes at least its end."""
+    found = [
+        message | {"content": message["content"] + "".join(map(_call, message["tool_calls"]))}
+        if message.get("tool_calls")
+        else message
+        for message in chat
+    ]
+    end = [{"role": "assistant", "content": ""}]
+    return found + end if found[-1]["role"] == "tool" else found
+
+
+def _call(call: Row) -> str:
+    function = call["function"]
+    return write_call("hermes", function["name"], json.loads(function["arguments"]))
 
 
 async def openrlhf(spec: Path, rows: Sequence[Row]) -> Values:
