@@ -13,7 +13,6 @@ from plaudit._util.packages import load_package
 from plaudit.cli import display
 from plaudit.cli.options import StoreOption
 from plaudit.cli.runs import open_store
-from plaudit.errors import UsageError
 from plaudit.server.security import is_loopback
 from plaudit.viewer.app import make_app
 from plaudit.viewer.labelling import LabelOptions
@@ -81,7 +80,5 @@ def view(
     names = () if is_loopback(host) else (host,)
     try:
         loops.run(serve(make_app(library, token, names, options), host, port, started))
-    except KeyboardInterrupt:
-        raise UsageError("ended") from None
     finally:
         library.close()
