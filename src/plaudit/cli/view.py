@@ -77,7 +77,7 @@ def view(
                 webbrowser.open(address)
 
     options = LabelOptions(file=labels, annotator=annotator, seed=seed)
-    names = () if is_loopback(host) else (host,)
+    names = () if is_loopback(host) else None
     try:
         loops.run(serve(make_app(library, token, names, options), host, port, started))
     finally:

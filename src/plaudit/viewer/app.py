@@ -27,7 +27,7 @@ _HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -44,7 +44,7 @@ class _Door(NamedTuple):
 def make_app(
     library: Library,
     token: str,
-    names: tuple[str, ...] = (),
+    names: tuple[str, ...] | None = (),
     options: LabelOptions | None = None,
 ) -> web.Application:
     """Return the application of the viewer; nothing is started.
@@ -52,11 +52,11 @@ def make_app(
     Args:
         library: what is looked at.
         token: the first page's URL holds it, and a cookie the requests after it.
-        names: under which the viewer may be asked, besides those of this machine.
+        names: under which the viewer may be asked, besides those of this machine; None: any.
         options: how people label.
     """
     site = Site(library, options or LabelOptions(), {}, Prompts())
-    door = _Door(Gatekeeper(None, names), token)
+    door = _Door(Gatekeeper(token if names is None else None, names or ()), token)
     made = web.Application(middlewares=[web.middleware(functools.partial(_around, door, site))])
     pages: Mapping[str, Callable[[Site, web.Request], Awaitable[web.StreamResponse]]] = {
         "/": row_pages.show_home,
