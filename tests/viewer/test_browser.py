@@ -145,10 +145,10 @@ async def test_two_files_are_compared(look: Look, write: Write) -> None:
     others = [row | {"value": "praise", "reward": 1.0} for row in rows]
     async with look(write(*rows), write(*others, name="b.jsonl")) as person:
         await person.page.select_option("select[name=first]", index=0)
-        await person.click("text=Compare >> nth=-1")
+        await person.click("form[action='/compare'] button")
         assert await person.says("50.0%")
         assert await person.says("McNemar p =")
-        await person.click(".matrix a >> nth=0")
+        await person.click(".matrix a >> nth=1")
         await person.click("a.row >> nth=0")
         assert await person.says("disagrees with the label")
 
@@ -235,8 +235,8 @@ async def test_keys_are_enough(look: Look, write: Write) -> None:
         for _ in range(60):  # By Tab alone all of what can be done is reached.
             await person.page.keyboard.press("Tab")
             seen.add(await person.page.evaluate(
-                "document.activeElement.name || document.activeElement.className.baseVal || "
-                "document.activeElement.className || document.activeElement.tagName"
+                "(document.activeElement.getAttribute('name') ||"
+                " document.activeElement.getAttribute('class'))"
             ))  # fmt: skip
         assert {"skip", "brand", "text", "reward", "columns", "row"} <= seen
 
@@ -290,4 +290,4 @@ async def test_axe_finds_nothing_and_hostile_texts_do_nothing(
             found += [f"{path}: {over} pixels too wide"] if over > 0 else []
             if path not in ("/", "/nothing"):
                 assert await person.says("<script>alert(1)</script>"), path
-    assert found == []
+    assert "\n".join(found) == ""
