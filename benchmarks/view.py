@@ -91,17 +91,21 @@ class Viewer:
 
     def __init__(self, path: Path, home: Path) -> None:
         self.started = time.perf_counter()
-        command = [sys.executable, "-m", "plaudit", "view", str(path), "--no-browser"]
-        env = os.environ | {"PLAUDIT_CACHE": str(home / "cache"), "PLAUDIT_HOME": str(home)}
+        command = [sys.executable, "-m", "plaudit", "view", path.name, "--no-browser"]
         self.process = subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            [*command, "--annotator", "ada"],
+            env=os.environ | {"PLAUDIT_CACHE": str(home / "cache"), "PLAUDIT_HOME": str(home)},
+            cwd=path.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         assert self.process.stdout is not None
         url = re.search(r"http://\S+", self.process.stdout.readline())
         assert url is not None
         parts = urlsplit(url[0])
         self.path = parts.path
+        self.origin, self.query = f"http://{parts.netloc}", parts.query
         self.connection = HTTPConnection(parts.netloc, timeout=600)
         self.connection.request("GET", f"{parts.path}?{parts.query}")
         reply = self.connection.getresponse()
@@ -116,6 +120,15 @@ class Viewer:
         text = reply.read().decode()
         assert reply.status == 200, text
         return text
+
+    def address(self, path: str) -> str:
+        """Return a URL with which a browser may come first."""
+        return f"{self.origin}{path}?{self.query}"
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
 
     def timed(self, path: str) -> float:
         """Return the milliseconds that a page takes."""
@@ -140,8 +153,7 @@ def viewing(path: Path, home: Path) -> Iterator[Viewer]:
     try:
         yield viewer
     finally:
-        viewer.process.send_signal(signal.SIGTERM)
-        viewer.process.wait(60)
+        viewer.close()
 
 
 def measure(path: Path, rows: int, home: Path) -> dict[str, float]:

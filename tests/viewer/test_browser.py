@@ -232,7 +232,7 @@ async def test_keys_are_enough(look: Look, write: Write) -> None:
         await person.page.keyboard.press("Escape")
         assert not await person.page.is_visible("#help")
         seen: set[str] = set()
-        for _ in range(60):  # By Tab alone all of what can be done is reached.
+        for _ in range(120):  # By Tab alone all of what can be done is reached.
             await person.page.keyboard.press("Tab")
             seen.add(await person.page.evaluate(
                 "(document.activeElement.getAttribute('name') ||"
