@@ -14,6 +14,7 @@ Comments before a fence say more:
 
     <!-- output -->              the fence is what the Python before it printed
     <!-- test: server -->        run against a fake of the named endpoint
+    <!-- test: batches -->       run against a stand-in of OpenAI with its batch API
     <!-- test: exit N -->        the last command ends with this status (else 0)
     <!-- test: about -->         counts may be off by 3 (they depend on the processor a little)
     <!-- test: needs PACKAGE --> skipped where the package is not installed
@@ -435,6 +436,10 @@ def _edit(page: Path, edits: list[tuple[int, int, list[str]]]) -> None:
 @contextlib.contextmanager
 def _server(fence: Fence) -> Iterator[dict[str, str]]:
     """Serve the protocols of OpenAI and Anthropic where the fence wants it."""
+    if "batches" in fence.marks:
+        with _batches() as env:
+            yield env
+        return
     if "server" not in fence.marks:
         yield {}
         return
@@ -449,6 +454,18 @@ def _server(fence: Fence) -> Iterator[dict[str, str]]:
             "ANTHROPIC_BASE_URL": anthropic.url,
             "ANTHROPIC_API_KEY": "not-a-key",
         }
+
+
+@contextlib.contextmanager
+def _batches() -> Iterator[dict[str, str]]:
+    sys.path.insert(0, str(ROOT))
+    from tests.support.batch_provider import KEYS, BatchProvider
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        BatchProvider("openai", Path(folder)) as provider,
+    ):
+        yield {"OPENAI_BASE_URL": provider.uri.partition("@")[2], **KEYS}
 
 
 _TEXTS = {

@@ -61,9 +61,11 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
             "aiohttp",
             {
                 "plaudit.engines.http.connections",
+                "plaudit.engines.http.transfers",
                 "plaudit.rewarding.remote",
                 "plaudit.server.app",
                 "plaudit.server.boundary",
+                "plaudit.server.peers",
                 "plaudit.server.running",
                 "plaudit.viewer.app",
                 "plaudit.viewer.compare_pages",
@@ -83,6 +85,7 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
         (
             "sqlite3",
             {
+                "plaudit.store.batches",
                 "plaudit.store.session",
                 "plaudit.store.schema",
                 "plaudit._util.disk",

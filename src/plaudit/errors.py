@@ -36,6 +36,8 @@ class Cause(StrEnum):
     BAD_RESPONSE = "bad_response"
     BAD_REQUEST = "bad_request"
     CONTEXT_OVERFLOW = "context_overflow"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
     # A reply came and is unusable: `invalid`, read again from the store, asked again on request. So
     # is `bad_response` as a `ReplyError`: what should be log-probabilities cannot be.
     REFUSED = "refused"

@@ -29,7 +29,7 @@ from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, judge_fields, make_config, register, task_type
 from plaudit.judges.panel import PanelConfig, Spec, read_cascade, read_jury
 from plaudit.runs.block import AnySession, judge_rows
-from plaudit.runs.judging import Judged
+from plaudit.runs.judging import Judged, JudgeSession
 from plaudit.runs.runtime import (
     Runtime,
     Runtimes,
@@ -267,6 +267,22 @@ class Judge(Closing):
         _, session = await self._session(cache, generation)
         return (await session.judge(samples[0]))[0]
 
+    def judge_now(self, row: Row) -> Verdict | None:
+        """Judge one row in a running event loop, where that needs no waiting.
+
+        Returns:
+            What `ajudge` would give; None where an engine is asked, the store is looked into,
+            formulas are compared, or the judge was not used in this loop before.
+
+        Raises:
+            InputError: the row is malformed, or holds several samples.
+        """
+        session = self.runtimes.here().known(self.config, self.panel)
+        if not isinstance(session, JudgeSession):
+            return None
+        samples = self.samples([row])
+        return session.judge_now(samples[0]) if len(samples) == 1 else None
+
     async def ajudge_batch(
         self,
         rows: Iterable[Row] | AsyncIterable[Row],
@@ -341,6 +357,11 @@ class Judge(Closing):
             for sample in samples:
                 found += task.requests(sample) or [task.render(sample)]
         return found
+
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether replies of its engines are kept in the store, so that none is asked for twice."""
+        return self.runtimes.keeps_replies
 
     @property
     def sent(self) -> int:

@@ -399,6 +399,6 @@ def test_the_sets_are_listed(plaudit: Plaudit) -> None:
 def test_the_embedded_model_is_measured(plaudit: Plaudit) -> None:
     command = ("bench", "own", EXAMPLES / "pairwise.jsonl", "--kind", "pairwise", "--limit", "2")
     done = plaudit(*command, "--json")
-    assert done.status == 0, done.stderr
+    assert done.status in (0, 1), done.stderr  # It may abstain on both.
     assert arm(done)["judge"]["model"].startswith("gguf-sha256:")
     assert arm(plaudit(*command, "--json"))["spending"]["engine_calls"] == 0

@@ -116,7 +116,7 @@ def test_all_examples_in_both_readouts(
 )
 def test_a_single_object_is_judged(plaudit: Plaudit, tmp_path: Path, kind: str, name: str) -> None:
     out = tmp_path / "out.jsonl"
-    done = plaudit("judge", kind, EXAMPLES / name, "--shots", "0", "-o", out)
+    done = plaudit("judge", kind, EXAMPLES / name, "-o", out)
     assert done.status == 0, done.stderr
     (verdict,) = rows_of(out)
     check(kind, [verdict])

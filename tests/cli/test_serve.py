@@ -6,8 +6,7 @@ import re
 import resource
 import signal
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from tests.support.command import Here, Plaudit, write_rows
 from tests.support.judged import scored
 from tests.support.launching import until_gone
-from tests.support.served import Served
+from tests.support.served import Served, post, served
 from tests.support.serving import RIGHT, RULES, UNKNOWN
 
 CHOSEN = ("--when-unscored", "error")
@@ -32,21 +31,6 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def here(home: Path) -> Here:
     return Here(home / "store", folder=home)
-
-
-@contextmanager
-def served(home: Path, *options: str | Path) -> Iterator[Served]:
-    server = Served(home, *options)
-    try:
-        yield server
-    finally:
-        if server.process.returncode is None:
-            server.stop(signal.SIGKILL)
-
-
-async def post(url: str, body: Any) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.post(url, json=body) as reply:
-        return reply.status, await reply.json()
 
 
 def test_check_shows_what_would_be_served_and_probes_it(home: Path, here: Here) -> None:

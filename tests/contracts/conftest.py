@@ -11,6 +11,7 @@ from tests.support.nemo_services import NemoServices
 
 PEERS = (
     "trl",
+    "ray",
     "transformers",
     "torch",
     "datasets",
@@ -19,6 +20,7 @@ PEERS = (
     "llamafactory",
     "axolotl",
     "openrlhf",
+    "schemathesis",
     "verl",
     "ray",
     "areal",
@@ -26,6 +28,8 @@ PEERS = (
     "verifiers",
     "skyrl-gym",
     "openpipe-art",
+    "tinker-cookbook",
+    "tinker",
 )
 
 

@@ -192,11 +192,14 @@ async def test_a_client_that_is_gone_frees_its_place(tmp_path: Path) -> None:
 
 async def test_a_full_queue_is_the_only_refusal_for_load(tmp_path: Path) -> None:
     limits = DeskLimits(waiting=2)
-    async with serving(RULES, folder=tmp_path, desk=limits) as client:
+    own = "async def own(trace):\n    return 1.0\n"
+    (tmp_path / "own.py").write_text(own)
+    spec = '[rewards.own]\nfunction = "own.py:own"\n'
+    async with serving(spec, folder=tmp_path, desk=limits) as client:
         many = await client.post("/v1/score/rewards", [RIGHT, WRONG, UNKNOWN])
         same = await client.post("/v1/score/rewards", [RIGHT, WRONG, RIGHT])
     assert (many.status, many.body["error"]["type"]) == (503, "queue_full")
-    assert [row["value"] for row in same.body] == [1.0, 0.0, 1.0]
+    assert [row["value"] for row in same.body] == [1.0, 1.0, 1.0]
 
 
 async def test_a_server_that_stops_answers_what_is_under_way(tmp_path: Path) -> None:

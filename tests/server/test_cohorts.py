@@ -113,7 +113,7 @@ async def test_what_is_no_group_is_refused(
 ) -> None:
     async with serving(spec, folder=tmp_path) as client:
         found = await ask(client, rows, **group)
-        assert client.service.metrics.text().count("plaudit_rows_total") == 0
+        assert client.service.snapshot().text().count("plaudit_rows_total") == 0
     assert found.status == 400
     assert problem in found.body["error"]["message"]
 

@@ -18,6 +18,7 @@ class Gated:
     """Scores a row once its gate is open; the value is how often it was scored."""
 
     low, high = -math.inf, math.inf
+    keeps_replies = False
     judges: Sequence[Judge] = ()
 
     def __init__(self, *, is_open: bool = False) -> None:
@@ -27,6 +28,9 @@ class Gated:
         self.status = "ok"
         if is_open:
             self.gate.set()
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        return None
 
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         self.asked += rows

@@ -2,7 +2,12 @@
 
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from tests.support.command import Plaudit
 
@@ -26,3 +31,18 @@ class Served:
         self.errors = self.process.stderr.read()
         self.process.stderr.close()
         return self.process.wait(100)
+
+
+@contextmanager
+def served(home: Path, *options: str | Path) -> Iterator[Served]:
+    server = Served(home, *options)
+    try:
+        yield server
+    finally:
+        if server.process.returncode is None:
+            server.stop(signal.SIGKILL)
+
+
+async def post(url: str, body: Any) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as reply:
+        return reply.status, await reply.json()

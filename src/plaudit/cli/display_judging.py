@@ -13,6 +13,7 @@ from rich.text import Text
 
 from plaudit.cli import display
 from plaudit.cli.display import cost_line, count, money, spending, stderr, stdout, unknown_cost
+from plaudit.cli.display_batches import batch_lines, costs
 from plaudit.errors import Cause
 from plaudit.runs.plan import Load, Plan
 from plaudit.runs.summary import JudgeSummary, PanelSummary
@@ -205,11 +206,12 @@ def _closing_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
     tokens = (done.input_tokens, done.output_tokens)
     yield spending(done.engine_calls, done.cached, tokens, (done.samples, "samples", done.seconds))
     yield from cost_line(done.cost_usd)
+    if not isinstance(done.batch, msgspec.UnsetType):
+        yield from batch_lines(done.batch)
     yield from (escape(note) for note in done.notes)
     how = readout_and_mode(done.readout, done.mode)
-    yield f"judge {done.judge} ({how}), run {done.run}" + (
-        f", verdicts in {done.out}" if done.out else ""
-    )
+    run = f", run {done.run}" if done.run else ""
+    yield f"judge {done.judge} ({how}){run}" + (f", verdicts in {done.out}" if done.out else "")
 
 
 def readout_and_mode(readout: str, mode: str) -> str:
@@ -224,6 +226,8 @@ def _example_lines(done: JudgeSummary, store: str | None) -> Iterable[str]:
     frequent = sorted(done.examples, key=lambda cause: -done.causes[cause])
     for cause in frequent[:_EXAMPLES]:
         yield escape(f"  {cause}: {done.examples[cause]}")
+    if not done.run:  # On a cluster, whose stores keep replies alone.
+        return
     where = f" --store {shlex.quote(store)}" if store else ""
     yield escape(f"  all of them: plaudit show {done.run} --failed{where}")
 
@@ -238,6 +242,8 @@ def plan(found: Plan, as_json: bool) -> None:
         f"{found.samples} samples, {found.rejected} rows rejected\n"
         f"{_load(found)}{_vote_note(found)}"
     )
+    if not isinstance(found.cost_usd_batch, msgspec.UnsetType):
+        stdout().print(f"with --batch: {costs(found)}", soft_wrap=True)
     members = [] if isinstance(found.members, msgspec.UnsetType) else found.members
     for member in members:
         stdout().print(

@@ -11,7 +11,7 @@ from rich.text import Text
 from plaudit.cli.display import as_json, stdout, table
 from plaudit.runs.history import Shown, prompt_text
 from plaudit.runs.judging import Asked
-from plaudit.sending.pool import Attempt
+from plaudit.sending.budget import Attempt
 from plaudit.store.base import RunInfo
 from plaudit.types import Verdict
 

@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import msgspec
 import typer
@@ -11,7 +11,8 @@ import typer
 from plaudit._util import loops
 from plaudit._util.options import Help
 from plaudit._util.ranges import SECONDS, WHOLE_32, Range
-from plaudit.cli import display, display_judging, display_runs
+from plaudit.cli import display, display_batches, display_judging, display_runs
+from plaudit.cli.cluster import on_ray
 from plaudit.cli.options import (
     ENGINE_HELP,
     Fields,
@@ -24,23 +25,33 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import RunDisplay, RunOptions, resumable, run_to_end, store_path
+from plaudit.cli.running import (
+    RunDisplay,
+    RunOptions,
+    resumable,
+    run_to_end,
+    store_path,
+)
 from plaudit.engines.base import Engine
 from plaudit.engines.load import launch_engine, load_engine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import UsageError
+from plaudit.integrations.ray.run import ClusterOptions
 from plaudit.io.progress import DownloadProgress, Progress
 from plaudit.io.sources import count_hint
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import KINDS, make_config, task_type
 from plaudit.judges.panel import PanelConfig, read_cascade, read_jury
+from plaudit.runs.batch_policy import BatchPolicy
+from plaudit.runs.batches import Batches
 from plaudit.runs.cached import CachePolicy
-from plaudit.runs.plan import Plan, plan_file
+from plaudit.runs.plan import Plan, add_batch_cost, plan_file
 from plaudit.runs.record import JudgeOptions, JudgeRecord
-from plaudit.runs.runner import run_judge
+from plaudit.runs.runner import Watch, run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
+from plaudit.store.batches import OPEN, Ledger, ledger_path
 from plaudit.store.store import Store
 
 KindArgument = Annotated[
@@ -122,6 +133,11 @@ class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
         Help("--launch: seconds until all must be ready.", "Engine", "S", rare=True),
     ] = 600.0
 
+    @property
+    def launched_gpus(self) -> int | None:
+        """GPUs of all servers that are started; None: none is."""
+        return None if self.launch is None else self.launch * (self.gpus_per_worker or 1)
+
 
 DryRunOption = Annotated[
     bool, option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output")
@@ -140,8 +156,10 @@ def judge(
     config: Annotated[Values, Fields(JudgeConfig)],
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
+    cluster: Annotated[Values, Fields(ClusterOptions)],
     store: StoreOption = None,
     cache: Annotated[Values, Fields(CachePolicy)],
+    batch: Annotated[Values, Fields(BatchPolicy)],
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
@@ -161,13 +179,38 @@ def judge(
     run = RunOptions(
         SendPolicy(**send), cache_policy(cache), store_path(store), Prices.read(prices)
     )
-    job = _Job(record, engines, run, verbose)
+    policy = BatchPolicy(**batch, outage=run.send.outage)
+    job = _Job(record, engines, run, verbose, policy if policy.batch else None)
+    if policy.batch:
+        _check_batch(options.source, run.cache)
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
     summary = functools.partial(display_judging.summary, store=store)
     shown = RunDisplay(display_judging.verdicts, "verdicts.jsonl", summary)
-    run_to_end(job.run, options.out, as_json, shown)
+    on = ClusterOptions(**cluster)
+    if on.ray is not None and policy.batch:
+        raise UsageError("--batch does not go with --ray")
+    wanted = AskedOptions(**asked)
+    start = (
+        job.run if on.ray is None else on_ray(kind, record, engines, on, wanted.launched_gpus, run)
+    )
+    run_to_end(start, options.out, as_json, shown)
+
+
+def _check_batch(source: str, cache: CachePolicy) -> None:
+    """Refuse what a run that reads its input again, and its replies from the store, cannot do.
+
+    Raises:
+        UsageError: the input or the cache does not allow it.
+    """
+    if source == "-":
+        raise UsageError("--batch reads its input several times: write it to a file")
+    if not (cache.read and cache.write) or cache.retry_invalid:
+        raise UsageError(
+            "--batch keeps replies in the store and reads them there: "
+            "--fresh, --no-cache and --retry-invalid go without it"
+        )
 
 
 def _prepared(
@@ -226,16 +269,38 @@ class _Job(NamedTuple):
     engine: Engine | Sequence[Engine]
     options: RunOptions
     verbose: bool
+    batch: BatchPolicy | None
 
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
         with Store(path) as store:
-            return loops.run(plan_file(self.record, self.engine, store, cache, prices))
+            found = loops.run(plan_file(self.record, self.engine, store, cache, prices))
+        if self.batch is not None:
+            add_batch_cost(found, self._engines)
+        return found
 
     def run(self, out: str | None) -> JudgeSummary:
         """Judge; `out` stands in place of the record's own."""
         total = count_hint(self.record.options.source)
         progress = Progress(f"judge {self.record.judge.kind}", total_bytes=total)
         watch = display_runs.Exchanges(display.stderr()).watch if self.verbose else None
+        if self.batch is not None:
+            return self._run_in_batches(self.batch, progress, out, watch)
         with self.options.opened(progress) as settings:
             return resumable(run_judge(settings, self.record, self.engine, out, watch))
+
+    @property
+    def _engines(self) -> Sequence[Engine]:
+        return self.engine if isinstance(self.engine, Sequence) else [self.engine]
+
+    def _run_in_batches(
+        self, policy: BatchPolicy, progress: Progress, out: str | None, watch: Watch | None
+    ) -> JudgeSummary:
+        path = ledger_path(self.options.store)
+        with Ledger(path) as ledger:
+            display_batches.estimate(self.plan(), ledger.batches(OPEN))
+        with self.options.opened(progress) as settings, Ledger(path) as ledger:
+            store = cast("Store", settings.store)
+            batches = Batches(store, ledger, policy, self._engines)
+            work = run_judge(settings, self.record, self.engine, out, watch, batches)
+            return resumable(work, display_batches.GO_ON)

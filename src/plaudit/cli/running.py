@@ -37,8 +37,17 @@ def resumable(work: Coroutine[Any, Any, T], message: str = GO_ON) -> T:
     Raises:
         InterruptedRunError: the user stopped it.
     """
+    return interruptible(lambda: loops.run(work), message)
+
+
+def interruptible(work: Callable[[], T], message: str = GO_ON) -> T:
+    """Do what the same command goes on with.
+
+    Raises:
+        InterruptedRunError: the user stopped it.
+    """
     try:
-        return loops.run(work)
+        return work()
     except KeyboardInterrupt:
         raise InterruptedRunError(message) from None
 

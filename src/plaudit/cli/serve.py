@@ -1,8 +1,9 @@
 """`plaudit serve`: rewards over HTTP, for trainers."""
 
-import functools
 import logging
-from typing import Annotated, Any
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -26,16 +27,20 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.progress import DownloadProgress
 from plaudit.rewarding.unscored import UnscoredChoice, read_choice
+from plaudit.rollouts import telemetry
 from plaudit.sending.pool import SendPolicy
-from plaudit.server.app import HTTPLimits, make_app
+from plaudit.server.app import App, HTTPLimits, make_app
 from plaudit.server.checking import check_served
 from plaudit.server.desk import DeskLimits
-from plaudit.server.running import Address, JSONLines
+from plaudit.server.metrics import Snapshot
+from plaudit.server.peers import Peers
+from plaudit.server.running import Address, Inside, JSONLines
 from plaudit.server.running import serve as run_server
 from plaudit.server.security import Gatekeeper, read_token
-from plaudit.server.service import DialectChoices, Service, choose_dialects
-from plaudit.server.spec import ServeDefaults, load_spec
-from plaudit.server.watch.plan import make_watch
+from plaudit.server.service import DialectChoices, Service, Spoken, choose_dialects
+from plaudit.server.spec import Served, ServeDefaults, load_spec
+from plaudit.server.watch.plan import WatchPlan, make_watch
+from plaudit.server.workers import Worker, bind, supervise
 
 _LOG = logging.getLogger("plaudit.server")
 
@@ -87,6 +92,11 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
             ("--engine", "-e"),
         ),
     ] = None
+    processes: Annotated[
+        int,
+        Range(1, 256),
+        Help("Processes that share the port, each with queues and limits of its own.", "Load"),
+    ] = 1
     function_processes: Annotated[
         int,
         Range(1, 1024),
@@ -108,6 +118,14 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: Annotated[
         int, Range(1, WHOLE_64), Help("Most rows of a request.", "Load", rare=True)
     ] = 4096
+    otel: Annotated[
+        bool,
+        Help(
+            "Export OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+            "Output",
+            rare=True,
+        ),
+    ] = False
     drain: Annotated[
         float,
         Range(0, SECONDS),
@@ -176,20 +194,72 @@ def serve(
     _log_as_json(quiet)
     collect_seldom()
 
-    async def run() -> None:
-        desks = DeskLimits(waiting=options.queue, at_once=options.at_once)
-        await _serve(options, port, Service(found.rewards, spoken, desks, watch), token)
+    serving = _Serving(options, token, found.rewards, spoken, watch)
+    if options.processes == 1:
+        with telemetry.exporting() if options.otel else nullcontext():
+            resumable(serving.alone(port), "interrupted")
+        return
+    sockets = bind(options.host, port, options.processes)
+    serving.started(Address(options.host, sockets[0].getsockname()[1]))
 
-    resumable(run(), "interrupted")
+    def work(worker: Worker) -> None:
+        with telemetry.exporting() if options.otel else nullcontext():
+            resumable(serving.beside_others(worker), "interrupted")
+
+    supervise(sockets, work, drain=options.drain)
 
 
-async def _serve(options: ServeOptions, port: int, service: Service, token: str | None) -> None:
-    """Serve until a signal ends it."""
-    limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
-    names = [*(options.allow_host or []), *([options.host] if token is None else [])]
-    app = make_app(service, Gatekeeper(token, names), limits=limits, version=__version__)
-    shown = functools.partial(_started, service)
-    await run_server(service, app, Address(options.host, port), shown, drain=options.drain)
+class _Serving(NamedTuple):
+    """What is served, and how."""
+
+    options: ServeOptions
+    token: str | None
+    rewards: Mapping[str, Served]
+    spoken: Mapping[str, Spoken]
+    watch: WatchPlan | None
+
+    async def alone(self, port: int) -> None:
+        """Serve in one process, until a signal ends it."""
+        options, service = self.options, self._service(self.watch)
+        address = Address(options.host, port)
+        await run_server(service, self._app(service), address, self.started, drain=options.drain)
+
+    async def beside_others(self, worker: Worker) -> None:
+        """Serve as one of several processes; the first one watches."""
+        options, peers = self.options, Peers(worker)
+        watch = self.watch if worker.number == 0 else None
+        service = self._service(watch, peers.before())
+        inside = Inside(worker, self._app(service, peers, inner=True))
+        app, address = self._app(service, peers), Address(options.host, 0)
+        try:
+            await run_server(
+                service, app, address, lambda _: None, drain=options.drain, inside=inside
+            )
+        finally:
+            await peers.close()
+
+    def _service(self, watch: WatchPlan | None, counted: Snapshot | None = None) -> Service:
+        desks = DeskLimits(waiting=self.options.queue, at_once=self.options.at_once)
+        return Service(self.rewards, self.spoken, desks, watch, counted)
+
+    def _app(self, service: Service, peers: Peers | None = None, *, inner: bool = False) -> App:
+        options = self.options
+        limits = HTTPLimits(body=options.max_body * 2**20, rows=options.max_rows)
+        names = [*(options.allow_host or []), *([options.host] if self.token is None else [])]
+        keeper = Gatekeeper(self.token, names)
+        return make_app(
+            service, keeper, limits=limits, version=__version__, peers=peers, inner=inner
+        )
+
+    def started(self, address: Address) -> None:
+        """Say where it is."""
+        facts: dict[str, Any] = {
+            "url": address.url,
+            "rewards": list(self.rewards),
+            "dialects": {name: str(one.choice) for name, one in self.spoken.items()},
+        }
+        _LOG.info("serving", extra={"facts": facts})
+        display.stderr().print(f"serving {', '.join(self.rewards)} at {address.url}")
 
 
 def _choices(dialects: list[str], given: list[str]) -> DialectChoices:
@@ -221,13 +291,3 @@ def _log_as_json(quiet: bool) -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JSONLines())
     _LOG.setLevel(logging.WARNING if quiet else logging.INFO)
-
-
-def _started(service: Service, address: Address) -> None:
-    facts: dict[str, Any] = {
-        "url": address.url,
-        "rewards": list(service.rewards),
-        "dialects": {name: str(one.choice) for name, one in service.spoken.items()},
-    }
-    _LOG.info("serving", extra={"facts": facts})
-    display.stderr().print(f"serving {', '.join(service.rewards)} at {address.url}")

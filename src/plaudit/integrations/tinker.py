@@ -96,9 +96,13 @@ def row_of_history(history: Sequence[Any], columns: Mapping[str, Any]) -> Row:
     """Return a chat as a row; what follows the last message of the user is the completion.
 
     A history without a message of the user is the completion alone, as a run's policy may cut it.
+    Where nothing follows there is no completion, and so no value.
     """
     asked = [number for number, one in enumerate(history) if one["role"] in ("user", "system")]
-    return dict(columns) | split_at(history, asked[-1] + 1 if asked else 0)
+    row = dict(columns) | split_at(history, asked[-1] + 1 if asked else 0)
+    if not row["completion"]:
+        del row["completion"]
+    return row
 
 
 def row_of_problem(env: Any, trajectory: Any) -> Row:

@@ -77,8 +77,8 @@ def row_of_trace(trace: Any) -> Row:
     """Return a trace of verifiers as a row.
 
     What the model sampled first begins the completion. Messages of the assistant that no model
-    sampled are not the model's: they are left out of it. Of several branches the root agent's
-    counts, else the last.
+    sampled are not the model's: they are left out of it. A trace in which nothing was sampled has
+    no completion, and so no value. Of several branches the root agent's counts, else the last.
     """
     nodes = _nodes(trace)
     first = next((n for n, node in enumerate(nodes) if node.sampled), len(nodes))
@@ -86,7 +86,10 @@ def row_of_trace(trace: Any) -> Row:
     chat = [node.message for node in (*nodes[:first], *later)]
     data: dict[str, Any] = trace.task.data.model_dump(mode="json", exclude_none=True)
     columns = {field: value for field, value in data.items() if field not in _OF_TASKS}
-    return columns | split_at(chat, first)
+    row = columns | split_at(chat, first)
+    if not row["completion"]:
+        del row["completion"]
+    return row
 
 
 def _nodes(trace: Any) -> list[Any]:

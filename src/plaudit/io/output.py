@@ -20,6 +20,12 @@ T = TypeVar("T")
 _EXCERPT = 200
 
 
+def reject_line(row: Row, problem: str) -> bytes:
+    """Return the line for a rejected row: `{"where", "error", "text"}`."""
+    text = row.text or msgspec.json.encode(row.data).decode()[:_EXCERPT]
+    return msgspec.json.encode({"where": row.where, "error": problem, "text": text})
+
+
 class RejectWriter:
     """Writes rejected rows beside the output: `{"where", "error", "text"}`, a line each.
 
@@ -50,10 +56,8 @@ class RejectWriter:
                 self._file = LinesFile(self.path)
             except OSError as failure:
                 raise disk.output_error(self.path, failure) from failure
-        text = row.text or msgspec.json.encode(row.data).decode()[:_EXCERPT]
-        line = msgspec.json.encode({"where": row.where, "error": problem, "text": text})
         with undone_on_error(self._file):
-            self._file.write(line)
+            self._file.write(reject_line(row, problem))
 
     def commit(self) -> None:
         """Put the file in its place; remove that of an earlier run if nothing was rejected.

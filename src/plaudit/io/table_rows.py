@@ -32,7 +32,7 @@ def parquet_rows(path: Path, position: Position) -> Generator[Row]:
         total: int = file.metadata.num_rows
         batches = file.iter_batches(batch_size=_BATCH)
         pages = (batch.to_pylist(maps_as_pydicts="lossy") for batch in batches)
-        for row in _table_rows(str(path), pages):
+        for row in table_rows(str(path), pages):
             position.bytes_read = size * (row.number + 1) // max(total, 1)
             yield row
 
@@ -76,13 +76,19 @@ def _dataset_rows(path: Path, position: Position) -> Generator[Row]:
         [dict(zip(columns, row, strict=True)) for row in zip(*map(batch.get, columns), strict=True)]
         for batch in dataset.iter(batch_size=_BATCH)
     )
-    for row in _table_rows(str(path), pages):
+    for row in table_rows(str(path), pages):
         position.bytes_read = size * (row.number + 1) // total
         yield row
 
 
-def _table_rows(name: str, pages: Iterator[list[dict[str, Any]]]) -> Generator[Row]:
-    number = 0
+def table_rows(name: str, pages: Iterator[list[dict[str, Any]]], number: int = 0) -> Generator[Row]:
+    """Yield the rows of a table.
+
+    Args:
+        name: of the table, for a person.
+        pages: rows as dicts, some at a time; where reading them fails, the last row says so.
+        number: of the first row, from 0.
+    """
     while True:
         try:
             page = next(pages, None)

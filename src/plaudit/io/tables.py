@@ -2,11 +2,12 @@
 
 import contextlib
 import hashlib
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import msgspec
 
@@ -47,7 +48,8 @@ _COLUMNS: dict[str, Any] = {
     "schema": "int64",
 }
 _MAP = {"probabilities": {"string": "float64"}}
-_VERDICT = "index id status value reward confidence probabilities fields usage judge error metadata"
+VERDICT = "index id status value reward confidence probabilities fields usage judge error metadata"
+"""The columns of a verdict that are always there."""
 
 _DATA = "data-00000-of-00001.arrow"
 _INFO = "dataset_info.json"
@@ -66,6 +68,14 @@ def is_verdict_folder(path: Path) -> bool:
     return ours and all(name in (_INFO, _STATE) or name.endswith(".arrow") for name in names)
 
 
+class _Partial(Protocol):
+    """Output that is not in its place yet."""
+
+    def commit(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class _TableFile(ABC):
     """A table with the columns of a verdict; what is not listed there is a column of JSON text.
 
@@ -74,9 +84,7 @@ class _TableFile(ABC):
 
     columns = _COLUMNS
 
-    def __init__(
-        self, out: Path, partial: PartialFile | PartialFolder, file: BinaryIO, group_rows: int
-    ) -> None:
+    def __init__(self, out: Path, partial: _Partial, file: BinaryIO, group_rows: int) -> None:
         self._group_rows = group_rows
         self._arrow = load_package("pyarrow", "parquet")
         self._out = out
@@ -144,8 +152,11 @@ class _TableFile(ABC):
             ) from error
 
     def _make_schema(self, rows: list[dict[str, Any]]) -> Any:
-        names = list(dict.fromkeys(name for row in rows for name in row)) or _VERDICT.split()
-        kinds = self.columns | {"value": _value_type(rows)}
+        names = list(dict.fromkeys(name for row in rows for name in row)) or VERDICT.split()
+        return self._schema_of(names, _value_type(rows))
+
+    def _schema_of(self, names: Sequence[str], value: str) -> Any:
+        kinds = self.columns | {"value": value}
         self._texts = [name for name in names if name not in kinds]
         return self._arrow.schema([(name, self._type(kinds.get(name, "string"))) for name in names])
 
@@ -193,6 +204,42 @@ class ParquetFile(_TableFile):
 
     def _open_writer(self) -> Any:
         return self._parquet.ParquetWriter(self._file, self._schema)
+
+
+class _Held:
+    """Stands for the file of a table that is held in memory."""
+
+    def commit(self) -> None:
+        """There is no place to put it in."""
+
+    abort = commit
+
+
+class ParquetPart(_TableFile):
+    """Parquet in memory, whose columns and types are the same whatever its rows hold."""
+
+    columns = _COLUMNS | _MAP
+
+    def __init__(self, name: str, columns: Sequence[str], value: str) -> None:
+        """Begin a table.
+
+        Args:
+            name: of the part, for messages.
+            columns: names in their order.
+            value: Arrow type of `value`.
+        """
+        self._parquet = load_package("pyarrow.parquet", "parquet")
+        self._buffer = io.BytesIO()
+        super().__init__(Path(name), _Held(), self._buffer, GROUP_ROWS)
+        self._schema = self._schema_of(columns, value)
+
+    def _open_writer(self) -> Any:
+        return self._parquet.ParquetWriter(self._buffer, self._schema, compression="zstd")
+
+    def whole(self) -> bytes:
+        """Return the file."""
+        self.commit()
+        return self._buffer.getvalue()
 
 
 class DatasetFolder(_TableFile):

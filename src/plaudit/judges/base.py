@@ -155,6 +155,11 @@ class BaseJudge(JudgeKind):
             return self.verdicts.unmade(sample, "invalid", reported, why)
         return self.verdicts.made(sample, reading, reported.usage, reported.replies)
 
+    def decide_now(self, sample: Sample) -> Verdict | None:
+        """Return the verdict on a sample about which nothing is asked; None: `decide` knows."""
+        del sample
+        return None
+
     def decide_by(self, sample: Sample, reply: Completion) -> Verdict | None:
         """Return the verdict of `decide` with this reply, where that is certain.
 

@@ -148,6 +148,15 @@ class VerifyJudge(BaseJudge):
         self._kept.pop(id(sample), None)
         return _with_extracted(verdict, found)
 
+    def decide_now(self, sample: Sample) -> Verdict | None:
+        """Return what `decide` would come to where it needs no model and compares no formulas."""
+        found = self._decide_quickly(sample)
+        self._kept.pop(id(sample), None)
+        if found is None or self._is_open(found):
+            return None
+        self._missed.update(found.notes)
+        return self._decided(sample, found)
+
     @property
     def notes(self) -> list[str]:
         """See `BaseJudge`; also what could not be used in comparisons."""

@@ -64,6 +64,7 @@ class RemoteScorer:
 
     low, high = -math.inf, math.inf
     judges: Sequence[Judge] = ()
+    keeps_replies = False
 
     def __init__(self, url: str) -> None:
         """Take the URL of a reward, such as `http://127.0.0.1:8080/v1/score/NAME`.
@@ -86,6 +87,10 @@ class RemoteScorer:
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Return None: the server is asked."""
+        del row
 
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows within `PATIENCE_S`; see `score_within`."""

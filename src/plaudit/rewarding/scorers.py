@@ -24,7 +24,7 @@ from plaudit.rewarding.rows import (
     row_of_verdict,
     trace_of_row,
 )
-from plaudit.rollouts.rewards.base import Reward, broken_off
+from plaudit.rollouts.rewards.base import ImmediateReward, Reward, broken_off
 from plaudit.rollouts.rewards.composite import Composite
 from plaudit.rollouts.rewards.correctness import Correctness
 from plaudit.types import Verdict
@@ -53,6 +53,15 @@ class Scorer(Protocol):
         """The judges that it asks."""
         ...
 
+    @property
+    def keeps_replies(self) -> bool:
+        """Whether a row that was scored gets the same answer again, from a store."""
+        ...
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Score a row in a running event loop; None where it has to wait for something."""
+        ...
+
     async def score(self, rows: Sequence[Row]) -> list[ScoredRow]:
         """Score rows. Never raises for what a row holds.
 
@@ -73,18 +82,32 @@ class Scorer(Protocol):
 class RewardScorer:
     """Scores each row by a reward, such as a specification of rewards, as `plaudit score` does."""
 
+    keeps_replies = False
+
     def __init__(self, reward: Reward) -> None:
         """Take a reward; nothing is asked."""
         self.reward = reward
         self.low, self.high = reward.low, reward.high
         whole = isinstance(reward, Composite)
         self._fingerprint = f"rewards/{reward.fingerprint[:12]}" if whole else ""
+        self._immediate = reward if isinstance(reward, ImmediateReward) else None
 
     @property
     def parts(self) -> Sequence[Reward]:
         """The rewards that it is made of."""
         reward = self.reward
         return [p.reward for p in reward.parts] if isinstance(reward, Composite) else [reward]
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Score a row where nothing has to be waited for; see `Scorer`."""
+        if self._immediate is None:
+            return None
+        try:
+            trace = trace_of_row(row)
+        except InputError as error:
+            return rejected_row(row, error)
+        score = broken_off(trace) or self._immediate.score_now(trace)
+        return None if score is None else row_of_score(row, score, self._fingerprint)
 
     @property
     def judges(self) -> Sequence[Judge]:
@@ -121,6 +144,11 @@ class JudgeScorer:
         """Take a judge; nothing is asked."""
         self.judge = judge
         self._kind = judge.config.kind
+        self.keeps_replies = judge.keeps_replies
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Return None: the judge may ask its engine, or look into its store."""
+        del row
 
     @property
     def judges(self) -> Sequence[Judge]:
@@ -185,6 +213,11 @@ class GroupScorer:
     def __init__(self, judge: Judge) -> None:
         """Take a pairwise judge; nothing is asked."""
         self._judge = judge
+        self.keeps_replies = judge.keeps_replies
+
+    def score_now(self, row: Row) -> ScoredRow | None:
+        """Return None: a row alone cannot be compared."""
+        del row
 
     @property
     def judges(self) -> Sequence[Judge]:

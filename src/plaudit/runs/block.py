@@ -257,11 +257,15 @@ async def _work_through(session: Judging, questions: Iterator[Any], gathered: _G
             await asyncio.sleep(0)
 
 
-def pools_of(engines: Sequence[Engine], policy: SendPolicy) -> list[Pool]:
+def pools_of(
+    engines: Sequence[Engine],
+    policy: SendPolicy,
+    make: Callable[[Engine, SendPolicy], Pool] = Pool,
+) -> list[Pool]:
     """Return a pool for each engine; the same engine has the same pool, slots and limits."""
     pools: dict[int, Pool] = {}
     for engine in engines:
-        pools.setdefault(id(engine), Pool(engine, policy))
+        pools.setdefault(id(engine), make(engine, policy))
     return [pools[id(engine)] for engine in engines]
 
 

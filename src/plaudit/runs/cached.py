@@ -12,7 +12,8 @@ from plaudit.engines.base import Completion, Request
 from plaudit.errors import Cause, NoLogprobsError, ReplyError
 from plaudit.judges.json_reply import REPAIR
 from plaudit.judges.readout import options_of
-from plaudit.sending.pool import Attempt, Pool, PoolShare, RetryBudget
+from plaudit.sending.budget import Attempt, RetryBudget
+from plaudit.sending.pool import Pool, PoolShare
 from plaudit.store.base import ResultStore
 from plaudit.types import Failure, Message, Sample, Usage
 
@@ -117,6 +118,13 @@ def trim(completion: Completion, request: Request) -> Completion:
     floor = completion.logprob_floor
     floor = shown[-1].logprob if floor is None else floor
     return msgspec.structs.replace(completion, logprobs=kept, logprob_floor=floor)
+
+
+def unusable_reply(error: ReplyError) -> Completion:
+    """Return what is stored in place of a reply of no use."""
+    none = isinstance(error, NoLogprobsError)
+    problem = Failure(error.cause, str(error))
+    return Completion(text="", logprobs=None if none else (), problem=problem)
 
 
 def _refuse(completion: Completion, problem: Failure) -> NoReturn:
@@ -268,9 +276,7 @@ class CachedClient:
         except ReplyError as error:
             if not self._keep_problems:
                 raise
-            none = isinstance(error, NoLogprobsError)
-            problem = Failure(error.cause, str(error))
-            return Completion(text="", logprobs=None if none else (), problem=problem)
+            return unusable_reply(error)
 
     def stored(self, key: bytes) -> Completion | None:
         """Return what the store has under a key that was not looked up before."""

@@ -13,7 +13,7 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import PanelJudge
 from plaudit.runs.record import JudgeRecord
 from plaudit.runs.runner import StoredVerdict, bind_record
-from plaudit.sending.pool import Attempt
+from plaudit.sending.budget import Attempt
 from plaudit.store.base import RunInfo
 from plaudit.store.store import Store
 from plaudit.types import Json, Message, Sample, Verdict

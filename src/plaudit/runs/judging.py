@@ -20,8 +20,8 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.load import bind
 from plaudit.runs.cached import CachedClient, Lookup, SampleClient
 from plaudit.runs.record import Bill, bill
+from plaudit.sending.budget import Attempt
 from plaudit.sending.endpoints import harmless
-from plaudit.sending.pool import Attempt
 from plaudit.sending.prices import Prices
 from plaudit.types import Sample, Verdict
 
@@ -199,6 +199,10 @@ class JudgeSession:
             return None
         self._unsure = False
         return verdict, AskedRecord(question.requests, keys)
+
+    def judge_now(self, sample: Sample) -> Verdict | None:
+        """Return the verdict on a sample about which nothing is asked; None where it takes more."""
+        return self.task.decide_now(sample) if self.prepare.done else None
 
     async def judge(self, question: Lookup | Sample) -> Judged:
         """Return the verdict on a sample and the record of what was asked for it.

@@ -8,10 +8,11 @@ from itertools import tee
 import msgspec
 from msgspec import UnsetType
 
-from plaudit._util.aio import for_each
+from plaudit._util.aio import for_each, together
 from plaudit.engines.base import Engine
 from plaudit.judges.base import BaseJudge
 from plaudit.judges.panel import Member, PanelJudge, named
+from plaudit.runs.batch_pool import AwaitedReply
 from plaudit.runs.cached import Lookup
 from plaudit.runs.judging import Asked, AskedRecord, JudgeSession
 from plaudit.runs.record import Bill, bill
@@ -264,14 +265,13 @@ class Jury(_Panel):
         """
         if isinstance(question, Sample):
             question = _Sitting(question, [question] * len(self._seats))
-        questions = question.questions
-        found: dict[int, tuple[Verdict, Asked]] = {}
-
-        async def ask(number: int) -> None:
-            found[number] = await self._seats[number].judge(questions[number])
-
-        await for_each(ask, range(len(self._seats)), len(self._seats))
-        results = [found[number] for number in range(len(self._seats))]
+        asking = zip(self._seats, question.questions, strict=True)
+        found = await together((seat.judge(one) for seat, one in asking), (AwaitedReply,))
+        results: list[tuple[Verdict, Asked]] = []
+        for one in found:  # All members are asked before one that waits for a batch counts.
+            if isinstance(one, AwaitedReply):
+                raise one
+            results.append(one)
         return self._combine(question.sample, results)
 
     async def settle(self, without_logprobs: Collection[str]) -> None:

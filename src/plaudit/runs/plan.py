@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaudit.engines.base import Completion, Engine, Request, TokenLogprob
+from plaudit.engines.batch.load import batch_client
 from plaudit.errors import Cause, ReplyError, UsageError
 from plaudit.io.sources import Intake, RowReader
 from plaudit.judges.base import BaseJudge
@@ -64,6 +65,8 @@ class Plan(Load, kw_only=True):
     rejected: int = 0
     members: list[MemberLoad] | UnsetType = UNSET
     """Of a panel: what each member would be asked."""
+    cost_usd_batch: float | UnsetType | None = UNSET
+    """What these tokens would cost in batches; only there with `--batch`."""
 
 
 class _Counter:
@@ -253,3 +256,16 @@ def _sum_up(plan: Plan, loads: Sequence[Load]) -> None:
     costs = [load.cost_usd_limit for load in loads]
     known = [cost for cost in costs if cost is not None]
     plan.cost_usd_limit = round(sum(known), 9) if len(known) == len(costs) else None
+
+
+def add_batch_cost(plan: Plan, engines: Sequence[Engine]) -> None:
+    """Put what a plan would cost in batches into it."""
+    loads: Sequence[Load] = [plan] if isinstance(plan.members, UnsetType) else plan.members
+    costs: list[float] = []
+    plan.cost_usd_batch = None
+    for load, engine in zip(loads, engines, strict=True):
+        if load.cost_usd_limit is None:
+            return
+        client = batch_client(engine)
+        costs.append(load.cost_usd_limit * (1.0 if client is None else client.share()))
+    plan.cost_usd_batch = round(sum(costs), 9)

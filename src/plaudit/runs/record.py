@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_64, Range
@@ -100,6 +101,37 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     """None: unknown."""
     notes: list[str]
     """What was given up, for a person."""
+    batch: "BatchBill | UnsetType" = UNSET
+    """What of it went through batches."""
+
+
+class BatchBill(msgspec.Struct, kw_only=True):
+    """What the batches of a run came to. Counts of requests are of those collected in this run."""
+
+    batches: int = 0
+    answered: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    """At the price of batches; None: unknown."""
+    live_cost_usd: float | None = 0.0
+    """What the same would have cost live."""
+
+    def add(
+        self, answered: int, failed: int, usage: Usage, live: float | None, share: float
+    ) -> None:
+        """Add a batch, with what it would have cost live and the share of that which it costs."""
+        self.batches += 1
+        self.answered += answered
+        self.failed += failed
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
+        if live is None or self.cost_usd is None or self.live_cost_usd is None:
+            self.cost_usd = self.live_cost_usd = None
+            return
+        self.cost_usd = round(self.cost_usd + live * share, 9)
+        self.live_cost_usd = round(self.live_cost_usd + live, 9)
 
 
 def bill(

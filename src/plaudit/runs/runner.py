@@ -1,6 +1,6 @@
 """A run of a judge over a file: rows in, one verdict a sample out, in order."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -16,14 +16,16 @@ from plaudit.judges.base import BaseJudge
 from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind
 from plaudit.judges.panel import PanelJudge, bind_panel
+from plaudit.runs.batches import Batches
 from plaudit.runs.block import AnySession, judge_rows, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, Judged, JudgeSession
 from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
-from plaudit.sending.pool import Attempt, Pool, PoolShare
+from plaudit.sending.budget import Attempt
+from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.store.base import RunStore
-from plaudit.types import Verdict
+from plaudit.types import Sample, Verdict
 
 Watch = Callable[[Verdict, Asked], object]
 """Called with each verdict and what was asked for it."""
@@ -123,6 +125,7 @@ async def run_judge(
     engine: Engine | Sequence[Engine],
     out: str | None = None,
     watch: Watch | None = None,
+    batches: Batches | None = None,
 ) -> JudgeSummary:
     """Judge a file. What can be refused is refused before the engine is contacted.
 
@@ -132,6 +135,7 @@ async def run_judge(
         engine: the engine of that URI; for a panel, one a member.
         out: where verdicts go when the record names no output.
         watch: called with every verdict.
+        batches: what asks the engines in batches; None: all is asked live.
 
     Raises:
         UsageError: input, output, judge or engine do not go together.
@@ -144,7 +148,8 @@ async def run_judge(
         named = (options.source, record.engine, record.judge, record.panel)
         check_output(out, map(msgspec.to_builtins, named))
     with RowReader(options.source, strict=options.strict) as rows:
-        session = session_of(settings, await bind_record(record, engine), engine)
+        make = Pool if batches is None else batches.pool
+        session = session_of(settings, await bind_record(record, engine), engine, make)
         identity = record.identity(session.task.fingerprint)
         try:
             if settings.cache.read:  # What an earlier run found out about log-probabilities.
@@ -152,13 +157,19 @@ async def run_judge(
                 await session.settle(known)
                 record = replace(record, without_logprobs=known)
             run = _JudgeRun(settings, record, session, watch)
+            run.batches = batches
+            if batches is not None:
+                run.ahead = session_of(settings, session.task, engine, make)
             return await run.execute(rows, identity, out)
         finally:
             await session.close()
 
 
 def session_of(
-    settings: RunSettings, task: BaseJudge | PanelJudge, engine: Engine | Sequence[Engine]
+    settings: RunSettings,
+    task: BaseJudge | PanelJudge,
+    engine: Engine | Sequence[Engine],
+    make: Callable[[Engine, SendPolicy], Pool] = Pool,
 ) -> AnySession:
     """Put a task to work with the store of a run; nothing is contacted.
 
@@ -166,6 +177,7 @@ def session_of(
         settings: what the run works with.
         task: the judge or the panel.
         engine: its engine; for a panel, one a member.
+        make: makes the pool of an engine, such as one that asks in batches.
     """
 
     def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:
@@ -173,13 +185,17 @@ def session_of(
         return CachedClient(pool, task.identity, settings.store if keep else None, settings.cache)
 
     if isinstance(task, PanelJudge):
-        pools = pools_of(cast("Sequence[Engine]", engine), settings.send)
+        pools = pools_of(cast("Sequence[Engine]", engine), settings.send, make)
         return panel_judging(task, pools, client)
-    return JudgeSession(task, client(Pool(cast("Engine", engine), settings.send), task))
+    return JudgeSession(task, client(make(cast("Engine", engine), settings.send), task))
 
 
 class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     """One run on its way."""
+
+    batches: Batches | None = None
+    ahead: AnySession | None = None
+    """Judges the samples before, so that batches answer what they need."""
 
     def __init__(
         self, settings: RunSettings, record: JudgeRecord, session: AnySession, watch: Watch | None
@@ -198,6 +214,9 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
 
     async def work(self, rows: RowReader, out: str | None) -> None:
         options, settings = self.record.options, self.settings
+        if self.batches is not None and self.ahead is not None:
+            progress, work = settings.progress, f"{self.kind} of {options.source}"
+            await self.batches.answer(self.ahead, self._samples_ahead, progress, work)
         with Output(out, options.out, settings.store, self.number) as output:
             self.intake = Intake(
                 rows, self._task.read_row, output.rejects, settings.progress,
@@ -228,7 +247,9 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
 
     def bill(self) -> Bill:
         self._note_readouts()
-        return self._session.bill(self.settings.prices)
+        prices = self.settings.prices
+        bill = self._session.bill(prices)
+        return bill if self.batches is None else self.batches.added(bill, prices)
 
     def summary(self, bill: Bill, found: dict[str, Any]) -> JudgeSummary:
         session, task = self._session, self._session.task
@@ -251,6 +272,9 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
             for uri in self.record.without_logprobs
         ]
         self._tally.fill(summary)
+        summary.batch = bill.batch
+        if self.batches is not None:
+            summary.cached = self.batches.cached
         return summary
 
     def _keep(self, judged: Sequence[Judged]) -> None:
@@ -269,3 +293,9 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
             (verdict.index, encode(replace(verdict, **left_out) if left_out else verdict))
             for verdict, _ in judged
         ]
+
+    def _samples_ahead(self) -> Iterator[Sample]:
+        """Read the input once more; malformed rows are left to the pass that makes verdicts."""
+        options = self.record.options
+        with RowReader(options.source, strict=options.strict) as rows:
+            yield from Intake(rows, self._task.read_row, limit=options.limit).items()

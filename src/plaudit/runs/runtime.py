@@ -76,6 +76,12 @@ class Runtimes:
         return Runtimes(self._engines, self._send, False)
 
     @property
+    def keeps_replies(self) -> bool:
+        """Whether there is a store, and the replies of all engines may be kept in it."""
+        kept = all(engine.capabilities.cacheable for engine in self._engines)
+        return self._store is not None and kept
+
+    @property
     def sent(self) -> int:
         """Requests sent by those that are open."""
         return sum(runtime.sent for runtime in self.by_loop.values())
@@ -146,6 +152,7 @@ class Runtime:
         self._store = store if any(engine.capabilities.cacheable for engine in engines) else None
         self.sessions: dict[tuple[bytes, bool], AnySession] = {}
         """By configuration, and by whether the store is used."""
+        self._known: tuple[JudgeConfig, PanelConfig | None, AnySession] | None = None
 
     async def session(
         self, config: JudgeConfig, panel: PanelConfig | None, keep: bool
@@ -158,6 +165,16 @@ class Runtime:
                 del self.sessions[next(iter(self.sessions))]
             self.sessions.setdefault(place, made)
         return self.sessions[place]
+
+    def known(self, config: JudgeConfig, panel: PanelConfig | None) -> AnySession | None:
+        """Return the session of a configuration that was asked for before, and uses the store."""
+        known = self._known
+        if known is None or known[0] is not config or known[1] is not panel:
+            session = self.sessions.get((msgspec.json.encode([config, panel]), True))
+            if session is None:
+                return None
+            self._known = known = config, panel, session
+        return known[2]
 
     async def _make(self, config: JudgeConfig, panel: PanelConfig | None, keep: bool) -> AnySession:
         def client(pool: Pool | PoolShare, task: BaseJudge) -> CachedClient:

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from plaudit.engines.http.errors import shorten
 from plaudit.runs.judging import Judged
-from plaudit.runs.record import Summary
+from plaudit.runs.record import BatchBill, Summary
 from plaudit.scoring.cascade import GatePromise, Promised, Saved
 from plaudit.scoring.jury import Combine
 from plaudit.types import Failure, Json, Value, Verdict
@@ -115,6 +115,8 @@ class JudgeSummary(Summary, kw_only=True):
     """What was given up, and which shots were withheld."""
     panel: PanelSummary | UnsetType = UNSET
     """What each member of a jury or a cascade did; not there for a single judge."""
+    batch: BatchBill | UnsetType = UNSET
+    """What went through batches; only there with `--batch`."""
 
     @property
     def exit_status(self) -> int:
@@ -124,6 +126,32 @@ class JudgeSummary(Summary, kw_only=True):
 
 _REWARD_UNIT = 2**40
 """Rewards are summed as whole multiples of its inverse, so that order cannot change the sum."""
+
+
+class JudgeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tally counted of some samples, as plain data."""
+
+    values: list[tuple[str, str, int]]
+    """Value, status and number of samples."""
+    causes: dict[str, int]
+    examples: dict[str, tuple[int, str]]
+    """By cause: index of the first sample, and what it says."""
+    deciders: dict[str, int]
+    rewards: int
+    """Sum of the rewards in multiples of 2**-40."""
+    cached: int
+    labelled: int
+    agree: int
+    votes: int
+    voted: int
+
+    @property
+    def samples(self) -> int:
+        """Samples that were counted."""
+        return sum(number for _, _, number in self.values)
+
+
+_SUMS = ("rewards", "cached", "labelled", "agree", "votes", "voted")
 
 
 class JudgeTally:
@@ -178,6 +206,27 @@ class JudgeTally:
             ):
                 message = " ".join(error.message.split())
                 self.examples[error.cause] = verdict.index, shorten(message)
+
+    def counts(self) -> "JudgeCounts":
+        """Return what was counted, as plain data."""
+        return JudgeCounts(
+            values=[(value, status, n) for (value, status), n in sorted(self.values.items())],
+            causes=dict(self.causes),
+            examples=dict(self.examples),
+            deciders=dict(self.deciders),
+            **{name: getattr(self, name) for name in _SUMS},
+        )
+
+    def take(self, counts: "JudgeCounts") -> None:
+        """Add what another tally counted of other samples."""
+        for value, status, number in counts.values:
+            self.values[value, status] += number
+        self.causes.update(counts.causes)
+        self.deciders.update(counts.deciders)
+        for cause, example in counts.examples.items():
+            self.examples[cause] = min(example, self.examples.get(cause, example))
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(counts, name))
 
     def fill(self, summary: JudgeSummary) -> None:
         """Write the counts into a summary."""

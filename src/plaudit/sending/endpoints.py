@@ -24,6 +24,7 @@ from plaudit._util.aio import Deadlines
 from plaudit.engines.base import Completion, Engine, Request, RequestKind, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError
+from plaudit.sending.leases import Leased
 from plaudit.sending.throttle import OVERLOAD, Throttle
 from plaudit.types import Message, Usage
 
@@ -35,6 +36,8 @@ _MOST_SPARED = 32
 _NEAR_ENOUGH = 1.5
 """An endpoint that knows a request's beginning may have this many times the work that the least
 busy endpoint would have with one more request."""
+_LEASED = 10
+"""Fewest requests in flight that are wanted of a limit that several processes share."""
 _LOOK_AGAIN_S = 1.0
 _WORK = attrgetter("throttle.work")
 
@@ -272,6 +275,23 @@ class Admission:
     def down(self) -> bool:
         """Whether no endpoint answers, so that nothing but probes is sent."""
         return bool(self.endpoints) and all(endpoint.down for endpoint in self.endpoints)
+
+    def leased(self) -> dict[str, Leased]:
+        """Return those across a network for a limit that processes share, by URI and base URL."""
+        remote = [one for one in self.endpoints if one.remote]
+        return {f"{one.engine.uri} {one.name}": self._leased(one.throttle) for one in remote}
+
+    def _leased(self, throttle: Throttle) -> Leased:
+        def limit(most: int) -> None:
+            throttle.lease = most
+            if self.waiting:
+                self.dispatch()
+
+        def wanted() -> int:
+            demand = max(_LEASED, throttle.in_flight + len(self.waiting))
+            return min(int(throttle.concurrency.most), demand)
+
+        return Leased(in_flight=lambda: throttle.in_flight, wanted=wanted, limit=limit)
 
     def admit(self, request: Request) -> Ticket | None:
         """Let a request in right now, if an endpoint takes it and none waits before it."""

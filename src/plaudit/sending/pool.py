@@ -24,8 +24,10 @@ from plaudit._util.ranges import SECONDS, WHOLE_64, Range, check_ranges
 from plaudit.engines.base import Completion, Engine, Request, engine_info
 from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, PlauditError, ReplyError
+from plaudit.sending.budget import RetryBudget, record_failure
 from plaudit.sending.endpoints import Admission, Endpoint, Meter, Ticket
-from plaudit.sending.quota import Quota
+from plaudit.sending.leases import LeasedLimits
+from plaudit.sending.quota import Limits, Quota
 
 MOST_IN_FLIGHT = 10_000
 """Most requests in flight at an endpoint; each takes a connection and some memory."""
@@ -87,35 +89,6 @@ class SendPolicy(msgspec.Struct, frozen=True, kw_only=True):
         check_ranges(self)
 
 
-class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One time that a request was sent and failed."""
-
-    turn: str
-    """What it was for within its sample."""
-    endpoint: str
-    cause: Cause
-    message: str
-    seconds: float
-
-
-class RetryBudget:
-    """What one sample may spend on retries, and what it has spent.
-
-    Attributes:
-        retries: retries left, over all requests of the sample.
-        meter: counts attempts.
-        failed: the attempts that failed.
-        refused: the endpoints that asked to wait for longer than an outage, and how.
-    """
-
-    def __init__(self, retries: int, meter: Meter) -> None:
-        """Allow so many retries."""
-        self.retries = retries
-        self.meter = meter
-        self.failed: list[Attempt] = []
-        self.refused: dict[str, CallError] = {}
-
-
 class Pool:
     """An engine, or several that serve one model, with slots, retries and a count of attempts.
 
@@ -126,13 +99,24 @@ class Pool:
         admission: the queue before its endpoints.
     """
 
-    def __init__(self, engine: Engine, policy: SendPolicy) -> None:
-        """Bound an engine; nothing is contacted."""
+    def __init__(
+        self, engine: Engine, policy: SendPolicy, limits: LeasedLimits | None = None
+    ) -> None:
+        """Bound an engine; nothing is contacted.
+
+        Args:
+            engine: the engine.
+            policy: how requests are sent.
+            limits: hold in place of the policy's, which several processes share.
+        """
         self.engine = engine
         self.policy = policy
         self.sent = 0
         self.admission = Admission(policy.outage)
-        self._quota = Quota.of(policy.requests_per_minute, policy.tokens_per_minute)
+        self._leased = limits
+        self._quota: Limits | None = limits or Quota.of(
+            policy.requests_per_minute, policy.tokens_per_minute
+        )
         self._said_until = 0.0
         self.open = Once(self._open_engine)
         """Opens the engine, which the first request does too."""
@@ -184,6 +168,8 @@ class Pool:
             Endpoint(engine, policy.concurrency, start=policy.start, timeout=policy.timeout)
             for engine in engine_info(self.engine).replicas or (self.engine,)
         )
+        if self._leased is not None:
+            self._leased.watch(self.admission.leased())
 
     def _pause(self, error: CallError, retry: int) -> float:
         """Return the seconds before the next attempt: what the server asks, else a random time.
@@ -251,7 +237,7 @@ class Pool:
         error: CallError,
     ) -> None:
         """Keep a failed attempt, and find out what it says about its endpoint."""
-        _record(endpoint, request, started, budget, error)
+        record_failure(endpoint, request, started, budget, error)
         unreachable = isinstance(error, Unreachable)
         down = endpoint.throttle.failed(started, error, unreachable=unreachable)
         if error.retry_after is not None:
@@ -340,7 +326,7 @@ class Pool:
     ) -> PlauditError:
         """Return what a rejection comes to: this request's failure, or the end of the engine."""
         failure = CallError(Cause.BAD_REQUEST, rejection.said)
-        _record(endpoint, request, started, budget, failure)
+        record_failure(endpoint, request, started, budget, failure)
         evidence = endpoint.evidence
         alone = evidence.blames(request, started)
         if alone is None:
@@ -389,12 +375,3 @@ class PoolShare:
     async def complete(self, request: Request, budget: RetryBudget | None = None) -> Completion:
         """Complete a request; see `Pool.complete`."""
         return await self._pool.complete(request, budget or self.budget())
-
-
-def _record(
-    endpoint: Endpoint, request: Request, started: float, budget: RetryBudget, error: CallError
-) -> None:
-    """Keep a failed attempt."""
-    seconds = round(time.monotonic() - started, 3)
-    budget.failed.append(Attempt(request.turn, endpoint.name, error.cause, str(error), seconds))
-    error.attempts = sum(other.turn == request.turn for other in budget.failed)

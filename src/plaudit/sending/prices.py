@@ -50,6 +50,9 @@ class Prices:
         self._own = dict(own or {})
         self._listed = cache(_listed)
 
+    def __reduce__(self) -> tuple[type["Prices"], tuple[dict[str, Price]]]:
+        return type(self), (self._own,)
+
     @classmethod
     def read(cls, path: str | None) -> "Prices":
         """Read prices from a TOML or JSON file; None: there is none.

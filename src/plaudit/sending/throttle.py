@@ -330,12 +330,13 @@ class Throttle:
         self.breaker = Breaker()
         self.refusal: CallError | None = None
         """The last failure by which the endpoint asked to wait."""
+        self.lease = math.inf  # Most in flight by a limit that processes share.
         self._fixed = fixed
 
     @property
     def full(self) -> bool:
         """Whether a request must wait for another one to end."""
-        return self.in_flight >= max(1, int(self.concurrency.bound))
+        return self.in_flight >= min(self.lease, max(1, int(self.concurrency.bound)))
 
     @property
     def free(self) -> bool:

@@ -1,13 +1,13 @@
 """What stands around each request: who asks, its id, refusals as JSON, counters, one log line."""
 
+import itertools
 import logging
 import re
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -16,10 +16,10 @@ from plaudit.errors import UsageError
 from plaudit.rewarding.rows import ScoredRow
 from plaudit.rewarding.unscored import UnscoredError
 from plaudit.server.desk import QueueFullError
-from plaudit.server.dialects.table import DIALECTS
 from plaudit.server.openapi import ErrorBody, RefusalBody
 from plaudit.server.security import Gatekeeper
 from plaudit.server.service import NotServedError, Service
+from plaudit.server.spans import RequestSpans, record, trace_id
 
 _LOG = logging.getLogger("plaudit.server")
 _OPEN = frozenset({"/healthz", "/readyz"})
@@ -29,7 +29,7 @@ _ID_HEADER = "X-Request-Id"
 _CLOSED = 499
 """Counted where the client was gone before the answer."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 encode = msgspec.json.Encoder().encode
 
@@ -40,6 +40,11 @@ _FACTS: ContextVar[dict[str, Any]] = ContextVar("facts of a request")
 def note(**facts: Any) -> None:
     """Keep facts of the request that is answered, for its log line and counters."""
     _FACTS.get().update(facts)
+
+
+def facts() -> dict[str, Any]:
+    """Return the facts of the request that is answered."""
+    return _FACTS.get()
 
 
 class RefusedError(Exception):
@@ -57,29 +62,43 @@ class RefusedError(Exception):
 class Boundary:
     """Around every handler; see the module."""
 
-    def __init__(self, service: Service, keeper: Gatekeeper) -> None:
-        """Put a service behind a gatekeeper."""
+    def __init__(self, service: Service, keeper: Gatekeeper, *, inner: bool = False) -> None:
+        """Put a service behind a gatekeeper; reports to other processes are not counted."""
+        self._inner = inner
         self._service = service
         self._keeper = keeper
-        self.around = web.middleware(partial(self._around))
-        """The middleware."""
+        self._spans = RequestSpans()
+        self._process, self._numbers = secrets.token_hex(10), itertools.count(1)
 
-    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def around(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        """Have a request answered, or refused."""
+        if not self._spans.wanted:
+            return await self._observed(request, handler, None)
+        with self._spans.request(request.method, request.headers) as span:
+            return await self._observed(request, handler, span)
+
+    async def _observed(
+        self, request: web.BaseRequest, handler: Handler, span: Any
+    ) -> web.StreamResponse:
         given = request.headers.get(_ID_HEADER, "")
-        id = given if _ID.fullmatch(given) else uuid4().hex
+        id = given if given and _ID.fullmatch(given) else self._new_id()
         _FACTS.set({"request_id": id, "dialect": "none", "reward": ""})
         started, status = time.monotonic(), _CLOSED
         self._service.open_requests += 1
         try:
             response = await self._answer(request, handler)
             status = response.status
-            response.headers.update({_ID_HEADER: id, "Server": "plaudit"})
+            response.headers[_ID_HEADER] = id
+            response.headers["Server"] = "plaudit"
             return response
         finally:
             self._service.open_requests -= 1
-            self._count(request, status, time.monotonic() - started)
+            self._count(request, status, time.monotonic() - started, span)
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def _new_id(self) -> str:
+        return f"{self._process}{next(self._numbers):012x}"
+
+    async def _answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         try:
             self._check(request)
             return await handler(request)
@@ -90,11 +109,11 @@ class Boundary:
             status = 502 if error.may_pass else 422
             return _refusal(RefusedError(status, "unscored", str(error), error.rows))
         except web.HTTPException as error:
-            return _refusal(self._of_http(request, error))
+            return _refusal(_of_http(error))
         except Exception as error:
             return _refusal(_of_error(error))
 
-    def _check(self, request: web.Request) -> None:
+    def _check(self, request: web.BaseRequest) -> None:
         """Refuse who may not ask.
 
         Raises:
@@ -110,50 +129,37 @@ class Boundary:
         if self._service.draining and request.method == "POST":
             raise RefusedError(503, "stopping", "the server is about to stop; ask again later")
 
-    def _of_http(self, request: web.Request, error: web.HTTPException) -> RefusedError:
-        """Return what a refusal of aiohttp comes to."""
-        if error.status == 413:
-            return RefusedError(413, "too_large", "the body is larger than the server takes")
-        if error.status == 404:
-            if missing := _dialect_at(request.path, self._service.spoken):
-                message = f"{missing} is not served: start with --when-unscored {missing}=HOW"
-                return RefusedError(404, "not_found", message)
-            spoken = ", ".join(self._service.spoken)
-            names = ", ".join(self._service.rewards)
-            message = (
-                f"nothing is served at {request.path[:200]}; rewards: {names}; dialects: {spoken}"
-            )
-            return RefusedError(404, "not_found", message)
-        return RefusedError(error.status, "refused", error.reason)
-
-    def _count(self, request: web.Request, status: int, seconds: float) -> None:
+    def _count(self, request: web.BaseRequest, status: int, seconds: float, span: Any) -> None:
+        if self._inner and request.method == "GET":
+            return
         facts = _FACTS.get()
         rows: Sequence[ScoredRow] = facts.pop("rows", ())
         metrics = self._service.metrics
         metrics.add("plaudit_requests_total", dialect=facts["dialect"], status=str(status))
         if facts["reward"]:
             metrics.observe(seconds, facts["dialect"])
-        if _LOG.isEnabledFor(logging.INFO):
-            unscored = sum(row.value is None for row in rows)
-            line = {
-                "method": request.method,
-                "path": request.path,
-                **facts,
-                "status": status,
-                "seconds": round(seconds, 4),
-                "rows": len(rows),
-                "unscored": unscored,
-            }
-            _LOG.info("request", extra={"facts": line})
+        if span is None and not _LOG.isEnabledFor(logging.INFO):
+            return
+        line = {
+            "method": request.method,
+            "path": request.path,
+            **facts,
+            "status": status,
+            "seconds": round(seconds, 4),
+            "rows": len(rows),
+            "unscored": sum(row.value is None for row in rows),
+        }
+        if span is not None:
+            record(span, line)
+            line["trace_id"] = trace_id(span)
+        _LOG.info("request", extra={"facts": line})
 
 
-def _dialect_at(path: str, served: Collection[str]) -> str | None:
-    """Return the dialect that a path belongs to, where it is not served."""
-    for name, one in DIALECTS.items():
-        routes = (*one.scoring, *one.plain)
-        if name not in served and any(path.endswith(route.path) for route in routes):
-            return name
-    return None
+def _of_http(error: web.HTTPException) -> RefusedError:
+    """Return what a refusal of aiohttp comes to."""
+    if error.status == 413:
+        return RefusedError(413, "too_large", "the body is larger than the server takes")
+    return RefusedError(error.status, "refused", error.reason)
 
 
 def _of_error(error: Exception) -> RefusedError:
@@ -178,6 +184,8 @@ def _refusal(error: RefusedError) -> web.Response:
         rows=list(error.rows),
     )
     headers = {"WWW-Authenticate": 'Bearer, Basic realm="plaudit"'} if error.status == 401 else {}
+    if error.status == 405:
+        headers["Allow"] = _FACTS.get()["allow"]
     return web.Response(
         body=encode(RefusalBody(error=body)),
         status=error.status,

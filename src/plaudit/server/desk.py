@@ -4,15 +4,19 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
 from plaudit.errors import EngineUnusableError
-from plaudit.rewarding.rows import Row, RowCause, ScoredRow, digest, row_id, unscored_row
+from plaudit.rewarding.rows import Row, RowCause, ScoredRow, row_id, unscored_row
 from plaudit.rewarding.scorers import Scorer
 
 _LOG = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
+_BREATHE = 16
+"""Rows of a request that are scored one after the other before other requests get their turn."""
 PAUSE_S = 1.0
 """Seconds until a scorer is asked again whose engine can answer nothing."""
 
@@ -30,8 +34,8 @@ class DeskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Most rows, or groups, of one reward that are scored at once."""
     linger: float = 60.0
     """Seconds for which work goes on that nobody waits for, since a client may ask again."""
-    kept: int = 4096
-    """Most answers that are kept because the client that asked was gone."""
+    kept: int = 16_384
+    """Most answers that are kept: of judges with a store, and where the client was gone."""
 
 
 class _Job:
@@ -49,8 +53,10 @@ class _Job:
 class Desk:
     """Scores rows for many clients at once.
 
-    Equal rows are one job, also for several clients. A job that nobody waits for is dropped before
-    it is begun, and goes on for a while after that. Where an engine can answer nothing, jobs wait.
+    A row that has to wait for nothing is scored at once. Of the others equal ones are one job, also
+    for several clients, and what a judge with a store answered is kept. A job that nobody waits for
+    is dropped before it is begun, and goes on for a while after that. Where an engine can answer
+    nothing, jobs wait.
 
     Attributes:
         rows: rows that are taken and not answered yet.
@@ -89,8 +95,14 @@ class Desk:
         Raises:
             QueueFullError: so many rows wait that no more are taken.
         """
-        answers = await self._answers([[row] for row in rows], seconds)
-        return [answer for (answer,) in answers]
+        found: list[ScoredRow | None] = []
+        for number, row in enumerate(rows, 1):
+            found.append(self.scorer.score_now(row))
+            if number % _BREATHE == 0:
+                await asyncio.sleep(0)
+        rest = [[row] for row, answer in zip(rows, found, strict=True) if answer is None]
+        answers = iter(await self._answers(rest, seconds) if rest else [])
+        return [next(answers)[0] if answer is None else answer for answer in found]
 
     async def score_together(self, rows: Sequence[Row], seconds: float) -> list[ScoredRow]:
         """Score rows as one job, such as a group; see `score`."""
@@ -119,7 +131,7 @@ class Desk:
 
     def _join(self, units: Sequence[Sequence[Row]]) -> list["_Job | list[ScoredRow]"]:
         """Return the jobs of a request, or answers that are there; all or none are taken."""
-        keys = [digest(*unit) for unit in units]
+        keys = [sha256(_encode(unit)).digest() for unit in units]
         new = {
             key: len(unit)
             for key, unit in zip(keys, units, strict=True)
@@ -131,7 +143,7 @@ class Desk:
         joined: list[_Job | list[ScoredRow]] = []
         for key, unit in zip(keys, units, strict=True):
             if key not in found:
-                found[key] = self._left.pop(key, None) or self._begin(key, unit)
+                found[key] = self._known(key) or self._begin(key, unit)
             if key not in new:
                 self.shared += len(unit)
             new.pop(key, None)
@@ -140,6 +152,13 @@ class Desk:
                 self._stay(one)
             joined.append(one)
         return joined
+
+    def _known(self, key: bytes) -> list[ScoredRow] | None:
+        """Return an answer that is there; one whose client was gone is given once."""
+        answer = self._left.pop(key, None)
+        if answer is not None and self.scorer.keeps_replies:
+            self._left[key] = answer
+        return answer
 
     def _begin(self, key: bytes, rows: Sequence[Row]) -> _Job:
         job = self._jobs.get(key)
@@ -201,7 +220,7 @@ class Desk:
         self.rows -= len(job.rows)
         if job.end is not None:
             job.end.cancel()
-        if task.cancelled() or job.waiters:
+        if task.cancelled() or (job.waiters and not self.scorer.keeps_replies):
             return
         if all(row.status != "failed" for row in task.result()):
             self._left[job.key] = task.result()

@@ -1,10 +1,13 @@
 """Counters of the server in Prometheus's text format, version 0.0.4."""
 
 import math
+import operator
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from plaudit.rewarding.rows import ScoredRow
 
@@ -40,48 +43,139 @@ _HELP = {
 
 
 class Gauge(NamedTuple):
-    """A number that is read when the metrics are."""
+    """A number with its labels."""
 
     name: str
     value: float
     labels: dict[str, str]
 
 
-class _Moments:
+Labels = tuple[tuple[str, str], ...]
+
+
+class Moments(msgspec.Struct):
     """Mean and spread of numbers as they come (B. P. Welford, Technometrics 4, 1962)."""
 
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    """Sum of the squared distances from the mean."""
 
     def add(self, value: float) -> None:
+        """Take a number."""
         self.count += 1
         step = value - self.mean
         self.mean += step / self.count
-        self._squares += step * (value - self.mean)
+        self.squares += step * (value - self.mean)
+
+    def joined(self, other: "Moments") -> "Moments":
+        """Return those of both (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        if not count:
+            return Moments()
+        step = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + step * other.count / count,
+            self.squares + other.squares + step * step * self.count * other.count / count,
+        )
 
     @property
     def deviation(self) -> float:
-        return math.sqrt(max(0.0, self._squares) / (self.count - 1)) if self.count > 1 else 0.0
+        """The standard deviation; 0 for one number."""
+        return math.sqrt(max(0.0, self.squares) / (self.count - 1)) if self.count > 1 else 0.0
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """What one process, or several, counted so far."""
+
+    values: list[Gauge] = []
+    """Counters and gauges."""
+    buckets: dict[str, list[int]] = {}
+    """Requests in each bucket of the latency histogram, by dialect."""
+    seconds: dict[str, float] = {}
+    """Their sum, by dialect."""
+    rewards: dict[str, Moments] = {}
+    """Values by fingerprint."""
+
+    @property
+    def counters(self) -> "Snapshot":
+        """What goes on to count in the process that takes this one's place: all but gauges."""
+        kept = [one for one in self.values if _HELP[one.name][0] == "counter"]
+        return msgspec.structs.replace(self, values=kept)
+
+    def text(self) -> str:
+        """Return everything in the text format."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for one in (*self.values, *self._of_rewards()):
+            found[one.name].append(_line(one.name, _labels(one.labels), one.value))
+        found["plaudit_request_seconds"] += self._histogram()
+        return "".join(_block(name, found[name]) for name in _HELP if found[name])
+
+    def _of_rewards(self) -> Iterator[Gauge]:
+        for fingerprint, moments in self.rewards.items():
+            labels = {"fingerprint": fingerprint}
+            yield Gauge("plaudit_reward_count", moments.count, labels)
+            yield Gauge("plaudit_reward_mean", moments.mean, labels)
+            yield Gauge("plaudit_reward_stddev", moments.deviation, labels)
+
+    def _histogram(self) -> Iterator[str]:
+        name = "plaudit_request_seconds"
+        for dialect, counts in self.buckets.items():
+            total = 0
+            for bound, count in zip((*map(str, BOUNDS), "+Inf"), counts, strict=True):
+                total += count
+                yield _line(f"{name}_bucket", _labels({"dialect": dialect, "le": bound}), total)
+            labels = _labels({"dialect": dialect})
+            yield _line(f"{name}_sum", labels, self.seconds[dialect])
+            yield _line(f"{name}_count", labels, total)
+
+
+def joined(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Return the sum over several processes; a reward is ready where it is for all of them."""
+    values: dict[tuple[str, Labels], Gauge] = {}
+    whole = Snapshot()
+    for one in snapshots:
+        for value in one.values:
+            key = value.name, tuple(value.labels.items())
+            values[key] = _both(values[key], value) if key in values else value
+        for dialect, counts in one.buckets.items():
+            before = whole.buckets.get(dialect, [0] * len(counts))
+            whole.buckets[dialect] = [a + b for a, b in zip(before, counts, strict=True)]
+            whole.seconds[dialect] = whole.seconds.get(dialect, 0.0) + one.seconds[dialect]
+        for fingerprint, moments in one.rewards.items():
+            before = whole.rewards.get(fingerprint, Moments())
+            whole.rewards[fingerprint] = before.joined(moments)
+    whole.values = list(values.values())
+    return whole
+
+
+def _both(first: Gauge, second: Gauge) -> Gauge:
+    join = min if first.name == "plaudit_ready" else operator.add
+    return first._replace(value=join(first.value, second.value))
 
 
 class Metrics:
     """Counts what is answered; memory grows with the number of labels alone."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
-        self._seconds: dict[str, list[int]] = {}
-        self._sums: Counter[str] = Counter()
-        self._rewards: dict[str, _Moments] = defaultdict(_Moments)
+    def __init__(self, before: Snapshot | None = None) -> None:
+        """Begin at nothing, or at the counters of a process that this one takes the place of."""
+        self._before = before
+        self._counts: dict[str, dict[Labels, float]] = defaultdict(dict)
+        self._buckets: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+        self._rewards: dict[str, Moments] = defaultdict(Moments)
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Raise a counter."""
-        self._counts[name][_labels(labels)] += amount  # pyright: ignore[reportArgumentType]
+        counts, key = self._counts[name], tuple(labels.items())
+        counts[key] = counts.get(key, 0) + amount
 
     def observe(self, seconds: float, dialect: str) -> None:
         """Count the time that a request took."""
-        counts = self._seconds.setdefault(dialect, [0] * (len(BOUNDS) + 1))
+        counts = self._buckets.setdefault(dialect, [0] * (len(BOUNDS) + 1))
         counts[bisect_left(BOUNDS, seconds)] += 1
-        self._sums[dialect] += seconds  # pyright: ignore[reportArgumentType]
+        self._seconds[dialect] = self._seconds.get(dialect, 0.0) + seconds
 
     def scored(self, reward: str, rows: Sequence[ScoredRow]) -> None:
         """Count rows that were scored."""
@@ -93,33 +187,20 @@ class Metrics:
             else:
                 self._rewards[row.fingerprint].add(row.value)
 
-    def text(self, gauges: Iterable[Gauge] = ()) -> str:
-        """Return everything in the text format, gauges included."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name, counts in self._counts.items():
-            found[name] += [_line(name, labels, count) for labels, count in counts.items()]
-        for gauge in (*gauges, *self._of_rewards()):
-            found[gauge.name].append(_line(gauge.name, _labels(gauge.labels), gauge.value))
-        found["plaudit_request_seconds"] += self._histogram()
-        return "".join(_block(name, found[name]) for name in _HELP if found[name])
-
-    def _of_rewards(self) -> Iterator[Gauge]:
-        for fingerprint, moments in self._rewards.items():
-            labels = {"fingerprint": fingerprint}
-            yield Gauge("plaudit_reward_count", moments.count, labels)
-            yield Gauge("plaudit_reward_mean", moments.mean, labels)
-            yield Gauge("plaudit_reward_stddev", moments.deviation, labels)
-
-    def _histogram(self) -> Iterator[str]:
-        name = "plaudit_request_seconds"
-        for dialect, counts in self._seconds.items():
-            total = 0
-            for bound, count in zip((*map(str, BOUNDS), "+Inf"), counts, strict=True):
-                total += count
-                yield _line(f"{name}_bucket", _labels({"dialect": dialect, "le": bound}), total)
-            labels = _labels({"dialect": dialect})
-            yield _line(f"{name}_sum", labels, self._sums[dialect])
-            yield _line(f"{name}_count", labels, total)
+    def snapshot(self, gauges: Iterable[Gauge] = ()) -> Snapshot:
+        """Return what was counted so far, and what is read now."""
+        counted = [
+            Gauge(name, n, dict(key))
+            for name, counts in self._counts.items()
+            for key, n in counts.items()
+        ]
+        own = Snapshot(
+            values=[*counted, *(one._replace(value=float(one.value)) for one in gauges)],
+            buckets=self._buckets,
+            seconds=self._seconds,
+            rewards=dict(self._rewards),
+        )
+        return own if self._before is None else joined((self._before, own))
 
 
 def _block(name: str, lines: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """The description of the API, OpenAPI 3.1, made from the structs that the server decodes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,29 +39,30 @@ class RefusalBody(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorBody
 
 
-def describe(dialects: Sequence[Dialect], names: Sequence[str], version: str) -> dict[str, Any]:
+def describe(dialects: Sequence[Dialect], kinds: Mapping[str, str], version: str) -> dict[str, Any]:
     """Return the description of a server.
 
     Args:
         dialects: those that are served.
-        names: of the rewards.
+        kinds: of the judges, by the names of rewards; empty: no judge.
         version: of plaudit.
     """
     routes = [route for one in dialects for route in (*one.scoring, *one.plain)]
     types = [Body, RowBatch, ScoredRow | list[ScoredRow], RefusalBody]
-    types += [form for route in routes for form in (route.form, route.reply)]
+    types += [form for route in routes for form in (_asked(route), route.reply)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFS)
     own, batch, answer, refusal = schemas[:4]
     body = {"anyOf": [batch, *own.get("anyOf", [own])]}
-    paths = {
-        "/v1/score/{name}": _operation("Score rows", body, answer, refusal, _parameter("name")),
-        "/v1/judge/{kind}": _operation("Judge rows", body, answer, refusal, _parameter("kind")),
-    }
+    named, judged = _parameter("name", kinds), _parameter("kind", filter(None, kinds.values()))
+    paths = {"/v1/score/{name}": _operation("Score rows", body, answer, refusal, named)}
+    if any(kinds.values()):
+        paths["/v1/judge/{kind}"] = _operation("Judge rows", body, answer, refusal, judged)
     rest = iter(schemas[4:])
     for route in routes:
         form, reply = next(rest), next(rest)
-        for path in _paths(route, names):
-            paths[path] = _operation(_summary(dialects, route), form, reply, refusal)
+        asked = None if route.form is None else form
+        for path in _paths(route, list(kinds)):
+            paths[path] = _operation(_summary(dialects, route), asked, reply, refusal)
     return {
         "openapi": "3.1.0",
         "info": {"title": "plaudit reward server", "version": version},
@@ -76,6 +77,11 @@ def describe(dialects: Sequence[Dialect], names: Sequence[str], version: str) ->
     }
 
 
+def _asked(route: ScoringRoute | PlainRoute) -> Any:
+    described = route.described if isinstance(route, ScoringRoute) else None
+    return route.form if described is None else described
+
+
 def _paths(route: ScoringRoute | PlainRoute, names: Sequence[str]) -> Iterator[str]:
     if len(names) == 1:
         yield route.path
@@ -86,8 +92,9 @@ def _summary(dialects: Sequence[Dialect], route: Any) -> str:
     return next(one.title for one in dialects if route in one.scoring or route in one.plain)
 
 
-def _parameter(name: str) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
+def _parameter(name: str, values: Iterable[str]) -> list[dict[str, Any]]:
+    schema = {"type": "string", "enum": sorted(set(values))}
+    return [{"name": name, "in": "path", "required": True, "schema": schema}]
 
 
 def _operation(
@@ -96,13 +103,17 @@ def _operation(
     responses = {"200": {"description": "Answered.", "content": {_JSON: {"schema": answer}}}}
     for status, text in _REFUSALS.items():
         responses[status] = {"description": text, "content": {_JSON: {"schema": refusal}}}
-    post: dict[str, Any] = {
+    found: dict[str, Any] = {
         "summary": summary,
-        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": responses,
         "security": [{}, {"bearer": []}, {"basic": []}],
     }
-    return {"post": post | ({"parameters": parameters} if parameters else {})}
+    if parameters:
+        found["parameters"] = parameters
+    if body is None:
+        return {"get": found}
+    found["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
+    return {"post": found}
 
 
 def _reports() -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,6 @@
 """The server's life: it listens, answers, and stops in order."""
 
 import asyncio
-import errno
 import json
 import logging
 import resource
@@ -14,10 +13,10 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from plaudit.errors import UsageError
+from plaudit.server.accepting import Acceptor
 from plaudit.server.service import Service
+from plaudit.server.workers import BACKLOG, Worker, bind
 
-_BACKLOG = 8192
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -34,17 +33,31 @@ class Address(NamedTuple):
         return f"http://{host}:{self.port}"
 
 
+class Inside(NamedTuple):
+    """The place of a process that is one of several."""
+
+    worker: Worker
+    app: web.Server
+    """Answers the other processes."""
+
+
 @asynccontextmanager
 async def listening(
-    service: Service, app: web.Application, address: Address, *, drain: float = 30.0
+    service: Service,
+    app: web.Server,
+    address: Address,
+    *,
+    drain: float = 30.0,
+    inside: Inside | None = None,
 ) -> AsyncGenerator[Address]:
     """Answer requests while the context lasts; at its end answer what is under way.
 
     Args:
         service: what is served.
-        app: its application.
+        app: its HTTP side.
         address: where it listens; port 0 takes a free one.
         drain: most seconds for requests under way.
+        inside: where this process is one of several.
 
     Yields:
         The address, with the port that was taken.
@@ -52,55 +65,57 @@ async def listening(
     Raises:
         UsageError: the address cannot be listened at.
     """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.ServerRunner(app, shutdown_timeout=1.0)
     await runner.setup()
+    peers = web.ServerRunner(inside.app, shutdown_timeout=1.0) if inside else None
+    accepting: Acceptor | None = None
     watching = asyncio.get_running_loop().create_task(service.look_after())
     try:
-        yield await _listen(runner, address)
+        if inside is not None and peers is not None:
+            await peers.setup()
+            await web.SockSite(peers, inside.worker.inner, backlog=BACKLOG).start()
+        listener = bind(address.host, address.port, 1)[0] if inside is None else inside.worker.outer
+        accepting = Acceptor(listener, app)
+        yield Address(address.host, listener.getsockname()[1])
         service.draining = True
         await _drained(service, drain)
     finally:
+        if accepting is not None:
+            accepting.close()
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
         await runner.cleanup()
+        if peers is not None:
+            await peers.cleanup()
         await service.close()
 
 
 async def serve(
     service: Service,
-    app: web.Application,
+    app: web.Server,
     address: Address,
     started: Callable[[Address], object],
     *,
     drain: float = 30.0,
+    inside: Inside | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; see `listening`. `started` gets the address."""
     _allow_many_connections()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in _STOPS:
         loop.add_signal_handler(number, stop.set)
+    if inside is not None:
+        loop.add_reader(inside.worker.supervisor, stop.set)
     try:
-        async with listening(service, app, address, drain=drain) as found:
+        async with listening(service, app, address, drain=drain, inside=inside) as found:
             started(found)
             await stop.wait()
+            if inside is not None:
+                loop.remove_reader(inside.worker.supervisor)
     finally:
         for number in _STOPS:
             loop.remove_signal_handler(number)
-
-
-async def _listen(runner: web.AppRunner, address: Address) -> Address:
-    site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
-    try:
-        await site.start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(
-                f"port {address.port} is in use at {address.host}; give another one with --port, "
-                "or --port 0 for a free one"
-            ) from None
-        raise UsageError(f"cannot listen at {address.url}: {error}") from None
-    return Address(address.host, runner.addresses[0][1])
 
 
 async def _drained(service: Service, seconds: float) -> None:

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,6 +68,7 @@ class Gatekeeper:
         self._token = None if token is None else token.encode()
         self._names = {name.lower() for name in names}
         self._any_name = token is not None and not self._names
+        self._knows = lru_cache(256)(self._looked_up)
 
     def admits(self, authorization: str) -> bool:
         """Whether the header of a request holds the token; compared in constant time."""
@@ -76,8 +78,9 @@ class Gatekeeper:
 
     def knows(self, host: str) -> bool:
         """Whether a request names this server; a page with a forged name does not."""
-        if self._any_name:
-            return True
+        return self._any_name or self._knows(host)
+
+    def _looked_up(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

@@ -16,7 +16,7 @@ from plaudit.server.cohorts import Cohorts, Group, check_group, is_whole
 from plaudit.server.desk import Desk, DeskLimits
 from plaudit.server.dialects.base import Answers, Dialect, NoPrompt
 from plaudit.server.dialects.table import DIALECTS
-from plaudit.server.metrics import Gauge, Metrics
+from plaudit.server.metrics import Gauge, Metrics, Snapshot
 from plaudit.server.native import NATIVE
 from plaudit.server.probing import probe_judge
 from plaudit.server.spec import DialectOptions, Served, ServeSpec
@@ -92,11 +92,20 @@ class Service:
         spoken: Mapping[str, Spoken],
         limits: DeskLimits,
         watch: WatchPlan | None = None,
+        counted: Snapshot | None = None,
     ) -> None:
-        """Put rewards behind desks; nothing is asked."""
+        """Put rewards behind desks; nothing is asked.
+
+        Args:
+            rewards: by name.
+            spoken: the dialects.
+            limits: of each desk.
+            watch: what is watched; None: nothing.
+            counted: by the process that this one takes the place of.
+        """
         self.rewards = rewards
         self.spoken = spoken
-        self.metrics = Metrics()
+        self.metrics = Metrics(counted)
         self.open_requests = 0
         self.draining = False
         self._desks = {name: Desk(one.scorer, limits) for name, one in rewards.items()}
@@ -238,8 +247,11 @@ class Service:
         for one in self.rewards.values():
             await one.scorer.close()
 
-    def gauges(self) -> Iterator[Gauge]:
-        """Yield what is read when the metrics are."""
+    def snapshot(self) -> Snapshot:
+        """Return what the metrics report."""
+        return self.metrics.snapshot(self._gauges())
+
+    def _gauges(self) -> Iterator[Gauge]:
         yield Gauge("plaudit_requests_open", self.open_requests, {})
         for name, one in self.rewards.items():
             labels, desks = {"reward": name}, [d for n, d in self._all_desks() if n == name]

@@ -116,6 +116,17 @@ async def test_nemo_gym(erring: Client, tmp_path: Path) -> None:
     assert (await erring.post("/nemo-gym/seed_session", {})).body == {}
     seeded = await erring.post("/nemo-gym/seed_session", {"resources_session_id": "s"})
     assert seeded.body == {"resources_session_id": "s"}
+    episode = {"episode_id": {"rollout_id": "0-0", "attempt_index": 0}, "task_id": "sums"}
+    for path in ("seed_session", "close_session"):  # Gym's newer environment servers.
+        body = {"resources_session_id": "resources-session-1", **episode}
+        found = await erring.post(f"/nemo-gym/{path}", body)
+        assert found.body == {"resources_session_id": "resources-session-1"}
+    assert (await erring.post("/nemo-gym/close_session", {})).body == {}
+    assert (await erring.get("/nemo-gym/reverify_mode")).body == "stateless"
+    assert (await erring.get("/rewards/nemo-gym/reverify_mode")).body == "stateless"
+    assert (await erring.post("/nemo-gym/reverify_mode", {})).status == 405
+    newest = {**episode, "verification_input": gym("4")}  # Its reference came with the seed.
+    assert (await erring.post("/nemo-gym/verify", newest)).status == 400
 
 
 async def test_nemo_gym_marks_what_has_no_value(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The connections of one event loop to one endpoint: JSON over aiohttp, which only this file knows.
+"""The connections of one event loop to one endpoint: JSON over aiohttp.
 
-aiohttp makes, keeps and reads the connections. Its session would make a request and a response
-object for each exchange, which cost more than the exchange itself; here requests to one address
-share one head.
+Only this file and `transfers` know aiohttp, which makes, keeps and reads the connections. Its
+session would make a request and a response object for each exchange, which cost more than the
+exchange itself; here requests to one address share one head.
 
 Imported with the first request: importing aiohttp takes as long as judging thousands of stored
 samples, and a run that is answered from the store never needs it. Every exception of aiohttp and of
@@ -26,10 +26,11 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from plaudit.engines.http.errors import Unreachable, shorten
+from plaudit.engines.http.transfers import transfer
 from plaudit.errors import CallError, Cause, EngineUnusableError, PlauditError
 
 if TYPE_CHECKING:
-    from plaudit.engines.http.transport import Transport
+    from plaudit.engines.http.transport import Transfer, Transport
 
 BODY_LIMIT = 8 * 1024 * 1024
 """Most bytes of a reply that are read, and most that a compressed one may become."""
@@ -164,6 +165,31 @@ class Connections:
         if isinstance(found, PlauditError):
             raise found
         return found
+
+    async def transfer(self, sent: "Transfer") -> tuple[int, Mapping[str, str], bytes]:
+        """Exchange JSON by any method, or whole files; see `exchange`."""
+        found = await self._try_transfer(sent)
+        if isinstance(found, PlauditError):
+            raise found
+        return found
+
+    async def _try_transfer(
+        self, sent: "Transfer"
+    ) -> tuple[int, Mapping[str, str], bytes] | CallError | EngineUnusableError:
+        """Return what came, or what went wrong; see `_try_exchange`."""
+        try:
+            async with aiohttp.ClientSession(
+                connector=self._connector, connector_owner=False,
+                cookie_jar=aiohttp.DummyCookieJar(), proxy=self._proxy,
+            ) as session:  # fmt: skip
+                status, headers, content = await transfer(
+                    session, sent, self._headers, self._proxy_headers, self._timeout
+                )
+        except (aiohttp.ClientError, OSError) as error:
+            return self._translate(error)
+        if len(content) > BODY_LIMIT:
+            return self._endpoint.bad_response(f"sent more than {BODY_LIMIT // 2**20} MB")
+        return status, headers, content
 
     async def _try_exchange(
         self, url: URL, body: bytes | None

@@ -140,6 +140,39 @@ class HTTPEngine(Generic[Terms, R]):
                     return await self._negotiate(request)
         return await self._negotiate(request)
 
+    # For requests that are sent in another way, such as in batches
+
+    @property
+    def transport(self) -> Transport:
+        """What sends its requests."""
+        return self._transport
+
+    @property
+    def model(self) -> str:
+        """The model's name; empty while it is to be found out."""
+        return self._served.name
+
+    def write(self, request: Request) -> bytes:
+        """Return the body of a request, on the terms found so far.
+
+        Raises:
+            CallError: the request is no JSON.
+        """
+        return self._encode(self._body(request, self._negotiation.terms))
+
+    def read(self, request: Request, content: bytes) -> Completion:
+        """Read the body of a good reply to a request.
+
+        Raises:
+            CallError: it is no reply.
+            ReplyError: it holds no completion.
+        """
+
+        def reader(body: bytes) -> Completion:
+            return self._completion(self._decode(body), request)
+
+        return self._transport.read(self._transport.hide_key(content), reader)
+
     async def _negotiate(self, request: Request) -> Completion:
         """Send a request on the terms found so far, giving up what is refused."""
         terms = self._negotiation.terms

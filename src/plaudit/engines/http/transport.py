@@ -12,8 +12,9 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from yarl import URL
@@ -106,6 +107,29 @@ def import_for_transports() -> None:
 def bearer(key: str) -> dict[str, str]:
     """Return the header that carries a key; without one, none."""
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+class Upload(NamedTuple):
+    """A file that is sent."""
+
+    path: Path
+    fields: Mapping[str, str] | None = None
+    """Fields of the form that holds the file as `file`; None: the file is the whole body."""
+    headers: Mapping[str, str] = {}
+
+
+class Transfer(NamedTuple):
+    """An exchange other than a JSON request and its reply."""
+
+    method: str
+    url: URL
+    body: bytes | Upload | None = None
+    into: Path | None = None
+    """The file that takes the body of a good reply."""
+
+
+Answered = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body of a reply, without the key."""
 
 
 class Transport:
@@ -206,6 +230,18 @@ class Transport:
         """
         status, _, content = await (await self._here()).exchange(url, None)
         return status, self.hide_key(content)
+
+    async def transfer(self, sent: Transfer) -> Answered:
+        """Exchange JSON by any method, or whole files; return what came, whatever the status.
+
+        What goes into a file may hold the key.
+
+        Raises:
+            CallError: nothing came; `Unreachable` where no connection was made.
+            EngineUnusableError: no request can succeed.
+        """
+        status, headers, content = await (await self._here()).transfer(sent)
+        return status, headers, self.hide_key(content)
 
     async def lock(self) -> asyncio.Lock:
         """Return the lock of this event loop."""

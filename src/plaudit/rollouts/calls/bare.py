@@ -34,6 +34,8 @@ class BareCalls:
 
     def starts(self, begin: int, end: int) -> list[int]:
         """Return where bare calls of known tools begin between two places."""
+        if self._text.find("{", begin, end) < 0:
+            return []
         found = _BARE_START.finditer(self._text, begin, end)
         return [match.start() for match in found if self._parts.named(match[1])]
 

@@ -13,7 +13,7 @@ from plaudit.rollouts.calls.objects import BrokenCallError, Called, object_at
 from plaudit.rollouts.calls.syntax import CallAttempt, Syntax, spaced
 from plaudit.types import Json
 
-FIRST = r"\A(?=\s*to=[\w.:/-]{1,128}[^\n]{0,80}?<\|message\|>|\s*<\|message\|>)"
+FIRST = re.compile(r"(?=\s*to=[\w.:/-]{1,128}[^\n]{0,80}?<\|message\|>|\s*<\|message\|>)")
 """A header whose beginning the prompt held."""
 HEADERS = ("<|start|>", "<|channel|>")
 TERMINATORS = ("<|end|>", "<|call|>", "<|return|>", "<|eom|>", "<|eot|>")

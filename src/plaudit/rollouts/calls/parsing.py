@@ -18,7 +18,7 @@ belongs to that call. The time is linear in the text's length.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from plaudit.engines.base import ToolSpec
 from plaudit.rollouts.calls import harmony
@@ -60,8 +60,27 @@ def read_reply(
         in_thought: whether the prompt ended within a thought that it had opened, or the tag that
             closes that thought.
     """
-    reader = _Reader(_writable(text), tools, frozenset(forms), turn)
+    text = _writable(text)
+    if not in_thought and (plain := _plain(text)) is not None:
+        return plain
+    reader = _Reader(text, tools, frozenset(forms), turn)
     return reader.read("</think>" if in_thought is True else in_thought or "")
+
+
+_STARTS = re.compile(r"[<[{]")
+"""Is in each thought and in each call, whatever its form."""
+
+
+@lru_cache(maxsize=8)
+def _plain(text: str) -> ParsedReply | None:
+    """Read a reply that is an answer, after a thought or not; None where it may hold calls."""
+    before, closer, answer = text.partition("</think>")
+    thought = before.removeprefix("<think>")
+    if not closer or len(thought) == len(before):
+        thought, answer = "", text
+    if _STARTS.search(answer):
+        return None
+    return ParsedReply(text=answer.strip(), reasoning=thought.strip())
 
 
 def _writable(text: str) -> str:
@@ -104,8 +123,15 @@ class _Marks:
         fixed = {*THOUGHTS, *THOUGHTS.values(), *self.openers, *self.closers}
         fixed |= {*harmony.HEADERS, *harmony.TERMINATORS} if self.framed else set()
         patterns = [re.escape(mark) for mark in sorted(fixed, key=len, reverse=True)]
-        patterns += [harmony.FIRST] if self.framed else []
         self.any = re.compile("|".join(patterns))
+        self._firsts = sorted({mark[0] for mark in fixed})
+
+    def find(self, text: str, place: int) -> re.Match[str] | None:
+        """Return the first mark from a place on."""
+        if self.framed and place == 0 and (first := harmony.FIRST.match(text)):
+            return first
+        starts = [at for one in self._firsts if (at := text.find(one, place)) >= 0]
+        return self.any.search(text, min(starts)) if starts else None
 
 
 _marks = cache(_Marks)
@@ -128,7 +154,7 @@ class _Reader:
         """Read all of it; `closer` ends the thought that the text begins in, if it does."""
         place = self._thought(0, closer) if closer else 0
         while not self._bare.take_all(place):
-            mark = self._marks.any.search(self._text, place)
+            mark = self._marks.find(self._text, place)
             if mark is None:
                 self._parts.say(place, len(self._text))
                 break

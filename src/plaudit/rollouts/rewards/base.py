@@ -1,7 +1,7 @@
 """What a reward is: a name, the range of its values, and a score for a trace."""
 
 from collections.abc import Collection
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -45,6 +45,15 @@ class Reward(Protocol):
         ...
 
 
+@runtime_checkable
+class ImmediateReward(Reward, Protocol):
+    """A reward that scores most traces without waiting for anything."""
+
+    def score_now(self, trace: Trace) -> Score | None:
+        """Return what `score` would; None where it has to wait for something."""
+        ...
+
+
 class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A reward that is computed from the trace alone. Its fields are its options."""
 
@@ -65,6 +74,10 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     async def score(self, trace: Trace) -> Score:
         """Score a trace; None where it was broken off, or a tool failed that it reads."""
+        return self.score_now(trace)
+
+    def score_now(self, trace: Trace) -> Score:
+        """Return what `score` does."""
         failed = tool_failed(trace, getattr(self, "tools", ())) if self.reads_tools else None
         return broken_off(trace) or failed or self.measure(trace)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from plaudit._util.aio import together
 from plaudit.errors import PlauditError, UsageError
-from plaudit.rollouts.rewards.base import Reward, unscored
+from plaudit.rollouts.rewards.base import ImmediateReward, Reward, unscored
 from plaudit.rollouts.trace import Score, Trace, Unscored
 from plaudit.types import Json
 
@@ -83,6 +83,8 @@ class Composite:
         self.parts = tuple(parts)
         self.combine: Combine = combine
         _check(self.parts)
+        found = [(p.name, p.reward) for p in parts if isinstance(p.reward, ImmediateReward)]
+        self._immediate = found if len(found) == len(parts) else []
         self._counted = {part.name: part for part in self.parts if part.weight}
         self._rewards = [part for part in self._counted.values() if not part.is_penalty]
         self._penalties = [part for part in self._counted.values() if part.is_penalty]
@@ -104,10 +106,23 @@ class Composite:
 
     async def score(self, trace: Trace) -> Score:
         """Score a trace; the scores of the parts are the components."""
+        now = self.score_now(trace)
+        if now is not None:
+            return now
         scores = await together((p.reward.score(trace) for p in self.parts), _NO_OUTCOME)
         names = (part.name for part in self.parts)
         found = dict(zip(names, cast("list[Score]", scores), strict=True))
         return msgspec.structs.replace(self.join(found), components=found)
+
+    def score_now(self, trace: Trace) -> Score | None:
+        """Return what `score` does; None where a part has to wait for something."""
+        found: dict[str, Score] = {}
+        for name, reward in self._immediate:
+            score = reward.score_now(trace)
+            if score is None:
+                return None
+            found[name] = score
+        return msgspec.structs.replace(self.join(found), components=found) if found else None
 
     def join(self, found: Mapping[str, Score]) -> Score:
         """Return the total of the parts' scores, by name; without components."""
@@ -180,6 +195,8 @@ def _added(parts: Sequence[RewardPart], found: Mapping[str, Score]) -> dict[str,
             return value
     if not added and any(not part.is_penalty for part in parts):
         return unscored(Unscored.PART_MISSING, "none of the rewards could be scored")
+    if len(added) == len(parts):
+        return added
     whole = _weight(parts)
     return {name: amount * (whole / present) for name, amount in added.items()}
 
@@ -194,6 +211,8 @@ def _counted(part: RewardPart, found: Mapping[str, Score]) -> float | Score:
 
 def _gate(part: RewardPart, found: Mapping[str, Score]) -> bool | Score:
     """Return whether a part's requirements hold, or why that is unknown."""
+    if not part.requires:
+        return True
     values = [(one, _value(one.part, found)) for one in part.requires]
     if any(not isinstance(value, Score) and not one.holds(value) for one, value in values):
         return False

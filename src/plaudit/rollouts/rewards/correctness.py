@@ -111,6 +111,23 @@ class Correctness:
         Raises:
             EngineUnusableError: the judge's engine can answer nothing.
         """
+        row = self._row(trace)
+        return row if isinstance(row, Score) else self._read(await self.judge.ajudge(row))
+
+    def score_now(self, trace: Trace) -> Score | None:
+        """Return what `score` does; None where a model is asked, or formulas are compared."""
+        row = self._row(trace)
+        if isinstance(row, Score):
+            return row
+        verdict = self.judge.judge_now(row)
+        return None if verdict is None else self._read(verdict)
+
+    async def close(self) -> None:
+        """Write replies that are not written yet, and free the engine."""
+        await self.judge.aclose()
+
+    def _row(self, trace: Trace) -> dict[str, Json] | Score:
+        """Return the row that is judged, or the score of a trace that nobody judges."""
         ended = broken_off(trace)
         if ended is not None:
             return ended
@@ -120,17 +137,12 @@ class Correctness:
         wrong = None if says_a_reference(trace) else self._wrong_unseen(trace)
         if wrong is not None:
             return _by("guard", scored(self._values["incorrect"], wrong))
-        row = {
+        return {
             "id": mend_text(trace.id),
             "question": mend_text(question_of(trace)),
             "answer": mend_text(answer_of(trace)),
             "reference": [mend_text(reference) for reference in references],
         }
-        return self._read(await self.judge.ajudge(row))
-
-    async def close(self) -> None:
-        """Write replies that are not written yet, and free the engine."""
-        await self.judge.aclose()
 
     def _wrong_unseen(self, trace: Trace) -> str | None:
         """Return why an answer is wrong whatever it says, or None."""

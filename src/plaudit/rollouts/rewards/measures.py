@@ -66,13 +66,15 @@ class WellFormed(Measure, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return sum(call.status not in _BADLY_FORMED for call in calls) / len(calls)
 
     def _reason(self, trace: Trace, parts: dict[str, float]) -> str:
+        if min(parts.values()) == 1:
+            return "well formed"
         problems = {
             "answer": no_answer(trace) or f"a limit ended it ({trace.stop_reason})",
             "calls": "calls are malformed" if calls_of(trace) else "no tool was called",
             "thoughts": "thoughts are not closed",
             "markup": "the answer holds tags of a protocol",
         }
-        return next((problems[n] for n, part in parts.items() if part < 1), "well formed")
+        return next(problems[n] for n, part in parts.items() if part < 1)
 
 
 def _answered(trace: Trace) -> bool:

@@ -33,13 +33,15 @@ class ScoringRoute(NamedTuple):
     path: str
     """Behind the dialect's own, such as `/verify`; or the whole of it."""
     form: Any
-    """The struct of a request's body."""
+    """The type of a request's body, as it is decoded."""
     reply: Any
     """The type of the answer, for the description of the API."""
     rows: Callable[[Any], Sequence[Row | NoPrompt]]
     """Takes the rows from a body."""
     answer: Callable[[Any, Answers], Json]
     """Makes the answer to a body."""
+    described: Any = None
+    """The type of a body for the description of the API; None: `form`."""
 
 
 class PlainRoute(NamedTuple):
@@ -47,6 +49,7 @@ class PlainRoute(NamedTuple):
 
     path: str
     form: Any
+    """None: it is asked by GET, without a body."""
     reply: Any
     answer: Callable[[Any], Json]
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from plaudit.rewarding.responses import is_verified, row_of_response, verified
+from plaudit.rewarding.responses import VerifyRequest, is_verified, row_of_response, verified
 from plaudit.rewarding.rows import Row
 from plaudit.server.dialects.base import Answers, Dialect, PlainRoute, ScoringRoute
 from plaudit.types import Json
@@ -73,10 +73,16 @@ def _metrics(rows: Any) -> dict[str, Json]:
     return found
 
 
-def _seed(body: dict[str, Json]) -> dict[str, Json]:
+def _session(body: dict[str, Json]) -> dict[str, Json]:
     """Keep no session; newer clients want their id back."""
     id = body.get("resources_session_id")
     return {} if id is None else {"resources_session_id": id}
+
+
+def _mode(body: None) -> str:
+    """Say that a rollout may be verified again, at any time."""
+    del body
+    return "stateless"
 
 
 NEMO_GYM = Dialect(
@@ -84,9 +90,15 @@ NEMO_GYM = Dialect(
     title="a resources server of NeMo Gym",
     choices=("drop", "error", "number"),
     deadline=300.0,
-    scoring=[ScoringRoute("/nemo-gym/verify", dict[str, Json], VerifyReply, _rows, _answer)],
+    scoring=[
+        ScoringRoute(
+            "/nemo-gym/verify", dict[str, Json], VerifyReply, _rows, _answer, VerifyRequest
+        )
+    ],
     plain=[
-        PlainRoute("/nemo-gym/seed_session", dict[str, Json], dict[str, Json], _seed),
+        PlainRoute("/nemo-gym/seed_session", dict[str, Json], dict[str, Json], _session),
+        PlainRoute("/nemo-gym/close_session", dict[str, Json], dict[str, Json], _session),
+        PlainRoute("/nemo-gym/reverify_mode", None, str, _mode),
         PlainRoute("/nemo-gym/aggregate_metrics", AggregateRequest, AggregateReply, _aggregate),
     ],
 )
