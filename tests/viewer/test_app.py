@@ -12,7 +12,7 @@ import pytest
 
 from plaudit.cli.runs import open_store
 from plaudit.viewer.labelling import LabelOptions
-from tests.support.command import EXAMPLES, Here
+from tests.support.command import EXAMPLES, Here, write_rows
 from tests.support.pages import Tags
 from tests.support.viewing import TOKEN, Viewer, viewing
 from tests.viewer.conftest import Write, lines, not_ok, verdict
@@ -430,16 +430,41 @@ async def test_a_run_shows_its_output_its_prompts_and_what_is_left_of_it(judged:
         assert "No run matches" in await viewer.page("/?search=nothing")
         assert "3 of 3 verdicts" in await viewer.page(f"/run/{name[1]}")
         prompt = await viewer.page(f"{viewer.first}/0/prompt")
-        assert "The prompt as it was sent" in prompt
+        assert "What was asked, and what came back" in prompt
+        assert prompt.count("<h2>Reply") == 2
         assert "<mark>212 °F.</mark>" in prompt
         assert prompt.count("<h2>Prompt") == 2  # One an order.
+        (judged.parent / "copy.jsonl").write_bytes(out.read_bytes())
         out.unlink()
         page = await viewer.page(f"/run/{name[1]}")
         assert "These are its verdicts in the store, without their inputs" in page
         assert (await viewer.get("/run/pairwise-9999")).status == 400
-        lost = await viewer.get(f"/d/{viewer.slugs[-1]}/0/prompt")
-        assert lost.status == 404
-        assert "the prompt cannot be shown" in lost.text
+        left = await viewer.page(f"/d/{viewer.slugs[-1]}/0/prompt")
+        assert "the prompt cannot be shown" in left
+        assert left.count("<h2>Reply") == 2
+    async with viewing(judged.parent / "copy.jsonl") as viewer:
+        lost = await viewer.get(f"{viewer.first}/0/prompt")
+        assert (lost.status, "the prompt cannot be shown" in lost.text) == (404, True)
+
+
+@pytest.fixture
+def timed_out(tmp_path: Path) -> Path:
+    """The output of a run whose requests failed."""
+    rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "p", "response": "r"}])
+    reply = {"match": {}, "replies": [{"error": "timeout"}] * 9}
+    script, out = write_rows(tmp_path / "script.jsonl", [reply]), tmp_path / "failed.jsonl"
+    given = ("-e", f"scripted:{script}", "--readout", "json", "-o", out)
+    done = Here(tmp_path / "home")("judge", "pointwise", rows, *given)
+    assert out.exists(), done.stderr + done.stdout
+    return out
+
+
+async def test_failed_attempts_are_shown(timed_out: Path) -> None:
+    store = str(timed_out.parent / "home" / "store.sqlite")
+    async with viewing(timed_out, open_store=lambda: open_store(store)) as viewer:
+        page = await viewer.page(f"{viewer.first}/0/prompt")
+        assert "Requests that brought no reply" in page
+        assert "<td>timeout</td>" in page
 
 
 async def test_a_store_of_a_newer_plaudit_is_said_and_files_are_shown(

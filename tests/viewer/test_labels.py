@@ -64,6 +64,17 @@ def test_a_queue_goes_on_where_it_stopped(table: Table, tmp_path: Path) -> None:
     assert take(queue(table, tmp_path), 4) + take(queue(table, tmp_path), 5) == expected
 
 
+def test_no_sample_is_drawn_twice_by_chance_where_the_order_changed(
+    table: Table, tmp_path: Path
+) -> None:
+    take(queue(table, tmp_path), 20)
+    found = queue(table, tmp_path, seed=5)
+    while (draw := found.next()) is not None:
+        found.answer(draw, "label", "A")
+    random = [row.index for row in found.own if row.drawn == "random"]
+    assert sorted(random) == list(range(40))
+
+
 def test_two_people_share_a_file_and_no_answers(table: Table, tmp_path: Path) -> None:
     take(queue(table, tmp_path), 3)
     other = Queue(table, LabelFile(tmp_path / "labels.jsonl"), "out.jsonl", "bob")

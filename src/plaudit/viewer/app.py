@@ -66,7 +66,7 @@ def make_app(
         "/d/{slug}/pages.zip": saving.save_pages,
         "/d/{slug}/{row:[0-9]+}": row_pages.show_row,
         "/d/{slug}/{row:[0-9]+}.json": row_pages.show_raw,
-        "/d/{slug}/{row:[0-9]+}/prompt": row_pages.show_prompt,
+        "/d/{slug}/{row:[0-9]+}/prompt": row_pages.show_asked,
         "/compare": compare_pages.show_choose,
         "/compare/{first}/{second}": compare_pages.show_compare,
         "/compare/{first}/{second}/{row:[0-9]+}": compare_pages.show_flip,

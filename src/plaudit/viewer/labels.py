@@ -145,6 +145,7 @@ class Queue:
         """
         self._np = load_package("numpy", EXTRA)
         self.table, self.file, self.name, self.annotator = table, file, name, annotator
+        self._indexes: dict[int, int] = {}
         judged = self._judged()
         self._random: list[int] = self._np.random.default_rng(seed).permutation(judged).tolist()
         self._active = self._doubtful(judged)
@@ -225,7 +226,11 @@ class Queue:
 
     def index(self, row: int) -> int:
         """Return the index of a verdict in its run."""
-        return msgspec.json.decode(self.table.line(row), type=_Indexed).index
+        found = self._indexes.get(row)
+        if found is None:
+            found = msgspec.json.decode(self.table.line(row), type=_Indexed).index
+            self._indexes[row] = found
+        return found
 
     def promise_labels(self, look: int) -> dict[str | int, str | None]:
         """Return the first random labels, as many as a look has, by index."""
@@ -242,7 +247,9 @@ class Queue:
             for row in self._active:
                 if self.index(row) not in seen:
                     return Draw(row, "active")
-        return Draw(self._random[random], "random") if random < len(self._random) else None
+        by_chance = {row.index for row in own if row.drawn == "random"}
+        left = (row for row in self._random if self.index(row) not in by_chance)
+        return next((Draw(row, "random") for row in left), None)
 
     def _judged(self) -> Any:
         """Return the rows with a verdict that a person can agree with."""

@@ -13,6 +13,7 @@ from plaudit._util.paths import possible
 from plaudit.errors import InputError, PlauditError, UsageError
 from plaudit.io.blocks import BlockReader, LineBlock
 from plaudit.io.partial import PartialFile
+from plaudit.runs.history import Kept, kept_of
 from plaudit.runs.runner import StoredVerdict
 from plaudit.store.base import RunInfo
 from plaudit.store.store import Store
@@ -145,8 +146,8 @@ class Library:
         notice = f"{info.name} {why}. These are its verdicts in the store, without their inputs."
         return self._of_run(info, Document(file, info.name, notice))
 
-    def config_of(self, document: Document) -> bytes | None:
-        """Return the record of the newest run that wrote a file, as JSON; None: none is known."""
+    def run_of(self, document: Document) -> RunInfo | None:
+        """Return the newest run that wrote a file; None: none is known."""
         if self._open_store is None:
             return None
         place = document.path.absolute()
@@ -156,15 +157,23 @@ class Library:
                     options: dict[str, Any] = _record(info).get("options") or {}
                     out = options.get("out")
                     if info.name == document.run or (out and Path(str(out)).absolute() == place):
-                        return info.config
+                        return info
         except PlauditError:
             return None
         return None
 
+    def kept_of(self, document: Document, index: int, id: str) -> Kept | None:
+        """Return the replies and failed attempts of a verdict that the store keeps."""
+        info = self.run_of(document)
+        if info is None:
+            return None
+        with self._store() as store:
+            return kept_of(store, info, index, id)
+
     def record_of(self, document: Document) -> dict[str, Any]:
         """Return what that run was asked for, without its files; empty where none is known."""
-        config = self.config_of(document)
-        found: dict[str, Any] = msgspec.json.decode(config) if config else {}
+        info = self.run_of(document)
+        found = {} if info is None else _record(info)
         return {name: one for name, one in found.items() if name != "options"}
 
     def runs(self, limit: int = 500) -> list[RunLine]:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from plaudit.errors import InputError, PlauditError
+from plaudit.types import Json
 from plaudit.viewer import rows
 from plaudit.viewer.filters import Bounds, View, read_view
 from plaudit.viewer.groups import group_of
 from plaudit.viewer.kinds import TRACES, VERDICTS
 from plaudit.viewer.library import Document
+from plaudit.viewer.prompts import Turn
 from plaudit.viewer.site import NotFoundError, Site
 from plaudit.viewer.snippets import snippet
 from plaudit.viewer.table import RowPage, Table
@@ -194,22 +196,46 @@ async def show_raw(site: Site, request: web.Request) -> web.StreamResponse:
     return web.Response(body=line, content_type="text/plain", charset="utf-8")
 
 
-async def show_prompt(site: Site, request: web.Request) -> web.StreamResponse:
-    """Show the prompts about a verdict as they were sent."""
+async def show_asked(site: Site, request: web.Request) -> web.StreamResponse:
+    """Show the prompts about a verdict as they were sent, and what came back."""
     document, table = await site.opened(request)
     number = int(request.match_info["row"])
     found = rows.decode_row(table.line(number), table.where(number))
-    config = await asyncio.to_thread(site.library.config_of, document)
-    row = rows.judged_row(found)
-    if table.kind is not VERDICTS or config is None or not row:
-        raise NotFoundError(
-            "the prompt cannot be shown: it is rendered again from the run in the store and from "
-            "what was judged, and one of them is missing"
+    if table.kind is not VERDICTS:
+        raise NotFoundError(f"{document.title} holds {table.kind.name}: no judge was asked")
+    index = found.get("index")
+    kept = None
+    if isinstance(index, int):
+        kept = await asyncio.to_thread(
+            site.library.kept_of, document, index, str(found.get("id", ""))
         )
+    prompts, problem = await _prompts(site, document, rows.judged_row(found))
+    if not prompts and kept is None:
+        raise NotFoundError(problem)
     return site.page(
         "prompt.html.jinja",
         title="as it was sent",
         document=document,
         number=number,
-        prompts=await site.prompts.of(config, row),
+        prompts=prompts,
+        problem=problem,
+        kept=kept,
+        view=View(),
+        replies=[cut(text, "whole" in request.query) for text in (kept.replies if kept else ())],
     )
+
+
+async def _prompts(
+    site: Site, document: Document, row: dict[str, Json]
+) -> tuple[list[list[Turn]], str]:
+    """Return the prompts about a row; where there are none, why not."""
+    info = await asyncio.to_thread(site.library.run_of, document)
+    if info is None or not row:
+        return [], (
+            "the prompt cannot be shown: it is rendered again from the run in the store and from "
+            "what was judged, and one of them is missing"
+        )
+    try:
+        return await site.prompts.of(info.config, row), ""
+    except PlauditError as error:
+        return [], f"the prompt cannot be shown: {error}"
