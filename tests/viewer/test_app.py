@@ -171,6 +171,19 @@ async def test_a_verdict_shows_both_orders_and_what_each_said(write: Write) -> N
         assert 'rel="prev"' not in page
 
 
+async def test_a_verdict_shows_who_was_asked_and_who_decided(write: Write) -> None:
+    small = {"name": "small", "judge": "feedback/a", "status": "abstained", "value": "neutral",
+             "reward": None, "confidence": 0.3, "cause": "below_gate"}  # fmt: skip
+    large = small | {"name": "large", "status": "ok", "value": "praise", "cause": None}
+    fields = {"step": "large", "members": [small, large]}
+    async with viewing(write(hostile(verdict(0, fields=fields)))) as viewer:
+        page = await viewer.page(f"{viewer.first}/0")
+        assert_harmless(page)
+        table = page.split("Who was asked</h2>")[1].split("</table>")[0]
+        assert table.count("decided</span>") == 1
+        assert "below_gate" in table
+
+
 async def test_a_trace_shows_turns_calls_rewards_the_mask_and_its_group(write: Write) -> None:
     async with viewing(write(trace(0), trace(1))) as viewer:
         page = await viewer.page(f"{viewer.first}/0")
@@ -435,6 +448,10 @@ async def test_a_run_shows_its_output_its_prompts_and_what_is_left_of_it(judged:
         assert "<mark>212 °F.</mark>" in prompt
         assert prompt.count("<h2>Prompt") == 2  # One an order.
         (judged.parent / "copy.jsonl").write_bytes(out.read_bytes())
+        with out.open("ab") as file:
+            file.write(lines([verdict(9)]))
+        page = await viewer.page(viewer.first)
+        assert f"The run {name[1]} wrote 3 rows, and this file has 4" in page
         out.unlink()
         page = await viewer.page(f"/run/{name[1]}")
         assert "These are its verdicts in the store, without their inputs" in page

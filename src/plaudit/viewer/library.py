@@ -40,7 +40,8 @@ class Document:
         """What a reader must know of where the rows come from."""
         self.run = ""
         """The run of the store whose verdicts these are; empty: not known."""
-        """What a reader must know of where the rows come from."""
+        self.expected: int | None = None
+        """Rows that the run wrote; None: not known."""
         self.slug = slug_of(path)
         self.table: Table | None = None
         self.problem = ""
@@ -193,8 +194,10 @@ class Library:
         return self._open_store()
 
     def _of_run(self, info: RunInfo, document: Document) -> Document:
-        document.run = info.name
-        return self._keep(document)
+        kept = self._keep(document)
+        kept.run = info.name
+        kept.expected = sum(_line(info).counts.values()) or None
+        return kept
 
     def _keep(self, document: Document) -> Document:
         return self.documents.setdefault(document.slug, document)

@@ -17,6 +17,7 @@ from plaudit.viewer.chats import (
     judged_of,
     unpacked,
 )
+from plaudit.viewer.strips import TokenStrip, strip_of
 from plaudit.viewer.texts import Cut, Part, cut, differences
 
 TURNS = 200
@@ -41,6 +42,20 @@ class Order(NamedTuple):
     others: dict[str, Json]
 
 
+class Asked(NamedTuple):
+    """A member of a jury, or a step of a cascade, and what it said."""
+
+    name: str
+    judge: str
+    status: str
+    value: str
+    reward: float | None
+    confidence: float | None
+    cause: str
+    decided: bool
+    """Whether a cascade ended with it."""
+
+
 class VerdictPage(NamedTuple):
     """A verdict."""
 
@@ -54,6 +69,7 @@ class VerdictPage(NamedTuple):
     message: str
     shares: list[Share]
     orders: list[Order]
+    members: list[Asked]
     judged: Judged | None
     fields: dict[str, Json]
     metadata: dict[str, Json]
@@ -72,7 +88,7 @@ class TracePage(NamedTuple):
     """The number of the first message that is shown, from 0."""
     total: int
     rewards: list["RewardLine"]
-    tokens: "TokenStrip | None"
+    tokens: TokenStrip | None
     facts: dict[str, Json]
 
 
@@ -86,13 +102,6 @@ class RewardLine(NamedTuple):
     components: dict[str, float | None]
 
 
-class CallFacts(NamedTuple):
-    """What became of a call."""
-
-    status: str
-    seconds: float
-
-
 class TraceMessage(NamedTuple):
     """A message of a trace, with what is known of its turn."""
 
@@ -102,26 +111,6 @@ class TraceMessage(NamedTuple):
     tokens: int | None
     status: str
     """Of a tool's result: what became of the call."""
-
-
-class TokenRun(NamedTuple):
-    """Tokens that follow each other and are alike."""
-
-    trained: bool
-    length: int
-    start: int
-
-
-class TokenStrip(NamedTuple):
-    """Which tokens are learned from."""
-
-    runs: list[TokenRun]
-    total: int
-    sampled: int
-    prompt: int
-    forks: int
-    truncated: int
-    exactness: str
 
 
 class PairPage(NamedTuple):
@@ -168,6 +157,7 @@ def verdict_page(row: Mapping[str, Json], whole: bool = False) -> VerdictPage:
     fields, error = _object(found.get("fields")), _object(found.get("error"))
     metadata, given = _object(found.get("metadata")), _object(found.get("input"))
     orders = [_order(number, one) for number, one in enumerate(_objects(fields.pop("orders", [])))]
+    members = [_asked(one, fields.get("step")) for one in _objects(fields.pop("members", []))]
     label = metadata.get("label")
     raw = found.get("raw")
     known = {"judge": found.get("judge"), "usage": found.get("usage"), "index": found.get("index")}
@@ -182,6 +172,7 @@ def verdict_page(row: Mapping[str, Json], whole: bool = False) -> VerdictPage:
         message=str(error.get("message", "")),
         shares=_shares(found.get("probabilities")),
         orders=orders,
+        members=members,
         judged=judged_of(given, whole) if given else None,
         fields=fields,
         metadata=metadata,
@@ -225,7 +216,7 @@ def trace_page(row: Mapping[str, Json], first: int = 0, whole: bool = False) -> 
         first=first,
         total=len(messages),
         rewards=_rewards(row.get("rewards")),
-        tokens=_strip(_object(row.get("tokens"))),
+        tokens=strip_of(_object(row.get("tokens"))),
         facts={name: value for name, value in known.items() if value is not None},
     )
 
@@ -276,6 +267,23 @@ def _order(number: int, found: dict[str, Json]) -> Order:
     )
 
 
+def _asked(found: Mapping[str, Json], step: Json) -> Asked:
+    return Asked(
+        name=_text(found.get("name")),
+        judge=_text(found.get("judge")),
+        status=_text(found.get("status")),
+        value=_text(found.get("value")),
+        reward=_number(found.get("reward")),
+        confidence=_number(found.get("confidence")),
+        cause=_text(found.get("cause")),
+        decided=step is not None and found.get("name") == step,
+    )
+
+
+def _text(value: Json) -> str:
+    return "" if value is None else as_text(value)
+
+
 def _trace_message(
     bubble: Bubble, turn: Mapping[str, Json], call: Mapping[str, Json], whole: bool
 ) -> TraceMessage:
@@ -309,28 +317,6 @@ def _rewards(given: Json) -> list[RewardLine]:
             )
         )
     return lines
-
-
-def _strip(tokens: Mapping[str, Json]) -> TokenStrip | None:
-    mask = tokens.get("mask")
-    if not isinstance(mask, list) or not mask:
-        return None
-    runs: list[TokenRun] = []
-    sampled = [bool(one) for one in cast("list[Any]", mask)]
-    start = 0
-    for number in range(1, len(sampled) + 1):
-        if number == len(sampled) or sampled[number] != sampled[start]:
-            runs.append(TokenRun(sampled[start], number - start, start))
-            start = number
-    return TokenStrip(
-        runs,
-        len(sampled),
-        sum(sampled),
-        int(tokens.get("prompt_length") or 0),
-        int(tokens.get("forks") or 0),
-        int(tokens.get("truncated") or 0),
-        str(tokens.get("exactness") or ""),
-    )
 
 
 def _shares(given: Json) -> list[Share]:
