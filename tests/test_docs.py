@@ -154,6 +154,22 @@ def test_the_figures_of_readme_were_measured() -> None:
         assert figure in readme, f"README lacks {figure!r}, which benchmarks/results has"
 
 
+def test_the_figures_of_all_cores_were_measured() -> None:
+    page, scale = (docs.DOCS / "guides" / "all-cores.md").read_text("utf-8"), result("scale")
+    for place, key in (("1", "cpu_us"), ("2", "cpu_us"), ("2", "parent_us")):
+        live, cached = scale[f"live_{place}"][key], scale[f"cached_{place}"][key]
+        assert f"| {live:.1f} µs | {cached:.1f} µs |" in page
+    gained = [scale["gained"][what] for what in ("live", "cached")]
+    assert (
+        "| {:.2f} times as fast | {:.2f} times |".format(*(g["on_free_cores"] for g in gained))
+        in page
+    )
+    assert (
+        "{:.2f} times as fast live, and {:.2f} times".format(*(g["ratio"] for g in gained)) in page
+    )
+    assert f"| {scale['puts_a_second']:,.0f} replies a second" in page
+
+
 def result(name: str) -> dict[str, Any]:
     path = docs.ROOT / "benchmarks" / "results" / f"{name}.json"
     return msgspec.json.decode(path.read_bytes())

@@ -79,5 +79,5 @@ def test_the_names_of_the_causes_are_stable() -> None:
         "timeout", "connection", "rate_limited", "server_error", "bad_response", "bad_request",
         "context_overflow", "refused", "cut_off", "unparseable", "out_of_range", "unknown_option",
         "options_not_visible", "low_option_mass", "below_gate", "topic_shift", "order_conflict",
-        "undecided_votes", "jury_tie", "undecided", "ambiguous",
+        "undecided_votes", "jury_tie", "undecided", "ambiguous", "expired", "canceled",
     }  # fmt: skip

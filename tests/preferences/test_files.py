@@ -186,7 +186,7 @@ def test_an_error_leaves_the_output_as_it_was(tmp_path: Path) -> None:
     paired(source, out)
     before = out.read_bytes()
     write_rows(source, [row(float(n)) for n in range(2_000)])
-    with pytest.raises(InputError, match="give --max-per-turn"):
+    with pytest.raises(InputError, match="give max_per_turn=N"):
         paired(source, out)
     assert out.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [source, out]

@@ -46,6 +46,7 @@ from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batches import Batches
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.plan import Plan, add_batch_cost, plan_file
+from plaudit.runs.processes.crew import Crew, CrewJob
 from plaudit.runs.record import JudgeOptions, JudgeRecord
 from plaudit.runs.runner import Watch, run_judge
 from plaudit.runs.summary import JudgeSummary
@@ -139,6 +140,16 @@ class AskedOptions(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.launch is None else self.launch * (self.gpus_per_worker or 1)
 
 
+ProcessesOption = Annotated[
+    int,
+    option(
+        "--processes",
+        metavar="N",
+        min=1,
+        help="Judge in N processes, to use N cores. Limits are those of all together.",
+        panel="Load",
+    ),
+]
 DryRunOption = Annotated[
     bool, option("--dry-run", help="Count calls, tokens and cost; send nothing.", panel="Output")
 ]
@@ -156,6 +167,7 @@ def judge(
     config: Annotated[Values, Fields(JudgeConfig)],
     reads: Annotated[Values, Fields(JudgeOptions)],
     send: Annotated[Values, Fields(SendPolicy)],
+    processes: ProcessesOption = 1,
     cluster: Annotated[Values, Fields(ClusterOptions)],
     store: StoreOption = None,
     cache: Annotated[Values, Fields(CachePolicy)],
@@ -183,6 +195,8 @@ def judge(
     job = _Job(record, engines, run, verbose, policy if policy.batch else None)
     if policy.batch:
         _check_batch(options.source, run.cache)
+    if processes > 1:
+        job = _in_processes(job, processes, kind, {**asked, **cluster})
     if dry_run:
         display_judging.plan(job.plan(), as_json)
         return
@@ -211,6 +225,27 @@ def _check_batch(source: str, cache: CachePolicy) -> None:
             "--batch keeps replies in the store and reads them there: "
             "--fresh, --no-cache and --retry-invalid go without it"
         )
+
+
+def _in_processes(job: "_Job", processes: int, kind: str, given: Values) -> "_Job":
+    """Let several processes judge.
+
+    Raises:
+        UsageError: the command asks for what one process must do alone.
+    """
+    alone = {
+        "--jury and --cascade": job.record.panel is not None,
+        "--launch": given["launch"] is not None,
+        "--ray": given["ray"] is not None,
+        "--batch": job.batch is not None,
+        "--verbose": job.verbose,
+    }
+    for what, wanted in alone.items():
+        if wanted:
+            raise UsageError(f"{what} cannot be used with --processes: leave one of them out")
+    send, cache, store, _ = job.options
+    engine = cast("Engine", job.engine)
+    return job._replace(crew=CrewJob(processes, kind, engine, send, cache, str(store)))
 
 
 def _prepared(
@@ -270,6 +305,7 @@ class _Job(NamedTuple):
     options: RunOptions
     verbose: bool
     batch: BatchPolicy | None
+    crew: CrewJob | None = None
 
     def plan(self) -> Plan:
         _, cache, path, prices = self.options
@@ -287,7 +323,9 @@ class _Job(NamedTuple):
         if self.batch is not None:
             return self._run_in_batches(self.batch, progress, out, watch)
         with self.options.opened(progress) as settings:
-            return resumable(run_judge(settings, self.record, self.engine, out, watch))
+            crew = None if self.crew is None else Crew(self.crew)
+            work = run_judge(settings, self.record, self.engine, out, watch, crew=crew)
+            return resumable(work)
 
     @property
     def _engines(self) -> Sequence[Engine]:

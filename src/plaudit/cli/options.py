@@ -18,7 +18,7 @@ from plaudit.runs.cached import CachePolicy
 
 _ARGUMENTS = re.compile(
     r"\b(cache|readout|mode|gate|calibration|votes|all_votes|temperature|template|shots|pool|select"
-    r"|shot_template|feedback_template|criteria)=(?:\"(\w+)\"|([A-Z]+))?(?=[\s;,.)]|$)"
+    r"|shot_template|feedback_template|criteria|max_per_turn)=(?:\"(\w+)\"|([A-Z]+))?(?=[\s;,.)]|$)"
 )
 """Arguments that errors name, as Python users write them: `cache=PATH`, `readout="json"`."""
 

@@ -1,6 +1,5 @@
 """What commands that run for long have in common."""
 
-import gc
 import tempfile
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import msgspec
 import typer
 
 from plaudit._util import loops
+from plaudit._util.collector import collect_seldom
 from plaudit.cli import display
 from plaudit.errors import InterruptedRunError
 from plaudit.io.progress import Progress
@@ -111,9 +111,3 @@ def _run_and_show(run: Callable[[str | None], S], shown: RunDisplay) -> S:
         summary = run(out)
         shown.rows(out)
     return msgspec.structs.replace(summary, out=None)
-
-
-def collect_seldom() -> None:
-    """Keep the collector of cycles from walking all that is in flight ten times a second."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)

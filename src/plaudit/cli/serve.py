@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from plaudit import __version__
+from plaudit._util.collector import collect_seldom
 from plaudit._util.options import Help
 from plaudit._util.ranges import SECONDS, WHOLE_32, WHOLE_64, Range
 from plaudit.cli import display, display_serve
@@ -22,7 +23,7 @@ from plaudit.cli.options import (
     option,
     with_fields,
 )
-from plaudit.cli.running import collect_seldom, resumable
+from plaudit.cli.running import resumable
 from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.io.progress import DownloadProgress

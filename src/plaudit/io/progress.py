@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TextIO
 
 from plaudit.types import Usage, Verdict
@@ -100,6 +100,13 @@ class Progress:
             self.counts[verdict.status] += 1
             self.input_tokens += verdict.usage.input_tokens
             self.output_tokens += verdict.usage.output_tokens
+
+    def count(self, statuses: Mapping[str, int], usage: Usage) -> None:
+        """Count finished samples by status, with the tokens of all of them."""
+        self.done += sum(statuses.values())
+        self.counts.update(statuses)
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
 
     def follow(self, source: Input) -> None:
         """Look at an input for how much of it has been read."""

@@ -4,7 +4,7 @@ A `BaseJudge` is a judge without its engine. It asks through a function that the
 knows nothing about caches, retries or runs. What a new kind of judge writes is in `kind`.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -101,6 +101,17 @@ class BaseJudge(JudgeKind):
         """What the user should know about how the configuration was applied."""
         idle = idle_sampling(self.config) if self.readout == "logprob" else []
         return [*idle, *self.prompt.notes]
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """What the notes count, by name."""
+        shots = self.prompt.shots
+        return {"withheld": shots.withheld, "spared": shots.spared}
+
+    def count(self, counted: Mapping[str, int]) -> None:
+        """Let the notes count this in place of what they do: sums of `counted` of other judges."""
+        shots = self.prompt.shots
+        shots.withheld, shots.spared = counted.get("withheld", 0), counted.get("spared", 0)
 
     async def prepare(self, ask: Ask) -> None:
         """Ask the balanced set: find the head of this model, else measure the prior.

@@ -163,6 +163,17 @@ class VerifyJudge(BaseJudge):
         counted = (f"{note} ({n} left open)" for note, n in self._missed.items())
         return [*super().notes, *counted]
 
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """See `BaseJudge`."""
+        return {**super().counted, **self._missed}
+
+    def count(self, counted: Mapping[str, int]) -> None:
+        """See `BaseJudge`."""
+        super().count(counted)
+        own = super().counted
+        self._missed = Counter({note: n for note, n in counted.items() if note not in own})
+
     def _decide_quickly(self, sample: Sample) -> Decision | None:
         """Decide without a model, once until the verdict; None where formulas must be compared."""
         kept = self._kept.get(id(sample))

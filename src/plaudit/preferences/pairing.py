@@ -223,7 +223,7 @@ def _places(competing: Competing, options: PairOptions, order: Sequence[int]) ->
     first = competing.candidates[0]
     wanted = total if drawn is None else min(drawn, total)
     if wanted > MOST_PAIRS and (drawn is not None or options.max_per_turn is None):
-        advice = "give max_per_turn or another mode" if drawn is None else "draw fewer"
+        advice = "give max_per_turn=N or another mode" if drawn is None else "draw fewer"
         raise InputError(
             f"turn {first.turn_id!r} of example {first.example_id!r} has {len(order):,} "
             f"candidates, which make {wanted:,} pairs: {advice}"

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
@@ -82,6 +82,15 @@ class AskedRecord(msgspec.Struct, frozen=True):
 
 Judged = tuple[Verdict, Asked]
 """A verdict, and what was asked for it."""
+
+
+class FoundOut(msgspec.Struct, frozen=True):
+    """What a session found out before its first verdict, for others of the same judge."""
+
+    probed: Mapping[tuple[str, str], Completion]
+    """Replies by which the judge's prior was measured."""
+    unsure: bool
+    """Whether it is not known yet if the endpoint sends log-probabilities."""
 
 
 class _IgnoredError(Exception):
@@ -286,15 +295,26 @@ class JudgeSession:
     def _may_change(self) -> bool:
         return self._unsure and self.task.config.readout == "auto"
 
-    async def settle(self, without_logprobs: Collection[str]) -> None:
+    @property
+    def found_out(self) -> FoundOut:
+        """What others of the same judge need not ask again."""
+        return FoundOut(self._probed, self._unsure)
+
+    def take_over(self, found: FoundOut) -> None:
+        """Take what another session found out, which has read the engine as this one does."""
+        self._probed.update(found.probed)
+        self._unsure = self._unsure and found.unsure
+
+    async def settle(self, without_logprobs: Collection[str], *, warn: bool = True) -> None:
         """Read the engine as json where an earlier run found that it sends no log-probabilities.
 
         Args:
             without_logprobs: URIs of such engines.
+            warn: whether that is logged.
         """
         uri = self.client.pool.engine.uri
         if self._may_change and uri in without_logprobs:
-            await self._read_json(f"{uri} sent no log-probabilities in an earlier run")
+            await self._read_json(f"{uri} sent no log-probabilities in an earlier run", warn)
 
     async def _find_out(self, request: Request) -> None:
         """See by a first reply whether there are log-probabilities, while all others wait.
@@ -318,7 +338,7 @@ class JudgeSession:
                     pass
                 self._unsure = False
 
-    async def _read_json(self, why: str) -> None:
+    async def _read_json(self, why: str, warn: bool = True) -> None:
         """Go on in the json readout.
 
         Raises:
@@ -333,7 +353,8 @@ class JudgeSession:
         except UsageError as error:
             raise UsageError(f"{why}, so the json readout is left; {error}") from error
         self._unsure, self._ignored = False, True
-        _LOG.warning("%s; the json readout is used", why)
+        if warn:
+            _LOG.warning("%s; the json readout is used", why)
 
 
 def _is_stale(question: Lookup) -> bool:

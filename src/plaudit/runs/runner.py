@@ -1,6 +1,6 @@
 """A run of a judge over a file: rows in, one verdict a sample out, in order."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -20,13 +20,17 @@ from plaudit.runs.batches import Batches
 from plaudit.runs.block import AnySession, judge_rows, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, Judged, JudgeSession
-from plaudit.runs.record import Bill, JudgeRecord, Run, RunSettings
+from plaudit.runs.processes.crew import Crew
+from plaudit.runs.processes.messages import Report
+from plaudit.runs.record import Bill, JudgeOptions, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
 from plaudit.sending.budget import Attempt
 from plaudit.sending.pool import Pool, PoolShare, SendPolicy
 from plaudit.store.base import RunStore
 from plaudit.types import Sample, Verdict
 
+WriteLines = Callable[[Iterable[tuple[int, bytes]]], None]
+"""Writes output lines, each with its index."""
 Watch = Callable[[Verdict, Asked], object]
 """Called with each verdict and what was asked for it."""
 
@@ -57,6 +61,24 @@ def stored_verdicts(judged: Sequence[Judged], *, raw: bool) -> list[tuple[int, s
         payload = encode(StoredVerdict(lean, asked.keys, asked.failed))
         found.append((verdict.index, verdict.status, payload))
     return found
+
+
+class Lines:
+    """Encodes verdicts as lines of an output."""
+
+    def __init__(self, options: JudgeOptions) -> None:
+        """Take what is left out of a line."""
+        shown = {"raw": options.raw, "input": options.input}
+        self._left_out = {name: UNSET for name, wanted in shown.items() if not wanted}
+        self._encode = msgspec.json.Encoder().encode
+
+    def of(self, judged: Sequence[Judged]) -> list[tuple[int, bytes]]:
+        """Return index and line of each verdict."""
+        encode, left_out = self._encode, self._left_out
+        return [
+            (verdict.index, encode(replace(verdict, **left_out) if left_out else verdict))
+            for verdict, _ in judged
+        ]
 
 
 class _Settled(msgspec.Struct):
@@ -126,6 +148,7 @@ async def run_judge(
     out: str | None = None,
     watch: Watch | None = None,
     batches: Batches | None = None,
+    crew: Crew | None = None,
 ) -> JudgeSummary:
     """Judge a file. What can be refused is refused before the engine is contacted.
 
@@ -136,6 +159,7 @@ async def run_judge(
         out: where verdicts go when the record names no output.
         watch: called with every verdict.
         batches: what asks the engines in batches; None: all is asked live.
+        crew: worker processes that judge; None: this process does.
 
     Raises:
         UsageError: input, output, judge or engine do not go together.
@@ -157,7 +181,7 @@ async def run_judge(
                 await session.settle(known)
                 record = replace(record, without_logprobs=known)
             run = _JudgeRun(settings, record, session, watch)
-            run.batches = batches
+            run.batches, run.crew = batches, crew
             if batches is not None:
                 run.ahead = session_of(settings, session.task, engine, make)
             return await run.execute(rows, identity, out)
@@ -194,6 +218,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     """One run on its way."""
 
     batches: Batches | None = None
+    crew: Crew | None = None
     ahead: AnySession | None = None
     """Judges the samples before, so that batches answer what they need."""
 
@@ -208,9 +233,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
         self._encoder = msgspec.json.Encoder()
         self._tally = JudgeTally()
         self._keeps_replies = session.keeps_replies
-        shown = {"raw": record.options.raw, "input": record.options.input}
-        self._left_out = {name: UNSET for name, wanted in shown.items() if not wanted}
-        """What of a verdict is not written to the output."""
+        self._lines = Lines(record.options)
 
     async def work(self, rows: RowReader, out: str | None) -> None:
         options, settings = self.record.options, self.settings
@@ -222,25 +245,49 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
                 rows, self._task.read_row, output.rejects, settings.progress,
                 limit=options.limit, strict=options.strict,
             )  # fmt: skip
-            write = output.write_all
-
-            def take(judged: Sequence[Judged]) -> None:
-                self._keep(judged)
-                if write is not None:
-                    write(self._lines(judged))
-
             samples = output.while_read(self.intake.items())
-            await judge_rows(self._session, samples, take, progress=settings.progress)
+            if self.crew is None:
+                await self._judge(samples, output.write_all)
+            else:
+                await self._judge_by(self.crew, samples, output.write_all)
             if not self.intake.taken:
                 raise InputError(
                     f"{options.source}: no row can be judged by the {self._task.kind} judge; "
                     f"{self.intake.rejected} rejected, the first: {self.intake.rejects.first}"
                 )
 
-    def _note_readouts(self) -> None:
+    async def _judge(self, samples: Iterator[Sample], write: WriteLines | None) -> None:
+        def take(judged: Sequence[Judged]) -> None:
+            self._keep(judged)
+            if write is not None:
+                write(self._lines.of(judged))
+
+        await judge_rows(self._session, samples, take, progress=self.settings.progress)
+
+    async def _judge_by(
+        self, crew: Crew, samples: Iterator[Sample], write: WriteLines | None
+    ) -> None:
+        progress, store = self.settings.progress, self.settings.store
+
+        def take(report: Report) -> None:
+            self._note_readouts(report.without_logprobs)
+            self._tally.take(report.counts)
+            progress.count(report.counts.statuses, report.usage)
+            store.put_verdicts(self.number, report.stored)
+            if write is not None:
+                write(report.lines)
+
+        progress.watch(crew)
+        try:
+            await crew.judge(self.record, samples, take)
+        finally:
+            session = cast("JudgeSession", self._session)
+            await session.settle(self.record.without_logprobs, warn=False)
+
+    def _note_readouts(self, more: Sequence[str] = ()) -> None:
         """Keep which engines send no log-probabilities, for those who give the command again."""
         known = self.record.without_logprobs
-        found = tuple(dict.fromkeys([*known, *self._session.without_logprobs]))
+        found = tuple(dict.fromkeys([*known, *self._session.without_logprobs, *more]))
         if found != known:
             self.record = replace(self.record, without_logprobs=found)
             self.settings.store.note_run(self.number, self._encoder.encode(self.record))
@@ -248,6 +295,8 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     def bill(self) -> Bill:
         self._note_readouts()
         prices = self.settings.prices
+        if self.crew is not None:
+            return self.crew.bill(cast("JudgeSession", self._session), prices)
         bill = self._session.bill(prices)
         return bill if self.batches is None else self.batches.added(bill, prices)
 
@@ -286,13 +335,6 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
                 self._watch(verdict, asked)
         stored = stored_verdicts(judged, raw=not self._keeps_replies)
         self.settings.store.put_verdicts(self.number, stored)
-
-    def _lines(self, judged: Sequence[Judged]) -> list[tuple[int, bytes]]:
-        encode, left_out = self._encoder.encode, self._left_out
-        return [
-            (verdict.index, encode(replace(verdict, **left_out) if left_out else verdict))
-            for verdict, _ in judged
-        ]
 
     def _samples_ahead(self) -> Iterator[Sample]:
         """Read the input once more; malformed rows are left to the pass that makes verdicts."""

@@ -150,6 +150,14 @@ class JudgeCounts(msgspec.Struct, frozen=True, kw_only=True):
         """Samples that were counted."""
         return sum(number for _, _, number in self.values)
 
+    @property
+    def statuses(self) -> Counter[str]:
+        """Samples by status."""
+        found = Counter[str]()
+        for _, status, number in self.values:
+            found[status] += number
+        return found
+
 
 _SUMS = ("rewards", "cached", "labelled", "agree", "votes", "voted")
 
