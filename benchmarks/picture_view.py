@@ -85,7 +85,7 @@ def traces() -> list[dict[str, Any]]:
             "stop_reason": "answered", "final_answer": answer,
             "rewards": {"total": {"value": value, "reason": "correctness, times 1"},
                         "correctness": {"value": value, "reason": "compared as a quantity"},
-                        "grounding": {"value": None, "cause": "not_applicable",
+                        "grounding": {"value": None, "cause": "nothing_to_check",
                                       "reason": "no quotation"}},
             "tokens": {"mask": [0] * 120 + [1] * 38 + [0] * 44 + [1] * 9, "prompt_length": 120,
                        "forks": 0, "truncated": 0, "exactness": "exact"},
