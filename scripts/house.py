@@ -32,10 +32,35 @@ NEW = (
     "bench/audit",  # Proof, and the reward server, came after the rebuild.
     "bench/report",
     "server",
-    "rewarding/rows.py",
-    "rewarding/scorers.py",
-    "rewarding/texts.py",
-    "rewarding/unscored.py",
+    "rewarding",
+    "scoring/drift.py",
+    "runs/online.py",
+    *(
+        f"integrations/{name}.py"
+        for name in (
+            "areal",
+            "art",
+            "nemo_gym",
+            "nemo_rl",
+            "openrlhf",
+            "rllm",
+            "skyrl",
+            "slime",
+            "tinker",
+            "verifiers",
+            "verl",
+            "verl_turns",
+        )
+    ),
+    "engines/batch",  # Batches, clusters and several processes.
+    "engines/http/transfers.py",
+    "store/batches.py",
+    *(f"runs/{name}.py" for name in ("batches", "batch_policy", "batch_pool", "batch_sending")),
+    *(f"cli/{name}.py" for name in ("batches", "display_batches", "cluster", "view")),
+    "integrations/ray",
+    "sending/leases.py",
+    "runs/processes",
+    "viewer",
 )
 """Folders and modules of a new subject that the steps before and after the rebuild added.
 
