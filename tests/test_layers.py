@@ -5,7 +5,7 @@ import pytest
 
 LAYERS = (
     ("cli", "__main__"),
-    ("server",),
+    ("server", "viewer"),
     ("integrations",),
     ("rewarding",),
     ("bench",),
@@ -67,6 +67,13 @@ def test_nothing_imports_the_public_api_but_the_version(graph: grimp.ImportGraph
                 "plaudit.server.boundary",
                 "plaudit.server.peers",
                 "plaudit.server.running",
+                "plaudit.viewer.app",
+                "plaudit.viewer.compare_pages",
+                "plaudit.viewer.label_pages",
+                "plaudit.viewer.row_pages",
+                "plaudit.viewer.saving",
+                "plaudit.viewer.serving",
+                "plaudit.viewer.site",
             },
         ),
         ("xllamacpp", {"plaudit.engines.llama.native"}),

@@ -100,6 +100,43 @@ def test_tables_of_verdicts_are_read(tmp_path: Path, folder: bool) -> None:
     assert match_labels(tmp_path / "v" if folder else out).right == [True]
 
 
+# Labels of `plaudit view`.
+
+
+def drawn(index: int, label: str | None, answer: str = "label", how: str = "random") -> Any:
+    return {"run": "v.jsonl", "index": index, "id": f"r{index}", "label": label, "answer": answer,
+            "annotator": "ada", "drawn": how}  # fmt: skip
+
+
+def test_random_draws_without_a_label_are_wrong_and_active_ones_are_left_out(
+    tmp_path: Path,
+) -> None:
+    labels = write_rows(
+        tmp_path / "v.labels.jsonl",
+        [drawn(0, "good"), drawn(1, None, "unsure"), drawn(2, None, "skipped"),
+         drawn(3, "good", how="active"), drawn(4, None, "skipped", "active")],
+    )  # fmt: skip
+    found = match_labels([verdict(n) for n in range(6)], labels)
+    assert found.right == [True, False, False]
+    assert found.left_out == {
+        "labelled by an active draw, which no promise may rest on": 2, "without a label": 3
+    }  # fmt: skip
+    assert match_labels([verdict(0), verdict(1)], {0: None, 1: "good"}).right == [False, True]
+
+
+def test_a_sample_may_be_drawn_both_ways(tmp_path: Path) -> None:
+    rows = [drawn(0, "good", how="active"), drawn(0, "good"), drawn(1, "good")]
+    labels = write_rows(tmp_path / "l.jsonl", rows)
+    assert match_labels([verdict(0), verdict(1)], labels).right == [True, True]
+
+
+@pytest.mark.parametrize("row", [drawn(0, None), drawn(0, "good", "skipped")])
+def test_a_row_has_a_label_or_says_why_not(tmp_path: Path, row: Any) -> None:
+    labels = write_rows(tmp_path / "l.jsonl", [row])
+    with pytest.raises(InputError, match=r"l\.jsonl:1: a row has a `label`, or an `answer`"):
+        match_labels([verdict(0)], labels)
+
+
 # What is refused.
 
 
@@ -140,7 +177,7 @@ def test_an_id_of_several_verdicts_needs_an_index() -> None:
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ({"id": "r0"}, "missing required field `label`"),
+        ({"id": "r0"}, "a row has a `label`, or an `answer` of unsure or skipped"),
         ({"label": "good"}, "give `id` or `index` with it"),
         ({"id": "r0", "label": ["good"]}, "not a label"),
         ({"index": "0", "label": "good"}, "not a label"),
@@ -194,3 +231,9 @@ def test_a_judge_without_confidence_is_refused() -> None:
 def test_labels_in_other_words_than_the_judges_are_refused() -> None:
     message = refused([verdict(0), verdict(1, "bad")], {0: "positive", 1: "negative"})
     assert "labels are 'negative', 'positive', values are 'bad', 'good'" in message
+
+
+def test_labels_of_which_none_names_a_value_are_refused(tmp_path: Path) -> None:
+    labels = write_rows(tmp_path / "l.jsonl", [drawn(0, None, "skipped"), drawn(1, None, "unsure")])
+    message = refused([verdict(0), verdict(1)], labels)
+    assert "no sample has a label: all were skipped, or people were unsure" in message

@@ -55,6 +55,7 @@ _PANELS: Mapping[str, Mapping[str, _Place]] = {
     },
     "Runs and models": {
         "runs": _Place("runs", "runs", "List runs, the newest first."),
+        "view": _Place("view", "view", "Look at runs and rows in a browser."),
         "show": _Place("runs", "show", "Show the samples of a run: prompt, reply, reading."),
         "batches": _Place("batches", "batches", "List batches sent; wait, cancel, collect."),
         "store": _Place("store", "app", "Look after the store of replies and runs."),

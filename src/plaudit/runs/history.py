@@ -34,6 +34,23 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Requests that brought no reply, in the order in which they failed."""
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store keeps of one verdict."""
+
+    replies: list[str]
+    attempts: Sequence[Attempt]
+    """Requests that brought no reply, in the order in which they failed."""
+
+
+def kept_of(store: Store, info: RunInfo, index: int, id: str) -> Kept | None:
+    """Return what a store keeps of a verdict; None: nothing, or of a sample of another id."""
+    for found, _, payload in store.verdicts(info.number, start=index, limit=1):
+        stored = msgspec.msgpack.decode(payload, type=StoredVerdict)
+        if found == index and stored.verdict.id == id:
+            return Kept(replies=_replies(store, stored), attempts=stored.attempts)
+    return None
+
+
 async def show_run(
     store: Store, run: str, *, failed: bool = False, limit: int | None = None
 ) -> Iterator[Shown]:

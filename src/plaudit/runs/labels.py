@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,8 +15,17 @@ from plaudit.types import Failure, Json, Value, Verdict
 Verdicts = str | Path | Iterable[Verdict]
 """The output of `plaudit judge`, or verdicts of a `Judge`."""
 
-Labels = str | Path | Mapping[str | int, Value]
-"""A file of labels, or labels by id (text) or index (number) of the verdict."""
+Labels = str | Path | Mapping[str | int, Value | None]
+"""A file of labels, or labels by id (text) or index (number) of the verdict.
+
+None: a person looked and gave no label, which counts as wrong; only what was never looked at is
+left out. So a judge earns nothing from samples that people find hard.
+"""
+
+Answer = Literal["label", "unsure", "skipped"]
+"""What a person did with a sample of a queue of labels."""
+Drawn = Literal["random", "active"]
+"""How a sample came into a queue: by chance, or since it promised to show something."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +65,9 @@ def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
     Args:
         verdicts: a file or verdicts, of one judge.
         labels: a file of rows with `label` and `id` or `index`, or a mapping; None: the labels
-            that came with the samples, in `metadata.label`.
+            that came with the samples, in `metadata.label`. Rows of `plaudit view` also say how
+            they were drawn and answered: active ones are left out, and a random one that was
+            skipped or unsure is wrong.
 
     Raises:
         ArgumentError: no labels are given, and the samples had none.
@@ -64,8 +75,12 @@ def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
             calibration; the message says which, and how many.
     """
     judged = list(_read_verdicts(verdicts))
+    active = 0
+    found: dict[int, str | None]
     if labels is not None:
-        given = _read_labels(labels)
+        read = _read_labels(labels)
+        given = [one for one in read if one.drawn == "random"]
+        active = len(read) - len(given)
         found = _assign(judged, given)
     else:
         found = {one.index: one.label for one in judged if one.label is not None}
@@ -75,6 +90,8 @@ def match_labels(verdicts: Verdicts, labels: Labels | None = None) -> Labelled:
             )
     judge = _one_judge(judged)
     usable, left_out = _usable(judged, found)
+    if active:
+        left_out["labelled by an active draw, which no promise may rest on"] = active
     _check_values(usable, found)
     return Labelled(
         judge,
@@ -162,26 +179,30 @@ def _confidence(where: str, raw: Json) -> float | None:
 
 
 class _LabelRow(msgspec.Struct, frozen=True):
-    label: Value | bool
+    label: Value | bool | None = None
     id: str | int | None = None
     index: int | None = None
+    drawn: Drawn = "random"
+    answer: Answer = "label"
 
 
 class _Given(msgspec.Struct, frozen=True):
     """A label and what it is of."""
 
     where: str
-    label: str
+    label: str | None
+    """None: a person looked, and gave none."""
     id: str | None
     index: int | None
+    drawn: Drawn = "random"
 
 
 def _read_labels(labels: Labels) -> list[_Given]:
     if isinstance(labels, Mapping):
         return [
-            _Given(f"label of {key!r}", as_text(label), key, None)
+            _Given(f"label of {key!r}", _text(label), key, None)
             if isinstance(key, str)
-            else _Given(f"label of {key}", as_text(label), None, key)
+            else _Given(f"label of {key}", _text(label), None, key)
             for key, label in labels.items()
         ]
     with RowReader(labels, strict=True) as rows:
@@ -197,13 +218,20 @@ def _given(where: str, data: Any) -> _Given:
         ) from None
     if row.id is None and row.index is None:
         raise InputError(f"{where}: the label is of no sample; give `id` or `index` with it")
-    return _Given(where, as_text(row.label), None if row.id is None else str(row.id), row.index)
+    if (row.label is None) == (row.answer == "label"):
+        raise InputError(f"{where}: a row has a `label`, or an `answer` of unsure or skipped")
+    id = None if row.id is None else str(row.id)
+    return _Given(where, _text(row.label), id, row.index, row.drawn)
+
+
+def _text(label: Value | bool | None) -> str | None:
+    return None if label is None else as_text(label)
 
 
 # Matching.
 
 
-def _assign(judged: list[Judged], given: list[_Given]) -> dict[int, str]:
+def _assign(judged: list[Judged], given: list[_Given]) -> dict[int, str | None]:
     """Return the label of each verdict by its index.
 
     Raises:
@@ -212,7 +240,7 @@ def _assign(judged: list[Judged], given: list[_Given]) -> dict[int, str]:
     by_index = {one.index: one for one in judged}
     by_id = {one.id: one for one in judged}
     repeated = {name for name, count in Counter(one.id for one in judged).items() if count > 1}
-    found: dict[int, str] = {}
+    found: dict[int, str | None] = {}
     strange: list[_Given] = []
     for label in given:
         if label.index is None and label.id in repeated:
@@ -251,7 +279,9 @@ def _one_judge(judged: list[Judged]) -> str:
     return next(iter(judges))
 
 
-def _usable(judged: list[Judged], labels: Mapping[int, str]) -> tuple[list[Judged], dict[str, int]]:
+def _usable(
+    judged: list[Judged], labels: Mapping[int, str | None]
+) -> tuple[list[Judged], dict[str, int]]:
     """Return the verdicts that a calibration is made of, and how many others there are."""
     left_out: Counter[str] = Counter()
     usable: list[Judged] = []
@@ -277,10 +307,12 @@ def _usable(judged: list[Judged], labels: Mapping[int, str]) -> tuple[list[Judge
     return usable, dict(left_out)
 
 
-def _check_values(usable: list[Judged], labels: Mapping[int, str]) -> None:
+def _check_values(usable: list[Judged], labels: Mapping[int, str | None]) -> None:
     """Refuse labels of other words than the judge's, which would only look like a bad judge."""
     values = {one.value for one in usable}
-    said = {labels[one.index] for one in usable}
+    said = {label for one in usable if (label := labels[one.index]) is not None}
+    if not said:
+        raise InputError("no sample has a label: all were skipped, or people were unsure")
     if values.isdisjoint(said):
         raise InputError(
             f"no label is ever a value of the judge: labels are {_list(said)}, values are "

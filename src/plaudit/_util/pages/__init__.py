@@ -1,6 +1,7 @@
 """Pages that stand alone: one look, and text that shows all of its characters."""
 
 import unicodedata
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -19,6 +20,11 @@ def render(package: str, template: str, **values: Any) -> str:
         template: its name.
         values: what the template shows.
     """
+    return _environment(package).get_template(template).render(**values)
+
+
+@lru_cache
+def _environment(package: str) -> Any:
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # slow, and for pages only
 
     def load(name: str) -> str:
@@ -33,7 +39,7 @@ def render(package: str, template: str, **values: Any) -> str:
         loader=FunctionLoader(load),
     )
     environment.filters.update(count=_count, percent=_percent, number=_number, visible=_marked)
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def visible(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import count, islice
+from itertools import islice
 from typing import NamedTuple, cast
 
 from msgspec.structs import replace
@@ -28,6 +28,9 @@ BLOCK = 64
 """Samples of a block: as many as are looked up in the store at once."""
 _FIRST = 1
 """Samples of the first block, which finds out what all workers must know."""
+_SMALL = 8
+"""Samples of a block where larger ones would leave a worker without work: at the beginning, since
+the input may be short, and where requests a minute are limited."""
 _TRIES = 2
 """Times that a block is given to a worker; a second one that dies of it ends the run."""
 _IDLE = -1
@@ -101,7 +104,7 @@ class Crew:
         self._shares = shares(job.send, job.processes)
         self._spent: list[Spent] = []
         self._died: list[str] = []
-        self._numbers = count()
+        self._blocks = 0
         self._first: asyncio.Future[Report] | None = None
 
     @property
@@ -188,9 +191,10 @@ class Crew:
         for block in mine.values():
             await process.wire.send(block)
         while True:
-            while len(mine) < self._ahead(share) and (block := self._next(work)) is not None:
+            while self._has_room(share, mine) and (block := self._next(work)) is not None:
                 mine[block.number] = block
                 await process.wire.send(block)
+                await asyncio.sleep(0)  # The others take theirs in turn.
             if not mine:
                 if not self._first.done():
                     self._first.cancel()
@@ -205,16 +209,28 @@ class Crew:
             if not self._first.done():
                 self._first.set_result(report)
 
-    def _ahead(self, share: SendPolicy) -> int:
-        """Return the blocks that a worker has at once: one, until the first verdict is known."""
+    def _has_room(self, share: SendPolicy, mine: dict[int, Block]) -> bool:
+        """Whether a worker gets another block: only one, until the first verdict is known."""
         assert self._first is not None
-        return 2 + 2 * share.concurrency // BLOCK if self._first.done() else 1
+        if not self._first.done():
+            return not mine
+        return sum(len(block.samples) for block in mine.values()) < 2 * share.concurrency + BLOCK
 
     def _next(self, work: "_Shared") -> Block | None:
-        assert self._first is not None
-        size = BLOCK if self._first.done() else _FIRST
-        samples = list(islice(work.samples, size))
-        return Block(next(self._numbers), samples) if samples else None
+        samples = list(islice(work.samples, self._size))
+        if not samples:
+            return None
+        self._blocks += 1
+        return Block(self._blocks, samples)
+
+    @property
+    def _size(self) -> int:
+        """Samples of the next block."""
+        if not self._blocks:
+            return _FIRST
+        send = self._job.send
+        limited = send.requests_per_minute is not None or send.tokens_per_minute is not None
+        return _SMALL if limited or self._blocks < _SMALL * self._job.processes else BLOCK
 
     def _work(self, record: JudgeRecord, share: SendPolicy) -> Work:
         assert self._first is not None

@@ -34,7 +34,7 @@ class Block(NamedTuple):
     """Samples that one worker judges together."""
 
     number: int
-    """Place in the input, from 0."""
+    """Place in the input, from 1."""
     samples: Sequence[Sample]
 
 

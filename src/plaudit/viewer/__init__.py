@@ -1,0 +1,1 @@
+"""`plaudit view`: a local viewer of runs, verdicts, traces and pairs."""
