@@ -156,6 +156,13 @@ def test_a_killed_node_repeats_at_most_what_was_in_flight(command: Command, clus
     assert command.repeated() <= SLOTS + UNCOMMITTED
 
 
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server answers before two have started, so that no actor finishes alone."""
+    monkeypatch.setenv("STANDIN_FAULT", "waits-2")
+
+
+@pytest.mark.usefixtures("waiting")
 def test_each_actor_starts_servers_of_its_own(
     command: Command, stand_ins: StandIns, cluster: Any
 ) -> None:

@@ -11,7 +11,8 @@ a start (pids, arguments, GPUs) and a line a request, `STANDIN_FAULT` what is wr
 - `taken`: the first to start finds its port taken;
 - `stubborn`: ignores SIGTERM, as does its child, which leaves the process group;
 - `open`: asks for no key;
-- `crashes-N`: ends after N requests.
+- `crashes-N`: ends after N requests;
+- `waits-N`: answers no request before N have started.
 """
 
 import http.server
@@ -74,6 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if FAULT == "crashes" and (FOLDER / "requests").read_text().count("\n") >= int(NUMBER):
             print("CUDA error: an illegal memory access was encountered", flush=True)
             os._exit(9)
+        while FAULT == "waits" and (FOLDER / "starts").read_text().count("\n") < int(NUMBER):
+            time.sleep(0.02)
         time.sleep(DELAY)
         choice = {"message": {"role": "assistant", "content": REPLY}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 9, "completion_tokens": 9}
