@@ -17,7 +17,7 @@ with Judge("feedback", engine=load_engine("local")) as judge:
     verdict: Verdict = judge({"messages": []})
     rewards: list[float | None] = [one.reward for one in judge.judge_batch([{}])]
 traces: list[Trace] = list(rollout("local", [{"question": "What is 2 + 2?"}]))
-margins: list[float] = [pair.margin for pair in make_pairs([], PairOptions())]
+margins: list[float | None] = [pair.margin for pair in make_pairs([], PairOptions())]
 reveal_type(judge)
 """
 
