@@ -3,7 +3,7 @@
 import pytest
 
 from plaudit.errors import UsageError
-from plaudit.viewer.compare import OTHERS, Comparison, settings_apart
+from plaudit.viewer.compare import OTHERS, FileComparison, settings_apart
 from plaudit.viewer.table import Table
 from tests.viewer.conftest import Write, not_ok, verdict
 
@@ -13,7 +13,7 @@ def labelled(index: int, value: str, label: str = "praise", **changes: object) -
 
 
 @pytest.fixture
-def found(write: Write) -> Comparison:
+def found(write: Write) -> FileComparison:
     first = write(
         labelled(0, "praise"),
         labelled(1, "praise", reward=0.9),
@@ -29,30 +29,30 @@ def found(write: Write) -> Comparison:
         labelled(3, "praise"),
         name="two.jsonl",
     )
-    return Comparison(Table(first), Table(second))
+    return FileComparison(Table(first), Table(second))
 
 
-def test_rows_go_together_by_their_ids(found: Comparison) -> None:
+def test_rows_go_together_by_their_ids(found: FileComparison) -> None:
     assert (len(found), found.same) == (4, 1)
     assert [tuple(one) for one in found.page(all_rows=True).rows] == [
         (1, 1), (2, 0), (0, 2), (3, 3),
     ]  # fmt: skip
 
 
-def test_flips_come_first_the_widest_difference_before_others(found: Comparison) -> None:
+def test_flips_come_first_the_widest_difference_before_others(found: FileComparison) -> None:
     page = found.page()
     assert page.total == 3
     assert [one.first for one in page.rows] == [1, 2, 3]
 
 
-def test_pages_of_flips_follow_each_other(found: Comparison) -> None:
+def test_pages_of_flips_follow_each_other(found: FileComparison) -> None:
     first = found.page(size=2)
     second = found.page(size=2, start=first.next or 0)
     assert [one.first for one in (*first.rows, *second.rows)] == [1, 2, 3]
     assert (first.previous, second.previous, second.next) == (None, 0, None)
 
 
-def test_the_matrix_counts_each_shared_row_once(found: Comparison) -> None:
+def test_the_matrix_counts_each_shared_row_once(found: FileComparison) -> None:
     words, cells = found.confusion()
     assert sum(map(sum, cells)) == 4
     by_words = {
@@ -66,7 +66,7 @@ def test_the_matrix_counts_each_shared_row_once(found: Comparison) -> None:
 
 def test_many_words_share_a_row_of_the_matrix(write: Write) -> None:
     rows = [verdict(n, value=f"word {n % 20}") for n in range(60)]
-    found = Comparison(Table(write(*rows, name="a.jsonl")), Table(write(*rows, name="b.jsonl")))
+    found = FileComparison(Table(write(*rows, name="a.jsonl")), Table(write(*rows, name="b.jsonl")))
     words, cells = found.confusion()
     assert words[-1] == OTHERS
     assert sum(map(sum, cells)) == 60
@@ -77,7 +77,7 @@ def test_mcnemar_counts_rows_of_which_one_judge_alone_is_right(write: Write) -> 
     values = [("praise", "anger")] * 9 + [("anger", "praise")] * 2 + [("praise", "praise")] * 5
     one = write(*(labelled(n, a) for n, (a, _) in enumerate(values)), name="a.jsonl")
     other = write(*(labelled(n, b) for n, (_, b) in enumerate(values)), name="b.jsonl")
-    test = Comparison(Table(one), Table(other)).mcnemar()
+    test = FileComparison(Table(one), Table(other)).mcnemar()
     assert test is not None
     assert (test.both, test.only_first, test.only_second, test.neither) == (5, 9, 2, 0)
     # 2 * (C(11,0) + C(11,1) + C(11,2)) / 2^11
@@ -86,10 +86,10 @@ def test_mcnemar_counts_rows_of_which_one_judge_alone_is_right(write: Write) -> 
 
 def test_no_labels_no_mcnemar(write: Write) -> None:
     path = write(verdict(0), verdict(1))
-    assert Comparison(Table(path), Table(path)).mcnemar() is None
+    assert FileComparison(Table(path), Table(path)).mcnemar() is None
 
 
-def test_the_difference_in_reward_has_its_interval(found: Comparison) -> None:
+def test_the_difference_in_reward_has_its_interval(found: FileComparison) -> None:
     gap = found.difference()
     assert gap is not None
     assert (gap.rows, gap.mean) == (3, pytest.approx((0 - 1.8 - 0.1) / 3))
@@ -99,17 +99,17 @@ def test_the_difference_in_reward_has_its_interval(found: Comparison) -> None:
 def test_a_repeated_id_goes_with_its_own_occurrence(write: Write) -> None:
     one = write(*(verdict(n, id="same", value=f"v{n}") for n in range(3)), name="a.jsonl")
     other = write(*(verdict(n, id="same", value=f"v{n}") for n in range(2)), name="b.jsonl")
-    found = Comparison(Table(one), Table(other))
+    found = FileComparison(Table(one), Table(other))
     assert (len(found), found.same) == (2, 2)
 
 
 def test_files_without_a_common_row_or_verdicts_say_so(write: Write) -> None:
     one, other = write(verdict(0), name="a.jsonl"), write(verdict(1), name="b.jsonl")
     with pytest.raises(UsageError, match=r"a\.jsonl and b\.jsonl have no row in common"):
-        Comparison(Table(one), Table(other))
+        FileComparison(Table(one), Table(other))
     pairs = write({"chosen": "a", "rejected": "b"}, name="pairs.jsonl")
     with pytest.raises(UsageError, match=r"pairs\.jsonl holds pairs, and no verdicts"):
-        Comparison(Table(one), Table(pairs))
+        FileComparison(Table(one), Table(pairs))
 
 
 def test_what_differs_between_settings_is_named() -> None:

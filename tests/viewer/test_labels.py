@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plaudit.errors import InputError, StoreError
-from plaudit.viewer.labels import ACTIVE_SHARE, LOOKS, Draw, LabelFile, Queue
+from plaudit.viewer.labels import ACTIVE_SHARE, LOOKS, Draw, LabelFile, LabelQueue
 from plaudit.viewer.table import Table
 from tests.viewer.conftest import Write, not_ok, verdict
 
@@ -18,11 +18,11 @@ def table(write: Write) -> Table:
     return Table(write(*rows, not_ok(40, "failed", "timeout"), not_ok(41, "invalid", "no_object")))
 
 
-def queue(table: Table, tmp_path: Path, **options: int) -> Queue:
-    return Queue(table, LabelFile(tmp_path / "labels.jsonl"), "out.jsonl", "ada", **options)
+def queue(table: Table, tmp_path: Path, **options: int) -> LabelQueue:
+    return LabelQueue(table, LabelFile(tmp_path / "labels.jsonl"), "out.jsonl", "ada", **options)
 
 
-def take(found: Queue, count: int) -> list[Draw]:
+def take(found: LabelQueue, count: int) -> list[Draw]:
     draws: list[Draw] = []
     for _ in range(count):
         draw = found.next()
@@ -77,7 +77,7 @@ def test_no_sample_is_drawn_twice_by_chance_where_the_order_changed(
 
 def test_two_people_share_a_file_and_no_answers(table: Table, tmp_path: Path) -> None:
     take(queue(table, tmp_path), 3)
-    other = Queue(table, LabelFile(tmp_path / "labels.jsonl"), "out.jsonl", "bob")
+    other = LabelQueue(table, LabelFile(tmp_path / "labels.jsonl"), "out.jsonl", "bob")
     assert other.own == []
     assert other.undo() is None
 
@@ -138,7 +138,9 @@ def test_choices_are_what_the_judge_could_say(write: Write, tmp_path: Path) -> N
 
 
 def test_a_file_that_cannot_be_written_loses_nothing(table: Table, tmp_path: Path) -> None:
-    found = Queue(table, LabelFile(tmp_path / "no folder" / "labels.jsonl"), "out.jsonl", "ada")
+    found = LabelQueue(
+        table, LabelFile(tmp_path / "no folder" / "labels.jsonl"), "out.jsonl", "ada"
+    )
     draw = found.next()
     assert draw is not None
     with pytest.raises(StoreError, match="The label was not kept"):

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from plaudit.errors import InputError, UsageError
-from plaudit.viewer.filters import Bounds, View, read_view
+from plaudit.viewer.filters import NumberRange, TableView, read_view
 from plaudit.viewer.kinds import VERDICTS
 from plaudit.viewer.table import Table
 from tests.viewer.conftest import Write, lines, not_ok, verdict
@@ -63,7 +63,7 @@ def test_missing_values_come_last_in_either_order(table: Table) -> None:
 
 @pytest.mark.parametrize("sort", ["", "reward", "-reward", "value", "-status"])
 def test_pages_by_key_are_the_whole_forwards_and_backwards(table: Table, sort: str) -> None:
-    view = View(sort=sort)
+    view = TableView(sort=sort)
     whole = table.page(view).rows
     forwards: list[int] = []
     page = table.page(view, 2)
@@ -91,13 +91,13 @@ def test_what_a_filter_lets_in_is_counted(table: Table) -> None:
 
 
 def test_a_bar_is_a_filter_for_its_rows(table: Table) -> None:
-    view = View()
+    view = TableView()
     for bar in table.counts(view.filter).histogram:
         ranged = view.ranged("reward", bar.bounds)
         assert len(table.page(read_view(VERDICTS, _pairs(ranged))).rows) >= bar.rows
 
 
-def _pairs(view: View) -> list[tuple[str, str]]:
+def _pairs(view: TableView) -> list[tuple[str, str]]:
     return parse_qsl(view.query(), keep_blank_values=True)
 
 
@@ -106,7 +106,7 @@ def test_a_view_is_its_url(table: Table) -> None:
              ("sort", "-reward"), ("columns", "status,reward")]  # fmt: skip
     view = read_view(VERDICTS, query)
     assert read_view(VERDICTS, _pairs(view)) == view
-    assert dict(_pairs(view.ranged("reward", Bounds(0, 1))))["reward"] == "0..1"
+    assert dict(_pairs(view.ranged("reward", NumberRange(0, 1))))["reward"] == "0..1"
     assert view.toggled("status", "ok").filter.words == (("value", ("",)),)
 
 

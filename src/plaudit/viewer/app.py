@@ -14,7 +14,7 @@ from plaudit.server.security import Gatekeeper
 from plaudit.viewer import compare_pages, label_pages, row_pages, saving
 from plaudit.viewer.labelling import LabelOptions
 from plaudit.viewer.library import Library
-from plaudit.viewer.prompts import Prompts
+from plaudit.viewer.prompts import SentPrompts
 from plaudit.viewer.site import NotFoundError, Site, static_text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,7 +55,7 @@ def make_app(
         names: under which the viewer may be asked, besides those of this machine; None: any.
         options: how people label.
     """
-    site = Site(library, options or LabelOptions(), {}, Prompts())
+    site = Site(library, options or LabelOptions(), {}, SentPrompts())
     door = _Door(Gatekeeper(token if names is None else None, names or ()), token)
     made = web.Application(middlewares=[web.middleware(functools.partial(_around, door, site))])
     pages: Mapping[str, Callable[[Site, web.Request], Awaitable[web.StreamResponse]]] = {

@@ -22,7 +22,7 @@ _SPOKEN = {
 _LISTS = ("messages", "conversation", "conversations")
 
 
-class Call(NamedTuple):
+class ShownCall(NamedTuple):
     """A tool call of a message."""
 
     name: str
@@ -37,7 +37,7 @@ class Bubble(NamedTuple):
     text: Cut
     formatted: bool
     """Whether the text is shown as markdown."""
-    calls: list[Call]
+    calls: list[ShownCall]
     answers: str = ""
     """The id of the call that it answers."""
 
@@ -49,7 +49,7 @@ class Side(NamedTuple):
     bubbles: list[Bubble]
 
 
-class Judged(NamedTuple):
+class JudgedChat(NamedTuple):
     """What was judged."""
 
     shared: list[Bubble]
@@ -60,7 +60,7 @@ class Judged(NamedTuple):
     """What the row has besides, such as references."""
 
 
-def judged_of(row: Mapping[str, Json], whole: bool = False) -> Judged:
+def judged_of(row: Mapping[str, Json], whole: bool = False) -> JudgedChat:
     """Return the input of a verdict as conversations; what is none is among the others."""
     left = dict(row)
     shared: list[Bubble] = []
@@ -78,7 +78,7 @@ def judged_of(row: Mapping[str, Json], whole: bool = False) -> Judged:
             if name in left and (found := _said(left[name], "assistant", whole)) is not None:
                 sides.append(Side(letter, found))
                 del left[name]
-    return Judged(shared, sides, left)
+    return JudgedChat(shared, sides, left)
 
 
 def bubbles_of(messages: Iterable[Any], whole: bool = False) -> list[Bubble]:
@@ -124,12 +124,14 @@ def content_text(content: Json) -> str:
     return "".join(parts)
 
 
-def _call(call: Any) -> Call:
+def _call(call: Any) -> ShownCall:
     known = cast("dict[str, Json]", call) if isinstance(call, dict) else {}
     inner = known.get("function", known)
     function = cast("dict[str, Json]", inner) if isinstance(inner, dict) else {}
     arguments = function.get("arguments", "")
-    return Call(str(function.get("name", "?")), pretty_json(arguments), str(known.get("id") or ""))
+    return ShownCall(
+        str(function.get("name", "?")), pretty_json(arguments), str(known.get("id") or "")
+    )
 
 
 def pretty_json(value: Json) -> str:

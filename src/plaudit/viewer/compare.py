@@ -28,7 +28,7 @@ class McNemar(NamedTuple):
     """Two-sided, exact: binomial of `only_first` in both of them with 1/2."""
 
 
-class Difference(NamedTuple):
+class RewardDifference(NamedTuple):
     """How rewards differ: second minus first, over rows that have both."""
 
     rows: int
@@ -56,7 +56,7 @@ class Flips(NamedTuple):
     previous: int | None
 
 
-class Comparison:
+class FileComparison:
     """What two files of verdicts say of the rows that both have."""
 
     def __init__(self, first: Table, second: Table) -> None:
@@ -136,7 +136,7 @@ class Comparison:
             p_value = float(stats.binomtest(only_first, apart, 0.5).pvalue)
         return McNemar(both, only_first, only_second, neither, p_value)
 
-    def difference(self) -> Difference | None:
+    def difference(self) -> RewardDifference | None:
         """Return how rewards differ; None where fewer than two rows have both."""
         one, other = self._rewards()
         gaps = (other - one)[self._np.isfinite(other - one)]
@@ -144,7 +144,7 @@ class Comparison:
             return None
         mean = float(gaps.mean())
         half = 1.959964 * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-        return Difference(len(gaps), mean, mean - half, mean + half)
+        return RewardDifference(len(gaps), mean, mean - half, mean + half)
 
     def _rewards(self) -> Sequence[Any]:
         tables = zip((self.first, self.second), self._rows, strict=True)

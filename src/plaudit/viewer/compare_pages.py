@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from plaudit.viewer import rows
-from plaudit.viewer.compare import Comparison, Flips, settings_apart
-from plaudit.viewer.filters import View
-from plaudit.viewer.library import Document
+from plaudit.viewer.compare import FileComparison, Flips, settings_apart
+from plaudit.viewer.filters import TableView
+from plaudit.viewer.library import ViewedFile
 from plaudit.viewer.site import NotFoundError, Site
 from plaudit.viewer.snippets import snippet
 from plaudit.viewer.table import Table
@@ -28,7 +28,7 @@ class FlipLine(NamedTuple):
     snippet: str
 
 
-def _flip_lines(found: Comparison, page: Flips) -> list[FlipLine]:
+def _flip_lines(found: FileComparison, page: Flips) -> list[FlipLine]:
     """Return the lines of a page of shared rows."""
     return [
         FlipLine(
@@ -43,7 +43,7 @@ def _flip_lines(found: Comparison, page: Flips) -> list[FlipLine]:
     ]
 
 
-def _sides(found: Comparison, row: int, second: int, whole: bool) -> list[Any]:
+def _sides(found: FileComparison, row: int, second: int, whole: bool) -> list[Any]:
     """Return the verdicts of a shared row, for its page."""
     pairs = ((found.first, row), (found.second, second))
     return [
@@ -70,11 +70,13 @@ async def show_choose(site: Site, request: web.Request) -> web.StreamResponse:
 
 
 @functools.lru_cache(4)
-def _comparison(first: Table, second: Table) -> Comparison:
-    return Comparison(first, second)
+def _comparison(first: Table, second: Table) -> FileComparison:
+    return FileComparison(first, second)
 
 
-async def _compared(site: Site, request: web.Request) -> tuple[Document, Document, Comparison]:
+async def _compared(
+    site: Site, request: web.Request
+) -> tuple[ViewedFile, ViewedFile, FileComparison]:
     """Return two documents and what they share.
 
     Raises:
@@ -142,5 +144,5 @@ async def show_flip(site: Site, request: web.Request) -> web.StreamResponse:
         row=row,
         other=other,
         shown=_sides(found, row, other, "whole" in request.query),
-        view=View(),
+        view=TableView(),
     )

@@ -12,7 +12,7 @@ _RESERVED = frozenset({"text", "id", "sort", "after", "before", "columns"})
 _MOST_TEXT = 1_000
 
 
-class Bounds(NamedTuple):
+class NumberRange(NamedTuple):
     """A closed range of numbers; infinite where an end is open."""
 
     low: float
@@ -29,7 +29,7 @@ class Filter(NamedTuple):
 
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Columns with the words of which a row has one; an empty word: none."""
-    ranges: tuple[tuple[str, Bounds], ...] = ()
+    ranges: tuple[tuple[str, NumberRange], ...] = ()
     """Columns with the range in which a row's number lies."""
     id: str = ""
     """The exact id; empty: any."""
@@ -45,7 +45,7 @@ class Filter(NamedTuple):
         return self != Filter()
 
 
-class View(NamedTuple):
+class TableView(NamedTuple):
     """What a page of a table shows."""
 
     filter: Filter = Filter()
@@ -73,7 +73,7 @@ class View(NamedTuple):
         }
         return urlencode([*pairs, *((name, text) for name, text in single.items() if text)])
 
-    def toggled(self, column: str, word: str) -> "View":
+    def toggled(self, column: str, word: str) -> "TableView":
         """Return the view with a word of a column let in, or no longer."""
         words = dict(self.filter.words)
         old = words.pop(column, ())
@@ -83,7 +83,7 @@ class View(NamedTuple):
         changed = self.filter._replace(words=tuple(sorted(words.items())))
         return self._replace(filter=changed, after=None, before=None)
 
-    def ranged(self, column: str, bounds: Bounds | None) -> "View":
+    def ranged(self, column: str, bounds: NumberRange | None) -> "TableView":
         """Return the view with the range of a column set, or taken away."""
         ranges = dict(self.filter.ranges)
         ranges.pop(column, None)
@@ -93,14 +93,14 @@ class View(NamedTuple):
         return self._replace(filter=changed, after=None, before=None)
 
 
-def read_view(kind: RowKind, given: Iterable[tuple[str, str]]) -> View:
+def read_view(kind: RowKind, given: Iterable[tuple[str, str]]) -> TableView:
     """Read the query of a URL.
 
     Raises:
         UsageError: it names no column of the kind, or a number cannot be read.
     """
     words: dict[str, list[str]] = {}
-    ranges: dict[str, Bounds] = {}
+    ranges: dict[str, NumberRange] = {}
     single: dict[str, str] = {}
     shown: list[str] = []
     for name, text in given:
@@ -117,7 +117,7 @@ def read_view(kind: RowKind, given: Iterable[tuple[str, str]]) -> View:
             ranges[name] = _bounds(name, text)
     sort = single.get("sort", "")
     _check(kind, [*([sort.removeprefix("-")] if sort else []), *shown])
-    return View(
+    return TableView(
         Filter(
             tuple(sorted((name, tuple(dict.fromkeys(some))) for name, some in words.items())),
             tuple(sorted(ranges.items())),
@@ -141,15 +141,15 @@ def _known(kind: RowKind) -> str:
     return f"there are {', '.join(c.name for c in kind.columns if c.type != 'key')}"
 
 
-def _bounds(name: str, text: str) -> Bounds:
+def _bounds(name: str, text: str) -> NumberRange:
     low, separator, high = text.partition("..")
     try:
-        found = Bounds(
+        found = NumberRange(
             float(low) if low else -math.inf,
             float(high if separator else low) if high or not separator else math.inf,
         )
     except ValueError:
-        found = Bounds(math.nan, math.nan)
+        found = NumberRange(math.nan, math.nan)
     if math.isnan(found.low) or math.isnan(found.high):
         raise UsageError(f"{name}={text!r}: write a range of numbers as 0.2..0.5, 0.2.. or ..0.5")
     return found

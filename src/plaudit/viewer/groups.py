@@ -6,7 +6,7 @@ from typing import NamedTuple
 from plaudit.viewer.table import Table
 
 
-class Member(NamedTuple):
+class GroupMember(NamedTuple):
     """A rollout of a group."""
 
     row: int
@@ -21,7 +21,7 @@ class Member(NamedTuple):
     tokens: int
 
 
-def group_of(table: Table, row: int) -> list[Member]:
+def group_of(table: Table, row: int) -> list[GroupMember]:
     """Return the rollouts of the group of a row, at most 64, in the order of the file."""
     found = table.alike(row, "group")
     rewards = [_number(table, one, "reward") for one in found]
@@ -29,7 +29,7 @@ def group_of(table: Table, row: int) -> list[Member]:
     mean = math.fsum(known) / len(known) if known else 0.0
     spread = math.sqrt(math.fsum((one - mean) ** 2 for one in known) / len(known)) if known else 0.0
     return [
-        Member(
+        GroupMember(
             one,
             table.id(one),
             str(table.fact(one, "status")),

@@ -34,7 +34,7 @@ _CODES: Mapping[ColumnType, str] = {"word": "i", "number": "d", "whole": "i", "k
 _SEEN = 64
 """Lines by which the kind of a file is found."""
 
-Progress = Callable[[int, int], object]
+IndexProgress = Callable[[int, int], object]
 """Is given the bytes that were read, and those that there are."""
 
 
@@ -142,7 +142,7 @@ def _word(words: dict[str, int], word: str) -> int:
     return found
 
 
-def open_index(path: Path, progress: Progress | None = None) -> Index:
+def open_index(path: Path, progress: IndexProgress | None = None) -> Index:
     """Return the index of a file: the kept one where it still fits, grown or made anew.
 
     Raises:
@@ -201,7 +201,7 @@ def _grown(
     size: int,
     about: _About | None,
     index: Index,
-    progress: Progress | None,
+    progress: IndexProgress | None,
 ) -> tuple[_About, Index]:
     """Read what comes after the end of an index, up to a size."""
     start, lines = (about.end, about.lines) if about else (0, 0)

@@ -21,7 +21,7 @@ Facts = tuple[Any, ...]
 """The values of a row's columns, in their order; None where one is missing."""
 
 
-class Column(NamedTuple):
+class IndexColumn(NamedTuple):
     """A column of the index."""
 
     name: str
@@ -34,7 +34,7 @@ class RowKind(NamedTuple):
     """A kind of row."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[IndexColumn, ...]
     """`status` is the first."""
     read: Callable[[bytes], tuple[str, Facts]]
     """Returns the id and the facts of a line; raises `msgspec.DecodeError`."""
@@ -44,7 +44,7 @@ class RowKind(NamedTuple):
     """The columns of the table."""
 
     @property
-    def by_name(self) -> Mapping[str, Column]:
+    def by_name(self) -> Mapping[str, IndexColumn]:
         """The columns by name."""
         return {column.name: column for column in self.columns}
 
@@ -69,14 +69,14 @@ class _Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 _VERDICT_COLUMNS = (
-    Column(STATUS, "word", facet=True),
-    Column("value", "word", facet=True),
-    Column("reward", "number"),
-    Column("confidence", "number"),
-    Column("cause", "word", facet=True),
-    Column("label", "word", facet=True),
-    Column("agrees", "word", facet=True),
-    Column("judge", "word", facet=True),
+    IndexColumn(STATUS, "word", facet=True),
+    IndexColumn("value", "word", facet=True),
+    IndexColumn("reward", "number"),
+    IndexColumn("confidence", "number"),
+    IndexColumn("cause", "word", facet=True),
+    IndexColumn("label", "word", facet=True),
+    IndexColumn("agrees", "word", facet=True),
+    IndexColumn("judge", "word", facet=True),
 )
 _decode_verdict = msgspec.json.Decoder(_Verdict).decode
 
@@ -124,16 +124,16 @@ class _Trace(msgspec.Struct, frozen=True, gc=False):
 
 
 _TRACE_COLUMNS = (
-    Column(STATUS, "word", facet=True),
-    Column("group", "key"),
-    Column("draw", "whole"),
-    Column("reward", "number"),
-    Column("unscored", "word", facet=True),
-    Column("turns", "whole"),
-    Column("calls", "whole"),
-    Column("tokens", "whole"),
-    Column("seconds", "number"),
-    Column("engine", "word", facet=True),
+    IndexColumn(STATUS, "word", facet=True),
+    IndexColumn("group", "key"),
+    IndexColumn("draw", "whole"),
+    IndexColumn("reward", "number"),
+    IndexColumn("unscored", "word", facet=True),
+    IndexColumn("turns", "whole"),
+    IndexColumn("calls", "whole"),
+    IndexColumn("tokens", "whole"),
+    IndexColumn("seconds", "number"),
+    IndexColumn("engine", "word", facet=True),
 )
 _decode_trace = msgspec.json.Decoder(_Trace).decode
 
@@ -168,12 +168,12 @@ class _Pair(msgspec.Struct, frozen=True, gc=False):
 
 
 _PAIR_COLUMNS = (
-    Column(STATUS, "word", facet=True),
-    Column("margin", "number"),
-    Column("chosen_score", "number"),
-    Column("rejected_score", "number"),
-    Column("longer", "word", facet=True),
-    Column("run", "word", facet=True),
+    IndexColumn(STATUS, "word", facet=True),
+    IndexColumn("margin", "number"),
+    IndexColumn("chosen_score", "number"),
+    IndexColumn("rejected_score", "number"),
+    IndexColumn("longer", "word", facet=True),
+    IndexColumn("run", "word", facet=True),
 )
 _decode_pair = msgspec.json.Decoder(_Pair).decode
 
@@ -207,15 +207,15 @@ class _Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 _OUTCOME_COLUMNS = (
-    Column(STATUS, "word", facet=True),
-    Column("value", "word", facet=True),
-    Column("label", "word", facet=True),
-    Column("agrees", "word", facet=True),
-    Column("credit", "number"),
-    Column("score", "number"),
-    Column("confidence", "number"),
-    Column("cause", "word", facet=True),
-    Column("subset", "word", facet=True),
+    IndexColumn(STATUS, "word", facet=True),
+    IndexColumn("value", "word", facet=True),
+    IndexColumn("label", "word", facet=True),
+    IndexColumn("agrees", "word", facet=True),
+    IndexColumn("credit", "number"),
+    IndexColumn("score", "number"),
+    IndexColumn("confidence", "number"),
+    IndexColumn("cause", "word", facet=True),
+    IndexColumn("subset", "word", facet=True),
 )
 _decode_outcome = msgspec.json.Decoder(_Outcome).decode
 
@@ -283,9 +283,9 @@ OUTCOMES = RowKind(
 ROWS = RowKind(
     "rows",
     (
-        Column(STATUS, "word", facet=True),
-        Column("label", "word", facet=True),
-        Column("score", "number"),
+        IndexColumn(STATUS, "word", facet=True),
+        IndexColumn("label", "word", facet=True),
+        IndexColumn("score", "number"),
     ),
     _read_other,
     "score",

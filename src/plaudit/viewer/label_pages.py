@@ -5,14 +5,14 @@ import asyncio
 from aiohttp import web
 
 from plaudit.errors import PlauditError, UsageError
-from plaudit.viewer.filters import View
-from plaudit.viewer.labelling import Labelling, Promised
+from plaudit.viewer.filters import TableView
+from plaudit.viewer.labelling import Labelling, LookPromise
 from plaudit.viewer.labels import LOOKS
-from plaudit.viewer.library import Document
+from plaudit.viewer.library import ViewedFile
 from plaudit.viewer.site import Site
 
 
-async def _labelling(site: Site, request: web.Request) -> tuple[Document, Labelling]:
+async def _labelling(site: Site, request: web.Request) -> tuple[ViewedFile, Labelling]:
     """Return the labels of a document, which is opened where it is not yet.
 
     Raises:
@@ -50,11 +50,11 @@ async def take_answer(site: Site, request: web.Request) -> web.StreamResponse:
 
 async def _label_page(
     site: Site,
-    document: Document,
+    document: ViewedFile,
     labelling: Labelling,
     *,
     problem: str = "",
-    promised: Promised | None = None,
+    promised: LookPromise | None = None,
 ) -> web.Response:
     return site.page(
         "label.html.jinja",
@@ -68,7 +68,7 @@ async def _label_page(
         last=labelling.last(),
         progress=labelling.queue.progress(),
         looks=LOOKS,
-        view=View(),
+        view=TableView(),
     )
 
 

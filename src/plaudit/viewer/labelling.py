@@ -13,9 +13,9 @@ from plaudit.runs.learning import fit_calibration
 from plaudit.scoring.calibration import Calibration
 from plaudit.scoring.fitting import Promise
 from plaudit.viewer import rows
-from plaudit.viewer.chats import Judged, judged_of
-from plaudit.viewer.labels import LOOKS, Draw, LabelFile, LabelRow, Queue
-from plaudit.viewer.library import Document
+from plaudit.viewer.chats import JudgedChat, judged_of
+from plaudit.viewer.labels import LOOKS, Draw, LabelFile, LabelQueue, LabelRow
+from plaudit.viewer.library import ViewedFile
 from plaudit.viewer.table import Table
 
 KEYS = "1234567890"
@@ -33,19 +33,19 @@ class LabelOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of the random draws."""
 
 
-class Choice(NamedTuple):
+class LabelChoice(NamedTuple):
     """A label that may be given."""
 
     label: str
     key: str
 
 
-class Shown(NamedTuple):
+class ShownSample(NamedTuple):
     """A sample to be labelled, without what the judge said of it."""
 
     draw: Draw
     id: str
-    judged: Judged
+    judged: JudgedChat
     total: int
 
 
@@ -62,7 +62,7 @@ class Last(NamedTuple):
 class Labelling:
     """The labels of one file of verdicts."""
 
-    def __init__(self, document: Document, table: Table, options: LabelOptions) -> None:
+    def __init__(self, document: ViewedFile, table: Table, options: LabelOptions) -> None:
         """Begin, or go on.
 
         Raises:
@@ -75,14 +75,14 @@ class Labelling:
         self.table = table
         self.file = LabelFile(Path(place))
         annotator = options.annotator or getpass.getuser()
-        self.queue = Queue(table, self.file, document.path.name, annotator, seed=options.seed)
+        self.queue = LabelQueue(table, self.file, document.path.name, annotator, seed=options.seed)
         self.choices = [
-            Choice(label, KEYS[number] if number < len(KEYS) else "")
+            LabelChoice(label, KEYS[number] if number < len(KEYS) else "")
             for number, label in enumerate(self.queue.choices())
         ]
         self._lock = asyncio.Lock()
 
-    async def shown(self) -> Shown | None:
+    async def shown(self) -> ShownSample | None:
         """Return the next sample; None where none is left."""
         async with self._lock:
             draw = self.queue.next()
@@ -91,7 +91,7 @@ class Labelling:
         found = rows.decode_row(self.table.line(draw.row), self.table.where(draw.row))
         given = rows.verdict_page(found)
         judged = given.judged or judged_of({})
-        return Shown(draw, given.id, judged, len(self.table.index))
+        return ShownSample(draw, given.id, judged, len(self.table.index))
 
     async def answer(self, row: int, said: str) -> None:
         """Keep an answer; one to another sample than the next is left out: it was given twice.
@@ -135,7 +135,7 @@ class Labelling:
         status = str(self.table.fact(found, "status"))
         return Last(row.id, row.label or row.answer, str(value), status, agrees)
 
-    async def calibrate(self, target: float, delta: float) -> "Promised":
+    async def calibrate(self, target: float, delta: float) -> "LookPromise":
         """Fit a calibration on the random labels of the last look, and keep it beside the labels.
 
         Raises:
@@ -156,10 +156,10 @@ class Labelling:
         name = self.file.path.name.removesuffix(".jsonl").removesuffix(".labels")
         out = self.file.path.with_name(f"{name}.calibration.json")
         await asyncio.to_thread(found.save, out)
-        return Promised(look, target, delta, found, out)
+        return LookPromise(look, target, delta, found, out)
 
 
-class Promised(NamedTuple):
+class LookPromise(NamedTuple):
     """What the labels of a look promise."""
 
     look: int

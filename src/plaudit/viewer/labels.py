@@ -117,7 +117,7 @@ class Draw(NamedTuple):
     drawn: Drawn
 
 
-class Progress(NamedTuple):
+class LabelProgress(NamedTuple):
     """How far the labels are."""
 
     random: int
@@ -128,7 +128,7 @@ class Progress(NamedTuple):
     last_look: int | None
 
 
-class Queue:
+class LabelQueue:
     """Draws samples of one file of verdicts to be labelled."""
 
     def __init__(
@@ -159,10 +159,10 @@ class Queue:
             if row.run == self.name and row.annotator == self.annotator
         ]
 
-    def progress(self) -> Progress:
+    def progress(self) -> LabelProgress:
         """Return how far the labels are."""
         random = sum(row.drawn == "random" for row in self.own)
-        return Progress(
+        return LabelProgress(
             random,
             len(self.own) - random,
             next((look for look in LOOKS if look > random), None),

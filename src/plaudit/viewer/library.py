@@ -29,7 +29,7 @@ OpenStore = Callable[[], Store]
 """Opens the store of runs, to be closed by who asked for it."""
 
 
-class Document:
+class ViewedFile:
     """A file of rows, indexed when it is first looked at."""
 
     def __init__(self, path: Path, title: str = "", notice: str = "") -> None:
@@ -108,9 +108,9 @@ class Library:
     def __init__(self, open_store: OpenStore | None) -> None:
         """Take a way to the store; None: no runs are shown."""
         self._open_store = open_store
-        self.documents: dict[str, Document] = {}
+        self.documents: dict[str, ViewedFile] = {}
 
-    def add(self, thing: str) -> list[Document]:
+    def add(self, thing: str) -> list[ViewedFile]:
         """Open what a user named: a file, a folder, or a run.
 
         Raises:
@@ -121,14 +121,14 @@ class Library:
             files = sorted(one for one in path.iterdir() if _holds_rows(one))[:_MOST_OF_A_FOLDER]
             if not files:
                 raise UsageError(f"{thing}: no file of rows in this folder")
-            return [self._keep(Document(one, f"{path.name}/{one.name}")) for one in files]
+            return [self._keep(ViewedFile(one, f"{path.name}/{one.name}")) for one in files]
         if path.exists():
-            return [self._keep(Document(path))]
+            return [self._keep(ViewedFile(path))]
         if self._open_store is None or "/" in thing or path.suffix:
             raise UsageError(f"{thing}: there is no such file")
         return [self.add_run(thing)]
 
-    def add_run(self, name: str) -> Document:
+    def add_run(self, name: str) -> ViewedFile:
         """Open the output of a run; where it is gone, what the store has of it.
 
         Raises:
@@ -139,15 +139,15 @@ class Library:
             out = _record(info).get("options", {}).get("out")
             path = None if out in (None, "-") else Path(str(out)).absolute()
             if path is not None and path.is_file():
-                return self._of_run(info, Document(path, f"{info.name}: {path.name}"))
+                return self._of_run(info, ViewedFile(path, f"{info.name}: {path.name}"))
             why = "kept no output" if path is None else f"wrote {out}, which is gone"
             file = _of_store(store, info)
         if file is None:
             raise UsageError(f"{info.name} {why}, and the store has no verdicts of it")
         notice = f"{info.name} {why}. These are its verdicts in the store, without their inputs."
-        return self._of_run(info, Document(file, info.name, notice))
+        return self._of_run(info, ViewedFile(file, info.name, notice))
 
-    def run_of(self, document: Document) -> RunInfo | None:
+    def run_of(self, document: ViewedFile) -> RunInfo | None:
         """Return the newest run that wrote a file; None: none is known."""
         if self._open_store is None:
             return None
@@ -163,7 +163,7 @@ class Library:
             return None
         return None
 
-    def kept_of(self, document: Document, index: int, id: str) -> Kept | None:
+    def kept_of(self, document: ViewedFile, index: int, id: str) -> Kept | None:
         """Return the replies and failed attempts of a verdict that the store keeps."""
         info = self.run_of(document)
         if info is None:
@@ -171,7 +171,7 @@ class Library:
         with self._store() as store:
             return kept_of(store, info, index, id)
 
-    def record_of(self, document: Document) -> dict[str, Any]:
+    def record_of(self, document: ViewedFile) -> dict[str, Any]:
         """Return what that run was asked for, without its files; empty where none is known."""
         info = self.run_of(document)
         found = {} if info is None else _record(info)
@@ -193,13 +193,13 @@ class Library:
             raise UsageError("no store of runs is open")
         return self._open_store()
 
-    def _of_run(self, info: RunInfo, document: Document) -> Document:
+    def _of_run(self, info: RunInfo, document: ViewedFile) -> ViewedFile:
         kept = self._keep(document)
         kept.run = info.name
         kept.expected = sum(_line(info).counts.values()) or None
         return kept
 
-    def _keep(self, document: Document) -> Document:
+    def _keep(self, document: ViewedFile) -> ViewedFile:
         return self.documents.setdefault(document.slug, document)
 
     def close(self) -> None:

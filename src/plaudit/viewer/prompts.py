@@ -18,7 +18,7 @@ _SHORTEST = 4
 """Characters of a text that is looked for; shorter ones stand in prompts by chance."""
 
 
-class Piece(NamedTuple):
+class PromptPiece(NamedTuple):
     """A run of a prompt's text."""
 
     text: str
@@ -26,14 +26,14 @@ class Piece(NamedTuple):
     """Whether it came with the row."""
 
 
-class Turn(NamedTuple):
+class PromptTurn(NamedTuple):
     """A message of a prompt; a prompt in completion mode is one without a role."""
 
     role: str
-    pieces: list[Piece]
+    pieces: list[PromptPiece]
 
 
-class Prompts:
+class SentPrompts:
     """Renders the prompts of runs. A judge is bound once for all of its rows."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Prompts:
         self._bound: dict[bytes, tuple[BaseJudge | PanelJudge, Sequence[Engine]]] = {}
         self._lock = asyncio.Lock()
 
-    async def of(self, config: bytes, row: Mapping[str, Json]) -> list[list[Turn]]:
+    async def of(self, config: bytes, row: Mapping[str, Json]) -> list[list[PromptTurn]]:
         """Return the prompts about a row, each as its turns; equal ones once.
 
         Args:
@@ -61,7 +61,7 @@ class Prompts:
         samples = task.read_row(row, 0)
         if not samples:
             raise UsageError("the judge takes no sample from this row")
-        found: list[list[Turn]] = []
+        found: list[list[PromptTurn]] = []
         for member in task.tasks if isinstance(task, PanelJudge) else (task,):
             texts = {member.prompt.escape(text) for text in _texts(row)}
             for request in member.requests(samples[0]):
@@ -76,13 +76,13 @@ class Prompts:
                 await engine.close()
 
 
-def _turns(prompt: str | tuple[Message, ...], texts: Iterable[str]) -> list[Turn]:
+def _turns(prompt: str | tuple[Message, ...], texts: Iterable[str]) -> list[PromptTurn]:
     if isinstance(prompt, str):
-        return [Turn("", _marked(prompt, texts))]
-    return [Turn(message.role, _marked(message.text, texts)) for message in prompt]
+        return [PromptTurn("", _marked(prompt, texts))]
+    return [PromptTurn(message.role, _marked(message.text, texts)) for message in prompt]
 
 
-def _marked(text: str, texts: Iterable[str]) -> list[Piece]:
+def _marked(text: str, texts: Iterable[str]) -> list[PromptPiece]:
     """Return a text in pieces; those of the row's texts that stand in it are untrusted."""
     ranges: list[tuple[int, int]] = []
     for one in texts:
@@ -90,16 +90,16 @@ def _marked(text: str, texts: Iterable[str]) -> list[Piece]:
         while start >= 0:
             ranges.append((start, start + len(one)))
             start = text.find(one, start + len(one))
-    pieces: list[Piece] = []
+    pieces: list[PromptPiece] = []
     end = 0
     for first, last in sorted(ranges, key=lambda one: (one[0], -one[1])):
         if last <= end:
             continue
         first = max(first, end)
-        pieces += [Piece(text[end:first], False)] if first > end else []
-        pieces.append(Piece(text[first:last], True))
+        pieces += [PromptPiece(text[end:first], False)] if first > end else []
+        pieces.append(PromptPiece(text[first:last], True))
         end = last
-    return [*pieces, Piece(text[end:], False)] if end < len(text) else pieces
+    return [*pieces, PromptPiece(text[end:], False)] if end < len(text) else pieces
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -9,14 +9,14 @@ from aiohttp import web
 from plaudit.errors import InputError, PlauditError
 from plaudit.types import Json
 from plaudit.viewer import rows
-from plaudit.viewer.filters import Bounds, View, read_view
+from plaudit.viewer.filters import NumberRange, TableView, read_view
 from plaudit.viewer.groups import group_of
 from plaudit.viewer.kinds import TRACES, VERDICTS
-from plaudit.viewer.library import Document
-from plaudit.viewer.prompts import Turn
+from plaudit.viewer.library import ViewedFile
+from plaudit.viewer.prompts import PromptTurn
 from plaudit.viewer.site import NotFoundError, Site
 from plaudit.viewer.snippets import snippet
-from plaudit.viewer.table import RowPage, Table
+from plaudit.viewer.table import Table, TablePage
 from plaudit.viewer.texts import cut
 
 _WAIT_S = 0.25
@@ -35,7 +35,7 @@ class _Line(NamedTuple):
 class _DrawnBar(NamedTuple):
     """A bar of the histogram, and the filter that it is."""
 
-    bounds: Bounds
+    bounds: NumberRange
     rows: int
     query: str
 
@@ -81,14 +81,16 @@ async def show_table(site: Site, request: web.Request) -> web.StreamResponse:
 
 
 def exported_table(
-    site: Site, document: Document, table: Table, view: View, found: list[int]
+    site: Site, document: ViewedFile, table: Table, view: TableView, found: list[int]
 ) -> str:
     """Return the page that lists the rows of an export."""
-    values = _table_values(document, table, view, RowPage(found, None, None))
+    values = _table_values(document, table, view, TablePage(found, None, None))
     return site.text("table.html.jinja", exported=True, **values)
 
 
-def _table_values(document: Document, table: Table, view: View, page: RowPage) -> dict[str, Any]:
+def _table_values(
+    document: ViewedFile, table: Table, view: TableView, page: TablePage
+) -> dict[str, Any]:
     counts = table.counts(view.filter)
     columns = view.columns or table.kind.shown
     return {
@@ -112,7 +114,7 @@ def _lines_of(table: Table, found: list[int], columns: Sequence[str]) -> list[_L
     ]
 
 
-def _bars(view: View, histogram: Any, measure: str) -> list[_DrawnBar]:
+def _bars(view: TableView, histogram: Any, measure: str) -> list[_DrawnBar]:
     return [
         _DrawnBar(bar.bounds, bar.rows, view.ranged(measure, bar.bounds).query())
         for bar in histogram
@@ -137,10 +139,15 @@ async def show_row(site: Site, request: web.Request) -> web.StreamResponse:
     return site.page(**values, document=document, view=view, before=before, after=after, status=200)
 
 
-def exported_row(site: Site, document: Document, table: Table, row: int) -> str:
+def exported_row(site: Site, document: ViewedFile, table: Table, row: int) -> str:
     """Return the page of a row of an export, with all of its text."""
     values = _row_values(table, row, whole=True)
-    more: dict[str, Any] = {"document": document, "view": View(), "before": None, "after": None}
+    more: dict[str, Any] = {
+        "document": document,
+        "view": TableView(),
+        "before": None,
+        "after": None,
+    }
     return site.text(**values, **more, exported=True)
 
 
@@ -182,7 +189,7 @@ def _shown(kind: str, found: dict[str, Any], first: int, whole: bool) -> tuple[s
             return "row.html.jinja", rows.row_page(found, whole)
 
 
-def _neighbours(table: Table, view: View, row: int) -> tuple[int | None, int | None]:
+def _neighbours(table: Table, view: TableView, row: int) -> tuple[int | None, int | None]:
     """Return the rows before and after a row in a view."""
     before = table.page(view._replace(before=row, after=None), 1).rows
     after = table.page(view._replace(after=row, before=None), 1).rows
@@ -220,14 +227,14 @@ async def show_asked(site: Site, request: web.Request) -> web.StreamResponse:
         prompts=prompts,
         problem=problem,
         kept=kept,
-        view=View(),
+        view=TableView(),
         replies=[cut(text, "whole" in request.query) for text in (kept.replies if kept else ())],
     )
 
 
 async def _prompts(
-    site: Site, document: Document, row: dict[str, Json]
-) -> tuple[list[list[Turn]], str]:
+    site: Site, document: ViewedFile, row: dict[str, Json]
+) -> tuple[list[list[PromptTurn]], str]:
     """Return the prompts about a row; where there are none, why not."""
     info = await asyncio.to_thread(site.library.run_of, document)
     if info is None or not row:

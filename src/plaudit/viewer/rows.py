@@ -11,21 +11,21 @@ from plaudit.runs.labels import as_text as label_text
 from plaudit.types import Json
 from plaudit.viewer.chats import (
     Bubble,
-    Judged,
+    JudgedChat,
     as_text,
     bubbles_of,
     judged_of,
     unpacked,
 )
 from plaudit.viewer.strips import TokenStrip, strip_of
-from plaudit.viewer.texts import Cut, Part, cut, differences
+from plaudit.viewer.texts import Cut, DiffPart, cut, differences
 
 TURNS = 200
 """Messages of a trace that a page shows."""
 _PACKED = ("fields", "metadata", "input", "probabilities", "error", "usage")
 
 
-class Share(NamedTuple):
+class OptionShare(NamedTuple):
     """An option and its probability."""
 
     label: str
@@ -37,12 +37,12 @@ class Order(NamedTuple):
 
     title: str
     value: str
-    shares: list[Share]
+    shares: list[OptionShare]
     p_a: float | None
     others: dict[str, Json]
 
 
-class Asked(NamedTuple):
+class AskedPage(NamedTuple):
     """A member of a jury, or a step of a cascade, and what it said."""
 
     name: str
@@ -67,10 +67,10 @@ class VerdictPage(NamedTuple):
     label: str | None
     cause: str
     message: str
-    shares: list[Share]
+    shares: list[OptionShare]
     orders: list[Order]
-    members: list[Asked]
-    judged: Judged | None
+    members: list[AskedPage]
+    judged: JudgedChat | None
     fields: dict[str, Json]
     metadata: dict[str, Json]
     facts: dict[str, Json]
@@ -118,19 +118,19 @@ class PairPage(NamedTuple):
 
     id: str
     prompt: list[Bubble]
-    chosen: Sequence[Part]
-    rejected: Sequence[Part]
+    chosen: Sequence[DiffPart]
+    rejected: Sequence[DiffPart]
     compared: bool
     """Whether differences are marked."""
     facts: dict[str, Json]
     metadata: dict[str, Json]
 
 
-class RowPage(NamedTuple):
+class OtherPage(NamedTuple):
     """A row of no known kind."""
 
     id: str
-    judged: Judged
+    judged: JudgedChat
     fields: dict[str, Json]
 
 
@@ -226,8 +226,8 @@ def pair_page(row: Mapping[str, Json], whole: bool = False) -> PairPage:
     chosen, rejected = _response(row.get("chosen")), _response(row.get("rejected"))
     found = differences(rejected, chosen)
     left, right = found or (
-        [Part("same", cut(rejected, whole).text)],
-        [Part("same", cut(chosen, whole).text)],
+        [DiffPart("same", cut(rejected, whole).text)],
+        [DiffPart("same", cut(chosen, whole).text)],
     )
     prompt = row.get("prompt")
     own = {"prompt", "chosen", "rejected", "metadata"}
@@ -247,10 +247,10 @@ def pair_page(row: Mapping[str, Json], whole: bool = False) -> PairPage:
     )
 
 
-def row_page(row: Mapping[str, Json], whole: bool = False) -> RowPage:
+def row_page(row: Mapping[str, Json], whole: bool = False) -> OtherPage:
     """Return any row for its page."""
     judged = judged_of(row, whole)
-    return RowPage(str(row.get("id", "")), judged._replace(others={}), judged.others)
+    return OtherPage(str(row.get("id", "")), judged._replace(others={}), judged.others)
 
 
 # Parts
@@ -267,8 +267,8 @@ def _order(number: int, found: dict[str, Json]) -> Order:
     )
 
 
-def _asked(found: Mapping[str, Json], step: Json) -> Asked:
-    return Asked(
+def _asked(found: Mapping[str, Json], step: Json) -> AskedPage:
+    return AskedPage(
         name=_text(found.get("name")),
         judge=_text(found.get("judge")),
         status=_text(found.get("status")),
@@ -319,9 +319,9 @@ def _rewards(given: Json) -> list[RewardLine]:
     return lines
 
 
-def _shares(given: Json) -> list[Share]:
+def _shares(given: Json) -> list[OptionShare]:
     found = [
-        Share(label, share)
+        OptionShare(label, share)
         for label, value in _object(given).items()
         if (share := _number(value)) is not None
     ]

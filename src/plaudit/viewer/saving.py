@@ -7,7 +7,7 @@ from aiohttp import web
 
 from plaudit.viewer import row_pages
 from plaudit.viewer.exporting import MOST_ROWS, pack
-from plaudit.viewer.filters import View, read_view
+from plaudit.viewer.filters import TableView, read_view
 from plaudit.viewer.site import Site, static_text
 from plaudit.viewer.table import Table
 
@@ -53,7 +53,7 @@ async def save_pages(site: Site, request: web.Request) -> web.StreamResponse:
     )
 
 
-async def _row_blocks(table: Table, view: View, size: int = 500) -> AsyncIterator[list[int]]:
+async def _row_blocks(table: Table, view: TableView, size: int = 500) -> AsyncIterator[list[int]]:
     """Yield the rows of a view, some at a time; a search that pauses goes on."""
     view = view._replace(after=None, before=None)
     while True:

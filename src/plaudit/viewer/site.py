@@ -8,8 +8,8 @@ from aiohttp import web
 from plaudit._util.pages import render
 from plaudit.errors import PlauditError
 from plaudit.viewer.labelling import Labelling, LabelOptions
-from plaudit.viewer.library import Document, Library
-from plaudit.viewer.prompts import Prompts
+from plaudit.viewer.library import Library, ViewedFile
+from plaudit.viewer.prompts import SentPrompts
 from plaudit.viewer.table import Table
 from plaudit.viewer.texts import markdown
 
@@ -36,7 +36,7 @@ class Site(NamedTuple):
     options: LabelOptions
     labellings: dict[str, Labelling]
     """By the slug of the document."""
-    prompts: Prompts
+    prompts: SentPrompts
 
     def text(self, template: str, **values: Any) -> str:
         """Return a page as HTML."""
@@ -53,7 +53,7 @@ class Site(NamedTuple):
         """Return a page that says what is wrong."""
         return self.page("problem.html.jinja", status, title="Not shown", message=message)
 
-    def document(self, request: web.Request, name: str = "slug") -> Document:
+    def document(self, request: web.Request, name: str = "slug") -> ViewedFile:
         """Return the document that a path names.
 
         Raises:
@@ -64,7 +64,7 @@ class Site(NamedTuple):
             raise NotFoundError("this file is not open: start `plaudit view` with it")
         return document
 
-    async def opened(self, request: web.Request, name: str = "slug") -> tuple[Document, Table]:
+    async def opened(self, request: web.Request, name: str = "slug") -> tuple[ViewedFile, Table]:
         """Return a document, and its table as soon as it is indexed.
 
         Raises:

@@ -12,8 +12,8 @@ import msgspec
 
 from plaudit._util.packages import load_package
 from plaudit.errors import InputError
-from plaudit.viewer.filters import Bounds, Filter, View
-from plaudit.viewer.index import EXTRA, MISSING, Index, Progress, key_of, open_index
+from plaudit.viewer.filters import Filter, NumberRange, TableView
+from plaudit.viewer.index import EXTRA, MISSING, Index, IndexProgress, key_of, open_index
 from plaudit.viewer.kinds import RowKind
 
 PAGE = 50
@@ -29,11 +29,11 @@ _MASKS = 16
 class Bar(NamedTuple):
     """A bar of a histogram."""
 
-    bounds: Bounds
+    bounds: NumberRange
     rows: int
 
 
-class RowPage(NamedTuple):
+class TablePage(NamedTuple):
     """Rows that follow each other in a view."""
 
     rows: list[int]
@@ -46,7 +46,7 @@ class RowPage(NamedTuple):
     """The row up to which a search came before it paused; it goes on after it."""
 
 
-class Counts(NamedTuple):
+class FilterCounts(NamedTuple):
     """What a filter lets in."""
 
     rows: int
@@ -61,7 +61,7 @@ class Counts(NamedTuple):
 class Table:
     """A file of rows. Safe to use from several threads."""
 
-    def __init__(self, path: Path, progress: Progress | None = None) -> None:
+    def __init__(self, path: Path, progress: IndexProgress | None = None) -> None:
         """Index the file, or take the index that is kept.
 
         Raises:
@@ -148,7 +148,7 @@ class Table:
 
     # Pages
 
-    def page(self, view: View, size: int = PAGE) -> RowPage:
+    def page(self, view: TableView, size: int = PAGE) -> TablePage:
         """Return a page of a view. A search by text pauses after 0.4 s; see `RowPage.searched`."""
         backwards = view.before is not None and view.after is None
         start = view.before if backwards else view.after
@@ -163,7 +163,7 @@ class Table:
         if backwards:
             found.reverse()
         if not found:
-            return RowPage([], None, None, searched)
+            return TablePage([], None, None, searched)
         ends = (
             (found[0], more if backwards else view.after is not None),
             (
@@ -172,10 +172,12 @@ class Table:
             ),
         )
         (first, has_previous), (last, has_next) = ends
-        return RowPage(found, first if has_previous else None, last if has_next else None, searched)
+        return TablePage(
+            found, first if has_previous else None, last if has_next else None, searched
+        )
 
     def rows(
-        self, view: View, start: int | None = None, *, backwards: bool = False
+        self, view: TableView, start: int | None = None, *, backwards: bool = False
     ) -> Iterator[int]:
         """Yield the rows of a view, but for its text, from the one after `start`."""
         np = self._np
@@ -244,11 +246,11 @@ class Table:
 
     # Counts
 
-    def counts(self, filter: Filter) -> Counts:
+    def counts(self, filter: Filter) -> FilterCounts:
         """Return what a filter lets in; its text is not looked at."""
         return self._counted(filter.without_text)
 
-    def _count(self, filter: Filter) -> Counts:
+    def _count(self, filter: Filter) -> FilterCounts:
         np, index = self._np, self.index
         mask = self._mask(filter)
         facets: dict[str, list[tuple[str, int]]] = {}
@@ -266,7 +268,7 @@ class Table:
         values = index.columns[measure] if measure else np.array([])
         given = values[mask] if measure else values
         given = given[np.isfinite(given)]
-        return Counts(
+        return FilterCounts(
             rows=int(mask.sum()),
             facets=facets,
             histogram=self._histogram(values, given),
@@ -282,11 +284,11 @@ class Table:
             return []
         low, high = float(finite.min()), float(finite.max())
         if low == high:
-            return [Bar(Bounds(low, high), len(given))]
+            return [Bar(NumberRange(low, high), len(given))]
         counts, edges = np.histogram(given, bins=BINS, range=(low, high))
         ends = edges.tolist()
         return [
-            Bar(Bounds(*ends[number : number + 2]), int(count))
+            Bar(NumberRange(*ends[number : number + 2]), int(count))
             for number, count in enumerate(counts)
         ]
 

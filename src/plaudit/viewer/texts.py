@@ -27,7 +27,7 @@ class Cut(NamedTuple):
     """Characters that are not shown."""
 
 
-class Part(NamedTuple):
+class DiffPart(NamedTuple):
     """A run of words of one side."""
 
     change: Change
@@ -56,19 +56,19 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown().render(visible(text)))  # markdown-it escapes
 
 
-def differences(old: str, new: str) -> tuple[list[Part], list[Part]] | None:
+def differences(old: str, new: str) -> tuple[list[DiffPart], list[DiffPart]] | None:
     """Return two texts with what differs, word by word; None where they are too long for it."""
     one, other = _WORDS.findall(old), _WORDS.findall(new)
     if len(one) + len(other) > _MOST_WORDS:
         return None
-    left: list[Part] = []
-    right: list[Part] = []
+    left: list[DiffPart] = []
+    right: list[DiffPart] = []
     for tag, a, b, c, d in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
         taken, added = "".join(one[a:b]), "".join(other[c:d])
         if tag == "equal":
-            left.append(Part("same", taken))
-            right.append(Part("same", added))
+            left.append(DiffPart("same", taken))
+            right.append(DiffPart("same", added))
             continue
-        left += [Part("taken", taken)] if taken else []
-        right += [Part("added", added)] if added else []
+        left += [DiffPart("taken", taken)] if taken else []
+        right += [DiffPart("added", added)] if added else []
     return left, right
