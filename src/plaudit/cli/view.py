@@ -11,8 +11,9 @@ import typer
 from plaudit._util import loops
 from plaudit._util.packages import load_package
 from plaudit.cli import display
-from plaudit.cli.options import StoreOption
+from plaudit.cli.options import Fields, StoreOption, Values, with_fields
 from plaudit.cli.runs import open_store
+from plaudit.server.running import Address
 from plaudit.server.security import is_loopback
 from plaudit.viewer.app import make_app
 from plaudit.viewer.labelling import LabelOptions
@@ -20,6 +21,7 @@ from plaudit.viewer.library import Library
 from plaudit.viewer.serving import serve
 
 
+@with_fields
 def view(
     things: Annotated[
         list[str] | None,
@@ -29,6 +31,7 @@ def view(
             "rows; folders of such files. Without any, the runs of the store are listed.",
         ),
     ] = None,
+    *,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Listen here; others than this machine may ask.")
     ] = "127.0.0.1",
@@ -38,18 +41,7 @@ def view(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the URL, and open no browser.")
     ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Labels go here, a line each; without it, to NAME.labels.jsonl beside what was "
-            "judged.",
-        ),
-    ] = None,
-    annotator: Annotated[
-        str, typer.Option(metavar="NAME", help="Who labels; without it, the name of the user.")
-    ] = "",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random draws.")] = 0,
+    given: Annotated[Values, Fields(LabelOptions)],
     store: StoreOption = None,
 ) -> None:
     """Look at runs, verdicts, traces and pairs in a browser, on your own machine.
@@ -68,17 +60,18 @@ def view(
     only = list(library.documents)
     path = f"/d/{quote(only[0])}" if len(only) == 1 else "/"
 
-    def started(url: str) -> None:
-        address = f"{url}{path}?token={token}"
-        typer.echo(f"plaudit view at {address}")
+    names = () if is_loopback(host) else None
+
+    def started(address: Address) -> None:
+        page = f"{address.url}{path}?token={token}"
+        typer.echo(f"plaudit view at {page}")
         display.stderr().print("Ctrl-C ends it", soft_wrap=True)
         if not no_browser:
             with suppress(webbrowser.Error):
-                webbrowser.open(address)
+                webbrowser.open(page)
 
-    options = LabelOptions(file=labels, annotator=annotator, seed=seed)
-    names = () if is_loopback(host) else None
+    app = make_app(library, token, names, LabelOptions(**given))
     try:
-        loops.run(serve(make_app(library, token, names, options), host, port, started))
+        loops.run(serve(app, Address(host, port), started))
     finally:
         library.close()

@@ -7,8 +7,8 @@ import resource
 import signal
 import time
 import traceback
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple
 
 from aiohttp import web
@@ -102,17 +102,25 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; see `listening`. `started` gets the address."""
     _allow_many_connections()
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in _STOPS:
-        loop.add_signal_handler(number, stop.set)
-    if inside is not None:
-        loop.add_reader(inside.worker.supervisor, stop.set)
-    try:
+    with stopped_by_signals() as stop:
+        loop = asyncio.get_running_loop()
+        if inside is not None:
+            loop.add_reader(inside.worker.supervisor, stop.set)
         async with listening(service, app, address, drain=drain, inside=inside) as found:
             started(found)
             await stop.wait()
             if inside is not None:
                 loop.remove_reader(inside.worker.supervisor)
+
+
+@contextmanager
+def stopped_by_signals() -> Generator[asyncio.Event]:
+    """Give an event that SIGTERM and SIGINT set while the context lasts, in a running loop."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in _STOPS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
     finally:
         for number in _STOPS:
             loop.remove_signal_handler(number)

@@ -4,10 +4,12 @@ import asyncio
 import getpass
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from plaudit._util.options import Help
+from plaudit._util.ranges import WHOLE_64, Range
 from plaudit.errors import UsageError
 from plaudit.runs.learning import fit_calibration
 from plaudit.scoring.calibration import Calibration
@@ -25,12 +27,18 @@ KEYS = "1234567890"
 class LabelOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How people label."""
 
-    file: str | None = None
-    """Where labels go; None: beside what was judged, as `NAME.labels.jsonl`."""
-    annotator: str = ""
-    """Who labels; empty: the name of the user."""
-    seed: int = 0
-    """Of the random draws."""
+    file: Annotated[
+        str | None,
+        Help(
+            "Labels go here, a line each; without it, to NAME.labels.jsonl beside what was judged.",
+            metavar="FILE",
+            flags=("--labels",),
+        ),
+    ] = None
+    annotator: Annotated[
+        str, Help("Who labels; without it, the name of the user.", metavar="NAME")
+    ] = ""
+    seed: Annotated[int, Range(0, WHOLE_64), Help("Seed of the random draws.")] = 0
 
 
 class LabelChoice(NamedTuple):

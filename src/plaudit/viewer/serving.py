@@ -1,54 +1,33 @@
 """The viewer's life: it listens, says where, and stops."""
 
-import asyncio
-import errno
-import signal
 from collections.abc import Callable
 
 from aiohttp import web
 
-from plaudit.errors import UsageError
-
-_STOPS = (signal.SIGTERM, signal.SIGINT)
+from plaudit.server.running import Address, stopped_by_signals
+from plaudit.server.workers import bind
 
 
 async def serve(
-    app: web.Application, host: str, port: int, started: Callable[[str], object]
+    app: web.Application, address: Address, started: Callable[[Address], object]
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         app: the viewer.
-        host: where it listens.
-        port: 0 takes a free one.
-        started: is given the URL, such as `http://127.0.0.1:8123`.
+        address: where it listens; port 0 takes a free one.
+        started: is given the address, with the port that was taken.
 
     Raises:
         UsageError: the address cannot be listened at.
     """
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in _STOPS:
-        loop.add_signal_handler(number, stop.set)
     try:
-        await _listen(runner, host, port)
-        shown = f"[{host}]" if ":" in host else host
-        started(f"http://{shown}:{runner.addresses[0][1]}")
-        await stop.wait()
+        with stopped_by_signals() as stop:
+            (listener,) = bind(address.host, address.port, 1)
+            await web.SockSite(runner, listener).start()
+            started(Address(address.host, listener.getsockname()[1]))
+            await stop.wait()
     finally:
-        for number in _STOPS:
-            loop.remove_signal_handler(number)
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(
-                f"port {port} is in use at {host}; give another one with --port, or leave it out "
-                "for a free one"
-            ) from None
-        raise UsageError(f"cannot listen at {host}:{port}: {error}") from None
