@@ -14,9 +14,7 @@ from plaudit.engines.batch.base import (
     BatchLine,
     BatchState,
     count_of,
-    gather_pages,
     part,
-    parts,
     seconds_of,
     taken,
 )
@@ -70,18 +68,11 @@ class AnthropicBatches(BatchClient):
 
     async def look(self, id: str) -> BatchState:
         """See `BatchClient`."""
-        return self._state(await self.ask("GET", f"{_PATH}/{id}"))
+        return self.state(await self.ask("GET", f"{_PATH}/{id}"))
 
     async def newest(self, since: float) -> list[BatchState]:
         """See `BatchClient`."""
-
-        async def page(after: str | None) -> tuple[list[BatchState], str | None]:
-            further = f"&after_id={after}" if after else ""
-            found = await self.ask("GET", f"{_PATH}?limit=100{further}")
-            batches = [self._state(one) for one in parts(found, "data")]
-            return batches, batches[-1].id if found.get("has_more") and batches else None
-
-        return await gather_pages(page, since)
+        return await self.listed(f"{_PATH}?limit=100", "after_id", "data", since)
 
     async def cancel(self, id: str) -> None:
         """See `BatchClient`."""
@@ -106,7 +97,8 @@ class AnthropicBatches(BatchClient):
         kind = str((part(error, "error") or error).get("type", ""))
         return BatchLine(found.custom_id, error=self.problem(_STATUS.get(kind, 500), content))
 
-    def _state(self, found: dict[str, Any]) -> BatchState:
+    def state(self, found: dict[str, Any]) -> BatchState:
+        """See `BatchClient`."""
         counts = part(found, "request_counts")
         return BatchState(
             id=taken(found, "id"),

@@ -120,6 +120,28 @@ class BatchClient(ABC):
         """Return the batches of the account that were created after a time, newest first."""
 
     @abstractmethod
+    def state(self, found: dict[str, Any]) -> BatchState:
+        """Return what a batch says, as the provider describes it."""
+
+    async def listed(self, path: str, cursor: str, rows: str, since: float) -> list[BatchState]:
+        """Read a list of batches, newest first, page by page; see `newest`.
+
+        Args:
+            path: of the list, with the query of its first page.
+            cursor: the parameter that says where a further page begins.
+            rows: the field that holds the batches of a page.
+            since: seconds since 1970.
+        """
+
+        async def page(place: str | None) -> tuple[list[BatchState], str | None]:
+            found = await self.ask("GET", f"{path}&{cursor}={place}" if place else path)
+            batches = [self.state(one) for one in parts(found, rows)]
+            last = batches[-1].id if batches and found.get("has_more") else None
+            return batches, found.get("nextPageToken") or last
+
+        return await gather_pages(page, since)
+
+    @abstractmethod
     async def cancel(self, id: str) -> None:
         """Have the provider stop a batch; what is answered by then stays."""
 

@@ -16,7 +16,6 @@ from plaudit.engines.batch.base import (
     BatchLine,
     BatchState,
     count_of,
-    gather_pages,
     optional,
     own_transport,
     part,
@@ -104,18 +103,11 @@ class GeminiBatches(BatchClient):
 
     async def look(self, id: str) -> BatchState:
         """See `BatchClient`."""
-        return self._state(await self.ask("GET", f"/{id}"))
+        return self.state(await self.ask("GET", f"/{id}"))
 
     async def newest(self, since: float) -> list[BatchState]:
         """See `BatchClient`."""
-
-        async def page(token: str | None) -> tuple[list[BatchState], str | None]:
-            further = f"&pageToken={token}" if token else ""
-            found = await self.ask("GET", f"/batches?pageSize=100{further}")
-            batches = [self._state(one) for one in parts(found, "operations")]
-            return batches, found.get("nextPageToken") or None
-
-        return await gather_pages(page, since)
+        return await self.listed("/batches?pageSize=100", "pageToken", "operations", since)
 
     async def cancel(self, id: str) -> None:
         """See `BatchClient`."""
@@ -142,7 +134,8 @@ class GeminiBatches(BatchClient):
         content = msgspec.json.encode({"error": error})
         return BatchLine(found.key, error=self.problem(status, content))
 
-    def _state(self, found: dict[str, Any]) -> BatchState:
+    def state(self, found: dict[str, Any]) -> BatchState:
+        """See `BatchClient`."""
         said = part(found, "metadata")
         status = str(said.get("state", "")).rpartition("_")[2]
         stats = part(said, "batchStats")

@@ -11,7 +11,6 @@ from plaudit.engines.batch.base import (
     BatchLine,
     BatchState,
     count_of,
-    gather_pages,
     optional,
     part,
     parts,
@@ -85,14 +84,7 @@ class OpenAIBatches(BatchClient):
 
     async def newest(self, since: float) -> list[BatchState]:
         """See `BatchClient`."""
-
-        async def page(after: str | None) -> tuple[list[BatchState], str | None]:
-            further = f"&after={after}" if after else ""
-            found = await self.ask("GET", f"/batches?limit=100{further}")
-            batches = [self.state(one) for one in parts(found, "data")]
-            return batches, batches[-1].id if found.get("has_more") and batches else None
-
-        return await gather_pages(page, since)
+        return await self.listed("/batches?limit=100", "after", "data", since)
 
     async def cancel(self, id: str) -> None:
         """See `BatchClient`."""
