@@ -4,13 +4,13 @@ That the peers' objects have them is tested in tests/contracts.
 """
 
 import copy
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+
+from tests.support.modules import stand_in_modules
 
 Message = dict[str, Any]
 
@@ -125,18 +125,9 @@ _MODULES: dict[str, dict[str, Any]] = {
 }
 
 
-@contextmanager
-def standing_in() -> Iterator[None]:
+def standing_in() -> AbstractContextManager[None]:
     """Have the modules of peers that adapters import."""
-    made: dict[str, ModuleType] = {}
-    for path, names in _MODULES.items():
-        parts = path.split(".")
-        for end in range(1, len(parts) + 1):
-            name = ".".join(parts[:end])
-            made.setdefault(name, ModuleType(name))
-        vars(made[path]).update(names)
-    with patch.dict(sys.modules, made):
-        yield
+    return stand_in_modules(_MODULES)
 
 
 def rllm_episode(chats: Sequence[Sequence[Message]] = (), **artifacts: Any) -> SimpleNamespace:

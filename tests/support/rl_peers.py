@@ -5,14 +5,14 @@ tests/contracts where they can be installed.
 """
 
 import importlib.util
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
-from unittest.mock import patch
+
+from tests.support.modules import stand_in_modules
 
 CHAT = "<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n"
 """A prompt as a template renders it."""
@@ -110,18 +110,9 @@ _MODULES: dict[str, dict[str, Any]] = {
 }
 
 
-@contextmanager
-def standing_in() -> Iterator[None]:
+def standing_in() -> AbstractContextManager[None]:
     """Have the modules of peers that adapters import."""
-    made: dict[str, ModuleType] = {}
-    for path, names in _MODULES.items():
-        parts = path.split(".")
-        for end in range(1, len(parts) + 1):
-            name = ".".join(parts[:end])
-            made.setdefault(name, ModuleType(name))
-        vars(made[path]).update(names)
-    with patch.dict(sys.modules, made):
-        yield
+    return stand_in_modules(_MODULES)
 
 
 # OpenRLHF

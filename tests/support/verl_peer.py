@@ -4,14 +4,14 @@ That verl's own objects have these fields is tested in tests/contracts/test_verl
 """
 
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
+
+from tests.support.modules import stand_in_modules
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 TEMPLATE = """\
@@ -137,14 +137,7 @@ class RewardManagerBase:
     """A stand-in for verl's class of that name."""
 
 
-@contextmanager
-def standing_in() -> Iterator[None]:
+def standing_in() -> AbstractContextManager[None]:
     """Let `verl` be imported where it is not installed."""
     path = "verl.experimental.reward_loop.reward_manager.base"
-    names = path.split(".")
-    modules = {
-        name: ModuleType(name) for n in range(len(names)) for name in [".".join(names[: n + 1])]
-    }
-    modules[path].RewardManagerBase = RewardManagerBase  # type: ignore[attr-defined]
-    with patch.dict(sys.modules, modules):
-        yield
+    return stand_in_modules({path: {"RewardManagerBase": RewardManagerBase}})
