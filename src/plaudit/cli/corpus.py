@@ -189,13 +189,12 @@ def _hold(picked: list[Question], judge: Judge, as_json: bool) -> None:
     marks, interrupted = Marks(), False
     show = display_corpus.Quiz(len(picked), to_stderr=as_json)
     try:
-        for marked in hold_quiz(picked, show.ask, judge):
-            marks.add(marked)
-            show.outcome(marked)
+        with judge:
+            for marked in hold_quiz(picked, show.ask, judge):
+                marks.add(marked)
+                show.outcome(marked)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        judge.close()
     if as_json:
         display.json_line(marks)
     else:

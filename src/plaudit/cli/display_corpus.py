@@ -117,7 +117,8 @@ class Quiz:
 
     def __init__(self, total: int, to_stderr: bool) -> None:
         """Prepare for so many questions."""
-        self._console = stderr() if to_stderr else stdout()
+        self._to_stderr = to_stderr
+        self._console = self._open()
         self._total = total
         self._number = 0
 
@@ -149,13 +150,19 @@ class Quiz:
         self._console.print()
 
     def marks(self, marks: Marks) -> None:
-        """Print the score; what was skipped or could not be decided does not count."""
+        """Print the score; what was skipped or could not be decided does not count.
+
+        On a console of its own: one whose print was interrupted may hold back what follows.
+        """
         decided = marks.right + marks.wrong
         share = f", {marks.right / decided:.0%} of what was decided" if decided else ""
-        self._console.print(
+        self._open().print(
             f"\n{marks.right} right, {marks.wrong} wrong, {marks.undecided} undecided, "
             f"{marks.skipped} skipped{share}"
         )
+
+    def _open(self) -> Console:
+        return stderr() if self._to_stderr else stdout()
 
 
 def _print(console: Console, lines: Iterable[str]) -> None:
