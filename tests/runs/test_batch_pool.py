@@ -13,7 +13,7 @@ from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batch_pool import AwaitedReply, BatchPool, BatchWriter
 from plaudit.runs.batch_sending import BatchSender
 from plaudit.sending.pool import SendPolicy
-from plaudit.store.batches import Ledger
+from plaudit.store.batches import BatchLedger
 from plaudit.store.store import Store
 from tests.support.batch_provider import KEY, BatchProvider
 
@@ -35,7 +35,7 @@ async def test_both_limits_are_kept_with_a_margin(
     with (
         BatchProvider("openai", tmp_path / "provider") as provider,
         Store(tmp_path / "store.sqlite") as store,
-        Ledger(tmp_path / "ledger.sqlite") as ledger,
+        BatchLedger(tmp_path / "ledger.sqlite") as ledger,
     ):
         client = Small(load_engine(provider.uri))  # pyright: ignore[reportArgumentType]
         writer = BatchWriter(BatchSender(client, ledger, store, BatchPolicy(batch=True)), 0.0)

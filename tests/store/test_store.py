@@ -901,7 +901,7 @@ def test_failure_of_the_thread_is_raised(path: Path, monkeypatch, how: str):
 
     store = Store(path)
     store.get_reply(key(1))
-    monkeypatch.setattr(queue.Batch, "write", fail)
+    monkeypatch.setattr(queue.PutBatch, "write", fail)
     store.put_reply(key(1), completion(1))
     with pytest.raises(StoreError, match="no memory"):
         if how == "put":
@@ -922,7 +922,7 @@ def test_full_queue_hears_of_the_failure(path: Path, monkeypatch):
         time.sleep(0.3)
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(queue.Batch, "write", fail)
+    monkeypatch.setattr(queue.PutBatch, "write", fail)
     store = Store(path, limits=Limits(queue_entries=10))
     with pytest.raises(StoreError, match="no memory"):
         for number in range(1_000):

@@ -14,7 +14,7 @@ from plaudit.engines.load import load_engine
 from plaudit.errors import UsageError
 from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.batch_sending import BatchSender
-from plaudit.store.batches import OPEN, Batch, Ledger, ledger_path
+from plaudit.store.batches import OPEN, BatchLedger, SentBatch, ledger_path
 from plaudit.store.store import Store
 
 _LATER = (
@@ -61,7 +61,7 @@ def batches(
     if not ledger_file.exists():
         _show([], as_json)
         return
-    with Store(path) as opened, Ledger(ledger_file) as ledger:
+    with Store(path) as opened, BatchLedger(ledger_file) as ledger:
         chosen = _chosen(ledger, numbers or [])
         if forget:
             _forget(ledger, chosen, named=bool(numbers))
@@ -76,7 +76,7 @@ def batches(
         _show(chosen, as_json)
 
 
-def _chosen(ledger: Ledger, numbers: list[int]) -> list[Batch]:
+def _chosen(ledger: BatchLedger, numbers: list[int]) -> list[SentBatch]:
     known = {one.number: one for one in ledger.batches()}
     missing = [number for number in numbers if number not in known]
     if missing:
@@ -84,7 +84,7 @@ def _chosen(ledger: Ledger, numbers: list[int]) -> list[Batch]:
     return [known[number] for number in numbers] if numbers else list(known.values())
 
 
-def _forget(ledger: Ledger, chosen: list[Batch], *, named: bool) -> None:
+def _forget(ledger: BatchLedger, chosen: list[SentBatch], *, named: bool) -> None:
     if not named:
         raise UsageError("--forget wants the numbers of batches; plaudit batches lists them")
     for batch in chosen:
@@ -93,7 +93,7 @@ def _forget(ledger: Ledger, chosen: list[Batch], *, named: bool) -> None:
             display_batches.ended(ledger.batch(batch.number))
 
 
-def _show(found: list[Batch], as_json: bool) -> None:
+def _show(found: list[SentBatch], as_json: bool) -> None:
     if not as_json:
         display_batches.batch_list(found)
         return
@@ -105,17 +105,22 @@ class _Work:
     """Waits for open batches, and collects them."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, chosen: list[Batch], poll: float, as_json: bool
+        self,
+        store: Store,
+        ledger: BatchLedger,
+        chosen: list[SentBatch],
+        poll: float,
+        as_json: bool,
     ) -> None:
         self.numbers = [one.number for one in chosen if one.state in OPEN]
         self._store, self._ledger, self._poll, self._json = store, ledger, poll, as_json
         self._senders: dict[str, BatchSender] = {}
 
-    def _open(self) -> list[Batch]:
+    def _open(self) -> list[SentBatch]:
         found = map(self._ledger.batch, self.numbers)
         return [one for one in found if one.state in OPEN]
 
-    def _sender(self, batch: Batch) -> BatchSender:
+    def _sender(self, batch: SentBatch) -> BatchSender:
         uri = batch.engine
         if uri not in self._senders:
             client = batch_client(load_engine(uri))

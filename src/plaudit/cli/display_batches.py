@@ -11,7 +11,7 @@ from plaudit.cli import display
 from plaudit.cli.display import count, money, stderr, stdout, unknown_cost
 from plaudit.runs.plan import Plan
 from plaudit.runs.record import BatchBill
-from plaudit.store.batches import OPEN, Batch
+from plaudit.store.batches import OPEN, SentBatch
 
 GO_ON = (
     "interrupted; batches that were created go on at the provider. The same command collects them "
@@ -20,7 +20,7 @@ GO_ON = (
 """Message where the user stops a run that waits."""
 
 
-def estimate(plan: Plan, still: Sequence[Batch]) -> None:
+def estimate(plan: Plan, still: Sequence[SentBatch]) -> None:
     """Print what a run asks at most, what that costs, and which batches are still open."""
     lines = []
     if plan.calls:
@@ -58,7 +58,7 @@ def batch_lines(bill: BatchBill) -> Iterable[str]:
         )
 
 
-def batch_list(found: Sequence[Batch]) -> None:
+def batch_list(found: Sequence[SentBatch]) -> None:
     """Print batches, the newest first."""
     numbers = ("#", "rows", "answered", "failed")
     table = display.table(*numbers[:1], "state", "age", *numbers[1:], "batch", numbers=numbers)
@@ -76,20 +76,20 @@ def none_open() -> None:
     stdout().print("no batch is open")
 
 
-def progress(waiting: Sequence[Batch], done: int) -> None:
+def progress(waiting: Sequence[SentBatch], done: int) -> None:
     """Print how far the open batches are."""
     rows = sum(one.rows for one in waiting)
     stderr().print(f"{_batches(len(waiting))} open, {done:,} of {rows:,} rows answered")
 
 
-def ended(batch: Batch) -> None:
+def ended(batch: SentBatch) -> None:
     """Print what became of a batch."""
     note = f" ({batch.note})" if batch.note and batch.state != "collected" else ""
     line = f"batch {batch.number} {batch.state}: {batch.answered} answered, {batch.failed} failed"
     stdout().print(escape(line + note), soft_wrap=True)
 
 
-def as_data(batch: Batch) -> dict[str, object]:
+def as_data(batch: SentBatch) -> dict[str, object]:
     """Return what `--json` prints of a batch."""
     return {
         "batch": batch.number,
@@ -111,10 +111,10 @@ def _batches(number: int) -> str:
     return f"{number} batch{'' if number == 1 else 'es'}"
 
 
-def _name(batch: Batch) -> str:
+def _name(batch: SentBatch) -> str:
     return f"{batch.engine} {batch.remote or '(id unknown yet)'}"
 
 
-def _age(batch: Batch) -> str:
+def _age(batch: SentBatch) -> str:
     minutes = int((time.time() - batch.made) / 60)
     return f"{minutes // 60}:{minutes % 60:02}"

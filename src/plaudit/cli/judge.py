@@ -52,7 +52,7 @@ from plaudit.runs.runner import Watch, run_judge
 from plaudit.runs.summary import JudgeSummary
 from plaudit.sending.pool import SendPolicy
 from plaudit.sending.prices import Prices
-from plaudit.store.batches import OPEN, Ledger, ledger_path
+from plaudit.store.batches import OPEN, BatchLedger, ledger_path
 from plaudit.store.store import Store
 
 KindArgument = Annotated[
@@ -335,9 +335,9 @@ class _Job(NamedTuple):
         self, policy: BatchPolicy, progress: Progress, out: str | None, watch: Watch | None
     ) -> JudgeSummary:
         path = ledger_path(self.options.store)
-        with Ledger(path) as ledger:
+        with BatchLedger(path) as ledger:
             display_batches.estimate(self.plan(), ledger.batches(OPEN))
-        with self.options.opened(progress) as settings, Ledger(path) as ledger:
+        with self.options.opened(progress) as settings, BatchLedger(path) as ledger:
             store = cast("Store", settings.store)
             batches = Batches(store, ledger, policy, self._engines)
             work = run_judge(settings, self.record, self.engine, out, watch, batches)

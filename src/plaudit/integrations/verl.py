@@ -8,7 +8,7 @@ from typing import Any, cast
 from plaudit.engines.base import Engine
 from plaudit.errors import InputError
 from plaudit.integrations.verl_turns import (
-    Part,
+    TurnPart,
     markers_of,
     messages_of,
     parts_of_markers,
@@ -140,7 +140,7 @@ class _Manager:
         ids = _response_of(one)
         return messages_of(self._parts(one, ids), self.tokenizer, self.markers)
 
-    def _parts(self, one: Any, ids: Sequence[int]) -> list[Part]:
+    def _parts(self, one: Any, ids: Sequence[int]) -> list[TurnPart]:
         beside: Mapping[str, Any] = one.non_tensor_batch
         mask = _get(beside.get("tool_extra_fields"), MASK)
         if mask is None and "response_mask" in one.batch:

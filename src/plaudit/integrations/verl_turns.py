@@ -12,7 +12,7 @@ _ROLE = re.compile(r"\s*(?:tool|ipython|user|function|observation)\s*\n")
 _ASKED = [{"role": "user", "content": "?"}]
 
 
-class Part(NamedTuple):
+class TurnPart(NamedTuple):
     """Ids that stand together in a response."""
 
     written: bool
@@ -20,7 +20,7 @@ class Part(NamedTuple):
     ids: list[int]
 
 
-class Markers(NamedTuple):
+class TurnMarkers(NamedTuple):
     """Ids by which a tokenizer's template parts turns."""
 
     header: tuple[int, ...]
@@ -31,7 +31,7 @@ class Markers(NamedTuple):
     """All special ids."""
 
 
-def markers_of(tokenizer: Any, options: Mapping[str, Any] | None = None) -> Markers:
+def markers_of(tokenizer: Any, options: Mapping[str, Any] | None = None) -> TurnMarkers:
     """Return the markers of a tokenizer from Hugging Face.
 
     Args:
@@ -41,7 +41,7 @@ def markers_of(tokenizer: Any, options: Mapping[str, Any] | None = None) -> Mark
     special = frozenset(tokenizer.all_special_ids)
     ends = {tokenizer.eos_token_id} - {None}
     if not getattr(tokenizer, "chat_template", None):
-        return Markers((), frozenset(ends), special)
+        return TurnMarkers((), frozenset(ends), special)
 
     def render(messages: Sequence[Mapping[str, str]], prompt: bool = False) -> str:
         given = {"tokenize": False, "add_generation_prompt": prompt, **(options or {})}
@@ -52,14 +52,14 @@ def markers_of(tokenizer: Any, options: Mapping[str, Any] | None = None) -> Mark
     answered = render([*_ASKED, {"role": "assistant", "content": "!!"}])
     tail = _ids(tokenizer, answered.rpartition("!!")[2])
     ends |= {one for one in tail if one in special}
-    return Markers(header, frozenset(ends), special)
+    return TurnMarkers(header, frozenset(ends), special)
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False)
 
 
-def parts_of_mask(ids: Sequence[int], mask: Sequence[int]) -> list[Part]:
+def parts_of_mask(ids: Sequence[int], mask: Sequence[int]) -> list[TurnPart]:
     """Part a response by the mask that it is trained with.
 
     Raises:
@@ -69,10 +69,10 @@ def parts_of_mask(ids: Sequence[int], mask: Sequence[int]) -> list[Part]:
         raise InputError(f"the mask covers {len(mask)} of {len(ids)} tokens of the response")
     paired = zip(ids, mask, strict=False)
     grouped = groupby(paired, key=lambda one: bool(one[1]))
-    return [Part(written, [one for one, _ in group]) for written, group in grouped]
+    return [TurnPart(written, [one for one, _ in group]) for written, group in grouped]
 
 
-def parts_of_markers(ids: Sequence[int], markers: Markers, turns: int) -> list[Part]:
+def parts_of_markers(ids: Sequence[int], markers: TurnMarkers, turns: int) -> list[TurnPart]:
     """Part a response by the markers of its template, where that is certain.
 
     A turn of the model goes up to the first token that ends one, and the next begins behind the
@@ -91,7 +91,7 @@ def parts_of_markers(ids: Sequence[int], markers: Markers, turns: int) -> list[P
     while markers.header and (begin := _find(ids, markers.header, place)) is not None:
         begin += len(markers.header)
         turn = _turn(ids, begin, markers.ends)
-        parts += [Part(False, list(ids[place:begin])), turn]
+        parts += [TurnPart(False, list(ids[place:begin])), turn]
         place = begin + len(turn.ids)
     written = [part.ids for part in parts if part.written]
     if len(written) != turns:
@@ -105,9 +105,9 @@ def parts_of_markers(ids: Sequence[int], markers: Markers, turns: int) -> list[P
     return parts
 
 
-def _turn(ids: Sequence[int], start: int, ends: Collection[int]) -> Part:
+def _turn(ids: Sequence[int], start: int, ends: Collection[int]) -> TurnPart:
     stop = next((n for n in range(start, len(ids)) if ids[n] in ends), len(ids) - 1)
-    return Part(True, list(ids[start : stop + 1]))
+    return TurnPart(True, list(ids[start : stop + 1]))
 
 
 def _find(ids: Sequence[int], wanted: Sequence[int], start: int) -> int | None:
@@ -118,7 +118,9 @@ def _find(ids: Sequence[int], wanted: Sequence[int], start: int) -> int | None:
     )
 
 
-def messages_of(parts: Sequence[Part], tokenizer: Any, markers: Markers) -> list[dict[str, str]]:
+def messages_of(
+    parts: Sequence[TurnPart], tokenizer: Any, markers: TurnMarkers
+) -> list[dict[str, str]]:
     """Return parts as messages: the model's turns, and between them the results of tools."""
     header = tokenizer.decode(markers.header, skip_special_tokens=True)
     messages: list[dict[str, str]] = []

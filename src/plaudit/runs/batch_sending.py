@@ -19,7 +19,15 @@ from plaudit.engines.http.errors import Rejected, Unreachable
 from plaudit.errors import CallError, Cause, EngineUnusableError, ReplyError, UsageError
 from plaudit.runs.batch_policy import BatchPolicy
 from plaudit.runs.cached import trim, unusable_reply
-from plaudit.store.batches import KEEP_S, OPEN, Batch, Collected, Ledger, owner_alive, this_process
+from plaudit.store.batches import (
+    KEEP_S,
+    OPEN,
+    BatchLedger,
+    BatchResult,
+    SentBatch,
+    owner_alive,
+    this_process,
+)
 from plaudit.store.store import Store
 
 _MOST_ROWS = 50_000
@@ -63,7 +71,7 @@ class BatchSender:
     """
 
     def __init__(
-        self, client: BatchClient, ledger: Ledger, store: Store, policy: BatchPolicy
+        self, client: BatchClient, ledger: BatchLedger, store: Store, policy: BatchPolicy
     ) -> None:
         """Join a batch API, a ledger and a store; nothing is contacted."""
         self.client = client
@@ -98,7 +106,7 @@ class BatchSender:
 
     # Creating
 
-    async def create(self, rows: Rows) -> Batch | None:
+    async def create(self, rows: Rows) -> SentBatch | None:
         """Send a file of rows as a batch; return None where other commands sent all of them.
 
         Raises:
@@ -124,7 +132,7 @@ class BatchSender:
             self.ledger.drop(batch, str(error))
             raise
 
-    async def _create(self, batch: Batch, path: Path) -> Batch:
+    async def _create(self, batch: SentBatch, path: Path) -> SentBatch:
         """Create a batch once; where it is unclear whether that worked, it is settled later."""
         try:
             remote = await self.client.create(path, batch.file, batch.tag)
@@ -173,7 +181,7 @@ class BatchSender:
             await self.advance(batch)
         return {one.number for one in mine if self.ledger.batch(one.number).state not in OPEN}
 
-    async def advance(self, batch: Batch) -> None:
+    async def advance(self, batch: SentBatch) -> None:
         """Find out what became of an open batch, and collect it if it has ended.
 
         Raises:
@@ -200,14 +208,14 @@ class BatchSender:
             if time.monotonic() - since >= self.policy.outage:
                 self._give_up(batch, error, gone=gone)
 
-    def _give_up(self, batch: Batch, error: CallError | Rejected, *, gone: bool) -> None:
+    def _give_up(self, batch: SentBatch, error: CallError | Rejected, *, gone: bool) -> None:
         """End the run, or fail the rows of a batch that is as old as its provider keeps results.
 
         A younger one is not asked again: the key of another account does not see it either.
         """
         if gone and time.time() > batch.changed + KEEP_S:
             why = f"the provider has this batch or its results no more: {error}"
-            lost = Collected(failures=self._all(batch, Cause.BAD_RESPONSE, why))
+            lost = BatchResult(failures=self._all(batch, Cause.BAD_RESPONSE, why))
             self.ledger.collect(batch, lost, why)
             return
         advice = (
@@ -218,7 +226,7 @@ class BatchSender:
         )
         raise EngineUnusableError(f"batch {batch.number}: {error}. {advice}", outage=True) from None
 
-    async def _look(self, batch: Batch) -> None:
+    async def _look(self, batch: SentBatch) -> None:
         state = await self.client.look(batch.remote)
         self.looked[batch.number] = state
         if state.state == "ended":
@@ -226,7 +234,7 @@ class BatchSender:
         elif state.state == "refused":
             await self._refuse(batch, state)
 
-    async def _refuse(self, batch: Batch, state: BatchState) -> None:
+    async def _refuse(self, batch: SentBatch, state: BatchState) -> None:
         """Fail the rows of a batch that was refused whole; where a queue is full, send them later.
 
         Rows that a queue without other batches refuses again and again do not fit into it.
@@ -243,13 +251,13 @@ class BatchSender:
             return
         why = f"the batch was refused whole: {state.why}"
         cause = Cause.RATE_LIMITED if full else Cause.BAD_REQUEST
-        found = Collected(failures=self._all(batch, cause, why))
+        found = BatchResult(failures=self._all(batch, cause, why))
         self.ledger.collect(batch, found, state.why, refused=True)
 
-    def _all(self, batch: Batch, cause: Cause, why: str) -> dict[bytes, tuple[str, str]]:
+    def _all(self, batch: SentBatch, cause: Cause, why: str) -> dict[bytes, tuple[str, str]]:
         return dict.fromkeys(self.ledger.keys(batch), (str(cause), why))
 
-    async def cancel(self, batch: Batch) -> bool:
+    async def cancel(self, batch: SentBatch) -> bool:
         """Have the provider stop a batch; return whether it is worth no further try.
 
         Collecting the batch brings what is answered by then. One that has ended cannot be stopped.
@@ -265,7 +273,7 @@ class BatchSender:
 
     # Finding again
 
-    async def _settle(self, batch: Batch) -> None:
+    async def _settle(self, batch: SentBatch) -> None:
         """Find out whether a batch exists whose sender died, or got no clear answer."""
         if batch.state == "intent":
             self.ledger.drop(batch, "its sender ended before the batch was created")
@@ -287,7 +295,7 @@ class BatchSender:
                     outage=True,
                 )
 
-    async def _claim(self, batch: Batch, newest: list[BatchState]) -> tuple[str | None, bool]:
+    async def _claim(self, batch: SentBatch, newest: list[BatchState]) -> tuple[str | None, bool]:
         """Return the id of a batch at the provider, and whether one that runs may be it."""
         if self.client.tagged:
             same = (one for one in newest if one.tag == batch.tag or one.file == batch.file != "")
@@ -305,7 +313,7 @@ class BatchSender:
                 self._foreign.add(one.id)
         return None, pending
 
-    async def _holds(self, batch: Batch, found: BatchState) -> bool:
+    async def _holds(self, batch: SentBatch, found: BatchState) -> bool:
         """Return whether the results of a batch at the provider are those of ours."""
         keys = self.ledger.keys(batch)
         with tempfile.TemporaryDirectory(prefix="plaudit-batch-") as folder:
@@ -314,9 +322,9 @@ class BatchSender:
 
     # Collecting
 
-    async def _collect(self, batch: Batch, state: BatchState) -> None:
+    async def _collect(self, batch: SentBatch, state: BatchState) -> None:
         """Put the results of a batch that ended into the store, and note the failures."""
-        keys, found = self.ledger.keys(batch), Collected()
+        keys, found = self.ledger.keys(batch), BatchResult()
         answered: set[bytes] = set()
         with tempfile.TemporaryDirectory(prefix="plaudit-batch-") as folder:
             paths = await self.client.fetch(state, Path(folder))
@@ -338,7 +346,7 @@ class BatchSender:
         self.store.flush()
         self.ledger.collect(batch, found, state.why)
 
-    def _take(self, key: bytes, request: Request, line: BatchLine, found: Collected) -> bool:
+    def _take(self, key: bytes, request: Request, line: BatchLine, found: BatchResult) -> bool:
         """Keep the reply in a line of results; return whether there is one."""
         try:
             if line.error is not None:

@@ -29,7 +29,7 @@ from plaudit.runs.block import AnySession, Judging
 from plaudit.runs.record import BatchBill, Bill
 from plaudit.sending.pool import Pool, SendPolicy
 from plaudit.sending.prices import Prices, cost
-from plaudit.store.batches import OPEN, Batch, Ledger
+from plaudit.store.batches import OPEN, BatchLedger, SentBatch
 from plaudit.store.store import Store
 from plaudit.types import Sample, Usage
 
@@ -38,7 +38,7 @@ class Batches:
     """What a run sends in batches, and waits for."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, policy: BatchPolicy, engines: Sequence[Engine]
+        self, store: Store, ledger: BatchLedger, policy: BatchPolicy, engines: Sequence[Engine]
     ) -> None:
         """Prepare; nothing is contacted.
 
@@ -152,7 +152,7 @@ class Batches:
             self._stage = self._shown(self._open())
             await asyncio.sleep(self._policy.batch_poll)
 
-    def _open(self) -> list[tuple[BatchWriter, Batch]]:
+    def _open(self) -> list[tuple[BatchWriter, SentBatch]]:
         found = [
             (writer, self._ledger.batch(number))
             for writer in self._writers.values()
@@ -160,7 +160,11 @@ class Batches:
         ]
         return [(writer, batch) for writer, batch in found if batch.state in OPEN]
 
-    def _shown(self, waiting: Sequence[tuple[BatchWriter, Batch]], at: Batch | None = None) -> str:
+    def _shown(
+        self,
+        waiting: Sequence[tuple[BatchWriter, SentBatch]],
+        at: SentBatch | None = None,
+    ) -> str:
         done = sum(
             state.done + state.failed
             for writer, batch in waiting

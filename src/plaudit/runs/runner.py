@@ -21,7 +21,7 @@ from plaudit.runs.block import AnySession, judge_rows, panel_judging, pools_of
 from plaudit.runs.cached import CachedClient
 from plaudit.runs.judging import Asked, Judged, JudgeSession
 from plaudit.runs.processes.crew import Crew
-from plaudit.runs.processes.messages import Report
+from plaudit.runs.processes.messages import WorkerReport
 from plaudit.runs.record import Bill, JudgeOptions, JudgeRecord, Run, RunSettings
 from plaudit.runs.summary import JudgeSummary, JudgeTally
 from plaudit.sending.budget import Attempt
@@ -269,7 +269,7 @@ class _JudgeRun(Run[JudgeRecord, JudgeSummary]):
     ) -> None:
         progress, store = self.settings.progress, self.settings.store
 
-        def take(report: Report) -> None:
+        def take(report: WorkerReport) -> None:
             self._note_readouts(report.without_logprobs)
             self._tally.take(report.counts)
             progress.count(report.counts.statuses, report.usage)

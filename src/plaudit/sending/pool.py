@@ -27,7 +27,7 @@ from plaudit.errors import CallError, Cause, PlauditError, ReplyError
 from plaudit.sending.budget import RetryBudget, record_failure
 from plaudit.sending.endpoints import Admission, Endpoint, Meter, Ticket
 from plaudit.sending.leases import LeasedLimits
-from plaudit.sending.quota import Limits, Quota
+from plaudit.sending.quota import Quota, RequestGate
 
 MOST_IN_FLIGHT = 10_000
 """Most requests in flight at an endpoint; each takes a connection and some memory."""
@@ -114,7 +114,7 @@ class Pool:
         self.sent = 0
         self.admission = Admission(policy.outage)
         self._leased = limits
-        self._quota: Limits | None = limits or Quota.of(
+        self._quota: RequestGate | None = limits or Quota.of(
             policy.requests_per_minute, policy.tokens_per_minute
         )
         self._said_until = 0.0

@@ -31,7 +31,7 @@ class TokenGuess:
             self._ratio += _LEARNING * (total / _guess(request) - self._ratio)
 
 
-class Limits(Protocol):
+class RequestGate(Protocol):
     """Holds requests back."""
 
     async def take(self, request: Request) -> None:

@@ -52,7 +52,7 @@ _COLUMNS = (
 )
 
 
-class Batch(msgspec.Struct, frozen=True):
+class SentBatch(msgspec.Struct, frozen=True):
     """One batch, as the ledger knows it."""
 
     number: int
@@ -99,7 +99,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     message: str | None
 
 
-class Collected(msgspec.Struct):
+class BatchResult(msgspec.Struct):
     """What collecting a batch came to."""
 
     answered: int = 0
@@ -147,7 +147,7 @@ def _problem(path: Path, error: sqlite3.Error | OSError) -> str:
     )
 
 
-class Ledger:
+class BatchLedger:
     """An open ledger; every method raises `StoreError` where the file cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
@@ -203,7 +203,7 @@ class Ledger:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> "BatchLedger":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -240,7 +240,7 @@ class Ledger:
         work: str,
         share: float,
         since: float,
-    ) -> tuple[Batch | None, set[bytes]]:
+    ) -> tuple[SentBatch | None, set[bytes]]:
         """Commit that a batch of rows is about to be sent.
 
         Rows that another command has sent by now are left out, since they are paid.
@@ -292,7 +292,7 @@ class Ledger:
             known[encoded] = number
         return known[encoded]
 
-    def creating(self, batch: Batch, file: str) -> Batch:
+    def creating(self, batch: SentBatch, file: str) -> SentBatch:
         """Commit that a batch may exist from now on, and the id of its uploaded rows.
 
         Raises:
@@ -307,19 +307,21 @@ class Ledger:
             self._change(connection, batch, "creating", file=file)
         return self.batch(batch.number)
 
-    def created(self, batch: Batch, remote: str) -> Batch:
+    def created(self, batch: SentBatch, remote: str) -> SentBatch:
         """Commit the id of a batch."""
         with self._transaction() as connection:
             self._change(connection, batch, "running", remote=remote)
         return self.batch(batch.number)
 
-    def drop(self, batch: Batch, note: str, state: LedgerState = "dropped") -> None:
+    def drop(self, batch: SentBatch, note: str, state: LedgerState = "dropped") -> None:
         """Commit that a batch asked nothing; its rows may be sent again."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM row WHERE batch = ?", (batch.number,))
             self._change(connection, batch, state, note=note)
 
-    def collect(self, batch: Batch, found: Collected, note: str, *, refused: bool = False) -> None:
+    def collect(
+        self, batch: SentBatch, found: BatchResult, note: str, *, refused: bool = False
+    ) -> None:
         """Commit what became of all rows; the replies must be in the store by now."""
         state: LedgerState = "refused" if refused else "collected"
         with self._transaction() as connection:
@@ -339,7 +341,11 @@ class Ledger:
             self._change(connection, self.batch(number), "running", note="collected again")
 
     def _change(
-        self, connection: sqlite3.Connection, batch: Batch, state: LedgerState, **fields: object
+        self,
+        connection: sqlite3.Connection,
+        batch: SentBatch,
+        state: LedgerState,
+        **fields: object,
     ) -> None:
         values = {"state": state, "changed": time.time(), **fields}
         names = ", ".join(f"{name} = ?" for name in values)
@@ -358,7 +364,7 @@ class Ledger:
         )
         return LedgerRow(*found[0]) if found else None
 
-    def keys(self, batch: Batch) -> dict[bytes, Request]:
+    def keys(self, batch: SentBatch) -> dict[bytes, Request]:
         """Return the keys of a batch, with what it takes to read their replies."""
         forms = {
             number: msgspec.json.decode(request, type=Request)
@@ -367,17 +373,17 @@ class Ledger:
         found = self._rows("SELECT key, form FROM row WHERE batch = ?", batch.number)
         return {key: forms[form] for key, form in found}
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> SentBatch:
         """Return a batch by its number."""
         found = self._rows(f"SELECT {_COLUMNS} FROM batch WHERE number = ?", number)
-        return Batch(*found[0])
+        return SentBatch(*found[0])
 
-    def batches(self, states: Iterable[LedgerState] = ()) -> list[Batch]:
+    def batches(self, states: Iterable[LedgerState] = ()) -> list[SentBatch]:
         """Return the batches in some states, the newest first; without states, all."""
         wanted = tuple(states)
         among = f"WHERE state IN ({', '.join('?' * len(wanted))})" if wanted else ""
         statement = f"SELECT {_COLUMNS} FROM batch {among} ORDER BY number DESC"
-        return [Batch(*found) for found in self._rows(statement, *wanted)]
+        return [SentBatch(*found) for found in self._rows(statement, *wanted)]
 
     def known(self, place: str) -> set[str]:
         """Return the ids of all batches at a provider that are in the ledger."""

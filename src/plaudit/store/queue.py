@@ -24,7 +24,7 @@ Table = Literal["replies", "traces", "verdicts", "held"]
 _ROWS_A_STATEMENT = 200
 
 
-class Batch:
+class PutBatch:
     """Entries that are committed together; they are sealed when they are written."""
 
     def __init__(self) -> None:
@@ -96,8 +96,8 @@ class Queue:
         self._transaction = transaction
         self._keeper = keeper
         self._limits = limits
-        self.queued = Batch()
-        self.committing = Batch()
+        self.queued = PutBatch()
+        self.committing = PutBatch()
         self._put = 0
         self._committed = 0
         self._hurry = False
@@ -192,7 +192,7 @@ class Queue:
                     self.committing.write(connection)
                 with self.lock:
                     self._committed += self.committing.entries
-                    self.committing = Batch()
+                    self.committing = PutBatch()
                     self._progress.notify_all()
                 if not self._closing:
                     self._keeper.work()
@@ -211,7 +211,7 @@ class Queue:
                 self._wake.wait_for(self._due, limits.commit_after_s)
             # In this order, so that a reader, which looks without a lock, finds an entry in one.
             self.committing = self.queued
-            self.queued = Batch()
+            self.queued = PutBatch()
             self._hurry = False
             self._progress.notify_all()
             return self.committing.entries > 0

@@ -9,19 +9,19 @@ import pyarrow.parquet as parquet
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.integrations.ray.blocks import Block, BlockReader, cut
+from plaudit.integrations.ray.blocks import RayBlock, RayBlockReader, cut
 
 
 def lines(count: int) -> Iterator[str]:
     return (json.dumps({"id": str(n), "text": "é" * (n % 40)}) for n in range(count))
 
 
-def ids(blocks: list[Block]) -> list[list[str]]:
-    reader = BlockReader()
+def ids(blocks: list[RayBlock]) -> list[list[str]]:
+    reader = RayBlockReader()
     return [[row.data["id"] if row.data else "?" for row in reader.rows(one)] for one in blocks]
 
 
-def joined(blocks: list[Block]) -> list[str]:
+def joined(blocks: list[RayBlock]) -> list[str]:
     return [one for block in ids(blocks) for one in block]
 
 
@@ -47,7 +47,7 @@ def test_blocks_of_lines_hold_each_row_once(tmp_path: Path, size: int, end: str)
     path.write_text("\n".join(lines(60)) + end)
     total = path.stat().st_size
     blocks = [
-        Block(n, str(path), "lines", start, min(start + size, total), total, 0)
+        RayBlock(n, str(path), "lines", start, min(start + size, total), total, 0)
         for n, start in enumerate(range(0, total, size))
     ]
     assert joined(blocks) == [str(n) for n in range(60)]
@@ -57,7 +57,7 @@ def test_a_bad_line_is_a_row_with_an_error(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('\ufeff{"id": "0"}\n{"id": \n\n{"id": "1"}\r\n')
     (block,) = cut(str(path))
-    rows = list(BlockReader().rows(block))
+    rows = list(RayBlockReader().rows(block))
     assert [row.data and row.data["id"] for row in rows] == ["0", None, "1"]
     assert rows[1].where == f"{path}, byte 15"
     assert rows[1].error == "not JSON: it ends too early at column 7"

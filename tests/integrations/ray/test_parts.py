@@ -6,11 +6,11 @@ import pyarrow.parquet as parquet
 import pytest
 
 from plaudit.errors import StoreError, UsageError
-from plaudit.integrations.ray.blocks import Block
-from plaudit.integrations.ray.parts import Part, PartsFolder
+from plaudit.integrations.ray.blocks import RayBlock
+from plaudit.integrations.ray.parts import OutputPart, PartsFolder
 from plaudit.io.tables import VERDICT, ParquetPart
 
-BLOCKS = [Block(n, "rows.jsonl", "lines", 10 * n, 10 * n + 10, 30, 5) for n in range(3)]
+BLOCKS = [RayBlock(n, "rows.jsonl", "lines", 10 * n, 10 * n + 10, 30, 5) for n in range(3)]
 
 
 def table(number: int, rows: int) -> bytes:
@@ -20,9 +20,9 @@ def table(number: int, rows: int) -> bytes:
     return part.whole()
 
 
-def finish(folder: PartsFolder, number: int, rows: int, *rejected: str) -> Part:
+def finish(folder: PartsFolder, number: int, rows: int, *rejected: str) -> OutputPart:
     lines = [msgspec.Raw(msgspec.json.encode(one)) for one in rejected]
-    part = Part(block=BLOCKS[number], fingerprint="f", rows=rows, rejected=lines)
+    part = OutputPart(block=BLOCKS[number], fingerprint="f", rows=rows, rejected=lines)
     folder.finish(part, table(number, rows))
     return part
 

@@ -11,7 +11,7 @@ from plaudit.cli.app import app
 from plaudit.errors import InputError, UsageError
 from plaudit.integrations.ray.blocks import cut
 from plaudit.integrations.ray.limits import Share
-from plaudit.integrations.ray.parts import Part, PartsFolder
+from plaudit.integrations.ray.parts import OutputPart, PartsFolder
 from plaudit.integrations.ray.scoring import ScoreWork
 from plaudit.rollouts.rewards.spec import load_rewards
 from plaudit.rollouts.traces import read_traces
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def score(source: Path, **given: Any) -> Part:
+def score(source: Path, **given: Any) -> OutputPart:
     """Score the only block of a source, as an actor does that asks no model."""
     spec = str(source.with_name("rewards.toml"))
     out = str(source.with_name("out"))

@@ -14,9 +14,9 @@ import msgspec
 from plaudit._util.loops import run_sync
 from plaudit._util.packages import load_package
 from plaudit.errors import PlauditError, UsageError
-from plaudit.integrations.ray.blocks import Block
+from plaudit.integrations.ray.blocks import RayBlock
 from plaudit.integrations.ray.limits import Share, start_limiter
-from plaudit.integrations.ray.work import Report, Work
+from plaudit.integrations.ray.work import BlockReport, BlockWork
 
 _AT_ONCE = 2
 """Blocks that an actor works on at once, so that the end of one does not leave it idle."""
@@ -32,15 +32,15 @@ class BlockActor:
 
     def __init__(self, work: bytes, limiter: Any) -> None:
         """Take the work, pickled, and the handle of the limiter."""
-        given: Work = pickle.loads(work)
+        given: BlockWork = pickle.loads(work)
         self._worker = given.begin(Share(limiter, given.send))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work on blocks; return the pickled report of each, or its error."""
-        blocks = [msgspec.json.decode(one, type=Block) for one in batch["block"]]
+        blocks = [msgspec.json.decode(one, type=RayBlock) for one in batch["block"]]
         return {"report": [pickle.dumps(self._report(block)) for block in blocks]}
 
-    def _report(self, block: Block) -> Report | PlauditError:
+    def _report(self, block: RayBlock) -> BlockReport | PlauditError:
         try:
             return run_sync(self._worker.work(block))
         except PlauditError as error:
@@ -103,8 +103,8 @@ def _silent_natively() -> Generator[None]:
 
 
 def reports(
-    ray: Any, work: Work, blocks: Sequence[Block], actors: int, gpus: int = 0
-) -> Generator[Report]:
+    ray: Any, work: BlockWork, blocks: Sequence[RayBlock], actors: int, gpus: int = 0
+) -> Generator[BlockReport]:
     """Yield what comes of each block, in order of arrival.
 
     Args:
@@ -137,7 +137,7 @@ def reports(
             num_gpus=gpus if ray.cluster_resources().get("GPU") else 0,
         )
         for row in judged.iter_rows():
-            report: Report | PlauditError = pickle.loads(row["report"])
+            report: BlockReport | PlauditError = pickle.loads(row["report"])
             if isinstance(report, PlauditError):
                 raise report
             yield report

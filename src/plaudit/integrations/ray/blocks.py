@@ -25,7 +25,7 @@ _CHUNK = 2**18
 _PARQUET = b"PAR1"
 
 
-class Block(msgspec.Struct, frozen=True):
+class RayBlock(msgspec.Struct, frozen=True):
     """Rows of one file."""
 
     number: int
@@ -44,7 +44,7 @@ class Block(msgspec.Struct, frozen=True):
     """When the file was changed, in nanoseconds; 0 where its file system does not say."""
 
 
-def cut(source: str, rows: int = BLOCK_ROWS) -> list[Block]:
+def cut(source: str, rows: int = BLOCK_ROWS) -> list[RayBlock]:
     """Cut an input into blocks.
 
     Args:
@@ -55,12 +55,12 @@ def cut(source: str, rows: int = BLOCK_ROWS) -> list[Block]:
     Raises:
         InputError: there is nothing, or a file cannot be cut.
     """
-    found: list[Block] = []
+    found: list[RayBlock] = []
     for file, size, changed in _files(source):
         form, places = _places(file, size, rows)
         bounds = itertools.pairwise(places)
         found += [
-            Block(len(found) + n, file, form, start, stop, size, changed)
+            RayBlock(len(found) + n, file, form, start, stop, size, changed)
             for n, (start, stop) in enumerate(bounds)
         ]
     if not found:
@@ -68,13 +68,13 @@ def cut(source: str, rows: int = BLOCK_ROWS) -> list[Block]:
     return found
 
 
-class BlockReader:
+class RayBlockReader:
     """Reads blocks; keeps the last group of rows, of which Parquet gives no part."""
 
     def __init__(self) -> None:
         self._group: tuple[tuple[str, int], Any] | None = None
 
-    def rows(self, block: Block) -> Iterator[Row]:
+    def rows(self, block: RayBlock) -> Iterator[Row]:
         """Yield the rows of a block; one that cannot be read is a row with an error.
 
         Raises:
@@ -85,7 +85,7 @@ class BlockReader:
         except OSError as error:
             raise InputError(f"{block.file} cannot be read: {error}") from error
 
-    def _table(self, block: Block) -> Iterator[Row]:
+    def _table(self, block: RayBlock) -> Iterator[Row]:
         tables: list[Any] = []
         with _parquet(block.file) as file:
             first = 0
@@ -165,7 +165,7 @@ def _places(name: str, size: int, rows: int) -> tuple[str, Sequence[int]]:
     return "lines", [*range(0, size, step), size]
 
 
-def _lines(block: Block) -> Iterator[Row]:
+def _lines(block: RayBlock) -> Iterator[Row]:
     system, path = _opened(block.file)
     with system.open_input_file(path) as file:
         begin = max(0, block.start - 1)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from plaudit._util.loops import run_sync
 from plaudit._util.packages import load_package
 from plaudit.engines.base import Completion, Engine
-from plaudit.integrations.ray.blocks import Block, BlockReader, cut
+from plaudit.integrations.ray.blocks import RayBlock, RayBlockReader, cut
 from plaudit.integrations.ray.judging import JudgeReport, JudgeWork
 from plaudit.integrations.ray.parts import PartsFolder
 from plaudit.integrations.ray.run import ClusterOptions, ClusterRun, check_run
@@ -94,7 +94,7 @@ class _NotingStore(Store):
 
 
 async def _prepared(
-    job: ClusterJob, out: str, blocks: Sequence[Block], progress: Progress
+    job: ClusterJob, out: str, blocks: Sequence[RayBlock], progress: Progress
 ) -> _Prepared:
     """Find out what is left, and what all actors must see alike: the readout, the prior."""
     store = _NotingStore(job.store)
@@ -127,9 +127,9 @@ async def _prepared(
             await session.close()
 
 
-async def _judge_first(session: AnySession, blocks: Sequence[Block]) -> None:
+async def _judge_first(session: AnySession, blocks: Sequence[RayBlock]) -> None:
     """Judge the first row that can be; no actor asks about it again."""
-    reader = BlockReader()
+    reader = RayBlockReader()
     for row in itertools.chain.from_iterable(map(reader.rows, blocks)):
         data = [] if row.data is None else [row.data]
         if await judge_block(session, data, on_reject=lambda _, __: None):

@@ -12,10 +12,10 @@ from plaudit.engines.base import Completion, Engine
 from plaudit.engines.load import load_engine
 from plaudit.engines.uri import EngineURI
 from plaudit.errors import EngineUnusableError, InputError
-from plaudit.integrations.ray.blocks import Block, BlockReader
+from plaudit.integrations.ray.blocks import RayBlock, RayBlockReader
 from plaudit.integrations.ray.limits import Share
-from plaudit.integrations.ray.parts import BITS_IN_BLOCK, Part, PartsFolder, part_name
-from plaudit.integrations.ray.work import Rejects, Report
+from plaudit.integrations.ray.parts import BITS_IN_BLOCK, OutputPart, PartsFolder, part_name
+from plaudit.integrations.ray.work import BlockReport, Rejects
 from plaudit.io.progress import Progress
 from plaudit.io.tables import VERDICT, ParquetPart, value_type
 from plaudit.judges.load import task_type
@@ -59,7 +59,7 @@ class JudgeWork(msgspec.Struct, frozen=True, kw_only=True):
         return BlockJudge(self, share)
 
 
-class JudgeReport(Report, frozen=True, kw_only=True):
+class JudgeReport(BlockReport, frozen=True, kw_only=True):
     """What came of one block, and what it took."""
 
     bill: Bill
@@ -79,12 +79,12 @@ class BlockJudge:
         self._near = True
         """Whether only the endpoint that is near is asked, where there are several."""
         self._folder = PartsFolder(work.out, work.fingerprint)
-        self._reader = BlockReader()
+        self._reader = RayBlockReader()
         self._spent = self._earlier = _NOTHING
         self._opening: asyncio.Task[AnySession] | None = None
         self._store = Store(work.store)
 
-    async def work(self, block: Block) -> JudgeReport:
+    async def work(self, block: RayBlock) -> JudgeReport:
         """Judge a block and write its part, unless that was finished before.
 
         Raises:
@@ -102,7 +102,7 @@ class BlockJudge:
             without_logprobs=tuple(session.without_logprobs),
         )
 
-    async def _judged_near(self, block: Block) -> Part:
+    async def _judged_near(self, block: RayBlock) -> OutputPart:
         """Judge a block at the endpoint that is near; where that is lost, at all of them."""
         session, near = await self._session(), self._near and self._uri().base_urls[1:]
         try:
@@ -153,7 +153,7 @@ class BlockJudge:
         task = await bind_record(record, engine, record.without_logprobs)
         return session_of(settings, task, engine, lambda one, how: Pool(one, how, limits))
 
-    async def _judged(self, session: AnySession, block: Block) -> Part:
+    async def _judged(self, session: AnySession, block: RayBlock) -> OutputPart:
         rows = await asyncio.to_thread(list, self._reader.rows(block))
         rejects = Rejects(self._work.record.options.strict)
 
@@ -171,7 +171,7 @@ class BlockJudge:
         await asyncio.to_thread(self._store.flush)
         tally, encode = JudgeTally(), self._encoder()
         tally.add(judged)
-        part = Part(
+        part = OutputPart(
             block=block,
             fingerprint=self._work.fingerprint,
             rows=len(judged),
@@ -190,7 +190,7 @@ class BlockJudge:
         left_out = {name: UNSET for name, wanted in shown.items() if not wanted}
         return lambda verdict: encode(replace(verdict, **left_out) if left_out else verdict)
 
-    def _write(self, part: Part, lines: Sequence[bytes]) -> None:
+    def _write(self, part: OutputPart, lines: Sequence[bytes]) -> None:
         options = self._work.record.options
         more = [name for name in ("input", "raw") if getattr(options, name)]
         name = part_name(part.block.number)

@@ -15,7 +15,7 @@ import msgspec
 from plaudit._util import disk
 from plaudit._util.packages import load_package
 from plaudit.errors import StoreError, UsageError
-from plaudit.integrations.ray.blocks import Block
+from plaudit.integrations.ray.blocks import RayBlock
 
 _NOTES = ".parts"
 """Folder of the notes, within the output."""
@@ -25,10 +25,10 @@ REJECTED = "rejected.jsonl"
 """Rows that could not be used, where there are any."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
     """The note of a finished part."""
 
-    block: Block
+    block: RayBlock
     fingerprint: str
     """Of all that decides what stands in the part."""
     rows: int
@@ -66,7 +66,7 @@ class PartsFolder:
         self.path = Path(out)
         self._fingerprint = fingerprint
 
-    def open(self, blocks: Sequence[Block]) -> dict[int, Part]:
+    def open(self, blocks: Sequence[RayBlock]) -> dict[int, OutputPart]:
         """Make the folder, and return the parts that are finished, by the number of the block.
 
         Raises:
@@ -93,16 +93,16 @@ class PartsFolder:
             )
         return parts
 
-    def note(self, number: int) -> Part | None:
+    def note(self, number: int) -> OutputPart | None:
         """Return the finished part of a block; None: there is none of this run."""
         try:
             data = (self.path / _NOTES / f"{number:06}.json").read_bytes()
-            part = msgspec.json.decode(data, type=Part)
+            part = msgspec.json.decode(data, type=OutputPart)
         except (FileNotFoundError, ValueError):
             return None
         return part if part.fingerprint == self._fingerprint else None
 
-    def finish(self, part: Part, table: bytes) -> None:
+    def finish(self, part: OutputPart, table: bytes) -> None:
         """Put a part in its place, and then its note.
 
         Raises:
@@ -114,7 +114,7 @@ class PartsFolder:
         except OSError as error:
             raise disk.output_error(self.path / part.name, error) from error
 
-    def put_rejected(self, parts: Sequence[Part]) -> int:
+    def put_rejected(self, parts: Sequence[OutputPart]) -> int:
         """Write the rejected rows of all parts, in order; return how many there are."""
         lines = [bytes(line) for part in parts for line in part.rejected]
         path = self.path / REJECTED
@@ -127,7 +127,7 @@ class PartsFolder:
             raise disk.output_error(path, error) from error
         return len(lines)
 
-    def merge(self, parts: Sequence[Part], out: str) -> None:
+    def merge(self, parts: Sequence[OutputPart], out: str) -> None:
         """Write all parts as one Parquet file; an `index`, where there is one, counts from 0.
 
         Raises:
@@ -154,7 +154,7 @@ class PartsFolder:
         finally:
             new.unlink(missing_ok=True)
 
-    def _tables(self, parts: Sequence[Part]) -> Iterator[Any]:
+    def _tables(self, parts: Sequence[OutputPart]) -> Iterator[Any]:
         parquet = load_package("pyarrow.parquet", "ray")
         for part in parts:
             file = self.path / part.name

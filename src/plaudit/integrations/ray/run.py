@@ -10,9 +10,9 @@ from plaudit._util.options import Help
 from plaudit._util.ranges import WHOLE_32, Range
 from plaudit.errors import ArgumentError, InputError, UsageError
 from plaudit.integrations.ray.actors import connected, reports
-from plaudit.integrations.ray.blocks import BLOCK_ROWS, Block
-from plaudit.integrations.ray.parts import REJECTED, Part, PartsFolder
-from plaudit.integrations.ray.work import Work
+from plaudit.integrations.ray.blocks import BLOCK_ROWS, RayBlock
+from plaudit.integrations.ray.parts import REJECTED, OutputPart, PartsFolder
+from plaudit.integrations.ray.work import BlockWork
 from plaudit.io.places import check_folder_output, check_output
 from plaudit.io.progress import Progress
 
@@ -68,7 +68,11 @@ class ClusterRun:
     """What is done, and what is left."""
 
     def __init__(
-        self, on: ClusterOptions, folder: PartsFolder, blocks: Sequence[Block], progress: Progress
+        self,
+        on: ClusterOptions,
+        folder: PartsFolder,
+        blocks: Sequence[RayBlock],
+        progress: Progress,
     ) -> None:
         """Find what is finished.
 
@@ -86,7 +90,7 @@ class ClusterRun:
         for part in self._parts.values():
             self._show(part)
 
-    def work(self, work: Work, take: Callable[[Any], object], gpus: int | None = None) -> None:
+    def work(self, work: BlockWork, take: Callable[[Any], object], gpus: int | None = None) -> None:
         """Have the actors of a cluster work on what is left.
 
         Args:
@@ -110,12 +114,12 @@ class ClusterRun:
                     self._parts[part.block.number] = part
                     self._show(part)
 
-    def _show(self, part: Part) -> None:
+    def _show(self, part: OutputPart) -> None:
         for status, number in part.statuses.items():
             self._progress.counts[status] += number
             self._progress.done += number
 
-    def finish(self, source: str) -> list[Part]:
+    def finish(self, source: str) -> list[OutputPart]:
         """Write what stands beside the parts; return them in order.
 
         Raises:
@@ -131,7 +135,7 @@ class ClusterRun:
             self._folder.merge(parts, self._on.merge)
         return parts
 
-    def rejects(self, parts: Sequence[Part]) -> tuple[int, str | None]:
+    def rejects(self, parts: Sequence[OutputPart]) -> tuple[int, str | None]:
         """Return how many rows could not be used, and the file that has them."""
         rejected = sum(len(part.rejected) for part in parts)
         return rejected, str(self._folder.path / REJECTED) if rejected else None

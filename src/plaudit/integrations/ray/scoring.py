@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from plaudit.errors import InputError, UsageError
-from plaudit.integrations.ray.blocks import Block, BlockReader
+from plaudit.integrations.ray.blocks import RayBlock, RayBlockReader
 from plaudit.integrations.ray.limits import Share
-from plaudit.integrations.ray.parts import BITS_IN_BLOCK, Part, PartsFolder, part_name
-from plaudit.integrations.ray.work import Rejects, Report
+from plaudit.integrations.ray.parts import BITS_IN_BLOCK, OutputPart, PartsFolder, part_name
+from plaudit.integrations.ray.work import BlockReport, Rejects
 from plaudit.io.rows import Row
 from plaudit.io.tables import ParquetPart
 from plaudit.rollouts.rewards.composite import TOTAL, Composite
@@ -73,10 +73,10 @@ class BlockScorer:
         """Take the work and the way to the limiter; nothing is opened."""
         self._work, self._share = work, share
         self._folder = PartsFolder(work.out, work.fingerprint)
-        self._reader = BlockReader()
+        self._reader = RayBlockReader()
         self._loaded: Composite | None = None
 
-    async def work(self, block: Block) -> Report:
+    async def work(self, block: RayBlock) -> BlockReport:
         """Score a block and write its part, unless that was finished before.
 
         Raises:
@@ -87,7 +87,7 @@ class BlockScorer:
         part = await asyncio.to_thread(self._folder.note, block.number)
         if part is None or part.failed:
             part = await self._scored(block)
-        return Report(part=part)
+        return BlockReport(part=part)
 
     def _rewards(self) -> Composite:
         if self._loaded is None:
@@ -97,13 +97,13 @@ class BlockScorer:
                     part.reward.judge.runtimes.make_pool = self._share.pool
         return self._loaded
 
-    async def _scored(self, block: Block) -> Part:
+    async def _scored(self, block: RayBlock) -> OutputPart:
         rewards, rejects = self._rewards(), Rejects(self._work.strict)
         rows = await asyncio.to_thread(list, self._reader.rows(block))
         read = _traces(rows, block.number << BITS_IN_BLOCK, rejects)
         async with aclosing(scored(read, rewards, 2 * self._work.send.concurrency)) as stream:
             traces = [trace async for trace in stream]
-        part = Part(
+        part = OutputPart(
             block=block,
             fingerprint=self._work.fingerprint,
             rows=len(traces),
@@ -115,7 +115,7 @@ class BlockScorer:
         await asyncio.to_thread(self._write, part, traces)
         return part
 
-    def _write(self, part: Part, traces: Sequence[Trace]) -> None:
+    def _write(self, part: OutputPart, traces: Sequence[Trace]) -> None:
         table = ParquetPart(part_name(part.block.number), COLUMNS, "float64")
         encode = msgspec.json.Encoder().encode
         for trace in traces:

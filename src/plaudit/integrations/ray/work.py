@@ -5,24 +5,24 @@ from typing import Protocol
 import msgspec
 
 from plaudit.errors import InputError
-from plaudit.integrations.ray.blocks import Block
+from plaudit.integrations.ray.blocks import RayBlock
 from plaudit.integrations.ray.limits import Share
-from plaudit.integrations.ray.parts import Part
+from plaudit.integrations.ray.parts import OutputPart
 from plaudit.io.output import reject_line
 from plaudit.io.rows import Row
 from plaudit.sending.pool import SendPolicy
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one block."""
 
-    part: Part
+    part: OutputPart
 
 
 class BlockWorker(Protocol):
     """Works on blocks: opened once in an actor, and used by all its threads."""
 
-    async def work(self, block: Block) -> Report:
+    async def work(self, block: RayBlock) -> BlockReport:
         """Work on a block and write its part, unless that was finished before.
 
         Raises:
@@ -31,7 +31,7 @@ class BlockWorker(Protocol):
         ...
 
 
-class Work(Protocol):
+class BlockWork(Protocol):
     """What all actors of a run are given; it is pickled."""
 
     @property

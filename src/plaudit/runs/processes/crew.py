@@ -17,7 +17,7 @@ from plaudit.engines.base import Engine
 from plaudit.errors import ArgumentError, InterruptedRunError
 from plaudit.runs.cached import CachePolicy
 from plaudit.runs.judging import JudgeSession
-from plaudit.runs.processes.messages import Block, Failed, Report, Spent, Work
+from plaudit.runs.processes.messages import Failed, Job, JobBlock, WorkerReport, WorkerSpending
 from plaudit.runs.processes.wire import Wire
 from plaudit.runs.record import Bill, JudgeRecord
 from plaudit.sending.pool import SendPolicy
@@ -41,7 +41,7 @@ _START = 10
 """Requests in flight at the start of a run, unless its policy says otherwise."""
 
 _LOG = logging.getLogger(__name__)
-Take = Callable[[Report], object]
+Take = Callable[[WorkerReport], object]
 
 
 class CrewJob(NamedTuple):
@@ -102,10 +102,10 @@ class Crew:
         """
         self._job = job
         self._shares = shares(job.send, job.processes)
-        self._spent: list[Spent] = []
+        self._spent: list[WorkerSpending] = []
         self._died: list[str] = []
         self._blocks = 0
-        self._first: asyncio.Future[Report] | None = None
+        self._first: asyncio.Future[WorkerReport] | None = None
 
     @property
     def sent(self) -> int:
@@ -149,7 +149,7 @@ class Crew:
 
     async def _keep(self, place: int, work: "_Shared") -> None:
         """Keep one worker at work, and replace it when it dies."""
-        mine: dict[int, Block] = {}
+        mine: dict[int, JobBlock] = {}
         tries = Counter[int]()
         while True:
             process = await _Process.start()
@@ -162,7 +162,7 @@ class Crew:
             finally:
                 await process.end()
 
-    def _mourn(self, status: int, mine: dict[int, Block], tries: int) -> None:
+    def _mourn(self, status: int, mine: dict[int, JobBlock], tries: int) -> None:
         """Report a worker that died.
 
         Raises:
@@ -179,11 +179,11 @@ class Crew:
         _LOG.warning("a worker process died (%s): %d samples are given again", what, samples)
 
     async def _feed(
-        self, process: "_Process", place: int, work: "_Shared", mine: dict[int, Block]
+        self, process: "_Process", place: int, work: "_Shared", mine: dict[int, JobBlock]
     ) -> None:
         """Give a worker blocks until there are none, and take its reports."""
         share, spent = self._shares[place], len(self._spent)
-        self._spent.append(Spent())
+        self._spent.append(WorkerSpending())
         assert self._first is not None
         if place and not mine:
             await asyncio.shield(self._first)
@@ -202,26 +202,26 @@ class Crew:
             report = await process.wire.receive()
             if isinstance(report, Failed):
                 raise report.error
-            report = cast("Report", report)
+            report = cast("WorkerReport", report)
             self._spent[spent] = report.spent
             del mine[report.number]
             work.take(report)
             if not self._first.done():
                 self._first.set_result(report)
 
-    def _has_room(self, share: SendPolicy, mine: dict[int, Block]) -> bool:
+    def _has_room(self, share: SendPolicy, mine: dict[int, JobBlock]) -> bool:
         """Whether a worker gets another block: only one, until the first verdict is known."""
         assert self._first is not None
         if not self._first.done():
             return not mine
         return sum(len(block.samples) for block in mine.values()) < 2 * share.concurrency + BLOCK
 
-    def _next(self, work: "_Shared") -> Block | None:
+    def _next(self, work: "_Shared") -> JobBlock | None:
         samples = list(islice(work.samples, self._size))
         if not samples:
             return None
         self._blocks += 1
-        return Block(self._blocks, samples)
+        return JobBlock(self._blocks, samples)
 
     @property
     def _size(self) -> int:
@@ -232,12 +232,12 @@ class Crew:
         limited = send.requests_per_minute is not None or send.tokens_per_minute is not None
         return _SMALL if limited or self._blocks < _SMALL * self._job.processes else BLOCK
 
-    def _work(self, record: JudgeRecord, share: SendPolicy) -> Work:
+    def _work(self, record: JudgeRecord, share: SendPolicy) -> Job:
         assert self._first is not None
         job, first = self._job, self._first.result() if self._first.done() else None
         known = () if first is None else first.without_logprobs
         together = tuple(dict.fromkeys([*record.without_logprobs, *known]))
-        return Work(
+        return Job(
             kind=job.kind,
             record=replace(record, without_logprobs=together),
             engine=job.engine,

@@ -14,7 +14,7 @@ from plaudit.sending.pool import SendPolicy
 from plaudit.types import Sample, Usage
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is given first."""
 
     kind: str
@@ -30,7 +30,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What another worker found out before its first verdict; None: this is the first."""
 
 
-class Block(NamedTuple):
+class JobBlock(NamedTuple):
     """Samples that one worker judges together."""
 
     number: int
@@ -38,7 +38,7 @@ class Block(NamedTuple):
     samples: Sequence[Sample]
 
 
-class Spent(msgspec.Struct, frozen=True):
+class WorkerSpending(msgspec.Struct, frozen=True):
     """What a worker spent since it began."""
 
     engine_calls: int = 0
@@ -49,7 +49,7 @@ class Spent(msgspec.Struct, frozen=True):
     """What the engine gave up, for a person."""
 
 
-class Report(NamedTuple):
+class WorkerReport(NamedTuple):
     """What came of a block."""
 
     number: int
@@ -60,7 +60,7 @@ class Report(NamedTuple):
     counts: JudgeCounts
     usage: Usage
     """Tokens of the verdicts."""
-    spent: Spent
+    spent: WorkerSpending
     without_logprobs: tuple[str, ...]
     """URIs of engines that were found to send no log-probabilities."""
     found_out: FoundOut

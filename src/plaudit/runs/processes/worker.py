@@ -19,7 +19,7 @@ from plaudit.io.progress import Progress
 from plaudit.judges.load import task_type
 from plaudit.runs.block import judge_rows
 from plaudit.runs.judging import Judged, JudgeSession
-from plaudit.runs.processes.messages import Block, Failed, Report, Spent, Work
+from plaudit.runs.processes.messages import Failed, Job, JobBlock, WorkerReport, WorkerSpending
 from plaudit.runs.processes.wire import Wire
 from plaudit.runs.record import RunSettings
 from plaudit.runs.runner import Lines, bind_record, session_of, stored_verdicts
@@ -36,7 +36,7 @@ async def serve(end: socket.socket) -> None:
     """Judge blocks until the other end is closed."""
     wire = await Wire.on(end)
     try:
-        work = cast("Work", await wire.receive())
+        work = cast("Job", await wire.receive())
         with Store(work.store) as store:
             await _work_for(wire, work, store)
     except (EOFError, OSError):
@@ -47,12 +47,14 @@ async def serve(end: socket.socket) -> None:
         wire.close()
 
 
-async def _work_for(wire: Wire, work: Work, store: Store) -> None:
-    worker = await Worker.of(work, store)
+async def _work_for(wire: Wire, work: Job, store: Store) -> None:
+    worker = await ProcessWorker.of(work, store)
     tasks: set[asyncio.Task[None]] = set()
     try:
         while True:
-            task = asyncio.ensure_future(_answer(wire, worker, cast("Block", await wire.receive())))
+            task = asyncio.ensure_future(
+                _answer(wire, worker, cast("JobBlock", await wire.receive()))
+            )
             tasks.add(task)
             task.add_done_callback(tasks.discard)
     finally:
@@ -62,9 +64,9 @@ async def _work_for(wire: Wire, work: Work, store: Store) -> None:
         await worker.close()
 
 
-async def _answer(wire: Wire, worker: "Worker", block: Block) -> None:
+async def _answer(wire: Wire, worker: "ProcessWorker", block: JobBlock) -> None:
     try:
-        answer: Report | Failed = await worker.judge(block)
+        answer: WorkerReport | Failed = await worker.judge(block)
     except PlauditError as error:
         answer = Failed(error)
     except Exception:  # The run raises it, whatever it is; not all exceptions can be pickled.
@@ -73,10 +75,10 @@ async def _answer(wire: Wire, worker: "Worker", block: Block) -> None:
         await wire.send(answer)
 
 
-class Worker:
+class ProcessWorker:
     """A session that judges blocks, several at once, for a run in another process."""
 
-    def __init__(self, session: JudgeSession, work: Work, store: Store) -> None:
+    def __init__(self, session: JudgeSession, work: Job, store: Store) -> None:
         """Take a session; see `of`."""
         self._session = session
         self._store = store
@@ -84,7 +86,7 @@ class Worker:
         self._keeps_replies = session.keeps_replies
 
     @classmethod
-    async def of(cls, work: Work, store: Store) -> "Worker":
+    async def of(cls, work: Job, store: Store) -> "ProcessWorker":
         """Make the session of a run.
 
         Raises:
@@ -106,7 +108,7 @@ class Worker:
             session.take_over(work.found_out)
         return cls(session, work, store)
 
-    async def judge(self, block: Block) -> Report:
+    async def judge(self, block: JobBlock) -> WorkerReport:
         """Judge a block. Its replies are committed before its verdicts are reported.
 
         Raises:
@@ -119,7 +121,7 @@ class Worker:
             await asyncio.to_thread(self._store.flush)
         tally, session = JudgeTally(), self._session
         tally.add(judged)
-        return Report(
+        return WorkerReport(
             number=block.number,
             lines=self._lines.of(judged),
             stored=stored_verdicts(judged, raw=not self._keeps_replies),
@@ -130,11 +132,11 @@ class Worker:
             found_out=session.found_out,
         )
 
-    def _spent(self) -> Spent:
+    def _spent(self) -> WorkerSpending:
         session = self._session
         bill = session.bill(_NO_PRICES)
         given_up = engine_info(session.client.pool.engine).notes
-        return Spent(bill.engine_calls, bill.usage, session.task.counted, tuple(given_up))
+        return WorkerSpending(bill.engine_calls, bill.usage, session.task.counted, tuple(given_up))
 
     async def close(self) -> None:
         """Free what the engine took."""
