@@ -25,7 +25,6 @@ from plaudit.errors import InputError, UsageError
 from plaudit.io import tables
 from plaudit.io.progress import Progress
 from plaudit.judges.base import BaseJudge
-from plaudit.judges.config import JudgeConfig
 from plaudit.judges.load import bind, judge_fields, make_config, register, task_type
 from plaudit.judges.panel import PanelConfig, Spec, read_cascade, read_jury
 from plaudit.runs.block import AnySession, judge_rows
@@ -33,6 +32,7 @@ from plaudit.runs.judging import Judged, JudgeSession
 from plaudit.runs.runtime import (
     Runtime,
     Runtimes,
+    configs_of,
     load_early,
     made_of,
     panel_with_options,
@@ -102,7 +102,7 @@ class Judge(Closing):
             self.panel, self._engines = read_cascade(cascade, self.config, self.engine, load_engine)
         self.send = send or SendPolicy()
         self._cache = cache
-        load_early(self._configs)
+        load_early(configs_of(self.config, self.panel))
         self._begin()
 
     def _begin(self) -> None:
@@ -116,7 +116,8 @@ class Judge(Closing):
         `datasets` hashes this to find a map that was done before. So the state is the same in every
         process. It changes with plaudit, the templates, the pool and the calibration.
         """
-        return self.__dict__ | {"runtimes": None, "_made_of": [*map(made_of, self._configs)]}
+        of = [made_of(config) for config in configs_of(self.config, self.panel)]
+        return self.__dict__ | {"runtimes": None, "_made_of": of}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin anew in this process."""
@@ -180,7 +181,7 @@ class Judge(Closing):
             )
             return run_sync(batch)
         verdicts = Verdicts()
-        with self._progress(progress, rows) as bar:
+        with _bar(self.config.kind, progress, rows) as bar:
             bar.watch(run_sync(self._session(cache, generation))[1])
             for verdict in self.stream(rows, on_reject=on_reject, cache=cache, **generation):
                 bar.advance(verdict.status, verdict.usage)
@@ -305,7 +306,7 @@ class Judge(Closing):
                     progress(verdict)
                 verdicts[verdict.index] = verdict
 
-        with self._progress(progress, rows) as bar:
+        with _bar(self.config.kind, progress, rows) as bar:
             try:
                 await judge_rows(session, samples, take, progress=bar, ahead=ahead)
             finally:
@@ -352,7 +353,7 @@ class Judge(Closing):
         """Return what would be asked about a row, without asking."""
         samples = self.samples([row])
         found: list[Request] = []
-        for config, engine in zip(self._configs, self._engines, strict=True):
+        for config, engine in zip(configs_of(self.config, self.panel), self._engines, strict=True):
             task = run_sync(bind(config, engine))
             for sample in samples:
                 found += task.requests(sample) or [task.render(sample)]
@@ -379,17 +380,6 @@ class Judge(Closing):
         """Write what is not written yet and free the engine; see `close`."""
         await self.runtimes.close()
 
-    @property
-    def _configs(self) -> tuple[JudgeConfig, ...]:
-        """The configuration of the judge, or of each member."""
-        if self.panel is None:
-            return (self.config,)
-        return tuple(member.judge for member in self.panel.members)
-
-    def _progress(self, shown: bool | Callable[[Verdict], None], rows: object) -> Progress:
-        total = len(rows) if isinstance(rows, Sized) else None
-        return Progress(f"judge {self.config.kind}", total_rows=total, enabled=shown is True)
-
     async def _session(
         self, cache: bool | None, generation: Mapping[str, Any]
     ) -> tuple[Runtime, AnySession]:
@@ -397,6 +387,11 @@ class Judge(Closing):
         panel = panel_with_options(self.panel, generation, self._engines)
         config = self.config if panel else with_options(self.config, generation, self.engine)
         return runtime, await runtime.session(config, panel, cache is not False)
+
+
+def _bar(kind: str, shown: bool | Callable[[Verdict], None], rows: object) -> Progress:
+    total = len(rows) if isinstance(rows, Sized) else None
+    return Progress(f"judge {kind}", total_rows=total, enabled=shown is True)
 
 
 def _check_window(window: int | None) -> None:

@@ -178,7 +178,7 @@ class VerifyJudge(BaseJudge):
         """Decide without a model, once until the verdict; None where formulas must be compared."""
         kept = self._kept.get(id(sample))
         if kept is None:
-            kept = sample, decision.decide_quickly(self._case(sample))
+            kept = sample, decision.decide_quickly(_case_of(sample, self._answers))
             self._kept[id(sample)] = kept
             if len(self._kept) > _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -189,23 +189,9 @@ class VerifyJudge(BaseJudge):
         found = self._decide_quickly(sample)
         self._kept.pop(id(sample), None)
         if found is None:
-            found = await to_thread(decision.decide, self._case(sample))
+            found = await to_thread(decision.decide, _case_of(sample, self._answers))
         self._missed.update(found.notes)
         return found
-
-    def _case(self, sample: Sample) -> AnswerCase:
-        assert isinstance(sample, AnswerSample)
-        options = self._answers
-        if sample.answer_type:
-            answer_type = cast("AnswerType", sample.answer_type)
-            options = msgspec.structs.replace(options, answer_type=answer_type)
-        return AnswerCase(
-            question=sample.question,
-            answer=sample.answer,
-            references=sample.references,
-            choices=sample.choices,
-            options=options,
-        )
 
     def _is_open(self, found: Decision) -> bool:
         """Whether a model is asked: nothing decided, or the head did and is under the gate."""
@@ -258,6 +244,20 @@ class VerifyJudge(BaseJudge):
             probabilities=probabilities,
             fields=fields,
         )
+
+
+def _case_of(sample: Sample, options: AnswerOptions) -> AnswerCase:
+    assert isinstance(sample, AnswerSample)
+    if sample.answer_type:
+        answer_type = cast("AnswerType", sample.answer_type)
+        options = msgspec.structs.replace(options, answer_type=answer_type)
+    return AnswerCase(
+        question=sample.question,
+        answer=sample.answer,
+        references=sample.references,
+        choices=sample.choices,
+        options=options,
+    )
 
 
 _READ = frozenset(

@@ -36,6 +36,11 @@ _SESSIONS = 64
 """Most configurations that are kept; calls may each have shots of their own."""
 
 
+def configs_of(config: JudgeConfig, panel: PanelConfig | None) -> tuple[JudgeConfig, ...]:
+    """Return the configuration of a judge, or of each member of its panel."""
+    return (config,) if panel is None else tuple(member.judge for member in panel.members)
+
+
 def load_early(configs: Iterable[JudgeConfig]) -> None:
     """Import and read what requests need, so that no thread does it while another one forks.
 

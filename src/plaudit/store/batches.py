@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
+from plaudit._util.closing import Closing
 from plaudit.engines.base import Request
 from plaudit.errors import StoreError
 
@@ -132,6 +133,14 @@ def this_process() -> str:
     return f"{os.getpid()} {psutil.Process().create_time():.2f}"
 
 
+@contextlib.contextmanager
+def _errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(_problem(path, error)) from error
+
+
 def _problem(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say for a person why a ledger cannot be used."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -147,14 +156,14 @@ def _problem(path: Path, error: sqlite3.Error | OSError) -> str:
     )
 
 
-class BatchLedger:
+class BatchLedger(Closing):
     """An open ledger; every method raises `StoreError` where the file cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
         """Open a ledger, which is made where there is none."""
         self.path = path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._errors():
+        with _errors(self.path):
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection = sqlite3.connect(
@@ -203,23 +212,10 @@ class BatchLedger:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> "BatchLedger":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @contextlib.contextmanager
-    def _errors(self) -> Generator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(_problem(self.path, error)) from error
-
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
         """Do everything or nothing; committed and on the disk at the end."""
-        with self._errors():
+        with _errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -391,5 +387,5 @@ class BatchLedger:
         return {remote for (remote,) in found}
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._errors():
+        with _errors(self.path):
             return self._connection.execute(statement, values).fetchall()
