@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from plaudit.engines.base import Completion, Request
-from plaudit.errors import CallError, ReplyError, UsageError
+from plaudit.errors import CallError, ReplyError
 from plaudit.judges import json_reply
 from plaudit.judges.config import EngineFacts, JudgeConfig, idle_sampling, settle
 from plaudit.judges.kind import JudgeKind, source_digest
@@ -20,7 +20,6 @@ from plaudit.judges.prompt import PromptBuilder, digest_of
 from plaudit.judges.verdict import Ask, Reading, Transcript, VerdictMaker
 from plaudit.judges.votes import Voting
 from plaudit.scoring.calibration import Calibration, Platt, load_calibration
-from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.head import Head
 from plaudit.types import Failure, Json, Sample, Verdict
 
@@ -57,7 +56,7 @@ class BaseJudge(JudgeKind):
         fitted = None if config.calibration is None else load_calibration(config.calibration)
         found = None if fitted is None or config.gate is not None else fitted.gate
         self.gate = settled.gate if found is None else found
-        self.promise = _promise(fitted, self.gate)
+        self.promise = None if fitted is None else fitted.promise_at(self.gate)
         self.labels = tuple(option.label for option in self.options)
         self.prompt = PromptBuilder(self, config, settled, facts)
         one_prior = config.prior == "auto" and self.prompt.shots.fixed is not None
@@ -72,7 +71,9 @@ class BaseJudge(JudgeKind):
         self._voting = None if settled.votes is None else Voting(settled.votes, self.tally)
         self.fingerprint = digest_of(self.identity_parts(facts))
         self.judge_name = f"{self.kind}/{self.fingerprint[:12]}"
-        self._fitted = _checked(fitted, config, self.judge_name)
+        if fitted is not None:
+            fitted.check_judge(self.judge_name, str(config.calibration))
+        self._fitted = fitted
         self.verdicts = VerdictMaker(self.judge_name, self.gate, fitted, self.row_of)
         self.use_head(self.logprobs.head)
 
@@ -246,21 +247,3 @@ class BaseJudge(JudgeKind):
         if not type(self).__module__.startswith("plaudit."):
             found["code"] = source_digest(type(self))
         return found
-
-
-def _promise(fitted: Calibration | None, gate: float | None) -> GatePromise | None:
-    if fitted is None or fitted.gate is None or gate != fitted.gate:
-        return None
-    return GatePromise(agreement=fitted.target, delta=fitted.delta)
-
-
-def _checked(
-    fitted: Calibration | None, config: JudgeConfig, judge_name: str
-) -> Calibration | None:
-    if fitted is not None and fitted.judge != judge_name:
-        raise UsageError(
-            f"{config.calibration} was made for the judge {fitted.judge}, and this one is "
-            f"{judge_name}: another model, prompt, readout or sampling; calibrate this judge with "
-            "plaudit calibrate"
-        )
-    return fitted

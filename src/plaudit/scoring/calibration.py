@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from plaudit._util.decoding import decode_json
-from plaudit.errors import InputError, StoreError
+from plaudit.errors import InputError, StoreError, UsageError
+from plaudit.scoring.cascade import GatePromise
 from plaudit.scoring.stats import Estimate
 
 _LARGE = 700.0
@@ -159,6 +160,28 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         fitted = self.platt or self.isotonic
         assert fitted is not None  # see __post_init__
         return fitted.apply(raw)
+
+    def promise_at(self, gate: float | None) -> GatePromise | None:
+        """Return what a gate promises; None: nothing, as it is not the one that was measured."""
+        if self.gate is None or gate != self.gate:
+            return None
+        return GatePromise(agreement=self.target, delta=self.delta)
+
+    def check_judge(self, name: str, path: str) -> None:
+        """Refuse the calibration of another judge.
+
+        Args:
+            name: of the judge that uses it.
+            path: of the calibration, for the message.
+
+        Raises:
+            UsageError: it was made for another judge.
+        """
+        if self.judge != name:
+            raise UsageError(
+                f"{path} was made for the judge {self.judge}, and this one is {name}: another "
+                "model, prompt, readout or sampling; calibrate this judge with plaudit calibrate"
+            )
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON.
