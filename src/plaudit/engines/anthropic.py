@@ -114,7 +114,7 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         if isinstance(request.prompt, str) or request.logprobs:
             lacks = "log-probabilities" if request.logprobs else "completion mode"
             raise EngineUnusableError(
-                f'{self._transport.name} has no {lacks}; use mode="chat" and readout="json"'
+                f'{self.transport.name} has no {lacks}; use mode="chat" and readout="json"'
             )
         sampling = request.sampling
         system, messages = _lift_system(request.prompt)
@@ -141,14 +141,14 @@ class AnthropicEngine(HTTPEngine[_Terms, _Reply]):
         return body
 
     def _decode(self, content: bytes) -> _Reply:
-        reply = self._transport.decode(content, _REPLY)
+        reply = self.transport.decode(content, _REPLY)
         if reply.content is None:
-            raise self._transport.bad_response("sent no content")
+            raise self.transport.bad_response("sent no content")
         return reply
 
     def _completion(self, reply: _Reply, request: Request) -> Completion:
         if reply.stop_reason == "refusal":
-            raise ReplyError(Cause.REFUSED, f"{self._transport.name}: the model refused to answer")
+            raise ReplyError(Cause.REFUSED, f"{self.transport.name}: the model refused to answer")
         finish = read_finish(reply.stop_reason)
         usage = _sum(reply.usage)
         blocks = reply.content or ()

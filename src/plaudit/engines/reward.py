@@ -156,22 +156,22 @@ class RewardEngine(HTTPEngine[_Terms, _Read]):
         return self._decode_vllm(content) if self._vllm else self._decode_sglang(content)
 
     def _decode_vllm(self, content: bytes) -> _Read:
-        reply = self._transport.decode(content, _VLLM)
+        reply = self.transport.decode(content, _VLLM)
         if reply.data is None or len(reply.data) != 1:
             count = "no" if reply.data is None else len(reply.data)
-            raise self._transport.bad_response(f"sent {count} results for one conversation")
+            raise self.transport.bad_response(f"sent {count} results for one conversation")
         (item,) = reply.data
         scores = _last_row(item.data) if item.probs is None else item.probs
         if not scores or read_count(item.num_classes) not in (None, len(scores)):
-            raise self._transport.bad_response("sent a result without the scores that it announces")
+            raise self.transport.bad_response("sent a result without the scores that it announces")
         return _Read(scores, item.label, _tokens(reply.usage))
 
     def _decode_sglang(self, content: bytes) -> _Read:
-        reply = self._transport.decode(content, _SGLANG)
+        reply = self.transport.decode(content, _SGLANG)
         items = reply if isinstance(reply, list) else [reply]
         if len(items) != 1 or not items[0].embedding:
             problem = f"sent {len(items)} results for one conversation, or one without scores"
-            raise self._transport.bad_response(problem)
+            raise self.transport.bad_response(problem)
         return _Read(items[0].embedding, None, _tokens(items[0].meta_info))
 
     def _completion(self, reply: _Read, request: Request) -> Completion:

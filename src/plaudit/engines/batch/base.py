@@ -216,9 +216,10 @@ class BatchClient(ABC):
             return found
         return CallError(Cause.BAD_REQUEST, str(found))
 
-    def words(self, said: Any) -> str:
-        """Return what a provider says, printable, short and without the key."""
-        return shorten(self.transport.redact(str(said)))
+
+def words(transport: Transport, said: Any) -> str:
+    """Return what a provider says, printable, short and without the key."""
+    return shorten(transport.redact(str(said)))
 
 
 def own_transport(of: Transport, base_url: str, headers: Any) -> Transport:

@@ -22,6 +22,7 @@ from plaudit.engines.batch.base import (
     parts,
     seconds_of,
     taken,
+    words,
 )
 from plaudit.engines.http.engine import HTTPEngine
 from plaudit.engines.http.transport import Transfer, Upload
@@ -152,7 +153,7 @@ class GeminiBatches(BatchClient):
             created=seconds_of(said.get("createTime")),
             outputs=optional(output, "responsesFile"),
             rest=_REST.get(status, Cause.BAD_RESPONSE),
-            why=self.words(why),
+            why=words(self.transport, why),
             tag=str(said.get("displayName", "")),
         )
 

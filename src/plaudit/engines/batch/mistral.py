@@ -16,6 +16,7 @@ from plaudit.engines.batch.base import (
     parts,
     seconds_of,
     taken,
+    words,
 )
 from plaudit.engines.batch.openai import TAG, OpenAIBatches
 from plaudit.errors import Cause
@@ -84,7 +85,8 @@ class MistralBatches(OpenAIBatches):
             created=seconds_of(found.get("created_at")),
             outputs=optional(found, "output_file") + optional(found, "error_file"),
             rest=_REST.get(status, Cause.BAD_RESPONSE),
-            why=self.words("; ".join(str(one.get("message", "")) for one in errors[:3])) or status,
+            why=words(self.transport, "; ".join(str(one.get("message", "")) for one in errors[:3]))
+            or status,
             tag=str(part(found, "metadata").get(TAG, "")),
             file=str((found.get("input_files") or [""])[0]),
         )

@@ -16,6 +16,7 @@ from plaudit.engines.batch.base import (
     parts,
     seconds_of,
     taken,
+    words,
 )
 from plaudit.engines.http.transport import Upload
 from plaudit.errors import CallError, Cause
@@ -110,8 +111,9 @@ class OpenAIBatches(BatchClient):
             return BatchLine(found.custom_id, error=problem)
         said = error if isinstance(error, _Error) else _Error(message=error)
         cause = _CODES.get(str(said.code), Cause.SERVER_ERROR)
-        message = f"the batch gave no reply: {self.words(said.message or said.code or 'nothing')}"
-        return BatchLine(found.custom_id, error=CallError(cause, message))
+        why = words(self.transport, said.message or said.code or "nothing")
+        problem = CallError(cause, f"the batch gave no reply: {why}")
+        return BatchLine(found.custom_id, error=problem)
 
     def state(self, found: dict[str, Any]) -> BatchState:
         """Return what a batch object says."""
@@ -129,7 +131,7 @@ class OpenAIBatches(BatchClient):
             created=seconds_of(found.get("created_at")),
             outputs=optional(found, "output_file_id") + optional(found, "error_file_id"),
             rest=_REST.get(status, Cause.BAD_RESPONSE),
-            why=self.words(why) or status,
+            why=words(self.transport, why) or status,
             tag=str(part(found, "metadata").get(TAG, "")),
             file=str(found.get("input_file_id", "")),
         )
@@ -157,5 +159,5 @@ class TogetherBatches(OpenAIBatches):
     def state(self, found: dict[str, Any]) -> BatchState:
         """Return what a job says: no counts, a progress in per cent, one error."""
         state = super().state(found | {"errors": None, "request_counts": None})
-        why = self.words(found.get("error") or state.why)
+        why = words(self.transport, found.get("error") or state.why)
         return msgspec.structs.replace(state, why=why, done=0)

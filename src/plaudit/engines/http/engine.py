@@ -69,7 +69,8 @@ class HTTPEngine(Generic[Terms, R]):
         self.capabilities = capabilities
         self._uri = uri
         self._needs_key = needs_key
-        self._transport = transport
+        self.transport = transport
+        """What sends its requests."""
         self._negotiation = Negotiation(transport.name, terms, self.features)
         self._served = _ServedModel(uri, transport, transport.url(self.models_path))
         self._revision = revision
@@ -89,7 +90,7 @@ class HTTPEngine(Generic[Terms, R]):
         """Address, and what the endpoint refused so far."""
         found = self._negotiation
         return EngineInfo(
-            base_url=self._transport.base_url, notes=tuple(found.notes), refused=found.refused
+            base_url=self.transport.base_url, notes=tuple(found.notes), refused=found.refused
         )
 
     async def identify(self) -> str:
@@ -100,7 +101,7 @@ class HTTPEngine(Generic[Terms, R]):
         """
         await self._served.find()
         revision = f"@{self._revision}" if self._revision else ""
-        return f"{self._transport.scheme}:{self._served.name}{revision}"
+        return f"{self.transport.scheme}:{self._served.name}{revision}"
 
     async def open(self) -> None:
         """Check that the endpoint answers and accepts the key.
@@ -110,9 +111,9 @@ class HTTPEngine(Generic[Terms, R]):
         """
         if self._ready:
             return
-        if self._needs_key and not self._transport.has_key:
+        if self._needs_key and not self.transport.has_key:
             raise EngineUnusableError(
-                f"{self._transport.name} needs a key; set {self._transport.key_variable}"
+                f"{self.transport.name} needs a key; set {self.transport.key_variable}"
             )
         await self._served.check()
         await self._served.find()
@@ -121,7 +122,7 @@ class HTTPEngine(Generic[Terms, R]):
     async def close(self) -> None:
         """Close the connections; the engine may be opened again."""
         self._ready = False
-        await self._transport.close()
+        await self.transport.close()
 
     async def complete(self, request: Request) -> Completion:
         """Complete one request.
@@ -135,17 +136,12 @@ class HTTPEngine(Generic[Terms, R]):
             await self._served.find()
         kind = request.kind
         if not self._negotiation.is_settled(kind):
-            async with patiently(await self._transport.lock(), PATIENCE_SECONDS):
+            async with patiently(await self.transport.lock(), PATIENCE_SECONDS):
                 if not self._negotiation.is_settled(kind):
                     return await self._negotiate(request)
         return await self._negotiate(request)
 
     # For requests that are sent in another way, such as in batches
-
-    @property
-    def transport(self) -> Transport:
-        """What sends its requests."""
-        return self._transport
 
     @property
     def model(self) -> str:
@@ -158,7 +154,7 @@ class HTTPEngine(Generic[Terms, R]):
         Raises:
             CallError: the request is no JSON.
         """
-        return self._encode(self._body(request, self._negotiation.terms))
+        return _encoded(self._body(request, self._negotiation.terms), self.transport)
 
     def read(self, request: Request, content: bytes) -> Completion:
         """Read the body of a good reply to a request.
@@ -171,7 +167,7 @@ class HTTPEngine(Generic[Terms, R]):
         def reader(body: bytes) -> Completion:
             return self._completion(self._decode(body), request)
 
-        return self._transport.read(self._transport.hide_key(content), reader)
+        return self.transport.read(self.transport.hide_key(content), reader)
 
     async def _negotiate(self, request: Request) -> Completion:
         """Send a request on the terms found so far, giving up what is refused."""
@@ -181,7 +177,9 @@ class HTTPEngine(Generic[Terms, R]):
             body = self._body(request, terms)
             reader = partial(self._read, request, given_up)
             try:
-                return await self._transport.post(self._url(request), self._encode(body), reader)
+                return await self.transport.post(
+                    self._url(request), _encoded(body, self.transport), reader
+                )
             except Rejected as rejection:
                 raise self._served.blamed(rejection) from None
             except Refusal as refusal:
@@ -222,14 +220,6 @@ class HTTPEngine(Generic[Terms, R]):
             self._encoded = [msgspec.Raw(msgspec.json.encode(message)) for message in opening]
         return [*self._encoded, *prompt[shared:]]
 
-    def _encode(self, body: dict[str, Json]) -> bytes:
-        try:
-            return msgspec.json.encode(body)
-        except (UnicodeEncodeError, TypeError) as error:
-            raise CallError(
-                Cause.BAD_REQUEST, f"the request to {self._transport.name} is no JSON: {error}"
-            ) from None
-
     # What a subclass defines
 
     def _url(self, request: Request) -> URL:
@@ -247,6 +237,15 @@ class HTTPEngine(Generic[Terms, R]):
     def _final(self, refusal: Refusal, body: dict[str, Json]) -> Exception:
         """Return the exception for a refusal from which nothing can be given up."""
         return refusal
+
+
+def _encoded(body: dict[str, Json], transport: Transport) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (UnicodeEncodeError, TypeError) as error:
+        raise CallError(
+            Cause.BAD_REQUEST, f"the request to {transport.name} is no JSON: {error}"
+        ) from None
 
 
 class _Model(msgspec.Struct):
@@ -272,7 +271,8 @@ class _ServedModel:
     def __init__(self, uri: EngineURI, transport: Transport, url: URL) -> None:
         self.name = uri.model
         self._advice = f"write {uri.scheme}:MODEL"
-        self._transport = transport
+        self.transport = transport
+        """What sends its requests."""
         self._url = url
         self._listed: list[str] = []
 
@@ -294,7 +294,7 @@ class _ServedModel:
     async def _ask(self) -> None:
         """Keep what the endpoint lists; any answer but a refused key will do."""
         try:
-            status, content = await self._transport.get(self._url)
+            status, content = await self.transport.get(self._url)
         except Unreachable:
             raise
         except CallError:
@@ -302,7 +302,7 @@ class _ServedModel:
         self._check_key(status, content)
         if status == 200:
             with suppress(CallError):
-                self._listed = self._transport.read(content, self._names_in)
+                self._listed = self.transport.read(content, self._names_in)
 
     async def find(self) -> None:
         """Find the one model that the endpoint serves, where none is named.
@@ -312,26 +312,26 @@ class _ServedModel:
         """
         if self.name:
             return
-        async with await self._transport.lock():
+        async with await self.transport.lock():
             self.name = self.name or await self._discover()
 
     async def _discover(self) -> str:
         url, advice = self._url, self._advice
         try:
-            status, content = await self._transport.get(url)
+            status, content = await self.transport.get(url)
         except CallError as error:
             raise EngineUnusableError(
                 f"no model is named and {url} cannot be asked for one: {error}", outage=True
             ) from None
         self._check_key(status, content)
         if status != 200:
-            said = self._transport.read_error(status, content).quote or "nothing"
+            said = self.transport.read_error(status, content).quote or "nothing"
             raise EngineUnusableError(
                 f"no model is named and {url} answered {status}: {said}; {advice}",
                 outage=status >= 500,
             )
         try:
-            models = self._transport.read(content, self._names_in)
+            models = self.transport.read(content, self._names_in)
         except CallError as error:
             raise EngineUnusableError(
                 f"no model is named and {url} is no list of models ({error}); {advice}"
@@ -346,7 +346,7 @@ class _ServedModel:
 
     def _check_key(self, status: int, content: bytes) -> None:
         if status in (401, 403):
-            raise self._transport.translate(self._transport.read_error(status, content))
+            raise self.transport.translate(self.transport.read_error(status, content))
 
     def _names_in(self, content: bytes) -> list[str]:
         """Return the models that a list names.
@@ -354,12 +354,12 @@ class _ServedModel:
         Raises:
             CallError: it is no list.
         """
-        found = self._transport.decode(content, _MODELS)
+        found = self.transport.decode(content, _MODELS)
         listed = found if isinstance(found, list) else found.data
         return [model.id for model in listed if model.id]
 
     def _shown(self, models: Sequence[str]) -> str:
-        listed = self._transport.redact(", ".join(models[:_MOST_LISTED]))
+        listed = self.transport.redact(", ".join(models[:_MOST_LISTED]))
         return listed + (", …" if len(models) > _MOST_LISTED else "")
 
     @property

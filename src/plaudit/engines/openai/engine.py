@@ -171,7 +171,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _ask_rollout(self, body: dict[str, Json], request: Request, terms: Terms) -> None:
         if request.tools:
             if "messages" not in body:
-                raise UsageError(f'{self._transport.name}: tools need mode="chat"')
+                raise UsageError(f'{self.transport.name}: tools need mode="chat"')
             body["tools"] = offered(request.tools)
             body["messages"] = sendable(body["messages"])
         if request.trace_tokens and terms.token_ids:
@@ -181,7 +181,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         count = min(request.logprobs, terms.logprobs)
         if not count:
             raise EngineUnusableError(
-                f'{self._transport.name} gives no log-probabilities; use readout="json"'
+                f'{self.transport.name} gives no log-probabilities; use readout="json"'
             )
         if isinstance(request.prompt, str) or self._provider.counts_only:
             body["logprobs"] = count
@@ -204,16 +204,16 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
         return refusal
 
     def _decode(self, content: bytes) -> Reply:
-        reply = self._transport.decode(content, decode_reply)
+        reply = self.transport.decode(content, decode_reply)
         if not reply.choices and (reply.error or reply.object == "error"):
-            raise self._transport.translate(self._error_in_ok(content))
+            raise self.transport.translate(self._error_in_ok(content))
         if not reply.choices:
-            raise self._transport.bad_response("sent no choices")
+            raise self.transport.bad_response("sent no choices")
         return reply
 
     def _error_in_ok(self, content: bytes) -> ErrorReply:
         """Read an error that came with status 200, as gateways and old llama.cpp send it."""
-        reply = self._transport.read_error(500, content)
+        reply = self.transport.read_error(500, content)
         code = re.match(r"[45]\d\d\b", reply.code)
         return msgspec.structs.replace(reply, status=int(code[0])) if code else reply
 
@@ -235,7 +235,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
                 completion = self._with_tokens(completion, reply, request)
         except msgspec.ValidationError as error:
             problem = f"sent tool calls or token ids of an unknown shape: {error}"
-            raise self._transport.bad_response(problem) from None
+            raise self.transport.bad_response(problem) from None
         return completion
 
     def _with_tokens(self, completion: Completion, reply: Reply, request: Request) -> Completion:
@@ -258,7 +258,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             scored = _scored(reply, request, usage)
         except msgspec.ValidationError as error:
             problem = f"sent prompt log-probabilities of an unknown shape: {error}"
-            raise self._transport.bad_response(problem) from None
+            raise self.transport.bad_response(problem) from None
         logprob = tail_logprob(scored, prompt if isinstance(prompt, str) else None, text)
         if logprob is None:
             return msgspec.structs.replace(_UNKNOWN, usage=usage)
@@ -267,13 +267,13 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _text(self, choice: Choice, request: Request) -> str:
         if isinstance(request.prompt, str):
             if choice.text is None:
-                raise self._transport.bad_response("sent a choice without text")
+                raise self.transport.bad_response("sent a choice without text")
             return choice.text
         message = choice.message
         if message is None:
-            raise self._transport.bad_response("sent a choice without message")
+            raise self.transport.bad_response("sent a choice without message")
         if message.refusal:
-            said = self._transport.redact(message.refusal)[:200]
+            said = self.transport.redact(message.refusal)[:200]
             raise ReplyError(Cause.REFUSED, f"the model refused: {said}")
         if request.tools or request.trace_tokens:
             return with_thoughts(message)
@@ -282,11 +282,11 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
     def _finish_reason(self, given: str | None) -> FinishReason:
         if given == "content_filter":
             raise ReplyError(
-                Cause.REFUSED, f"a content filter of {self._transport.name} stopped the reply"
+                Cause.REFUSED, f"a content filter of {self.transport.name} stopped the reply"
             )
         if given in ("abort", "error"):
             raise CallError(
-                Cause.SERVER_ERROR, f"{self._transport.name} broke the reply off", retryable=True
+                Cause.SERVER_ERROR, f"{self.transport.name} broke the reply off", retryable=True
             )
         return read_finish(given)
 
@@ -298,7 +298,7 @@ class OpenAIEngine(HTTPEngine[Terms, Reply]):
             raise
         if not found.candidates:
             problem = (
-                f"{self._transport.name} sent no log-probabilities although asked; if it never "
+                f"{self.transport.name} sent no log-probabilities although asked; if it never "
                 "does, use --readout json"
             )
             if given is None or not (given.content or given.tokens):
