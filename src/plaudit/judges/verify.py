@@ -208,7 +208,9 @@ class VerifyJudge(BaseJudge):
         """Return the verdict of a decision that no model took part in."""
         assert found.value is not None
         fields: dict[str, Json] = {"decided_by": found.by, **_fields_of(found)}
-        reading = self._reading(found.value, _confidence(found), _probabilities_of(found), fields)
+        reading = _reading_of(
+            found.value, self.rewards, _confidence(found), _probabilities_of(found), fields
+        )
         return self.verdicts.made(sample, reading, Usage(), [])
 
     def further_parts(self) -> dict[str, Json]:
@@ -219,31 +221,34 @@ class VerifyJudge(BaseJudge):
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""
         value = readout.likeliest(probabilities)
-        return self._reading(value, probabilities[value], probabilities, {"decided_by": "model"})
+        return _reading_of(
+            value, self.rewards, probabilities[value], probabilities, {"decided_by": "model"}
+        )
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated verdict."""
         value = json_reply.take_option(reply, "verdict", self.labels)
         confidence = json_reply.take_number(reply, "confidence", 0, 1)
         reasoning = json_reply.take_text(reply, "reasoning")
-        return self._reading(
-            value, confidence, None, {"decided_by": "model", "reasoning": reasoning}
+        return _reading_of(
+            value, self.rewards, confidence, None, {"decided_by": "model", "reasoning": reasoning}
         )
 
-    def _reading(
-        self,
-        value: str,
-        confidence: float,
-        probabilities: dict[str, float] | None,
-        fields: dict[str, Json],
-    ) -> Reading:
-        return Reading(
-            value=value,
-            reward=self.rewards[value],
-            confidence=confidence,
-            probabilities=probabilities,
-            fields=fields,
-        )
+
+def _reading_of(
+    value: str,
+    rewards: Mapping[str, float],
+    confidence: float,
+    probabilities: dict[str, float] | None,
+    fields: dict[str, Json],
+) -> Reading:
+    return Reading(
+        value=value,
+        reward=rewards[value],
+        confidence=confidence,
+        probabilities=probabilities,
+        fields=fields,
+    )
 
 
 def _case_of(sample: Sample, options: AnswerOptions) -> AnswerCase:

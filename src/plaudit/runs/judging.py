@@ -128,7 +128,8 @@ class JudgeSession:
         )
         """Keeps in the store what long comparisons of formulas came to."""
         self._finding_out = asyncio.Lock()
-        self._ignored = False
+        self.without_logprobs: tuple[str, ...] = ()
+        """The engine's URI, where it was found to send no log-probabilities."""
         self.stage = ""
         """What is done before the first verdict, while it is."""
 
@@ -136,11 +137,6 @@ class JudgeSession:
     def sent(self) -> int:
         """Requests sent so far, retries included."""
         return self.client.pool.sent
-
-    @property
-    def without_logprobs(self) -> tuple[str, ...]:
-        """The engine's URI, where it was found to send no log-probabilities."""
-        return (self.client.pool.engine.uri,) if self._ignored else ()
 
     @property
     def window(self) -> int:
@@ -198,7 +194,11 @@ class JudgeSession:
         So it is with most samples of a repeated run, at half the cost of asking for the reply.
         """
         keys = question.keys
-        if len(keys) != 1 or not self.prepare.done or (self._ignored and _is_stale(question)):
+        if (
+            len(keys) != 1
+            or not self.prepare.done
+            or (self.without_logprobs and _is_stale(question))
+        ):
             return None
         reply = question.stored.get(keys[0])
         if reply is None or reply.problem is not None:
@@ -230,9 +230,9 @@ class JudgeSession:
         try:
             if not self.prepare.done:
                 await self.prepare()
-            if self._unsure and self._may_change and question.requests:
+            if self._unsure and _may_change(self.task) and question.requests:
                 await self._find_out(question.requests[0])
-            if self._ignored and _is_stale(question):
+            if self.without_logprobs and _is_stale(question):
                 self.client.release(question)
                 (question,) = self.questions([question.sample])
             asked = SampleClient(self.client, question)
@@ -292,10 +292,6 @@ class JudgeSession:
     # The readout, where the endpoint decides it
 
     @property
-    def _may_change(self) -> bool:
-        return self._unsure and self.task.config.readout == "auto"
-
-    @property
     def found_out(self) -> FoundOut:
         """What others of the same judge need not ask again."""
         return FoundOut(self._probed, self._unsure)
@@ -313,7 +309,7 @@ class JudgeSession:
             warn: whether that is logged.
         """
         uri = self.client.pool.engine.uri
-        if self._may_change and uri in without_logprobs:
+        if self._unsure and _may_change(self.task) and uri in without_logprobs:
             await self._read_json(f"{uri} sent no log-probabilities in an earlier run", warn)
 
     async def _find_out(self, request: Request) -> None:
@@ -324,7 +320,7 @@ class JudgeSession:
         """
         async with self._finding_out:
             for one in (request, harmless(request)):
-                if not self._may_change:
+                if not (self._unsure and _may_change(self.task)):
                     return
                 asked = SampleClient(self.client)
                 asked.budget(one.draw).retries = 0
@@ -352,9 +348,14 @@ class JudgeSession:
             self.task = await bind(msgspec.structs.replace(config, readout="json"), engine)
         except UsageError as error:
             raise UsageError(f"{why}, so the json readout is left; {error}") from error
-        self._unsure, self._ignored = False, True
+        self._unsure, self.without_logprobs = False, (engine.uri,)
         if warn:
             _LOG.warning("%s; the json readout is used", why)
+
+
+def _may_change(task: BaseJudge) -> bool:
+    """Whether the readout is for the endpoint to decide."""
+    return task.config.readout == "auto"
 
 
 def _is_stale(question: Lookup) -> bool:
