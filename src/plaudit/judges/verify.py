@@ -207,9 +207,12 @@ class VerifyJudge(BaseJudge):
     def _decided(self, sample: Sample, found: Decision) -> Verdict:
         """Return the verdict of a decision that no model took part in."""
         assert found.value is not None
-        fields: dict[str, Json] = {"decided_by": found.by, **_fields_of(found)}
-        reading = _reading_of(
-            found.value, self.rewards, _confidence(found), _probabilities_of(found), fields
+        reading = Reading(
+            value=found.value,
+            reward=self.rewards[found.value],
+            confidence=_confidence(found),
+            probabilities=_probabilities_of(found),
+            fields={"decided_by": found.by, **_fields_of(found)},
         )
         return self.verdicts.made(sample, reading, Usage(), [])
 
@@ -221,34 +224,23 @@ class VerifyJudge(BaseJudge):
     def read_distribution(self, probabilities: dict[str, float]) -> Reading:
         """Take the more probable verdict."""
         value = readout.likeliest(probabilities)
-        return _reading_of(
-            value, self.rewards, probabilities[value], probabilities, {"decided_by": "model"}
+        return Reading(
+            value=value,
+            reward=self.rewards[value],
+            confidence=probabilities[value],
+            probabilities=probabilities,
+            fields={"decided_by": "model"},
         )
 
     def read_reply(self, reply: Mapping[str, Any]) -> Reading:
         """Take the stated verdict."""
         value = json_reply.take_option(reply, "verdict", self.labels)
-        confidence = json_reply.take_number(reply, "confidence", 0, 1)
-        reasoning = json_reply.take_text(reply, "reasoning")
-        return _reading_of(
-            value, self.rewards, confidence, None, {"decided_by": "model", "reasoning": reasoning}
+        return Reading(
+            value=value,
+            reward=self.rewards[value],
+            confidence=json_reply.take_number(reply, "confidence", 0, 1),
+            fields={"decided_by": "model", "reasoning": json_reply.take_text(reply, "reasoning")},
         )
-
-
-def _reading_of(
-    value: str,
-    rewards: Mapping[str, float],
-    confidence: float,
-    probabilities: dict[str, float] | None,
-    fields: dict[str, Json],
-) -> Reading:
-    return Reading(
-        value=value,
-        reward=rewards[value],
-        confidence=confidence,
-        probabilities=probabilities,
-        fields=fields,
-    )
 
 
 def _case_of(sample: Sample, options: AnswerOptions) -> AnswerCase:

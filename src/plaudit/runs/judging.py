@@ -230,7 +230,7 @@ class JudgeSession:
         try:
             if not self.prepare.done:
                 await self.prepare()
-            if self._unsure and _may_change(self.task) and question.requests:
+            if self._unsure and self.task.config.readout == "auto" and question.requests:
                 await self._find_out(question.requests[0])
             if self.without_logprobs and _is_stale(question):
                 self.client.release(question)
@@ -309,7 +309,7 @@ class JudgeSession:
             warn: whether that is logged.
         """
         uri = self.client.pool.engine.uri
-        if self._unsure and _may_change(self.task) and uri in without_logprobs:
+        if self._unsure and self.task.config.readout == "auto" and uri in without_logprobs:
             await self._read_json(f"{uri} sent no log-probabilities in an earlier run", warn)
 
     async def _find_out(self, request: Request) -> None:
@@ -320,7 +320,7 @@ class JudgeSession:
         """
         async with self._finding_out:
             for one in (request, harmless(request)):
-                if not (self._unsure and _may_change(self.task)):
+                if not self._unsure:
                     return
                 asked = SampleClient(self.client)
                 asked.budget(one.draw).retries = 0
@@ -351,11 +351,6 @@ class JudgeSession:
         self._unsure, self.without_logprobs = False, (engine.uri,)
         if warn:
             _LOG.warning("%s; the json readout is used", why)
-
-
-def _may_change(task: BaseJudge) -> bool:
-    """Whether the readout is for the endpoint to decide."""
-    return task.config.readout == "auto"
 
 
 def _is_stale(question: Lookup) -> bool:
